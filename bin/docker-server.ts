@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+// First of all: the command line may hold a token, and everybody can read the process list.
+process.title = "docker-server";
+
+import { randomBytes } from "node:crypto";
+import { loadSettings, SettingsError } from "../config/load";
+import { start } from "../lib/app";
+import { openLogs } from "../lib/support/logger";
+
+async function main(): Promise<void> {
+  const loaded = await loadSettings(process.argv.slice(2));
+  if (loaded === null) return;
+  const { settings, warnings } = loaded;
+  if (settings.token.length === 0 && settings.token_file === null && settings.password === null) settings.token.push(newToken());
+  const logs = openLogs(settings);
+  for (const warning of warnings) logs.log.warn(warning);
+  const server = await start(settings, logs);
+  logs.log.info(`listening on ${settings.https ? "https" : "http"}://${settings.host ?? "0.0.0.0"}:${server.port}`);
+  process.send?.("ready");
+
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    logs.log.info(`stopping at ${signal}: requests under way may finish`);
+    await server.stop();
+    await logs.close();
+    process.exit(0);
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void stop(signal));
+}
+
+/** A random token, printed this once, for whoever starts the server by hand. */
+function newToken(): string {
+  if (!process.stdout.isTTY) throw new SettingsError("A token is required: give --token, --token_file or DS_TOKEN");
+  const token = randomBytes(24).toString("base64url");
+  process.stdout.write(`No token was given. Use this one, it is shown only now: ${token}\n`);
+  return token;
+}
+
+main().catch((error: Error) => {
+  process.stderr.write(`docker-server: ${error.message}\n`);
+  process.exit(error instanceof SettingsError ? 2 : 1);
+});

@@ -1,0 +1,46 @@
+import yargs from "yargs";
+import { version } from "../package.json";
+import type { Setting } from "./setting";
+import { SETTINGS } from "./settings";
+
+/**
+ * Reads the command line; prints --help and --version.
+ * @param argv arguments after the program's name
+ * @param failure makes the error to throw from a message
+ * @returns what was given, by setting name; null when --help or --version was answered
+ */
+export async function readFlags(argv: string[], failure: (message: string) => Error): Promise<Record<string, unknown> | null> {
+  const parser = yargs()
+    .scriptName("docker-server")
+    .usage("$0 [options]\n\nRuns containers on this machine, and on the others of its cluster, over one HTTP API.")
+    .parserConfiguration({ "camel-case-expansion": false, "dot-notation": false, "parse-numbers": false })
+    .strict()
+    .demandCommand(0, 0, "", "Unknown argument: this program takes options only")
+    .version(version)
+    .wrap(110)
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw failure((error?.message ?? message).split("\n")[0] ?? "wrong arguments");
+    });
+  for (const [name, row] of Object.entries(SETTINGS) as [string, Setting][]) parser.option(name, describe(name, row));
+  const given = await parser.parse(argv);
+  if (given.help || given.version) return null;
+  return withoutAliases(given);
+}
+
+function describe(name: string, row: Setting) {
+  const spellings = [name, ...(row.aliases ?? [])].flatMap((each) => [each, each.replaceAll("_", "-")]);
+  return {
+    type: row.type === "boolean" ? ("boolean" as const) : ("string" as const),
+    requiresArg: row.type !== "boolean",
+    alias: [...new Set(spellings)].filter((each) => each !== name),
+    group: `${row.group}:`,
+    describe: row.help,
+    // Shown, not set: yargs must not fill in a default, or flags would always win over the environment.
+    defaultDescription: row.default === null || (Array.isArray(row.default) && row.default.length === 0) ? undefined : String(row.default),
+  };
+}
+
+function withoutAliases(given: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, given[name]]));
+}

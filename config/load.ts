@@ -1,0 +1,113 @@
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { parse as parseDotenv } from "dotenv";
+import { readFlags } from "./flags";
+import { parseValue, type Setting } from "./setting";
+import { SETTINGS, type SettingName, type Settings } from "./settings";
+
+/** A setting that can't be used: one line for the terminal, exit code 2. */
+export class SettingsError extends Error {}
+
+export interface Loaded {
+  settings: Settings;
+  /** Lines to log once there is a logger, such as unknown DS_ variables. */
+  warnings: string[];
+}
+
+const TABLE = Object.entries(SETTINGS) as [SettingName, Setting][];
+
+/**
+ * Reads all settings: flag > environment > config file > default. The only reader of process.env.
+ * @param argv arguments after the program's name
+ * @param env environment variables
+ * @param folder where `.env` is looked for
+ * @returns the settings and warnings; null when --help or --version was answered
+ * @throws SettingsError for an unknown flag, a bad value or an unreadable file
+ */
+export async function loadSettings(argv: string[], env = process.env, folder = process.cwd()): Promise<Loaded | null> {
+  const flags = await readFlags(argv, (message) => new SettingsError(message));
+  if (flags === null) return null;
+  const variables = { ...readDotenv(folder), ...definedOnly(env) };
+  const configFile = flags.config ?? variables.DS_CONFIG;
+  const file = configFile === undefined ? {} : readConfigFile(path.resolve(folder, String(configFile)));
+  const settings: Record<string, unknown> = {};
+  for (const [name, row] of TABLE) {
+    const found = [fromFlag(name, flags), fromEnv(name, row, variables), fromFile(name, file)].find((source) => source !== undefined);
+    settings[name] = found === undefined ? row.default : valueOf(row, found);
+  }
+  return { settings: settings as Settings, warnings: unknownVariables(variables) };
+}
+
+interface Source {
+  label: string;
+  raw: unknown;
+}
+
+function fromFlag(name: string, flags: Record<string, unknown>): Source | undefined {
+  return flags[name] === undefined ? undefined : { label: `--${name}`, raw: flags[name] };
+}
+
+function fromEnv(name: string, row: Setting, variables: Record<string, string>): Source | undefined {
+  for (const key of envNames(name, row)) {
+    // An empty variable is how shells, compose files and pm2 say "unset".
+    if (variables[key]) return { label: key, raw: variables[key] };
+  }
+  return undefined;
+}
+
+function fromFile(name: string, file: Record<string, unknown>): Source | undefined {
+  return file[name] === undefined ? undefined : { label: `${name} in the config file`, raw: file[name] };
+}
+
+function valueOf(row: Setting, source: Source): unknown {
+  try {
+    return parseValue(row, source.raw);
+  } catch (error) {
+    const given = row.secret ? "" : ` (got ${JSON.stringify(source.raw)})`;
+    throw new SettingsError(`${source.label} ${(error as Error).message}${given}`);
+  }
+}
+
+/**
+ * The environment variables that set a setting, the winning one first.
+ * @param name the setting
+ * @param row its row of the table
+ */
+export function envNames(name: string, row: Setting): string[] {
+  return [name, ...(row.aliases ?? [])].map((each) => `DS_${each.toUpperCase()}`).concat(row.env ?? []);
+}
+
+function unknownVariables(variables: Record<string, string>): string[] {
+  const known = new Set(TABLE.flatMap(([name, row]) => envNames(name, row)));
+  return Object.keys(variables)
+    .filter((key) => key.startsWith("DS_") && !known.has(key))
+    .map((key) => `The environment variable ${key} is not a setting; see --help`);
+}
+
+function definedOnly(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
+
+function readDotenv(folder: string): Record<string, string> {
+  try {
+    return parseDotenv(readFileSync(path.join(folder, ".env")));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return {};
+    throw new SettingsError(`.env can't be read: ${(error as Error).message}`);
+  }
+}
+
+function readConfigFile(file: string): Record<string, unknown> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new SettingsError(`The config file ${file} can't be read: ${(error as Error).message}`);
+  }
+  if (parsed === null || typeof parsed !== "object" || Array.isArray(parsed)) {
+    throw new SettingsError(`The config file ${file} must hold a JSON object`);
+  }
+  const unknown = Object.keys(parsed).find((name) => !(name in SETTINGS));
+  if (unknown !== undefined) throw new SettingsError(`The config file ${file} has the unknown setting ${unknown}`);
+  return parsed as Record<string, unknown>;
+}

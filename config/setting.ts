@@ -1,0 +1,72 @@
+/** What one row of the settings table says. */
+export interface Setting {
+  type: "string" | "number" | "boolean" | "list";
+  default: string | number | boolean | readonly string[] | null;
+  /** Names other than DS_<NAME> that are read from the environment. */
+  env?: readonly string[];
+  /** Other flag names. */
+  aliases?: readonly string[];
+  group: "Server" | "Access" | "Docker" | "Cluster" | "Runs" | "Logs";
+  help: string;
+  secret?: boolean;
+  min?: number;
+  max?: number;
+  choices?: readonly string[];
+  /** Returns what is wrong with the value, or nothing. */
+  check?: (value: string) => string | undefined;
+}
+
+/** The TypeScript type of a setting's value. */
+export type ValueOf<S extends Setting> =
+  | (S["type"] extends "number" ? number : S["type"] extends "boolean" ? boolean : S["type"] extends "list" ? string[] : string)
+  | (S["default"] extends null ? null : never);
+
+const TRUE = new Set(["1", "true", "yes", "on"]);
+const FALSE = new Set(["", "0", "false", "no", "off"]);
+
+/**
+ * Turns what a flag, a variable or the config file gave into the setting's value.
+ * @param setting its row
+ * @param raw text, or a value of the config file; for lists also an array of texts
+ * @returns the value
+ * @throws Error whose message says what the value must be
+ */
+export function parseValue(setting: Setting, raw: unknown): unknown {
+  if (setting.type === "list") {
+    const list = Array.isArray(raw) ? raw.map(String) : splitList(setting, String(raw));
+    for (const item of list) checkText(setting, item);
+    return list;
+  }
+  if (Array.isArray(raw)) throw new Error("must be given once");
+  if (raw !== null && typeof raw === "object") throw new Error("must be a plain value");
+  const text = String(raw).trim();
+  if (setting.type === "boolean") {
+    if (TRUE.has(text.toLowerCase())) return true;
+    if (FALSE.has(text.toLowerCase())) return false;
+    throw new Error("must be true or false");
+  }
+  if (setting.type === "number") return parseNumber(setting, text);
+  checkText(setting, text);
+  return text;
+}
+
+// A secret may hold a comma or a space: one variable is one token, and more of them come by repeated flags or a file.
+function splitList(setting: Setting, text: string): string[] {
+  return setting.secret ? [text] : text.split(/[\s,]+/).filter(Boolean);
+}
+
+function parseNumber(setting: Setting, text: string): number {
+  const value = Number(text);
+  const low = setting.min ?? 0;
+  const high = setting.max ?? Number.MAX_SAFE_INTEGER;
+  if (text !== "" && Number.isFinite(value) && value >= low && value <= high) return value;
+  throw new Error(setting.max === undefined ? `must be a number of at least ${low}` : `must be a number from ${low} to ${high}`);
+}
+
+function checkText(setting: Setting, text: string): void {
+  if (text === "") throw new Error("must not be empty");
+  if (text.includes("\0")) throw new Error("must not hold a NUL character");
+  if (setting.choices && !setting.choices.includes(text)) throw new Error(`must be one of ${setting.choices.join(", ")}`);
+  const wrong = setting.check?.(text);
+  if (wrong) throw new Error(wrong);
+}

@@ -1,0 +1,75 @@
+import express from "express";
+import helmet from "helmet";
+import type { Settings } from "../config/settings";
+import { version } from "../package.json";
+import { aloneDispatch } from "./cluster/dispatch";
+import { readLoad } from "./cluster/load";
+import { openDocker } from "./docker/host";
+import { errorAnswerer } from "./http/answer-error";
+import { authenticator } from "./http/authenticate";
+import { Credentials } from "./http/credentials";
+import { registerRoutes } from "./http/express-routes";
+import { Metrics } from "./http/metrics";
+import { observer } from "./http/observe";
+import { openApiDocument } from "./http/openapi";
+import { burstLimits, FailureLimit } from "./http/rate-limit";
+import type { Route } from "./http/route";
+import { Waits } from "./http/waits";
+import { docsRoutes } from "./routes/docs";
+import { statusRoutes } from "./routes/status";
+import { verbRoutes } from "./routes/verbs";
+import { listen, type RunningServer } from "./server";
+import { defaultRouteAddress } from "./support/address";
+import type { Logs } from "./support/logger";
+
+/**
+ * Puts all rooms together and listens.
+ * @param settings all of them
+ * @throws Error if something can't be had that the settings ask for
+ */
+export async function start(settings: Settings, { log, audit }: Logs): Promise<RunningServer> {
+  const host = settings.node_name ?? `${settings.host ?? defaultRouteAddress()}:${settings.port}`;
+  const service = { name: "docker-server", version, host };
+  const docker = await openDocker(settings, host, log);
+  const metrics = new Metrics(readLoad);
+  const waits = new Waits();
+
+  const routes: Route[] = [];
+  const openApi = () => openApiDocument(routes, { title: service.name, version });
+  const serviceInfo = () => ({ name: service.name, version, description: "Runs containers over HTTP; see /docs" });
+  routes.push(...statusRoutes(docker, service, metrics), ...docsRoutes(openApi), ...verbRoutes(docker, settings, host, serviceInfo));
+
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.set("query parser", "simple");
+  if (settings.trust_proxy !== null)
+    app.set("trust proxy", /^\d+$/.test(settings.trust_proxy) ? Number(settings.trust_proxy) : settings.trust_proxy);
+  app.use(observer(audit, (...counted) => metrics.count(...counted)));
+  app.use(
+    helmet({
+      contentSecurityPolicy: { directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] }, useDefaults: false },
+      // What else the domain serves is not ours to decide.
+      strictTransportSecurity: settings.https && { includeSubDomains: false },
+    }),
+  );
+  registerRoutes(app, routes, {
+    authenticate: authenticator(new Credentials(settings, log), new FailureLimit(settings.low_burst)),
+    limits: burstLimits({ low: settings.low_burst, mid: settings.mid_burst, high: settings.high_burst }),
+    dispatch: aloneDispatch(host),
+    waits,
+    bodyLimit: settings.body_limit * 1_000_000,
+  });
+  app.use(errorAnswerer(log));
+
+  const server = await listen(app, settings, log);
+  void docker.containers.watch();
+  return {
+    port: server.port,
+    async stop() {
+      waits.stop();
+      await server.stop();
+      docker.containers.close();
+    },
+  };
+}

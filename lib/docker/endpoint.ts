@@ -1,0 +1,102 @@
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import path from "node:path";
+import { dockerCommand } from "docker-cli-js";
+import type { DockerOptions } from "dockerode";
+import { commandLine } from "./shell-quote";
+
+export interface EndpointSettings {
+  docker_host: string | null;
+  docker_context: string | null;
+  docker_tls_verify: boolean;
+  docker_cert_path: string | null;
+  docker_config: string | null;
+  ssh_auth_sock: string | null;
+}
+
+/** One engine, as both ways in need it. */
+export interface Endpoint {
+  /** such as unix:///var/run/docker.sock */
+  url: string;
+  /** for dockerode */
+  options: DockerOptions;
+  /** for the docker CLI */
+  env: Record<string, string>;
+  /** Path of the engine's socket, if it is one: it is not to be mounted. */
+  socket?: string;
+}
+
+const DEFAULT_HOST = "unix:///var/run/docker.sock";
+
+/**
+ * Finds the engine once, for dockerode and the CLI alike: docker_host, else the context (named, or current), else the default socket.
+ * @throws Error if a context or a certificate can't be read, or the address is of no known kind
+ */
+export async function resolveEndpoint(settings: EndpointSettings): Promise<Endpoint> {
+  const cli = cliBase(settings);
+  if (settings.docker_host) return describe(settings.docker_host, settings, cli);
+  const context = settings.docker_context ?? currentContext(settings.docker_config);
+  if (!context || context === "default") return describe(DEFAULT_HOST, settings, cli);
+  const { host, certPath, skipVerify } = await readContext(context, cli);
+  return describe(host, { docker_cert_path: certPath, docker_tls_verify: certPath !== null && !skipVerify }, cli);
+}
+
+type Tls = Pick<EndpointSettings, "docker_tls_verify" | "docker_cert_path">;
+
+function describe(address: string, tls: Tls, cli: Record<string, string>): Endpoint {
+  const url = address.startsWith("/") ? `unix://${address}` : address.includes("://") ? address : `tcp://${address}`;
+  const env = { ...cli, DOCKER_HOST: url };
+  if (url.startsWith("unix://")) {
+    const socket = url.slice("unix://".length);
+    return { url, env, socket, options: { socketPath: socket } };
+  }
+  const { protocol, hostname, port, username } = new URL(url);
+  if (protocol === "ssh:") {
+    const sshOptions = cli.SSH_AUTH_SOCK ? { agent: cli.SSH_AUTH_SOCK } : {};
+    return { url, env, options: { protocol: "ssh", host: hostname, port: port || 22, username, sshOptions } };
+  }
+  if (!["tcp:", "http:", "https:"].includes(protocol)) throw new Error(`docker_host ${url} is of no known kind`);
+  if (!tls.docker_tls_verify && protocol !== "https:") {
+    return { url, env, options: { protocol: "http", host: hostname, port: port || 2375 } };
+  }
+  const folder = tls.docker_cert_path ?? path.join(homedir(), ".docker");
+  const read = (file: string) => readFileSync(path.join(folder, file));
+  return {
+    url,
+    env: { ...env, DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: folder },
+    options: { protocol: "https", host: hostname, port: port || 2376, ca: read("ca.pem"), cert: read("cert.pem"), key: read("key.pem") },
+  };
+}
+
+// The CLI gets what it needs to find its credentials, and nothing more of this process's environment.
+function cliBase(settings: EndpointSettings): Record<string, string> {
+  return {
+    ...(settings.docker_config ? { DOCKER_CONFIG: settings.docker_config } : {}),
+    ...(settings.ssh_auth_sock ? { SSH_AUTH_SOCK: settings.ssh_auth_sock } : {}),
+  };
+}
+
+function currentContext(folder: string | null): string | undefined {
+  const file = path.join(folder ?? path.join(homedir(), ".docker"), "config.json");
+  try {
+    return (JSON.parse(readFileSync(file, "utf8")) as { currentContext?: string }).currentContext;
+  } catch {
+    return undefined; // no configuration of the CLI: the default socket
+  }
+}
+
+interface ContextEndpoint {
+  Name: string;
+  Endpoints: { docker?: { Host: string; SkipTLSVerify?: boolean } };
+  TLSMaterial?: { docker?: string[] };
+  Storage?: { TLSPath?: string };
+}
+
+async function readContext(name: string, env: Record<string, string>) {
+  const { raw } = await dockerCommand(commandLine(["context", "inspect", "--", name]), { echo: false, env });
+  const context = (JSON.parse(raw) as ContextEndpoint[])[0];
+  const docker = context?.Endpoints.docker;
+  if (!docker) throw new Error(`The docker context ${name} names no engine`);
+  const certPath = context?.TLSMaterial?.docker ? path.join(context.Storage?.TLSPath ?? "", "docker") : null;
+  return { host: docker.Host, certPath, skipVerify: docker.SkipTLSVerify === true };
+}

@@ -1,0 +1,100 @@
+import type { IncomingMessage } from "node:http";
+import Docker from "dockerode";
+import type { AppError } from "../errors";
+import type { Endpoint } from "./endpoint";
+import { type During, fromEngine } from "./errors";
+
+/** An engine that hasn't answered a ping in this time (ms) is not asked anything more: the client gets its 503 within a second. */
+const PING_TIMEOUT = 700;
+/** An answered ping counts for so long (ms). */
+const PING_VALID = 1000;
+
+interface StreamOptions {
+  query?: Record<string, string | number | boolean | undefined>;
+  signal?: AbortSignal;
+  /** What goes wrong with it is the request's fault rather than the engine's. */
+  during?: During;
+}
+
+/** The Engine API of one engine: dockerode, with deadlines and typed errors. */
+export class Engine {
+  readonly docker: Docker;
+  private answeredAt = Number.NEGATIVE_INFINITY;
+  private ping: Promise<void> | undefined;
+
+  /**
+   * @param endpoint where it is
+   * @param readTimeout ms that an answer may take
+   */
+  constructor(
+    endpoint: Endpoint,
+    readonly readTimeout: number,
+  ) {
+    this.docker = new Docker(endpoint.options);
+  }
+
+  /**
+   * Makes sure that the engine answers, also where it takes connections and then says nothing.
+   * @throws AppError ENGINE_UNREACHABLE within 700 ms
+   */
+  async assertAlive(): Promise<void> {
+    if (performance.now() - this.answeredAt < PING_VALID) return;
+    this.ping ??= this.askPing().finally(() => {
+      this.ping = undefined;
+    });
+    await this.ping;
+  }
+
+  /** To be called when the connection to the engine was lost: the next request asks again. */
+  doubt(): void {
+    this.answeredAt = Number.NEGATIVE_INFINITY;
+  }
+
+  private async askPing(): Promise<void> {
+    const answer = await this.stream("GET", "/_ping", { signal: AbortSignal.timeout(PING_TIMEOUT) });
+    answer.resume();
+    this.answeredAt = performance.now();
+  }
+
+  /**
+   * One call of dockerode, with the deadline of an answer.
+   * @param call gets the signal that it must pass on
+   * @throws AppError for whatever the engine said
+   */
+  async call<T>(call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, during: During = "call"): Promise<T> {
+    try {
+      return await call(this.docker, AbortSignal.timeout(this.readTimeout));
+    } catch (error) {
+      throw this.typed(error, during);
+    }
+  }
+
+  /**
+   * A call whose answer is a stream; resolves as soon as the headers are there.
+   * @param method of HTTP
+   * @param path of the Engine API, without query
+   * @returns the answer; destroying it ends the conversation
+   * @throws AppError for whatever the engine said instead
+   */
+  stream(method: string, path: string, options: StreamOptions = {}): Promise<IncomingMessage> {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), this.readTimeout);
+    const signal = options.signal ? AbortSignal.any([options.signal, late.signal]) : late.signal;
+    return new Promise<IncomingMessage>((resolve, reject) => {
+      const statusCodes = { 200: true, 204: true };
+      const query = Object.fromEntries(Object.entries(options.query ?? {}).filter(([, value]) => value !== undefined));
+      const request = { path: `${path}?`, method, isStream: true, statusCodes, abortSignal: signal, options: { _query: query, _body: {} } };
+      this.docker.modem.dial(request, (error: unknown, answer: unknown) => {
+        clearTimeout(timer);
+        if (error) reject(this.typed(error, options.during));
+        else resolve(answer as IncomingMessage);
+      });
+    });
+  }
+
+  private typed(error: unknown, during?: During): AppError {
+    const typed = fromEngine(error, during);
+    if (typed.kind === "unavailable") this.doubt();
+    return typed;
+  }
+}

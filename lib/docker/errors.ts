@@ -1,0 +1,128 @@
+import { AppError, type ErrorCode } from "../errors";
+
+/** What was being done: the same words mean different things at different times. */
+export type During = "pull" | "create" | "start" | "call";
+
+interface Rule {
+  when: RegExp;
+  code: ErrorCode;
+  /** at any time if absent */
+  during?: During[];
+}
+
+/**
+ * What Docker says, and which error that is: the engine gives most of these as 500, and the CLI gives no status at all.
+ * Texts of engines 20.10 to 28. The first that matches counts.
+ */
+const RULES: Rule[] = [
+  { when: /cannot connect to the docker daemon|error during connect|is the docker daemon running/i, code: "ENGINE_UNREACHABLE" },
+  { when: /invalid reference format|invalid repository name|repository name must be/i, code: "INVALID_REFERENCE" },
+  { when: /no such image|no matching manifest for|manifest unknown|manifest for .* not found/i, code: "IMAGE_NOT_FOUND" },
+  {
+    when: /repository does not exist or may require|repository .*not found|failed to resolve reference.*not found/i,
+    code: "IMAGE_NOT_FOUND",
+    during: ["pull"],
+  },
+  {
+    when: /no basic auth credentials|unauthorized|authentication required|denied|incorrect username or password|forbidden/i,
+    code: "IMAGE_DENIED",
+    during: ["pull"],
+  },
+  {
+    when: /dial tcp|no such host|timeout|connection refused|tls handshake|x509|http response to https|deadline exceeded|eof|toomanyrequests|unexpected http status|error parsing http|connection reset/i,
+    code: "REGISTRY_UNREACHABLE",
+    during: ["pull"],
+  },
+  { when: /container name .* is already in use/i, code: "NAME_TAKEN" },
+  { when: /port is already allocated|address already in use|failed to bind .*port|ports are not available/i, code: "PORT_TAKEN" },
+  { when: /no such container|no such exec/i, code: "CONTAINER_NOT_FOUND", during: ["call", "start"] },
+  { when: /is not running|is paused|is restarting|container .* is stopped/i, code: "NOT_RUNNING", during: ["call"] },
+  {
+    when: /no space left|input\/output error|read-only file system|layer does not exist|failed to register layer|out of memory/i,
+    code: "ENGINE_ERROR",
+  },
+];
+
+/** What goes wrong at a start because of the request and not because of the engine. */
+const BAD_START =
+  /executable file not found|no such file or directory|permission denied|exec format error|is a directory|not a directory|unable to find user|no matching entries in passwd|unable to find group|network .* not found|invalid|unknown|out of range|minimum|cannot|must be|not supported|no such device|operation not permitted|oci runtime create failed/i;
+
+/**
+ * Reads what the docker CLI said as it failed.
+ * @param error what docker-cli-js rejects with
+ * @param during what was being done
+ */
+export function fromCli(error: { stderr?: string; message?: string }, during: During): AppError {
+  if (error instanceof AppError) return error;
+  const message = cleanMessage(error.stderr ?? error.message ?? "");
+  if (/docker: (not found|command not found)|: docker: not found/.test(message)) {
+    return new AppError("ENGINE_ERROR", { message: "The docker command is not installed on this host", cause: error });
+  }
+  // What is left at a create is what can't be understood or can't be made, and at a pull a registry that doesn't do its part.
+  const rest = during === "pull" ? "REGISTRY_UNREACHABLE" : "INVALID_SPEC";
+  return new AppError(match(message, during) ?? rest, { message, cause: message });
+}
+
+interface EngineFailure {
+  statusCode?: number;
+  json?: { message?: string } | string | null;
+  message?: string;
+  code?: string;
+  name?: string;
+}
+
+const UNREACHABLE = new Set([
+  "ECONNREFUSED",
+  "ENOENT",
+  "ECONNRESET",
+  "EPIPE",
+  "EACCES",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+  "ENOTFOUND",
+  "ENOTSOCK",
+  "EAI_AGAIN",
+]);
+
+/**
+ * Reads an error of dockerode.
+ * @param error what it rejects with
+ * @param during what was being done: what fails at a start is most often what the request asked for
+ */
+export function fromEngine(error: unknown, during: During = "call"): AppError {
+  if (error instanceof AppError) return error;
+  const failure = (error ?? {}) as EngineFailure;
+  if (failure.statusCode === undefined) {
+    const lost = UNREACHABLE.has(failure.code ?? "") || failure.name === "AbortError" || failure.name === "TimeoutError";
+    return new AppError(lost ? "ENGINE_UNREACHABLE" : "ENGINE_ERROR", { cause: error });
+  }
+  const said = typeof failure.json === "object" ? failure.json?.message : failure.json;
+  const message = cleanMessage(said ?? failure.message ?? "");
+  const known = match(message, during);
+  if (known) return new AppError(known, { message, cause: error });
+  if (failure.statusCode === 400 || (during === "start" && BAD_START.test(message))) {
+    return new AppError("INVALID_SPEC", { message, cause: error });
+  }
+  if (failure.statusCode === 404) return new AppError("CONTAINER_NOT_FOUND", { message, cause: error });
+  if (failure.statusCode === 409) return new AppError("NOT_RUNNING", { message, cause: error });
+  return new AppError("ENGINE_ERROR", { message, cause: error });
+}
+
+function match(message: string, during: During): ErrorCode | undefined {
+  return RULES.find((rule) => rule.when.test(message) && (rule.during?.includes(during) ?? true))?.code;
+}
+
+/** The line that tells why, without the CLI's advice and prefixes. */
+function cleanMessage(text: string): string {
+  const lines = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+  const telling =
+    lines.find((line) => /error response from daemon|^docker: /i.test(line)) ??
+    lines.find((line) => !/^(unable to find image|warning|see ')/i.test(line));
+  return (telling ?? lines[0] ?? "")
+    .replace(/^\(HTTP code \d+\) .*? - /, "")
+    .replace(/^(docker: )?(error response from daemon: )?/i, "")
+    .slice(0, 2000);
+}

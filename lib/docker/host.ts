@@ -1,0 +1,42 @@
+import type { Logger } from "../support/logger";
+import { dockerCli } from "./cli";
+import { ContainerList } from "./container-list";
+import { type EndpointSettings, resolveEndpoint } from "./endpoint";
+import { Engine } from "./engine";
+import { Images } from "./images";
+import { ContainerLogs } from "./logs";
+import { ENGINE_SOCKETS } from "./policy";
+import { Runner } from "./run";
+
+export interface DockerSettings extends EndpointSettings {
+  /** seconds */
+  docker_read_timeout: number;
+  allow: string[];
+  bind_roots: string[];
+}
+
+/** This host's Docker, as the routes use it. */
+export interface DockerHost {
+  engine: Engine;
+  images: Images;
+  containers: ContainerList;
+  logs: ContainerLogs;
+  runner: Runner;
+}
+
+/**
+ * Puts this host's Docker together; the engine need not answer yet.
+ * @param name of the node
+ * @throws Error if the settings name an engine that can't be understood
+ */
+export async function openDocker(settings: DockerSettings, name: string, log: Logger): Promise<DockerHost> {
+  const endpoint = await resolveEndpoint(settings);
+  const engine = new Engine(endpoint, settings.docker_read_timeout * 1000);
+  const cli = dockerCli(endpoint);
+  const images = new Images(engine, cli);
+  const containers = new ContainerList(engine, name, log);
+  const sockets = [...ENGINE_SOCKETS, ...(endpoint.socket ? [endpoint.socket] : [])];
+  const policy = { allow: settings.allow, bindRoots: settings.bind_roots, sockets };
+  const runner = new Runner(engine, cli, images, containers, policy, log);
+  return { engine, images, containers, logs: new ContainerLogs(engine), runner };
+}

@@ -1,0 +1,78 @@
+import { AppError } from "../errors";
+import type { Cli } from "./cli";
+import type { Engine } from "./engine";
+import { withTag } from "./reference";
+
+export interface PulledImage {
+  /** the reference that was asked for, with its tag */
+  image: string;
+  /** sha256:… of the image's configuration */
+  id: string;
+  /** sha256:… of its manifest in the registry; absent for an image that came from none */
+  digest?: string;
+}
+
+/** The images of this host. */
+export class Images {
+  /** Pulls under way: a repeat joins. */
+  private readonly pulls = new Map<string, Promise<PulledImage>>();
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly cli: Cli,
+  ) {}
+
+  /**
+   * Pulls an image with the host's own credentials; one pull under way serves all who ask for the same.
+   * @param reference any reference
+   * @param platform such as linux/arm64
+   * @throws AppError INVALID_REFERENCE, IMAGE_NOT_FOUND, IMAGE_DENIED, REGISTRY_UNREACHABLE
+   */
+  async pull(reference: string, platform?: string): Promise<PulledImage> {
+    const image = withTag(reference);
+    const key = `${image} ${platform ?? ""}`;
+    const under = this.pulls.get(key);
+    if (under) return under;
+    const pull = this.startPull(image, platform).finally(() => this.pulls.delete(key));
+    this.pulls.set(key, pull);
+    return pull;
+  }
+
+  private async startPull(image: string, platform?: string): Promise<PulledImage> {
+    await this.engine.assertAlive();
+    await this.cli("pull", ["pull", "--quiet", ...(platform ? [`--platform=${platform}`] : []), "--", image]);
+    const found = await this.inspect(image);
+    if (!found) throw new AppError("IMAGE_NOT_FOUND", { message: `${image} was pulled and is gone again` });
+    return found;
+  }
+
+  /** The image if this host has it. */
+  async inspect(reference: string): Promise<PulledImage | undefined> {
+    const image = withTag(reference);
+    try {
+      const info = await this.engine.call((docker, abortSignal) => docker.getImage(image).inspect({ abortSignal } as object));
+      const digest = info.RepoDigests?.map((each) => each.split("@")[1]).find(Boolean);
+      return { image, id: info.Id, ...(digest ? { digest } : {}) };
+    } catch (error) {
+      if (error instanceof AppError && error.kind === "not_found") return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Makes sure that the image is here.
+   * @param policy missing: pull if it isn't; always: pull; never: don't
+   * @throws AppError IMAGE_NOT_FOUND and those of `pull`
+   */
+  async ensure(reference: string, policy: "missing" | "always" | "never", platform?: string): Promise<void> {
+    if (policy === "always") {
+      await this.pull(reference, platform);
+      return;
+    }
+    if (await this.inspect(reference)) return;
+    if (policy === "never") {
+      throw new AppError("IMAGE_NOT_FOUND", { message: `No such image on this host: ${withTag(reference)}`, details: { field: "image" } });
+    }
+    await this.pull(reference, platform);
+  }
+}

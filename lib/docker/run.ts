@@ -1,0 +1,182 @@
+import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import type { ContainerInspectInfo } from "dockerode";
+import { AppError } from "../errors";
+import type { Logger } from "../support/logger";
+import { settles } from "../support/settles";
+import type { Cli } from "./cli";
+import { type Collected, collect } from "./collect";
+import { createArgs, envFile } from "./command-args";
+import type { ContainerList } from "./container-list";
+import type { Engine } from "./engine";
+import { fromEngine } from "./errors";
+import type { Images } from "./images";
+import { checkBind, checkPolicy, type Policy } from "./policy";
+import type { RunSpec } from "./run-spec";
+
+/** How far a run came before its wait ended. */
+export type Outcome =
+  | { status: "pulling" }
+  | { status: "running"; id: string }
+  | ({ status: "exited"; id: string; exit_code: number } & Collected);
+
+export interface RunOptions {
+  /** Don't wait for its end. */
+  detach: boolean;
+  /** bytes kept of each output stream */
+  limit: number;
+  /** Ends the wait: what is under way goes on. */
+  enough: AbortSignal;
+}
+
+/** Creates and starts containers on this host. */
+export class Runner {
+  constructor(
+    private readonly engine: Engine,
+    private readonly cli: Cli,
+    private readonly images: Images,
+    private readonly list: ContainerList,
+    private readonly policy: Policy,
+    private readonly log: Logger,
+  ) {}
+
+  /**
+   * Runs a container, pulling its image first if need be. If it can't be started, no container is left.
+   * @returns how far it came: `exited` only if it was waited for and has ended
+   * @throws AppError NOT_ALLOWED, NAME_TAKEN, PORT_TAKEN, INVALID_SPEC, and those of `Images.ensure`
+   */
+  async run(spec: RunSpec, options: RunOptions): Promise<Outcome> {
+    await this.check(spec);
+    const ready = this.images.ensure(spec.image, spec.pull, spec.platform);
+    if (!(await settles(ready, options.enough))) {
+      this.runLater(spec, ready);
+      return { status: "pulling" };
+    }
+    await ready;
+    if (options.detach) return { status: "running", id: await this.detached(spec) };
+    return this.foreground(spec, options);
+  }
+
+  private runLater(spec: RunSpec, ready: Promise<void>): void {
+    ready
+      .then(() => this.detached(spec))
+      .then((id) => this.log.info("a container runs after its image was pulled", { id, name: spec.name }))
+      .catch((error: Error) =>
+        this.log.error("a container can't be run after its request was answered", { name: spec.name, reason: error.message }),
+      );
+  }
+
+  // Before anything is pulled or made.
+  private async check(spec: RunSpec): Promise<void> {
+    checkPolicy(spec, this.policy);
+    await this.engine.assertAlive();
+    for (const source of Object.keys(spec.volumes)) {
+      if (!source.startsWith("/")) await this.checkVolume(source);
+    }
+  }
+
+  // A volume of the local driver can be a folder of the host under another name.
+  private async checkVolume(name: string): Promise<void> {
+    const { Volumes } = await this.engine.call((docker, abortSignal) => docker.listVolumes({ filters: { name: [name] }, abortSignal }));
+    const device = Volumes.find((volume) => volume.Name === name)?.Options?.device;
+    if (device?.startsWith("/")) checkBind(device, this.policy, "volumes");
+  }
+
+  private async detached(spec: RunSpec): Promise<string> {
+    const id = await this.create(spec);
+    await this.startOrRemove(id, async () => undefined);
+    return id;
+  }
+
+  private async foreground(spec: RunSpec, { limit, enough }: RunOptions): Promise<Outcome> {
+    const id = await this.create(spec);
+    const [output, ending] = await this.startOrRemove(id, async () => {
+      const attached = await this.engine.stream("POST", `/containers/${id}/attach`, {
+        query: { stream: true, stdout: true, stderr: true },
+      });
+      // The headers of this wait must be there before the start, or a container that ends at once is never noticed.
+      const waiting = await this.engine.stream("POST", `/containers/${id}/wait`, { query: { condition: "next-exit" } });
+      return [attached, waiting] as const;
+    });
+    const collected = await collect(output, false, limit, enough);
+    const exit_code = collected.ended ? await exitCode(ending, enough) : null;
+    ending.destroy();
+    this.list.changed();
+    return exit_code === null ? { status: "running", id } : { status: "exited", ...collected, id, exit_code };
+  }
+
+  private async create(spec: RunSpec): Promise<string> {
+    const { lines, rest } = envFile(spec.env);
+    const creating = this.cli("create", createArgs(spec), lines || undefined).then((answer) => answer.trim());
+    if (!(await settles(creating, AbortSignal.timeout(this.engine.readTimeout)))) {
+      // The engine stands still. Should it make the container after all, nobody waits for it any more.
+      creating.then((id) => this.remove(id)).catch((error) => this.log.warn("a create that came too late", { reason: String(error) }));
+      throw new AppError("ENGINE_UNREACHABLE");
+    }
+    const id = await creating;
+    this.list.changed();
+    if (Object.keys(rest).length === 0) return id;
+    return this.withEnvironment(id, spec.name, rest);
+  }
+
+  // Values of several lines fit in no env file: the Engine API makes the same container again with them.
+  private async withEnvironment(id: string, name: string, rest: Record<string, string>): Promise<string> {
+    const made = await this.engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+    await this.remove(id);
+    const again = await this.engine.call((docker) => docker.createContainer(sameAs(made, name, rest)), "start");
+    this.list.changed();
+    return again.id;
+  }
+
+  private async startOrRemove<T>(id: string, before: () => Promise<T>): Promise<T> {
+    try {
+      const prepared = await before();
+      await this.engine.call((docker, abortSignal) => docker.getContainer(id).start({ abortSignal }), "start");
+      this.list.changed();
+      return prepared;
+    } catch (error) {
+      const failure = fromEngine(error, "start");
+      await this.remove(id).catch((left) => this.log.error("a container that failed to start is left", { id, reason: String(left) }));
+      throw failure;
+    }
+  }
+
+  /**
+   * Removes a container by force, running or not.
+   * @param id full id
+   * @throws AppError CONTAINER_NOT_FOUND
+   */
+  async remove(id: string): Promise<void> {
+    try {
+      await this.engine.call((docker, abortSignal) => docker.getContainer(id).remove({ force: true, abortSignal }));
+    } catch (error) {
+      // With --rm the engine may be at it already.
+      if (!(error instanceof AppError && /removal of container .* is already in progress/i.test(error.message))) throw error;
+    } finally {
+      this.list.changed();
+    }
+  }
+}
+
+async function exitCode(ending: Readable, enough: AbortSignal): Promise<number | null> {
+  const answer = text(ending).catch((error) => {
+    throw fromEngine(error);
+  });
+  if (!(await settles(answer, enough))) return null;
+  return (JSON.parse(await answer) as { StatusCode: number }).StatusCode;
+}
+
+function sameAs(made: ContainerInspectInfo, name: string, rest: Record<string, string>) {
+  const { Config, HostConfig, Platform } = made;
+  const { Hostname, ...config } = Config;
+  const env = Object.entries(rest).map(([key, value]) => `${key}=${value}`);
+  return {
+    ...config,
+    // The engine's own choice, the start of the id, is not to be taken over.
+    ...(made.Id.startsWith(Hostname) ? {} : { Hostname }),
+    name,
+    Env: [...(Config.Env ?? []), ...env],
+    HostConfig,
+    ...(Platform && Platform !== "linux" ? { platform: Platform } : {}),
+  };
+}

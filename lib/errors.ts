@@ -1,0 +1,98 @@
+/** Kinds of errors a client can see, each with its HTTP status (container-management-api.md, "Error Types", and more). */
+export const KINDS = {
+  auth_error: 401,
+  forbidden: 403,
+  validation_error: 400,
+  not_found: 404,
+  conflict: 409,
+  timeout: 408,
+  state_error: 422,
+  too_large: 413,
+  rate_limited: 429,
+  compose_error: 500,
+  io_error: 500,
+  docker_error: 500,
+  upstream_error: 502,
+  unavailable: 503,
+  readiness: 504,
+} as const;
+
+export type Kind = keyof typeof KINDS;
+
+/** Every error this server answers: its code, its kind and what it says when the place that raises it says nothing more exact. */
+const CATALOGUE = {
+  MISSING_CREDENTIALS: ["auth_error", "Credentials are required"],
+  WRONG_CREDENTIALS: ["auth_error", "These credentials are not valid"],
+  TOO_MANY_REQUESTS: ["rate_limited", "Too many requests, slow down"],
+  TOO_MANY_WRONG_CREDENTIALS: ["rate_limited", "Too many wrong credentials from this address"],
+  CROSS_SITE: ["forbidden", "Requests from pages of another origin are refused"],
+  INVALID_INPUT: ["validation_error", "The request is not valid"],
+  INVALID_BODY: ["validation_error", "The body can't be read"],
+  UNSUPPORTED_MEDIA_TYPE: ["validation_error", "The body must be application/json or application/x-www-form-urlencoded"],
+  INVALID_REFERENCE: ["validation_error", "Malformed image reference"],
+  INVALID_SPEC: ["validation_error", "Docker refused these options"],
+  BODY_TOO_LARGE: ["too_large", "The body is too large"],
+  COMMAND_TOO_LONG: ["too_large", "The command line is too long"],
+  REQUEST_TIMEOUT: ["timeout", "The request came too slowly"],
+  NOT_ALLOWED: ["forbidden", "The policy of this server refuses this"],
+  ROUTE_NOT_FOUND: ["not_found", "No such route"],
+  METHOD_NOT_ALLOWED: ["not_found", "This path has no such method"],
+  NODE_NOT_FOUND: ["not_found", "No such node"],
+  CONTAINER_NOT_FOUND: ["not_found", "No such container"],
+  IMAGE_NOT_FOUND: ["not_found", "No such image"],
+  IMAGE_DENIED: ["forbidden", "The registry refuses this image"],
+  REGISTRY_UNREACHABLE: ["upstream_error", "The registry can't be reached"],
+  AMBIGUOUS_ID: ["conflict", "More than one container has this id"],
+  NAME_TAKEN: ["conflict", "This name is taken"],
+  PORT_TAKEN: ["conflict", "This host port is taken"],
+  NOT_RUNNING: ["conflict", "The container is not running"],
+  ENGINE_UNREACHABLE: ["unavailable", "The Docker engine does not answer"],
+  STOPPING: ["unavailable", "This server is stopping"],
+  ENGINE_ERROR: ["docker_error", "The Docker engine failed"],
+  INTERNAL: ["io_error", "Something went wrong in this server"],
+} as const satisfies Record<string, readonly [Kind, string]>;
+
+export type ErrorCode = keyof typeof CATALOGUE;
+
+export interface ErrorOptions {
+  message?: string;
+  /** For the client: the field at fault, candidates, and so on. Never a secret. */
+  details?: Record<string, unknown>;
+  /** Overrides the code that the client sees, such as MISSING_IMAGE for INVALID_INPUT. */
+  code?: string;
+  /** For the log only. */
+  cause?: unknown;
+}
+
+/** The one error class: whatever else is thrown is answered as INTERNAL. */
+export class AppError extends Error {
+  readonly kind: Kind;
+  readonly status: number;
+  readonly code: string;
+  readonly details: Record<string, unknown>;
+
+  constructor(entry: ErrorCode, options: ErrorOptions = {}) {
+    const [kind, message] = CATALOGUE[entry];
+    super(options.message ?? message, { cause: options.cause });
+    this.name = "AppError";
+    this.kind = kind;
+    this.status = entry === "METHOD_NOT_ALLOWED" ? 405 : KINDS[kind];
+    this.code = options.code ?? entry;
+    this.details = options.details ?? {};
+  }
+}
+
+/**
+ * A 400 that names the field at fault.
+ * @param field dotted path of the field, such as `ports.80`
+ * @param reason why it is refused, for people
+ */
+export function invalidField(field: string, reason: string): AppError {
+  const missing = reason === "is required";
+  const name = field.split(".")[0]?.replace(/\W/g, "_").toUpperCase() || "INPUT";
+  return new AppError("INVALID_INPUT", {
+    code: `${missing ? "MISSING" : "INVALID"}_${name}`,
+    message: `${field} ${reason}`,
+    details: missing ? { field, provided: null } : { field },
+  });
+}

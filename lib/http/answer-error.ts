@@ -1,0 +1,54 @@
+import { STATUS_CODES } from "node:http";
+import type { ErrorRequestHandler } from "express";
+import { AppError } from "../errors";
+import type { Logger } from "../support/logger";
+
+interface HttpError {
+  status?: number;
+  type?: string;
+  message?: string;
+}
+
+/**
+ * The one writer of errors: the client gets the message and the request id, the log gets the cause.
+ * On HEAD, which has no body, the code and the message go into headers.
+ */
+export function errorAnswerer(log: Logger): ErrorRequestHandler {
+  return (thrown, _request, response, _next) => {
+    const error = typed(thrown);
+    const { request_id } = response.locals;
+    response.locals.error = { error: error.kind, code: error.code };
+    if (error.status >= 500) log.error(error.message, { request_id, code: error.code, cause: causeOf(thrown) });
+    if (response.headersSent || response.destroyed) {
+      // Half an answer is out: breaking the connection is the only way left to say that it isn't whole.
+      response.destroy();
+      return;
+    }
+    const { kind, code, message, status, details } = error;
+    response.set({ "X-Error-Code": code, "X-Error-Message": headerText(message) });
+    if (status === 429 || status === 503) response.get("Retry-After") ?? response.set("Retry-After", "1");
+    const timestamp = new Date().toISOString();
+    response.status(status).json({ error: kind, code, message, status, request_id, timestamp, details, detail: message });
+  };
+}
+
+function typed(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown;
+  const error = (thrown ?? {}) as HttpError;
+  if (error.type === "entity.too.large") return new AppError("BODY_TOO_LARGE");
+  // Express and its body parsers mark what the client did wrong with a status of 4xx.
+  if (error.status !== undefined && error.status >= 400 && error.status < 500) {
+    return new AppError("INVALID_BODY", { message: error.message || (STATUS_CODES[error.status] ?? "Bad request") });
+  }
+  return new AppError("INTERNAL", { cause: thrown });
+}
+
+function causeOf(thrown: unknown): string {
+  const cause = thrown instanceof AppError ? (thrown.cause ?? thrown.message) : thrown;
+  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+}
+
+/** What a header can carry: one line of ASCII. */
+function headerText(message: string): string {
+  return message.replace(/[^\x20-\x7e]+/g, " ").slice(0, 500);
+}

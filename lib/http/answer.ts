@@ -1,0 +1,60 @@
+import type { ServerResponse } from "node:http";
+import { type Body, Reply } from "./route";
+
+/** A client that takes nothing in for so long (ms) while there is something to take is cut off. */
+const STALL = 60_000;
+/** An answer up to this size (bytes) is the kernel's at once; only larger ones can stall. */
+const SMALL = 65_536;
+
+/**
+ * Writes a handler's answer.
+ * @param response where to
+ * @param result an object (200), or a Reply
+ * @param gone aborted when the client has gone
+ */
+export async function answer(response: ServerResponse, result: Reply | object, gone: () => AbortSignal): Promise<void> {
+  const { status, body, headers } = result instanceof Reply ? result : { status: 200, body: result, headers: {} };
+  response.statusCode = status;
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  if (body === null) return void response.end();
+  if (isStream(body)) return stream(response, body, gone());
+  const bytes = toBytes(response, body);
+  response.setHeader("Content-Length", bytes.length);
+  if (bytes.length > SMALL) response.setTimeout(STALL, () => response.destroy());
+  response.end(bytes);
+}
+
+function isStream(body: Body): body is AsyncIterable<Buffer> {
+  return typeof body === "object" && Symbol.asyncIterator in body;
+}
+
+function toBytes(response: ServerResponse, body: object | string): Buffer {
+  const isText = typeof body === "string";
+  if (!response.hasHeader("Content-Type")) {
+    response.setHeader("Content-Type", isText ? "text/plain; charset=utf-8" : "application/json; charset=utf-8");
+  }
+  if (Buffer.isBuffer(body)) return body;
+  return Buffer.from(isText ? body : JSON.stringify(body));
+}
+
+async function stream(response: ServerResponse, body: AsyncIterable<Buffer>, gone: AbortSignal): Promise<void> {
+  response.flushHeaders();
+  for await (const chunk of body) {
+    if (gone.aborted) return;
+    if (!response.write(chunk)) await drained(response);
+  }
+  response.end();
+}
+
+/** Resolves when the client has taken in what was written, or has gone; cuts it off when it takes nothing for too long. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const stalled = setTimeout(() => response.destroy(), STALL);
+    const done = () => {
+      clearTimeout(stalled);
+      response.off("drain", done).off("close", done);
+      resolve();
+    };
+    response.on("drain", done).on("close", done);
+  });
+}

@@ -1,0 +1,55 @@
+import type { NextFunction, Request, RequestHandler, Response } from "express";
+import { LRUCache } from "lru-cache";
+import { AppError } from "../errors";
+import type { Credentials } from "./credentials";
+import { addressOf, type FailureLimit } from "./rate-limit";
+import type { Route } from "./route";
+
+/** Pages of other origins can make a browser send its credentials along: what changes something must come from our own. */
+const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/**
+ * Makes the middleware that lets in who has a right to it.
+ * @param credentials the valid ones
+ * @param failures counts wrong ones by address
+ */
+export function authenticator(credentials: Credentials, failures: FailureLimit) {
+  // Once an address has failed too often nothing more is tried for it, except what was right there before: guessing must not
+  // lock out those who share the address.
+  const good = new LRUCache<string, true>({ max: 10_000 });
+
+  return (route: Pick<Route, "public" | "anonymous">): RequestHandler =>
+    async (request: Request, response: Response, next: NextFunction) => {
+      if (route.public) return next();
+      const blocked = await failures.secondsLeft(request);
+      if (blocked > 0 && !good.has(knownAs(request))) {
+        response.set("Retry-After", String(blocked));
+        throw new AppError("TOO_MANY_WRONG_CREDENTIALS", { details: { retry_after: blocked } });
+      }
+      const verdict = credentials.check(request.headers);
+      if (verdict === "missing" && route.anonymous && SAFE.has(request.method)) return void response.json(route.anonymous());
+      if (verdict === "wrong") await failures.count(request);
+      if (verdict === "missing" || verdict === "wrong") throw refused(verdict, response);
+      good.set(knownAs(request), true);
+      response.locals.identity = verdict.identity;
+      refuseCrossSite(request);
+      next();
+    };
+
+  function knownAs(request: Request): string {
+    return `${addressOf(request)} ${credentials.fingerprint(request.headers)}`;
+  }
+}
+
+function refused(verdict: "missing" | "wrong", response: Response): AppError {
+  response.set("WWW-Authenticate", 'Basic realm="docker-server", charset="UTF-8"');
+  return new AppError(verdict === "missing" ? "MISSING_CREDENTIALS" : "WRONG_CREDENTIALS");
+}
+
+function refuseCrossSite(request: Request): void {
+  if (SAFE.has(request.method)) return;
+  const { origin } = request.headers;
+  if (origin === undefined) return;
+  const host = URL.canParse(origin) ? new URL(origin).host : origin;
+  if (host !== request.host) throw new AppError("CROSS_SITE", { details: { origin } });
+}

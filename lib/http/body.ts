@@ -1,0 +1,45 @@
+import express, { type RequestHandler } from "express";
+import { parse } from "qs";
+import { AppError, invalidField } from "../errors";
+
+const JSON_TYPES = ["application/json", "application/*+json"];
+const FORM_TYPE = "application/x-www-form-urlencoded";
+
+/**
+ * Reads a request's body into an object: JSON, or a form whose nested fields are maps (`ports[80]=8080`).
+ * @param limit bytes
+ */
+export function bodyReaders(limit: number): RequestHandler[] {
+  const asObject: RequestHandler = (request, _response, next) => {
+    if (typeof request.body === "string") request.body = parseForm(request.body);
+    else if (request.body === undefined) request.body = emptyBody(request.headers);
+    if (request.body === null || typeof request.body !== "object" || Array.isArray(request.body))
+      throw invalidField("body", "must be an object");
+    next();
+  };
+  return [
+    express.json({ limit, type: JSON_TYPES, strict: false }),
+    express.text({ limit, type: FORM_TYPE, defaultCharset: "utf-8" }),
+    asObject,
+  ];
+}
+
+function parseForm(text: string): unknown {
+  if (/^\s*\{/.test(text)) {
+    throw new AppError("INVALID_BODY", {
+      message: "The body looks like JSON but was sent as a form: send it with Content-Type: application/json",
+    });
+  }
+  try {
+    // A list would swallow the key of `ports[80]`: fields that are lists are read from maps instead.
+    return parse(text, { parseArrays: false, depth: 4, strictDepth: true, parameterLimit: 2000, throwOnLimitExceeded: true });
+  } catch (error) {
+    throw new AppError("INVALID_BODY", { message: `The form can't be read: ${(error as Error).message}` });
+  }
+}
+
+function emptyBody(headers: { "content-length"?: string | undefined; "transfer-encoding"?: string | undefined }): object {
+  const sent = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+  if (sent) throw new AppError("UNSUPPORTED_MEDIA_TYPE");
+  return {};
+}

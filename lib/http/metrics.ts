@@ -1,0 +1,66 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+
+/** Seconds: from an answer out of memory to a long pull. */
+const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30];
+
+/** What Prometheus scrapes. */
+export class Metrics {
+  private readonly registry = new Registry();
+  private readonly requests: Counter;
+  private readonly durations: Histogram;
+  private readonly containers: Gauge;
+  private readonly engine: Gauge;
+  private readonly load: Gauge;
+
+  /**
+   * @param readLoad this machine's load, each from 0 to 1
+   */
+  constructor(private readonly readLoad: () => Promise<{ cpu: number; memory: number }>) {
+    const registers = [this.registry];
+    collectDefaultMetrics({ register: this.registry });
+    this.requests = new Counter({
+      name: "docker_server_requests_total",
+      help: "Requests answered",
+      labelNames: ["method", "route", "status"],
+      registers,
+    });
+    this.durations = new Histogram({
+      name: "docker_server_request_seconds",
+      help: "Time to the end of the answer",
+      labelNames: ["route"],
+      buckets: BUCKETS,
+      registers,
+    });
+    this.containers = new Gauge({
+      name: "docker_server_containers",
+      help: "Containers of this host by state",
+      labelNames: ["state"],
+      registers,
+    });
+    this.engine = new Gauge({ name: "docker_server_engine_up", help: "1 if the engine answers", registers });
+    this.load = new Gauge({ name: "docker_server_host_load", help: "Load of this host, 0 to 1", labelNames: ["resource"], registers });
+  }
+
+  get contentType(): string {
+    return this.registry.contentType;
+  }
+
+  count(method: string, route: string, status: number, seconds: number): void {
+    this.requests.inc({ method, route, status });
+    this.durations.observe({ route }, seconds);
+  }
+
+  /**
+   * All metrics as text.
+   * @param states of the containers, one each; undefined if the engine doesn't answer
+   */
+  async text(states: string[] | undefined): Promise<string> {
+    this.engine.set(states ? 1 : 0);
+    this.containers.reset();
+    for (const state of states ?? []) this.containers.inc({ state });
+    const { cpu, memory } = await this.readLoad();
+    this.load.set({ resource: "cpu" }, cpu);
+    this.load.set({ resource: "memory" }, memory);
+    return this.registry.metrics();
+  }
+}

@@ -1,0 +1,99 @@
+import { z } from "zod";
+import { KINDS } from "../errors";
+import type { AnswerDoc, Route } from "./route";
+
+const errorSchema = z.object({
+  error: z.enum(Object.keys(KINDS) as [string, ...string[]]),
+  code: z.string(),
+  message: z.string(),
+  status: z.number(),
+  request_id: z.string(),
+  timestamp: z.iso.datetime(),
+  details: z.record(z.string(), z.unknown()),
+  detail: z.string().describe("the message again"),
+});
+
+/**
+ * Derives the OpenAPI 3.1 document from the routes.
+ * @param routes all of them
+ * @param info title and version
+ */
+export function openApiDocument(routes: Route[], info: { title: string; version: string }): object {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const route of routes) {
+    const path = route.path.replace(/[:*](\w+)/g, "{$1}");
+    paths[path] = { ...paths[path], [route.method]: operation(route) };
+  }
+  return {
+    openapi: "3.1.0",
+    info: { ...info, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
+    servers: [{ url: "/" }],
+    paths,
+    components: {
+      schemas: { Error: jsonSchema(errorSchema, "output") },
+      securitySchemes: {
+        basic: { type: "http", scheme: "basic" },
+        bearer: { type: "http", scheme: "bearer" },
+        token: { type: "apiKey", in: "header", name: "X-Access-Token" },
+      },
+    },
+    security: [{ basic: [] }, { bearer: [] }, { token: [] }],
+  };
+}
+
+function operation(route: Route): object {
+  const pin = { name: "node", in: "query", required: false, description: "The node to run on", schema: { type: "string" } };
+  return {
+    operationId: `${route.method}${route.path.replace(/\W+(\w)?/g, (_all, letter: string | undefined) => letter?.toUpperCase() ?? "")}`,
+    summary: route.summary,
+    ...(route.public ? { security: [] } : {}),
+    parameters: [...parameters(route.params, "path"), ...parameters(route.query, "query"), pin],
+    ...(route.body ? { requestBody: requestBody(route.body) } : {}),
+    responses: {
+      ...Object.fromEntries(Object.entries(route.answers).map(([status, answer]) => [status, response(answer)])),
+      default: { description: "An error", content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } } },
+    },
+  };
+}
+
+function parameters(schema: z.ZodObject | undefined, place: "path" | "query"): object[] {
+  if (!schema) return [];
+  return Object.entries(schema.shape).map(([name, field]) => {
+    const { description, ...rest } = jsonSchema(field as z.ZodType, "input");
+    const required = place === "path" || !(field as z.ZodType).safeParse(undefined).success;
+    return { name, in: place, required, ...(description ? { description } : {}), schema: rest };
+  });
+}
+
+function requestBody(schema: z.ZodObject): object {
+  const content = { schema: jsonSchema(schema.strict(), "input") };
+  return { required: true, content: { "application/json": content, "application/x-www-form-urlencoded": content } };
+}
+
+function response({ description, schema, contentType = "application/json", headers }: AnswerDoc): object {
+  const content = schema
+    ? { schema: jsonSchema(schema, "output") }
+    : contentType === "application/json"
+      ? undefined
+      : { schema: { type: "string" } };
+  return {
+    description,
+    ...(content ? { content: { [contentType]: content } } : {}),
+    ...(headers
+      ? {
+          headers: Object.fromEntries(
+            Object.entries(headers).map(([name, text]) => [name, { description: text, schema: { type: "string" } }]),
+          ),
+        }
+      : {}),
+  };
+}
+
+function jsonSchema(schema: z.ZodType, io: "input" | "output"): Record<string, unknown> {
+  const {
+    $schema: _,
+    "~standard": __,
+    ...rest
+  } = z.toJSONSchema(schema, { io, target: "draft-2020-12", unrepresentable: "any" }) as Record<string, unknown>;
+  return rest;
+}

@@ -1,0 +1,92 @@
+import type { ZodObject, z } from "zod";
+import type { Where } from "../cluster/where";
+
+export type Method = "get" | "head" | "post" | "put" | "patch" | "delete";
+export type Burst = "low" | "mid" | "high" | "none";
+
+/** One request as a handler sees it. */
+export interface Call<P = unknown, Q = unknown, B = unknown> {
+  params: P;
+  query: Q;
+  body: B;
+  /** Of the content types that a route can answer, the one that the client likes best; the first if it doesn't say. */
+  accepts(...types: string[]): string | false;
+  /** Aborted when the client has gone. */
+  readonly gone: AbortSignal;
+  /** Aborted after so many ms, when the client has gone or when the server stops: whoever waits for an answer waits no longer. */
+  within(ms: number): AbortSignal;
+}
+
+export type Body = object | string | Buffer | AsyncIterable<Buffer>;
+
+/** An answer that isn't simply an object with status 200. */
+export class Reply {
+  constructor(
+    readonly status: number,
+    /** objects go out as JSON, text as text/plain unless a header says otherwise, what is iterated is streamed */
+    readonly body: Body | null,
+    readonly headers: Record<string, string> = {},
+  ) {}
+}
+
+/** What an answer looks like, for the OpenAPI document. */
+export interface AnswerDoc {
+  description: string;
+  schema?: z.ZodType;
+  /** such as text/plain; application/json if absent */
+  contentType?: string;
+  headers?: Record<string, string>;
+}
+
+/** One row of the API: everything else about a route is derived from it. */
+export interface Route {
+  method: Method;
+  /** as Express writes it: `/:id`, `/*image` */
+  path: string;
+  where: Where;
+  burst: Burst;
+  summary: string;
+  params?: ZodObject;
+  query?: ZodObject;
+  body?: ZodObject;
+  answers: Record<number, AnswerDoc>;
+  /** No credentials are asked for. */
+  public?: boolean;
+  /** Answered to those who present no credentials at all. */
+  anonymous?: () => object;
+  /** HEAD does the work of GET too, for its status. */
+  headWorks?: boolean;
+  /** Name of the MCP tool that calls it. */
+  tool?: string;
+  handler: (call: Call) => Promise<Reply | object> | Reply | object;
+}
+
+type Of<T> = T extends ZodObject ? z.output<T> : Record<string, never>;
+
+/** Declares a route, with the handler's types taken from its schemas. */
+export function route<
+  P extends ZodObject | undefined = undefined,
+  Q extends ZodObject | undefined = undefined,
+  B extends ZodObject | undefined = undefined,
+>(
+  declaration: Omit<Route, "params" | "query" | "body" | "handler"> & {
+    params?: P;
+    query?: Q;
+    body?: B;
+    handler: (call: Call<Of<P>, Of<Q>, Of<B>>) => Promise<Reply | object> | Reply | object;
+  },
+): Route {
+  return declaration as unknown as Route;
+}
+
+/** First path segments that are no container's name (DESIGN, section 2). */
+export const RESERVED = new Set(
+  "run volume volumes health healthz version images containers proxy ws mcp docs redoc openapi.json metrics nodes console _ping _node".split(
+    " ",
+  ),
+);
+
+/** Tells whether a first path segment is taken by the API itself. */
+export function isReserved(segment: string): boolean {
+  return RESERVED.has(segment) || /^v1\.\d+$/.test(segment);
+}

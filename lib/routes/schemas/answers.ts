@@ -1,0 +1,49 @@
+import { z } from "zod";
+import type { AnswerDoc } from "../../http/route";
+import { outputAnswer } from "./common";
+
+type Answers = Record<number, AnswerDoc>;
+
+const container = z.object({
+  id: z.string(),
+  name: z.string(),
+  image: z.string(),
+  command: z.string(),
+  created: z.iso.datetime(),
+  state: z.string().describe("created, running, paused, restarting, removing, exited or dead"),
+  status: z.string().describe("for people, such as Up 3 minutes"),
+  ports: z.array(z.object({ host_ip: z.string().optional(), host: z.number().optional(), container: z.number(), protocol: z.string() })),
+  labels: z.record(z.string(), z.string()),
+  host: z.string().describe("the node that holds it"),
+});
+
+const which = { id: z.string(), name: z.string(), host: z.string().describe("the node") };
+const started = z.object({ ...which, status: z.string(), warnings: z.array(z.string()).optional() });
+
+export const pull: Answers = {
+  200: { description: "Pulled", headers: { "Docker-Content-Digest": "Digest of the manifest", "X-Image-Id": "Id of the image" } },
+  202: { description: "Still pulling; the same request again joins", headers: { "X-Pull-Status": "pulling" } },
+};
+
+export const list: Answers = { 200: { description: "All containers, running or not", schema: z.array(container) } };
+
+export const logs: Answers = {
+  200: { description: "The log; as text/plain if that is asked for or followed", schema: z.object({ ...which, ...outputAnswer }) },
+};
+
+export const run: Answers = {
+  200: {
+    description: "Started (detach), or ended",
+    schema: z.union([started, z.object({ ...which, status: z.literal("exited"), exit_code: z.number(), ...outputAnswer })]),
+  },
+  202: { description: "Still running, or its image still being pulled; it goes on", schema: started.partial({ id: true }) },
+};
+
+const executed = z.object({ ...which, exec_id: z.string(), exit_code: z.number().nullable(), running: z.boolean(), ...outputAnswer });
+
+export const exec: Answers = {
+  200: { description: "The command has ended", schema: executed },
+  202: { description: "It still runs", schema: executed },
+};
+
+export const remove: Answers = { 200: { description: "Removed", schema: z.object({ ...which, removed: z.literal(true) }) } };

@@ -1,0 +1,27 @@
+import { z } from "zod";
+import { flag, matching, text } from "../../http/fields";
+
+const UNITS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
+
+/** A moment: seconds since 1970, a date of RFC 3339, or how long ago (`10m`). Gives seconds since 1970. */
+const moment = text.transform((value, context) => {
+  const ago = /^(\d+)([smhd])$/.exec(value);
+  if (ago) return Math.floor(Date.now() / 1000) - Number(ago[1]) * UNITS[ago[2] as keyof typeof UNITS];
+  if (/^\d+(\.\d+)?$/.test(value)) return Number(value);
+  const time = /^\d{4}-\d\d-\d\d/.test(value) ? Date.parse(value) : Number.NaN;
+  if (!Number.isNaN(time) && time >= 0) return time / 1000;
+  context.addIssue({ code: "custom", message: "must be seconds since 1970, a date such as 2026-01-31T12:00:00Z, or an age such as 10m" });
+  return z.NEVER;
+});
+
+/** The query of every route that answers logs. */
+export const logQuery = z.object({
+  tail: matching(/^(all|\d{1,9})$/, "must be a number of lines, or all")
+    .transform((value) => (value === "all" ? undefined : Number(value)))
+    .optional()
+    .describe("Lines from the end"),
+  since: moment.optional().describe("Seconds since 1970, a date, or an age such as 10m"),
+  until: moment.optional(),
+  timestamps: flag.default(false).describe("Put its time before each line"),
+  follow: flag.default(false).describe("Stream as text, until the container ends"),
+});

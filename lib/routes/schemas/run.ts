@@ -1,0 +1,96 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import type { RunSpec } from "../../docker/run-spec";
+import { command, flag, integer, list, map, matching, number, scalar, text } from "../../http/fields";
+import { environment, imageReference, newName } from "./common";
+
+const PORT = String.raw`\d{1,5}(?:-\d{1,5})?`;
+const ADDRESS = String.raw`(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:]+\])`;
+const MOUNT_OPTIONS = "(?:ro|rw|z|Z|nocopy|(?:r)?(?:shared|slave|private)|consistent|cached|delegated)";
+
+const hostPort = matching(new RegExp(`^(?:${ADDRESS}:)?(?:${PORT})?$`), "must be a host port, or address:port; 0 for any");
+const containerPort = scalar.pipe(
+  matching(new RegExp(`^${PORT}(?:/(?:tcp|udp|sctp))?$`), "must be a container port, such as 6379 or 53/udp"),
+);
+const source = matching(/^(?:\/[^:\0]*|[a-zA-Z0-9][a-zA-Z0-9_.-]+)$/, "must be an absolute path on the host or the name of a volume");
+const target = matching(
+  new RegExp(`^/[^:\\0]*(?::${MOUNT_OPTIONS}(?:,${MOUNT_OPTIONS})*)?$`),
+  "must be an absolute path in the container, which :ro may follow",
+);
+const containerPath = matching(/^\/[^:\0]*$/, "must be an absolute path in the container");
+const size = scalar.pipe(matching(/^\d+(?:\.\d+)?[bkmgBKMG]?$/, "must be a size, such as 512m or a number of bytes"));
+const duration = matching(/^(?:\d+(?:\.\d+)?(?:ns|us|ms|s|m|h))+$/, "must be a duration, such as 30s or 1m30s");
+const capability = matching(/^[A-Za-z_]+$/, "must be the name of a capability");
+const network = matching(/^(?:container:)?[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, "must be the name of a network");
+const namespace = matching(
+  /^(?:host|private|shareable|none|container:[a-zA-Z0-9][a-zA-Z0-9_.-]*)$/,
+  "must be host, private or container:NAME",
+);
+const plain = matching(/^[^\0\r\n]+$/, "must be one line of text");
+
+/** The body of `PUT /` (dockerserver.md, "PUT Data", and what people give to `docker run`). */
+export const runBody = z.object({
+  image: imageReference.describe("The image to run"),
+  name: newName.optional().describe("The container's name; a UUID if absent"),
+  remove: flag.default(false).describe("Remove the container when it ends"),
+  detach: flag.default(false).describe("Answer as soon as it is started"),
+  ports: map(hostPort, containerPort).default({}).describe("Host port to container port"),
+  volumes: map(source, target).default({}).describe("Host path or volume to container path"),
+  data: command.optional().describe("The command: a list, or a text that is split into words as a shell would"),
+  env: environment.default({}).describe("Environment variables"),
+  labels: map(matching(/^[^\0\s=]+$/, "must be a label's key"), scalar).default({}),
+  network: network.optional(),
+  restart: matching(
+    /^(?:no|always|unless-stopped|on-failure(?::\d{1,9})?)$/,
+    "must be no, always, unless-stopped or on-failure[:times]",
+  ).optional(),
+  memory: size.optional(),
+  cpus: number(0.01, 10_000).optional(),
+  pids: integer(-1, 4_194_304).optional(),
+  user: plain.optional(),
+  workdir: containerPath.optional(),
+  entrypoint: command.optional(),
+  hostname: matching(/^[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$/, "must be a host name").optional(),
+  platform: matching(/^[a-z0-9]+(?:\/[a-z0-9]+){0,2}$/, "must be a platform, such as linux/arm64").optional(),
+  pull: z.enum(["missing", "always", "never"], { error: "must be missing, always or never" }).default("missing"),
+  init: flag.default(false),
+  tmpfs: map(containerPath, matching(/^[\w=,%.]*$/, "must be mount options, such as size=64m")).default({}),
+  read_only: flag.default(false),
+  cap_add: list(capability).default([]),
+  cap_drop: list(capability).default([]),
+  ulimits: map(
+    matching(/^[a-z]+$/, "must be the name of a limit"),
+    scalar.pipe(matching(/^-?\d{1,18}(?::-?\d{1,18})?$/, "must be soft:hard or one number")),
+  ).default({}),
+  healthcheck: z
+    .object({
+      cmd: text.optional(),
+      interval: duration.optional(),
+      timeout: duration.optional(),
+      start_period: duration.optional(),
+      retries: integer(0, 1_000_000).optional(),
+      disable: flag.optional(),
+    })
+    .strict()
+    .optional(),
+  privileged: flag.default(false),
+  devices: list(matching(/^\/[^\0\s]*$/, "must be a device, such as /dev/fuse")).default([]),
+  pid: namespace.optional(),
+  ipc: namespace.optional(),
+  uts: namespace.optional(),
+  userns: namespace.optional(),
+});
+
+/**
+ * Makes the container to be created out of a request.
+ * @returns it, and what of the request can't be honoured
+ */
+export function toRunSpec(body: z.output<typeof runBody>): { spec: RunSpec; warnings: string[] } {
+  const { detach: _, data, name, ...rest } = body;
+  const spec: RunSpec = { ...rest, name: name ?? randomUUID(), command: data };
+  const bothEnds = spec.remove && spec.restart !== undefined && spec.restart !== "no";
+  return {
+    spec,
+    warnings: bothEnds ? ["remove and restart exclude each other: the container is removed when it ends and not restarted"] : [],
+  };
+}

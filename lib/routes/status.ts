@@ -1,0 +1,81 @@
+import { z } from "zod";
+import { here } from "../cluster/where";
+import type { DockerHost } from "../docker/host";
+import { AppError } from "../errors";
+import type { Metrics } from "../http/metrics";
+import { Reply, type Route, route } from "../http/route";
+
+export interface Service {
+  name: string;
+  version: string;
+  /** this node */
+  host: string;
+}
+
+/**
+ * What tells how this node is: health, version, metrics.
+ * @param docker this host's
+ */
+export function statusRoutes(docker: DockerHost, service: Service, metrics: Metrics): Route[] {
+  const health = route({
+    method: "get",
+    path: "/health",
+    where: here,
+    burst: "none",
+    summary: "Whether this node and its engine answer",
+    public: true,
+    headWorks: true,
+    tool: "health",
+    answers: {
+      200: {
+        description: "They do",
+        schema: z.object({ status: z.literal("ok"), docker: z.literal("ok"), host: z.string(), version: z.string() }),
+      },
+      503: { description: "The engine doesn't" },
+    },
+    async handler() {
+      await docker.engine.assertAlive();
+      return { status: "ok", docker: "ok", host: service.host, version: service.version };
+    },
+  });
+
+  const version = route({
+    method: "get",
+    path: "/version",
+    where: here,
+    burst: "high",
+    summary: "Versions of this server and its engine",
+    tool: "version",
+    answers: {
+      200: {
+        description: "Versions",
+        schema: z.object({ version: z.string(), host: z.string(), docker: z.record(z.string(), z.unknown()) }),
+      },
+    },
+    async handler() {
+      await docker.engine.assertAlive();
+      const engine = await docker.engine.call((api) => api.version());
+      return { version: service.version, host: service.host, docker: engine };
+    },
+  });
+
+  const numbers = route({
+    method: "get",
+    path: "/metrics",
+    where: here,
+    burst: "high",
+    summary: "Numbers for Prometheus",
+    answers: { 200: { description: "Metrics", contentType: "text/plain" } },
+    async handler() {
+      const containers = await docker.containers.read().catch((error: unknown) => {
+        if (error instanceof AppError && error.kind === "unavailable") return undefined;
+        throw error;
+      });
+      return new Reply(200, await metrics.text(containers?.containers.map((container) => container.state)), {
+        "Content-Type": metrics.contentType,
+      });
+    },
+  });
+
+  return [health, version, numbers];
+}

@@ -1,0 +1,86 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
+import { answers, logTail, until } from "./process";
+
+/** A background process of ours, for instance a dockerd or a registry. */
+export interface Daemon {
+  pid: number;
+  running(): boolean;
+  /** Sends a signal if it still runs. */
+  signal(signal: NodeJS.Signals): void;
+  /** Sends a signal and waits for the end of the process; after `patience` ms (10 s) it is killed with SIGKILL. */
+  end(signal?: NodeJS.Signals, patience?: number): Promise<void>;
+}
+
+export interface DaemonOptions {
+  command: string;
+  /** For messages, if not the command. */
+  name?: string;
+  args: string[];
+  env?: NodeJS.ProcessEnv;
+  cwd?: string;
+  /** Gets standard output and standard error, appended. */
+  logFile: string;
+  /** Tells whether it is ready to be used. */
+  ready(): Promise<boolean>;
+  /** How long it may take to become ready, in ms (30 s). */
+  patience?: number;
+}
+
+/**
+ * Starts a process in a session of its own and waits until it is ready.
+ * Throws an Error with the last lines of its log if it ends early or does not become ready in time; it is killed then.
+ */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const log = openSync(options.logFile, "a");
+  const child = spawn(options.command, options.args, {
+    detached: true,
+    stdio: ["ignore", log, log],
+    env: options.env ?? process.env,
+    cwd: options.cwd,
+  });
+  closeSync(log);
+  child.unref();
+  await once(child, "spawn");
+  const running = () => child.exitCode === null && child.signalCode === null;
+
+  const ready = await until(async () => !running() || (await options.ready()), options.patience ?? 30_000);
+  if (!ready || !running()) {
+    child.kill("SIGKILL");
+    const state = running() ? "did not become ready" : "ended early";
+    throw new Error(`${options.name ?? options.command} ${state}:\n${logTail(options.logFile)}`);
+  }
+  return {
+    pid: child.pid as number,
+    running,
+    signal: (signal) => void child.kill(signal),
+    end: (signal = "SIGTERM", patience = 10_000) => endChild(child, running, signal, patience),
+  };
+}
+
+async function endChild(child: ChildProcess, running: () => boolean, signal: NodeJS.Signals, patience: number) {
+  child.kill(signal);
+  if (await until(() => !running(), patience)) return;
+  child.kill("SIGKILL");
+  if (!(await until(() => !running(), 10_000))) throw new Error(`process ${child.pid} survived SIGKILL`);
+}
+
+/** Starts `dockerd` with these arguments, preceded by the words of `prefix`, and waits until it answers at `socket`. */
+export function startDockerd(options: {
+  socket: string;
+  args: string[];
+  logFile: string;
+  prefix?: string[];
+  env?: NodeJS.ProcessEnv;
+}): Promise<Daemon> {
+  const [command, ...prefixArgs] = options.prefix ?? [];
+  return startDaemon({
+    name: "dockerd",
+    command: command ?? "dockerd",
+    args: command ? [...prefixArgs, "dockerd", ...options.args] : options.args,
+    logFile: options.logFile,
+    env: options.env ?? process.env,
+    ready: () => answers({ socketPath: options.socket, path: "/_ping" }),
+  });
+}

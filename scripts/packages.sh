@@ -1,0 +1,124 @@
+# Part of set-up.sh: the system packages and how they are installed.
+
+DEMO_PACKAGES=(docker.io iptables busybox-static curl)
+TEST_PACKAGES=(iproute2 util-linux mount docker-registry apache2-utils pebble certbot openssl redis-server)
+
+# Services of these packages that the tests start by themselves, with settings of their own.
+UNWANTED_SERVICES=(docker-registry.service redis-server.service certbot.timer)
+
+can_install() { [ "$(id -u)" = 0 ] && command -v apt-get dpkg-query >/dev/null; }
+
+# The engine and its command may also come from elsewhere, for instance from Docker's own packages.
+is_there() {
+  [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ] && return
+  [ "$1" = docker.io ] && command -v docker >/dev/null && { command -v dockerd >/dev/null || docker version >/dev/null 2>&1; }
+}
+
+install_packages() {
+  local package missing=()
+  for package; do is_there "$package" || missing+=("$package"); done
+  if [ ${#missing[@]} = 0 ]; then
+    say "system packages: all there"
+  elif can_install; then
+    say "system packages: installing ${missing[*]}"
+    update_index
+    forbid_services
+    quietly apt_get install --yes --no-install-recommends "${missing[@]}"
+    forbid_no_more
+    disable_services
+  else
+    fail "missing: ${missing[*]} (Debian package names). Only root on Debian or Ubuntu can install them here."
+  fi
+}
+
+install_compose() {
+  if docker compose version >/dev/null 2>&1; then
+    say "docker compose: there"
+    return
+  fi
+  can_install || fail "missing: docker compose v2. Only root on Debian or Ubuntu can install it here."
+  say "docker compose: installing"
+  update_index
+  local package
+  for package in docker-compose docker-compose-v2; do
+    case $(apt-cache policy "$package" | sed -n 's/^ *Candidate: *//p') in
+      '' | '(none)' | 1.*) ;;
+      *) quietly apt_get install --yes --no-install-recommends "$package"; return ;;
+    esac
+  done
+  if compose_from_trixie >"$work/output" 2>&1; then return; fi
+  tail -n 5 "$work/output" >&2
+  say "WARNING: docker compose v2 cannot be had here. Whatever needs it (managed containers) will not work."
+}
+
+# Debian 12 has only Compose v1, but the package of Debian 13 runs on it. It is fetched with an index of its own from
+# the mirror this machine already uses, so that nothing else ever comes from there.
+compose_from_trixie() {
+  local release mirror key options
+  release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  read -r mirror key < <(debian_mirror "$release") || { echo "no package source of Debian here"; return 1; }
+  echo "deb${key:+ [signed-by=$key]} $mirror trixie main" >"$work/trixie.list"
+  mkdir -p "$work/lists/partial" "$work/archives/partial"
+  options=(-o "Dir::State::Lists=$work/lists" -o "Dir::Cache::Archives=$work/archives"
+    -o "Dir::Etc::SourceList=$work/trixie.list" -o Dir::Etc::SourceParts=- -o APT::Sandbox::User=root)
+  apt_get "${options[@]}" update &&
+    apt_get "${options[@]}" install --yes --no-install-recommends --download-only docker-compose &&
+    apt_get install --yes --no-install-recommends "$work"/archives/docker-compose_*.deb &&
+    docker compose version
+}
+
+# Prints the address of the mirror this machine has for a Debian release, and the key file for it if one is given.
+debian_mirror() {
+  local files=()
+  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+    [ -e "$file" ] && files+=("$file")
+  done
+  awk -v release="$1" '
+    function entry() {
+      if (types ~ / deb / && suites ~ (" " release " ") && enabled !~ /no/) { print uri, key; found = 1; exit }
+      types = suites = uri = key = enabled = ""
+    }
+    /^#/ { next }
+    FNR == 1 || /^[ \t]*$/ { entry() }
+    /^deb / {
+      if (match($0, /\[[^]]*\]/)) {
+        options = substr($0, RSTART + 1, RLENGTH - 2)
+        if (match(options, /signed-by=[^ ]+/)) key = substr(options, RSTART + 10, RLENGTH - 10)
+        sub(/\[[^]]*\]/, "")
+      }
+      types = " deb "; uri = $2; suites = " " $3 " "; entry()
+    }
+    tolower($1) == "types:" { $1 = ""; types = $0 " " }
+    tolower($1) == "uris:" { uri = $2 }
+    tolower($1) == "suites:" { $1 = ""; suites = $0 " " }
+    tolower($1) == "enabled:" { enabled = tolower($2) }
+    tolower($1) == "signed-by:" { key = $2 }
+    END { if (!found) entry(); exit !found }
+  ' "${files[@]}"
+}
+
+index_is_new=
+update_index() {
+  [ -n "$index_is_new" ] || quietly apt_get update
+  index_is_new=yes
+}
+
+apt_get() { apt-get -qq -o DPkg::Lock::Timeout=120 "$@"; }
+
+# While packages are unpacked, a policy that Debian asks before it starts a service says no.
+POLICY=/usr/sbin/policy-rc.d
+forbid_services() {
+  [ -e "$POLICY" ] && return
+  printf '#!/bin/sh\n# set-up.sh of docker-server\nexit 101\n' >"$POLICY"
+  chmod 755 "$POLICY"
+}
+forbid_no_more() {
+  if grep -qs 'set-up.sh of docker-server' "$POLICY"; then rm -f "$POLICY"; fi
+}
+
+# Nor shall they start with the machine.
+disable_services() {
+  local service
+  [ -d /run/systemd/system ] || return 0
+  for service in "${UNWANTED_SERVICES[@]}"; do systemctl disable --quiet "$service" 2>/dev/null || true; done
+}

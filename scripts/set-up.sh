@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what is missing, installs the npm packages and builds. Usage: scripts/set-up.sh [test|demo]
+# Needs Node.js. System packages are installed on Debian and Ubuntu as root; anywhere else it says what is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteractive
+source scripts/packages.sh
+
+say() { echo "set-up: $*"; }
+fail() { echo "set-up: $*" >&2; exit 1; }
+
+# Runs a command silently; shows the end of its output and stops if it fails.
+quietly() {
+  "$@" >"$work/output" 2>&1 || { tail -n 25 "$work/output" >&2; fail "failed: $*"; }
+}
+
+mode=${1:-test}
+case $mode in
+  demo) packages=("${DEMO_PACKAGES[@]}") ;;
+  test) packages=("${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}") ;;
+  *) fail "usage: set-up.sh [test|demo]" ;;
+esac
+node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
+  2>/dev/null || fail "Node.js 20.19 or newer is needed"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"; forbid_no_more' EXIT
+
+install_packages "${packages[@]}"
+install_compose
+
+if [ node_modules/.package-lock.json -nt package-lock.json ]; then
+  say "npm packages: all there"
+else
+  say "npm packages: installing"
+  # npm ci refuses a lock file that was made where optional packages of other platforms could not be had.
+  npm ci --no-audit --no-fund >/dev/null 2>&1 || quietly npm install --no-save --no-audit --no-fund
+fi
+
+newer=$(find bin config lib package.json tsconfig*.json -newer dist/bin/docker-server.js -print -quit 2>/dev/null || true)
+if [ -e dist/bin/docker-server.js ] && [ -z "$newer" ]; then
+  say "build: up to date"
+else
+  say "build: compiling"
+  quietly npm run --silent build
+fi

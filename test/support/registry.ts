@@ -1,0 +1,101 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { type Daemon, startDaemon } from "../../scripts/daemon";
+import { runOrThrow } from "../../scripts/process";
+import { type Place, takePlace } from "./bed";
+import type { Engine } from "./engine";
+import { ROOT_ADDRESS } from "./network";
+
+/** A user name and password for a registry. */
+export interface Login {
+  username: string;
+  password: string;
+}
+
+/** An image registry over plain HTTP that every engine of the test bed reaches and trusts. */
+export interface Registry {
+  /** Host and port, as they stand before the first slash of an image reference. */
+  host: string;
+  /** Ends it and removes its images. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts an empty registry; with `users` (name to password) it wants one of these logins for everything. It listens
+ * on the test bed's bridge, or on `address`. Throws an Error with its last log lines if it cannot start.
+ */
+export async function startRegistry(options: { users?: Record<string, string>; address?: string } = {}): Promise<Registry> {
+  const place = await takePlace("registry");
+  try {
+    await configure(place, options.address ?? ROOT_ADDRESS, options.users);
+    await serve(place);
+    return { host: listeningAddress(place), stop: place.release };
+  } catch (error) {
+    await place.release();
+    throw error;
+  }
+}
+
+async function configure(place: Place, address: string, users?: Record<string, string>): Promise<void> {
+  const htpasswd = path.join(place.folder, "htpasswd");
+  // The registry reads YAML, of which JSON is a part.
+  const settings = {
+    version: 0.1,
+    log: { formatter: "json", accesslog: { disabled: true } },
+    storage: { filesystem: { rootdirectory: path.join(place.folder, "images") }, delete: { enabled: true } },
+    http: { addr: `${address}:0` },
+    ...(users && { auth: { htpasswd: { realm: "test", path: htpasswd } } }),
+  };
+  writeFileSync(path.join(place.folder, "config.yml"), JSON.stringify(settings));
+  let lines = "";
+  for (const [name, password] of Object.entries(users ?? {})) {
+    lines += await runOrThrow("htpasswd", ["-Bin", name], { input: password });
+  }
+  writeFileSync(htpasswd, lines);
+}
+
+function serve(place: Place): Promise<Daemon> {
+  return startDaemon({
+    command: "docker-registry",
+    args: ["serve", path.join(place.folder, "config.yml")],
+    cwd: place.folder,
+    logFile: path.join(place.folder, "registry.log"),
+    ready: async () => listeningAddress(place) !== "",
+  });
+}
+
+function listeningAddress(place: Place): string {
+  return /listening on ([\d.]+:\d+)/.exec(readFileSync(path.join(place.folder, "registry.log"), "utf8"))?.[1] ?? "";
+}
+
+/**
+ * Pushes an engine's image `name` under the same name to a registry and returns the reference to pull it by.
+ * The engine keeps only its own name of it. Throws an Error with what docker said.
+ */
+export async function pushImage(engine: Engine, registry: Registry, name: string, auth?: Login): Promise<string> {
+  const reference = `${registry.host}/${name}`;
+  await docker(engine, ["tag", name, reference]);
+  const settings = cliSettings(engine.folder, registry, auth);
+  try {
+    await docker(engine, ["--config", settings, "push", "--quiet", reference]);
+  } finally {
+    rmSync(settings, { recursive: true });
+    await docker(engine, ["rmi", reference]);
+  }
+  return reference;
+}
+
+/** Makes a settings folder for the docker CLI below `parent`, with the login for a registry, and returns its path. */
+export function cliSettings(parent: string, registry: Registry, auth?: Login): string {
+  mkdirSync(parent, { recursive: true });
+  const folder = mkdtempSync(path.join(parent, "cli-"));
+  const encoded = auth && Buffer.from(`${auth.username}:${auth.password}`).toString("base64");
+  const auths = encoded ? { [registry.host]: { auth: encoded } } : {};
+  writeFileSync(path.join(folder, "config.json"), JSON.stringify({ auths }), { mode: 0o600 });
+  return folder;
+}
+
+async function docker(engine: Engine, args: string[]): Promise<void> {
+  const { code, stderr } = await engine.docker(args);
+  if (code !== 0) throw new Error(`docker ${args.join(" ")}: ${stderr.trim()}`);
+}

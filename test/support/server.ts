@@ -1,0 +1,109 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { type Daemon, startDaemon } from "../../scripts/daemon";
+import { answers } from "../../scripts/process";
+import type { Engine } from "./engine";
+import { freePorts } from "./ports";
+
+const PROGRAM = path.resolve(__dirname, "../../dist/bin/docker-server.js");
+export const TOKEN = "test-token-Zq7";
+
+export interface TestServer {
+  url: string;
+  port: number;
+  /** Its working folder: logs lie in `logs/`. */
+  folder: string;
+  process: Daemon;
+  /** fetch with the token and a path */
+  request(method: string, pathname: string, options?: RequestOptions): Promise<Answer>;
+  /** What it printed. */
+  output(): string;
+  stop(signal?: NodeJS.Signals): Promise<void>;
+}
+
+export interface RequestOptions {
+  json?: unknown;
+  /** urlencoded, as curl's --data sends it */
+  form?: string;
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+  /** no credentials */
+  anonymous?: boolean;
+}
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of many shapes
+  json: any;
+}
+
+/**
+ * Starts the built program as its own process, on a free port of loopback, without burst limits unless told otherwise.
+ * @param options.engine the engine it serves; the default socket if absent
+ * @param options.args further flags
+ */
+export async function startServer(
+  options: { engine?: Engine; args?: string[]; env?: NodeJS.ProcessEnv; port?: number; folder?: string } = {},
+): Promise<TestServer> {
+  const folder = options.folder ?? mkdtempSync(path.join(tmpdir(), "docker-server-test-"));
+  const port = options.port ?? ((await freePorts(1))[0] as number);
+  const bursts = ["--low_burst=0", "--mid_burst=0", "--high_burst=0"];
+  const args = [PROGRAM, "--port", String(port), "--host", "127.0.0.1", "--token", TOKEN, ...bursts, ...(options.args ?? [])];
+  const { PATH, HOME } = process.env;
+  const env = { PATH, HOME: HOME ?? folder, ...(options.engine ? { DOCKER_HOST: options.engine.dockerHost } : {}), ...options.env };
+  const logFile = path.join(folder, "output.log");
+  const started = await startDaemon({
+    command: process.execPath,
+    name: "docker-server",
+    args,
+    env,
+    cwd: folder,
+    logFile,
+    ready: () => answers({ host: "127.0.0.1", port, path: "/health" }),
+  });
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    url,
+    port,
+    folder,
+    process: started,
+    request: (method, pathname, requestOptions) => ask(url, method, pathname, requestOptions),
+    output: () => readFileSync(logFile, "utf8"),
+    async stop(signal = "SIGTERM") {
+      await started.end(signal, 40_000);
+      if (options.folder === undefined) rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** One request with the token; the answer read whole. */
+export async function ask(url: string, method: string, pathname: string, options: RequestOptions = {}): Promise<Answer> {
+  const headers: Record<string, string> = { ...(options.anonymous ? {} : { Authorization: `Bearer ${TOKEN}` }), ...options.headers };
+  let body: string | undefined;
+  if (options.json !== undefined) {
+    headers["Content-Type"] = "application/json";
+    body = JSON.stringify(options.json);
+  } else if (options.form !== undefined) {
+    headers["Content-Type"] = "application/x-www-form-urlencoded";
+    body = options.form;
+  }
+  const response = await fetch(url + pathname, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body }),
+    ...(options.signal ? { signal: options.signal } : {}),
+  });
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, text, json: parseJson(text) };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
