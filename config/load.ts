@@ -33,7 +33,7 @@ export async function loadSettings(argv: string[], env = process.env, folder = p
   const settings: Record<string, unknown> = {};
   for (const [name, row] of TABLE) {
     const found = [fromFlag(name, flags), fromEnv(name, row, variables), fromFile(name, file)].find((source) => source !== undefined);
-    settings[name] = found === undefined ? row.default : valueOf(row, found);
+    settings[name] = found === undefined ? row.default : valueFrom(row, found);
   }
   return { settings: settings as Settings, warnings: unknownVariables(variables) };
 }
@@ -59,7 +59,7 @@ function fromFile(name: string, file: Record<string, unknown>): Source | undefin
   return file[name] === undefined ? undefined : { label: `${name} in the config file`, raw: file[name] };
 }
 
-function valueOf(row: Setting, source: Source): unknown {
+function valueFrom(row: Setting, source: Source): unknown {
   try {
     return parseValue(row, source.raw);
   } catch (error) {
