@@ -12,7 +12,15 @@ async function main(): Promise<void> {
   if (loaded === null) return;
   const { settings, warnings } = loaded;
   if (settings.token.length === 0 && settings.token_file === null && settings.password === null) settings.token.push(newToken());
+  if ((settings.user === null) !== (settings.password === null)) throw new SettingsError("--user and --password go together");
+  if (settings.cluster) throw new SettingsError("--cluster is not in this version yet");
   const logs = openLogs(settings);
+  // Whatever a request may do, it is to end neither others nor the process; what no one can have foreseen ends it with its cause in the log.
+  process.on("unhandledRejection", (reason) => logs.log.error("a failure that nobody waited for", { cause: causeOf(reason) }));
+  process.on("uncaughtException", (error) => {
+    logs.log.fatal("an exception that nobody caught", { cause: causeOf(error) });
+    void logs.close().then(() => process.exit(1));
+  });
   for (const warning of warnings) logs.log.warn(warning);
   const server = await start(settings, logs);
   logs.log.info(`listening on ${settings.https ? "https" : "http"}://${settings.host ?? "0.0.0.0"}:${server.port}`);
@@ -28,6 +36,10 @@ async function main(): Promise<void> {
     process.exit(0);
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void stop(signal));
+}
+
+function causeOf(reason: unknown): string {
+  return reason instanceof Error ? (reason.stack ?? reason.message) : String(reason);
 }
 
 /** A random token, printed this once, for whoever starts the server by hand. */

@@ -1,6 +1,6 @@
 import yargs from "yargs";
 import { version } from "../package.json";
-import type { Setting } from "./setting";
+import { parseValue, type Setting } from "./setting";
 import { SETTINGS } from "./settings";
 
 /**
@@ -23,9 +23,21 @@ export async function readFlags(argv: string[], failure: (message: string) => Er
       throw failure((error?.message ?? message).split("\n")[0] ?? "wrong arguments");
     });
   for (const [name, row] of Object.entries(SETTINGS) as [string, Setting][]) parser.option(name, describe(name, row));
-  const given = await parser.parse(argv);
+  const given = await parser.parse(argv.map((argument) => plainBoolean(argument, failure)));
   if (given.help || given.version) return null;
   return withoutAliases(given);
+}
+
+// yargs takes `--https=yes`, and whatever else isn't `true`, for false without a word.
+function plainBoolean(argument: string, failure: (message: string) => Error): string {
+  const [, flag = "", value = ""] = /^--([^=]+)=(.*)$/s.exec(argument) ?? [];
+  const row = (SETTINGS as Record<string, Setting>)[flag.replaceAll("-", "_")];
+  if (row?.type !== "boolean") return argument;
+  try {
+    return `--${flag}=${parseValue(row, value)}`;
+  } catch (error) {
+    throw failure(`--${flag} ${(error as Error).message} (got ${JSON.stringify(value)})`);
+  }
 }
 
 function describe(name: string, row: Setting) {

@@ -27,7 +27,7 @@ const TABLE = Object.entries(SETTINGS) as [SettingName, Setting][];
 export async function loadSettings(argv: string[], env = process.env, folder = process.cwd()): Promise<Loaded | null> {
   const flags = await readFlags(argv, (message) => new SettingsError(message));
   if (flags === null) return null;
-  const variables = { ...readDotenv(folder), ...definedOnly(env) };
+  const variables = { ...nonEmpty(readDotenv(folder)), ...nonEmpty(env) };
   const configFile = flags.config ?? variables.DS_CONFIG;
   const file = configFile === undefined ? {} : readConfigFile(path.resolve(folder, String(configFile)));
   const settings: Record<string, unknown> = {};
@@ -49,8 +49,7 @@ function fromFlag(name: string, flags: Record<string, unknown>): Source | undefi
 
 function fromEnv(name: string, row: Setting, variables: Record<string, string>): Source | undefined {
   for (const key of envNames(name, row)) {
-    // An empty variable is how shells, compose files and pm2 say "unset".
-    if (variables[key]) return { label: key, raw: variables[key] };
+    if (variables[key] !== undefined) return { label: key, raw: variables[key] };
   }
   return undefined;
 }
@@ -84,8 +83,9 @@ function unknownVariables(variables: Record<string, string>): string[] {
     .map((key) => `The environment variable ${key} is not a setting; see --help`);
 }
 
-function definedOnly(env: NodeJS.ProcessEnv): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+// An empty variable is how shells, compose files and pm2 say "unset".
+function nonEmpty(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => Boolean(entry[1])));
 }
 
 function readDotenv(folder: string): Record<string, string> {
@@ -102,7 +102,9 @@ function readConfigFile(file: string): Record<string, unknown> {
   try {
     parsed = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    throw new SettingsError(`The config file ${file} can't be read: ${(error as Error).message}`);
+    // What JSON.parse says holds a piece of the text, which may be a secret.
+    const reason = error instanceof SyntaxError ? "it is not valid JSON" : (error as Error).message;
+    throw new SettingsError(`The config file ${file} can't be read: ${reason}`);
   }
   if (parsed === null || typeof parsed !== "object" || Array.isArray(parsed)) {
     throw new SettingsError(`The config file ${file} must hold a JSON object`);

@@ -33,7 +33,7 @@ const FALSE = new Set(["", "0", "false", "no", "off"]);
  */
 export function parseValue(setting: Setting, raw: unknown): unknown {
   if (setting.type === "list") {
-    const list = Array.isArray(raw) ? raw.map(String) : splitList(setting, String(raw));
+    const list = (Array.isArray(raw) ? raw.map(String) : [String(raw)]).flatMap((text) => splitList(setting, text));
     for (const item of list) checkText(setting, item);
     return list;
   }

@@ -22,6 +22,9 @@ import { listen, type RunningServer } from "./server";
 import { defaultRouteAddress } from "./support/address";
 import type { Logs } from "./support/logger";
 
+/** At a stop most requests end by themselves; who still waits after so long (ms) is answered as when their time is over. */
+const WAIT_AT_STOP = 2000;
+
 /**
  * Puts all rooms together and listens.
  * @param settings all of them
@@ -37,7 +40,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const routes: Route[] = [];
   const openApi = () => openApiDocument(routes, { title: service.name, version });
   const serviceInfo = () => ({ name: service.name, version, description: "Runs containers over HTTP; see /docs" });
-  routes.push(...statusRoutes(docker, service, metrics), ...docsRoutes(openApi), ...verbRoutes(docker, settings, host, serviceInfo));
+  routes.push(...verbRoutes(docker, settings, host, serviceInfo), ...statusRoutes(docker, service, metrics), ...docsRoutes(openApi));
 
   const app = express();
   app.disable("x-powered-by");
@@ -67,8 +70,9 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   return {
     port: server.port,
     async stop() {
-      waits.stop();
+      const cut = setTimeout(() => waits.stop(), Math.min(WAIT_AT_STOP, settings.stop_timeout * 500));
       await server.stop();
+      clearTimeout(cut);
       docker.containers.close();
     },
   };

@@ -1,7 +1,8 @@
 # Part of set-up.sh: the system packages and how they are installed.
 
 DEMO_PACKAGES=(docker.io iptables busybox-static curl)
-TEST_PACKAGES=(iproute2 util-linux mount docker-registry apache2-utils pebble certbot openssl redis-server)
+TEST_PACKAGES=(iproute2 util-linux mount docker-registry apache2-utils pebble certbot openssl redis-server
+  chromium-headless-shell fonts-dejavu-core)
 
 # Services of these packages that the tests start by themselves, with settings of their own.
 UNWANTED_SERVICES=(docker-registry.service redis-server.service certbot.timer)

@@ -1,5 +1,5 @@
 /**
- * Where a route runs (DESIGN: "A route says where it runs; the cluster takes it there").
+ * Where a route runs: it says so itself, and the cluster takes it there.
  * - here: the node that got the request
  * - bestNode: the node that placement chooses
  * - owner: the node that holds container `:id`

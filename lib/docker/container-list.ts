@@ -143,7 +143,7 @@ export class ContainerList {
    * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID with the candidates
    */
   async find(id: string, options: { prefix: boolean }): Promise<ContainerSummary> {
-    const known = this.kept;
+    const known = this.kept ?? this.reading;
     const found = lookUp((await this.read()).containers, id, options.prefix);
     if (found) return found;
     if (known) {

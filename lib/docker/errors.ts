@@ -15,8 +15,14 @@ interface Rule {
  * Texts of engines 20.10 to 28. The first that matches counts.
  */
 const RULES: Rule[] = [
-  { when: /cannot connect to the docker daemon|error during connect|is the docker daemon running/i, code: "ENGINE_UNREACHABLE" },
-  { when: /invalid reference format|invalid repository name|repository name must be/i, code: "INVALID_REFERENCE" },
+  {
+    when: /cannot connect to the docker daemon|error during connect|is the docker daemon running|permission denied while trying to connect/i,
+    code: "ENGINE_UNREACHABLE",
+  },
+  {
+    when: /invalid reference format|invalid repository name|repository name must|invalid checksum digest|unsupported digest algorithm/i,
+    code: "INVALID_REFERENCE",
+  },
   { when: /no such image|no matching manifest for|manifest unknown|manifest for .* not found/i, code: "IMAGE_NOT_FOUND" },
   {
     when: /repository does not exist or may require|repository .*not found|failed to resolve reference.*not found/i,

@@ -45,15 +45,21 @@ export async function exec(engine: Engine, id: string, spec: ExecSpec, limit: nu
     () => made.start({ Tty: spec.tty, hijack: stdin !== undefined, stdin: stdin !== undefined, abortSignal: enough }),
     "start",
   );
-  if (stdin !== undefined) send(stream, stdin);
+  if (stdin !== undefined) send(stream, stdin, spec.tty);
   const collected = await collect(stream, spec.tty, limit, enough);
   return { ...collected, exec_id: made.id, exit_code: collected.ended ? await exitCode(engine, made.id) : null };
 }
 
-function send(stream: Duplex, stdin: Buffer): void {
+const CONTROL_D = "\x04";
+
+function send(stream: Duplex, stdin: Buffer, tty: boolean): void {
   // A command that doesn't read to the end closes its side; what it printed until then is still read.
   stream.on("error", () => undefined);
-  stream.end(stdin);
+  if (!tty) return void stream.end(stdin);
+  // With a terminal the engine ends the output as soon as the input ends, so its end is said as at a keyboard:
+  // the first Control-D hands over a line that is begun, one at a line's beginning is the end.
+  const atLineStart = stdin.length === 0 || stdin.at(-1) === 10;
+  stream.write(Buffer.concat([stdin, Buffer.from(atLineStart ? CONTROL_D : CONTROL_D + CONTROL_D)]));
 }
 
 async function exitCode(engine: Engine, id: string): Promise<number | null> {

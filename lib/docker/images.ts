@@ -50,7 +50,8 @@ export class Images {
   async inspect(reference: string): Promise<PulledImage | undefined> {
     const image = withTag(reference);
     try {
-      const info = await this.engine.call((docker, abortSignal) => docker.getImage(image).inspect({ abortSignal } as object));
+      // Asked for as it was written: with a tag, an image id would no longer be one.
+      const info = await this.engine.call((docker, abortSignal) => docker.getImage(reference).inspect({ abortSignal } as object));
       const digest = info.RepoDigests?.map((each) => each.split("@")[1]).find(Boolean);
       return { image, id: info.Id, ...(digest ? { digest } : {}) };
     } catch (error) {

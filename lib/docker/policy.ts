@@ -68,7 +68,7 @@ export function checkBind(source: string, policy: Policy, field: string): void {
     // Through /proc lead ways to every other folder.
     const reachesSocket =
       isInside(place, "/proc") ||
-      policy.sockets.some((socket) => isInside(canonical(socket), place) || isInside(canonical(resolveLinks(socket)), place));
+      policy.sockets.some((socket) => [socket, canonical(socket), canonical(resolveLinks(socket))].some((each) => isInside(each, place)));
     if (reachesSocket) demand(policy, "docker_socket", field, `${source} leads to the engine's socket`);
     if (
       policy.bindRoots.length > 0 &&

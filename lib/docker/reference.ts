@@ -4,7 +4,7 @@ import { AppError } from "../errors";
 const DOMAIN = String.raw`(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?))*|\[[a-fA-F0-9:]+\]`;
 const PART = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
 const REFERENCE = new RegExp(
-  `^(?:(?:${DOMAIN})(?::[0-9]+)?/)?${PART}(?:/${PART})*(?::[\\w][\\w.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9]*(?:[+._-][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?$`,
+  `^(?:(?:${DOMAIN})(?::[0-9]+)?/)?${PART}(?:/${PART})*(?::[\\w][\\w.-]{0,127})?(?:@(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}))?$`,
 );
 const LONGEST_NAME = 255;
 
@@ -13,8 +13,8 @@ const LONGEST_NAME = 255;
  * It can't begin with a dash, so it never reads as a flag.
  */
 export function isReference(text: string): boolean {
-  const name = text.split("@")[0] ?? "";
-  return name.length <= LONGEST_NAME + 129 && REFERENCE.test(text);
+  const name = text.replace(/@.*$/s, "").replace(/:[\w.-]*$/, "");
+  return name.length <= LONGEST_NAME && REFERENCE.test(text);
 }
 
 /**

@@ -95,7 +95,8 @@ export class Runner {
         query: { stream: true, stdout: true, stderr: true },
       });
       // The headers of this wait must be there before the start, or a container that ends at once is never noticed.
-      const waiting = await this.engine.stream("POST", `/containers/${id}/wait`, { query: { condition: "next-exit" } });
+      const condition = spec.remove ? "removed" : "next-exit";
+      const waiting = await this.engine.stream("POST", `/containers/${id}/wait`, { query: { condition } });
       return [attached, waiting] as const;
     });
     const collected = await collect(output, false, limit, enough);

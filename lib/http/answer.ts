@@ -39,9 +39,14 @@ function toBytes(response: ServerResponse, body: object | string): Buffer {
 
 async function stream(response: ServerResponse, body: AsyncIterable<Buffer>, gone: AbortSignal): Promise<void> {
   response.flushHeaders();
-  for await (const chunk of body) {
-    if (gone.aborted) return;
-    if (!response.write(chunk)) await drained(response);
+  try {
+    for await (const chunk of body) {
+      if (gone.aborted) return;
+      if (!response.write(chunk)) await drained(response);
+    }
+  } catch (error) {
+    if (gone.aborted) return; // what it streams from ended because the client did
+    throw error;
   }
   response.end();
 }

@@ -11,7 +11,7 @@ export interface CertificateSettings {
 
 /** A renewal writes several files: they are read when they have been still for so long (ms). */
 const STILL = 300;
-/** Some file systems (network shares, single files mounted into a container) tell of no change: looked at this often (ms). */
+/** Some file systems, such as network shares, tell of no change: looked at this often (ms). */
 const LOOK_INTERVAL = 60_000;
 
 /**
@@ -19,17 +19,32 @@ const LOOK_INTERVAL = 60_000;
  * @throws Error if a file can't be read, or they don't belong together
  */
 export function readCertificates(settings: CertificateSettings): SecureContextOptions {
-  const cert = readFileSync(settings.https_cert, "utf8");
-  const context = { cert: [cert.trimEnd(), readChain(settings.https_chain)].join("\n"), key: readFileSync(settings.https_key, "utf8") };
-  createSecureContext(context);
+  const cert = readPem(settings.https_cert);
+  const key = readPem(settings.https_key);
+  const chain = readChain(settings.https_chain);
+  const context = { cert: [cert.trimEnd(), chain].join("\n"), key };
+  try {
+    createSecureContext(context);
+  } catch (error) {
+    const files = [settings.https_cert, settings.https_key, ...(chain ? [settings.https_chain] : [])].join(", ");
+    throw new Error(`HTTPS can't be served with ${files}: ${(error as Error).message}`);
+  }
   return context;
+}
+
+function readPem(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new Error(`HTTPS can't be served: ${file} can't be read (${(error as NodeJS.ErrnoException).code})`, { cause: error });
+  }
 }
 
 function readChain(file: string): string {
   try {
-    return readFileSync(file, "utf8");
+    return readPem(file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    if (((error as Error).cause as NodeJS.ErrnoException).code === "ENOENT") return "";
     throw error;
   }
 }
@@ -42,7 +57,16 @@ function readChain(file: string): string {
 export function watchCertificates(settings: CertificateSettings, use: (context: SecureContextOptions) => void, log: Logger): () => void {
   let current = JSON.stringify(readCertificates(settings));
   let timer: NodeJS.Timeout | undefined;
+  const soon = () => {
+    clearTimeout(timer);
+    timer = setTimeout(look, STILL);
+  };
+  let watchers = watchFiles(settings, soon, log);
   const look = () => {
+    // Where a file was put in another's place, the watcher still has the old one. The new come first, so that no change is missed.
+    const before = watchers;
+    watchers = watchFiles(settings, soon, log);
+    for (const watcher of before) watcher.close();
     try {
       const found = readCertificates(settings);
       if (JSON.stringify(found) === current) return;
@@ -53,11 +77,6 @@ export function watchCertificates(settings: CertificateSettings, use: (context: 
       log.warn("the certificate's files can't be used; the certificate read before stays in use", { reason: (error as Error).message });
     }
   };
-  const soon = () => {
-    clearTimeout(timer);
-    timer = setTimeout(look, STILL);
-  };
-  const watchers = watchFolders(settings, soon, log);
   const interval = setInterval(look, LOOK_INTERVAL);
   interval.unref();
   return () => {
@@ -67,19 +86,18 @@ export function watchCertificates(settings: CertificateSettings, use: (context: 
   };
 }
 
-// certbot renews by pointing links elsewhere: that is a change of their folder.
-function watchFolders(settings: CertificateSettings, changed: () => void, log: Logger): FSWatcher[] {
-  const folders = new Set([settings.https_cert, settings.https_key, settings.https_chain].map((file) => path.dirname(path.resolve(file))));
-  return [...folders].flatMap((folder) => {
+// certbot renews by pointing links elsewhere: that is a change of their folder. A single file that is mounted into a container
+// changes without its folder there.
+function watchFiles(settings: CertificateSettings, changed: () => void, log: Logger): FSWatcher[] {
+  const files = [settings.https_cert, settings.https_key, settings.https_chain].map((file) => path.resolve(file));
+  const folders = files.map((file) => path.dirname(file));
+  return [...new Set([...folders, ...files])].flatMap((watched) => {
+    const failed = (error: unknown) =>
+      log.debug("certificates are looked at every minute: not watched", { path: watched, reason: (error as Error).message });
     try {
-      const watcher = watch(folder, { persistent: false }, changed);
-      watcher.on("error", (error) => log.warn("a folder of certificates is no longer watched", { folder, reason: error.message }));
-      return [watcher];
+      return [watch(watched, { persistent: false }, changed).on("error", failed)];
     } catch (error) {
-      log.warn("a folder of certificates can't be watched; its files are looked at every minute", {
-        folder,
-        reason: (error as Error).message,
-      });
+      failed(error);
       return [];
     }
   });

@@ -1,6 +1,8 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import { readFileSync, watchFile } from "node:fs";
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import type { IncomingHttpHeaders } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../support/logger";
 
 export interface CredentialSettings {
@@ -29,19 +31,31 @@ export class Credentials {
     }
     const file = settings.token_file;
     if (file === null) return;
-    this.fromFile = this.readTokens(file);
-    watchFile(file, { interval: FILE_CHECK_INTERVAL, persistent: false }, () => {
+    const text = readFileSync(file, "utf8");
+    this.fromFile = this.tokensIn(text, file);
+    void this.follow(file, text, log);
+  }
+
+  // Not by its time: a change just after the first reading could go unseen, and so could one within the clock's grain.
+  private async follow(file: string, text: string, log: Logger): Promise<never> {
+    let before = text;
+    for (;;) {
+      await sleep(FILE_CHECK_INTERVAL, undefined, { ref: false });
+      const found = await readFile(file, "utf8").catch((error: Error) => error);
+      if (String(found) === before) continue;
+      before = String(found);
       try {
-        this.fromFile = this.readTokens(file);
+        if (found instanceof Error) throw found;
+        this.fromFile = this.tokensIn(found, file);
         log.info("the token file was read again", { tokens: this.fromFile.length });
       } catch (error) {
         log.error("the token file can't be read; the tokens read before stay valid", { reason: (error as Error).message });
       }
-    });
+    }
   }
 
-  private readTokens(file: string) {
-    const tokens = readFileSync(file, "utf8")
+  private tokensIn(text: string, file: string) {
+    const tokens = text
       .split("\n")
       .map((line) => line.trim())
       .filter(Boolean);
@@ -89,5 +103,5 @@ function presentedSecret(headers: IncomingHttpHeaders): string | undefined {
   if (!scheme) return undefined;
   if (scheme.toLowerCase() === "bearer") return value;
   if (scheme.toLowerCase() === "basic") return Buffer.from(value, "base64").toString();
-  return value || scheme; // of no known scheme, but presented: wrong, not missing
+  return `${scheme} ${value}`; // of no known scheme, but presented: wrong, not missing
 }

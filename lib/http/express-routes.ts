@@ -26,7 +26,9 @@ export function registerRoutes(app: Express, routes: Route[], tools: RouteTools)
   const router = Router({ caseSensitive: true });
   const body = bodyReaders(tools.bodyLimit);
   // What begins with a parameter would catch the words of the API: it comes last, and passes them on.
-  const ordered = [...routes].sort((a, b) => openness(a.path) - openness(b.path));
+  // Express gives HEAD to GET routes, too: HEAD's own come first.
+  const rank = (route: Route) => (route.method === "head" ? -1 : openness(route.path));
+  const ordered = [...routes].sort((a, b) => rank(a) - rank(b));
   for (const route of ordered) {
     const steps = [tools.authenticate(route), tools.limits[route.burst], ...(route.body ? body : []), handle(route, tools)];
     router[route.method](route.path, ...(openness(route.path) > 0 ? [passReserved] : []), ...steps);

@@ -20,7 +20,7 @@ export const matching = (form: RegExp, error: string) => z.string({ error }).reg
 export const number = (low: number, high: number) => {
   const error = `must be a number from ${low} to ${high}`;
   return z
-    .union([z.number(), z.string().regex(/^-?\d+(\.\d+)?$/)], { error })
+    .union([z.number(), z.string().regex(/^-?\d+(\.\d+)?$/, { error })], { error })
     .transform(Number)
     .pipe(z.number().min(low, { error }).max(high, { error }));
 };
@@ -29,7 +29,7 @@ export const number = (low: number, high: number) => {
 export const integer = (low: number, high: number) => {
   const error = `must be a whole number from ${low} to ${high}`;
   return z
-    .union([z.number(), z.string().regex(/^-?\d+$/)], { error })
+    .union([z.number(), z.string().regex(/^-?\d+$/, { error })], { error })
     .transform(Number)
     .pipe(z.number().int({ error }).min(low, { error }).max(high, { error }));
 };

@@ -20,9 +20,10 @@ const errorSchema = z.object({
  */
 export function openApiDocument(routes: Route[], info: { title: string; version: string }): object {
   const paths: Record<string, Record<string, object>> = {};
+  const templates = pathTemplates(routes);
   for (const route of routes) {
-    const path = route.path.replace(/[:*](\w+)/g, "{$1}");
-    paths[path] = { ...paths[path], [route.method]: operation(route) };
+    const path = templates.get(shapeOf(route)) as string;
+    paths[path] = { ...paths[path], [route.method]: operation(route, path) };
   }
   return {
     openapi: "3.1.0",
@@ -41,14 +42,24 @@ export function openApiDocument(routes: Route[], info: { title: string; version:
   };
 }
 
-function operation(route: Route): object {
+const shapeOf = (route: Route) => route.path.replace(/[:*]\w+/g, "{}");
+
+/** Paths that differ only in the names of their parameters are one path to OpenAPI: it gets the names that single segments have. */
+function pathTemplates(routes: Route[]): Map<string, string> {
+  const ordered = [...routes].sort((a, b) => Number(b.path.includes("*")) - Number(a.path.includes("*")));
+  return new Map(ordered.map((route) => [shapeOf(route), route.path.replace(/[:*](\w+)/g, "{$1}")]));
+}
+
+function operation(route: Route, path: string): object {
+  const names = namesOf(path, /\{(\w+)\}/g);
+  const renamed = Object.fromEntries(namesOf(route.path, /[:*](\w+)/g).map((name, place) => [name, names[place] ?? name]));
   const pin = { name: "node", in: "query", required: false, description: "The node to run on", schema: { type: "string" } };
   return {
     operationId: `${route.method}${route.path.replace(/\W+(\w)?/g, (_all, letter: string | undefined) => letter?.toUpperCase() ?? "")}`,
     summary: route.summary,
     ...(route.public ? { security: [] } : {}),
-    parameters: [...parameters(route.params, "path"), ...parameters(route.query, "query"), pin],
-    ...(route.body ? { requestBody: requestBody(route.body) } : {}),
+    parameters: [...parameters(route.params, "path", renamed), ...parameters(route.query, "query"), pin],
+    ...(route.body ? { requestBody: requestBody(route.body, route.example) } : {}),
     responses: {
       ...Object.fromEntries(Object.entries(route.answers).map(([status, answer]) => [status, response(answer)])),
       default: { description: "An error", content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } } },
@@ -56,29 +67,39 @@ function operation(route: Route): object {
   };
 }
 
-function parameters(schema: z.ZodObject | undefined, place: "path" | "query"): object[] {
+function namesOf(path: string, parameter: RegExp): string[] {
+  return [...path.matchAll(parameter)].map(([, name = ""]) => name);
+}
+
+function parameters(schema: z.ZodObject | undefined, place: "path" | "query", renamed: Record<string, string> = {}): object[] {
   if (!schema) return [];
   return Object.entries(schema.shape).map(([name, field]) => {
     const { description, ...rest } = jsonSchema(field as z.ZodType, "input");
     const required = place === "path" || !(field as z.ZodType).safeParse(undefined).success;
-    return { name, in: place, required, ...(description ? { description } : {}), schema: rest };
+    return { name: renamed[name] ?? name, in: place, required, ...(description ? { description } : {}), schema: rest };
   });
 }
 
-function requestBody(schema: z.ZodObject): object {
-  const content = { schema: jsonSchema(schema.strict(), "input") };
-  return { required: true, content: { "application/json": content, "application/x-www-form-urlencoded": content } };
+function requestBody(schema: z.ZodObject, example?: object): object {
+  const content = { schema: jsonSchema(schema.strict(), "input"), ...(example ? { example } : {}) };
+  // As in `ports[1234]=6379`.
+  const properties = Object.entries(content.schema.properties as Record<string, { type?: string }>);
+  const maps = properties.filter(([, { type }]) => type === "object").map(([name]) => name);
+  const encoding = Object.fromEntries(maps.map((name) => [name, { style: "deepObject", explode: true }]));
+  return {
+    required: true,
+    content: { "application/json": content, "application/x-www-form-urlencoded": { ...content, ...(maps.length > 0 ? { encoding } : {}) } },
+  };
 }
 
-function response({ description, schema, contentType = "application/json", headers }: AnswerDoc): object {
-  const content = schema
-    ? { schema: jsonSchema(schema, "output") }
-    : contentType === "application/json"
-      ? undefined
-      : { schema: { type: "string" } };
+function response({ description, schema, contentType, headers }: AnswerDoc): object {
+  const content = {
+    ...(schema ? { "application/json": { schema: jsonSchema(schema, "output") } } : {}),
+    ...(contentType ? { [contentType]: { schema: { type: "string" } } } : {}),
+  };
   return {
     description,
-    ...(content ? { content: { [contentType]: content } } : {}),
+    ...(Object.keys(content).length > 0 ? { content } : {}),
     ...(headers
       ? {
           headers: Object.fromEntries(

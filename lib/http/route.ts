@@ -32,8 +32,9 @@ export class Reply {
 /** What an answer looks like, for the OpenAPI document. */
 export interface AnswerDoc {
   description: string;
+  /** of an answer in JSON */
   schema?: z.ZodType;
-  /** such as text/plain; application/json if absent */
+  /** that it can be instead of JSON, such as text/plain */
   contentType?: string;
   headers?: Record<string, string>;
 }
@@ -49,6 +50,8 @@ export interface Route {
   params?: ZodObject;
   query?: ZodObject;
   body?: ZodObject;
+  /** of a body, for the OpenAPI document */
+  example?: object;
   answers: Record<number, AnswerDoc>;
   /** No credentials are asked for. */
   public?: boolean;
@@ -79,7 +82,7 @@ export function route<
   return declaration as unknown as Route;
 }
 
-/** First path segments that are no container's name (DESIGN, section 2). */
+/** First path segments that are no container's name. */
 export const RESERVED = new Set(
   "run volume volumes health healthz version images containers proxy ws mcp docs redoc openapi.json metrics nodes console _ping _node".split(
     " ",

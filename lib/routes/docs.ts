@@ -5,17 +5,29 @@ import { here } from "../cluster/where";
 import { AppError } from "../errors";
 import { Reply, type Route, route } from "../http/route";
 
+interface PackageFile {
+  from: string;
+  type: string;
+  /** An address elsewhere that the file would have the browser ask; an empty picture takes its place. */
+  asks?: string;
+}
+
 /** Files of the installed packages, by the name under which a page asks for them. */
-const FILES: Record<string, { from: string; type: string }> = {
+const FILES: Record<string, PackageFile> = {
   "swagger-ui.css": { from: "swagger-ui-dist/swagger-ui.css", type: "text/css" },
   "swagger-ui-bundle.js": { from: "swagger-ui-dist/swagger-ui-bundle.js", type: "text/javascript" },
   "favicon.png": { from: "swagger-ui-dist/favicon-32x32.png", type: "image/png" },
-  "redoc.js": { from: "redoc/bundles/redoc.standalone.js", type: "text/javascript" },
+  "redoc.js": {
+    from: "redoc/bundles/redoc.standalone.js",
+    type: "text/javascript",
+    asks: "https://cdn.redoc.ly/redoc/logo-mini.svg",
+  },
 };
+const EMPTY_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
 
 const SCRIPTS: Record<string, string> = {
-  "docs.js": "SwaggerUIBundle({ url: 'openapi.json', dom_id: '#page', deepLinking: true });",
-  "redoc-page.js": "Redoc.init('openapi.json', { hideLogo: true, disableSearch: true }, document.getElementById('page'));",
+  "docs.js": "SwaggerUIBundle({ url: '/openapi.json', dom_id: '#page', deepLinking: true });",
+  "redoc-page.js": "Redoc.init('/openapi.json', { hideLogo: true }, document.getElementById('page'));",
 };
 
 /** Both libraries write style elements; nothing else comes from anywhere but this server. */
@@ -24,8 +36,8 @@ const POLICY =
 
 const page = (title: string, head: string, scripts: string[]) => `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>${title}</title><meta name="viewport" content="width=device-width">
-<link rel="icon" href="docs/favicon.png">${head}</head>
-<body><div id="page"></div>${scripts.map((script) => `<script src="docs/${script}"></script>`).join("")}</body></html>`;
+<link rel="icon" href="/docs/favicon.png"><style>body { margin: 0; }</style>${head}</head>
+<body><div id="page"></div>${scripts.map((script) => `<script src="/docs/${script}"></script>`).join("")}</body></html>`;
 
 /**
  * The OpenAPI document, and two pages that show it from installed packages alone.
@@ -66,11 +78,11 @@ export function docsRoutes(openApi: () => object): Route[] {
     params: z.object({ file: z.string() }),
     answers: { 200: { description: "The file", contentType: "text/javascript" } },
     async handler({ params }) {
-      const script = SCRIPTS[params.file];
+      const script = Object.hasOwn(SCRIPTS, params.file) ? SCRIPTS[params.file] : undefined;
       if (script !== undefined) return new Reply(200, script, { "Content-Type": "text/javascript" });
       const entry = Object.hasOwn(FILES, params.file) ? FILES[params.file] : undefined;
       if (!entry) throw new AppError("ROUTE_NOT_FOUND", { message: "The documentation has no such file" });
-      return new Reply(200, await readFile(packageFile(entry.from)), {
+      return new Reply(200, await readPackageFile(entry), {
         "Content-Type": entry.type,
         "Cache-Control": "public, max-age=3600",
       });
@@ -82,14 +94,15 @@ export function docsRoutes(openApi: () => object): Route[] {
     shown(
       "/docs",
       "Swagger UI",
-      page("docker-server API", '<link rel="stylesheet" href="docs/swagger-ui.css">', ["swagger-ui-bundle.js", "docs.js"]),
+      page("docker-server API", '<link rel="stylesheet" href="/docs/swagger-ui.css">', ["swagger-ui-bundle.js", "docs.js"]),
     ),
     shown("/redoc", "ReDoc", page("docker-server API", "", ["redoc.js", "redoc-page.js"])),
     file,
   ];
 }
 
-function packageFile(name: string): string {
-  const [folder = "", ...rest] = name.split("/");
-  return path.join(path.dirname(require.resolve(`${folder}/package.json`)), ...rest);
+async function readPackageFile({ from, asks }: PackageFile): Promise<Buffer | string> {
+  const [folder = "", ...rest] = from.split("/");
+  const file = path.join(path.dirname(require.resolve(`${folder}/package.json`)), ...rest);
+  return asks ? (await readFile(file, "utf8")).replaceAll(asks, EMPTY_PICTURE) : readFile(file);
 }

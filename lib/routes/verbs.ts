@@ -88,6 +88,7 @@ export function verbRoutes(docker: DockerHost, settings: VerbSettings, host: str
     summary: "Run a container",
     tool: "run_container",
     body: runBody,
+    example: { image: "redis", name: "p-redis", detach: true, ports: { "1234": "6379" } },
     answers: answers.run,
     async handler(call) {
       const { spec, warnings } = toRunSpec(call.body);
@@ -124,6 +125,7 @@ export function verbRoutes(docker: DockerHost, settings: VerbSettings, host: str
       workdir: text.optional(),
       user: text.optional(),
     }),
+    example: { data: "redis-cli ping" },
     answers: answers.exec,
     async handler(call) {
       const { data, interactive, stdin, ...rest } = call.body;

@@ -6,7 +6,7 @@ import { answers } from "../../scripts/process";
 import type { Engine } from "./engine";
 import { freePorts } from "./ports";
 
-const PROGRAM = path.resolve(__dirname, "../../dist/bin/docker-server.js");
+export const PROGRAM = path.resolve(__dirname, "../../dist/bin/docker-server.js");
 export const TOKEN = "test-token-Zq7";
 
 export interface TestServer {

@@ -28,7 +28,11 @@ export const pull: Answers = {
 export const list: Answers = { 200: { description: "All containers, running or not", schema: z.array(container) } };
 
 export const logs: Answers = {
-  200: { description: "The log; as text/plain if that is asked for or followed", schema: z.object({ ...which, ...outputAnswer }) },
+  200: {
+    description: "The log; as text/plain if that is asked for or followed",
+    schema: z.object({ ...which, ...outputAnswer }),
+    contentType: "text/plain",
+  },
 };
 
 export const run: Answers = {

@@ -1,0 +1,45 @@
+import { table } from "table";
+import type { Comparison } from "./compare";
+
+/** A number that only this server has, with what is asked of it. */
+export interface Own {
+  what: string;
+  value: number;
+  unit: "ms" | "MB";
+  atMost?: number;
+}
+
+/** The comparisons as a table for people: medians, and how ours compares. */
+export function comparisonTable(comparisons: Comparison[]): string {
+  const head = ["", "unit", "ours", "raw API", "docker CLI", "ours / raw", "ours / CLI", "target"];
+  return table([head, ...comparisons.map(comparisonRow)], { columns: numbersRight(head.length) });
+}
+
+function comparisonRow({ what, unit, medians, target }: Comparison): string[] {
+  const { ours, raw, cli } = medians;
+  const ratios = { raw: ours / raw, cli: ours / cli };
+  const more = unit === "requests/s";
+  let wanted = "";
+  if (target) {
+    const met = more ? ratios[target.against] >= target.ratio : ratios[target.against] <= target.ratio;
+    wanted = `${more ? "≥" : "≤"} ${target.ratio} × ${target.against}: ${met ? "met" : "MISSED"}`;
+  }
+  return [what, unit, short(ours), short(raw), short(cli), ratios.raw.toFixed(2), ratios.cli.toFixed(2), wanted];
+}
+
+/** The numbers without a counterpart as a table. */
+export function ownTable(numbers: Own[]): string {
+  const rows = numbers.map(({ what, value, unit, atMost }) => {
+    const wanted = atMost === undefined ? "" : `≤ ${atMost}: ${value <= atMost ? "met" : "MISSED"}`;
+    return [what, unit, short(value), wanted];
+  });
+  return table([["this server alone", "unit", "", "target"], ...rows], { columns: numbersRight(4) });
+}
+
+function numbersRight(columns: number) {
+  return Array.from({ length: columns }, (_, column) => ({ alignment: column < 2 ? ("left" as const) : ("right" as const) }));
+}
+
+function short(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toFixed(1);
+}

@@ -1,0 +1,66 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync } from "node:fs";
+import http from "node:http";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { freePorts } from "../test/support/ports";
+import { TOKEN } from "../test/support/server";
+import { type Bed, CREDENTIALS } from "./bed";
+import { median } from "./compare";
+import type { Own } from "./report";
+
+const PROGRAM = path.resolve(__dirname, "../dist/bin/docker-server.js");
+const STARTS = 7;
+const IDLE = 2000;
+
+/** From the start of the process to its first answered list, and the memory it then takes when nothing happens. */
+export async function benchStart({ engine }: Bed): Promise<Own[]> {
+  process.stderr.write("start ");
+  const times: number[] = [];
+  const sizes: number[] = [];
+  for (let start = 0; start < STARTS; start++) {
+    const [port = 0] = await freePorts(1);
+    const args = [PROGRAM, "--host", "127.0.0.1", "--port", `${port}`, "--token", TOKEN];
+    const cwd = mkdtempSync(path.join(engine.folder, "start-"));
+    const startedAt = performance.now();
+    const child = spawn(process.execPath, args, {
+      cwd,
+      env: { PATH: process.env.PATH, HOME: engine.folder, DOCKER_HOST: engine.dockerHost },
+      stdio: "ignore",
+    });
+    const ended = new Promise((resolve) => child.on("exit", resolve));
+    while ((await statusOfList(port)) !== 200) {
+      if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode} instead of answering`);
+      await sleep(2);
+    }
+    times.push(performance.now() - startedAt);
+    if (start < 3) {
+      await sleep(IDLE);
+      sizes.push(residentMegabytes(child.pid as number));
+    }
+    child.kill("SIGKILL");
+    await ended;
+    process.stderr.write(".");
+  }
+  process.stderr.write("\n");
+  return [
+    { what: "from start to first answer", value: median(times), unit: "ms", atMost: 800 },
+    { what: "memory when idle", value: median(sizes), unit: "MB", atMost: 100 },
+  ];
+}
+
+/** What a process has in memory, MB. */
+export function residentMegabytes(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return (Number(kilobytes) * 1024) / 1_000_000;
+}
+
+function statusOfList(port: number): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const request = http.get({ host: "127.0.0.1", port, headers: CREDENTIALS, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    request.on("error", () => resolve(undefined));
+  });
+}

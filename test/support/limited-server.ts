@@ -1,0 +1,42 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { type Daemon, startDaemon } from "../../scripts/daemon";
+import { answers } from "../../scripts/process";
+import type { Engine } from "./engine";
+import { freePorts } from "./ports";
+import { ask, type TestServer } from "./server";
+
+const PROGRAM = path.resolve(__dirname, "../../dist/bin/docker-server.js");
+
+/**
+ * Starts the built program with these flags and no others but port and host: `startServer` lifts the burst limits and
+ * gives a token of its own. The token goes with each `request` only if it is given in its headers.
+ */
+export async function startLimited(engine: Engine, args: string[]): Promise<TestServer> {
+  const folder = mkdtempSync(path.join(tmpdir(), "docker-server-limited-"));
+  const [port = 0] = await freePorts(1);
+  const logFile = path.join(folder, "output.log");
+  const started: Daemon = await startDaemon({
+    command: process.execPath,
+    name: "docker-server",
+    args: [PROGRAM, "--port", String(port), "--host", "127.0.0.1", ...args],
+    env: { PATH: process.env.PATH, HOME: folder, DOCKER_HOST: engine.dockerHost },
+    cwd: folder,
+    logFile,
+    ready: () => answers({ host: "127.0.0.1", port, path: "/health" }),
+  });
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    url,
+    port,
+    folder,
+    process: started,
+    request: (method, pathname, options) => ask(url, method, pathname, { anonymous: true, ...options }),
+    output: () => readFileSync(logFile, "utf8"),
+    async stop(signal = "SIGTERM") {
+      await started.end(signal, 40_000);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import { copyFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { runOrThrow } from "../../scripts/process";
+
+const ROOT = path.resolve(__dirname, "../..");
+
+/**
+ * Copies what npm keeps of the packages that are installed here, so that `npm install --offline` can install them elsewhere.
+ * What npm no longer keeps it is asked to get again.
+ * @param destination folder of the new cache
+ */
+export async function copyNpmCache(destination: string): Promise<void> {
+  const cache = (await runOrThrow("npm", ["config", "get", "cache"])).trim();
+  const packages = installedPackages();
+  let files = wantedFiles(cache, packages);
+  const missing = packages.filter((each) => !files.has(tarballOf(each)));
+  if (missing.length > 0) {
+    await runOrThrow("npm", ["cache", "add", ...missing.map(({ name, version }) => `${name}@${version}`)]);
+    files = wantedFiles(cache, packages);
+  }
+  for (const file of new Set([...files.values()].flat())) {
+    const copy = path.join(destination, file);
+    mkdirSync(path.dirname(copy), { recursive: true });
+    copyFileSync(path.join(cache, file), copy);
+  }
+}
+
+interface Package {
+  name: string;
+  version: string;
+}
+
+function installedPackages(): Package[] {
+  const { packages } = JSON.parse(readFileSync(path.join(ROOT, "node_modules/.package-lock.json"), "utf8"));
+  const found = Object.entries(packages as Record<string, { name?: string; version: string }>);
+  return found.map(([folder, { name, version }]) => ({ name: name ?? folder.slice(folder.lastIndexOf("node_modules/") + 13), version }));
+}
+
+const tarballOf = ({ name, version }: Package) => `/${name}/-/${path.basename(name)}-${version}.tgz`;
+
+/** Files of the cache, by the path at the registry of what they keep: of every package its tarball and its description. */
+function wantedFiles(cache: string, packages: Package[]): Map<string, string[]> {
+  const wanted = new Set(packages.flatMap((each) => [`/${each.name}`, tarballOf(each)]));
+  const index = "_cacache/index-v5";
+  const found = new Map<string, string[]>();
+  for (const name of readdirSync(path.join(cache, index), { recursive: true, encoding: "utf8" })) {
+    if (name.split("/").length !== 3) continue;
+    const file = path.join(index, name);
+    const { key, integrity } = lastEntry(readFileSync(path.join(cache, file), "utf8"));
+    const url = key?.slice(key.indexOf("http")) ?? "";
+    const pathname = URL.canParse(url) ? decodeURIComponent(new URL(url).pathname) : "";
+    if (integrity && wanted.has(pathname)) found.set(pathname, [...(found.get(pathname) ?? []), file, contentFile(integrity)]);
+  }
+  return found;
+}
+
+function lastEntry(text: string): { key?: string; integrity?: string | null } {
+  const line = text.trim().split("\n").at(-1) ?? "";
+  return JSON.parse(line.slice(line.indexOf("\t") + 1) || "{}");
+}
+
+function contentFile(integrity: string): string {
+  const [algorithm = "", digest = ""] = (integrity.split(" ")[0] ?? "").split(/-(.*)/);
+  const hex = Buffer.from(digest, "base64").toString("hex");
+  return path.join("_cacache/content-v2", algorithm, hex.slice(0, 2), hex.slice(2, 4), hex.slice(4));
+}

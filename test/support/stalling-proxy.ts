@@ -1,0 +1,48 @@
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { ROOT_ADDRESS } from "./network";
+import type { Registry } from "./registry";
+
+/** Stands in front of a registry and lets nothing of an image through until it is released. */
+export interface StallingProxy {
+  /** Host and port, as they stand before the first slash of an image reference. */
+  host: string;
+  /** Requests for a manifest or a layer so far. */
+  requests(): number;
+  release(): void;
+  stop(): Promise<void>;
+}
+
+/** Starts one on the machine's own address of the test bed. */
+export async function stallingProxy(registry: Registry): Promise<StallingProxy> {
+  let open: () => void = () => undefined;
+  const released = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  let count = 0;
+  const [address, port] = registry.host.split(":");
+  const server = http.createServer(async (request, response) => {
+    if (/\/(manifests|blobs)\//.test(request.url ?? "")) {
+      count += 1;
+      await released;
+    }
+    const { method, url, headers } = request;
+    const onward = http.request({ host: address, port, method, path: url, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    onward.on("error", () => response.destroy());
+    request.pipe(onward);
+  });
+  await new Promise<void>((resolve) => server.listen(0, ROOT_ADDRESS, resolve));
+  return {
+    host: `${ROOT_ADDRESS}:${(server.address() as AddressInfo).port}`,
+    requests: () => count,
+    release: open,
+    stop: () => {
+      open();
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}

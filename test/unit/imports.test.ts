@@ -1,0 +1,115 @@
+import path from "node:path";
+import ts from "typescript";
+import { programFiles, sourceOf } from "./sources";
+
+/** What the files of each place may import of ours: the first row whose beginning fits counts. */
+const ALLOWED: [place: string, imports: string[]][] = [
+  ["bin/", ["config/", "lib/app", "lib/support/logger"]],
+  ["config/", ["config/", "package.json"]],
+  ["lib/app.ts", ["config/", "lib/", "package.json"]],
+  ["lib/server.ts", ["lib/http/", "lib/errors", "lib/support/"]],
+  ["lib/errors.ts", []],
+  ["lib/support/", ["lib/support/", "lib/errors"]],
+  ["lib/docker/", ["lib/docker/", "lib/errors", "lib/support/"]],
+  ["lib/cluster/", ["lib/cluster/", "lib/errors", "lib/support/"]],
+  ["lib/runs/", ["lib/runs/", "lib/docker/", "lib/errors", "lib/support/"]],
+  ["lib/http/", ["lib/http/", "lib/cluster/", "lib/errors", "lib/support/"]],
+  ["lib/routes/schemas/", ["lib/routes/schemas/", "lib/docker/", "lib/runs/", "lib/http/", "lib/errors", "lib/support/"]],
+  ["lib/routes/", ["lib/routes/schemas/", "lib/cluster/where", "lib/docker/", "lib/runs/", "lib/http/", "lib/errors", "lib/support/"]],
+];
+
+/** Packages that only these places use. */
+const KEPT_TO: Record<string, string[]> = {
+  express: ["lib/http/", "lib/app.ts", "lib/server.ts"],
+  "express-rate-limit": ["lib/http/"],
+  helmet: ["lib/app.ts"],
+  qs: ["lib/http/"],
+  dockerode: ["lib/docker/"],
+  "docker-cli-js": ["lib/docker/"],
+  yargs: ["config/"],
+  dotenv: ["config/"],
+};
+
+function importsOf(text: string): string[] {
+  return ts.preProcessFile(text, true, true).importedFiles.map((each) => each.fileName);
+}
+
+function mayImport(file: string, target: string): boolean {
+  if (!target.startsWith(".")) return KEPT_TO[target]?.some((place) => file.startsWith(place)) ?? true;
+  const resolved = path.posix.join(path.posix.dirname(file), target);
+  const allowed = ALLOWED.find(([place]) => file.startsWith(place))?.[1] ?? [];
+  return allowed.some((place) => (place.endsWith("/") ? resolved.startsWith(place) : resolved === place));
+}
+
+/** The imports of a file that go the wrong way. */
+function wrongImports(file: string, text: string): string[] {
+  return importsOf(text)
+    .filter((target) => !mayImport(file, target))
+    .map((target) => `${file} imports ${target}`);
+}
+
+/** Every way by which a program can get at its environment variables. */
+const READS_ENVIRONMENT =
+  /\bprocess\s*(?:\.\s*|\[\s*["'`])env\b|\{[^}]*\benv\b[^}]*\}\s*(?:from\s*["'](?:node:)?process["']|=\s*process\b)/;
+
+const files = programFiles();
+
+test("the rooms are there to be looked at", () => {
+  for (const place of [
+    "bin/",
+    "config/",
+    "lib/support/",
+    "lib/docker/",
+    "lib/cluster/",
+    "lib/http/",
+    "lib/routes/",
+    "lib/routes/schemas/",
+  ]) {
+    expect(files.filter((file) => file.startsWith(place))).not.toEqual([]);
+  }
+});
+
+test("every room imports only what lies below it", () => {
+  expect(files.flatMap((file) => wrongImports(file, sourceOf(file)))).toEqual([]);
+});
+
+test.each([
+  ["config/x.ts", "../lib/errors"],
+  ["lib/errors.ts", "./support/words"],
+  ["lib/support/x.ts", "../docker/engine"],
+  ["lib/docker/x.ts", "../cluster/where"],
+  ["lib/docker/x.ts", "../http/route"],
+  ["lib/docker/x.ts", "express"],
+  ["lib/cluster/x.ts", "../docker/engine"],
+  ["lib/cluster/x.ts", "../routes/verbs"],
+  ["lib/cluster/x.ts", "express"],
+  ["lib/http/x.ts", "../docker/engine"],
+  ["lib/http/x.ts", "../routes/verbs"],
+  ["lib/routes/x.ts", "./verbs"],
+  ["lib/routes/x.ts", "../app"],
+  ["lib/routes/x.ts", "../cluster/dispatch"],
+  ["lib/routes/x.ts", "dockerode"],
+  ["lib/routes/schemas/x.ts", "../verbs"],
+  ["lib/http/x.ts", "../../config/settings"],
+  ["lib/http/x.ts", "../../test/support/server"],
+  ["lib/app.ts", "../scripts/process"],
+  ["bin/x.ts", "../lib/docker/host"],
+])("%s may not import %s, in whatever way it is written", (file, target) => {
+  for (const text of [
+    `import { a } from "${target}";`,
+    `import type { A } from "${target}";`,
+    `import "${target}";`,
+    `export * from "${target}";`,
+    `const a = await import("${target}");`,
+    `const a = require("${target}");`,
+  ]) {
+    expect(wrongImports(file, text)).toEqual([`${file} imports ${target}`]);
+  }
+});
+
+test("only config/load.ts reads the environment", () => {
+  expect(files.filter((file) => READS_ENVIRONMENT.test(sourceOf(file)))).toEqual(["config/load.ts"]);
+  for (const way of ["process.env.A", 'process["env"]', 'import { env } from "node:process"', "const { env } = process"]) {
+    expect(way).toMatch(READS_ENVIRONMENT);
+  }
+});
