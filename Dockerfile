@@ -7,13 +7,13 @@ FROM ${CLI_IMAGE} AS cli
 FROM ${BASE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-# Not `npm ci`: it refuses a lock file without the optional packages of other platforms. No package's script is needed or run.
-RUN npm install --no-save --no-audit --no-fund --ignore-scripts
+# No package needs a script of its own to be run.
+RUN npm ci --no-audit --no-fund --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY bin bin
 COPY config config
 COPY lib lib
-RUN npm run build && npm prune --omit=dev --no-save --no-audit --no-fund --ignore-scripts
+RUN npm run build && npm prune --omit=dev --no-audit --no-fund --ignore-scripts
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="docker-server" \

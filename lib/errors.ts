@@ -84,12 +84,13 @@ export class AppError extends Error {
 
 /**
  * A 400 that names the field at fault.
- * @param field dotted path of the field, such as `ports.80`
+ * @param place dotted path of the field, such as `ports.80`
  * @param reason why it is refused, for people
  */
-export function invalidField(field: string, reason: string): AppError {
+export function invalidField(place: string, reason: string): AppError {
   const missing = reason === "is required";
-  const name = field.split(".")[0]?.replace(/\W/g, "_").toUpperCase() || "INPUT";
+  const field = place.slice(0, 200);
+  const name = field.split(".")[0]?.replace(/\W/g, "_").slice(0, 40).toUpperCase() || "INPUT";
   return new AppError("INVALID_INPUT", {
     code: `${missing ? "MISSING" : "INVALID"}_${name}`,
     message: `${field} ${reason}`,

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import Docker from "dockerode";
 import type { AppError } from "../errors";
+import { settles } from "../support/settles";
 import type { Endpoint } from "./endpoint";
 import { type During, fromEngine } from "./errors";
 
@@ -8,6 +9,10 @@ import { type During, fromEngine } from "./errors";
 const PING_TIMEOUT = 700;
 /** An answered ping counts for so long (ms). */
 const PING_VALID = 1000;
+/** An answer that takes longer than this (ms) is doubted: from then on the engine must answer pings meanwhile. */
+const DOUBT_AFTER = 150;
+/** Pings in a row that it may miss while it does something that can't be taken back lightly. */
+const MISSES_AT_WORK = 5;
 
 interface StreamOptions {
   query?: Record<string, string | number | boolean | undefined>;
@@ -35,14 +40,35 @@ export class Engine {
 
   /**
    * Makes sure that the engine answers, also where it takes connections and then says nothing.
+   * @param age ms that its last sign of life may be old
    * @throws AppError ENGINE_UNREACHABLE within 700 ms
    */
-  async assertAlive(): Promise<void> {
-    if (performance.now() - this.answeredAt < PING_VALID) return;
+  async assertAlive(age = PING_VALID): Promise<void> {
+    if (performance.now() - this.answeredAt < age) return;
     this.ping ??= this.askPing().finally(() => {
       this.ping = undefined;
     });
     await this.ping;
+  }
+
+  /**
+   * Waits for an answer for as long as the engine lives.
+   * @param during what it does: at a create or a start an engine under load is given more time
+   * @throws AppError ENGINE_UNREACHABLE soon after the engine has fallen silent
+   */
+  async whileAlive<T>(answer: Promise<T>, during: During = "call"): Promise<T> {
+    const allowed = during === "call" ? 0 : MISSES_AT_WORK;
+    for (let misses = 0; !(await settles(answer, AbortSignal.timeout(DOUBT_AFTER))); ) {
+      const alive = await this.assertAlive(DOUBT_AFTER).then(
+        () => true,
+        (error: AppError) => {
+          if (misses >= allowed) throw error;
+          return false;
+        },
+      );
+      misses = alive ? 0 : misses + 1;
+    }
+    return answer;
   }
 
   /** To be called when the connection to the engine was lost: the next request asks again. */
@@ -51,7 +77,7 @@ export class Engine {
   }
 
   private async askPing(): Promise<void> {
-    const answer = await this.stream("GET", "/_ping", { signal: AbortSignal.timeout(PING_TIMEOUT) });
+    const answer = await this.dial("GET", "/_ping", { signal: AbortSignal.timeout(PING_TIMEOUT) });
     answer.resume();
     this.answeredAt = performance.now();
   }
@@ -63,7 +89,7 @@ export class Engine {
    */
   async call<T>(call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, during: During = "call"): Promise<T> {
     try {
-      return await call(this.docker, AbortSignal.timeout(this.readTimeout));
+      return await this.whileAlive(call(this.docker, AbortSignal.timeout(this.readTimeout)), during);
     } catch (error) {
       throw this.typed(error, during);
     }
@@ -77,6 +103,10 @@ export class Engine {
    * @throws AppError for whatever the engine said instead
    */
   stream(method: string, path: string, options: StreamOptions = {}): Promise<IncomingMessage> {
+    return this.whileAlive(this.dial(method, path, options), options.during);
+  }
+
+  private dial(method: string, path: string, options: StreamOptions): Promise<IncomingMessage> {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), this.readTimeout);
     const signal = options.signal ? AbortSignal.any([options.signal, late.signal]) : late.signal;

@@ -39,7 +39,7 @@ export class Images {
   }
 
   private async startPull(image: string, platform?: string): Promise<PulledImage> {
-    await this.engine.assertAlive();
+    await this.engine.assertAlive(0);
     await this.cli("pull", ["pull", "--quiet", ...(platform ? [`--platform=${platform}`] : []), "--", image]);
     const found = await this.inspect(image);
     if (!found) throw new AppError("IMAGE_NOT_FOUND", { message: `${image} was pulled and is gone again` });

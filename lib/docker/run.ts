@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerInspectInfo } from "dockerode";
 import { AppError } from "../errors";
 import type { Logger } from "../support/logger";
@@ -13,6 +14,9 @@ import { fromEngine } from "./errors";
 import type { Images } from "./images";
 import { checkBind, checkPolicy, type Policy } from "./policy";
 import type { RunSpec } from "./run-spec";
+
+/** While the engine is gone, what is to be removed is tried again after so long (ms). */
+const DISCARD_PAUSE = 500;
 
 /** How far a run came before its wait ended. */
 export type Outcome =
@@ -109,9 +113,10 @@ export class Runner {
   private async create(spec: RunSpec): Promise<string> {
     const { lines, rest } = envFile(spec.env);
     const creating = this.cli("create", createArgs(spec), lines || undefined).then((answer) => answer.trim());
-    if (!(await settles(creating, AbortSignal.timeout(this.engine.readTimeout)))) {
+    const inTime = settles(creating, AbortSignal.timeout(this.engine.readTimeout));
+    if (!(await this.engine.whileAlive(inTime, "create").catch(() => false))) {
       // The engine stands still. Should it make the container after all, nobody waits for it any more.
-      creating.then((id) => this.remove(id)).catch((error) => this.log.warn("a create that came too late", { reason: String(error) }));
+      creating.then((id) => this.discard(id)).catch((error) => this.log.warn("a create that came too late", { reason: String(error) }));
       throw new AppError("ENGINE_UNREACHABLE");
     }
     const id = await creating;
@@ -137,8 +142,24 @@ export class Runner {
       return prepared;
     } catch (error) {
       const failure = fromEngine(error, "start");
-      await this.remove(id).catch((left) => this.log.error("a container that failed to start is left", { id, reason: String(left) }));
+      const discarded = this.discard(id);
+      if (failure.kind !== "unavailable") await discarded;
       throw failure;
+    }
+  }
+
+  // An engine that is gone may still start it as it comes back: it is removed then.
+  private async discard(id: string): Promise<void> {
+    for (;;) {
+      try {
+        return await this.remove(id);
+      } catch (error) {
+        if (error instanceof AppError && error.kind === "not_found") return;
+        if (!(error instanceof AppError && error.kind === "unavailable")) {
+          return this.log.error("a container that failed to start is left", { id, reason: String(error) });
+        }
+        await sleep(DISCARD_PAUSE, undefined, { ref: false });
+      }
     }
   }
 

@@ -50,17 +50,21 @@ export const list = <T extends z.ZodType<string, unknown>>(item: T) =>
         (Array.isArray(value) ? value : typeof value === "object" && value !== null ? Object.values(value).flat() : [value]) as string[],
     );
 
+/** Linux knows no longer ones (bytes). Engines hang on far longer ones, as they try to tell that there is no such file. */
+const LONGEST_PATH = 4096;
+
 /** A command: a list of words, or a text that is split into words as a shell would split it, and never run by one. */
 export const command = z
   .union([text, z.array(scalar), z.record(z.string().regex(/^\d*$/), z.union([text, z.array(text)]))], {
     error: "must be a command: text or a list of words",
   })
   .transform((value, context) => {
-    if (typeof value !== "string") return Object.values(value).flat() as string[];
     try {
-      return splitWords(value);
+      const words = typeof value === "string" ? splitWords(value) : (Object.values(value).flat() as string[]);
+      if (Buffer.byteLength(words[0] ?? "") <= LONGEST_PATH) return words;
+      context.addIssue({ code: "custom", message: "must begin with a command, and this is longer than any path" });
     } catch (error) {
       context.addIssue({ code: "custom", message: `can't be split into words: ${(error as Error).message}` });
-      return z.NEVER;
     }
+    return z.NEVER;
   });

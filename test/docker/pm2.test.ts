@@ -32,6 +32,10 @@ afterAll(async () => {
   await pm2?.stop();
   await engine?.stop();
 });
+const afterThis: (() => void)[] = [];
+afterEach(() => {
+  for (const undo of afterThis.splice(0)) undo();
+});
 
 /** One request with the token; its status. Rejects if the connection fails. */
 function status(method: string, pathname: string, agent: http.Agent | false, json?: object): Promise<number> {
@@ -92,15 +96,15 @@ function counts(outcomes: string[]): Record<string, number> {
 /** A registry that takes connections and says nothing: what pulls from it pulls until it stops. */
 async function silentRegistry() {
   const connections: net.Socket[] = [];
+  afterThis.push(() => {
+    server.close();
+    for (const connection of connections) connection.destroy();
+  });
   const server = net.createServer((socket) => void connections.push(socket.on("error", () => undefined)));
   await new Promise<void>((resolve) => server.listen(0, ROOT_ADDRESS, resolve));
   return {
     host: `${ROOT_ADDRESS}:${(server.address() as net.AddressInfo).port}`,
     asked: () => connections.length,
-    stop() {
-      server.close();
-      for (const connection of connections) connection.destroy();
-    },
   };
 }
 
@@ -159,7 +163,6 @@ test("`pm2 stop` ends it gracefully: what is under way is answered", async () =>
   expect((await pm2.pm2(["stop", "docker-server"])).code).toBe(0);
   expect(await answer).toBe(202);
   expect(await pulling).toBe(202);
-  registry.stop();
   expect(await runs()).toBe(true);
   expect(hasEnded(pid)).toBe(true);
   expect(await accepts(port)).toBe(false);

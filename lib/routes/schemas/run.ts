@@ -12,21 +12,24 @@ const hostPort = matching(new RegExp(`^(?:${ADDRESS}:)?(?:${PORT})?$`), "must be
 const containerPort = scalar.pipe(
   matching(new RegExp(`^${PORT}(?:/(?:tcp|udp|sctp))?$`), "must be a container port, such as 6379 or 53/udp"),
 );
-const source = matching(/^(?:\/[^:\0]*|[a-zA-Z0-9][a-zA-Z0-9_.-]+)$/, "must be an absolute path on the host or the name of a volume");
+const source = matching(
+  /^(?:\/[^:\0]{0,4095}|[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254})$/,
+  "must be an absolute path on the host or the name of a volume",
+);
 const target = matching(
-  new RegExp(`^/[^:\\0]*(?::${MOUNT_OPTIONS}(?:,${MOUNT_OPTIONS})*)?$`),
+  new RegExp(`^/[^:\\0]{0,4095}(?::${MOUNT_OPTIONS}(?:,${MOUNT_OPTIONS})*)?$`),
   "must be an absolute path in the container, which :ro may follow",
 );
-const containerPath = matching(/^\/[^:\0]*$/, "must be an absolute path in the container");
+const containerPath = matching(/^\/[^:\0]{0,4095}$/, "must be an absolute path in the container");
 const size = scalar.pipe(matching(/^\d+(?:\.\d+)?[bkmgBKMG]?$/, "must be a size, such as 512m or a number of bytes"));
 const duration = matching(/^(?:\d+(?:\.\d+)?(?:ns|us|ms|s|m|h))+$/, "must be a duration, such as 30s or 1m30s");
 const capability = matching(/^[A-Za-z_]+$/, "must be the name of a capability");
-const network = matching(/^(?:container:)?[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, "must be the name of a network");
+const network = matching(/^(?:container:)?[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, "must be the name of a network");
 const namespace = matching(
-  /^(?:host|private|shareable|none|container:[a-zA-Z0-9][a-zA-Z0-9_.-]*)$/,
+  /^(?:host|private|shareable|none|container:[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254})$/,
   "must be host, private or container:NAME",
 );
-const plain = matching(/^[^\0\r\n]+$/, "must be one line of text");
+const plain = matching(/^[^\0\r\n]{1,4096}$/, "must be one line of text");
 
 /** The body of `PUT /` (dockerserver.md, "PUT Data", and what people give to `docker run`). */
 export const runBody = z.object({
