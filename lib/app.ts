@@ -21,6 +21,7 @@ import { verbRoutes } from "./routes/verbs";
 import { listen, type RunningServer } from "./server";
 import { defaultRouteAddress } from "./support/address";
 import type { Logs } from "./support/logger";
+import { settles } from "./support/settles";
 
 /** At a stop most requests end by themselves; who still waits after so long (ms) is answered as when their time is over. */
 const WAIT_AT_STOP = 2000;
@@ -70,9 +71,11 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   return {
     port: server.port,
     async stop() {
+      const end = performance.now() + settings.stop_timeout * 1000;
       const cut = setTimeout(() => waits.stop(), Math.min(WAIT_AT_STOP, settings.stop_timeout * 500));
       await server.stop();
       clearTimeout(cut);
+      await settles(docker.runner.idle(), AbortSignal.timeout(Math.max(0, end - performance.now())));
       docker.containers.close();
     },
   };

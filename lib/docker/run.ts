@@ -35,6 +35,9 @@ export interface RunOptions {
 
 /** Creates and starts containers on this host. */
 export class Runner {
+  /** Runs whose image is still being pulled after their request was answered. */
+  private readonly later = new Set<Promise<void>>();
+
   constructor(
     private readonly engine: Engine,
     private readonly cli: Cli,
@@ -62,12 +65,19 @@ export class Runner {
   }
 
   private runLater(spec: RunSpec, ready: Promise<void>): void {
-    ready
+    const later = ready
       .then(() => this.detached(spec))
       .then((id) => this.log.info("a container runs after its image was pulled", { id, name: spec.name }))
       .catch((error: Error) =>
         this.log.error("a container can't be run after its request was answered", { name: spec.name, reason: error.message }),
-      );
+      )
+      .finally(() => this.later.delete(later));
+    this.later.add(later);
+  }
+
+  /** Resolves when what was answered "it goes on" has gone on as far as it will. */
+  async idle(): Promise<void> {
+    await Promise.all(this.later);
   }
 
   // Before anything is pulled or made.
