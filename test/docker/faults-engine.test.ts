@@ -6,11 +6,13 @@ import type { Answer } from "../support/server";
 const PATIENCE = 20_000;
 /** Every answer must come within a second, or the request is given up and its test fails. */
 const DEADLINE = 1000;
+/** An engine that starts stops what its predecessor left, and waits 10 s for a process that doesn't heed it. */
+const STOPPABLE = "trap 'exit 0' TERM; sleep 1000 & wait";
 
 let node: OneNode;
 beforeAll(async () => {
   node = await startNode({ name: "engine-faults" });
-  await node.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000");
+  await node.docker("run", "-d", "--name", "box", "busybox", "sh", "-c", STOPPABLE);
 });
 afterAll(() => node?.stop());
 
@@ -75,6 +77,7 @@ test("a frozen engine is 503 within a second for every verb, and after the thaw 
   const before = await node.names();
   node.engine.freeze();
   try {
+    expect(await until(async () => (await node.request("GET", "/health")).status === 503, PATIENCE)).toBe(true);
     await expectAllUnavailable();
     await expectAllUnavailable();
   } finally {
@@ -124,10 +127,11 @@ test("an engine that freezes while requests are under way makes them 503, and le
   const started = [...answered].flatMap(([name, answer]) => (answer !== "lost" && answer.status === 200 ? [name] : [])).sort();
   const left = async () => (await node.names()).filter((name) => name.startsWith("busy-")).join();
   expect(await until(async () => (await left()) === started.join(), PATIENCE)).toBe(true);
+  for (const name of started) await node.docker("rm", "--force", name);
 });
 
 test("a follow that the engine's death cuts short ends, broken rather than whole", async () => {
-  await node.docker("run", "-d", "--name", "cut", "busybox", "sh", "-c", "echo begun; sleep 1000");
+  await node.docker("run", "-d", "--name", "cut", "busybox", "sh", "-c", `echo begun; ${STOPPABLE}`);
   const response = await fetch(`${node.server.url}/cut?follow=true`, { headers: { "X-Access-Token": "test-token-Zq7" } });
   const text = response.text().then(
     () => "whole",
