@@ -5,7 +5,7 @@ import type { Setting } from "../config/setting";
 import { SETTINGS } from "../config/settings";
 
 const README = path.resolve(__dirname, "../README.md");
-const PLACE = /(<!-- options -->\n)[^]*?(<!-- \/options -->)/;
+const PLACE = /(<!-- options -->\n)[\s\S]*?(<!-- \/options -->)/;
 
 /** The README with its options table made anew from the settings. */
 export function withOptionsTable(readme: string): string {
