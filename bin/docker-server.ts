@@ -35,7 +35,14 @@ async function main(): Promise<void> {
     await logs.close();
     process.exit(0);
   };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void stop(signal));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      stop(signal).catch((error: Error) => {
+        process.stderr.write(`docker-server: the stop failed: ${error.message}\n`);
+        process.exit(1);
+      });
+    });
+  }
 }
 
 function causeOf(reason: unknown): string {

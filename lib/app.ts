@@ -75,7 +75,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       const cut = setTimeout(() => waits.stop(), Math.min(WAIT_AT_STOP, settings.stop_timeout * 500));
       await server.stop();
       clearTimeout(cut);
-      await settles(docker.runner.idle(), AbortSignal.timeout(Math.max(0, end - performance.now())));
+      await settles(docker.runner.idle(), AbortSignal.timeout(Math.max(0, Math.ceil(end - performance.now()))));
       docker.containers.close();
     },
   };

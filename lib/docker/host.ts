@@ -31,7 +31,7 @@ export interface DockerHost {
  */
 export async function openDocker(settings: DockerSettings, name: string, log: Logger): Promise<DockerHost> {
   const endpoint = await resolveEndpoint(settings);
-  const engine = new Engine(endpoint, settings.docker_read_timeout * 1000);
+  const engine = new Engine(endpoint, Math.ceil(settings.docker_read_timeout * 1000));
   const cli = dockerCli(endpoint);
   const images = new Images(engine, cli);
   const containers = new ContainerList(engine, name, log);
