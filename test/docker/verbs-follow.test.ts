@@ -69,8 +69,8 @@ test("a terminal's log can be followed", async () => {
   expect(await whole(await open("/terminal?follow=true"))).toBe("one\r\ntwo\r\n");
 });
 
-test("when the client goes the conversation with the engine ends, and nothing counts as this server's fault", async () => {
-  await node.docker("run", "-d", "--name", "endless", "busybox", "sh", "-c", "while :; do date; sleep 0.2; done");
+test("when the client goes the conversation with the engine ends, of a silent container too, and nothing counts as this server's fault", async () => {
+  await node.docker("run", "-d", "--name", "endless", "busybox", "sh", "-c", "echo once; sleep 1000");
   await node.request("GET", "/endless");
   const before = openEngineConnections(node.engine);
   const answers = await Promise.all(Array.from({ length: 10 }, () => open("/endless?follow=true")));
