@@ -11,9 +11,12 @@ async function main(): Promise<void> {
   const loaded = await loadSettings(process.argv.slice(2));
   if (loaded === null) return;
   const { settings, warnings } = loaded;
-  if (settings.token.length === 0 && settings.token_file === null && settings.password === null) settings.token.push(newToken());
+  if (settings.token.length === 0 && settings.token_file === null && settings.password === null)
+    settings.token.push(newToken(settings.cluster));
   if ((settings.user === null) !== (settings.password === null)) throw new SettingsError("--user and --password go together");
-  if (settings.cluster) throw new SettingsError("--cluster is not in this version yet");
+  if (settings.cluster && settings.token.length === 0 && settings.cluster_key === null) {
+    throw new SettingsError("A cluster needs --cluster_key, or a --token that is the same on all nodes to derive it from");
+  }
   const logs = openLogs(settings);
   // Whatever a request may do, it is to end neither others nor the process; what no one can have foreseen ends it with its cause in the log.
   process.on("unhandledRejection", (reason) => logs.log.error("a failure that nobody waited for", { cause: causeOf(reason) }));
@@ -50,8 +53,8 @@ function causeOf(reason: unknown): string {
 }
 
 /** A random token, printed this once, for whoever starts the server by hand. */
-function newToken(): string {
-  if (!process.stdout.isTTY) throw new SettingsError("A token is required: give --token, --token_file or DS_TOKEN");
+function newToken(cluster: boolean): string {
+  if (cluster || !process.stdout.isTTY) throw new SettingsError("A token is required: give --token, --token_file or DS_TOKEN");
   const token = randomBytes(24).toString("base64url");
   process.stdout.write(`No token was given. Use this one, it is shown only now: ${token}\n`);
   return token;

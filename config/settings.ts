@@ -1,6 +1,7 @@
 import type { Setting, ValueOf } from "./setting";
 
 const absolutePath = (value: string) => (value.startsWith("/") ? undefined : "must be an absolute path");
+const httpUrl = (value: string) => (/^https?:\/\/[^/]+$/.test(value) ? undefined : "must be such as http://10.0.0.1:1717");
 const hopsOrAddresses = (value: string) =>
   value === "true" ? "must be a number of proxies or their addresses, not true, or any client could forge its own" : undefined;
 
@@ -144,6 +145,40 @@ export const SETTINGS = {
     help: "Folder shared by all nodes; with s3 the prefix of the keys",
   },
   s3: { type: "string", default: null, group: "Cluster", help: "S3 bucket to share instead of a folder" },
+  s3_endpoint: { type: "string", default: null, group: "Cluster", help: "Address of a server that speaks S3; Amazon's own if unset" },
+  s3_region: { type: "string", default: null, env: ["AWS_REGION"], group: "Cluster", help: "Region of the bucket" },
+  s3_path_style: { type: "boolean", default: false, group: "Cluster", help: "Name the bucket in the path rather than in the host name" },
+  redis: { type: "string", default: null, secret: true, group: "Cluster", help: "URL of a Redis to share instead of a folder" },
+  advertise: {
+    type: "string",
+    default: null,
+    check: httpUrl,
+    group: "Cluster",
+    help: "URL at which the other nodes reach this one; its default-route address and port if unset",
+  },
+  cluster_key: {
+    type: "string",
+    default: null,
+    secret: true,
+    group: "Cluster",
+    help: "Secret that nodes sign with; derived from the token if unset",
+  },
+  peer_timeout: {
+    type: "number",
+    default: 1500,
+    min: 50,
+    group: "Cluster",
+    help: "Milliseconds that another node may take to answer a question",
+  },
+  peer_ca: { type: "string", default: null, group: "Cluster", help: "File of further root certificates to trust other nodes by, PEM" },
+  peer_servername: {
+    type: "string",
+    default: null,
+    group: "Cluster",
+    help: "Name that other nodes' certificates must have; this node's own certificate's if unset",
+  },
+  queue_wait: { type: "number", default: 0, group: "Cluster", help: "Seconds a run waits for room when no node can take it" },
+  queue_length: { type: "number", default: 100, min: 1, group: "Cluster", help: "Runs that may wait so at a time" },
 
   run_concurrency: {
     type: "number",

@@ -2,9 +2,11 @@ import express from "express";
 import helmet from "helmet";
 import type { Settings } from "../config/settings";
 import { version } from "../package.json";
-import { aloneDispatch } from "./cluster/dispatch";
+import { aloneDispatch } from "./cluster/alone";
 import { readLoad } from "./cluster/load";
-import { openDocker } from "./docker/host";
+import { type HostFacts, openCluster } from "./cluster/open";
+import { type DockerHost, openDocker } from "./docker/host";
+import { sweepHalfMade } from "./docker/sweep";
 import { errorAnswerer } from "./http/answer-error";
 import { authenticator } from "./http/authenticate";
 import { Credentials } from "./http/credentials";
@@ -16,6 +18,7 @@ import { burstLimits, FailureLimit } from "./http/rate-limit";
 import type { Route } from "./http/route";
 import { Waits } from "./http/waits";
 import { docsRoutes } from "./routes/docs";
+import { nodeRoutes } from "./routes/nodes";
 import { statusRoutes } from "./routes/status";
 import { verbRoutes } from "./routes/verbs";
 import { listen, type RunningServer } from "./server";
@@ -32,16 +35,28 @@ const WAIT_AT_STOP = 2000;
  * @throws Error if something can't be had that the settings ask for
  */
 export async function start(settings: Settings, { log, audit }: Logs): Promise<RunningServer> {
-  const host = settings.node_name ?? `${settings.host ?? defaultRouteAddress()}:${settings.port}`;
+  const url = settings.advertise ?? `${settings.https ? "https" : "http"}://${reachableAddress(settings.host)}:${settings.port}`;
+  const host = settings.node_name ?? new URL(url).host;
   const service = { name: "docker-server", version, host };
   const docker = await openDocker(settings, host, log);
+  const facts = hostFacts(docker);
+  const cluster = settings.cluster ? openCluster(settings, host, url, version, facts, log) : undefined;
   const metrics = new Metrics(readLoad);
   const waits = new Waits();
 
   const routes: Route[] = [];
-  const openApi = () => openApiDocument(routes, { title: service.name, version });
+  const openApi = () =>
+    openApiDocument(
+      routes.filter((route) => !route.peersOnly),
+      { title: service.name, version },
+    );
   const serviceInfo = () => ({ name: service.name, version, description: "Runs containers over HTTP; see /docs" });
-  routes.push(...verbRoutes(docker, settings, host, serviceInfo), ...statusRoutes(docker, service, metrics), ...docsRoutes(openApi));
+  routes.push(
+    ...verbRoutes(docker, settings, host, serviceInfo, cluster?.names),
+    ...statusRoutes(docker, service, metrics),
+    ...(cluster ? nodeRoutes(cluster) : []),
+    ...docsRoutes(openApi),
+  );
 
   const app = express();
   app.disable("x-powered-by");
@@ -58,9 +73,11 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     }),
   );
   registerRoutes(app, routes, {
-    authenticate: authenticator(new Credentials(settings, log), new FailureLimit(settings.low_burst)),
+    authenticate: authenticator(new Credentials(settings, log), new FailureLimit(settings.low_burst), (method, target, header) =>
+      cluster?.signatures.open(header, { method, url: target, to: host }),
+    ),
     limits: burstLimits({ low: settings.low_burst, mid: settings.mid_burst, high: settings.high_burst }),
-    dispatch: aloneDispatch(host),
+    dispatch: cluster?.dispatch ?? aloneDispatch(host, facts),
     waits,
     bodyLimit: settings.body_limit * 1_000_000,
   });
@@ -68,15 +85,37 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
 
   const server = await listen(app, settings, log);
   void docker.containers.watch();
+  const endSweeping = sweepHalfMade(docker.containers, docker.runner, log);
+  await cluster?.start();
   return {
     port: server.port,
     async stop() {
+      await cluster?.leave();
       const end = performance.now() + settings.stop_timeout * 1000;
       const cut = setTimeout(() => waits.stop(), Math.min(WAIT_AT_STOP, settings.stop_timeout * 500));
       await server.stop();
       clearTimeout(cut);
       await settles(docker.runner.idle(), AbortSignal.timeout(Math.max(0, Math.ceil(end - performance.now()))));
+      cluster?.close();
+      endSweeping();
       docker.containers.close();
     },
   };
+}
+
+/** This host's Docker, as the cluster asks about it. */
+function hostFacts({ engine, containers, inventory }: DockerHost): HostFacts {
+  return {
+    find: (id) => containers.holding(id),
+    inventory: ({ image, volumes }) => inventory.read(image, volumes),
+    async state() {
+      const { containers: all } = await containers.read();
+      const { Version } = await engine.call((docker) => docker.version());
+      return { docker: Version, containers: all.length };
+    },
+  };
+}
+
+function reachableAddress(bound: string | null): string {
+  return bound === null || bound === "0.0.0.0" || bound === "::" ? defaultRouteAddress() : bound;
 }

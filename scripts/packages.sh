@@ -1,7 +1,7 @@
 # Part of set-up.sh: the system packages and how they are installed.
 
 DEMO_PACKAGES=(docker.io iptables busybox-static curl)
-TEST_PACKAGES=(iproute2 util-linux mount docker-registry apache2-utils pebble certbot openssl redis-server
+TEST_PACKAGES=(iproute2 util-linux mount docker-registry apache2-utils pebble certbot openssl redis-server haproxy
   chromium-headless-shell fonts-dejavu-core)
 
 # Services of these packages that the tests start by themselves, with settings of their own.
@@ -52,20 +52,36 @@ install_compose() {
   say "WARNING: docker compose v2 cannot be had here. Whatever needs it (managed containers) will not work."
 }
 
-# Debian 12 has only Compose v1, but the package of Debian 13 runs on it. It is fetched with an index of its own from
-# the mirror this machine already uses, so that nothing else ever comes from there.
-compose_from_trixie() {
-  local release mirror key options
+# Debian 12 has only Compose v1, but the package of Debian 13 runs on it.
+compose_from_trixie() { install_from_trixie docker-compose && docker compose version; }
+
+# The S3 server of the tests; Debian 12 has none. Its package doesn't ask for the last one, but the server does.
+install_s3_server() {
+  if [ -x /usr/bin/moto_server ]; then
+    say "S3 server: there"
+    return
+  fi
+  can_install || fail "missing: /usr/bin/moto_server (python3-moto of Debian 13). Only root on Debian or Ubuntu can install it here."
+  say "S3 server: installing"
+  update_index
+  install_from_trixie python3-moto python3-flask-cors >"$work/output" 2>&1 && return
+  tail -n 5 "$work/output" >&2
+  fail "the S3 server of the tests cannot be had here"
+}
+
+# Installs a package of Debian 13, and what else is named and whatever they need from the release that is here. It is
+# fetched with an index of its own from the mirror this machine already uses, so that nothing else ever comes from there.
+install_from_trixie() {
+  local package=$1 others=("${@:2}") release mirror key options
   release=$(. /etc/os-release && echo "$VERSION_CODENAME")
   read -r mirror key < <(debian_mirror "$release") || { echo "no package source of Debian here"; return 1; }
   echo "deb${key:+ [signed-by=$key]} $mirror trixie main" >"$work/trixie.list"
-  mkdir -p "$work/lists/partial" "$work/archives/partial"
-  options=(-o "Dir::State::Lists=$work/lists" -o "Dir::Cache::Archives=$work/archives"
-    -o "Dir::Etc::SourceList=$work/trixie.list" -o Dir::Etc::SourceParts=- -o APT::Sandbox::User=root)
+  mkdir -p "$work/lists/partial" "$work/archives"
+  options=(-o "Dir::State::Lists=$work/lists" -o "Dir::Etc::SourceList=$work/trixie.list" -o Dir::Etc::SourceParts=-
+    -o APT::Sandbox::User=root)
   apt_get "${options[@]}" update &&
-    apt_get "${options[@]}" install --yes --no-install-recommends --download-only docker-compose &&
-    apt_get install --yes --no-install-recommends "$work"/archives/docker-compose_*.deb &&
-    docker compose version
+    (cd "$work/archives" && apt_get "${options[@]}" download "$package") &&
+    apt_get install --yes --no-install-recommends "$work/archives/$package"_*.deb "${others[@]}"
 }
 
 # Prints the address of the mirror this machine has for a Debian release, and the key file for it if one is given.

@@ -1,23 +1,124 @@
 import { AppError } from "../errors";
-import type { Where } from "./where";
+import { Reply } from "../support/reply";
+import { clusterHeaders, eachOutcome, joinLists } from "./every-node";
+import { type Dispatch, type Exchange, keyOf } from "./exchange";
+import { fanOut, type Missing } from "./fan-out";
+import { findOwners } from "./find-owners";
+import { forward, forwardJson, whole } from "./forward";
+import { once } from "./idempotency";
+import type { Peer } from "./peer";
+import { PeerFailure } from "./peer-client";
+import type { Placer } from "./place";
+import { askPeer, type Pool } from "./pool";
+import type { Plan } from "./where";
 
 /**
- * Takes a request where it runs.
- * @param where the route's own word
- * @param node the node that the request pins itself to, if any
- * @param local runs the route on this host
- * @throws AppError NODE_NOT_FOUND
+ * The dispatch of a node among others.
+ * @param left ms that a client's request is given on another node
  */
-export type Dispatch = (where: Where, node: string | undefined, local: () => Promise<unknown>) => Promise<unknown>;
-
-/**
- * The dispatch of a node that stands alone: every place is here.
- * @param name this node's name
- */
-export function aloneDispatch(name: string): Dispatch {
-  return (_where, node, local) => {
-    if (node !== undefined && node !== name)
-      throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${node}`, details: { nodes: [name] } });
-    return local();
+export function clusterDispatch(pool: Pool, placer: Placer, left: number): Dispatch {
+  return async (exchange) => {
+    try {
+      return await take(exchange);
+    } catch (error) {
+      throw error instanceof PeerFailure ? error.toAppError() : error;
+    }
   };
+
+  async function take(exchange: Exchange): Promise<Reply> {
+    const { where } = exchange;
+    if (exchange.from) {
+      if (where.at !== "bestNode") return exchange.local();
+      return placer.takeHere(exchange, where.plan(await exchange.body(), keyOf(exchange)));
+    }
+    if (exchange.node !== undefined && where.at !== "bestNode")
+      return exchange.node === pool.self ? exchange.local() : forward(pool, await reach(exchange.node), exchange, left);
+    switch (where.at) {
+      case "here":
+        return exchange.local();
+      case "bestNode":
+        return placeOnce(exchange, where.plan(await exchange.body(), keyOf(exchange)));
+      case "everyNode":
+        return where.merge === "concat" ? joinLists(pool, exchange) : eachOutcome(pool, exchange, left);
+      case "owner":
+      case "owners": {
+        const { owners, missing } = await findOwners(pool, exchange.id ?? "", { prefix: where.at === "owner" || where.prefix });
+        const nodes = [...new Set(owners.map(({ node }) => node))];
+        return where.at === "owner" ? onOne(exchange, nodes) : onAll(exchange, nodes, missing);
+      }
+    }
+  }
+
+  function placeOnce(exchange: Exchange, plan: Plan): Promise<Reply> {
+    const { node } = exchange;
+    const find = async (name: string) => (await findOwners(pool, name, { prefix: false })).owners;
+    const run = async () => {
+      if (node === undefined) return placer.place(exchange, plan);
+      if (node === pool.self) return placer.takeHere(exchange, plan);
+      return whole(await forwardJson(pool, await reach(node), exchange, plan.body, left));
+    };
+    return once(plan, keyOf(exchange), find, run);
+  }
+
+  /** The node that a client has named; found out first whether it answers, for the work itself may take long. */
+  async function reach(node: string): Promise<Peer> {
+    const peer = peerOf(node);
+    const { missing } = await fanOut([peer], () => askPeer(pool, peer, "GET", "/_node/ping"));
+    if (missing[0]) throw new PeerFailure(node, missing[0].reason, false);
+    return peer;
+  }
+
+  function peerOf(node: string): Peer {
+    const peer = pool.members.peers.find(({ name }) => name === node);
+    if (peer) return peer;
+    throw new AppError("NODE_NOT_FOUND", {
+      message: `No such node: ${node}`,
+      details: { nodes: [pool.self, ...pool.members.peers.map(({ name }) => name)] },
+    });
+  }
+
+  async function onOne(exchange: Exchange, nodes: string[]): Promise<Reply> {
+    if (nodes.length > 1) throw new AppError("AMBIGUOUS_ID", { details: { candidates: nodes } });
+    const node = nodes[0] as string;
+    return node === pool.self ? exchange.local() : forward(pool, peerOf(node), exchange, left);
+  }
+
+  async function onAll(exchange: Exchange, nodes: string[], missing: Missing[]): Promise<Reply> {
+    const headers = clusterHeaders(nodes, missing);
+    if (nodes.length === 1) return asList(await onOne(exchange, nodes), headers);
+    const body = exchange.method === "GET" || exchange.method === "DELETE" ? undefined : await exchange.body();
+    const replies = await Promise.all(
+      nodes.map(async (node) => {
+        const peer = pool.members.peers.find(({ name }) => name === node);
+        if (!peer) return whole(await exchange.local());
+        return whole(body ? await forwardJson(pool, peer, exchange, body, left) : await forward(pool, peer, exchange, left));
+      }),
+    );
+    const worst = replies.find(({ status }) => status >= 400);
+    if (worst) return worst;
+    if (!replies.every(isJson)) throw new AppError("AMBIGUOUS_ID", { details: { candidates: nodes } });
+    const status = Math.max(...replies.map((reply) => reply.status));
+    return new Reply(
+      status,
+      replies.map((reply) => JSON.parse(String(reply.body)) as object),
+      headers,
+    );
+  }
+}
+
+function isJson(reply: Reply): boolean {
+  const type = reply.headers["content-type"] ?? reply.headers["Content-Type"];
+  return type === undefined || type.startsWith("application/json");
+}
+
+/** In a pool an answer about every owner is a list, also where there is but one; a stream of text stays what it is. */
+async function asList(reply: Reply, headers: Record<string, string>): Promise<Reply> {
+  if (reply.status >= 300 || !isJson(reply)) return new Reply(reply.status, reply.body, { ...reply.headers, ...headers });
+  const { body } = await whole(reply);
+  const { "content-length": _, ...rest } = reply.headers;
+  return new Reply(reply.status, Buffer.concat([Buffer.from("["), body as Buffer, Buffer.from("]")]), {
+    "Content-Type": "application/json; charset=utf-8",
+    ...rest,
+    ...headers,
+  });
 }

@@ -1,3 +1,5 @@
+import type { Needs } from "./placement";
+
 /**
  * Where a route runs: it says so itself, and the cluster takes it there.
  * - here: the node that got the request
@@ -8,15 +10,25 @@
  */
 export type Where =
   | { at: "here" }
-  | { at: "bestNode" }
+  | { at: "bestNode"; plan: (body: object, key: string | undefined) => Plan }
   | { at: "owner" }
-  | { at: "owners"; merge: Merge }
-  | { at: "everyNode"; merge: Merge };
+  | { at: "owners"; prefix: boolean }
+  | { at: "everyNode"; merge: "concat" | "outcomes" };
 
-/** How the answers of several nodes become one: lists joined, or each node's outcome in a list with the worst status on top. */
-export type Merge = "concat" | "outcomes";
+/** A run before it has a node: its name is fixed, so that a second try can't make a second container. */
+export interface Plan {
+  name: string;
+  body: object;
+  needs: Needs;
+}
 
 export const here: Where = { at: "here" };
-export const bestNode: Where = { at: "bestNode" };
-export const owners = (merge: Merge): Where => ({ at: "owners", merge });
-export const everyNode = (merge: Merge): Where => ({ at: "everyNode", merge });
+
+/** @param plan reads a valid body; `key` is the request's Idempotency-Key */
+export const bestNode = (plan: (body: object, key: string | undefined) => Plan): Where => ({ at: "bestNode", plan });
+
+/** @param options.prefix whether the beginning of an id will do */
+export const owners = (options: { prefix: boolean }): Where => ({ at: "owners", ...options });
+
+/** @param merge lists joined to one, or each node's outcome with the worst status on top */
+export const everyNode = (merge: "concat" | "outcomes"): Where => ({ at: "everyNode", merge });

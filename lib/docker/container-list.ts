@@ -37,6 +37,11 @@ export interface Snapshot {
   json: Buffer;
 }
 
+interface Holding {
+  exact: ContainerSummary[];
+  prefix: ContainerSummary[];
+}
+
 /** "Up 3 minutes" ages without any event, so a list is never older than this (ms). */
 const MAX_AGE = 1000;
 const RECONNECT_PAUSE = 500;
@@ -137,31 +142,53 @@ export class ContainerList {
   }
 
   /**
+   * All that an id may mean: the container of that very name or full id, else those whose id begins with it (12 hex digits or more).
+   * @throws AppError ENGINE_UNREACHABLE
+   */
+  async holding(id: string): Promise<Holding> {
+    await this.engine.assertAlive();
+    // Of what ages without an event, nothing matters here.
+    const kept = matches(this.kept?.containers ?? [], id);
+    // What was just made elsewhere may be there before its event is.
+    return kept.exact.length > 0 ? kept : matches(await this.candidates(id), id);
+  }
+
+  // The engine puts together only what fits: with many containers that is far cheaper than the whole list.
+  private async candidates(id: string): Promise<ContainerSummary[]> {
+    for (const filters of filtersFor(id)) {
+      const infos = await this.engine.call((docker, abortSignal) => docker.listContainers({ all: true, filters, abortSignal }));
+      if (infos.length > 0) return infos.map((info) => summary(info, this.host));
+    }
+    return [];
+  }
+
+  /**
    * Finds one container: by its name or full id exactly, else, if that is allowed, by a prefix of at least 12 hex digits.
    * @param id name or id
    * @param options.prefix whether a prefix will do
    * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID with the candidates
    */
   async find(id: string, options: { prefix: boolean }): Promise<ContainerSummary> {
-    const known = this.kept ?? this.reading;
-    const found = lookUp((await this.read()).containers, id, options.prefix);
-    if (found) return found;
-    if (known) {
-      // What was just made elsewhere may be there before its event is.
-      this.changed();
-      const again = lookUp((await this.read()).containers, id, options.prefix);
-      if (again) return again;
-    }
+    const { exact, prefix } = await this.holding(id);
+    if (exact[0]) return exact[0];
+    if (options.prefix && prefix.length > 1)
+      throw new AppError("AMBIGUOUS_ID", { details: { candidates: prefix.map((container) => container.id) } });
+    if (options.prefix && prefix[0]) return prefix[0];
     throw new AppError("CONTAINER_NOT_FOUND", { message: `No such container: ${id}`, details: { id } });
   }
 }
 
-function lookUp(containers: ContainerSummary[], id: string, prefix: boolean): ContainerSummary | undefined {
-  const exact = containers.find((container) => container.name === id || container.id === id);
-  if (exact || !prefix || !/^[0-9a-f]{12,63}$/.test(id)) return exact;
-  const matches = containers.filter((container) => container.id.startsWith(id));
-  if (matches.length > 1) throw new AppError("AMBIGUOUS_ID", { details: { candidates: matches.map((container) => container.id) } });
-  return matches[0];
+/** What finds a container in the engine's list, first what is exact: ids are matched by their beginning, names by a pattern. */
+function filtersFor(id: string): Record<string, string[]>[] {
+  const byName = { name: [`^/?${id.replaceAll(".", "\\.")}$`] };
+  if (/^[0-9a-f]{64}$/.test(id)) return [{ id: [id] }, byName];
+  return /^[0-9a-f]{12,63}$/.test(id) ? [byName, { id: [id] }] : [byName];
+}
+
+function matches(containers: ContainerSummary[], id: string): Holding {
+  const exact = containers.filter((container) => container.name === id || container.id === id);
+  const prefix = /^[0-9a-f]{12,63}$/.test(id) ? containers.filter((container) => container.id.startsWith(id)) : [];
+  return { exact, prefix };
 }
 
 function summary(info: ContainerInfo, host: string): ContainerSummary {

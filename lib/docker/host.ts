@@ -4,6 +4,7 @@ import { ContainerList } from "./container-list";
 import { type EndpointSettings, resolveEndpoint } from "./endpoint";
 import { Engine } from "./engine";
 import { Images } from "./images";
+import { HostInventory } from "./inventory";
 import { ContainerLogs } from "./logs";
 import { ENGINE_SOCKETS } from "./policy";
 import { Runner } from "./run";
@@ -22,6 +23,7 @@ export interface DockerHost {
   containers: ContainerList;
   logs: ContainerLogs;
   runner: Runner;
+  inventory: HostInventory;
 }
 
 /**
@@ -38,5 +40,5 @@ export async function openDocker(settings: DockerSettings, name: string, log: Lo
   const sockets = [...ENGINE_SOCKETS, ...(endpoint.socket ? [endpoint.socket] : [])];
   const policy = { allow: settings.allow, bindRoots: settings.bind_roots, sockets };
   const runner = new Runner(engine, cli, images, containers, policy, log);
-  return { engine, images, containers, logs: new ContainerLogs(engine), runner };
+  return { engine, images, containers, logs: new ContainerLogs(engine), runner, inventory: new HostInventory(engine, containers, images) };
 }

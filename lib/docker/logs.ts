@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { type Collected, collect } from "./collect";
 import type { Engine } from "./engine";
+import { fromEngine } from "./errors";
 import { FrameParser } from "./frames";
 
 export interface LogQuery {
@@ -28,7 +29,7 @@ export class ContainerLogs {
    */
   async follow(id: string, query: LogQuery, signal: AbortSignal): Promise<AsyncGenerator<Buffer>> {
     const { stream, tty } = await this.open(id, query, signal);
-    return payload(stream, new FrameParser(tty));
+    return payload(stream, new FrameParser(tty), signal);
   }
 
   /**
@@ -57,9 +58,13 @@ export class ContainerLogs {
   }
 }
 
-async function* payload(stream: AsyncIterable<Buffer>, parser: FrameParser): AsyncGenerator<Buffer> {
-  for await (const chunk of stream) {
-    const frames = parser.push(chunk);
-    if (frames.length > 0) yield Buffer.concat(frames.map((frame) => frame.data));
+async function* payload(stream: AsyncIterable<Buffer>, parser: FrameParser, ended: AbortSignal): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of stream) {
+      const frames = parser.push(chunk);
+      if (frames.length > 0) yield Buffer.concat(frames.map((frame) => frame.data));
+    }
+  } catch (error) {
+    if (!ended.aborted) throw fromEngine(error);
   }
 }

@@ -14,6 +14,7 @@ import { fromEngine } from "./errors";
 import type { Images } from "./images";
 import { checkBind, checkPolicy, type Policy } from "./policy";
 import type { RunSpec } from "./run-spec";
+import { RUN_LABEL } from "./sweep";
 
 /** While the engine is gone, what is to be removed is tried again after so long (ms). */
 const DISCARD_PAUSE = 500;
@@ -31,6 +32,22 @@ export interface RunOptions {
   limit: number;
   /** Ends the wait: what is under way goes on. */
   enough: AbortSignal;
+  /** Aborted when whoever placed the run here no longer waits for it: what has not begun by then must not begin. */
+  abandoned?: AbortSignal | undefined;
+  /** Keeps the name to one container where there are other hosts. */
+  claims?: NameClaims | undefined;
+}
+
+/** Makes sure that no other host has a container of the same name. */
+export interface NameClaims {
+  /** Before the create; `confirm` before the start, `close` at the end. */
+  open(name: string): { confirm: () => Promise<void>; close: () => void };
+}
+
+type StartOptions = Pick<RunOptions, "abandoned" | "claims">;
+
+function refuseAbandoned({ abandoned }: StartOptions): void {
+  if (abandoned?.aborted) throw new AppError("ABANDONED");
 }
 
 /** Creates and starts containers on this host. */
@@ -54,19 +71,20 @@ export class Runner {
    */
   async run(spec: RunSpec, options: RunOptions): Promise<Outcome> {
     await this.check(spec);
+    refuseAbandoned(options);
     const ready = this.images.ensure(spec.image, spec.pull, spec.platform);
     if (!(await settles(ready, options.enough))) {
-      this.runLater(spec, ready);
+      this.runLater(spec, ready, options);
       return { status: "pulling" };
     }
     await ready;
-    if (options.detach) return { status: "running", id: await this.detached(spec) };
+    if (options.detach) return { status: "running", id: await this.detached(spec, options) };
     return this.foreground(spec, options);
   }
 
-  private runLater(spec: RunSpec, ready: Promise<void>): void {
+  private runLater(spec: RunSpec, ready: Promise<void>, { claims }: RunOptions): void {
     const later = ready
-      .then(() => this.detached(spec))
+      .then(() => this.detached(spec, { claims }))
       .then((id) => this.log.info("a container runs after its image was pulled", { id, name: spec.name }))
       .catch((error: Error) =>
         this.log.error("a container can't be run after its request was answered", { name: spec.name, reason: error.message }),
@@ -96,23 +114,19 @@ export class Runner {
     if (device?.startsWith("/")) checkBind(device, this.policy, "volumes");
   }
 
-  private async detached(spec: RunSpec): Promise<string> {
-    const id = await this.create(spec);
-    await this.startOrRemove(id, async () => undefined);
+  private async detached(spec: RunSpec, options: StartOptions): Promise<string> {
+    const { id } = await this.start(spec, options, async () => undefined);
     return id;
   }
 
-  private async foreground(spec: RunSpec, { limit, enough }: RunOptions): Promise<Outcome> {
-    const id = await this.create(spec);
-    const [output, ending] = await this.startOrRemove(id, async () => {
-      const attached = await this.engine.stream("POST", `/containers/${id}/attach`, {
-        query: { stream: true, stdout: true, stderr: true },
-      });
+  private async foreground(spec: RunSpec, options: RunOptions): Promise<Outcome> {
+    const { limit, enough } = options;
+    const { id, prepared } = await this.start(spec, options, async (made) => ({
+      output: await this.engine.stream("POST", `/containers/${made}/attach`, { query: { stream: true, stdout: true, stderr: true } }),
       // The headers of this wait must be there before the start, or a container that ends at once is never noticed.
-      const condition = spec.remove ? "removed" : "next-exit";
-      const waiting = await this.engine.stream("POST", `/containers/${id}/wait`, { query: { condition } });
-      return [attached, waiting] as const;
-    });
+      ending: await this.engine.stream("POST", `/containers/${made}/wait`, { query: { condition: spec.remove ? "removed" : "next-exit" } }),
+    }));
+    const { output, ending } = prepared;
     const collected = await collect(output, false, limit, enough);
     const exit_code = collected.ended ? await exitCode(ending, enough) : null;
     ending.destroy();
@@ -120,9 +134,34 @@ export class Runner {
     return exit_code === null ? { status: "running", id } : { status: "exited", ...collected, id, exit_code };
   }
 
+  /** Creates, prepares and starts; if any of it fails, no container is left. */
+  private async start<T>(
+    spec: RunSpec,
+    { abandoned, claims }: StartOptions,
+    prepare: (id: string) => Promise<T>,
+  ): Promise<{ id: string; prepared: T }> {
+    const claim = claims?.open(spec.name);
+    try {
+      refuseAbandoned({ abandoned });
+      const id = await this.create(spec);
+      const prepared = await this.orRemove(id, async () => {
+        const ready = await prepare(id);
+        await claim?.confirm();
+        refuseAbandoned({ abandoned });
+        await this.engine.call((docker, abortSignal) => docker.getContainer(id).start({ abortSignal }), "start");
+        return ready;
+      });
+      this.list.changed();
+      return { id, prepared };
+    } finally {
+      claim?.close();
+    }
+  }
+
   private async create(spec: RunSpec): Promise<string> {
     const { lines, rest } = envFile(spec.env);
-    const creating = this.cli("create", createArgs(spec), lines || undefined).then((answer) => answer.trim());
+    const labelled = { ...spec, labels: { ...spec.labels, [RUN_LABEL]: "true" } };
+    const creating = this.cli("create", createArgs(labelled), lines || undefined).then((answer) => answer.trim());
     const inTime = settles(creating, AbortSignal.timeout(this.engine.readTimeout));
     if (!(await this.engine.whileAlive(inTime, "create").catch(() => false))) {
       // The engine stands still. Should it make the container after all, nobody waits for it any more.
@@ -144,12 +183,9 @@ export class Runner {
     return again.id;
   }
 
-  private async startOrRemove<T>(id: string, before: () => Promise<T>): Promise<T> {
+  private async orRemove<T>(id: string, work: () => Promise<T>): Promise<T> {
     try {
-      const prepared = await before();
-      await this.engine.call((docker, abortSignal) => docker.getContainer(id).start({ abortSignal }), "start");
-      this.list.changed();
-      return prepared;
+      return await work();
     } catch (error) {
       const failure = fromEngine(error, "start");
       const discarded = this.discard(id);

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { type Body, Reply } from "./route";
+import type { Body, Reply } from "./route";
 
 /** A client that takes nothing in for so long (ms) while there is something to take is cut off. */
 const STALL = 60_000;
@@ -9,11 +9,9 @@ const SMALL = 65_536;
 /**
  * Writes a handler's answer.
  * @param response where to
- * @param result an object (200), or a Reply
  * @param gone aborted when the client has gone
  */
-export async function answer(response: ServerResponse, result: Reply | object, gone: () => AbortSignal): Promise<void> {
-  const { status, body, headers } = result instanceof Reply ? result : { status: 200, body: result, headers: {} };
+export async function answer(response: ServerResponse, { status, body, headers }: Reply, gone: () => AbortSignal): Promise<void> {
   response.statusCode = status;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (body === null) return void response.end();

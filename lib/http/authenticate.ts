@@ -1,5 +1,7 @@
 import type { NextFunction, Request, RequestHandler, Response } from "express";
 import { LRUCache } from "lru-cache";
+import { PEER_HEADER } from "../cluster/peer-client";
+import type { PeerRequest } from "../cluster/signature";
 import { AppError } from "../errors";
 import type { Credentials } from "./credentials";
 import { addressOf, type FailureLimit } from "./rate-limit";
@@ -8,21 +10,33 @@ import type { Route } from "./route";
 /** Pages of other origins can make a browser send its credentials along: what changes something must come from our own. */
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
 
+/** Reads what another node's request carries; undefined if it isn't one, or not to be trusted. */
+export type OpenPeer = (method: string, url: string, header: string) => PeerRequest | undefined;
+
 /**
  * Makes the middleware that lets in who has a right to it.
  * @param credentials the valid ones
  * @param failures counts wrong ones by address
+ * @param openPeer knows other nodes of the cluster
  */
-export function authenticator(credentials: Credentials, failures: FailureLimit) {
+export function authenticator(credentials: Credentials, failures: FailureLimit, openPeer: OpenPeer) {
   // Once an address has failed too often nothing more is tried for it, except what was right there before: guessing must not
   // lock out those who share the address.
   const good = new LRUCache<string, true>({ max: 10_000 });
 
-  return (route: Pick<Route, "public" | "anonymous">): RequestHandler =>
+  return (route: Pick<Route, "public" | "anonymous" | "peersOnly">): RequestHandler =>
     async (request: Request, response: Response, next: NextFunction) => {
       if (route.public) return next();
+      const sealed = request.headers[PEER_HEADER];
+      const peer = typeof sealed === "string" ? openPeer(request.method, request.originalUrl, sealed) : undefined;
+      if (peer) {
+        response.locals.identity = peer.caller;
+        response.locals.peer = peer;
+        return next();
+      }
+      if (route.peersOnly) throw new AppError("ROUTE_NOT_FOUND");
       const blocked = await failures.secondsLeft(request);
-      if (blocked > 0 && !good.has(knownAs(request))) {
+      if (blocked > 0 && !good.has(`${addressOf(request)} ${credentials.fingerprint(request.headers)}`)) {
         response.set("Retry-After", String(blocked));
         throw new AppError("TOO_MANY_WRONG_CREDENTIALS", { details: { retry_after: blocked } });
       }
@@ -30,15 +44,11 @@ export function authenticator(credentials: Credentials, failures: FailureLimit) 
       if (verdict === "missing" && route.anonymous && SAFE.has(request.method)) return void response.json(route.anonymous());
       if (verdict === "wrong") await failures.count(request);
       if (verdict === "missing" || verdict === "wrong") throw refused(verdict, response);
-      good.set(knownAs(request), true);
+      good.set(`${addressOf(request)} ${verdict.fingerprint}`, true);
       response.locals.identity = verdict.identity;
       refuseCrossSite(request);
       next();
     };
-
-  function knownAs(request: Request): string {
-    return `${addressOf(request)} ${credentials.fingerprint(request.headers)}`;
-  }
 }
 
 function refused(verdict: "missing" | "wrong", response: Response): AppError {

@@ -13,7 +13,7 @@ export interface CredentialSettings {
 }
 
 /** Who a request comes from: `missing` and `wrong`, or the identity that the audit log and the rate limit know it by. */
-export type Verdict = { identity: string } | "missing" | "wrong";
+export type Verdict = { identity: string; fingerprint: string } | "missing" | "wrong";
 
 const FILE_CHECK_INTERVAL = 1000;
 
@@ -86,7 +86,7 @@ export class Credentials {
     for (const entry of [...this.fixed, ...this.fromFile]) {
       if (timingSafeEqual(entry.digest, digest)) match = entry.identity;
     }
-    return match === undefined ? "wrong" : { identity: match };
+    return match === undefined ? "wrong" : { identity: match, fingerprint: digest.toString("base64") };
   }
 
   /** A short name for what was presented, under which a later request can be known again. */

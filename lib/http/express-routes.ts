@@ -1,11 +1,13 @@
 import { type Express, type Request, type RequestHandler, type Response, Router } from "express";
 import { z } from "zod";
-import type { Dispatch } from "../cluster/dispatch";
+import type { Dispatch, Exchange } from "../cluster/exchange";
+import type { PeerRequest } from "../cluster/signature";
 import { AppError } from "../errors";
 import { answer } from "./answer";
 import { bodyReaders } from "./body";
+import { flag } from "./fields";
 import { readInput } from "./input";
-import { type Burst, type Call, isReserved, type Reply, type Route } from "./route";
+import { type Burst, type Call, isReserved, Reply, type Route } from "./route";
 import type { Waits } from "./waits";
 
 export interface RouteTools {
@@ -18,8 +20,8 @@ export interface RouteTools {
 }
 
 const NO_FIELDS = z.object({});
-/** Every route takes it: the node to run on. */
-const PIN = { node: z.string().min(1).optional() };
+/** Every route takes them: the node to run on, and whether placement is to be explained. */
+const COMMON = { node: z.string().min(1).optional(), explain: flag.optional() };
 
 /** Makes Express serve the routes, and answer 405 and 404 for what they don't. */
 export function registerRoutes(app: Express, routes: Route[], tools: RouteTools): void {
@@ -30,7 +32,7 @@ export function registerRoutes(app: Express, routes: Route[], tools: RouteTools)
   const rank = (route: Route) => (route.method === "head" ? -1 : openness(route.path));
   const ordered = [...routes].sort((a, b) => rank(a) - rank(b));
   for (const route of ordered) {
-    const steps = [tools.authenticate(route), tools.limits[route.burst], ...(route.body ? body : []), handle(route, tools)];
+    const steps = [tools.authenticate(route), tools.limits[route.burst], handle(route, tools, body)];
     router[route.method](route.path, ...(openness(route.path) > 0 ? [passReserved] : []), ...steps);
   }
   for (const path of new Set(ordered.map((route) => route.path))) {
@@ -62,20 +64,62 @@ function methodsOf(routes: Route[]): string {
   return [...new Set(methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])))].join(", ");
 }
 
-function handle(route: Route, tools: RouteTools): RequestHandler {
-  const query = (route.query ?? NO_FIELDS).extend(PIN).strict();
+function handle(route: Route, tools: RouteTools, readers: RequestHandler[]): RequestHandler {
+  const query = (route.query ?? NO_FIELDS).extend(COMMON).strict();
   return async (request, response) => {
     response.locals.route = route.path;
     const call = new ExpressCall(request, response, tools.waits);
     call.params = route.params ? readInput(route.params, joined(request.params)) : {};
-    const { node, ...rest } = readInput(query, request.query) as { node?: string };
+    const { node, explain, ...rest } = readInput(query, request.query) as { node?: string; explain?: boolean };
     call.query = rest;
-    if (route.body) call.body = readInput(route.body.strict(), request.body);
     // HEAD of a GET route tells that it is there, and does no work.
     if (request.method === "HEAD" && route.method === "get" && !route.headWorks) return void response.type("json").end();
-    const result = await tools.dispatch(route.where, node, async () => route.handler(call));
-    await answer(response, result as Reply | object, () => call.gone);
+    const body = async () => {
+      if (request.body === undefined) await runAll(readers, request, response);
+      const given = request.body as object;
+      call.body = readInput((route.body ?? NO_FIELDS).strict(), given);
+      return given;
+    };
+    const exchange: Exchange = {
+      where: route.where,
+      method: request.method,
+      url: request.originalUrl,
+      headers: request.headers,
+      caller: response.locals.identity ?? "",
+      from: response.locals.peer as PeerRequest | undefined,
+      node,
+      id: (call.params as { id?: string }).id,
+      explain: explain ?? false,
+      get gone() {
+        return call.gone;
+      },
+      body,
+      raw: request,
+      async local(other) {
+        if (other) call.body = readInput(route.body ?? NO_FIELDS, other);
+        else if (route.body) await body();
+        const result = await route.handler(call);
+        return result instanceof Reply ? result : new Reply(200, result);
+      },
+    };
+    await answer(response, await tools.dispatch(exchange), () => call.gone);
   };
+}
+
+/** Runs middlewares one after the other, outside of Express's own chain: without a pause, in which a body that flows already would be lost. */
+function runAll(handlers: RequestHandler[], request: Request, response: Response): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const runFrom = (index: number): void => {
+      const handler = handlers[index];
+      if (!handler) return void resolve();
+      try {
+        void handler(request, response, (error?: unknown) => (error ? reject(error) : runFrom(index + 1)));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    runFrom(0);
+  });
 }
 
 function joined(params: Record<string, string | string[]>): Record<string, string> {
@@ -105,6 +149,23 @@ class ExpressCall implements Call {
     if (this.response.destroyed) leaving.abort();
     else this.response.once("close", () => leaving.abort());
     return leaving.signal;
+  }
+
+  get sender(): string | undefined {
+    return (this.response.locals.peer as PeerRequest | undefined)?.from;
+  }
+
+  get key(): string | undefined {
+    return this.request.get("idempotency-key");
+  }
+
+  get abandoned(): AbortSignal | undefined {
+    const from = this.response.locals.peer as PeerRequest | undefined;
+    return from && this.waits.within(from.left, this.gone);
+  }
+
+  get open(): AbortSignal {
+    return this.waits.untilStop(this.gone);
   }
 
   within(ms: number): AbortSignal {

@@ -20,6 +20,8 @@ export function burstLimits(limits: Record<Exclude<Burst, "none">, number>): Rec
     return rateLimit({
       windowMs: MINUTE,
       limit: limits[name],
+      // A client's request is counted where it came in.
+      skip: (_request, response) => (response as Response).locals.peer !== undefined,
       identifier: name,
       standardHeaders: "draft-8",
       legacyHeaders: false,

@@ -1,5 +1,6 @@
 import type { ZodObject, z } from "zod";
 import type { Where } from "../cluster/where";
+import type { Reply } from "../support/reply";
 
 export type Method = "get" | "head" | "post" | "put" | "patch" | "delete";
 export type Burst = "low" | "mid" | "high" | "none";
@@ -9,25 +10,23 @@ export interface Call<P = unknown, Q = unknown, B = unknown> {
   params: P;
   query: Q;
   body: B;
+  /** The Idempotency-Key: the same key is the same run. */
+  readonly key: string | undefined;
+  /** The node that sent it, if one did. */
+  readonly sender: string | undefined;
+  /** Present if another node placed this here: aborted when it no longer waits. */
+  readonly abandoned: AbortSignal | undefined;
   /** Of the content types that a route can answer, the one that the client likes best; the first if it doesn't say. */
   accepts(...types: string[]): string | false;
   /** Aborted when the client has gone. */
   readonly gone: AbortSignal;
+  /** Aborted when the client has gone or the server stops: for streams that have no end of their own. */
+  readonly open: AbortSignal;
   /** Aborted after so many ms, when the client has gone or when the server stops: whoever waits for an answer waits no longer. */
   within(ms: number): AbortSignal;
 }
 
-export type Body = object | string | Buffer | AsyncIterable<Buffer>;
-
-/** An answer that isn't simply an object with status 200. */
-export class Reply {
-  constructor(
-    readonly status: number,
-    /** objects go out as JSON, text as text/plain unless a header says otherwise, what is iterated is streamed */
-    readonly body: Body | null,
-    readonly headers: Record<string, string> = {},
-  ) {}
-}
+export { type Body, Reply } from "../support/reply";
 
 /** What an answer looks like, for the OpenAPI document. */
 export interface AnswerDoc {
@@ -55,6 +54,8 @@ export interface Route {
   answers: Record<number, AnswerDoc>;
   /** No credentials are asked for. */
   public?: boolean;
+  /** Only other nodes may call it, and it stands in no document. */
+  peersOnly?: boolean;
   /** Answered to those who present no credentials at all. */
   anonymous?: () => object;
   /** HEAD does the work of GET too, for its status. */

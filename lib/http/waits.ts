@@ -9,16 +9,28 @@ export class Waits {
    * @returns aborted then, or at the stop
    */
   within(ms: number, gone: AbortSignal): AbortSignal {
-    const wait = new AbortController();
+    const wait = this.begin(gone);
     const timer = setTimeout(() => wait.abort(), ms);
+    wait.signal.addEventListener("abort", () => clearTimeout(timer));
+    if (wait.signal.aborted) clearTimeout(timer);
+    return wait.signal;
+  }
+
+  /**
+   * @param gone aborted when the client has gone
+   * @returns aborted then, or at the stop
+   */
+  untilStop(gone: AbortSignal): AbortSignal {
+    return this.begin(gone).signal;
+  }
+
+  private begin(gone: AbortSignal): AbortController {
+    const wait = new AbortController();
     this.open.add(wait);
-    wait.signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      this.open.delete(wait);
-    });
+    wait.signal.addEventListener("abort", () => this.open.delete(wait));
     if (this.stopped || gone.aborted) wait.abort();
     else gone.addEventListener("abort", () => wait.abort(), { once: true });
-    return wait.signal;
+    return wait;
   }
 
   /** Ends all waits, also those to come. */

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { bestNode, everyNode, owners } from "../cluster/where";
 import { exec } from "../docker/exec";
 import type { DockerHost } from "../docker/host";
+import type { NameClaims } from "../docker/run";
 import { command, flag, text } from "../http/fields";
 import { Reply, type Route, route } from "../http/route";
 import { outputFields } from "../support/output";
@@ -9,7 +10,7 @@ import { settles } from "../support/settles";
 import * as answers from "./schemas/answers";
 import { byId, environment, imageReference } from "./schemas/common";
 import { logQuery } from "./schemas/logs";
-import { runBody, toRunSpec } from "./schemas/run";
+import { planRun, runBody, toRunSpec } from "./schemas/run";
 
 export interface VerbSettings {
   /** seconds */
@@ -24,9 +25,16 @@ export interface VerbSettings {
  * The six verbs at the root (dockerserver.md).
  * @param docker this host's
  * @param host this node's name, answered with every result
+ * @param claims keep names to one container where there are other nodes
  * @param serviceInfo what `GET /` answers to those without credentials
  */
-export function verbRoutes(docker: DockerHost, settings: VerbSettings, host: string, serviceInfo: () => object): Route[] {
+export function verbRoutes(
+  docker: DockerHost,
+  settings: VerbSettings,
+  host: string,
+  serviceInfo: () => object,
+  claims?: NameClaims,
+): Route[] {
   const limit = settings.output_limit * 1_000_000;
 
   const pull = route({
@@ -63,7 +71,7 @@ export function verbRoutes(docker: DockerHost, settings: VerbSettings, host: str
   const logs = route({
     method: "get",
     path: "/:id",
-    where: owners("concat"),
+    where: owners({ prefix: true }),
     burst: "mid",
     summary: "Logs of a container",
     tool: "logs",
@@ -74,7 +82,7 @@ export function verbRoutes(docker: DockerHost, settings: VerbSettings, host: str
       const { id, name } = await docker.containers.find(call.params.id, { prefix: true });
       if (call.query.follow || call.accepts("json", "text") === "text") {
         const headers = { "Content-Type": "text/plain; charset=utf-8", "X-Accel-Buffering": "no" };
-        return new Reply(200, await docker.logs.follow(id, call.query, call.gone), headers);
+        return new Reply(200, await docker.logs.follow(id, call.query, call.open), headers);
       }
       return { id, name, ...outputFields(await docker.logs.collect(id, call.query, limit, call.gone)), host };
     },
@@ -83,7 +91,7 @@ export function verbRoutes(docker: DockerHost, settings: VerbSettings, host: str
   const run = route({
     method: "put",
     path: "/",
-    where: bestNode,
+    where: bestNode(planRun),
     burst: "low",
     summary: "Run a container",
     tool: "run_container",
@@ -91,9 +99,15 @@ export function verbRoutes(docker: DockerHost, settings: VerbSettings, host: str
     example: { image: "redis", name: "p-redis", detach: true, ports: { "1234": "6379" } },
     answers: answers.run,
     async handler(call) {
-      const { spec, warnings } = toRunSpec(call.body);
+      const { spec, warnings } = toRunSpec(call.body, call.key);
       const wait = call.body.detach ? settings.pull_wait : settings.run_wait;
-      const outcome = await docker.runner.run(spec, { detach: call.body.detach, limit, enough: call.within(wait * 1000) });
+      const outcome = await docker.runner.run(spec, {
+        detach: call.body.detach,
+        limit,
+        enough: call.within(wait * 1000),
+        abandoned: call.abandoned,
+        claims,
+      });
       const said = {
         ...("id" in outcome ? { id: outcome.id } : {}),
         name: spec.name,
@@ -109,7 +123,7 @@ export function verbRoutes(docker: DockerHost, settings: VerbSettings, host: str
   const execute = route({
     method: "post",
     path: "/:id",
-    where: owners("concat"),
+    where: owners({ prefix: true }),
     burst: "low",
     summary: "Execute a command in a running container",
     tool: "exec",
@@ -140,7 +154,7 @@ export function verbRoutes(docker: DockerHost, settings: VerbSettings, host: str
   const remove = route({
     method: "delete",
     path: "/:id",
-    where: owners("concat"),
+    where: owners({ prefix: false }),
     burst: "mid",
     summary: "Remove a container by force, running or not",
     tool: "remove",

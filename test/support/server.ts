@@ -44,27 +44,39 @@ export interface Answer {
  * Starts the built program as its own process, on a free port of loopback, without burst limits unless told otherwise.
  * @param options.engine the engine it serves; the default socket if absent
  * @param options.args further flags
+ * @param options.host address to listen on; loopback if absent
+ * @param options.inside words in front of the command, such as those that enter a network namespace
  */
 export async function startServer(
-  options: { engine?: Engine; args?: string[]; env?: NodeJS.ProcessEnv; port?: number; folder?: string } = {},
+  options: {
+    engine?: Engine;
+    args?: string[];
+    env?: NodeJS.ProcessEnv;
+    port?: number;
+    folder?: string;
+    host?: string;
+    inside?: string[];
+  } = {},
 ): Promise<TestServer> {
   const folder = options.folder ?? mkdtempSync(path.join(tmpdir(), "docker-server-test-"));
   const port = options.port ?? ((await freePorts(1))[0] as number);
+  const host = options.host ?? "127.0.0.1";
   const bursts = ["--low_burst=0", "--mid_burst=0", "--high_burst=0"];
-  const args = [PROGRAM, "--port", String(port), "--host", "127.0.0.1", "--token", TOKEN, ...bursts, ...(options.args ?? [])];
+  const args = [PROGRAM, "--port", String(port), "--host", host, "--token", TOKEN, ...bursts, ...(options.args ?? [])];
   const { PATH, HOME } = process.env;
   const env = { PATH, HOME: HOME ?? folder, ...(options.engine ? { DOCKER_HOST: options.engine.dockerHost } : {}), ...options.env };
+  const inside = [...(options.inside ?? []), process.execPath];
   const logFile = path.join(folder, "output.log");
   const started = await startDaemon({
-    command: process.execPath,
+    command: inside[0] ?? "",
     name: "docker-server",
-    args,
+    args: [...inside.slice(1), ...args],
     env,
     cwd: folder,
     logFile,
-    ready: () => answers({ host: "127.0.0.1", port, path: "/health" }),
+    ready: () => answers({ host, port, path: "/health" }),
   });
-  const url = `http://127.0.0.1:${port}`;
+  const url = `http://${host}:${port}`;
   return {
     url,
     port,

@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
+import { hashKey, KEY_LABEL } from "../../cluster/idempotency";
+import type { Plan } from "../../cluster/where";
 import type { RunSpec } from "../../docker/run-spec";
 import { command, flag, integer, list, map, matching, number, scalar, text } from "../../http/fields";
 import { environment, imageReference, newName } from "./common";
@@ -84,13 +86,40 @@ export const runBody = z.object({
   userns: namespace.optional(),
 });
 
+const UNITS: Record<string, number> = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
+
+/**
+ * Reads out of a run's body what placement must know, and fixes its name.
+ * @param body as it came, and valid
+ * @param key the request's Idempotency-Key: the same key makes the same name
+ */
+export function planRun(body: object, key: string | undefined): Plan {
+  const { name: given, image, pull, ports, volumes, memory = "0", cpus = 0 } = runBody.parse(body);
+  const name = given ?? (key === undefined ? randomUUID() : `key-${hashKey(key)}`);
+  const [, size = "0", unit = "b"] = /^([\d.]+)([a-z]?)$/.exec(memory.toLowerCase()) ?? [];
+  const needs = {
+    image,
+    pull,
+    ports: Object.entries(ports).flatMap(([host, container]) => {
+      const port = host.split(":").at(-1) ?? "";
+      return port === "" || port === "0" ? [] : [`${port}/${container.split("/")[1] ?? "tcp"}`];
+    }),
+    volumes: Object.keys(volumes).filter((source) => !source.startsWith("/")),
+    memory: Number(size) * (UNITS[unit] ?? 1),
+    cpus,
+  };
+  return { name, body: { ...body, name }, needs };
+}
+
 /**
  * Makes the container to be created out of a request.
+ * @param key the request's Idempotency-Key
  * @returns it, and what of the request can't be honoured
  */
-export function toRunSpec(body: z.output<typeof runBody>): { spec: RunSpec; warnings: string[] } {
+export function toRunSpec(body: z.output<typeof runBody>, key: string | undefined): { spec: RunSpec; warnings: string[] } {
   const { detach: _, data, name, ...rest } = body;
-  const spec: RunSpec = { ...rest, name: name ?? randomUUID(), command: data };
+  const labels = key === undefined ? rest.labels : { ...rest.labels, [KEY_LABEL]: hashKey(key) };
+  const spec: RunSpec = { ...rest, labels, name: name ?? randomUUID(), command: data };
   const bothEnds = spec.remove && spec.restart !== undefined && spec.restart !== "no";
   return {
     spec,

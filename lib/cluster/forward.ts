@@ -1,0 +1,110 @@
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import { buffer } from "node:stream/consumers";
+import { Reply } from "../support/reply";
+import type { Exchange } from "./exchange";
+import type { Peer } from "./peer";
+import { PEER_HEADER, type PeerCall, PeerFailure } from "./peer-client";
+import { askPeer, type Pool } from "./pool";
+
+/** RFC 9110, section 7.6.1, and what is between a client and the node it spoke to alone. */
+const NOT_FORWARDED = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "proxy-connection",
+  "host",
+  "authorization",
+  "x-access-token",
+  "cookie",
+  "expect",
+  PEER_HEADER,
+]);
+/** What the answering node says of its own connection and policy. */
+const NOT_RETURNED = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "date",
+  "ratelimit",
+  "ratelimit-policy",
+]);
+
+/**
+ * Sends a request on as it came, body and answer streaming.
+ * @param left ms that the client still waits
+ * @throws PeerFailure
+ */
+export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: number): Promise<Reply> {
+  const call = { ...callOf(exchange, left), body: hasBody(exchange) ? exchange.raw : undefined, signal: exchange.gone };
+  return toReply(await sendWatched(pool, peer, call));
+}
+
+/**
+ * Sends a request on with a body of JSON. The client's leaving doesn't end it.
+ * @throws PeerFailure
+ */
+export async function forwardJson(pool: Pool, peer: Peer, exchange: Exchange, body: object, left: number): Promise<Reply> {
+  const bytes = Buffer.from(JSON.stringify(body));
+  const call = callOf(exchange, left);
+  const headers = { ...call.headers, "content-type": "application/json", "content-length": bytes.length };
+  return toReply(await sendWatched(pool, peer, { ...call, headers, body: bytes, timeout: left }));
+}
+
+/** Waits for as long as the peer lives: a run may take its time, but one whose node stands still is not waited for. */
+async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promise<IncomingMessage> {
+  const dead = new AbortController();
+  const timer = setInterval(() => {
+    askPeer(pool, peer, "GET", "/_node/ping").catch((error: PeerFailure) => {
+      if (!error.blameless) dead.abort(error);
+    });
+  }, pool.peerTimeout);
+  const signal = call.signal ? AbortSignal.any([call.signal, dead.signal]) : dead.signal;
+  try {
+    return await pool.client.send(peer, { ...call, signal });
+  } catch (error) {
+    if (!dead.signal.aborted) throw error;
+    const { reason } = dead.signal.reason as PeerFailure;
+    peer.failed(reason);
+    throw new PeerFailure(peer.name, reason, true);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** An answer read whole. */
+export async function whole(reply: Reply): Promise<Reply> {
+  const { status, body, headers } = reply;
+  if (body === null || typeof body === "string" || Buffer.isBuffer(body)) return reply;
+  if (Symbol.asyncIterator in body) return new Reply(status, await buffer(body as AsyncIterable<Buffer>), headers);
+  return new Reply(status, Buffer.from(JSON.stringify(body)), headers);
+}
+
+function callOf(exchange: Exchange, left: number): PeerCall {
+  return { method: exchange.method, url: exchange.url, headers: kept(exchange.headers, NOT_FORWARDED), caller: exchange.caller, left };
+}
+
+function hasBody({ headers }: Exchange): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}
+
+function toReply(response: IncomingMessage): Reply {
+  const headers = Object.fromEntries(Object.entries(kept(response.headers, NOT_RETURNED)).map(([name, value]) => [name, String(value)]));
+  return new Reply(response.statusCode ?? 502, response, headers);
+}
+
+function kept(headers: IncomingHttpHeaders, without: ReadonlySet<string>): OutgoingHttpHeaders {
+  const named = new Set((headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase()));
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name, value]) => value !== undefined && !without.has(name) && !named.has(name)),
+  );
+}

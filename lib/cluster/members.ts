@@ -1,0 +1,192 @@
+import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import type { Logger } from "../support/logger";
+import { Peer } from "./peer";
+import { PeerFailure } from "./peer-client";
+import { decodeRecord, encodeRecord, type NodeRecord } from "./record";
+import type { Signatures } from "./signature";
+import type { Store } from "./store/store";
+
+export interface MemberSettings {
+  /** this node's */
+  name: string;
+  /** ms between publications */
+  refreshRate: number;
+  /** ms between reads of the store */
+  cacheInterval: number;
+}
+
+/** A store that doesn't answer in this time (ms) is down. */
+const STORE_TIMEOUT = 5000;
+/** Missing peers are looked after so often (ms). */
+const PROBE_INTERVAL = 100;
+
+/** Who is there: what the store says, corrected by who answers. A store that is down changes nothing. */
+export class Members {
+  private readonly known = new Map<string, Peer>();
+  /** Processes of nodes that have left, and records of those that fell silent: these are ignored. */
+  private readonly gone = new Map<string, string>();
+  /** Records that have been warned of. */
+  private readonly refused = new LRUCache<string, true>({ max: 1000 });
+  private readonly timers: NodeJS.Timeout[] = [];
+  /** What the store can't do at present. */
+  private readonly failing = new Set<string>();
+  /** What it has been asked for and not answered, maybe for long. */
+  private readonly pending = new Set<string>();
+  private publishing: Promise<void> = Promise.resolve();
+  private stopped = false;
+
+  /**
+   * @param own makes this node's record
+   * @param probe asks a peer whether it lives; rejects with the reason if it doesn't
+   */
+  constructor(
+    private readonly store: Store,
+    private readonly signatures: Signatures,
+    private readonly settings: MemberSettings,
+    private readonly own: () => Promise<NodeRecord>,
+    private readonly probe: (peer: Peer) => Promise<void>,
+    private readonly log: Logger,
+  ) {}
+
+  /** Publishes and reads once, waiting for a store that is down no longer than 5 s, then keeps doing so. */
+  async start(): Promise<void> {
+    await this.publish();
+    await this.refresh();
+    this.every(this.settings.refreshRate, () => {
+      this.publishing = this.publish();
+      return this.publishing;
+    });
+    this.every(this.settings.cacheInterval, () => this.refresh());
+    this.every(PROBE_INTERVAL, () => this.probeMissing());
+  }
+
+  /** Withdraws this node's record. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    for (const timer of this.timers) clearTimeout(timer);
+    // What is just being written must not come after the withdrawal.
+    await this.publishing.catch(() => undefined);
+    await this.withStore("withdrawn from", () => this.store.withdraw(keyOf(this.settings.name)));
+    await this.store.close().catch(() => undefined);
+  }
+
+  /** All other nodes, also those that are missing at present. */
+  get peers(): Peer[] {
+    return [...this.known.values()];
+  }
+
+  /**
+   * @param name of a node that has said that it leaves
+   * @param process that says so: the next one of that name may be there already
+   */
+  left(name: string, process: string): void {
+    const peer = this.known.get(name);
+    if (!peer || peer.record.process !== process) return;
+    this.known.delete(name);
+    this.gone.set(name, process);
+  }
+
+  private async publish(): Promise<void> {
+    const record = await this.own();
+    await this.withStore("published to", () => this.store.publish(keyOf(this.settings.name), encodeRecord(record, this.signatures)));
+  }
+
+  private async refresh(): Promise<void> {
+    const texts = await this.withStore("read", () => this.store.read());
+    for (const [key, text] of texts ?? []) this.take(key, text);
+    this.forgetSilent();
+  }
+
+  private take(key: string, text: string): void {
+    let record: NodeRecord;
+    try {
+      record = decodeRecord(text, this.signatures);
+      if (keyOf(record.name) !== key) throw new Error("it stands under another node's name");
+    } catch (error) {
+      this.refuse(key, text, (error as Error).message);
+      return;
+    }
+    if (record.name === this.settings.name) return;
+    const gone = this.gone.get(record.name);
+    if (gone === record.process || gone === idOf(record)) return;
+    this.gone.delete(record.name);
+    const peer = this.known.get(record.name);
+    if (peer) peer.published(record);
+    else this.known.set(record.name, new Peer(record));
+  }
+
+  // It is read every few seconds, and told of once.
+  private refuse(key: string, text: string, reason: string): void {
+    const which = createHash("sha256").update(`${key}\n${text}`).digest("base64");
+    if (!this.refused.has(which))
+      this.log.warn("a record of the store is not used", { key: key.slice(0, 100), reason: reason.slice(0, 300) });
+    this.refused.set(which, true);
+  }
+
+  // A folder that is no longer mounted reads empty: a record's absence says nothing of a node that answers.
+  private forgetSilent(): void {
+    const longest = Math.max(10 * this.settings.refreshRate, 60_000);
+    for (const peer of this.peers) {
+      if (!peer.missing || performance.now() - peer.lastSeen < longest) continue;
+      this.log.warn("a node has been silent for too long and counts as gone", { node: peer.name });
+      this.known.delete(peer.name);
+      this.gone.set(peer.name, idOf(peer.record));
+    }
+  }
+
+  private async probeMissing(): Promise<void> {
+    await Promise.all(
+      this.peers
+        .filter((peer) => peer.due)
+        .map((peer) =>
+          this.probe(peer).then(
+            () => peer.answered(),
+            (error: Error) => peer.failed(error instanceof PeerFailure ? error.reason : error.message),
+          ),
+        ),
+    );
+  }
+
+  private async withStore<T>(what: string, use: () => Promise<T>): Promise<T | undefined> {
+    try {
+      // A folder that hangs would take one thread more each time.
+      if (this.pending.has(what)) throw new Error("it has not answered yet");
+      this.pending.add(what);
+      const result = await inTime(use().finally(() => this.pending.delete(what)));
+      if (this.failing.delete(what)) this.log.info(`the store can be ${what} again`);
+      return result;
+    } catch (error) {
+      if (!this.failing.has(what))
+        this.log.warn(`the store can't be ${what}; the nodes known so far stay`, { reason: (error as Error).message });
+      this.failing.add(what);
+      return undefined;
+    }
+  }
+
+  private every(ms: number, work: () => Promise<void>): void {
+    const slot = this.timers.push(undefined as unknown as NodeJS.Timeout) - 1;
+    const again = () => {
+      if (this.stopped) return;
+      this.timers[slot] = setTimeout(() => work().then(again, again), ms).unref();
+    };
+    again();
+  }
+}
+
+function inTime<T>(promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no answer in ${STORE_TIMEOUT} ms`)), STORE_TIMEOUT);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+function idOf(record: NodeRecord): string {
+  return `${record.process} ${record.sequence}`;
+}
+
+/** A node's name as every store can hold it. */
+function keyOf(name: string): string {
+  const readable = name.replace(/[^a-zA-Z0-9-]+/g, "-").slice(0, 60);
+  return `${readable}_${createHash("sha256").update(name).digest("hex").slice(0, 12)}`;
+}

@@ -1,0 +1,152 @@
+import { randomUUID, X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Logger } from "../support/logger";
+import { Bidder, type Inventory } from "./bids";
+import { clusterDispatch } from "./dispatch";
+import type { Dispatch } from "./exchange";
+import { type Load, readLoad } from "./load";
+import { Members } from "./members";
+import { type NameAnswer, Names } from "./names";
+import { PeerClient, type PeerTls } from "./peer-client";
+import { Placer } from "./place";
+import { loadOf, type Needs } from "./placement";
+import { askPeer, askPeers, type LocalHost, type Pool, wasStarted } from "./pool";
+import type { NodeRecord } from "./record";
+import { Signatures } from "./signature";
+import { openStore, type StoreSettings } from "./store/open";
+
+export interface ClusterSettings extends StoreSettings {
+  cluster_key: string | null;
+  token: string[];
+  refresh_rate: number;
+  cache_interval: number;
+  /** ms */
+  peer_timeout: number;
+  peer_ca: string | null;
+  peer_servername: string | null;
+  https: boolean;
+  https_cert: string;
+  /** seconds */
+  queue_wait: number;
+  queue_length: number;
+  run_wait: number;
+  pull_wait: number;
+}
+
+/** What the cluster must know of this host. */
+export interface HostFacts extends LocalHost {
+  inventory(needs: Needs): Promise<Inventory>;
+  /** version of the engine and number of containers; throws if the engine doesn't answer */
+  state(): Promise<{ docker: string; containers: number }>;
+}
+
+export interface Cluster {
+  dispatch: Dispatch;
+  names: Names;
+  bidder: Bidder;
+  pool: Pool;
+  signatures: Signatures;
+  /** This node's record as it is now. */
+  record(): Promise<NodeRecord>;
+  start(): Promise<void>;
+  /** Withdraws this node and says goodbye to the others; requests under way can still reach them. */
+  leave(): Promise<void>;
+  close(): void;
+}
+
+/** How often (ms) this machine's load is measured. */
+const MEASURE_INTERVAL = 2000;
+/** How much of a new reading counts: a burst of starts must not look like a busy machine. */
+const WEIGHT = 0.15;
+const NOTHING: Needs = { image: "none", pull: "always", ports: [], volumes: [], memory: 0, cpus: 0 };
+
+/**
+ * Puts the cluster's side of this node together.
+ * @param self its name
+ * @param url where peers reach it
+ * @throws Error if a store or a certificate authority can't be used as the settings say
+ */
+export function openCluster(settings: ClusterSettings, self: string, url: string, version: string, host: HostFacts, log: Logger): Cluster {
+  const signatures = new Signatures(settings.cluster_key ? [settings.cluster_key] : settings.token);
+  const client = new PeerClient(self, signatures, peerTls(settings));
+  let load: Load | undefined;
+  const measure = async () => {
+    load = settle(load, await readLoad());
+  };
+  const bidder = new Bidder(self, host.inventory, () => load ?? { cpu: 0, memory: 0 });
+  const identity = randomUUID();
+  let sequence = 0;
+
+  async function record(): Promise<NodeRecord> {
+    sequence += 1;
+    const state = await host.state().catch(() => undefined);
+    const bid = await bidder.bid(NOTHING);
+    return {
+      name: self,
+      url,
+      sequence,
+      process: identity,
+      version,
+      docker: state?.docker ?? null,
+      engine: state ? "ok" : "down",
+      containers: state?.containers ?? 0,
+      load: loadOf(bid),
+    };
+  }
+
+  const probe = async (peer: Parameters<typeof askPeer>[1]) => {
+    await askPeer(pool, peer, "GET", "/_node/ping");
+  };
+  const rates = { name: self, refreshRate: settings.refresh_rate, cacheInterval: settings.cache_interval };
+  const members = new Members(openStore(settings, log), signatures, rates, record, probe, log);
+  const pool: Pool = { self, host, members, client, peerTimeout: settings.peer_timeout, log };
+  const names = new Names(
+    (name, claim) => askPeers<NameAnswer>(pool, "POST", "/_node/name", { name, claim }),
+    async (name, started) => (await host.find(name)).exact.some((found) => !started || wasStarted(found)),
+  );
+  const left = (settings.run_wait + settings.pull_wait + 10) * 1000;
+  const placer = new Placer(pool, bidder, { queueWait: settings.queue_wait * 1000, queueLength: settings.queue_length, left });
+  let timer: NodeJS.Timeout | undefined;
+
+  return {
+    dispatch: clusterDispatch(pool, placer, left),
+    names,
+    bidder,
+    pool,
+    signatures,
+    record,
+    async start() {
+      await measure();
+      timer = setInterval(
+        () => void measure().catch((error: Error) => log.debug("the load can't be measured", { reason: error.message })),
+        MEASURE_INTERVAL,
+      ).unref();
+      await members.start();
+    },
+    async leave() {
+      clearInterval(timer);
+      await members.stop();
+      await askPeers(pool, "POST", "/_node/leave", { name: self, process: identity });
+    },
+    close: () => client.close(),
+  };
+}
+
+function settle(before: Load | undefined, now: Load): Load {
+  if (!before) return now;
+  return { cpu: before.cpu + WEIGHT * (now.cpu - before.cpu), memory: now.memory };
+}
+
+// One Let's Encrypt certificate often serves all nodes, which reach each other by address: its own name is what is expected.
+function peerTls(settings: ClusterSettings): () => PeerTls {
+  const ca = settings.peer_ca === null ? undefined : readFileSync(settings.peer_ca, "utf8");
+  return () => {
+    const servername = settings.peer_servername ?? (settings.https ? ownName(settings.https_cert) : undefined);
+    return { ...(ca ? { ca } : {}), ...(servername ? { servername } : {}) };
+  };
+}
+
+function ownName(file: string): string | undefined {
+  const { subjectAltName = "" } = new X509Certificate(readFileSync(file));
+  return /DNS:([^,\s]+)/.exec(subjectAltName)?.[1]?.replace(/^\*\./, "node.");
+}

@@ -1,0 +1,185 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { AppError } from "../errors";
+import { Reply } from "../support/reply";
+import type { Bidder } from "./bids";
+import type { Exchange } from "./exchange";
+import { fanOut } from "./fan-out";
+import { forwardJson, whole } from "./forward";
+import { PeerFailure } from "./peer-client";
+import { type Bid, type Ranked, rank, shortlist } from "./placement";
+import { askPeer, type Pool } from "./pool";
+import type { Plan } from "./where";
+
+/** Refusals after which another node may do: what the bid could not know. */
+const TRY_NEXT = new Set([
+  "PORT_TAKEN",
+  "ENGINE_UNREACHABLE",
+  "STOPPING",
+  "NOT_ALLOWED",
+  "IMAGE_NOT_FOUND",
+  "IMAGE_DENIED",
+  "REGISTRY_UNREACHABLE",
+  "ENGINE_ERROR",
+]);
+/** How often (ms) a run that waits for room asks again. */
+const ASK_AGAIN = 250;
+
+export interface PlacementSettings {
+  /** ms that a run may wait for room */
+  queueWait: number;
+  /** runs that may wait at a time */
+  queueLength: number;
+  /** ms that a placed run is waited for */
+  left: number;
+}
+
+/** Gives each run to the node that takes it best. */
+export class Placer {
+  /** Runs given to a node and not answered yet. */
+  private readonly underWay = new Map<string, number>();
+  /** First come, first served: each waits for the one before it. */
+  private queue: Promise<unknown> = Promise.resolve();
+  private waiting = 0;
+
+  constructor(
+    private readonly pool: Pool,
+    private readonly bidder: Bidder,
+    private readonly settings: PlacementSettings,
+  ) {}
+
+  /** @throws AppError NO_NODE with every node's reason; whatever the chosen node says */
+  async place(exchange: Exchange, plan: Plan): Promise<Reply> {
+    const bids = await this.ask(plan);
+    const ranked = this.ranked(bids);
+    if (ranked.length > 0) return this.tryEach(exchange, plan, bids, ranked);
+    if (this.settings.queueWait > 0 && this.waiting < this.settings.queueLength) return this.wait(exchange, plan);
+    throw noNode(bids);
+  }
+
+  /** Runs it here because another node has decided so. */
+  async takeHere(exchange: Exchange, plan: Plan): Promise<Reply> {
+    const release = this.bidder.accept(plan.needs);
+    try {
+      return await exchange.local(plan.body);
+    } finally {
+      release();
+    }
+  }
+
+  private async ask({ needs }: Plan): Promise<Bid[]> {
+    const { pool } = this;
+    const own = { node: undefined, load: 0, engine: "ok" as const };
+    const peers = pool.members.peers
+      .filter((peer) => peer.missing === undefined)
+      .map((peer) => ({ node: peer, load: peer.record.load, engine: peer.record.engine }));
+    const listed = shortlist([own, ...peers], Math.random);
+    const asked = listed.flatMap(({ node }) => node ?? []);
+    const [mine, others] = await Promise.all([
+      this.bidder.bid(needs),
+      fanOut(asked, (peer) => askPeer<Bid>(pool, peer, "POST", "/_node/bid", needs)),
+    ]);
+    const silent = others.missing.map(({ node, reason }) => declined(node, reason));
+    return [mine, ...others.answers.map(({ value }) => value), ...silent];
+  }
+
+  private ranked(bids: Bid[]): Ranked[] {
+    return rank(bids, (node) => this.underWay.get(node) ?? 0, Math.random);
+  }
+
+  private async tryEach(exchange: Exchange, plan: Plan, bids: Bid[], ranked: Ranked[]): Promise<Reply> {
+    let refusal: Reply | AppError | undefined;
+    for (const { bid } of ranked) {
+      const outcome = await this.give(exchange, plan, bid.node);
+      if (outcome instanceof AppError ? !TRY_NEXT.has(outcome.code) : !(await refuses(outcome))) {
+        if (outcome instanceof AppError) throw outcome;
+        return exchange.explain ? explained(outcome, bid.node, bids, ranked) : outcome;
+      }
+      refusal ??= outcome;
+    }
+    if (refusal instanceof Reply) return refusal;
+    throw refusal ?? noNode(bids);
+  }
+
+  private async give(exchange: Exchange, plan: Plan, node: string): Promise<Reply | AppError> {
+    this.underWay.set(node, (this.underWay.get(node) ?? 0) + 1);
+    try {
+      if (node === this.pool.self) return await this.takeHere(exchange, plan);
+      const peer = this.pool.members.peers.find((each) => each.name === node);
+      if (!peer) return new AppError("NODE_FAILED", { message: `The node ${node} has left` });
+      return await whole(await forwardJson(this.pool, peer, exchange, plan.body, this.settings.left));
+    } catch (error) {
+      if (error instanceof AppError) return error;
+      if (!(error instanceof PeerFailure)) throw error;
+      // Not sent: it can't have begun. Sent: it may have, and the client can ask by the name.
+      return error.sent
+        ? new AppError("NODE_FAILED", {
+            message: `${error.message}; whether ${plan.name} runs is not known: ask for it`,
+            details: { node, name: plan.name },
+          })
+        : new AppError("ENGINE_UNREACHABLE", { message: error.message });
+    } finally {
+      this.underWay.set(node, (this.underWay.get(node) ?? 1) - 1);
+    }
+  }
+
+  private async wait(exchange: Exchange, plan: Plan): Promise<Reply> {
+    const end = performance.now() + this.settings.queueWait;
+    this.waiting += 1;
+    const before = this.queue;
+    let leave = () => {};
+    this.queue = new Promise<void>((resolve) => {
+      leave = resolve;
+    });
+    try {
+      await Promise.race([before, sleep(this.settings.queueWait)]);
+      for (;;) {
+        const bids = await this.ask(plan);
+        const ranked = this.ranked(bids);
+        if (ranked.length > 0) {
+          leave();
+          return await this.tryEach(exchange, plan, bids, ranked);
+        }
+        if (performance.now() >= end || exchange.gone.aborted) throw noNode(bids);
+        await sleep(ASK_AGAIN);
+      }
+    } finally {
+      leave();
+      this.waiting -= 1;
+    }
+  }
+}
+
+async function refuses(reply: Reply): Promise<boolean> {
+  if (reply.status < 400) return false;
+  return TRY_NEXT.has(reply.headers["x-error-code"] ?? "");
+}
+
+function explained(reply: Reply, chosen: string, bids: Bid[], ranked: Ranked[]): Reply {
+  const text = Buffer.isBuffer(reply.body) ? reply.body.toString() : JSON.stringify(reply.body);
+  const order = ranked.map(({ bid, load }) => ({ node: bid.node, load }));
+  const placement = { chosen, why: "volumes first, then the image, then the least load", order, bids };
+  const { "content-length": _, ...headers } = reply.headers;
+  return new Reply(reply.status, { ...(JSON.parse(text) as object), placement }, headers);
+}
+
+function declined(node: string, reason: string): Bid {
+  return {
+    node,
+    declines: `no answer: ${reason}`,
+    cpu: 0,
+    memory: 0,
+    reservedCpu: 0,
+    reservedMemory: 0,
+    recent: 0,
+    hasImage: false,
+    hasVolumes: false,
+  };
+}
+
+function noNode(bids: Bid[]): AppError {
+  const reasons = bids.map(({ node, declines }) => ({ node, reason: declines }));
+  return new AppError("NO_NODE", {
+    message: `No node can take this now: ${reasons.map(({ node, reason }) => `${node}: ${reason}`).join("; ")}`,
+    details: { nodes: reasons },
+  });
+}

@@ -1,0 +1,68 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { until } from "../../scripts/process";
+import { type Engine, startEngine } from "./engine";
+import { importBusybox } from "./images";
+import { type Answer, ask, type RequestOptions, startServer, type TestServer } from "./server";
+
+export interface TestNode {
+  name: string;
+  engine: Engine;
+  server: TestServer;
+  request(method: string, pathname: string, options?: RequestOptions): Promise<Answer>;
+}
+
+export interface TestCluster {
+  nodes: TestNode[];
+  /** The folder store, if no other store was named by flags. */
+  folder: string;
+  /** Starts a node's server again, with the same flags, after it was ended. */
+  restart(node: TestNode, args?: string[]): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const PORT = 1717;
+
+/**
+ * Starts hosts with an engine and a server each, in network namespaces of their own, and waits until each knows all.
+ * @param options.size how many
+ * @param options.args further flags of every server
+ * @param options.stored false if the flags name another store than the folder
+ */
+export async function startCluster(options: { size: number; args?: string[]; stored?: boolean }): Promise<TestCluster> {
+  const folder = mkdtempSync(path.join(tmpdir(), "docker-server-cluster-"));
+  const engines = await Promise.all(Array.from({ length: options.size }, (_, index) => startEngine({ name: `n${index + 1}` })));
+  await Promise.all(engines.map((engine) => importBusybox(engine)));
+  const store = options.stored === false ? [] : ["--folder", folder];
+  const flags = ["--cluster", ...store, "--refresh_rate=1000", "--cache_interval=300", ...(options.args ?? [])];
+  const start = (engine: Engine, more: string[] = []) =>
+    startServer({
+      engine,
+      host: engine.address,
+      port: PORT,
+      inside: engine.inside([]),
+      args: ["--node_name", engine.name, ...flags, ...more],
+    });
+  const nodes: TestNode[] = await Promise.all(
+    engines.map(async (engine) => {
+      const server = await start(engine);
+      const node: TestNode = { name: engine.name, engine, server, request: (...request) => ask(node.server.url, ...request) };
+      return node;
+    }),
+  );
+  const complete = () => Promise.all(nodes.map(async (node) => (await node.request("GET", "/nodes")).json?.nodes?.length === nodes.length));
+  if (!(await until(async () => (await complete()).every(Boolean), 20_000))) throw new Error("the nodes do not find each other");
+  return {
+    nodes,
+    folder,
+    async restart(node, args) {
+      node.server = await start(node.engine, args);
+    },
+    async stop() {
+      await Promise.all(nodes.map((node) => node.server.stop("SIGKILL")));
+      await Promise.all(engines.map((engine) => engine.stop()));
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import { randomBytes } from "node:crypto";
+import { until } from "../../scripts/process";
+import type { TestCluster, TestNode } from "./cluster";
+import type { Answer, RequestOptions } from "./server";
+
+/** A name that no other test uses. */
+export const unique = (prefix: string) => `${prefix}-${randomBytes(5).toString("hex")}`;
+
+/** A body for `PUT /` of a container that stays. */
+export const sleeper = (more: object = {}) => ({ image: "busybox", detach: true, data: ["sleep", "100000"], ...more });
+
+/** Starts a container that stays, on the named node if one is given; its answer. Throws an Error with what came instead of 200. */
+export async function place(through: TestNode, more: object = {}, node?: string, options: RequestOptions = {}) {
+  const answer = await through.request("PUT", node ? `/?node=${node}` : "/", { json: sleeper(more), ...options });
+  if (answer.status !== 200) throw new Error(`PUT through ${through.name}: ${answer.status} ${answer.text}`);
+  return answer.json as { id: string; name: string; host: string; repeated?: boolean };
+}
+
+/** The names of nodes in a header such as X-Cluster-Nodes, sorted. */
+export const listed = (answer: Answer, header: string) =>
+  (answer.headers.get(header) ?? "")
+    .split(", ")
+    .filter((name) => name !== "")
+    .sort();
+
+/** Where containers of a name are, as the engines themselves tell: `node:state`. */
+export async function whereIs({ nodes }: TestCluster, name: string): Promise<string[]> {
+  const found = await Promise.all(
+    nodes.map(async ({ engine, name: node }) => {
+      const { stdout } = await engine.docker(["ps", "--all", "--filter", `name=^/?${name}$`, "--format", "{{.State}}"]);
+      return stdout
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((state) => `${node}:${state}`);
+    }),
+  );
+  return found.flat();
+}
+
+/** Waits until every node knows and reaches all; whether it came to that. */
+export function becomesWhole({ nodes }: TestCluster): Promise<boolean> {
+  const sees = async (node: TestNode) => {
+    const { json } = await node.request("GET", "/nodes");
+    return json.complete && json.nodes.length === nodes.length;
+  };
+  return until(async () => (await Promise.all(nodes.map(sees))).every(Boolean), 20_000);
+}
+
+/** How many containers each engine has, by node. */
+export async function counts({ nodes }: TestCluster): Promise<number[]> {
+  return Promise.all(
+    nodes.map(
+      async ({ engine }) => (await engine.docker(["ps", "--all", "--quiet"])).stdout.split("\n").filter((line) => line !== "").length,
+    ),
+  );
+}
+
+/** Removes all containers of all engines, past the servers. */
+export async function clear({ nodes }: TestCluster): Promise<void> {
+  await Promise.all(
+    nodes.map(async ({ engine }) => {
+      const ids = (await engine.docker(["ps", "--all", "--quiet"])).stdout.split("\n").filter((line) => line !== "");
+      if (ids.length > 0) await engine.docker(["rm", "--force", ...ids]);
+    }),
+  );
+}

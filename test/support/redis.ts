@@ -1,0 +1,67 @@
+import path from "node:path";
+import { type Daemon, startDaemon } from "../../scripts/daemon";
+import { takePlace } from "./bed";
+import { accepts, freePorts } from "./ports";
+
+/** A server of the test bed that can fail and come back, and the address it always has. */
+export interface FlakyServer {
+  port: number;
+  /** Kills it, if it runs. */
+  kill(): Promise<void>;
+  /** Starts it again, empty. */
+  restart(): Promise<void>;
+  /** Lets it hold its connections and answer nothing. */
+  freeze(): void;
+  thaw(): void;
+  /** Ends it and removes its traces. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+/** Starts a Redis server on 127.0.0.1 that keeps nothing on disk. */
+export async function startRedis(): Promise<FlakyServer> {
+  const server = await flakyServer("redis", "redis-server", (port, folder) => {
+    return ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder];
+  });
+  return server;
+}
+
+/**
+ * Starts a server on a free port of 127.0.0.1.
+ * @param kind of its place on the test bed
+ * @param args of the command
+ */
+export async function flakyServer(kind: string, command: string, args: (port: number, folder: string) => string[]): Promise<FlakyServer> {
+  const place = await takePlace(kind);
+  const [port] = (await freePorts(1)) as [number];
+  let daemon: Daemon | undefined;
+  const start = async () => {
+    daemon = await startDaemon({
+      command,
+      args: args(port, place.folder),
+      cwd: place.folder,
+      logFile: path.join(place.folder, `${kind}.log`),
+      ready: () => accepts(port),
+    });
+  };
+  const kill = async () => {
+    await daemon?.end("SIGKILL");
+    daemon = undefined;
+  };
+  try {
+    await start();
+  } catch (error) {
+    await place.release();
+    throw error;
+  }
+  return {
+    port,
+    kill,
+    restart: start,
+    freeze: () => daemon?.signal("SIGSTOP"),
+    thaw: () => daemon?.signal("SIGCONT"),
+    stop: async () => {
+      await kill();
+      await place.release();
+    },
+  };
+}
