@@ -34,10 +34,10 @@ export interface Bid {
 
 /** With so many nodes or fewer all are asked. */
 export const ASK_ALL = 8;
-/** Of more nodes so many are asked. */
+/** Of more nodes so many are drawn by chance: if all ran to those that look idle in records of half a minute ago, they would soon be the busiest. */
+export const DRAWN = 8;
+/** Of those drawn, so many that are the idlest by their records are asked. */
 export const SAMPLE = 6;
-/** By their records the busiest of many are left out; no more than these, or all who share a record would run to the same few. */
-export const IDLER_SHARE = 0.9;
 /** How much one placement of late weighs against a whole machine's load. */
 export const STEP = 0.05;
 
@@ -50,29 +50,28 @@ export function loadOf(bid: Bid): number {
 }
 
 /**
- * Chooses which nodes to ask. Records are old when they are read: they only serve to leave out the busiest where there are many.
+ * Chooses which nodes to ask. Records are old when they are read: they only serve to leave out the busiest of those drawn.
  * @param random from 0 to 1
  */
 export function shortlist<R extends Pick<NodeRecord, "load" | "engine">>(records: readonly R[], random: () => number): R[] {
-  const alive = records.filter((record) => record.engine === "ok");
-  if (alive.length <= ASK_ALL) return alive;
-  const sorted = alive.map((record) => record.load).sort((a, b) => a - b);
-  const busy = sorted[Math.floor(sorted.length * IDLER_SHARE)] as number;
-  const idler = alive.filter((record) => record.load <= busy);
-  return sample(idler, SAMPLE, random);
+  if (records.length <= ASK_ALL) return records.filter(isUp);
+  return draw(records, random)
+    .sort((a, b) => a.load - b.load)
+    .slice(0, SAMPLE);
 }
 
-function sample<R>(from: readonly R[], count: number, random: () => number): R[] {
-  const rest = [...from];
-  const chosen: R[] = [];
-  while (chosen.length < count && rest.length > 0) {
-    const index = Math.floor(random() * rest.length);
-    chosen.push(rest[index] as R);
-    rest[index] = rest[rest.length - 1] as R;
-    rest.pop();
+// By index, so that a draw costs the same among ten nodes and ten thousand.
+function draw<R extends Pick<NodeRecord, "load" | "engine">>(records: readonly R[], random: () => number): R[] {
+  const drawn = new Set<R>();
+  for (let tries = 0; drawn.size < DRAWN && tries < 8 * DRAWN; tries += 1) {
+    const record = records[Math.floor(random() * records.length)] as R;
+    if (isUp(record)) drawn.add(record);
   }
-  return chosen;
+  // So few are up that chance doesn't find them.
+  return drawn.size < DRAWN ? records.filter(isUp).slice(0, DRAWN) : [...drawn];
 }
+
+const isUp = (record: Pick<NodeRecord, "engine">) => record.engine === "ok";
 
 export interface Ranked {
   bid: Bid;
