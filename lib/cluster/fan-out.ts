@@ -15,12 +15,17 @@ export interface Gathered<T> {
 /**
  * Asks all peers at once. Those known to be missing are not waited for; one that fails now is known to be from then on.
  * @param ask one peer, within its deadline
+ * @param options.missingToo ask them all the same: whoever stood still itself takes others for missing
  */
-export async function fanOut<T>(peers: readonly Peer[], ask: (peer: Peer) => Promise<T>): Promise<Gathered<T>> {
+export async function fanOut<T>(
+  peers: readonly Peer[],
+  ask: (peer: Peer) => Promise<T>,
+  options: { missingToo?: boolean } = {},
+): Promise<Gathered<T>> {
   const gathered: Gathered<T> = { answers: [], missing: [] };
   await Promise.all(
     peers.map(async (peer) => {
-      if (peer.missing !== undefined) return void gathered.missing.push({ node: peer.name, reason: peer.missing });
+      if (peer.missing !== undefined && !options.missingToo) return void gathered.missing.push({ node: peer.name, reason: peer.missing });
       try {
         gathered.answers.push({ node: peer.name, value: await ask(peer) });
         peer.answered();

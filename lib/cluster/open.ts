@@ -101,7 +101,7 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
   const members = new Members(openStore(settings, log), signatures, rates, record, probe, log);
   const pool: Pool = { self, host, members, client, peerTimeout: settings.peer_timeout, log };
   const names = new Names(
-    (name, claim) => askPeers<NameAnswer>(pool, "POST", "/_node/name", { name, claim }),
+    (name, claim, late) => askPeers<NameAnswer>(pool, "POST", "/_node/name", { name, claim, late }, { missingToo: late }),
     async (name, started) => (await host.find(name)).exact.some((found) => !started || wasStarted(found)),
   );
   const left = (settings.run_wait + settings.pull_wait + 10) * 1000;

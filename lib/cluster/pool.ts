@@ -44,9 +44,16 @@ export interface Pool {
  * Asks all peers the same.
  * @param url path and query
  * @param body sent as JSON
+ * @param options.missingToo see `fanOut`
  */
-export function askPeers<T>(pool: Pool, method: string, url: string, body?: object): Promise<Gathered<T>> {
-  return fanOut(pool.members.peers, (peer) => askPeer<T>(pool, peer, method, url, body));
+export function askPeers<T>(
+  pool: Pool,
+  method: string,
+  url: string,
+  body?: object,
+  options?: { missingToo?: boolean },
+): Promise<Gathered<T>> {
+  return fanOut(pool.members.peers, (peer) => askPeer<T>(pool, peer, method, url, body), options);
 }
 
 /** Asks one peer. */

@@ -40,8 +40,8 @@ export interface RunOptions {
 
 /** Makes sure that no other host has a container of the same name. */
 export interface NameClaims {
-  /** Before the create; `confirm` before the start, `close` at the end. */
-  open(name: string): { confirm: () => Promise<void>; close: () => void };
+  /** Before the create; `confirm` before the start, `recheck` after it, `close` at the end. */
+  open(name: string): { confirm: () => Promise<void>; recheck: () => Promise<void>; close: () => void };
 }
 
 type StartOptions = Pick<RunOptions, "abandoned" | "claims">;
@@ -149,6 +149,7 @@ export class Runner {
         await claim?.confirm();
         refuseAbandoned({ abandoned });
         await this.engine.call((docker, abortSignal) => docker.getContainer(id).start({ abortSignal }), "start");
+        await claim?.recheck();
         return ready;
       });
       this.list.changed();

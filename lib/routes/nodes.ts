@@ -110,8 +110,8 @@ export function nodeRoutes(cluster: Cluster): Route[] {
     method: "post",
     path: "/_node/name",
     summary: "Whether it has a name that is about to be started elsewhere",
-    body: z.object({ name, claim: z.string() }),
-    handler: ({ body }) => cluster.names.answer(body.name, body.claim),
+    body: z.object({ name, claim: z.string(), late: z.boolean() }),
+    handler: ({ body }) => cluster.names.answer(body.name, body.claim, body.late),
   });
   const leave = route({
     ...internal,

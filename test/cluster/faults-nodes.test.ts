@@ -86,15 +86,23 @@ test("a run whose node freezes is answered with its name, and made at most once 
     await sleep(delay);
     n2.server.process.signal("SIGSTOP");
     const { status, json } = await first.finally(() => undefined);
-    if (status !== 200) expect({ status, json }).toMatchObject({ status: 502, json: { code: "NODE_FAILED", details: { node: "n2" } } });
+    // Done before the freeze: then the name is with a node that nobody can ask, which is another matter.
+    if (status === 200) {
+      n2.server.process.signal("SIGCONT");
+      expect(await becomesWhole(cluster)).toBe(true);
+      continue;
+    }
+    expect({ status, json }).toMatchObject({ status: 502, json: { code: "NODE_FAILED", details: { node: "n2" } } });
     const again = await n1.request("PUT", "/", { json: sleeper({ name }) });
     n2.server.process.signal("SIGCONT");
     expect([200, 409]).toContain(again.status);
     expect(await becomesWhole(cluster)).toBe(true);
     // The thawed node removes what it may have created before it froze.
-    const settled = async () => (await whereIs(cluster, name)).every((each) => each.endsWith("running"));
+    const settled = async () => {
+      const places = await whereIs(cluster, name);
+      return places.length <= 1 && places.every((each) => each.endsWith("running"));
+    };
     expect(await until(settled, 15_000)).toBe(true);
-    expect((await whereIs(cluster, name)).length).toBeLessThanOrEqual(1);
   }
 }, 90_000);
 
