@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerInfo } from "dockerode";
+import { LRUCache } from "lru-cache";
 import { AppError } from "../errors";
 import type { Logger } from "../support/logger";
 import type { Engine } from "./engine";
@@ -67,6 +68,8 @@ export class ContainerList {
   private generation = 0;
   private kept: (Snapshot & { generation: number; at: number }) | undefined;
   private reading: { generation: number; result: Promise<Snapshot> } | undefined;
+  /** Who was asked for by name or id since the last change: what is asked for once is asked for again. */
+  private readonly found = new LRUCache<string, ContainerSummary>({ max: 1000 });
   private watching = false;
   private readonly closed = new AbortController();
 
@@ -111,6 +114,7 @@ export class ContainerList {
   changed(): void {
     this.generation += 1;
     this.kept = undefined;
+    this.found.clear();
   }
 
   /**
@@ -148,9 +152,14 @@ export class ContainerList {
   async holding(id: string): Promise<Holding> {
     await this.engine.assertAlive();
     // Of what ages without an event, nothing matters here.
-    const kept = matches(this.kept?.containers ?? [], id);
+    const known = this.found.get(id);
+    const kept = matches(known ? [known] : (this.kept?.containers ?? []), id);
+    if (kept.exact.length > 0) return kept;
     // What was just made elsewhere may be there before its event is.
-    return kept.exact.length > 0 ? kept : matches(await this.candidates(id), id);
+    const { generation } = this;
+    const asked = matches(await this.candidates(id), id);
+    if (asked.exact[0] && this.watching && generation === this.generation) this.found.set(id, asked.exact[0]);
+    return asked;
   }
 
   // The engine puts together only what fits: with many containers that is far cheaper than the whole list.
