@@ -41,12 +41,17 @@ export const SAMPLE = 6;
 /** How much one placement of late weighs against a whole machine's load. */
 export const STEP = 0.05;
 
+/** How much the less scarce of CPU and memory counts: among nodes of equally busy CPUs the one with memory to spare is better. */
+const SECOND = 0.5;
+
 /**
- * A node's load: the scarcer of CPU and memory, measured or reserved, whichever is more, and what was placed of late.
+ * A node's load: the scarcer of CPU and memory, measured or reserved, whichever is more, with a share of the other, and what was placed of late.
  * Never their product: an idle CPU must not hide full memory.
  */
 export function loadOf(bid: Bid): number {
-  return Math.max(bid.cpu, bid.reservedCpu, bid.memory, bid.reservedMemory) + STEP * bid.recent;
+  const cpu = Math.max(bid.cpu, bid.reservedCpu);
+  const memory = Math.max(bid.memory, bid.reservedMemory);
+  return Math.max(cpu, memory) + SECOND * Math.min(cpu, memory) + STEP * bid.recent;
 }
 
 /**
