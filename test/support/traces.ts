@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
 /** Whether a process has ended; one that its parent has not yet waited for counts as ended. */
@@ -32,10 +32,23 @@ export function killProcesses(marks: Marks): void {
     const pids = processIds().filter((pid) => pid !== process.pid && bears(pid, marks, namespace));
     if (pids.length === 0) break;
     if (performance.now() > end) throw new Error(`processes of ${marks.folder} survive SIGKILL: ${pids.join(" ")}`);
-    for (const pid of pids) killIfThere(pid);
+    for (const pid of pids) {
+      killIfThere(pid);
+      thaw(pid);
+    }
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
   }
   for (const socket of shimSockets) rmSync(socket, { force: true });
+}
+
+// What is in a paused container dies only when it is let go on.
+function thaw(pid: number): void {
+  try {
+    const group = /^\d+:freezer:(\/.+)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1];
+    if (group) writeFileSync(`/sys/fs/cgroup/freezer${group}/freezer.state`, "THAWED");
+  } catch {
+    // It has ended, or this machine's freezer is elsewhere: the caller's deadline tells.
+  }
 }
 
 /** Unmounts everything at or below a folder. Throws an Error with what `umount` said. */
