@@ -90,7 +90,7 @@ export class Placer {
     let refusal: Reply | AppError | undefined;
     for (const { bid } of ranked) {
       const outcome = await this.give(exchange, plan, bid.node);
-      if (outcome instanceof AppError ? !TRY_NEXT.has(outcome.code) : !(await refuses(outcome))) {
+      if (outcome instanceof AppError ? !TRY_NEXT.has(outcome.code) : !refuses(outcome)) {
         if (outcome instanceof AppError) throw outcome;
         return exchange.explain ? explained(outcome, bid.node, bids, ranked) : outcome;
       }
@@ -149,7 +149,7 @@ export class Placer {
   }
 }
 
-async function refuses(reply: Reply): Promise<boolean> {
+function refuses(reply: Reply): boolean {
   if (reply.status < 400) return false;
   return TRY_NEXT.has(reply.headers["x-error-code"] ?? "");
 }
