@@ -3,6 +3,7 @@ import path from "node:path";
 import { writeBusyboxLayer } from "../../scripts/busybox-image";
 import { BED } from "./bed";
 import type { Engine } from "./engine";
+import { withBedLock } from "./lock";
 
 const CACHED_LAYER = path.join(BED, "busybox.tar");
 
@@ -12,7 +13,10 @@ const CACHED_LAYER = path.join(BED, "busybox.tar");
  * Returns the image id; throws an Error with what tar or docker said.
  */
 export async function importBusybox(engine: Engine, tag = "busybox:latest"): Promise<string> {
-  if (!existsSync(CACHED_LAYER)) await writeBusyboxLayer(CACHED_LAYER);
+  // Under the lock, for it is no place of anybody's: whoever sweeps the bed meanwhile would take it for a leftover.
+  await withBedLock(async () => {
+    if (!existsSync(CACHED_LAYER)) await writeBusyboxLayer(CACHED_LAYER);
+  });
   const imported = await engine.docker(["import", "-c", 'CMD ["sh"]', "-", tag], readFileSync(CACHED_LAYER));
   if (imported.code !== 0) throw new Error(`docker import: ${imported.stderr}`);
   return imported.stdout.trim();

@@ -16,6 +16,8 @@ export const netnsFile = (host: number) => `/run/netns/${netnsName(host)}`;
 
 const netnsName = (host: number) => `dsbed-${host}`;
 const linkName = (host: number) => `dsbed-v${host}`;
+// Always the same for an address: whoever remembers where an address was still finds it when its host is a new one.
+const macAddress = (host: number) => `02:00:0a:63:00:${host.toString(16).padStart(2, "0")}`;
 
 // The hosts reach each other and the machine's root namespace, and nothing beyond it.
 const RULES = [
@@ -31,7 +33,7 @@ const RULES = [
 export function addHost(host: number): void {
   const netns = netnsName(host);
   ip("netns", "add", netns);
-  ip("link", "add", linkName(host), "type", "veth", "peer", "name", "eth0", "netns", netns);
+  ip("link", "add", linkName(host), "type", "veth", "peer", "name", "eth0", "address", macAddress(host), "netns", netns);
   ip("link", "set", linkName(host), "master", BRIDGE, "up");
   ip("-n", netns, "link", "set", "lo", "up");
   ip("-n", netns, "addr", "add", `${hostAddress(host)}/24`, "dev", "eth0");
@@ -53,7 +55,8 @@ export function setLink(host: number, state: "up" | "down"): void {
 /** Makes the bridge, the machine's own address on it and its packet filter rules, unless it is there. */
 export function addBridge(): void {
   if (succeeds("ip", ["link", "show", BRIDGE])) return;
-  ip("link", "add", BRIDGE, "type", "bridge", "forward_delay", "0");
+  // A bridge without an address of its own takes that of a host, and another one when that host goes.
+  ip("link", "add", BRIDGE, "address", macAddress(254), "type", "bridge", "forward_delay", "0");
   ip("addr", "add", `${ROOT_ADDRESS}/24`, "dev", BRIDGE);
   ip("link", "set", BRIDGE, "up");
   for (const rule of RULES) command("iptables", ["--wait", "-I", ...rule]);
