@@ -23,7 +23,7 @@ export interface Comparison {
 /** What one side does: only `work` is timed. */
 export interface Task<T> {
   prepare?(): Promise<T>;
-  work(prepared: T): Promise<void>;
+  work(prepared: T): Promise<unknown>;
   cleanUp?(prepared: T): Promise<void>;
 }
 
@@ -43,20 +43,50 @@ export async function compareTimes<T>(
 
 /** Like `compareTimes`, for any number that a side gives. */
 export async function compareValues(what: string, rounds: number, value: (side: Side) => Promise<number>): Promise<Record<Side, number>> {
+  return inTurns(what, rounds, ORDERS, value);
+}
+
+/** Two ways to the same, and what may lie between them. */
+export interface Pair {
+  what: string;
+  /** medians in ms */
+  near: number;
+  far: number;
+  atMost: { ratio: number } | { more: number };
+}
+
+/** Medians of two numbers, taken in turns. */
+export function compareNumbers<S extends string>(
+  what: string,
+  rounds: number,
+  sides: Record<S, () => Promise<number>>,
+): Promise<Record<S, number>> {
+  const order = Object.keys(sides) as S[];
+  return inTurns(what, rounds, [order, [...order].reverse()], (side) => sides[side]());
+}
+
+async function inTurns<S extends string>(
+  what: string,
+  rounds: number,
+  orders: S[][],
+  value: (side: S) => Promise<number>,
+): Promise<Record<S, number>> {
   process.stderr.write(`${what} `);
-  const values: Record<Side, number[]> = { ours: [], raw: [], cli: [] };
+  const sides = orders[0] as S[];
+  const values = Object.fromEntries(sides.map((side) => [side, []])) as unknown as Record<S, number[]>;
   for (let round = 0; round <= rounds; round++) {
-    for (const side of ORDERS[round % ORDERS.length] as Side[]) {
+    for (const side of orders[round % orders.length] as S[]) {
       const measured = await value(side);
       if (round > 0) values[side].push(measured);
     }
     process.stderr.write(".");
   }
   process.stderr.write("\n");
-  return { ours: median(values.ours), raw: median(values.raw), cli: median(values.cli) };
+  return Object.fromEntries(sides.map((side) => [side, median(values[side])])) as Record<S, number>;
 }
 
-async function timed<T>({ prepare, work, cleanUp }: Task<T>): Promise<number> {
+/** How long (ms) a task's work takes. */
+export async function timed<T>({ prepare, work, cleanUp }: Task<T>): Promise<number> {
   const prepared = (await prepare?.()) as T;
   const start = performance.now();
   await work(prepared);

@@ -1,10 +1,11 @@
 import { type Bed, makeBed } from "./bed";
+import { benchCluster } from "./cluster";
 import type { Comparison } from "./compare";
 import { benchDelete } from "./delete";
 import { benchExec } from "./exec";
 import { benchList } from "./list";
 import { benchLogs } from "./logs";
-import { comparisonTable, type Own, ownTable } from "./report";
+import { comparisonTable, type Own, ownTable, pairTable } from "./report";
 import { benchRun } from "./run";
 import { benchStart, residentMegabytes } from "./start";
 
@@ -15,9 +16,16 @@ const COMPARED: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
   logs: benchLogs,
   delete: benchDelete,
 };
-const ALL = ["start", ...Object.keys(COMPARED)];
+const ALL = ["start", ...Object.keys(COMPARED), "cluster"];
 
 async function main(chosen: string[]): Promise<void> {
+  if (chosen.some((name) => name !== "cluster")) await oneNode(chosen);
+  if (!chosen.includes("cluster")) return;
+  const pairs = await benchCluster();
+  process.stdout.write(`\nNodes on engines and networks of their own, on this one machine (medians, in turns)\n${pairTable(pairs)}`);
+}
+
+async function oneNode(chosen: string[]): Promise<void> {
   const bed = await makeBed();
   const comparisons: Comparison[] = [];
   const own: Own[] = [];

@@ -1,5 +1,5 @@
 import { table } from "table";
-import type { Comparison } from "./compare";
+import type { Comparison, Pair } from "./compare";
 
 /** A number that only this server has, with what is asked of it. */
 export interface Own {
@@ -27,6 +27,17 @@ function comparisonRow({ what, unit, medians, target }: Comparison): string[] {
   return [what, unit, short(ours), short(raw), short(cli), ratios.raw.toFixed(2), ratios.cli.toFixed(2), wanted];
 }
 
+/** The cluster's pairs as a table. */
+export function pairTable(pairs: Pair[]): string {
+  const rows = pairs.map(({ what, near, far, atMost }) => {
+    const met = "ratio" in atMost ? far / near <= atMost.ratio : far - near <= atMost.more;
+    const wanted = "ratio" in atMost ? `≤ ${atMost.ratio} ×` : `≤ + ${atMost.more} ms`;
+    return [what, "ms", short(near), short(far), (far / near).toFixed(2), (far - near).toFixed(1), `${wanted}: ${met ? "met" : "MISSED"}`];
+  });
+  const head = ["", "unit", "first", "second", "second / first", "difference", "target"];
+  return table([head, ...rows], { columns: numbersRight(head.length) });
+}
+
 /** The numbers without a counterpart as a table. */
 export function ownTable(numbers: Own[]): string {
   const rows = numbers.map(({ what, value, unit, atMost }) => {
@@ -41,5 +52,5 @@ function numbersRight(columns: number) {
 }
 
 function short(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value.toFixed(1);
+  return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);
 }

@@ -23,7 +23,7 @@ import { statusRoutes } from "./routes/status";
 import { verbRoutes } from "./routes/verbs";
 import { listen, type RunningServer } from "./server";
 import { defaultRouteAddress } from "./support/address";
-import type { Logs } from "./support/logger";
+import type { Logger, Logs } from "./support/logger";
 import { settles } from "./support/settles";
 
 /** At a stop most requests end by themselves; who still waits after so long (ms) is answered as when their time is over. */
@@ -43,13 +43,10 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const cluster = settings.cluster ? openCluster(settings, host, url, version, facts, log) : undefined;
   const metrics = new Metrics(readLoad);
   const waits = new Waits();
+  const counts = settings.cluster && settings.redis !== null ? openCounts(settings.redis, log) : undefined;
 
   const routes: Route[] = [];
-  const openApi = () =>
-    openApiDocument(
-      routes.filter((route) => !route.peersOnly),
-      { title: service.name, version },
-    );
+  const openApi = () => openApiDocument(routes, { title: service.name, version });
   const serviceInfo = () => ({ name: service.name, version, description: "Runs containers over HTTP; see /docs" });
   routes.push(
     ...verbRoutes(docker, settings, host, serviceInfo, cluster?.names),
@@ -73,17 +70,22 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     }),
   );
   registerRoutes(app, routes, {
-    authenticate: authenticator(new Credentials(settings, log), new FailureLimit(settings.low_burst), (method, target, header) =>
-      cluster?.signatures.open(header, { method, url: target, to: host }),
+    authenticate: authenticator(
+      new Credentials(settings, log, settings.cluster ? (settings.cluster_key ?? settings.token[0]) : undefined),
+      new FailureLimit(settings.low_burst),
+      (method, target, header) => cluster?.signatures.open(header, { method, url: target, to: host }),
     ),
-    limits: burstLimits({ low: settings.low_burst, mid: settings.mid_burst, high: settings.high_burst }),
+    limits: burstLimits(
+      { low: settings.low_burst, mid: settings.mid_burst, high: settings.high_burst },
+      counts && ((name) => counts.of(name)),
+    ),
     dispatch: cluster?.dispatch ?? aloneDispatch(host, facts),
     waits,
     bodyLimit: settings.body_limit * 1_000_000,
   });
   app.use(errorAnswerer(log));
 
-  const server = await listen(app, settings, log);
+  const server = await listen(app, settings, log, cluster?.links);
   void docker.containers.watch();
   const endSweeping = sweepHalfMade(docker.containers, docker.runner, log);
   await cluster?.start();
@@ -97,16 +99,24 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       clearTimeout(cut);
       await settles(docker.runner.idle(), AbortSignal.timeout(Math.max(0, Math.ceil(end - performance.now()))));
       cluster?.close();
+      counts?.close();
       endSweeping();
       docker.containers.close();
     },
   };
 }
 
+// What isn't used isn't loaded.
+function openCounts(redis: string, log: Logger) {
+  const { SharedCounts } = require("./http/shared-counts") as typeof import("./http/shared-counts");
+  return new SharedCounts(redis, log);
+}
+
 /** This host's Docker, as the cluster asks about it. */
 function hostFacts({ engine, containers, inventory }: DockerHost): HostFacts {
   return {
     find: (id) => containers.holding(id),
+    list: () => containers.read(),
     inventory: ({ image, volumes }) => inventory.read(image, volumes),
     async state() {
       const { containers: all } = await containers.read();

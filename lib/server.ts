@@ -5,6 +5,7 @@ import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Express } from "express";
 import { type CertificateSettings, readCertificates, watchCertificates } from "./http/certificates";
+import { serveUpgrades, type Upgrades } from "./http/upgrades";
 import type { Logger } from "./support/logger";
 
 export interface ServerSettings extends CertificateSettings {
@@ -33,9 +34,10 @@ const IDLE_GRACE = 1000;
 /**
  * Listens, over HTTPS if it is set.
  * @param app answers the requests
+ * @param upgrades takes connections that become something else
  * @throws Error if the port can't be had or the certificate can't be used: never plain HTTP instead
  */
-export async function listen(app: Express, settings: ServerSettings, log: Logger): Promise<RunningServer> {
+export async function listen(app: Express, settings: ServerSettings, log: Logger, upgrades?: Upgrades): Promise<RunningServer> {
   const options = {
     keepAliveTimeout: KEEP_ALIVE,
     headersTimeout: settings.header_timeout * 1000,
@@ -51,6 +53,7 @@ export async function listen(app: Express, settings: ServerSettings, log: Logger
   } else {
     server = http.createServer(options, app);
   }
+  serveUpgrades(server, settings.https ? "secureConnection" : "connection", upgrades);
   let stopping = false;
   server.prependListener("request", (_request: http.IncomingMessage, response: http.ServerResponse) => {
     if (stopping) response.setHeader("Connection", "close");
@@ -63,6 +66,7 @@ export async function listen(app: Express, settings: ServerSettings, log: Logger
   async function stop(): Promise<void> {
     stopping = true;
     unwatch();
+    upgrades?.close();
     // http.Server.close would cut idle connections at once, and with them the requests that are on their way.
     const closed = new Promise<void>((resolve) => net.Server.prototype.close.call(server, () => resolve()));
     const end = performance.now() + settings.stop_timeout * 1000;

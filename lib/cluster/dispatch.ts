@@ -1,15 +1,16 @@
 import { AppError } from "../errors";
 import { Reply } from "../support/reply";
-import { clusterHeaders, eachOutcome, joinLists } from "./every-node";
+import { clusterHeaders, eachOutcome } from "./every-node";
 import { type Dispatch, type Exchange, keyOf } from "./exchange";
 import { fanOut, type Missing } from "./fan-out";
 import { findOwners } from "./find-owners";
 import { forward, forwardJson, whole } from "./forward";
 import { once } from "./idempotency";
 import type { Peer } from "./peer";
-import { PeerFailure } from "./peer-client";
+import { PeerFailure } from "./peer-failure";
 import type { Placer } from "./place";
 import { askPeer, type Pool } from "./pool";
+import { PoolList } from "./pool-list";
 import type { Plan } from "./where";
 
 /**
@@ -17,6 +18,7 @@ import type { Plan } from "./where";
  * @param left ms that a client's request is given on another node
  */
 export function clusterDispatch(pool: Pool, placer: Placer, left: number): Dispatch {
+  const list = new PoolList(pool);
   return async (exchange) => {
     try {
       return await take(exchange);
@@ -39,7 +41,7 @@ export function clusterDispatch(pool: Pool, placer: Placer, left: number): Dispa
       case "bestNode":
         return placeOnce(exchange, where.plan(await exchange.body(), keyOf(exchange)));
       case "everyNode":
-        return where.merge === "concat" ? joinLists(pool, exchange) : eachOutcome(pool, exchange, left);
+        return where.merge === "list" ? list.read() : eachOutcome(pool, exchange, left);
       case "owner":
       case "owners": {
         const { owners, missing } = await findOwners(pool, exchange.id ?? "", { prefix: where.at === "owner" || where.prefix });
@@ -63,7 +65,7 @@ export function clusterDispatch(pool: Pool, placer: Placer, left: number): Dispa
   /** The node that a client has named; found out first whether it answers, for the work itself may take long. */
   async function reach(node: string): Promise<Peer> {
     const peer = peerOf(node);
-    const { missing } = await fanOut([peer], () => askPeer(pool, peer, "GET", "/_node/ping"));
+    const { missing } = await fanOut([peer], () => askPeer(pool, peer, "ping", {}));
     if (missing[0]) throw new PeerFailure(node, missing[0].reason, false);
     return peer;
   }

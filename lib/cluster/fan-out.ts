@@ -1,5 +1,5 @@
 import type { Peer } from "./peer";
-import { PeerFailure } from "./peer-client";
+import { PeerFailure } from "./peer-failure";
 
 export interface Missing {
   node: string;

@@ -1,6 +1,6 @@
 import { AppError } from "../errors";
 import type { Missing } from "./fan-out";
-import { askPeers, type Found, type Holding, type Pool } from "./pool";
+import { askPeers, type Found, type Pool } from "./pool";
 
 export interface Owners {
   owners: { node: string; found: Found }[];
@@ -18,7 +18,7 @@ export async function findOwners(pool: Pool, id: string, options: { prefix: bool
       (value) => ({ node: pool.self, value }),
       (error: Error) => ({ node: pool.self, reason: error.message }),
     ),
-    askPeers<Holding>(pool, "GET", `/_node/find?id=${encodeURIComponent(id)}`),
+    askPeers(pool, "find", { id }),
   ]);
   const holdings = "value" in local ? [local, ...answers] : answers;
   const absent = "value" in local ? missing : [local, ...missing];

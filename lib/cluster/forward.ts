@@ -3,8 +3,10 @@ import { buffer } from "node:stream/consumers";
 import { Reply } from "../support/reply";
 import type { Exchange } from "./exchange";
 import type { Peer } from "./peer";
-import { PEER_HEADER, type PeerCall, PeerFailure } from "./peer-client";
+import type { PeerCall } from "./peer-client";
+import { PeerFailure } from "./peer-failure";
 import { askPeer, type Pool } from "./pool";
+import { PEER_HEADER } from "./signature";
 
 /** RFC 9110, section 7.6.1, and what is between a client and the node it spoke to alone. */
 const NOT_FORWARDED = new Set([
@@ -64,7 +66,7 @@ export async function forwardJson(pool: Pool, peer: Peer, exchange: Exchange, bo
 async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promise<IncomingMessage> {
   const dead = new AbortController();
   const timer = setInterval(() => {
-    askPeer(pool, peer, "GET", "/_node/ping").catch((error: PeerFailure) => {
+    askPeer(pool, peer, "ping", {}).catch((error: PeerFailure) => {
       if (!error.blameless) dead.abort(error);
     });
   }, pool.peerTimeout);

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Logger } from "../support/logger";
 import { Peer } from "./peer";
-import { PeerFailure } from "./peer-client";
+import { PeerFailure } from "./peer-failure";
 import { decodeRecord, encodeRecord, type NodeRecord } from "./record";
 import type { Signatures } from "./signature";
 import type { Store } from "./store/store";
@@ -26,6 +26,8 @@ export class Members {
   private readonly known = new Map<string, Peer>();
   /** Processes of nodes that have left, and records of those that fell silent: these are ignored. */
   private readonly gone = new Map<string, string>();
+  /** Processes of nodes that have been at another address since: their records, put back, would lead to whoever is there now. */
+  private readonly moved = new LRUCache<string, true>({ max: 1000 });
   /** Records that have been warned of. */
   private readonly refused = new LRUCache<string, true>({ max: 1000 });
   private readonly timers: NodeJS.Timeout[] = [];
@@ -103,6 +105,7 @@ export class Members {
     try {
       record = decodeRecord(text, this.signatures);
       if (keyOf(record.name) !== key) throw new Error("it stands under another node's name");
+      if (this.moved.has(record.process)) throw new Error("its node has another address by now, or two nodes have one name");
     } catch (error) {
       this.refuse(key, text, (error as Error).message);
       return;
@@ -112,6 +115,7 @@ export class Members {
     if (gone === record.process || gone === idOf(record)) return;
     this.gone.delete(record.name);
     const peer = this.known.get(record.name);
+    if (peer && peer.record.url !== record.url) this.moved.set(peer.record.process, true);
     if (peer) peer.published(record);
     else this.known.set(record.name, new Peer(record));
   }

@@ -4,13 +4,15 @@ import type { Logger } from "../support/logger";
 import { Bidder, type Inventory } from "./bids";
 import { clusterDispatch } from "./dispatch";
 import type { Dispatch } from "./exchange";
+import { LinkServer } from "./link-server";
 import { type Load, readLoad } from "./load";
 import { Members } from "./members";
-import { type NameAnswer, Names } from "./names";
+import { Names } from "./names";
 import { PeerClient, type PeerTls } from "./peer-client";
 import { Placer } from "./place";
 import { loadOf, type Needs } from "./placement";
 import { askPeer, askPeers, type LocalHost, type Pool, wasStarted } from "./pool";
+import { answererOf } from "./questions";
 import type { NodeRecord } from "./record";
 import { Signatures } from "./signature";
 import { openStore, type StoreSettings } from "./store/open";
@@ -43,9 +45,10 @@ export interface HostFacts extends LocalHost {
 export interface Cluster {
   dispatch: Dispatch;
   names: Names;
-  bidder: Bidder;
   pool: Pool;
   signatures: Signatures;
+  /** Where other nodes' links come in. */
+  links: LinkServer;
   /** This node's record as it is now. */
   record(): Promise<NodeRecord>;
   start(): Promise<void>;
@@ -95,23 +98,23 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
   }
 
   const probe = async (peer: Parameters<typeof askPeer>[1]) => {
-    await askPeer(pool, peer, "GET", "/_node/ping");
+    await askPeer(pool, peer, "ping", {});
   };
   const rates = { name: self, refreshRate: settings.refresh_rate, cacheInterval: settings.cache_interval };
   const members = new Members(openStore(settings, log), signatures, rates, record, probe, log);
   const pool: Pool = { self, host, members, client, peerTimeout: settings.peer_timeout, log };
   const names = new Names(
-    (name, claim, late) => askPeers<NameAnswer>(pool, "POST", "/_node/name", { name, claim, late }, { missingToo: late }),
+    (name, claim, late) => askPeers(pool, "name", { name, claim, late }, { missingToo: late }),
     async (name, started) => (await host.find(name)).exact.some((found) => !started || wasStarted(found)),
   );
   const left = (settings.run_wait + settings.pull_wait + 10) * 1000;
   const placer = new Placer(pool, bidder, { queueWait: settings.queue_wait * 1000, queueLength: settings.queue_length, left });
+  const links = new LinkServer(self, signatures, answererOf({ host, members, bidder, names, record }), log);
   let timer: NodeJS.Timeout | undefined;
 
   return {
     dispatch: clusterDispatch(pool, placer, left),
     names,
-    bidder,
     pool,
     signatures,
     record,
@@ -126,8 +129,9 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
     async leave() {
       clearInterval(timer);
       await members.stop();
-      await askPeers(pool, "POST", "/_node/leave", { name: self, process: identity });
+      await askPeers(pool, "leave", { process: identity });
     },
+    links,
     close: () => client.close(),
   };
 }

@@ -1,14 +1,13 @@
 import http, { type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
 import type { Readable } from "node:stream";
-import { json } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { urlToHttpOptions } from "node:url";
-import { AppError } from "../errors";
+import { LINK_PATH, Link } from "./link";
 import type { Peer } from "./peer";
-import type { Signatures } from "./signature";
-
-export const PEER_HEADER = "x-docker-server-peer";
+import { PeerFailure } from "./peer-failure";
+import type { NodeAnswers, Question, QuestionBody } from "./questions";
+import { PEER_HEADER, type Signatures } from "./signature";
 
 export interface PeerTls {
   /** PEM of further roots to trust */
@@ -32,30 +31,12 @@ export interface PeerCall {
   signal?: AbortSignal | undefined;
 }
 
-/** A peer that gave no answer: before it can have got the request, or after. */
-export class PeerFailure extends Error {
-  constructor(
-    readonly peer: string,
-    readonly reason: string,
-    readonly sent: boolean,
-    /** it says nothing against the peer: it did answer, with an error, or the asker gave up */
-    readonly blameless = false,
-  ) {
-    super(`${peer}: ${reason}`);
-  }
-
-  /** As the client of a request that can't be tried elsewhere sees it. */
-  toAppError(): AppError {
-    return new AppError("NODE_FAILED", {
-      message: `The node ${this.peer} gave no answer: ${this.reason}`,
-      details: { node: this.peer, sent: this.sent },
-    });
-  }
-}
-
-/** Speaks to other nodes. */
+/** Speaks to other nodes: asks them over links, and sends clients' requests on. */
 export class PeerClient {
   private readonly agents;
+  /** For connections of one request each; those over TLS are resumed. */
+  private readonly fresh = new https.Agent();
+  private readonly links = new Map<string, Link>();
 
   /** @param self this node's name */
   constructor(
@@ -84,7 +65,7 @@ export class PeerClient {
       path: call.url,
       method: call.method,
       headers: { ...call.headers, [PEER_HEADER]: seal },
-      agent: once ? false : this.agents[target.protocol as "http:" | "https:"],
+      agent: once ? secure && this.fresh : this.agents[target.protocol as "http:" | "https:"],
       ...(call.signal ? { signal: call.signal } : {}),
       ...(secure ? this.tls() : {}),
     };
@@ -116,24 +97,26 @@ export class PeerClient {
   }
 
   /**
-   * Asks and reads the answer as JSON.
-   * @throws PeerFailure, also for an answer that isn't 200
+   * Asks a question over the lasting link to the peer.
+   * @param timeout ms for the answer to come
+   * @throws PeerFailure
    */
-  async ask<T>(peer: Peer, call: PeerCall): Promise<T> {
-    const response = await this.send(peer, call);
-    const timer = setTimeout(() => response.destroy(new Error("the answer stopped")), call.timeout ?? 30_000);
-    try {
-      const answer = (await json(response)) as T & { message?: string };
-      if (response.statusCode === 200) return answer;
-      throw new PeerFailure(peer.name, answer.message ?? `status ${response.statusCode}`, true, true);
-    } catch (error) {
-      throw error instanceof PeerFailure ? error : new PeerFailure(peer.name, (error as Error).message, true, call.signal?.aborted);
-    } finally {
-      clearTimeout(timer);
-    }
+  ask<Q extends Question>(peer: Peer, question: Q, body: QuestionBody<Q>, timeout: number): Promise<NodeAnswers[Q]> {
+    return this.linkTo(peer).ask<NodeAnswers[Q]>(question, body, timeout);
+  }
+
+  private linkTo({ name, record: { url } }: Peer): Link {
+    const before = this.links.get(name);
+    if (before && !before.over && before.url === url) return before;
+    before?.end("it is reached elsewhere now");
+    const value = this.signatures.seal({ from: this.self, to: name, method: "GET", url: LINK_PATH, caller: "", left: 0 });
+    const link = new Link(name, url, { header: PEER_HEADER, value }, this.signatures, this.tls());
+    this.links.set(name, link);
+    return link;
   }
 
   close(): void {
-    for (const agent of Object.values(this.agents)) agent.destroy();
+    for (const link of this.links.values()) link.end("this node stops");
+    for (const agent of [...Object.values(this.agents), this.fresh]) agent.destroy();
   }
 }

@@ -5,7 +5,7 @@ import type { Bidder } from "./bids";
 import type { Exchange } from "./exchange";
 import { fanOut } from "./fan-out";
 import { forwardJson, whole } from "./forward";
-import { PeerFailure } from "./peer-client";
+import { PeerFailure } from "./peer-failure";
 import { type Bid, type Ranked, rank, shortlist } from "./placement";
 import { askPeer, type Pool } from "./pool";
 import type { Plan } from "./where";
@@ -74,10 +74,7 @@ export class Placer {
       .map((peer) => ({ node: peer, load: peer.record.load, engine: peer.record.engine }));
     const listed = shortlist([own, ...peers], Math.random);
     const asked = listed.flatMap(({ node }) => node ?? []);
-    const [mine, others] = await Promise.all([
-      this.bidder.bid(needs),
-      fanOut(asked, (peer) => askPeer<Bid>(pool, peer, "POST", "/_node/bid", needs)),
-    ]);
+    const [mine, others] = await Promise.all([this.bidder.bid(needs), fanOut(asked, (peer) => askPeer(pool, peer, "bid", needs))]);
     const silent = others.missing.map(({ node, reason }) => declined(node, reason));
     return [mine, ...others.answers.map(({ value }) => value), ...silent];
   }

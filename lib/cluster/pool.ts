@@ -2,7 +2,8 @@ import type { Logger } from "../support/logger";
 import { fanOut, type Gathered } from "./fan-out";
 import type { Members } from "./members";
 import type { Peer } from "./peer";
-import type { PeerCall, PeerClient } from "./peer-client";
+import type { PeerClient } from "./peer-client";
+import type { NodeAnswers, Question, QuestionBody } from "./questions";
 
 /** A container as another node's question finds it. */
 export interface Found {
@@ -23,9 +24,17 @@ export interface Holding {
   prefix: Found[];
 }
 
+/** One node's containers: `json` only for those who don't hold that version yet. */
+export interface ListAnswer {
+  version: string;
+  json?: string;
+}
+
 /** What the pool asks of this host's Docker. */
 export interface LocalHost {
   find(id: string): Promise<Holding>;
+  /** All its containers, as JSON; the version is another one whenever they are others. */
+  list(): Promise<{ version: string; json: Buffer }>;
 }
 
 /** The nodes as one: this one and its peers, and how they are asked. */
@@ -42,24 +51,18 @@ export interface Pool {
 
 /**
  * Asks all peers the same.
- * @param url path and query
- * @param body sent as JSON
  * @param options.missingToo see `fanOut`
  */
-export function askPeers<T>(
+export function askPeers<Q extends Question>(
   pool: Pool,
-  method: string,
-  url: string,
-  body?: object,
+  question: Q,
+  body: QuestionBody<Q>,
   options?: { missingToo?: boolean },
-): Promise<Gathered<T>> {
-  return fanOut(pool.members.peers, (peer) => askPeer<T>(pool, peer, method, url, body), options);
+): Promise<Gathered<NodeAnswers[Q]>> {
+  return fanOut(pool.members.peers, (peer) => askPeer(pool, peer, question, body), options);
 }
 
 /** Asks one peer. */
-export function askPeer<T>(pool: Pool, peer: Peer, method: string, url: string, body?: object): Promise<T> {
-  const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-  const headers = bytes ? { "content-type": "application/json", "content-length": bytes.length } : {};
-  const call: PeerCall = { method, url, headers, body: bytes, caller: "", left: pool.peerTimeout, timeout: pool.peerTimeout };
-  return pool.client.ask<T>(peer, call);
+export function askPeer<Q extends Question>(pool: Pool, peer: Peer, question: Q, body: QuestionBody<Q>): Promise<NodeAnswers[Q]> {
+  return pool.client.ask(peer, question, body, pool.peerTimeout);
 }

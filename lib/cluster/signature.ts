@@ -51,6 +51,9 @@ export class Signatures {
   }
 }
 
+/** Carries a seal: what the request is, from which node, on whose behalf. */
+export const PEER_HEADER = "x-docker-server-peer";
+
 export interface PeerRequest {
   /** names of nodes */
   from: string;

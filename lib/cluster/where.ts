@@ -13,7 +13,7 @@ export type Where =
   | { at: "bestNode"; plan: (body: object, key: string | undefined) => Plan }
   | { at: "owner" }
   | { at: "owners"; prefix: boolean }
-  | { at: "everyNode"; merge: "concat" | "outcomes" };
+  | { at: "everyNode"; merge: "list" | "outcomes" };
 
 /** A run before it has a node: its name is fixed, so that a second try can't make a second container. */
 export interface Plan {
@@ -30,5 +30,5 @@ export const bestNode = (plan: (body: object, key: string | undefined) => Plan):
 /** @param options.prefix whether the beginning of an id will do */
 export const owners = (options: { prefix: boolean }): Where => ({ at: "owners", ...options });
 
-/** @param merge lists joined to one, or each node's outcome with the worst status on top */
-export const everyNode = (merge: "concat" | "outcomes"): Where => ({ at: "everyNode", merge });
+/** @param merge the lists of containers joined to one, or each node's outcome with the worst status on top */
+export const everyNode = (merge: "list" | "outcomes"): Where => ({ at: "everyNode", merge });

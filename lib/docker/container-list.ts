@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerInfo } from "dockerode";
@@ -36,6 +37,8 @@ export interface Snapshot {
   containers: ContainerSummary[];
   /** The same as JSON, written once for all who ask. */
   json: Buffer;
+  /** a hash of it */
+  version: string;
 }
 
 interface Holding {
@@ -140,7 +143,8 @@ export class ContainerList {
     await this.engine.assertAlive();
     const infos = await this.engine.call((docker, abortSignal) => docker.listContainers({ all: true, abortSignal }));
     const containers = infos.map((info) => summary(info, this.host));
-    const snapshot = { containers, json: Buffer.from(JSON.stringify(containers)) };
+    const json = Buffer.from(JSON.stringify(containers));
+    const snapshot = { containers, json, version: createHash("sha256").update(json).digest("base64url") };
     if (this.watching && generation === this.generation) this.kept = { ...snapshot, generation, at };
     return snapshot;
   }

@@ -1,7 +1,6 @@
 import type { NextFunction, Request, RequestHandler, Response } from "express";
 import { LRUCache } from "lru-cache";
-import { PEER_HEADER } from "../cluster/peer-client";
-import type { PeerRequest } from "../cluster/signature";
+import { PEER_HEADER, type PeerRequest } from "../cluster/signature";
 import { AppError } from "../errors";
 import type { Credentials } from "./credentials";
 import { addressOf, type FailureLimit } from "./rate-limit";
@@ -24,7 +23,7 @@ export function authenticator(credentials: Credentials, failures: FailureLimit, 
   // lock out those who share the address.
   const good = new LRUCache<string, true>({ max: 10_000 });
 
-  return (route: Pick<Route, "public" | "anonymous" | "peersOnly">): RequestHandler =>
+  return (route: Pick<Route, "public" | "anonymous">): RequestHandler =>
     async (request: Request, response: Response, next: NextFunction) => {
       if (route.public) return next();
       const sealed = request.headers[PEER_HEADER];
@@ -34,7 +33,6 @@ export function authenticator(credentials: Credentials, failures: FailureLimit, 
         response.locals.peer = peer;
         return next();
       }
-      if (route.peersOnly) throw new AppError("ROUTE_NOT_FOUND");
       const blocked = await failures.secondsLeft(request);
       if (blocked > 0 && !good.has(`${addressOf(request)} ${credentials.fingerprint(request.headers)}`)) {
         response.set("Retry-After", String(blocked));

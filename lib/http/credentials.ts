@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, randomBytes, scryptSync, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { IncomingHttpHeaders } from "node:http";
@@ -19,12 +19,17 @@ const FILE_CHECK_INTERVAL = 1000;
 
 /** Knows the valid credentials, and compares in constant time. */
 export class Credentials {
-  private readonly key = randomBytes(32);
+  private readonly key: Buffer;
   private fixed: { identity: string; digest: Buffer }[] = [];
   private fromFile: { identity: string; digest: Buffer }[] = [];
 
-  /** @throws Error if the token file can't be read or is empty */
-  constructor(settings: CredentialSettings, log: Logger) {
+  /**
+   * @param secret that all nodes of a cluster know: they call a client by the same name then
+   * @throws Error if the token file can't be read or is empty
+   */
+  constructor(settings: CredentialSettings, log: Logger, secret?: string) {
+    // The name stands in logs: made slowly, so that nobody finds a token by trying what would give it.
+    this.key = secret === undefined ? randomBytes(32) : scryptSync(secret, "docker-server identities", 32);
     this.fixed = settings.token.map((token) => this.entry(token));
     if (settings.user !== null && settings.password !== null) {
       this.fixed.push({ identity: settings.user, digest: this.digest(`${settings.user}:${settings.password}`) });
@@ -68,7 +73,7 @@ export class Credentials {
     return { identity: `token-${digest.toString("hex").slice(0, 8)}`, digest };
   }
 
-  // Digests under a key of this process are of one length and tell nothing about what they were made of.
+  // Digests under a key of ours are of one length and tell nothing about what they were made of.
   private digest(text: string): Buffer {
     return createHmac("sha256", this.key).update(text).digest();
   }

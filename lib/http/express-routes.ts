@@ -151,10 +151,6 @@ class ExpressCall implements Call {
     return leaving.signal;
   }
 
-  get sender(): string | undefined {
-    return (this.response.locals.peer as PeerRequest | undefined)?.from;
-  }
-
   get key(): string | undefined {
     return this.request.get("idempotency-key");
   }

@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response } from "express";
-import { ipKeyGenerator, MemoryStore, type Options, rateLimit } from "express-rate-limit";
+import { ipKeyGenerator, MemoryStore, type Options, rateLimit, type Store } from "express-rate-limit";
 import { AppError } from "../errors";
 import type { Burst } from "./route";
 
@@ -13,13 +13,18 @@ export function addressOf(request: Request): string {
 /**
  * Makes the limiters of the burst classes, counted by credential and address.
  * @param limits requests a minute; 0: no limit
+ * @param countsOf where a class is counted, if not in this process
  */
-export function burstLimits(limits: Record<Exclude<Burst, "none">, number>): Record<Burst, RequestHandler> {
+export function burstLimits(
+  limits: Record<Exclude<Burst, "none">, number>,
+  countsOf?: (name: string) => Store,
+): Record<Burst, RequestHandler> {
   const limit = (name: Exclude<Burst, "none">): RequestHandler => {
     if (limits[name] === 0) return pass;
     return rateLimit({
       windowMs: MINUTE,
       limit: limits[name],
+      ...(countsOf ? { store: countsOf(name) } : {}),
       // A client's request is counted where it came in.
       skip: (_request, response) => (response as Response).locals.peer !== undefined,
       identifier: name,

@@ -12,8 +12,6 @@ export interface Call<P = unknown, Q = unknown, B = unknown> {
   body: B;
   /** The Idempotency-Key: the same key is the same run. */
   readonly key: string | undefined;
-  /** The node that sent it, if one did. */
-  readonly sender: string | undefined;
   /** Present if another node placed this here: aborted when it no longer waits. */
   readonly abandoned: AbortSignal | undefined;
   /** Of the content types that a route can answer, the one that the client likes best; the first if it doesn't say. */
@@ -54,8 +52,6 @@ export interface Route {
   answers: Record<number, AnswerDoc>;
   /** No credentials are asked for. */
   public?: boolean;
-  /** Only other nodes may call it, and it stands in no document. */
-  peersOnly?: boolean;
   /** Answered to those who present no credentials at all. */
   anonymous?: () => object;
   /** HEAD does the work of GET too, for its status. */

@@ -57,7 +57,7 @@ export function verbRoutes(
   const list = route({
     method: "get",
     path: "/",
-    where: everyNode("concat"),
+    where: everyNode("list"),
     burst: "high",
     summary: "List all containers",
     tool: "list",

@@ -1,25 +1,27 @@
-import { createClient } from "redis";
 import type { Logger } from "../../support/logger";
+import { RedisConnection } from "../../support/redis";
 import type { Store } from "./store";
 
 const MEMBERS = "docker-server:nodes";
 const keyOf = (key: string) => `docker-server:node:${key}`;
-/** A connection on which nothing comes back in this time (ms) is given up: a link that was cut can keep one open for long. */
+/** ms for an answer */
 const PATIENCE = 4000;
 
 /** A Redis that all nodes share: one key a node, which expires, and the set of all. */
 export class RedisStore implements Store {
-  private connection: ReturnType<RedisStore["connect"]> | undefined;
+  private readonly redis: RedisConnection;
 
   /** @param expiry ms that a node's key outlives its last publication */
   constructor(
-    private readonly url: string,
+    url: string,
     private readonly expiry: number,
-    private readonly log: Logger,
-  ) {}
+    log: Logger,
+  ) {
+    this.redis = new RedisConnection(url, PATIENCE, log);
+  }
 
   async publish(key: string, text: string): Promise<void> {
-    await this.use((client) =>
+    await this.redis.use((client) =>
       client
         .multi()
         .set(keyOf(key), text, { expiration: { type: "PX", value: this.expiry } })
@@ -29,7 +31,7 @@ export class RedisStore implements Store {
   }
 
   read(): Promise<Map<string, string>> {
-    return this.use(async (client) => {
+    return this.redis.use(async (client) => {
       const keys = await client.sMembers(MEMBERS);
       if (keys.length === 0) return new Map();
       const texts = await client.mGet(keys.map(keyOf));
@@ -40,49 +42,10 @@ export class RedisStore implements Store {
   }
 
   async withdraw(key: string): Promise<void> {
-    await this.use((client) => client.multi().del(keyOf(key)).sRem(MEMBERS, key).exec());
+    await this.redis.use((client) => client.multi().del(keyOf(key)).sRem(MEMBERS, key).exec());
   }
 
   async close(): Promise<void> {
-    this.drop(this.connection);
-  }
-
-  private connect() {
-    // No attempts of its own: the next use connects again.
-    const client = createClient({
-      url: this.url,
-      disableOfflineQueue: true,
-      socket: { connectTimeout: PATIENCE, reconnectStrategy: false },
-    });
-    client.on("error", (error: Error) => this.log.debug("redis", { reason: error.message }));
-    return { client, ready: client.connect() };
-  }
-
-  private async use<T>(work: (client: ReturnType<RedisStore["connect"]>["client"]) => Promise<T>): Promise<T> {
-    this.connection ??= this.connect();
-    const { connection } = this;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer in ${PATIENCE} ms`)), PATIENCE);
-    });
-    try {
-      return await Promise.race([connection.ready.then(() => work(connection.client)), late]);
-    } catch (error) {
-      this.drop(connection);
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  private drop(connection: RedisStore["connection"]): void {
-    if (!connection) return;
-    if (this.connection === connection) this.connection = undefined;
-    connection.ready.catch(() => undefined);
-    try {
-      connection.client.destroy();
-    } catch {
-      // It was closed already.
-    }
+    this.redis.close();
   }
 }

@@ -1,0 +1,85 @@
+import { z } from "zod";
+import type { Bidder } from "./bids";
+import type { Members } from "./members";
+import type { NameAnswer, Names } from "./names";
+import type { Bid, Needs } from "./placement";
+import type { Holding, ListAnswer, LocalHost } from "./pool";
+import type { NodeRecord } from "./record";
+
+const text = z.string().max(300);
+
+const BODIES = {
+  ping: z.object({}),
+  status: z.object({}),
+  find: z.object({ id: z.string() }),
+  /** `have`: the version that the asker holds already */
+  list: z.object({ have: text }),
+  bid: z.object({
+    image: z.string(),
+    pull: z.enum(["missing", "always", "never"]),
+    ports: z.array(z.string()),
+    volumes: z.array(z.string()),
+    memory: z.number(),
+    cpus: z.number(),
+  }) satisfies z.ZodType<Needs>,
+  name: z.object({ name: text.min(1), claim: text, late: z.boolean() }),
+  leave: z.object({ process: text }),
+};
+
+/** What one node says to another, by question. */
+export interface NodeAnswers {
+  /** that it lives */
+  ping: Record<string, never>;
+  /** its record as of now */
+  status: NodeRecord;
+  /** what it holds under an id */
+  find: Holding;
+  /** all its containers */
+  list: ListAnswer;
+  /** its bid for a run */
+  bid: Bid;
+  /** whether it has a name that is about to be started elsewhere */
+  name: NameAnswer;
+  /** that it knows of the asker's going */
+  leave: Record<string, never>;
+}
+
+export type Question = keyof NodeAnswers;
+export type QuestionBody<Q extends Question> = z.output<(typeof BODIES)[Q]>;
+
+/** Answers another node's question; rejects with what people are told of it. */
+export type Answerer = (question: string, body: unknown, from: string) => Promise<object>;
+
+interface Answering {
+  host: LocalHost;
+  members: Members;
+  bidder: Bidder;
+  names: Names;
+  record(): Promise<NodeRecord>;
+}
+
+/** Makes what answers for this node. */
+export function answererOf({ host, members, bidder, names, record }: Answering): Answerer {
+  const answers: { [Q in Question]: (body: QuestionBody<Q>, from: string) => NodeAnswers[Q] | Promise<NodeAnswers[Q]> } = {
+    ping: () => ({}),
+    status: record,
+    find: ({ id }) => host.find(id),
+    list: async ({ have }) => {
+      const { version, json } = await host.list();
+      return version === have ? { version } : { version, json: json.toString() };
+    },
+    bid: (needs) => bidder.bid(needs),
+    name: ({ name, claim, late }) => names.answer(name, claim, late),
+    leave({ process }, from) {
+      members.left(from, process);
+      return {};
+    },
+  };
+  const isQuestion = (name: string): name is Question => Object.hasOwn(answers, name);
+
+  return async (question, body, from) => {
+    if (!isQuestion(question)) throw new Error(`it does not know the question ${question}`);
+    const answer = answers[question] as (body: unknown, from: string) => object | Promise<object>;
+    return answer(BODIES[question].parse(body), from);
+  };
+}
