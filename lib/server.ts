@@ -5,6 +5,7 @@ import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Express } from "express";
 import { type CertificateSettings, readCertificates, watchCertificates } from "./http/certificates";
+import { answerUnreadable } from "./http/unreadable";
 import { serveUpgrades, type Upgrades } from "./http/upgrades";
 import type { Logger } from "./support/logger";
 
@@ -53,6 +54,7 @@ export async function listen(app: Express, settings: ServerSettings, log: Logger
   } else {
     server = http.createServer(options, app);
   }
+  answerUnreadable(server);
   serveUpgrades(server, settings.https ? "secureConnection" : "connection", upgrades);
   let stopping = false;
   server.prependListener("request", (_request: http.IncomingMessage, response: http.ServerResponse) => {

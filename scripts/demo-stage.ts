@@ -1,13 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import os from "node:os";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { startDaemon } from "./daemon";
 import { type Belongings, KEPT } from "./demo-belongings";
+import { removeContainers, removeImage } from "./demo-docker";
+import type { DemoHosts } from "./demo-hosts";
+import { IMAGE_FILE, newStageFolder, prefixOf, removeLeftovers } from "./demo-leftovers";
 import { startDemoRegistry } from "./demo-registry";
 import { note } from "./demo-terminal";
 import { ensureEngine } from "./engine";
-import { runOrThrow } from "./process";
 
 const PROGRAM = path.resolve(__dirname, "../dist/bin/docker-server.js");
 
@@ -20,6 +21,10 @@ export interface Stage {
   image: string;
   /** A folder for files of the demo. */
   folder: string;
+  /** The file of the one layer of that image. */
+  layerFile: string;
+  /** Three simulated hosts, or why there are none. */
+  hosts: Promise<DemoHosts | string>;
 }
 
 export interface DemoServer {
@@ -27,61 +32,72 @@ export interface DemoServer {
   token: string;
 }
 
+/** How and where a server is started. */
+export interface ServerStart {
+  /** What it is, for messages. */
+  what: string;
+  /** The node's name. */
+  name: string;
+  /** Its working folder, which is made. */
+  cwd: string;
+  token: string;
+  args: string[];
+  env: NodeJS.ProcessEnv;
+  /** Words in front of the command. */
+  inside?: string[];
+}
+
 /** Provides an engine, a registry with an image, and a name for containers that all go at the end. */
-export async function setStage(belongings: Belongings): Promise<Stage> {
+export async function setStage(belongings: Belongings): Promise<Omit<Stage, "hosts">> {
   const host = process.env.DOCKER_HOST;
   if (host && !host.startsWith("unix:")) throw new Error(`the demo needs an engine on this machine, not DOCKER_HOST=${host}`);
   const engine = await belongings.take("Docker engine of the demo", ensureEngine, async ({ started, stop }) => (started ? stop() : KEPT));
   note(engine.started ? "No Docker engine answered here: one was started." : "A Docker engine answers here: it is used.");
 
-  const newFolder = () => mkdtempSync(path.join(os.tmpdir(), "docker-server-demo-"));
-  const folder = await belongings.take("folder of the demo", newFolder, async (had) => rmSync(had, { recursive: true, force: true }));
-  const newRegistry = () => startDemoRegistry(path.join(folder, "layer.tar"));
+  await removeLeftovers();
+  const folder = await belongings.take("folder of the demo", newStageFolder, async (had) => rmSync(had, { recursive: true, force: true }));
+  const layerFile = path.join(folder, "layer.tar");
+  const newRegistry = () => startDemoRegistry(layerFile);
   const { image } = await belongings.take("registry of the demo", newRegistry, (had) => had.stop());
   note(`An image of busybox was made, and a registry on this machine offers it: ${image}`);
+  writeFileSync(path.join(folder, IMAGE_FILE), image);
   await belongings.take("image of the demo", () => image, removeImage);
-  const newPrefix = () => `demo-${randomBytes(3).toString("hex")}-`;
-  const prefix = await belongings.take("containers of the demo", newPrefix, removeContainers);
-  return { belongings, prefix, image, folder };
+  const prefix = await belongings.take("containers of the demo", () => prefixOf(folder), removeContainers);
+  return { belongings, prefix, image, folder, layerFile };
 }
 
 /** Starts the built server with a token of its own; `name` is the node's. */
 export async function startDemoServer({ belongings, folder }: Stage, name: string): Promise<DemoServer> {
-  const token = randomBytes(24).toString("base64url");
-  const cwd = path.join(folder, name);
-  mkdirSync(cwd);
+  const token = newToken();
+  const args = ["--host", "127.0.0.1", "--port", "0"];
+  const env = only(["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"]);
+  const start = { what: "server of the demo", name, cwd: path.join(folder, name), token, args, env };
+  return { url: (await startServer(belongings, start)).listening, token };
+}
+
+export const newToken = () => randomBytes(24).toString("base64url");
+
+/** Starts the built server and waits until it listens, at the address that it then tells. */
+export async function startServer(belongings: Belongings, { what, name, cwd, token, args, env, inside = [] }: ServerStart) {
+  mkdirSync(cwd, { recursive: true });
   const logFile = path.join(cwd, "output.log");
-  const url = () => /listening on (http:\S+)/.exec(readFileSync(logFile, "utf8"))?.[1];
+  const listening = () => /listening on (http:\S+)/.exec(readFileSync(logFile, "utf8"))?.[1];
+  const [command = "", ...rest] = [...inside, process.execPath, PROGRAM, ...args, "--node_name", name];
   const start = () =>
     startDaemon({
       name: "docker-server",
-      command: process.execPath,
-      args: [PROGRAM, "--host", "127.0.0.1", "--port", "0", "--node_name", name],
+      command,
+      args: rest,
       // No settings of others; and the token is none of the flags, since everybody can read the list of processes.
-      env: { ...only(["PATH", "HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"]), DS_TOKEN: token },
+      env: { ...only(["PATH", "HOME"]), ...env, DS_TOKEN: token },
       cwd,
       logFile,
-      ready: async () => url() !== undefined,
+      ready: async () => listening() !== undefined,
     });
-  await belongings.take("server of the demo", start, (had) => had.end("SIGTERM", 40_000));
-  return { url: url() as string, token };
+  const daemon = await belongings.take(what, start, async (had) => (had.running() ? had.end("SIGTERM", 40_000) : KEPT));
+  return { daemon, listening: listening() as string };
 }
 
 function only(names: string[]): NodeJS.ProcessEnv {
   return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
-}
-
-async function removeContainers(prefix: string): Promise<void> {
-  const ids = await docker(["ps", "--all", "--quiet", "--filter", `name=^/?${prefix}`]);
-  if (ids !== "") await docker(["rm", "--force", "--volumes", ...ids.split("\n")]);
-}
-
-async function removeImage(image: string): Promise<void> {
-  const ids = await docker(["images", "--quiet", image]);
-  if (ids !== "") await docker(["image", "rm", "--force", image]);
-}
-
-/** The docker CLI, in a session of its own: a second Ctrl-C must not cut the tidying up short. */
-async function docker(args: string[]): Promise<string> {
-  return (await runOrThrow("setsid", ["--wait", "docker", ...args])).trim();
 }

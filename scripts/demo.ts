@@ -1,17 +1,21 @@
 import { Belongings } from "./demo-belongings";
+import { startHosts } from "./demo-hosts";
 import { showOneNode } from "./demo-one-node";
 import { type Stage, setStage } from "./demo-stage";
 import { closeShow, heading, lastNote } from "./demo-terminal";
+import { showThreeNodes } from "./demo-three-nodes";
 
 /** What is shown, in this order. */
-const SHOWS: ((stage: Stage) => Promise<void>)[] = [showOneNode];
+const SHOWS: ((stage: Stage) => Promise<void>)[] = [showOneNode, showThreeNodes];
 
 const belongings = new Belongings();
 
 async function main(): Promise<number> {
   try {
     heading("Docker over HTTP", "A server is started on this machine and asked for everything it can do, by the lines you would type.");
-    const stage = await setStage(belongings);
+    // They take a while, and are needed last.
+    const hosts = startHosts(belongings);
+    const stage = { ...(await setStage(belongings)), hosts };
     for (const show of SHOWS) await show(stage);
   } catch (error) {
     return end(`The demo failed: ${(error as Error).message}`, 1);

@@ -1,7 +1,9 @@
 # Part of set-up.sh: the system packages and how they are installed.
 
 DEMO_PACKAGES=(docker.io iptables busybox-static curl)
-TEST_PACKAGES=(iproute2 util-linux mount docker-registry apache2-utils pebble certbot openssl redis-server haproxy
+# For simulated hosts. The demo does without them where they can't be installed, and says so.
+HOST_PACKAGES=(iproute2 util-linux mount)
+TEST_PACKAGES=("${HOST_PACKAGES[@]}" docker-registry apache2-utils pebble certbot openssl redis-server haproxy
   chromium-headless-shell fonts-dejavu-core)
 
 # Services of these packages that the tests start by themselves, with settings of their own.

@@ -16,7 +16,10 @@ quietly() {
 
 mode=${1:-test}
 case $mode in
-  demo) packages=("${DEMO_PACKAGES[@]}") ;;
+  demo)
+    packages=("${DEMO_PACKAGES[@]}")
+    if can_install; then packages+=("${HOST_PACKAGES[@]}"); fi
+    ;;
   test) packages=("${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}") ;;
   *) fail "usage: set-up.sh [test|demo]" ;;
 esac

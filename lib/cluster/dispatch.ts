@@ -4,7 +4,7 @@ import { clusterHeaders, eachOutcome } from "./every-node";
 import { type Dispatch, type Exchange, keyOf } from "./exchange";
 import { fanOut, type Missing } from "./fan-out";
 import { findOwners } from "./find-owners";
-import { forward, forwardJson, whole } from "./forward";
+import { forward, whole } from "./forward";
 import { once } from "./idempotency";
 import type { Peer } from "./peer";
 import { PeerFailure } from "./peer-failure";
@@ -57,7 +57,7 @@ export function clusterDispatch(pool: Pool, placer: Placer, left: number): Dispa
     const run = async () => {
       if (node === undefined) return placer.place(exchange, plan);
       if (node === pool.self) return placer.takeHere(exchange, plan);
-      return whole(await forwardJson(pool, await reach(node), exchange, plan.body, left));
+      return whole(await forward(pool, await reach(node), exchange, left, { body: plan.body, stays: true }));
     };
     return once(plan, keyOf(exchange), find, run);
   }
@@ -88,12 +88,10 @@ export function clusterDispatch(pool: Pool, placer: Placer, left: number): Dispa
   async function onAll(exchange: Exchange, nodes: string[], missing: Missing[]): Promise<Reply> {
     const headers = clusterHeaders(nodes, missing);
     if (nodes.length === 1) return asList(await onOne(exchange, nodes), headers);
-    const body = exchange.method === "GET" || exchange.method === "DELETE" ? undefined : await exchange.body();
     const replies = await Promise.all(
       nodes.map(async (node) => {
         const peer = pool.members.peers.find(({ name }) => name === node);
-        if (!peer) return whole(await exchange.local());
-        return whole(body ? await forwardJson(pool, peer, exchange, body, left) : await forward(pool, peer, exchange, left));
+        return whole(await (peer ? forward(pool, peer, exchange, left) : exchange.local()));
       }),
     );
     const worst = replies.find(({ status }) => status >= 400);

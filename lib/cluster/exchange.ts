@@ -24,6 +24,8 @@ export interface Exchange {
   gone: AbortSignal;
   /** The body, read whole and found valid. */
   body(): Promise<object>;
+  /** Whether it reads its body whole; else the body streams. */
+  readsBody: boolean;
   /** The body as it comes, if nobody has read it. */
   raw: Readable;
   /** Runs it on this host, with another body if one is given. */

@@ -41,25 +41,36 @@ const NOT_RETURNED = new Set([
   "ratelimit-policy",
 ]);
 
-/**
- * Sends a request on as it came, body and answer streaming.
- * @param left ms that the client still waits
- * @throws PeerFailure
- */
-export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: number): Promise<Reply> {
-  const call = { ...callOf(exchange, left), body: hasBody(exchange) ? exchange.raw : undefined, signal: exchange.gone };
-  return toReply(await sendWatched(pool, peer, call));
+export interface ForwardOptions {
+  /** Sent as JSON instead of what came. */
+  body?: object;
+  /** The client's leaving doesn't end it. */
+  stays?: boolean;
 }
 
 /**
- * Sends a request on with a body of JSON. The client's leaving doesn't end it.
+ * Sends a request on. A body that is read whole before it runs is sent whole and signed; any other streams, and so does the answer.
+ * @param left ms that the client still waits
  * @throws PeerFailure
  */
-export async function forwardJson(pool: Pool, peer: Peer, exchange: Exchange, body: object, left: number): Promise<Reply> {
-  const bytes = Buffer.from(JSON.stringify(body));
-  const call = callOf(exchange, left);
-  const headers = { ...call.headers, "content-type": "application/json", "content-length": bytes.length };
-  return toReply(await sendWatched(pool, peer, { ...call, headers, body: bytes, timeout: left }));
+export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: number, options: ForwardOptions = {}): Promise<Reply> {
+  const { method, url, caller } = exchange;
+  const body = options.body ?? (exchange.readsBody ? await exchange.body() : undefined);
+  const bytes = body && Buffer.from(JSON.stringify(body));
+  const { "content-encoding": encoding, ...headers } = kept(exchange.headers, NOT_FORWARDED);
+  const call: PeerCall = {
+    method,
+    url,
+    caller,
+    left,
+    timeout: left,
+    headers: bytes
+      ? { ...headers, "content-type": "application/json", "content-length": bytes.length }
+      : { ...headers, ...(encoding === undefined ? {} : { "content-encoding": encoding }) },
+    body: bytes ?? (hasBody(exchange) ? exchange.raw : undefined),
+    ...(options.stays ? {} : { signal: exchange.gone }),
+  };
+  return toReply(await sendWatched(pool, peer, call));
 }
 
 /** Waits for as long as the peer lives: a run may take its time, but one whose node stands still is not waited for. */
@@ -89,10 +100,6 @@ export async function whole(reply: Reply): Promise<Reply> {
   if (body === null || typeof body === "string" || Buffer.isBuffer(body)) return reply;
   if (Symbol.asyncIterator in body) return new Reply(status, await buffer(body as AsyncIterable<Buffer>), headers);
   return new Reply(status, Buffer.from(JSON.stringify(body)), headers);
-}
-
-function callOf(exchange: Exchange, left: number): PeerCall {
-  return { method: exchange.method, url: exchange.url, headers: kept(exchange.headers, NOT_FORWARDED), caller: exchange.caller, left };
 }
 
 function hasBody({ headers }: Exchange): boolean {

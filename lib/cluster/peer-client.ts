@@ -7,7 +7,7 @@ import { LINK_PATH, Link } from "./link";
 import type { Peer } from "./peer";
 import { PeerFailure } from "./peer-failure";
 import type { NodeAnswers, Question, QuestionBody } from "./questions";
-import { PEER_HEADER, type Signatures } from "./signature";
+import { digestOf, PEER_HEADER, type Signatures } from "./signature";
 
 export interface PeerTls {
   /** PEM of further roots to trust */
@@ -56,7 +56,9 @@ export class PeerClient {
     const target = new URL(peer.record.url);
     const secure = target.protocol === "https:";
     const to = peer.name;
-    const seal = this.signatures.seal({ from: this.self, to, method: call.method, url: call.url, caller: call.caller, left: call.left });
+    const { method, url, caller, left } = call;
+    const digest = Buffer.isBuffer(call.body) ? digestOf(call.body) : undefined;
+    const seal = this.signatures.seal({ from: this.self, to, method, url, caller, left, digest });
     // What may not be done twice gets a connection of its own: a failure to connect then means that it wasn't sent.
     const once = call.method !== "GET" && call.method !== "HEAD";
     const options = {

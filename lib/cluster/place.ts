@@ -4,23 +4,16 @@ import { Reply } from "../support/reply";
 import type { Bidder } from "./bids";
 import type { Exchange } from "./exchange";
 import { fanOut } from "./fan-out";
-import { forwardJson, whole } from "./forward";
+import { forward, whole } from "./forward";
 import { PeerFailure } from "./peer-failure";
 import { type Bid, type Ranked, rank, shortlist } from "./placement";
 import { askPeer, type Pool } from "./pool";
 import type { Plan } from "./where";
 
 /** Refusals after which another node may do: what the bid could not know. */
-const TRY_NEXT = new Set([
-  "PORT_TAKEN",
-  "ENGINE_UNREACHABLE",
-  "STOPPING",
-  "NOT_ALLOWED",
-  "IMAGE_NOT_FOUND",
-  "IMAGE_DENIED",
-  "REGISTRY_UNREACHABLE",
-  "ENGINE_ERROR",
-]);
+const TRY_NEXT = new Set(["PORT_TAKEN", "ENGINE_UNREACHABLE", "STOPPING", "NOT_ALLOWED", "ENGINE_ERROR"]);
+/** What a registry says to one node it mostly says to all: one more is asked, whose credentials or network may be others. */
+const SECOND_OPINION = new Set(["IMAGE_NOT_FOUND", "IMAGE_DENIED", "REGISTRY_UNREACHABLE"]);
 /** How often (ms) a run that waits for room asks again. */
 const ASK_AGAIN = 250;
 
@@ -85,13 +78,17 @@ export class Placer {
 
   private async tryEach(exchange: Exchange, plan: Plan, bids: Bid[], ranked: Ranked[]): Promise<Reply> {
     let refusal: Reply | AppError | undefined;
+    let opinions = 0;
     for (const { bid } of ranked) {
       const outcome = await this.give(exchange, plan, bid.node);
-      if (outcome instanceof AppError ? !TRY_NEXT.has(outcome.code) : !refuses(outcome)) {
+      const code = codeOf(outcome);
+      if (SECOND_OPINION.has(code)) opinions += 1;
+      else if (!TRY_NEXT.has(code)) {
         if (outcome instanceof AppError) throw outcome;
-        return exchange.explain ? explained(outcome, bid.node, bids, ranked) : outcome;
+        return exchange.explain && outcome.status < 400 ? explained(outcome, bid.node, bids, ranked) : outcome;
       }
       refusal ??= outcome;
+      if (opinions === 2) break;
     }
     if (refusal instanceof Reply) return refusal;
     throw refusal ?? noNode(bids);
@@ -103,7 +100,7 @@ export class Placer {
       if (node === this.pool.self) return await this.takeHere(exchange, plan);
       const peer = this.pool.members.peers.find((each) => each.name === node);
       if (!peer) return new AppError("NODE_FAILED", { message: `The node ${node} has left` });
-      return await whole(await forwardJson(this.pool, peer, exchange, plan.body, this.settings.left));
+      return await whole(await forward(this.pool, peer, exchange, this.settings.left, { body: plan.body, stays: true }));
     } catch (error) {
       if (error instanceof AppError) return error;
       if (!(error instanceof PeerFailure)) throw error;
@@ -146,9 +143,8 @@ export class Placer {
   }
 }
 
-function refuses(reply: Reply): boolean {
-  if (reply.status < 400) return false;
-  return TRY_NEXT.has(reply.headers["x-error-code"] ?? "");
+function codeOf(outcome: Reply | AppError): string {
+  return outcome instanceof AppError ? outcome.code : (outcome.headers["x-error-code"] ?? "");
 }
 
 function explained(reply: Reply, chosen: string, bids: Bid[], ranked: Ranked[]): Reply {

@@ -1,4 +1,4 @@
-import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
 import { LRUCache } from "lru-cache";
 
 /** What nodes say to each other is true if it carries a signature under the cluster's key; nothing of it is secret. */
@@ -64,8 +64,15 @@ export interface PeerRequest {
   caller: string;
   /** ms that its client still waits, counted from the arrival: clocks differ */
   left: number;
+  /** of a body that is sent whole, as `digestOf` makes it */
+  digest?: string | undefined;
 }
 
 function mac(key: Buffer, purpose: string, text: string): string {
   return createHmac("sha256", key).update(`${purpose}\n${text}`).digest("base64url");
+}
+
+/** What tells one body from any other. */
+export function digestOf(body: Buffer): string {
+  return createHash("sha256").update(body).digest("base64url");
 }

@@ -24,12 +24,16 @@ export function errorAnswerer(log: Logger): ErrorRequestHandler {
       response.destroy();
       return;
     }
-    const { kind, code, message, status, details } = error;
+    const { code, message, status } = error;
     response.set({ "X-Error-Code": code, "X-Error-Message": headerText(message) });
     if (status === 429 || status === 503) response.get("Retry-After") ?? response.set("Retry-After", "1");
-    const timestamp = new Date().toISOString();
-    response.status(status).json({ error: kind, code, message, status, request_id, timestamp, details, detail: message });
+    response.status(status).json(errorBody(error, request_id));
   };
+}
+
+/** The one body of all errors. */
+export function errorBody({ kind, code, message, status, details }: AppError, request_id: string): object {
+  return { error: kind, code, message, status, request_id, timestamp: new Date().toISOString(), details, detail: message };
 }
 
 function typed(thrown: unknown): AppError {

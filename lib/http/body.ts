@@ -1,5 +1,6 @@
-import express, { type RequestHandler } from "express";
+import express, { type RequestHandler, type Response } from "express";
 import { parse } from "qs";
+import { digestOf, type PeerRequest } from "../cluster/signature";
 import { AppError, invalidField } from "../errors";
 
 const JSON_TYPES = ["application/json", "application/*+json"];
@@ -14,6 +15,7 @@ const EXCESS = 32_000_000;
  * @param limit bytes
  */
 export function bodyReaders(limit: number): RequestHandler[] {
+  const verify = (_request: unknown, response: unknown, bytes: Buffer) => checkSigned(response as Response, bytes);
   const bounded: RequestHandler = (request, _response, next) => {
     let seen = 0;
     request.on("data", (chunk: Buffer) => {
@@ -31,10 +33,16 @@ export function bodyReaders(limit: number): RequestHandler[] {
   };
   return [
     bounded,
-    express.json({ limit, type: JSON_TYPES, strict: false }),
-    express.text({ limit, type: FORM_TYPE, defaultCharset: "utf-8" }),
+    express.json({ limit, type: JSON_TYPES, strict: false, verify }),
+    express.text({ limit, type: FORM_TYPE, defaultCharset: "utf-8", verify }),
     asObject,
   ];
+}
+
+/** What another node sends is what it has signed. */
+function checkSigned({ locals }: Response, bytes: Buffer): void {
+  const peer = locals.peer as PeerRequest | undefined;
+  if (peer && peer.digest !== digestOf(bytes)) throw new AppError("INVALID_BODY", { message: "The body is not the one that was signed" });
 }
 
 function parseForm(text: string): unknown {

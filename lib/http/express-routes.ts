@@ -94,6 +94,7 @@ function handle(route: Route, tools: RouteTools, readers: RequestHandler[]): Req
         return call.gone;
       },
       body,
+      readsBody: route.body !== undefined,
       raw: request,
       async local(other) {
         if (other) call.body = readInput(route.body ?? NO_FIELDS, other);

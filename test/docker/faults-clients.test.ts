@@ -27,6 +27,20 @@ test("a client that sends its headers too slowly is cut off", async () => {
   expect(answer === "" || answer.startsWith("HTTP/1.1 408")).toBe(true);
 });
 
+test("what can't be read as HTTP is answered like any other error", async () => {
+  const answerTo = async (text: string) => {
+    const { answer } = await rawExchange(node.server.port, [text]);
+    const [head = "", body = ""] = answer.split("\r\n\r\n");
+    return { head, body: JSON.parse(body) };
+  };
+  const garbage = await answerTo("what is this?\r\n\r\n");
+  expect(garbage.head).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+  expect(garbage.body).toMatchObject({ error: "validation_error", code: "NOT_HTTP", status: 400, request_id: expect.any(String) });
+  const large = await answerTo(`GET / HTTP/1.1\r\nHost: x\r\nX-Large: ${"x".repeat(20_000)}\r\n\r\n`);
+  expect(large.head).toMatch(/^HTTP\/1\.1 431 /);
+  expect(large.body).toMatchObject({ code: "HEADERS_TOO_LARGE", status: 431 });
+});
+
 test("a client that sends nothing at all is cut off", async () => {
   expect(await rawExchange(node.server.port, [""])).toMatchObject({ closed: true });
 });

@@ -1,31 +1,4 @@
-import net from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
+import { bed } from "./bed";
 
-/**
- * Runs `work` while no other process of this machine is inside `withBedLock`. The lock is a name in the kernel's
- * abstract socket table, so it ends with its holder. Not reentrant.
- */
-export async function withBedLock<T>(work: () => T | Promise<T>): Promise<T> {
-  const lock = net.createServer();
-  while (!(await tryListen(lock))) await sleep(20);
-  try {
-    return await work();
-  } finally {
-    await new Promise((resolve) => lock.close(resolve));
-  }
-}
-
-function tryListen(lock: net.Server): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const onError = (error: NodeJS.ErrnoException) => {
-      lock.removeAllListeners("listening");
-      if (error.code === "EADDRINUSE") resolve(false);
-      else reject(error);
-    };
-    lock.once("error", onError);
-    lock.listen("\0docker-server-bed", () => {
-      lock.removeListener("error", onError);
-      resolve(true);
-    });
-  });
-}
+/** Runs `work` while no other process of this machine changes the test bed. Not reentrant. */
+export const withBedLock = <T>(work: () => T | Promise<T>): Promise<T> => bed.withLock(work);

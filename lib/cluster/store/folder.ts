@@ -34,8 +34,13 @@ export class FolderStore implements Store {
   async read(): Promise<Map<string, string>> {
     const names = (await readdir(this.folder)).filter((name) => name.endsWith(ENDING) && !name.startsWith("."));
     for (const name of this.known.keys()) if (!names.includes(name)) this.known.delete(name);
-    const texts = await Promise.all(names.map(async (name) => [name.slice(0, -ENDING.length), await this.readOne(name)] as const));
-    return new Map(texts.filter((entry): entry is readonly [string, string] => entry[1] !== undefined));
+    const texts = new Map<string, string>();
+    // One after the other: each file that hangs would take one of the few threads that all of the process's files share.
+    for (const name of names) {
+      const text = await this.readOne(name);
+      if (text !== undefined) texts.set(name.slice(0, -ENDING.length), text);
+    }
+    return texts;
   }
 
   private async readOne(name: string): Promise<string | undefined> {

@@ -1,0 +1,31 @@
+import net from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/**
+ * Runs `work` while no other process of this machine is inside `withLock` of the same name. The lock is a name in the
+ * kernel's abstract socket table, so it ends with its holder. Not reentrant.
+ */
+export async function withLock<T>(name: string, work: () => T | Promise<T>): Promise<T> {
+  const lock = net.createServer();
+  while (!(await tryListen(lock, name))) await sleep(20);
+  try {
+    return await work();
+  } finally {
+    await new Promise((resolve) => lock.close(resolve));
+  }
+}
+
+function tryListen(lock: net.Server, name: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: NodeJS.ErrnoException) => {
+      lock.removeAllListeners("listening");
+      if (error.code === "EADDRINUSE") resolve(false);
+      else reject(error);
+    };
+    lock.once("error", onError);
+    lock.listen(`\0${name}`, () => {
+      lock.removeListener("error", onError);
+      resolve(true);
+    });
+  });
+}

@@ -1,0 +1,170 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { withLock } from "./bed-lock";
+import { BedNetwork } from "./bed-network";
+import { killProcesses, removeCgroup, unmountBelow } from "./bed-traces";
+
+const LAST_HOST = 250;
+
+/** A folder of a bed that belongs to this process. */
+export interface Place {
+  folder: string;
+  /** Ends every process that has to do with the folder and removes every trace of it. Safe to call twice. */
+  release(): Promise<void>;
+}
+
+/** A place for a simulated host with a network of its own; its address is that of `network.hostAddress(host)`. */
+export interface HostPlace extends Place {
+  host: number;
+}
+
+export interface BedNames {
+  /** Of its folder, its cgroup and its lock. */
+  name: string;
+  /** What the names in its network begin with; 9 characters at most. */
+  prefix: string;
+  /** The first three numbers of its addresses. */
+  net: string;
+}
+
+/** Simulated hosts and other parts on this machine, of several processes at once. Beds with other names know nothing of each other. */
+export class Bed {
+  readonly network: BedNetwork;
+  /** Everything the bed writes lies here. It goes with the last place in it. */
+  readonly folder: string;
+  // A number or name that was given back may by now be another process's, so only what is still ours is removed.
+  private readonly ours = new Set<string>();
+
+  constructor(private readonly names: BedNames) {
+    this.network = new BedNetwork(names.prefix, names.net);
+    this.folder = path.join("/var/tmp", names.name);
+  }
+
+  /** The cgroup that holds all containers of host N. */
+  cgroupOf(host: number): string {
+    return `/${this.names.name}/${host}`;
+  }
+
+  /** Runs `work` while no other process changes the bed. Not reentrant. */
+  withLock<T>(work: () => T | Promise<T>): Promise<T> {
+    return withLock(this.names.name, work);
+  }
+
+  /**
+   * Takes a folder for a part of the bed, for instance `registry`, and sees to it that the bridge is there.
+   * Whatever runs with it as working folder, or names it in its command line, ends with it: at `release`, when this
+   * process exits, or else when the next process takes a place.
+   */
+  takePlace(kind: string): Promise<Place> {
+    return this.withLock(() => {
+      this.prepare();
+      return this.place(mkdtempSync(path.join(this.folder, `${kind}-`)));
+    });
+  }
+
+  /** Like `takePlace`, for a simulated host: with the lowest free number (1 to 250), and its network. */
+  takeHost(): Promise<HostPlace> {
+    return this.withLock(() => {
+      this.prepare();
+      const host = this.freeHost();
+      const folder = path.join(this.folder, `host-${host}`);
+      mkdirSync(folder);
+      const taken = { ...this.place(folder), host };
+      try {
+        this.network.addHost(host);
+      } catch (error) {
+        this.release(folder);
+        throw error;
+      }
+      return taken;
+    });
+  }
+
+  /** Removes what ended processes have left, and the bed itself if nobody uses it. Taking a place does so too. */
+  sweep(): Promise<void> {
+    return this.withLock(() => this.sweepLocked());
+  }
+
+  private prepare(): void {
+    this.sweepLocked();
+    mkdirSync(this.folder, { recursive: true });
+    this.network.addBridge();
+  }
+
+  private freeHost(): number {
+    const taken = new Set(readdirSync(this.folder));
+    for (let host = 1; host <= LAST_HOST; host++) if (!taken.has(`host-${host}`)) return host;
+    throw new Error(`all ${LAST_HOST} hosts are in use; see ${this.folder}`);
+  }
+
+  private place(folder: string): Place {
+    writeFileSync(path.join(folder, "owner"), identity(process.pid));
+    if (this.ours.size === 0) process.once("exit", this.removeOurs);
+    this.ours.add(folder);
+    return { folder, release: () => this.withLock(() => this.release(folder)) };
+  }
+
+  private release(folder: string): void {
+    if (!this.ours.has(folder)) return;
+    this.removeTracesOf(folder);
+    this.ours.delete(folder);
+    if (this.ours.size === 0) process.off("exit", this.removeOurs);
+    this.sweepLocked();
+  }
+
+  private readonly removeOurs = () => {
+    for (const folder of this.ours) this.removeTracesOf(folder);
+  };
+
+  /** Removes places whose process is gone; if none is left then, the bridge and the whole bed too. */
+  private sweepLocked(): void {
+    for (const folder of this.places()) if (!ownerLives(folder)) this.removeTracesOf(folder);
+    if (this.places().length > 0) return;
+    this.network.removeBridge();
+    removeCgroup(`/${this.names.name}`);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private places(): string[] {
+    try {
+      const entries = readdirSync(this.folder, { withFileTypes: true });
+      return entries.filter((entry) => entry.isDirectory()).map((entry) => path.join(this.folder, entry.name));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw error;
+    }
+  }
+
+  private removeTracesOf(folder: string): void {
+    const host = Number(/\/host-(\d+)$/.exec(folder)?.[1]);
+    if (Number.isNaN(host)) {
+      killProcesses({ folder });
+    } else {
+      killProcesses({ folder, netns: this.network.netnsFile(host), cgroup: this.cgroupOf(host) });
+      unmountBelow(folder);
+      removeCgroup(this.cgroupOf(host));
+      this.network.removeHost(host);
+    }
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function ownerLives(folder: string): boolean {
+  try {
+    const owner = readFileSync(path.join(folder, "owner"), "utf8");
+    return owner !== "" && owner === identity(Number(owner.split(" ")[0]));
+  } catch {
+    return false;
+  }
+}
+
+/** A process id with its start time, because ids are used again; the empty string if there is no such process. */
+function identity(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const startTime = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    return `${pid} ${startTime}`;
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,77 @@
+import { mkdtempSync } from "node:fs";
+import path from "node:path";
+import type { Engine } from "./bed-engine";
+import type { Belongings } from "./demo-belongings";
+import { Curl } from "./demo-curl";
+import type { DemoHosts } from "./demo-hosts";
+import { type DemoServer, newToken, startServer } from "./demo-stage";
+import { note } from "./demo-terminal";
+import { until } from "./process";
+
+/** The server of one host of several. */
+export interface DemoNode {
+  name: string;
+  /** What stands for its address in the lines shown. */
+  variable: string;
+  curl: Curl;
+  readonly pid: number;
+  kill(): Promise<void>;
+  /** After it was killed. */
+  startAgain(): Promise<void>;
+}
+
+const PORT = 1717;
+
+/** Starts a server on every host, and waits until each knows all. */
+export async function startNodes(belongings: Belongings, { engines, shared }: DemoHosts): Promise<DemoNode[]> {
+  const token = newToken();
+  const servers = engines.map(({ address }) => ({ url: `http://${address}:${PORT}`, token }));
+  const args = ["--cluster", "--folder", shared];
+  for (const [index, { name }] of engines.entries()) {
+    note(`docker-server ${args.join(" ")} --node_name ${name}   ${variable(index)}=${servers[index]?.url}`);
+  }
+  const startOn = (engine: Engine) =>
+    startServer(belongings, {
+      what: `server of ${engine.name}`,
+      name: engine.name,
+      cwd: mkdtempSync(path.join(engine.folder, "server-")),
+      token,
+      args,
+      env: { DOCKER_HOST: engine.dockerHost },
+      inside: engine.inside([]),
+    });
+  const nodes = await Promise.all(
+    engines.map(async (engine, index): Promise<DemoNode> => {
+      let { daemon } = await startOn(engine);
+      return {
+        name: engine.name,
+        variable: `$${variable(index)}`,
+        curl: new Curl(servers[index] as DemoServer, `$${variable(index)}`),
+        get pid() {
+          return daemon.pid;
+        },
+        kill: () => daemon.end("SIGKILL"),
+        async startAgain() {
+          ({ daemon } = await startOn(engine));
+          await complete(servers);
+        },
+      };
+    }),
+  );
+  await complete(servers);
+  note("They have found each other.");
+  return nodes;
+}
+
+const variable = (index: number) => `NODE${index + 1}`;
+
+/** Waits until each server reaches all. */
+async function complete(servers: DemoServer[]): Promise<void> {
+  const reachesAll = async ({ url, token }: DemoServer) => {
+    const response = await fetch(`${url}/nodes`, { headers: { "X-Access-Token": token } });
+    const { nodes } = (await response.json()) as { nodes: { reachable: boolean }[] };
+    return nodes.filter(({ reachable }) => reachable).length === servers.length;
+  };
+  const all = async () => (await Promise.all(servers.map(reachesAll))).every(Boolean);
+  if (!(await until(all, 30_000))) throw new Error("the nodes do not find each other");
+}
