@@ -162,7 +162,7 @@ export class Members {
       return result;
     } catch (error) {
       if (!this.failing.has(what))
-        this.log.warn(`the store can't be ${what}; the nodes known so far stay`, { reason: (error as Error).message });
+        this.log.warn(`the store can't be ${what}; the nodes known so far stay`, { reason: (error as Error).message.slice(0, 300) });
       this.failing.add(what);
       return undefined;
     }

@@ -1,11 +1,12 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { answers, until } from "../../scripts/process";
+import { answers, run, until } from "../../scripts/process";
 import { type Engine, startEngine } from "../support/engine";
 import { askHttps, fingerprintOf, selfSigned } from "../support/https";
 import { importBusybox } from "../support/images";
 import { buildShipped } from "../support/node-images";
 import { dockerOf } from "../support/one-node";
+import { readmeCommand } from "../support/readme";
 import { pushImage, startRegistry } from "../support/registry";
 import { ask, type RequestOptions, TOKEN } from "../support/server";
 
@@ -66,11 +67,15 @@ describe("the image", () => {
   });
 });
 
-test("`docker run -d -p 1717:1717 -v …docker.sock -e DS_TOKEN=… IMAGE` serves the six verbs and becomes healthy", async () => {
+test("the README's `docker run` serves the six verbs and becomes healthy", async () => {
   const registry = await startRegistry();
   try {
     const image = await pushImage(engine, registry, "busybox");
-    await start(["-p", "1717:1717", "-e", `DS_TOKEN=${TOKEN}`]);
+    const line = readmeCommand("docker run")
+      .replace("-v /var/run/docker.sock:", `--health-interval=500ms -v ${engine.socket}:`)
+      .replace("my_secret_token", TOKEN)
+      .replace(/docker-server$/, IMAGE);
+    expect((await run("sh", ["-c", line], { env: { PATH: process.env.PATH, DOCKER_HOST: engine.dockerHost } })).code).toBe(0);
     await ready(1717);
 
     expect((await request("GET", "/", { anonymous: true })).json).toMatchObject({ name: "docker-server" });
