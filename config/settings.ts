@@ -134,7 +134,15 @@ export const SETTINGS = {
     help: "Most of each output stream in a JSON answer, MB; the end is kept and `truncated` says so",
   },
 
-  node_name: { type: "string", default: null, group: "Cluster", help: "Name of this node; address:port if unset" },
+  node_name: {
+    type: "string",
+    default: null,
+    group: "Cluster",
+    // It goes into headers that list names.
+    check: (name) =>
+      /^[\x21-\x2b\x2d-\x7e]{1,200}$/.test(name) ? undefined : "must be up to 200 letters, digits or signs of ASCII, no comma or space",
+    help: "Name of this node; address:port if unset",
+  },
   cluster: { type: "boolean", default: false, group: "Cluster", help: "Join the other nodes of the same store" },
   refresh_rate: { type: "number", default: 30000, min: 100, group: "Cluster", help: "Milliseconds between writes to the store" },
   cache_interval: { type: "number", default: 3000, group: "Cluster", help: "Milliseconds that reads of the store are cached" },

@@ -68,11 +68,11 @@ export async function listen(app: Express, settings: ServerSettings, log: Logger
   async function stop(): Promise<void> {
     stopping = true;
     unwatch();
-    upgrades?.close();
     // http.Server.close would cut idle connections at once, and with them the requests that are on their way.
     const closed = new Promise<void>((resolve) => net.Server.prototype.close.call(server, () => resolve()));
     const end = performance.now() + settings.stop_timeout * 1000;
     await Promise.race([closed, sleep(Math.min(IDLE_GRACE, settings.stop_timeout * 1000))]);
+    upgrades?.close();
     while (performance.now() < end && (await openConnections(server)) > 0) {
       server.closeIdleConnections();
       await Promise.race([closed, sleep(50)]);

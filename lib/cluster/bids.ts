@@ -73,7 +73,8 @@ export class Bidder {
 function whyNot(needs: Needs, inventory: Inventory, pending: Needs[], reservedMemory: number): string | undefined {
   const port = needs.ports.find((each) => inventory.ports.has(each) || pending.some((other) => other.ports.includes(each)));
   if (port) return `port ${port} is taken`;
-  if (needs.memory / inventory.totalMemory + reservedMemory > 1) return "not enough memory is left unreserved";
+  // Limits may promise more than there is: who asks for none isn't refused for it.
+  if (needs.memory > 0 && needs.memory / inventory.totalMemory + reservedMemory > 1) return "not enough memory is left unreserved";
   if (needs.pull === "never" && !inventory.hasImage) return "the image is not here";
   return undefined;
 }

@@ -38,5 +38,5 @@ export type Dispatch = (exchange: Exchange) => Promise<Reply>;
 /** The request's Idempotency-Key. */
 export function keyOf({ headers }: Exchange): string | undefined {
   const key = headers["idempotency-key"];
-  return typeof key === "string" ? key : undefined;
+  return typeof key === "string" && key !== "" ? key : undefined;
 }

@@ -66,7 +66,7 @@ export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: 
     timeout: left,
     headers: bytes
       ? { ...headers, "content-type": "application/json", "content-length": bytes.length }
-      : { ...headers, ...(encoding === undefined ? {} : { "content-encoding": encoding }) },
+      : { ...headers, ...(encoding === undefined ? {} : { "content-encoding": encoding }), ...framing(exchange) },
     body: bytes ?? (hasBody(exchange) ? exchange.raw : undefined),
     ...(options.stays ? {} : { signal: exchange.gone }),
   };
@@ -104,6 +104,13 @@ export async function whole(reply: Reply): Promise<Reply> {
 
 function hasBody({ headers }: Exchange): boolean {
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}
+
+// Node leaves the bodies of GET and DELETE unframed unless it is told: the peer would take them for requests of their own.
+function framing(exchange: Exchange): OutgoingHttpHeaders {
+  if (!hasBody(exchange)) return {};
+  const { headers } = exchange;
+  return headers["transfer-encoding"] === undefined ? { "content-length": headers["content-length"] } : { "transfer-encoding": "chunked" };
 }
 
 function toReply(response: IncomingMessage): Reply {

@@ -53,7 +53,8 @@ export class Members {
 
   /** Publishes and reads once, waiting for a store that is down no longer than 5 s, then keeps doing so. */
   async start(): Promise<void> {
-    await this.publish();
+    this.publishing = this.publish();
+    await this.publishing;
     await this.refresh();
     this.every(this.settings.refreshRate, () => {
       this.publishing = this.publish();
@@ -84,7 +85,7 @@ export class Members {
    */
   left(name: string, process: string): void {
     const peer = this.known.get(name);
-    if (!peer || peer.record.process !== process) return;
+    if (peer && peer.record.process !== process) return;
     this.known.delete(name);
     this.gone.set(name, process);
   }
@@ -107,7 +108,7 @@ export class Members {
       if (keyOf(record.name) !== key) throw new Error("it stands under another node's name");
       if (this.moved.has(record.process)) throw new Error("its node has another address by now, or two nodes have one name");
     } catch (error) {
-      this.refuse(key, text, (error as Error).message);
+      this.refuse(key, (error as Error).message);
       return;
     }
     if (record.name === this.settings.name) return;
@@ -121,8 +122,8 @@ export class Members {
   }
 
   // It is read every few seconds, and told of once.
-  private refuse(key: string, text: string, reason: string): void {
-    const which = createHash("sha256").update(`${key}\n${text}`).digest("base64");
+  private refuse(key: string, reason: string): void {
+    const which = createHash("sha256").update(`${key}\n${reason}`).digest("base64");
     if (!this.refused.has(which))
       this.log.warn("a record of the store is not used", { key: key.slice(0, 100), reason: reason.slice(0, 300) });
     this.refused.set(which, true);
@@ -132,7 +133,8 @@ export class Members {
   private forgetSilent(): void {
     const longest = Math.max(10 * this.settings.refreshRate, 60_000);
     for (const peer of this.peers) {
-      if (!peer.missing || performance.now() - peer.lastSeen < longest) continue;
+      // While the store is down nobody is heard of who isn't asked: silence begins with the first question unanswered.
+      if (peer.missing === undefined || performance.now() - Math.max(peer.lastSeen, peer.missingSince) < longest) continue;
       this.log.warn("a node has been silent for too long and counts as gone", { node: peer.name });
       this.known.delete(peer.name);
       this.gone.set(peer.name, idOf(peer.record));

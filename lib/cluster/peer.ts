@@ -11,6 +11,8 @@ export class Peer {
   private why: string | undefined;
   /** when it was last heard of: its record had changed, or it answered */
   lastSeen = performance.now();
+  /** when it was found missing, if it is */
+  missingSince = 0;
 
   constructor(public record: NodeRecord) {}
 
@@ -42,6 +44,7 @@ export class Peer {
 
   /** @param reason for people: refused, timed out … */
   failed(reason: string): void {
+    if (this.why === undefined) this.missingSince = performance.now();
     this.why = reason;
     this.pause = Math.min(this.pause === 0 ? FIRST_PAUSE : this.pause * 2, LONGEST_PAUSE);
     this.triedAgainAt = performance.now() + this.pause;

@@ -56,7 +56,7 @@ export function loadOf(bid: Bid): number {
 
 /**
  * Chooses which nodes to ask. Records are old when they are read: they only serve to leave out the busiest of those drawn.
- * @param random from 0 to 1
+ * @param random from 0 to below 1
  */
 export function shortlist<R extends Pick<NodeRecord, "load" | "engine">>(records: readonly R[], random: () => number): R[] {
   if (records.length <= ASK_ALL) return records.filter(isUp);
@@ -67,13 +67,13 @@ export function shortlist<R extends Pick<NodeRecord, "load" | "engine">>(records
 
 // By index, so that a draw costs the same among ten nodes and ten thousand.
 function draw<R extends Pick<NodeRecord, "load" | "engine">>(records: readonly R[], random: () => number): R[] {
-  const drawn = new Set<R>();
-  for (let tries = 0; drawn.size < DRAWN && tries < 8 * DRAWN; tries += 1) {
-    const record = records[Math.floor(random() * records.length)] as R;
-    if (isUp(record)) drawn.add(record);
+  const up = records.filter(isUp);
+  if (up.length <= DRAWN) return up;
+  for (let at = 0; at < DRAWN; at += 1) {
+    const other = at + Math.floor(random() * (up.length - at));
+    [up[at], up[other]] = [up[other] as R, up[at] as R];
   }
-  // So few are up that chance doesn't find them.
-  return drawn.size < DRAWN ? records.filter(isUp).slice(0, DRAWN) : [...drawn];
+  return up.slice(0, DRAWN);
 }
 
 const isUp = (record: Pick<NodeRecord, "engine">) => record.engine === "ok";

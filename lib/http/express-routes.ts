@@ -153,7 +153,7 @@ class ExpressCall implements Call {
   }
 
   get key(): string | undefined {
-    return this.request.get("idempotency-key");
+    return this.request.get("idempotency-key") || undefined;
   }
 
   get abandoned(): AbortSignal | undefined {
