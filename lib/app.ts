@@ -85,6 +85,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   });
   app.use(errorAnswerer(log));
 
+  await cluster?.meet();
   const server = await listen(app, settings, log, cluster?.links);
   void docker.containers.watch();
   const endSweeping = sweepHalfMade(docker.containers, docker.runner, log);

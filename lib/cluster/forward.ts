@@ -73,12 +73,15 @@ export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: 
   return toReply(await sendWatched(pool, peer, call));
 }
 
+/** One that takes no more connections may be stopping, and finishes what it has begun: had it died, that connection would be cut too. */
+const CLOSED = new Set(["ECONNREFUSED", "ECONNRESET", "it closed the connection"]);
+
 /** Waits for as long as the peer lives: a run may take its time, but one whose node stands still is not waited for. */
 async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promise<IncomingMessage> {
   const dead = new AbortController();
   const timer = setInterval(() => {
     askPeer(pool, peer, "ping", {}).catch((error: PeerFailure) => {
-      if (!error.blameless) dead.abort(error);
+      if (!error.blameless && !CLOSED.has(error.reason)) dead.abort(error);
     });
   }, pool.peerTimeout);
   const signal = call.signal ? AbortSignal.any([call.signal, dead.signal]) : dead.signal;

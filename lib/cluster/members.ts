@@ -51,6 +51,11 @@ export class Members {
     private readonly log: Logger,
   ) {}
 
+  /** Reads once who is there, waiting for a store that is down no longer than 5 s. */
+  meet(): Promise<void> {
+    return this.refresh();
+  }
+
   /** Publishes and reads once, waiting for a store that is down no longer than 5 s, then keeps doing so. */
   async start(): Promise<void> {
     this.publishing = this.publish();

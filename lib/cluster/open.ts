@@ -51,6 +51,8 @@ export interface Cluster {
   links: LinkServer;
   /** This node's record as it is now. */
   record(): Promise<NodeRecord>;
+  /** Learns who is there: before it listens, or it would answer for all nodes without knowing any. */
+  meet(): Promise<void>;
   start(): Promise<void>;
   /** Withdraws this node and says goodbye to the others; requests under way can still reach them. */
   leave(): Promise<void>;
@@ -118,6 +120,7 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
     pool,
     signatures,
     record,
+    meet: () => members.meet(),
     async start() {
       await measure();
       timer = setInterval(

@@ -56,7 +56,7 @@ export function nodeRoutes(cluster: Cluster): Route[] {
           : [];
       });
       const names = missing.map(({ node }) => node);
-      return { nodes: [...alive, ...absent], complete: names.length === 0, missing: names };
+      return { nodes: [...alive, ...absent].sort((a, b) => (a.name < b.name ? -1 : 1)), complete: names.length === 0, missing: names };
     },
   });
 

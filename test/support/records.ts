@@ -1,0 +1,35 @@
+import { createHash } from "node:crypto";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { encodeRecord, type NodeRecord } from "../../lib/cluster/record";
+import { Signatures } from "../../lib/cluster/signature";
+import { TOKEN } from "./server";
+
+/** What the servers of the tests sign with. */
+export const clusterKey = () => new Signatures([TOKEN]);
+
+/** The file of a node's record in the shared folder. */
+export function recordFile(folder: string, name: string): string {
+  const readable = name.replace(/[^a-zA-Z0-9-]+/g, "-").slice(0, 60);
+  return path.join(folder, `${readable}_${createHash("sha256").update(name).digest("hex").slice(0, 12)}.node.json`);
+}
+
+/** A record as a node publishes it: its text, and what it says. */
+export function readRecord(file: string): { stored: string; record: NodeRecord } {
+  const stored = readFileSync(file, "utf8");
+  return { stored, record: JSON.parse(JSON.parse(stored).record) };
+}
+
+/** Puts a text where a record stands, whole or not at all. */
+export function putRecord(file: string, stored: string): void {
+  writeFileSync(`${file}.new`, stored);
+  renameSync(`${file}.new`, file);
+}
+
+export const removeRecord = (file: string) => rmSync(file, { force: true });
+
+/** A record of a node that nobody has started, as it would be stored. */
+export function strangersRecord(name: string, url: string, more: Partial<NodeRecord> = {}, signatures = clusterKey()): string {
+  const idle = { version: "2.0.0", docker: "27.0.0", engine: "ok", containers: 0, load: 0 } as const;
+  return encodeRecord({ name, url, sequence: 1, process: "a-process", ...idle, ...more }, signatures);
+}
