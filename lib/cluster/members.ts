@@ -37,6 +37,9 @@ export class Members {
   private readonly pending = new Set<string>();
   private publishing: Promise<void> = Promise.resolve();
   private stopped = false;
+  private met = false;
+  /** The process that had this node's name before, if the store still held its record at the start. */
+  predecessor: string | undefined;
 
   /**
    * @param own makes this node's record
@@ -52,8 +55,9 @@ export class Members {
   ) {}
 
   /** Reads once who is there, waiting for a store that is down no longer than 5 s. */
-  meet(): Promise<void> {
-    return this.refresh();
+  async meet(): Promise<void> {
+    await this.refresh();
+    this.met = true;
   }
 
   /** Publishes and reads once, waiting for a store that is down no longer than 5 s, then keeps doing so. */
@@ -87,10 +91,11 @@ export class Members {
   /**
    * @param name of a node that has said that it leaves
    * @param process that says so: the next one of that name may be there already
+   * @param predecessor the one before it, which may be all that is known yet
    */
-  left(name: string, process: string): void {
+  left(name: string, process: string, predecessor?: string): void {
     const peer = this.known.get(name);
-    if (peer && peer.record.process !== process) return;
+    if (peer && peer.record.process !== process && peer.record.process !== predecessor) return;
     this.known.delete(name);
     this.gone.set(name, process);
   }
@@ -116,7 +121,10 @@ export class Members {
       this.refuse(key, (error as Error).message);
       return;
     }
-    if (record.name === this.settings.name) return;
+    if (record.name === this.settings.name) {
+      if (!this.met) this.predecessor = record.process;
+      return;
+    }
     const gone = this.gone.get(record.name);
     if (gone === record.process || gone === idOf(record)) return;
     this.gone.delete(record.name);

@@ -132,7 +132,7 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
     async leave() {
       clearInterval(timer);
       await members.stop();
-      await askPeers(pool, "leave", { process: identity });
+      await askPeers(pool, "leave", { process: identity, predecessor: members.predecessor });
     },
     links,
     close: () => client.close(),

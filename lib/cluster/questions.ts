@@ -23,7 +23,7 @@ const BODIES = {
     cpus: z.number(),
   }) satisfies z.ZodType<Needs>,
   name: z.object({ name: text.min(1), claim: text, late: z.boolean() }),
-  leave: z.object({ process: text }),
+  leave: z.object({ process: text, predecessor: text.optional() }),
 };
 
 /** What one node says to another, by question. */
@@ -70,8 +70,8 @@ export function answererOf({ host, members, bidder, names, record }: Answering):
     },
     bid: (needs) => bidder.bid(needs),
     name: ({ name, claim, late }) => names.answer(name, claim, late),
-    leave({ process }, from) {
-      members.left(from, process);
+    leave({ process, predecessor }, from) {
+      members.left(from, process, predecessor);
       return {};
     },
   };

@@ -108,3 +108,14 @@ test.each(["publishing again", "starting"])(
     expect(jest.getTimerCount()).toBe(0);
   },
 );
+
+test("a node that leaves before the others have seen that it is a new process is gone as well", async () => {
+  const { store, first, second } = await cluster(2);
+  const [record] = first.members.peers.map((peer) => peer.record);
+  const next = nodeOf(store, "n2");
+  await next.members.meet();
+  expect(next.members.predecessor).toBe(record?.process);
+  first.members.left("n2", "a process never seen", next.members.predecessor);
+  expect(first.peers()).toEqual([]);
+  await second.members.stop();
+});
