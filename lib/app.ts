@@ -11,6 +11,7 @@ import { errorAnswerer } from "./http/answer-error";
 import { authenticator } from "./http/authenticate";
 import { Credentials } from "./http/credentials";
 import { registerRoutes } from "./http/express-routes";
+import { InProcess } from "./http/in-process";
 import { Metrics } from "./http/metrics";
 import { observer } from "./http/observe";
 import { openApiDocument } from "./http/openapi";
@@ -18,6 +19,7 @@ import { burstLimits, FailureLimit } from "./http/rate-limit";
 import type { Route } from "./http/route";
 import { Waits } from "./http/waits";
 import { docsRoutes } from "./routes/docs";
+import { mcpRoutes } from "./routes/mcp";
 import { nodeRoutes } from "./routes/nodes";
 import { statusRoutes } from "./routes/status";
 import { verbRoutes } from "./routes/verbs";
@@ -56,6 +58,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   );
 
   const app = express();
+  routes.push(...mcpRoutes(routes, new InProcess(app), service));
   app.disable("x-powered-by");
   app.disable("etag");
   app.set("query parser", "simple");

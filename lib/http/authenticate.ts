@@ -3,6 +3,7 @@ import { LRUCache } from "lru-cache";
 import { PEER_HEADER, type PeerRequest } from "../cluster/signature";
 import { AppError } from "../errors";
 import type { Credentials } from "./credentials";
+import { innerCaller } from "./in-process";
 import { addressOf, type FailureLimit } from "./rate-limit";
 import type { Route } from "./route";
 
@@ -26,6 +27,11 @@ export function authenticator(credentials: Credentials, failures: FailureLimit, 
   return (route: Pick<Route, "public" | "anonymous">): RequestHandler =>
     async (request: Request, response: Response, next: NextFunction) => {
       if (route.public) return next();
+      const inner = innerCaller(request);
+      if (inner) {
+        response.locals.identity = inner.identity;
+        return next();
+      }
       const sealed = request.headers[PEER_HEADER];
       const peer = typeof sealed === "string" ? openPeer(request.method, request.originalUrl, sealed) : undefined;
       if (peer) {

@@ -7,7 +7,7 @@ import { answer } from "./answer";
 import { bodyReaders } from "./body";
 import { flag } from "./fields";
 import { readInput } from "./input";
-import { type Burst, type Call, isReserved, Reply, type Route } from "./route";
+import { type Burst, type Call, type Caller, isReserved, Reply, type Route } from "./route";
 import type { Waits } from "./waits";
 
 export interface RouteTools {
@@ -150,6 +150,15 @@ class ExpressCall implements Call {
     if (this.response.destroyed) leaving.abort();
     else this.response.once("close", () => leaving.abort());
     return leaving.signal;
+  }
+
+  get caller(): Caller {
+    const { identity = "", request_id } = this.response.locals;
+    return { identity, address: this.request.ip ?? "", request_id };
+  }
+
+  header(name: string): string | undefined {
+    return this.request.get(name);
   }
 
   get key(): string | undefined {

@@ -110,7 +110,8 @@ function response({ description, schema, contentType, headers }: AnswerDoc): obj
   };
 }
 
-function jsonSchema(schema: z.ZodType, io: "input" | "output"): Record<string, unknown> {
+/** A schema as JSON Schema, of what it takes in or gives out. */
+export function jsonSchema(schema: z.ZodType, io: "input" | "output"): Record<string, unknown> {
   const {
     $schema: _,
     "~standard": __,

@@ -5,11 +5,22 @@ import type { Reply } from "../support/reply";
 export type Method = "get" | "head" | "post" | "put" | "patch" | "delete";
 export type Burst = "low" | "mid" | "high" | "none";
 
+/** Who is behind a request, as the limits and the audit log know it. */
+export interface Caller {
+  identity: string;
+  address: string;
+  request_id: string;
+}
+
 /** One request as a handler sees it. */
 export interface Call<P = unknown, Q = unknown, B = unknown> {
   params: P;
   query: Q;
   body: B;
+  /** Who asks. */
+  readonly caller: Caller;
+  /** One of the request's headers, by its name in lower case. */
+  header(name: string): string | undefined;
   /** The Idempotency-Key: the same key is the same run. */
   readonly key: string | undefined;
   /** Present if another node placed this here: aborted when it no longer waits. */

@@ -1,0 +1,110 @@
+import { z } from "zod";
+import { AppError, invalidField } from "../errors";
+import { readInput } from "../http/input";
+import { jsonSchema } from "../http/openapi";
+import { isReserved, type Route } from "../http/route";
+
+/** What makes an answer a stream: a tool's answer is one whole. */
+const STREAMS = new Set(["follow"]);
+const NODE = z.string().optional().describe("The node to run on; chosen or found by itself if absent");
+
+/** A tool as clients see it. */
+export interface ToolDoc {
+  name: string;
+  description: string;
+  inputSchema: { type: "object"; [key: string]: unknown };
+  annotations: { readOnlyHint: boolean; destructiveHint?: boolean; idempotentHint?: boolean };
+}
+
+/** The request that a call of a tool is. */
+export interface ToolRequest {
+  method: string;
+  path: string;
+  body: object | undefined;
+}
+
+type Arguments = Record<string, unknown>;
+
+/** The routes that are tools, and what a call of one is as a request. */
+export class Tools {
+  private readonly known: Map<string, { route: Route; fields: z.ZodObject }>;
+
+  constructor(routes: Route[]) {
+    const tools = routes.flatMap((route) => (route.tool === undefined ? [] : [[route.tool, { route, fields: fieldsOf(route) }] as const]));
+    this.known = new Map(tools);
+    if (this.known.size < tools.length) throw new Error("two routes are the same tool");
+  }
+
+  get names(): string[] {
+    return [...this.known.keys()];
+  }
+
+  docs(): ToolDoc[] {
+    return [...this.known].map(([name, { route, fields }]) => ({
+      name,
+      description: route.summary,
+      inputSchema: { type: "object", ...jsonSchema(fields, "input") },
+      annotations: annotationsOf(route),
+    }));
+  }
+
+  /**
+   * Makes a request of a call's arguments. What they are worth is checked where all requests are; here only what would make it a
+   * request to another route.
+   * @returns undefined if there is no such tool
+   * @throws AppError naming the argument at fault
+   */
+  toRequest(name: string, given: Arguments): ToolRequest | undefined {
+    const tool = this.known.get(name);
+    if (!tool) return undefined;
+    const { route, fields } = tool;
+    const stranger = Object.keys(given).find((field) => !Object.hasOwn(fields.shape, field));
+    if (stranger !== undefined) throw invalidField(stranger, "is not known here");
+    const { params, query, body } = divided(route, given);
+    if (route.params) readInput(route.params, params);
+    const path = route.path.replace(/[:*](\w+)/g, (_all, field: string) =>
+      String(params[field]).split("/").map(encodeURIComponent).join("/"),
+    );
+    const [, first = ""] = path.split("/");
+    if (/^\/[:*]/.test(route.path) && isReserved(first))
+      throw new AppError("CONTAINER_NOT_FOUND", {
+        message: `${first} is a word of this API, and no container's name`,
+        details: { id: first },
+      });
+    const search = searchOf(query);
+    return { method: route.method.toUpperCase(), path: search === "" ? path : `${path}?${search}`, body: route.body && body };
+  }
+}
+
+function fieldsOf(route: Route): z.ZodObject {
+  const shape = { ...route.body?.shape, ...route.query?.shape, ...route.params?.shape };
+  const whole = Object.entries(shape).filter(([name]) => !STREAMS.has(name));
+  return z.object({ ...Object.fromEntries(whole), node: NODE }).strict();
+}
+
+function annotationsOf({ method }: Route): ToolDoc["annotations"] {
+  if (method === "get" || method === "head") return { readOnlyHint: method === "get" };
+  if (method === "delete") return { readOnlyHint: false, destructiveHint: true, idempotentHint: true };
+  return method === "put" ? { readOnlyHint: false, destructiveHint: false } : { readOnlyHint: false };
+}
+
+function divided(route: Route, given: Arguments): { params: Arguments; query: Arguments; body: Arguments } {
+  const parts = { params: {}, query: {}, body: {} } as Record<"params" | "query" | "body", Arguments>;
+  for (const [name, value] of Object.entries(given)) {
+    const isParam = Object.hasOwn(route.params?.shape ?? {}, name);
+    const isQuery = name === "node" || Object.hasOwn(route.query?.shape ?? {}, name);
+    parts[isParam ? "params" : isQuery ? "query" : "body"][name] = value;
+  }
+  return parts;
+}
+
+function searchOf(query: Arguments): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item === null || typeof item === "object") throw invalidField(name, "must be text, a number, true or false");
+      search.append(name, String(item));
+    }
+  }
+  return search.toString();
+}
