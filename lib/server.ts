@@ -30,7 +30,7 @@ export interface RunningServer {
 /** Longer than load balancers keep theirs (60 s), so that they never send a request into a connection that is just being closed. */
 const KEEP_ALIVE = 65_000;
 /** A client may have sent a request on an idle connection before it hears of the stop: it is waited for so long (ms). */
-const IDLE_GRACE = 1000;
+const IDLE_GRACE = 2000;
 
 /**
  * Listens, over HTTPS if it is set.

@@ -75,26 +75,51 @@ export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: 
 
 /** One that takes no more connections may be stopping, and finishes what it has begun: had it died, that connection would be cut too. */
 const CLOSED = new Set(["ECONNREFUSED", "ECONNRESET", "it closed the connection"]);
+/** Pings in a row that a node may miss while its answer flows: that is cut only when the node is surely away. */
+const MISSES = 3;
 
-/** Waits for as long as the peer lives: a run may take its time, but one whose node stands still is not waited for. */
+/** Waits for as long as the peer lives: a run may take its time, and a followed log all of it, but a node that stands still is not waited for. */
 async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promise<IncomingMessage> {
   const dead = new AbortController();
-  const timer = setInterval(() => {
-    askPeer(pool, peer, "ping", {}).catch((error: PeerFailure) => {
-      if (!error.blameless && !CLOSED.has(error.reason)) dead.abort(error);
-    });
-  }, pool.peerTimeout);
+  const end = watch(pool, peer, 1, (failure) => dead.abort(failure));
   const signal = call.signal ? AbortSignal.any([call.signal, dead.signal]) : dead.signal;
   try {
-    return await pool.client.send(peer, { ...call, signal });
+    const response = await pool.client.send(peer, { ...call, signal });
+    const unwatch = watch(pool, peer, MISSES, (failure) => response.destroy(failure.toAppError()));
+    // Whoever reads it is told of its errors, too; if nobody does, they are nobody's.
+    response.once("close", unwatch).on("error", () => undefined);
+    return response;
   } catch (error) {
     if (!dead.signal.aborted) throw error;
-    const { reason } = dead.signal.reason as PeerFailure;
-    peer.failed(reason);
-    throw new PeerFailure(peer.name, reason, true);
+    throw new PeerFailure(peer.name, (dead.signal.reason as PeerFailure).reason, true);
   } finally {
-    clearInterval(timer);
+    end();
   }
+}
+
+/**
+ * Pings a peer from time to time.
+ * @param misses so many pings in a row without an answer, and `dead` is called
+ * @returns ends it
+ */
+function watch(pool: Pool, peer: Peer, misses: number, dead: (failure: PeerFailure) => void): () => void {
+  let missed = 0;
+  const timer = setInterval(() => {
+    askPeer(pool, peer, "ping", {}).then(
+      () => {
+        missed = 0;
+      },
+      (failure: PeerFailure) => {
+        if (failure.blameless || CLOSED.has(failure.reason)) return;
+        missed += 1;
+        if (missed < misses) return;
+        clearInterval(timer);
+        peer.failed(failure.reason);
+        dead(failure);
+      },
+    );
+  }, pool.peerTimeout).unref();
+  return () => clearInterval(timer);
 }
 
 /** An answer read whole. */

@@ -12,6 +12,8 @@ import { PEER_HEADER, type Signatures } from "./signature";
 export class LinkServer {
   private readonly sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: LARGEST_MESSAGE });
 
+  private closed = false;
+
   /** @param self this node's name */
   constructor(
     private readonly self: string,
@@ -26,6 +28,10 @@ export class LinkServer {
    */
   accept(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
     if (request.url !== LINK_PATH) return false;
+    if (this.closed) {
+      socket.destroy();
+      return true;
+    }
     const seal = request.headers[PEER_HEADER];
     const meant = { method: "GET", url: LINK_PATH, to: this.self };
     const opened = typeof seal === "string" ? this.signatures.open(seal, meant) : undefined;
@@ -56,8 +62,9 @@ export class LinkServer {
     link.send(nonce);
   }
 
-  /** Cuts all links. */
+  /** Cuts all links, and lets no more in. */
   close(): void {
+    this.closed = true;
     for (const link of this.sockets.clients) link.terminate();
   }
 }

@@ -1,3 +1,4 @@
+import type { SecureContext } from "node:tls";
 import WebSocket, { type ClientOptions } from "ws";
 import { Channel } from "./channel";
 import { PeerFailure } from "./peer-failure";
@@ -24,6 +25,8 @@ export class Link {
   private heardAt = 0;
   private why = "it closed the connection";
   over = false;
+  /** It was there, and the other end has closed it. */
+  closed = false;
 
   /**
    * @param peer its name
@@ -36,7 +39,7 @@ export class Link {
     readonly url: string,
     seal: { header: string; value: string },
     signatures: Signatures,
-    tls: ClientOptions,
+    tls: ClientOptions & { secureContext: SecureContext },
   ) {
     const { protocol, host } = new URL(url);
     const secure = protocol === "https:";
@@ -55,7 +58,10 @@ export class Link {
     this.socket.on("error", (error: NodeJS.ErrnoException) => {
       this.why = error.code ?? error.message;
     });
-    this.socket.on("close", () => this.end(this.why));
+    this.socket.on("close", () => {
+      this.closed = this.channel !== undefined && !this.over;
+      this.end(this.why);
+    });
   }
 
   /**

@@ -35,6 +35,9 @@ export class Members {
   private readonly failing = new Set<string>();
   /** What it has been asked for and not answered, maybe for long. */
   private readonly pending = new Set<string>();
+  /** This process, as its record names it. */
+  private process: string | undefined;
+  private reading: Promise<void> = Promise.resolve();
   private publishing: Promise<void> = Promise.resolve();
   private stopped = false;
   private met = false;
@@ -79,7 +82,11 @@ export class Members {
     for (const timer of this.timers) clearTimeout(timer);
     // What is just being written must not come after the withdrawal.
     await this.publishing.catch(() => undefined);
-    await this.withStore("withdrawn from", () => this.store.withdraw(keyOf(this.settings.name)));
+    await this.withStore("withdrawn from", async () => {
+      // At a reload the next process of this node has published by now: what stands there is not this one's any more.
+      const stored = (await this.store.read()).get(keyOf(this.settings.name));
+      if (stored !== undefined && this.isOwn(stored)) await this.store.withdraw(keyOf(this.settings.name));
+    });
     await this.store.close().catch(() => undefined);
   }
 
@@ -102,13 +109,32 @@ export class Members {
 
   private async publish(): Promise<void> {
     const record = await this.own();
+    this.process = record.process;
     await this.withStore("published to", () => this.store.publish(keyOf(this.settings.name), encodeRecord(record, this.signatures)));
   }
 
-  private async refresh(): Promise<void> {
+  /** Reads the store now. */
+  refresh(): Promise<void> {
+    const read = () => this.readAll();
+    this.reading = this.reading.then(read, read);
+    return this.reading;
+  }
+
+  private async readAll(): Promise<void> {
     const texts = await this.withStore("read", () => this.store.read());
     for (const [key, text] of texts ?? []) this.take(key, text);
     this.forgetSilent();
+    const own = texts?.get(keyOf(this.settings.name));
+    // The process before this one may have published, or withdrawn, once more after this one began.
+    if (texts && this.process !== undefined && !this.stopped && (own === undefined || !this.isOwn(own))) await this.publish();
+  }
+
+  private isOwn(text: string): boolean {
+    try {
+      return decodeRecord(text, this.signatures).process === this.process;
+    } catch {
+      return false;
+    }
   }
 
   private take(key: string, text: string): void {

@@ -1,5 +1,6 @@
 import { randomUUID, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { createSecureContext, rootCertificates } from "node:tls";
 import type { Logger } from "../support/logger";
 import { Bidder, type Inventory } from "./bids";
 import { clusterDispatch } from "./dispatch";
@@ -146,14 +147,30 @@ function settle(before: Load | undefined, now: Load): Load {
 
 // One Let's Encrypt certificate often serves all nodes, which reach each other by address: its own name is what is expected.
 function peerTls(settings: ClusterSettings): () => PeerTls {
-  const ca = settings.peer_ca === null ? undefined : readFileSync(settings.peer_ca, "utf8");
+  const ca = settings.peer_ca === null ? undefined : certificates(settings.peer_ca);
+  // `ca` replaces the roots that Node trusts by itself: they are given as well.
+  const secureContext = createSecureContext(ca === undefined ? {} : { ca: [...rootCertificates, ca] });
+  let own: string | undefined;
   return () => {
-    const servername = settings.peer_servername ?? (settings.https ? ownName(settings.https_cert) : undefined);
-    return { ...(ca ? { ca } : {}), ...(servername ? { servername } : {}) };
+    if (settings.https && settings.peer_servername === null) own = ownName(settings.https_cert) ?? own;
+    const servername = settings.peer_servername ?? own;
+    return { secureContext, ...(servername ? { servername } : {}) };
   };
 }
 
+/** @throws Error if the file holds no certificate */
+function certificates(file: string): string {
+  const pem = readFileSync(file, "utf8");
+  new X509Certificate(pem);
+  return pem;
+}
+
+/** The first DNS name of a certificate; undefined if it has none, or if a renewal is just putting it into its place. */
 function ownName(file: string): string | undefined {
-  const { subjectAltName = "" } = new X509Certificate(readFileSync(file));
-  return /DNS:([^,\s]+)/.exec(subjectAltName)?.[1]?.replace(/^\*\./, "node.");
+  try {
+    const { subjectAltName = "" } = new X509Certificate(readFileSync(file));
+    return /DNS:([^,\s]+)/.exec(subjectAltName)?.[1]?.replace(/^\*\./, "node.");
+  } catch {
+    return undefined;
+  }
 }

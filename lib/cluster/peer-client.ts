@@ -2,6 +2,7 @@ import http, { type IncomingMessage, type OutgoingHttpHeaders } from "node:http"
 import https from "node:https";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import type { SecureContext } from "node:tls";
 import { urlToHttpOptions } from "node:url";
 import { LINK_PATH, Link } from "./link";
 import type { Peer } from "./peer";
@@ -10,8 +11,8 @@ import type { NodeAnswers, Question, QuestionBody } from "./questions";
 import { digestOf, PEER_HEADER, type Signatures } from "./signature";
 
 export interface PeerTls {
-  /** PEM of further roots to trust */
-  ca?: string | undefined;
+  /** the roots to trust */
+  secureContext: SecureContext;
   /** the name that peers' certificates must have */
   servername?: string | undefined;
 }
@@ -103,8 +104,15 @@ export class PeerClient {
    * @param timeout ms for the answer to come
    * @throws PeerFailure
    */
-  ask<Q extends Question>(peer: Peer, question: Q, body: QuestionBody<Q>, timeout: number): Promise<NodeAnswers[Q]> {
-    return this.linkTo(peer).ask<NodeAnswers[Q]>(question, body, timeout);
+  async ask<Q extends Question>(peer: Peer, question: Q, body: QuestionBody<Q>, timeout: number): Promise<NodeAnswers[Q]> {
+    const link = this.linkTo(peer);
+    try {
+      return await link.ask<NodeAnswers[Q]>(question, body, timeout);
+    } catch (error) {
+      // A node that is reloaded closes its links; its next process is there already. What is asked may be asked twice.
+      if (!link.closed) throw error;
+      return this.linkTo(peer).ask<NodeAnswers[Q]>(question, body, timeout);
+    }
   }
 
   private linkTo({ name, record: { url } }: Peer): Link {

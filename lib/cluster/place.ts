@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../errors";
 import { Reply } from "../support/reply";
+import { settles } from "../support/settles";
 import type { Bidder } from "./bids";
 import type { Exchange } from "./exchange";
 import { fanOut } from "./fan-out";
@@ -117,24 +118,31 @@ export class Placer {
   }
 
   private async wait(exchange: Exchange, plan: Plan): Promise<Reply> {
-    const end = performance.now() + this.settings.queueWait;
-    this.waiting += 1;
+    const late = AbortSignal.timeout(Math.ceil(this.settings.queueWait));
+    const over = AbortSignal.any([exchange.gone, late]);
     const before = this.queue;
     let leave = () => {};
-    this.queue = new Promise<void>((resolve) => {
+    const left = new Promise<void>((resolve) => {
       leave = resolve;
     });
+    // Who leaves out of turn doesn't let the next one pass those before.
+    this.queue = before.then(() => left);
+    this.waiting += 1;
     try {
-      await Promise.race([before, sleep(this.settings.queueWait)]);
+      await settles(before, over);
       for (;;) {
         const bids = await this.ask(plan);
+        if (exchange.gone.aborted) throw new AppError("ABANDONED");
         const ranked = this.ranked(bids);
         if (ranked.length > 0) {
+          const outcome = this.tryEach(exchange, plan, bids, ranked);
+          // Its node is to have counted it before the next one asks: else both are given the same room.
+          await Promise.race([outcome.catch(() => undefined), sleep(ASK_AGAIN)]);
           leave();
-          return await this.tryEach(exchange, plan, bids, ranked);
+          return await outcome;
         }
-        if (performance.now() >= end || exchange.gone.aborted) throw noNode(bids);
-        await sleep(ASK_AGAIN);
+        if (late.aborted) throw noNode(bids);
+        await settles(sleep(ASK_AGAIN), over);
       }
     } finally {
       leave();

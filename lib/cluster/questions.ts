@@ -70,7 +70,9 @@ export function answererOf({ host, members, bidder, names, record }: Answering):
     },
     bid: (needs) => bidder.bid(needs),
     name: ({ name, claim, late }) => names.answer(name, claim, late),
-    leave({ process, predecessor }, from) {
+    async leave({ process, predecessor }, from) {
+      // At a reload its next process is in the store before it leaves.
+      await members.refresh();
       members.left(from, process, predecessor);
       return {};
     },

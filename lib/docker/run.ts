@@ -54,6 +54,8 @@ function refuseAbandoned({ abandoned }: StartOptions): void {
 export class Runner {
   /** Runs whose image is still being pulled after their request was answered. */
   private readonly later = new Set<Promise<void>>();
+  /** Names of containers between create and start. */
+  private readonly making = new Set<string>();
 
   constructor(
     private readonly engine: Engine,
@@ -91,6 +93,11 @@ export class Runner {
       )
       .finally(() => this.later.delete(later));
     this.later.add(later);
+  }
+
+  /** Whether a container of that name is just being made here. */
+  isMaking(name: string): boolean {
+    return this.making.has(name);
   }
 
   /** Resolves when what was answered "it goes on" has gone on as far as it will. */
@@ -141,6 +148,7 @@ export class Runner {
     prepare: (id: string) => Promise<T>,
   ): Promise<{ id: string; prepared: T }> {
     const claim = claims?.open(spec.name);
+    this.making.add(spec.name);
     try {
       refuseAbandoned({ abandoned });
       const id = await this.create(spec);
@@ -155,13 +163,14 @@ export class Runner {
       this.list.changed();
       return { id, prepared };
     } finally {
+      this.making.delete(spec.name);
       claim?.close();
     }
   }
 
   private async create(spec: RunSpec): Promise<string> {
     const { lines, rest } = envFile(spec.env);
-    const labelled = { ...spec, labels: { ...spec.labels, [RUN_LABEL]: "true" } };
+    const labelled = { ...spec, labels: { ...spec.labels, [RUN_LABEL]: spec.name } };
     const creating = this.cli("create", createArgs(labelled), lines || undefined).then((answer) => answer.trim());
     const inTime = settles(creating, AbortSignal.timeout(this.engine.readTimeout));
     if (!(await this.engine.whileAlive(inTime, "create").catch(() => false))) {

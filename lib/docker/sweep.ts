@@ -2,7 +2,10 @@ import type { Logger } from "../support/logger";
 import type { ContainerList } from "./container-list";
 import type { Runner } from "./run";
 
-/** The label of what a run makes: it is started right after, so one that is still only created was left behind. */
+/**
+ * The label of what a run makes, its name as the value: it is started right after, so one that is still only created was left
+ * behind. What has another name has the label from an image that was committed of it.
+ */
 export const RUN_LABEL = "docker-server.run";
 /** Longer (ms) than a create and its start can take while anybody waits for them. */
 const LEFT_BEHIND = 120_000;
@@ -16,12 +19,16 @@ export function sweepHalfMade(containers: ContainerList, runner: Runner, log: Lo
   const sweep = async () => {
     const { containers: all } = await containers.read();
     const left = all.filter(
-      ({ state, labels, created }) =>
-        state === "created" && labels[RUN_LABEL] !== undefined && Date.now() - Date.parse(created) > LEFT_BEHIND,
+      ({ state, name, labels, created }) =>
+        // Whatever the two clocks say: what is being made here isn't left.
+        state === "created" && labels[RUN_LABEL] === name && !runner.isMaking(name) && Date.now() - Date.parse(created) > LEFT_BEHIND,
     );
     for (const { id, name } of left) {
-      await runner.remove(id);
-      log.info("a container that was created and never started is removed", { id, name });
+      await runner.remove(id).then(
+        () => log.info("a container that was created and never started is removed", { id, name }),
+        // The others go all the same.
+        (error: Error) => log.warn("a container that was created and never started can't be removed", { id, name, reason: error.message }),
+      );
     }
   };
   const tried = () => void sweep().catch((error: Error) => log.debug("nothing could be swept", { reason: error.message }));

@@ -15,11 +15,19 @@ export interface Upgrades {
  */
 export function serveUpgrades(server: http.Server, connection: "connection" | "secureConnection", upgrades: Upgrades | undefined): void {
   if (!upgrades) return; // node:http itself ignores what nobody listens for
+  const answering = new WeakMap<Duplex, http.ServerResponse>();
+  server.on("request", ({ socket }: http.IncomingMessage, response: http.ServerResponse) => answering.set(socket, response));
   server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
     if (upgrades.accept(request, socket, head)) return;
-    socket.unshift(Buffer.concat([withoutUpgrade(request), head]));
-    server.emit(connection, socket);
+    const again = () => {
+      socket.unshift(Buffer.concat([withoutUpgrade(request), head]));
+      server.emit(connection, socket);
+    };
+    // Answers come in the order of the requests: what was asked before on this connection is answered first.
+    const before = answering.get(socket);
+    if (before && !before.closed) before.once("close", again);
+    else again();
   });
 }
 

@@ -37,7 +37,7 @@ test("each container is listed with all its fields, as docker itself knows them"
       { host_ip: "127.0.0.1", host: 8081, container: 80, protocol: "tcp" },
       { host_ip: "0.0.0.0", host: 5353, container: 53, protocol: "udp" },
     ]),
-    labels: { ...labels, "docker-server.run": "true" },
+    labels: { ...labels, "docker-server.run": "full" },
     host: "this-node",
   });
 });

@@ -134,7 +134,7 @@ test("in a form small numbers as keys are a map's keys, not places in a list", a
   expect(HostConfig.PortBindings["9090/tcp"]).toHaveLength(1);
   expect(HostConfig.Tmpfs).toEqual({ "/scratch": "size=1m" });
   expect(Config.Env).toContain("A=1");
-  expect(Config.Labels).toEqual({ x: "y", "docker-server.run": "true" });
+  expect(Config.Labels).toEqual({ x: "y", "docker-server.run": "mapped" });
 });
 
 test("a form can carry a list, by numbers or by empty brackets", async () => {
