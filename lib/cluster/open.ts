@@ -1,6 +1,6 @@
 import { randomUUID, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { createSecureContext, rootCertificates } from "node:tls";
+import { createSecureContext } from "node:tls";
 import type { Logger } from "../support/logger";
 import { Bidder, type Inventory } from "./bids";
 import { clusterDispatch } from "./dispatch";
@@ -147,9 +147,9 @@ function settle(before: Load | undefined, now: Load): Load {
 
 // One Let's Encrypt certificate often serves all nodes, which reach each other by address: its own name is what is expected.
 function peerTls(settings: ClusterSettings): () => PeerTls {
-  const ca = settings.peer_ca === null ? undefined : certificates(settings.peer_ca);
-  // `ca` replaces the roots that Node trusts by itself: they are given as well.
-  const secureContext = createSecureContext(ca === undefined ? {} : { ca: [...rootCertificates, ca] });
+  const secureContext = createSecureContext();
+  // Beside the system's roots; as the option `ca` it would replace them.
+  if (settings.peer_ca !== null) secureContext.context.addCACert(certificates(settings.peer_ca));
   let own: string | undefined;
   return () => {
     if (settings.https && settings.peer_servername === null) own = ownName(settings.https_cert) ?? own;
