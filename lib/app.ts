@@ -21,8 +21,11 @@ import { Waits } from "./http/waits";
 import { docsRoutes } from "./routes/docs";
 import { mcpRoutes } from "./routes/mcp";
 import { nodeRoutes } from "./routes/nodes";
+import { runRoutes } from "./routes/runs";
 import { statusRoutes } from "./routes/status";
 import { verbRoutes } from "./routes/verbs";
+import { volumeRoutes } from "./routes/volumes";
+import { openRuns } from "./runs/host";
 import { listen, type RunningServer } from "./server";
 import { defaultRouteAddress } from "./support/address";
 import type { Logger, Logs } from "./support/logger";
@@ -41,6 +44,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const host = settings.node_name ?? new URL(url).host;
   const service = { name: "docker-server", version, host };
   const docker = await openDocker(settings, host, log);
+  const runs = openRuns(docker, settings, log);
   const facts = hostFacts(docker);
   const cluster = settings.cluster ? openCluster(settings, host, url, version, facts, log) : undefined;
   const metrics = new Metrics(readLoad);
@@ -52,6 +56,8 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const serviceInfo = () => ({ name: service.name, version, description: "Runs containers over HTTP; see /docs" });
   routes.push(
     ...verbRoutes(docker, settings, host, serviceInfo, cluster?.names),
+    ...runRoutes(runs, settings, host),
+    ...volumeRoutes(runs.volumes, host),
     ...statusRoutes(docker, service, metrics),
     ...(cluster ? nodeRoutes(cluster) : []),
     ...docsRoutes(openApi),
@@ -91,7 +97,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   await cluster?.meet();
   const server = await listen(app, settings, log, cluster?.links);
   void docker.containers.watch();
-  const endSweeping = sweepHalfMade(docker.containers, docker.runner, log);
+  const endings = [sweepHalfMade(docker.containers, docker.runner, log), runs.sweep()];
   await cluster?.start();
   return {
     port: server.port,
@@ -101,10 +107,10 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       const cut = setTimeout(() => waits.stop(), Math.min(WAIT_AT_STOP, settings.stop_timeout * 500));
       await server.stop();
       clearTimeout(cut);
-      await settles(docker.runner.idle(), AbortSignal.timeout(Math.max(0, Math.ceil(end - performance.now()))));
+      await settles(Promise.all([docker.runner.idle(), runs.idle()]), AbortSignal.timeout(Math.max(0, Math.ceil(end - performance.now()))));
       cluster?.close();
       counts?.close();
-      endSweeping();
+      for (const endSweeping of endings) endSweeping();
       docker.containers.close();
     },
   };

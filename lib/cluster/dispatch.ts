@@ -4,7 +4,7 @@ import { clusterHeaders, eachOutcome } from "./every-node";
 import { type Dispatch, type Exchange, keyOf } from "./exchange";
 import { fanOut, type Missing } from "./fan-out";
 import { findOwners } from "./find-owners";
-import { forward, whole } from "./forward";
+import { forward, placed, whole } from "./forward";
 import { once } from "./idempotency";
 import type { Peer } from "./peer";
 import { PeerFailure } from "./peer-failure";
@@ -57,7 +57,7 @@ export function clusterDispatch(pool: Pool, placer: Placer, left: number): Dispa
     const run = async () => {
       if (node === undefined) return placer.place(exchange, plan);
       if (node === pool.self) return placer.takeHere(exchange, plan);
-      return whole(await forward(pool, await reach(node), exchange, left, { body: plan.body, stays: true }));
+      return placed(pool, await reach(node), exchange, left, plan);
     };
     return once(plan, keyOf(exchange), find, run);
   }

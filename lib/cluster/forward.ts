@@ -7,6 +7,7 @@ import type { PeerCall } from "./peer-client";
 import { PeerFailure } from "./peer-failure";
 import { askPeer, type Pool } from "./pool";
 import { PEER_HEADER } from "./signature";
+import type { Plan } from "./where";
 
 /** RFC 9110, section 7.6.1, and what is between a client and the node it spoke to alone. */
 const NOT_FORWARDED = new Set([
@@ -120,6 +121,14 @@ function watch(pool: Pool, peer: Peer, misses: number, dead: (failure: PeerFailu
     );
   }, pool.peerTimeout).unref();
   return () => clearInterval(timer);
+}
+
+/** Gives a run to the node that was chosen for it. What is live ends with its client and may stream; all else goes on, and is answered whole. */
+export async function placed(pool: Pool, peer: Peer, exchange: Exchange, left: number, plan: Plan): Promise<Reply> {
+  const live = exchange.where.at === "bestNode" && exchange.where.live;
+  const reply = await forward(pool, peer, exchange, left, { body: plan.body, stays: !live });
+  const type = reply.headers["content-type"] ?? "";
+  return live && /^(?:text\/event-stream|application\/x-ndjson)/.test(type) ? reply : whole(reply);
 }
 
 /** An answer read whole. */

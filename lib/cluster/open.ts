@@ -33,6 +33,8 @@ export interface ClusterSettings extends StoreSettings {
   queue_wait: number;
   queue_length: number;
   run_wait: number;
+  /** seconds */
+  run_max_time: number;
   pull_wait: number;
 }
 
@@ -110,7 +112,7 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
     (name, claim, late) => askPeers(pool, "name", { name, claim, late }, { missingToo: late }),
     async (name, started) => (await host.find(name)).exact.some((found) => !started || wasStarted(found)),
   );
-  const left = (settings.run_wait + settings.pull_wait + 10) * 1000;
+  const left = (settings.run_wait + settings.pull_wait + settings.run_max_time + 10) * 1000;
   const placer = new Placer(pool, bidder, { queueWait: settings.queue_wait * 1000, queueLength: settings.queue_length, left });
   const links = new LinkServer(self, signatures, answererOf({ host, members, bidder, names, record }), log);
   let timer: NodeJS.Timeout | undefined;

@@ -5,14 +5,14 @@ import { settles } from "../support/settles";
 import type { Bidder } from "./bids";
 import type { Exchange } from "./exchange";
 import { fanOut } from "./fan-out";
-import { forward, whole } from "./forward";
+import { placed } from "./forward";
 import { PeerFailure } from "./peer-failure";
 import { type Bid, type Ranked, rank, shortlist } from "./placement";
 import { askPeer, type Pool } from "./pool";
 import type { Plan } from "./where";
 
 /** Refusals after which another node may do: what the bid could not know. */
-const TRY_NEXT = new Set(["PORT_TAKEN", "ENGINE_UNREACHABLE", "STOPPING", "NOT_ALLOWED", "ENGINE_ERROR"]);
+const TRY_NEXT = new Set(["PORT_TAKEN", "ENGINE_UNREACHABLE", "STOPPING", "NOT_ALLOWED", "ENGINE_ERROR", "NO_ROOM"]);
 /** What a registry says to one node it mostly says to all: one more is asked, whose credentials or network may be others. */
 const SECOND_OPINION = new Set(["IMAGE_NOT_FOUND", "IMAGE_DENIED", "REGISTRY_UNREACHABLE"]);
 /** How often (ms) a run that waits for room asks again. */
@@ -101,7 +101,7 @@ export class Placer {
       if (node === this.pool.self) return await this.takeHere(exchange, plan);
       const peer = this.pool.members.peers.find((each) => each.name === node);
       if (!peer) return new AppError("NODE_FAILED", { message: `The node ${node} has left` });
-      return await whole(await forward(this.pool, peer, exchange, this.settings.left, { body: plan.body, stays: true }));
+      return await placed(this.pool, peer, exchange, this.settings.left, plan);
     } catch (error) {
       if (error instanceof AppError) return error;
       if (!(error instanceof PeerFailure)) throw error;

@@ -10,7 +10,7 @@ import type { Needs } from "./placement";
  */
 export type Where =
   | { at: "here" }
-  | { at: "bestNode"; plan: (body: object, key: string | undefined) => Plan }
+  | { at: "bestNode"; plan: (body: object, key: string | undefined) => Plan; live: boolean }
   | { at: "owner" }
   | { at: "owners"; prefix: boolean }
   | { at: "everyNode"; merge: "list" | "outcomes" };
@@ -24,8 +24,15 @@ export interface Plan {
 
 export const here: Where = { at: "here" };
 
-/** @param plan reads a valid body; `key` is the request's Idempotency-Key */
-export const bestNode = (plan: (body: object, key: string | undefined) => Plan): Where => ({ at: "bestNode", plan });
+/**
+ * @param plan reads a valid body; `key` is the request's Idempotency-Key
+ * @param options.live it ends with its client, and its answer may stream; else it goes on
+ */
+export const bestNode = (plan: (body: object, key: string | undefined) => Plan, options = { live: false }): Where => ({
+  at: "bestNode",
+  plan,
+  ...options,
+});
 
 /** @param options.prefix whether the beginning of an id will do */
 export const owners = (options: { prefix: boolean }): Where => ({ at: "owners", ...options });

@@ -14,11 +14,23 @@ const DOUBT_AFTER = 150;
 /** Pings in a row that it may miss while it does something that can't be taken back lightly. */
 const MISSES_AT_WORK = 5;
 
+/** A caller's login at a registry. */
+export interface RegistryAuth {
+  username: string;
+  password: string;
+  email?: string | undefined;
+  serveraddress?: string | undefined;
+}
+
+export type { ContainerCreateOptions } from "dockerode";
+
 interface StreamOptions {
   query?: Record<string, string | number | boolean | undefined>;
   signal?: AbortSignal;
   /** What goes wrong with it is the request's fault rather than the engine's. */
   during?: During;
+  /** For a registry: goes out in a header of its own, and into no log and no error. */
+  auth?: RegistryAuth | undefined;
 }
 
 /** The Engine API of one engine: dockerode, with deadlines and typed errors. */
@@ -113,7 +125,9 @@ export class Engine {
     return new Promise<IncomingMessage>((resolve, reject) => {
       const statusCodes = { 200: true, 204: true };
       const query = Object.fromEntries(Object.entries(options.query ?? {}).filter(([, value]) => value !== undefined));
-      const request = { path: `${path}?`, method, isStream: true, statusCodes, abortSignal: signal, options: { _query: query, _body: {} } };
+      const authconfig = options.auth && { authconfig: options.auth };
+      const what = { path: `${path}?`, method, isStream: true, statusCodes, abortSignal: signal };
+      const request = { ...what, ...authconfig, options: { _query: query, _body: {} } };
       this.docker.modem.dial(request, (error: unknown, answer: unknown) => {
         clearTimeout(timer);
         if (error) reject(this.typed(error, options.during));

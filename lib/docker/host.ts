@@ -6,7 +6,7 @@ import { Engine } from "./engine";
 import { Images } from "./images";
 import { HostInventory } from "./inventory";
 import { ContainerLogs } from "./logs";
-import { ENGINE_SOCKETS } from "./policy";
+import { ENGINE_SOCKETS, type Policy } from "./policy";
 import { Runner } from "./run";
 
 export interface DockerSettings extends EndpointSettings {
@@ -24,6 +24,8 @@ export interface DockerHost {
   logs: ContainerLogs;
   runner: Runner;
   inventory: HostInventory;
+  /** what containers may have of this host */
+  policy: Policy;
 }
 
 /**
@@ -40,5 +42,6 @@ export async function openDocker(settings: DockerSettings, name: string, log: Lo
   const sockets = [...ENGINE_SOCKETS, ...(endpoint.socket ? [endpoint.socket] : [])];
   const policy = { allow: settings.allow, bindRoots: settings.bind_roots, sockets };
   const runner = new Runner(engine, cli, images, containers, policy, log);
-  return { engine, images, containers, logs: new ContainerLogs(engine), runner, inventory: new HostInventory(engine, containers, images) };
+  const inventory = new HostInventory(engine, containers, images);
+  return { engine, images, containers, logs: new ContainerLogs(engine), runner, inventory, policy };
 }

@@ -1,6 +1,9 @@
+import { createHash } from "node:crypto";
+import { createInterface } from "node:readline";
 import { AppError } from "../errors";
 import type { Cli } from "./cli";
-import type { Engine } from "./engine";
+import type { Engine, RegistryAuth } from "./engine";
+import { fromCli } from "./errors";
 import { withTag } from "./reference";
 
 export interface PulledImage {
@@ -36,6 +39,34 @@ export class Images {
     const pull = this.startPull(image, platform).finally(() => this.pulls.delete(key));
     this.pulls.set(key, pull);
     return pull;
+  }
+
+  /**
+   * Pulls an image with a caller's own login, over the Engine API: it is in no argument and on no disk.
+   * One pull under way serves all who ask for the same with the same login.
+   * @throws AppError as `pull`
+   */
+  async pullAs(reference: string, auth: RegistryAuth): Promise<PulledImage> {
+    const image = withTag(reference);
+    const key = `${image} as ${createHash("sha256").update(JSON.stringify(auth)).digest("hex")}`;
+    const under = this.pulls.get(key);
+    if (under) return under;
+    const pull = this.startPullAs(image, auth).finally(() => this.pulls.delete(key));
+    this.pulls.set(key, pull);
+    return pull;
+  }
+
+  private async startPullAs(image: string, auth: RegistryAuth): Promise<PulledImage> {
+    await this.engine.assertAlive(0);
+    const failed = await this.engine.stream("POST", "/images/create", { query: { fromImage: image }, auth, during: "pull" }).then(
+      failureIn,
+      // What the engine says of a registry has the statuses of its own errors.
+      (error: AppError) => (error.kind === "unavailable" ? Promise.reject(error) : error.message),
+    );
+    if (failed !== undefined) throw fromCli({ stderr: failed }, "pull");
+    const found = await this.inspect(image);
+    if (!found) throw new AppError("IMAGE_NOT_FOUND", { message: `${image} was pulled and is gone again` });
+    return found;
   }
 
   private async startPull(image: string, platform?: string): Promise<PulledImage> {
@@ -76,4 +107,13 @@ export class Images {
     }
     await this.pull(reference, platform);
   }
+}
+
+/** What went wrong by the engine's report of a pull: it says so in the report's lines, long after its status. */
+async function failureIn(report: NodeJS.ReadableStream): Promise<string | undefined> {
+  let failure: string | undefined;
+  for await (const line of createInterface({ input: report })) {
+    if (line.trim() !== "") failure = (JSON.parse(line) as { error?: string }).error ?? failure;
+  }
+  return failure;
 }

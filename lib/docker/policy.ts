@@ -82,6 +82,32 @@ export function checkBind(source: string, policy: Policy, field: string): void {
   }
 }
 
+/** Kinds of file system that reach no file of the host. */
+const REMOTE_TYPES = new Set(["tmpfs", "nfs", "nfs4", "cifs", "smb3"]);
+
+/**
+ * Refuses a volume that is a folder or a device of the host under another name.
+ * @param driver of the volume
+ * @param options given to it
+ * @param field to be named in the error
+ * @throws AppError NOT_ALLOWED
+ */
+export function checkVolumeOptions(driver: string, options: Record<string, string>, policy: Policy, field: string): void {
+  if (driver !== "local") {
+    for (const value of Object.values(options)) if (value.startsWith("/")) checkBind(value, policy, field);
+    return;
+  }
+  const { type = "", o = "", device = "" } = options;
+  const flags = o.split(",");
+  const isBind = flags.includes("bind") || flags.includes("rbind");
+  if (isBind || ["", "none", "bind"].includes(type)) {
+    // The engine takes a relative one from its own working folder, which is the root.
+    if (device !== "") checkBind(path.posix.resolve("/", device), policy, `${field}.device`);
+  } else if (!REMOTE_TYPES.has(type)) {
+    demand(policy, "devices", `${field}.type`, `a volume of type ${type} can be any disk or folder of the host`);
+  }
+}
+
 function demand(policy: Policy, name: string, field: string, why?: string): void {
   if (policy.allow.includes(name)) return;
   throw new AppError("NOT_ALLOWED", {

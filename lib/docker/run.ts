@@ -12,7 +12,7 @@ import type { ContainerList } from "./container-list";
 import type { Engine } from "./engine";
 import { fromEngine } from "./errors";
 import type { Images } from "./images";
-import { checkBind, checkPolicy, type Policy } from "./policy";
+import { checkPolicy, checkVolumeOptions, type Policy } from "./policy";
 import type { RunSpec } from "./run-spec";
 import { RUN_LABEL } from "./sweep";
 
@@ -114,11 +114,11 @@ export class Runner {
     }
   }
 
-  // A volume of the local driver can be a folder of the host under another name.
+  // A volume can be a folder of the host under another name.
   private async checkVolume(name: string): Promise<void> {
     const { Volumes } = await this.engine.call((docker, abortSignal) => docker.listVolumes({ filters: { name: [name] }, abortSignal }));
-    const device = Volumes.find((volume) => volume.Name === name)?.Options?.device;
-    if (device?.startsWith("/")) checkBind(device, this.policy, "volumes");
+    const volume = Volumes.find((each) => each.Name === name);
+    if (volume) checkVolumeOptions(volume.Driver, volume.Options ?? {}, this.policy, "volumes");
   }
 
   private async detached(spec: RunSpec, options: StartOptions): Promise<string> {

@@ -84,6 +84,7 @@ test("the rooms are there to be looked at", () => {
     "lib/support/",
     "lib/docker/",
     "lib/cluster/",
+    "lib/runs/",
     "lib/http/",
     "lib/routes/",
     "lib/routes/schemas/",

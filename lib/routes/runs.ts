@@ -1,0 +1,66 @@
+import { bestNode } from "../cluster/where";
+import { AppError } from "../errors";
+import { type Call, Reply, type Route, route } from "../http/route";
+import { type EventFormat, EventStream } from "../runs/events";
+import type { RunHost } from "../runs/host";
+import type { StartedOneOff } from "../runs/one-off";
+import { oneOffAnswers, oneOffBody, planOneOff } from "./schemas/job";
+
+/**
+ * Runs that end with their request (oneoff-docker-runner.md).
+ * @param host this node's name, answered with every result
+ * @param settings.pull_wait seconds that an image is waited for
+ */
+export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: string): Route[] {
+  const oneOff = route({
+    method: "post",
+    path: "/run",
+    where: bestNode(planOneOff, { live: true }),
+    burst: "low",
+    summary: "Run a container once, to its end, and answer its output",
+    tool: "run",
+    body: oneOffBody,
+    example: { image: "alpine:latest", command: ["echo", "Hello, World!"], env_vars: { MY_VAR: "value" } },
+    answers: oneOffAnswers,
+    async handler(call) {
+      const { env_vars = {}, volumes = {}, ...rest } = call.body;
+      const format = call.accepts("json", "text/event-stream", "application/x-ndjson");
+      const ended = call.open;
+      try {
+        const run = await runs.oneOffs.start({ ...rest, env_vars, volumes }, ended, call.within(settings.pull_wait * 1000));
+        if (!run) return new Reply(202, { status: "pulling", image: rest.image, host });
+        if (format === "text/event-stream" || format === "application/x-ndjson") return live(run, format, call);
+        return { ...(await run.finish()), host };
+      } catch (error) {
+        throw stopping(error, call.gone);
+      }
+    },
+  });
+
+  function live(run: StartedOneOff, format: EventFormat, { gone }: Pick<Call, "gone">): Reply {
+    const events = new EventStream(format);
+    run
+      .finish((frame) => events.frame(frame))
+      .then(
+        (result) => events.end("result", { ...result, host }),
+        (thrown: Error) => events.end("error", described(stopping(thrown, gone))),
+      );
+    return new Reply(200, events.body, {
+      "Content-Type": `${format}; charset=utf-8`,
+      "X-Accel-Buffering": "no",
+      "Cache-Control": "no-cache",
+    });
+  }
+
+  return [oneOff];
+}
+
+/** A run that was ended though its client is there was ended by the server's stop. */
+function stopping(error: unknown, gone: AbortSignal): unknown {
+  return error instanceof AppError && error.code === "ABANDONED" && !gone.aborted ? new AppError("STOPPING") : error;
+}
+
+function described(error: unknown): object {
+  const { kind, code, message, status } = error instanceof AppError ? error : new AppError("INTERNAL", { cause: error });
+  return { error: kind, code, message, status };
+}

@@ -1,0 +1,97 @@
+import { z } from "zod";
+import type { Plan } from "../../cluster/where";
+import { command, flag, integer, map, matching, number, text } from "../../http/fields";
+import type { AnswerDoc } from "../../http/route";
+import { environment, imageReference, outputAnswer } from "./common";
+
+/** FastAPI's clients send null for what they don't mean. */
+const optional = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);
+
+const place = matching(/^\/[^:\0]{0,4095}(?::r[ow])?$/, "must be an absolute path in the container, which :ro may follow").refine(
+  (path) => !path.split("/").includes(".."),
+  { error: "must not lead upwards" },
+);
+const content = z.string({ error: "must be base64" });
+const mode = matching(/^[0-7]{3,4}$/, "must be octal digits as text, such as 0755");
+const response = flag.default(false).describe("Give its content back");
+
+/** The name of a volume. */
+export const volumeName = matching(
+  /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}$/,
+  "must be letters, digits, _ . -, two or more, beginning with a letter or digit",
+);
+
+const entry = z.discriminatedUnion(
+  "type",
+  [
+    z.object({ type: z.literal("file"), content: content.describe("base64"), mode: optional(mode), response }).strict(),
+    z
+      .object({ type: z.literal("directory"), content: content.describe("base64 of a gzipped tar"), mode: optional(mode), response })
+      .strict(),
+    z.object({ type: z.literal("volume"), name: volumeName, response }).strict(),
+    z
+      .object({
+        type: z.literal("host"),
+        host_path: matching(/^\/[^\0]{0,4095}$/, "must be an absolute path on the host").describe("Folder or file of the node"),
+        response,
+      })
+      .strict(),
+  ],
+  { error: "must have the type file, directory, volume or host" },
+);
+
+const login = z
+  .object({
+    username: text,
+    password: text.describe("With the user _json_key: the key, in base64"),
+    email: optional(text),
+    serveraddress: optional(text).describe("The registry that it is for; it is given to no other"),
+  })
+  .strict();
+
+/** The body of `POST /run` (oneoff-docker-runner.md). */
+export const oneOffBody = z.object({
+  image: imageReference.describe("The image to run"),
+  command: optional(command).describe("A list, or a text that is split into words as a shell would"),
+  entrypoint: optional(command).describe("As command"),
+  env_vars: optional(environment).describe("Environment variables"),
+  pull_policy: z.enum(["always", "missing", "never"], { error: "must be always, missing or never" }).default("always"),
+  auth_config: optional(login).describe("Login at the image's registry"),
+  volumes: optional(map(place, entry)).describe("What is to be at a path in the container, which :ro may follow"),
+  stdin: optional(z.string({ error: "must be text" })).describe("What it reads"),
+  memory: optional(integer(6_291_456, 2 ** 50)).describe("Bytes; run_memory if absent"),
+  cpus: optional(number(0.01, 10_000)),
+  pids: optional(integer(1, 4_194_304)).describe("Processes; run_pids if absent"),
+});
+
+/**
+ * Reads out of a one-off run's body what placement must know.
+ * @param body as it came, and valid
+ */
+export function planOneOff(body: object): Plan {
+  const { image, pull_policy: pull, volumes = {}, memory = 0, cpus = 0 } = oneOffBody.parse(body);
+  const named = Object.values(volumes).flatMap((each) => (each.type === "volume" ? [each.name] : []));
+  return { name: "the run", body, needs: { image, pull, ports: [], volumes: named, memory, cpus } };
+}
+
+const ran = z.object({
+  status: z.string().describe("success, or `error: ` and the exit code or the limit that ended it, such as limits.execution_time"),
+  ...outputAnswer,
+  exit_code: z.number(),
+  volumes: z.record(z.string(), z.object({ type: z.string(), content: z.string().nullable() })).describe("What was asked back, by path"),
+  execution_time: z.number().describe("Seconds"),
+  host: z.string().describe("the node"),
+  warnings: z.array(z.string()).optional(),
+});
+
+export const oneOffAnswers: Record<number, AnswerDoc> = {
+  200: {
+    description: "It has run; as text/event-stream or application/x-ndjson: its output as it comes, then this as the event `result`",
+    schema: ran,
+    contentType: "text/event-stream",
+  },
+  202: {
+    description: "Its image is still being pulled; the same request again joins",
+    schema: z.object({ status: z.literal("pulling"), image: z.string(), host: z.string() }),
+  },
+};

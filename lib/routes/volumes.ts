@@ -1,0 +1,73 @@
+import { bestNode, here } from "../cluster/where";
+import { Reply, type Route, route } from "../http/route";
+import type { Volumes } from "../runs/volumes";
+import { byName, list, made, planVolume, read, removed, volumeBody } from "./schemas/volumes";
+
+/**
+ * Named volumes: made in one request (oneoff-docker-runner.md), listed, read back and removed.
+ * @param host this node's name
+ */
+export function volumeRoutes(volumes: Volumes, host: string): Route[] {
+  const create = route({
+    method: "post",
+    path: "/volume",
+    where: bestNode(planVolume),
+    burst: "low",
+    summary: "Create a volume, with content if any is given",
+    tool: "volume",
+    body: volumeBody,
+    example: { name: "my-volume" },
+    answers: made,
+    async handler({ body }) {
+      await volumes.create({ ...body, content: body.content ?? undefined });
+      return new Reply(200, { status: "success", detail: "success" }, { "X-Volume-Host": host });
+    },
+  });
+
+  const all = route({
+    method: "get",
+    path: "/volumes",
+    where: here,
+    burst: "high",
+    summary: "List this node's volumes",
+    tool: "volumes",
+    answers: list,
+    async handler() {
+      return { volumes: (await volumes.list()).map((volume) => ({ ...volume, host })) };
+    },
+  });
+
+  const one = route({
+    method: "get",
+    path: "/volumes/:name",
+    where: here,
+    burst: "mid",
+    summary: "Read a volume of this node with its content",
+    tool: "read_volume",
+    params: byName,
+    answers: read,
+    async handler(call) {
+      const { content, ...info } = await volumes.read(call.params.name);
+      if (call.accepts("json", "application/gzip") === "application/gzip")
+        return new Reply(200, content, { "Content-Type": "application/gzip" });
+      return { ...info, content: content.toString("base64"), host };
+    },
+  });
+
+  const remove = route({
+    method: "delete",
+    path: "/volumes/:name",
+    where: here,
+    burst: "mid",
+    summary: "Remove a volume of this node that no container uses",
+    tool: "remove_volume",
+    params: byName,
+    answers: removed,
+    async handler({ params }) {
+      await volumes.remove(params.name);
+      return { name: params.name, removed: true, host };
+    },
+  });
+
+  return [create, all, one, remove];
+}

@@ -1,0 +1,42 @@
+import type { DockerHost } from "../docker/host";
+import type { Logger } from "../support/logger";
+import { EngineClock } from "./engine-clock";
+import { VolumeHelper } from "./helper";
+import { Jobs } from "./job";
+import { Leftovers } from "./leftovers";
+import { type OneOffSettings, OneOffs } from "./one-off";
+import { Slots } from "./slots";
+import { sweepExpired } from "./sweep";
+import { Volumes } from "./volumes";
+
+export interface RunSettings extends OneOffSettings {
+  run_concurrency: number;
+  /** seconds */
+  run_wait: number;
+}
+
+/** Runs and volumes of this host, as the routes use them. */
+export interface RunHost {
+  oneOffs: OneOffs;
+  volumes: Volumes;
+  slots: Slots;
+  /** Removes from now on what killed servers have left. Returns what ends it. */
+  sweep(): () => void;
+  /** Resolves when all that was to be removed is. */
+  idle(): Promise<void>;
+}
+
+/** Puts this host's runs together. */
+export function openRuns({ engine, images, containers, policy }: DockerHost, settings: RunSettings, log: Logger): RunHost {
+  const leftovers = new Leftovers(engine, containers, new EngineClock(engine), log);
+  const slots = new Slots(settings.run_concurrency, settings.run_wait * 1000);
+  const jobs = new Jobs(engine, containers, leftovers);
+  const tools = { engine, images, policy, jobs, slots, leftovers, helper: new VolumeHelper(engine, leftovers) };
+  return {
+    oneOffs: new OneOffs(tools, settings),
+    volumes: new Volumes(tools, settings.run_files),
+    slots,
+    sweep: () => sweepExpired(engine, leftovers, log),
+    idle: () => leftovers.idle(),
+  };
+}

@@ -1,0 +1,160 @@
+import type { ContainerCreateOptions, Engine, RegistryAuth } from "../docker/engine";
+import type { Frame } from "../docker/frames";
+import type { Images } from "../docker/images";
+import { checkVolumeOptions, type Policy } from "../docker/policy";
+import { type Output as OutputFields, outputFields } from "../support/output";
+import { type Place, readVolumes, type VolumeEntry } from "./contents";
+import { harvest, type Returned } from "./harvest";
+import { putContents, type VolumeHelper } from "./helper";
+import type { Jobs, RunningJob } from "./job";
+import type { Leftovers } from "./leftovers";
+import { mountsOf, type Scratch, scratchOf } from "./mounts";
+import { ensureImage } from "./pull";
+import type { Slots } from "./slots";
+
+/** A one-off run that is asked for, its form checked. */
+export interface OneOff {
+  image: string;
+  command?: string[] | undefined;
+  entrypoint?: string[] | undefined;
+  env_vars: Record<string, string>;
+  pull_policy: "always" | "missing" | "never";
+  auth_config?: RegistryAuth | undefined;
+  volumes: Record<string, VolumeEntry>;
+  stdin?: string | undefined;
+  /** bytes */
+  memory?: number | undefined;
+  cpus?: number | undefined;
+  pids?: number | undefined;
+}
+
+export interface OneOffSettings {
+  /** seconds */
+  run_max_time: number;
+  /** bytes */
+  run_max_output: number;
+  /** bytes */
+  run_memory: number;
+  run_pids: number;
+  /** bytes */
+  run_files: number;
+}
+
+export type OneOffResult = {
+  status: string;
+  exit_code: number;
+  volumes: Record<string, Returned>;
+  execution_time: number;
+  warnings?: string[];
+} & OutputFields;
+
+/** What this host has for runs. */
+export interface Tools {
+  engine: Engine;
+  images: Images;
+  policy: Policy;
+  jobs: Jobs;
+  slots: Slots;
+  helper: VolumeHelper;
+  leftovers: Leftovers;
+}
+
+export interface StartedOneOff {
+  /** Waits for its end; nothing of it is left then. Must be called. */
+  finish(onFrame?: (frame: Frame) => Promise<void> | void): Promise<OneOffResult>;
+}
+
+/** Runs one-off jobs on this host. */
+export class OneOffs {
+  constructor(
+    private readonly tools: Tools,
+    private readonly settings: OneOffSettings,
+  ) {}
+
+  /**
+   * Checks all of it, pulls its image, and starts it as soon as there is a place. If any of it fails, nothing is left.
+   * @param ended ends it early
+   * @param enough ends the wait for the image
+   * @returns undefined if its image is still being pulled
+   */
+  async start(asked: OneOff, ended: AbortSignal, enough: AbortSignal): Promise<StartedOneOff | undefined> {
+    const { tools, settings } = this;
+    const places = await readVolumes(asked.volumes, tools.policy, settings.run_files);
+    await tools.engine.assertAlive();
+    const absent = await this.checkNamed(places);
+    const warnings: string[] = [];
+    if (!(await ensureImage(tools.images, asked, enough, warnings))) return undefined;
+    const leave = await tools.slots.take(ended);
+    let scratch: Scratch | undefined;
+    try {
+      scratch = await scratchOf(tools, asked.image, places, settings);
+      const job = await tools.jobs.start(this.jobOf(asked, places, scratch), ended);
+      const made = scratch;
+      return { finish: (onFrame) => this.finish(job, places, warnings, onFrame).finally(() => close(made)) };
+    } catch (error) {
+      await close(scratch);
+      // Without a run these were made for nothing; one that somebody else uses by now stays.
+      await Promise.all(absent.map((name) => tools.leftovers.unused(name)));
+      throw error;
+    }
+
+    async function close(made: Scratch | undefined): Promise<void> {
+      await made?.remove();
+      leave();
+    }
+  }
+
+  /** @returns names of volumes that aren't there: Docker makes them */
+  private async checkNamed(places: readonly Place[]): Promise<string[]> {
+    const names = places.flatMap(({ type, source }) => (type === "volume" && source ? [source] : []));
+    if (names.length === 0) return [];
+    const { Volumes } = await this.tools.engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
+    for (const { Name, Driver, Options } of Volumes ?? []) {
+      if (names.includes(Name)) checkVolumeOptions(Driver, Options ?? {}, this.tools.policy, "volumes");
+    }
+    return names.filter((name) => !(Volumes ?? []).some((volume) => volume.Name === name));
+  }
+
+  private jobOf(asked: OneOff, places: readonly Place[], scratch: Scratch) {
+    const { settings, tools } = this;
+    const memory = asked.memory ?? settings.run_memory;
+    const container: ContainerCreateOptions = {
+      Image: asked.image,
+      ...(asked.command?.length ? { Cmd: asked.command } : {}),
+      ...(asked.entrypoint?.length ? { Entrypoint: asked.entrypoint } : {}),
+      Env: Object.entries(asked.env_vars).map(([name, value]) => `${name}=${value}`),
+      ...(asked.stdin === undefined ? {} : { OpenStdin: true, StdinOnce: true, AttachStdin: true }),
+      HostConfig: {
+        Mounts: mountsOf(places, scratch) as never,
+        // No swap beside it, or the limit would be another.
+        Memory: memory,
+        MemorySwap: memory,
+        PidsLimit: asked.pids ?? settings.run_pids,
+        ...(asked.cpus === undefined ? {} : { NanoCpus: Math.round(asked.cpus * 1e9) }),
+      },
+    };
+    const contents = places.flatMap(({ content, readOnly }) => (content && !readOnly ? [content] : []));
+    return {
+      container,
+      stdin: asked.stdin === undefined ? undefined : Buffer.from(asked.stdin),
+      time: settings.run_max_time * 1000,
+      output: settings.run_max_output,
+      fill: (id: string) => putContents(tools.engine, id, contents, settings.run_files),
+    };
+  }
+
+  private async finish(job: RunningJob, places: readonly Place[], warnings: string[], onFrame?: (frame: Frame) => Promise<void> | void) {
+    const volumes: Record<string, Returned> = {};
+    const collect = (id: string) => harvest(this.tools.engine, id, places, this.settings.run_files, volumes, warnings);
+    const { exit_code, limit, seconds, ...output } = await job.finish(onFrame, collect);
+    const code = limit ?? (exit_code === 0 ? undefined : exit_code);
+    return {
+      status: code === undefined ? "success" : `error: ${code}`,
+      ...outputFields(output),
+      exit_code,
+      volumes,
+      execution_time: seconds,
+      ...(warnings.length > 0 ? { warnings } : {}),
+    } as OneOffResult;
+  }
+}

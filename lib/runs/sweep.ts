@@ -1,0 +1,41 @@
+import type { Engine } from "../docker/engine";
+import type { Logger } from "../support/logger";
+import { EMPTY_IMAGE, EXPIRES_LABEL, JOB_PREFIX, type Leftovers } from "./leftovers";
+
+const INTERVAL = 60_000;
+/** Seconds that an image of nothing can be in use. */
+const EMPTY_IMAGE_AGE = 300;
+
+/**
+ * Removes what runs have left whose server was killed: at once, and every minute.
+ * @returns ends it
+ */
+export function sweepExpired(engine: Engine, leftovers: Leftovers, log: Logger): () => void {
+  const sweep = async () => {
+    const now = await leftovers.clock.refresh();
+    const filters = { label: [EXPIRES_LABEL] };
+    const containers = await engine.call((docker, abortSignal) => docker.listContainers({ all: true, filters, abortSignal }));
+    for (const { Id, Names, Labels } of containers) {
+      if (!Names.some((name) => name.startsWith(`/${JOB_PREFIX}`)) || !isOver(Labels, now)) continue;
+      await leftovers.container(Id);
+      log.info("what a run has left is removed", { id: Id, name: Names[0] });
+    }
+    const { Volumes } = await engine.call((docker, abortSignal) => docker.listVolumes({ filters, abortSignal }));
+    for (const { Name, Labels } of Volumes ?? []) {
+      if (Name.startsWith(JOB_PREFIX) && isOver(Labels, now)) await leftovers.volume(Name);
+    }
+    const empty = { reference: [EMPTY_IMAGE] };
+    const images = await engine.call((docker, abortSignal) => docker.listImages({ filters: empty, abortSignal }));
+    for (const { RepoTags, Created } of images) {
+      if (Created + EMPTY_IMAGE_AGE < now) for (const tag of RepoTags ?? []) await leftovers.image(tag);
+    }
+  };
+  const tried = () => void sweep().catch((error: Error) => log.debug("nothing could be swept", { reason: error.message }));
+  tried();
+  const timer = setInterval(tried, INTERVAL).unref();
+  return () => clearInterval(timer);
+}
+
+function isOver(labels: Record<string, string> | null, now: number): boolean {
+  return Number(labels?.[EXPIRES_LABEL] ?? Number.NaN) <= now;
+}
