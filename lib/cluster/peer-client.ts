@@ -35,8 +35,6 @@ export interface PeerCall {
 /** Speaks to other nodes: asks them over links, and sends clients' requests on. */
 export class PeerClient {
   private readonly agents;
-  /** For connections of one request each; those over TLS are resumed. */
-  private readonly fresh = new https.Agent();
   private readonly links = new Map<string, Link>();
 
   /** @param self this node's name */
@@ -60,15 +58,13 @@ export class PeerClient {
     const { method, url, caller, left } = call;
     const digest = Buffer.isBuffer(call.body) ? digestOf(call.body) : undefined;
     const seal = this.signatures.seal({ from: this.self, to, method, url, caller, left, digest });
-    // What may not be done twice gets a connection of its own: a failure to connect then means that it wasn't sent.
-    const once = call.method !== "GET" && call.method !== "HEAD";
     const options = {
       ...urlToHttpOptions(target),
       // As the client wrote it: what is sent is what is signed, and `//other.host/` is a path too.
       path: call.url,
       method: call.method,
       headers: { ...call.headers, [PEER_HEADER]: seal },
-      agent: once ? secure && this.fresh : this.agents[target.protocol as "http:" | "https:"],
+      agent: this.agents[target.protocol as "http:" | "https:"],
       ...(call.signal ? { signal: call.signal } : {}),
       ...(secure ? this.tls() : {}),
     };
@@ -127,6 +123,6 @@ export class PeerClient {
 
   close(): void {
     for (const link of this.links.values()) link.end("this node stops");
-    for (const agent of [...Object.values(this.agents), this.fresh]) agent.destroy();
+    for (const agent of Object.values(this.agents)) agent.destroy();
   }
 }
