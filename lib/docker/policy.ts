@@ -89,12 +89,17 @@ const REMOTE_TYPES = new Set(["tmpfs", "nfs", "nfs4", "cifs", "smb3"]);
  * Refuses a volume that is a folder or a device of the host under another name.
  * @param driver of the volume
  * @param options given to it
- * @param field to be named in the error
+ * @param field to be named in the error, for an option at fault
  * @throws AppError NOT_ALLOWED
  */
-export function checkVolumeOptions(driver: string, options: Record<string, string>, policy: Policy, field: string): void {
+export function checkVolumeOptions(
+  driver: string,
+  options: Record<string, string>,
+  policy: Policy,
+  field: (option: string) => string,
+): void {
   if (driver !== "local") {
-    for (const value of Object.values(options)) if (value.startsWith("/")) checkBind(value, policy, field);
+    for (const [name, value] of Object.entries(options)) if (value.startsWith("/")) checkBind(value, policy, field(name));
     return;
   }
   const { type = "", o = "", device = "" } = options;
@@ -102,9 +107,9 @@ export function checkVolumeOptions(driver: string, options: Record<string, strin
   const isBind = flags.includes("bind") || flags.includes("rbind");
   if (isBind || ["", "none", "bind"].includes(type)) {
     // The engine takes a relative one from its own working folder, which is the root.
-    if (device !== "") checkBind(path.posix.resolve("/", device), policy, `${field}.device`);
+    if (device !== "") checkBind(path.posix.resolve("/", device), policy, field("device"));
   } else if (!REMOTE_TYPES.has(type)) {
-    demand(policy, "devices", `${field}.type`, `a volume of type ${type} can be any disk or folder of the host`);
+    demand(policy, "devices", field("type"), `a volume of type ${type} can be any disk or folder of the host`);
   }
 }
 

@@ -118,7 +118,7 @@ export class Runner {
   private async checkVolume(name: string): Promise<void> {
     const { Volumes } = await this.engine.call((docker, abortSignal) => docker.listVolumes({ filters: { name: [name] }, abortSignal }));
     const volume = Volumes.find((each) => each.Name === name);
-    if (volume) checkVolumeOptions(volume.Driver, volume.Options ?? {}, this.policy, "volumes");
+    if (volume) checkVolumeOptions(volume.Driver, volume.Options ?? {}, this.policy, () => "volumes");
   }
 
   private async detached(spec: RunSpec, options: StartOptions): Promise<string> {

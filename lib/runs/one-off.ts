@@ -110,7 +110,7 @@ export class OneOffs {
     if (names.length === 0) return [];
     const { Volumes } = await this.tools.engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
     for (const { Name, Driver, Options } of Volumes ?? []) {
-      if (names.includes(Name)) checkVolumeOptions(Driver, Options ?? {}, this.tools.policy, "volumes");
+      if (names.includes(Name)) checkVolumeOptions(Driver, Options ?? {}, this.tools.policy, () => "volumes");
     }
     return names.filter((name) => !(Volumes ?? []).some((volume) => volume.Name === name));
   }

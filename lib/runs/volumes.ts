@@ -41,7 +41,7 @@ export class Volumes {
   async create({ name, content, driver, driver_opts, labels }: NewVolume): Promise<void> {
     const { engine, policy, helper, leftovers } = this.tools;
     const archive = content === undefined ? undefined : await checkedArchive(fromBase64(content, "content"), "content", this.limit);
-    checkVolumeOptions(driver, driver_opts, policy, "driver_opts");
+    checkVolumeOptions(driver, driver_opts, policy, (option) => `driver_opts.${option}`);
     const before = (await this.list()).find((volume) => volume.name === name);
     const wanted = { Name: name, Driver: driver, DriverOpts: driver_opts, Labels: labels };
     await engine
