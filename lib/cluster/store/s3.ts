@@ -12,6 +12,8 @@ export interface S3Settings {
 }
 
 const ENDING = ".node.json";
+/** Objects got at a time. */
+const AT_A_TIME = 25;
 const LARGEST = 10_000;
 /** A request that takes longer (ms) has failed. */
 const PATIENCE = 4000;
@@ -51,12 +53,16 @@ export class S3Store implements Store {
       token = page.NextContinuationToken;
     } while (token);
     for (const key of this.known.keys()) if (!tags.has(key)) this.known.delete(key);
-    await Promise.all([...tags].map(([key, tag]) => this.refresh(key, tag)));
+    const changed = [...tags].filter(([key, tag]) => this.known.get(key)?.tag !== tag);
+    // So many at a time: what waits for a connection would be late before it is asked.
+    const worker = async () => {
+      for (let next = changed.pop(); next; next = changed.pop()) await this.refresh(...next);
+    };
+    await Promise.all(Array.from({ length: AT_A_TIME }, worker));
     return new Map([...this.known].map(([key, { text }]) => [key, text]));
   }
 
   private async refresh(key: string, tag: string): Promise<void> {
-    if (this.known.get(key)?.tag === tag) return;
     try {
       const object = await this.client.send(new GetObjectCommand(this.at(key)));
       this.known.set(key, { tag, text: (await object.Body?.transformToString()) ?? "" });
