@@ -7,6 +7,7 @@ import { benchList } from "./list";
 import { benchLogs } from "./logs";
 import { comparisonTable, type Own, ownTable, pairTable } from "./report";
 import { benchRun } from "./run";
+import { benchRuns } from "./runs";
 import { benchStart, residentMegabytes } from "./start";
 
 const COMPARED: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
@@ -15,6 +16,7 @@ const COMPARED: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
   exec: benchExec,
   logs: benchLogs,
   delete: benchDelete,
+  runs: benchRuns,
 };
 const ALL = ["start", ...Object.keys(COMPARED), "cluster"];
 

@@ -1,3 +1,4 @@
+import { RUN_SETTINGS } from "./run-settings";
 import type { Setting, ValueOf } from "./setting";
 
 const absolutePath = (value: string) => (value.startsWith("/") ? undefined : "must be an absolute path");
@@ -188,88 +189,7 @@ export const SETTINGS = {
   queue_wait: { type: "number", default: 0, group: "Cluster", help: "Seconds a run waits for room when no node can take it" },
   queue_length: { type: "number", default: 100, min: 1, group: "Cluster", help: "Runs that may wait so at a time" },
 
-  run_concurrency: {
-    type: "number",
-    default: 10,
-    min: 1,
-    env: ["SERVER_WORKER_THREADS"],
-    group: "Runs",
-    help: "One-off and code runs at a time",
-  },
-  run_files: {
-    type: "number",
-    default: 50000000,
-    min: 1,
-    group: "Runs",
-    help: "Content of a run's files and folders, or of a volume, unpacked, in or out, bytes",
-  },
-  run_pids: { type: "number", default: 512, min: 1, group: "Runs", help: "Processes of a one-off run that asks for no number" },
-  run_hostname: { type: "string", default: "run", env: ["DOCKER_CONTAINER_HOSTNAME"], group: "Runs", help: "Host name inside a code run" },
-  run_user: { type: "string", default: "65534:65534", env: ["DOCKER_CONTAINER_USER"], group: "Runs", help: "User of a code run" },
-  run_memory: {
-    type: "number",
-    default: 500000000,
-    env: ["DOCKER_CONTAINER_MEMORY"],
-    group: "Runs",
-    help: "Memory of a code run, or of a one-off that asks for no amount, bytes",
-  },
-  run_network_disabled: {
-    type: "boolean",
-    default: true,
-    env: ["DOCKER_CONTAINER_NETWORK_DISABLED"],
-    group: "Runs",
-    help: "No network in a code run",
-  },
-  run_nofile_soft: {
-    type: "number",
-    default: 90,
-    env: ["DOCKER_CONTAINER_ULIMIT_NOFILE_SOFT"],
-    group: "Runs",
-    help: "Open files of a code run, soft",
-  },
-  run_nofile_hard: {
-    type: "number",
-    default: 100,
-    env: ["DOCKER_CONTAINER_ULIMIT_NOFILE_HARD"],
-    group: "Runs",
-    help: "Open files of a code run, hard",
-  },
-  run_nproc_soft: {
-    type: "number",
-    default: 90,
-    env: ["DOCKER_CONTAINER_ULIMIT_NPROC_SOFT"],
-    group: "Runs",
-    help: "Processes of a code run, soft",
-  },
-  run_nproc_hard: {
-    type: "number",
-    default: 100,
-    env: ["DOCKER_CONTAINER_ULIMIT_NPROC_HARD"],
-    group: "Runs",
-    help: "Processes of a code run, hard",
-  },
-  run_cap_drop: {
-    type: "list",
-    default: ["ALL"],
-    env: ["DOCKER_CONTAINER_CAP_DROP"],
-    group: "Runs",
-    help: "Capabilities a code run loses",
-  },
-  run_max_time: {
-    type: "number",
-    default: 30,
-    env: ["RUN_MAX_EXECUTION_TIME"],
-    group: "Runs",
-    help: "Seconds a one-off or code run may take",
-  },
-  run_max_output: { type: "number", default: 1000000, env: ["RUN_MAX_OUTPUT_SIZE"], group: "Runs", help: "Output of a run, bytes" },
-  default_user_uid: {
-    type: "string",
-    default: null,
-    env: ["DEFAULT_USER_UID"],
-    group: "Runs",
-    help: "uid:gid of the files of managed containers",
-  },
+  ...RUN_SETTINGS,
 
   log_level: {
     type: "string",

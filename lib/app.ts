@@ -47,7 +47,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const runs = openRuns(docker, settings, log);
   const facts = hostFacts(docker);
   const cluster = settings.cluster ? openCluster(settings, host, url, version, facts, log) : undefined;
-  const metrics = new Metrics(readLoad);
+  const metrics = new Metrics(readLoad, () => ({ running: runs.slots.taken, waiting: runs.slots.waiting, warm: runs.code.warm }));
   const waits = new Waits();
   const counts = settings.cluster && settings.redis !== null ? openCounts(settings.redis, log) : undefined;
 
@@ -107,7 +107,10 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       const cut = setTimeout(() => waits.stop(), Math.min(WAIT_AT_STOP, settings.stop_timeout * 500));
       await server.stop();
       clearTimeout(cut);
-      await settles(Promise.all([docker.runner.idle(), runs.idle()]), AbortSignal.timeout(Math.max(0, Math.ceil(end - performance.now()))));
+      await settles(
+        Promise.all([docker.runner.idle(), runs.close()]),
+        AbortSignal.timeout(Math.max(0, Math.ceil(end - performance.now()))),
+      );
       cluster?.close();
       counts?.close();
       for (const endSweeping of endings) endSweeping();

@@ -56,6 +56,8 @@ const CATALOGUE = {
   VOLUME_IN_USE: ["conflict", "A container uses this volume"],
   CONTENT_TOO_LARGE: ["too_large", "This content is too large"],
   NO_ROOM: ["unavailable", "As many runs as this node takes are under way, and others wait"],
+  RUN_LIMITED: ["validation_error", "A limit has ended the run"],
+  RUN_NO_RESULT: ["validation_error", "The run has ended without a JSON object on its standard output"],
   NO_NODE: ["unavailable", "No node can take this now"],
   NODE_FAILED: ["upstream_error", "A node gave no answer"],
   STOPPING: ["unavailable", "This server is stopping"],

@@ -11,11 +11,16 @@ export class Metrics {
   private readonly containers: Gauge;
   private readonly engine: Gauge;
   private readonly load: Gauge;
+  private readonly runs: Gauge;
 
   /**
    * @param readLoad this machine's load, each from 0 to 1
+   * @param readRuns runs that have a place, runs that wait for one, and sandboxes that wait for a run
    */
-  constructor(private readonly readLoad: () => Promise<{ cpu: number; memory: number }>) {
+  constructor(
+    private readonly readLoad: () => Promise<{ cpu: number; memory: number }>,
+    private readonly readRuns: () => Record<"running" | "waiting" | "warm", number>,
+  ) {
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
     this.requests = new Counter({
@@ -39,6 +44,12 @@ export class Metrics {
     });
     this.engine = new Gauge({ name: "docker_server_engine_up", help: "1 if the engine answers", registers });
     this.load = new Gauge({ name: "docker_server_host_load", help: "Load of this host, 0 to 1", labelNames: ["resource"], registers });
+    this.runs = new Gauge({
+      name: "docker_server_runs",
+      help: "One-off and code runs of this host that run, that wait for a place, and sandboxes kept warm",
+      labelNames: ["state"],
+      registers,
+    });
   }
 
   get contentType(): string {
@@ -61,6 +72,7 @@ export class Metrics {
     const { cpu, memory } = await this.readLoad();
     this.load.set({ resource: "cpu" }, cpu);
     this.load.set({ resource: "memory" }, memory);
+    for (const [state, count] of Object.entries(this.readRuns())) this.runs.set({ state }, count);
     return this.registry.metrics();
   }
 }

@@ -4,31 +4,39 @@ import { type Call, Reply, type Route, route } from "../http/route";
 import { type EventFormat, EventStream } from "../runs/events";
 import type { RunHost } from "../runs/host";
 import type { StartedOneOff } from "../runs/one-off";
-import { oneOffAnswers, oneOffBody, planOneOff } from "./schemas/job";
+import { planRun, runAnswers, runBody } from "./schemas/job";
 
 /**
- * Runs that end with their request (oneoff-docker-runner.md).
+ * Runs that end with their request (oneoff-docker-runner.md, docker-run.md).
  * @param host this node's name, answered with every result
  * @param settings.pull_wait seconds that an image is waited for
  */
 export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: string): Route[] {
-  const oneOff = route({
+  const run = route({
     method: "post",
     path: "/run",
-    where: bestNode(planOneOff, { live: true }),
+    where: bestNode(planRun, { live: true }),
     burst: "low",
-    summary: "Run a container once, to its end, and answer its output",
+    summary: "Run a container once, to its end, and answer its output; with a payload: run code, and answer its result",
     tool: "run",
-    body: oneOffBody,
+    body: runBody,
     example: { image: "alpine:latest", command: ["echo", "Hello, World!"], env_vars: { MY_VAR: "value" } },
-    answers: oneOffAnswers,
+    answers: runAnswers,
     async handler(call) {
-      const { env_vars = {}, volumes = {}, ...rest } = call.body;
+      const { payload, env_vars = {}, volumes = {}, pull_policy = "always", ...rest } = call.body;
       const format = call.accepts("json", "text/event-stream", "application/x-ndjson");
       const ended = call.open;
+      const enough = call.within(settings.pull_wait * 1000);
+      const pulling = new Reply(202, { status: "pulling", image: rest.image, host });
       try {
-        const run = await runs.oneOffs.start({ ...rest, env_vars, volumes }, ended, call.within(settings.pull_wait * 1000));
-        if (!run) return new Reply(202, { status: "pulling", image: rest.image, host });
+        if (payload) {
+          const result = await runs.code.run(rest.image, payload, ended, enough);
+          return result === undefined
+            ? pulling
+            : new Reply(200, Buffer.from(result), { "Content-Type": "application/json; charset=utf-8" });
+        }
+        const run = await runs.oneOffs.start({ ...rest, env_vars, volumes, pull_policy }, ended, enough);
+        if (!run) return pulling;
         if (format === "text/event-stream" || format === "application/x-ndjson") return live(run, format, call);
         return { ...(await run.finish()), host };
       } catch (error) {
@@ -52,7 +60,7 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
     });
   }
 
-  return [oneOff];
+  return [run];
 }
 
 /** A run that was ended though its client is there was ended by the server's stop. */

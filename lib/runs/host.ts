@@ -1,5 +1,6 @@
 import type { DockerHost } from "../docker/host";
 import type { Logger } from "../support/logger";
+import { CodeRuns, type CodeSettings } from "./code";
 import { EngineClock } from "./engine-clock";
 import { VolumeHelper } from "./helper";
 import { Jobs } from "./job";
@@ -9,7 +10,7 @@ import { Slots } from "./slots";
 import { sweepExpired } from "./sweep";
 import { Volumes } from "./volumes";
 
-export interface RunSettings extends OneOffSettings {
+export interface RunSettings extends OneOffSettings, CodeSettings {
   run_concurrency: number;
   /** seconds */
   run_wait: number;
@@ -18,25 +19,31 @@ export interface RunSettings extends OneOffSettings {
 /** Runs and volumes of this host, as the routes use them. */
 export interface RunHost {
   oneOffs: OneOffs;
+  code: CodeRuns;
   volumes: Volumes;
   slots: Slots;
   /** Removes from now on what killed servers have left. Returns what ends it. */
   sweep(): () => void;
-  /** Resolves when all that was to be removed is. */
-  idle(): Promise<void>;
+  /** Removes what waits for runs; resolves when all that was to be removed is. */
+  close(): Promise<void>;
 }
 
 /** Puts this host's runs together. */
 export function openRuns({ engine, images, containers, policy }: DockerHost, settings: RunSettings, log: Logger): RunHost {
   const leftovers = new Leftovers(engine, containers, new EngineClock(engine), log);
   const slots = new Slots(settings.run_concurrency, settings.run_wait * 1000);
-  const jobs = new Jobs(engine, containers, leftovers);
+  const jobs = new Jobs({ engine, containers, leftovers });
   const tools = { engine, images, policy, jobs, slots, leftovers, helper: new VolumeHelper(engine, leftovers) };
+  const code = new CodeRuns({ engine, containers, leftovers, images, slots }, settings, log);
   return {
+    code,
     oneOffs: new OneOffs(tools, settings),
     volumes: new Volumes(tools, settings.run_files),
     slots,
     sweep: () => sweepExpired(engine, leftovers, log),
-    idle: () => leftovers.idle(),
+    async close() {
+      await code.close();
+      await leftovers.idle();
+    },
   };
 }

@@ -2,7 +2,7 @@ import { AppError } from "../errors";
 
 /** Places for runs: so many at a time, the next wait their turn, first come, first served. */
 export class Slots {
-  private taken = 0;
+  private held = 0;
   private readonly queue: (() => void)[] = [];
 
   /**
@@ -19,6 +19,11 @@ export class Slots {
     return this.queue.length;
   }
 
+  /** How many are taken. */
+  get taken(): number {
+    return this.held;
+  }
+
   /**
    * @param ended ends the wait
    * @returns gives the place back; may be called twice
@@ -26,16 +31,16 @@ export class Slots {
    */
   async take(ended: AbortSignal): Promise<() => void> {
     if (ended.aborted) throw new AppError("ABANDONED");
-    if (this.taken < this.size) this.taken += 1;
+    if (this.held < this.size) this.held += 1;
     else await this.wait(ended);
-    let held = true;
+    let mine = true;
     return () => {
-      if (!held) return;
-      held = false;
+      if (!mine) return;
+      mine = false;
       const next = this.queue.shift();
       if (next)
         next(); // the place goes from hand to hand
-      else this.taken -= 1;
+      else this.held -= 1;
     };
   }
 

@@ -12,12 +12,36 @@ const CACHED_LAYER = path.join(BED, "busybox.tar");
  * The layer is the same on every engine; it is made once (0.1 s) and kept as long as the test bed.
  * Returns the image id; throws an Error with what tar or docker said.
  */
-export async function importBusybox(engine: Engine, tag = "busybox:latest"): Promise<string> {
+export function importBusybox(engine: Engine, tag = "busybox:latest"): Promise<string> {
+  return importLayer(engine, tag, ["sh"]);
+}
+
+/**
+ * What code runs ask of an image (docker-run.md): it reads a JSON object and writes one with stdout, stderr and error. Here the
+ * payload's `script` is shell in base64; `raw` is such a script in the runner's own place.
+ */
+const RUNNER = String.raw`
+in=$(cat)
+field() { printf %s "$in" | sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" | base64 -d; }
+escaped() { sed 's/\\/\\\\/g; s/"/\\"/g; s/\t/\\t/g' | awk '{ printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }'; }
+raw=$(field raw)
+[ -n "$raw" ] && exec sh -c "$raw"
+error=
+out=$(sh -c "$(field script)" 2>/tmp/stderr) || error="exit status $?"
+printf '{"stdout":"%s","stderr":"%s","error":"%s"}' "$(printf %s "$out" | escaped)" "$(escaped </tmp/stderr)" "$error"
+`;
+
+/** Gives an engine an image that runs code, in shell. Returns the image id. */
+export function importRunner(engine: Engine, tag = "code-runner:latest"): Promise<string> {
+  return importLayer(engine, tag, ["sh", "-c", RUNNER]);
+}
+
+async function importLayer(engine: Engine, tag: string, command: string[]): Promise<string> {
   // Under the lock, for it is no place of anybody's: whoever sweeps the bed meanwhile would take it for a leftover.
   await withBedLock(async () => {
     if (!existsSync(CACHED_LAYER)) await writeBusyboxLayer(CACHED_LAYER);
   });
-  const imported = await engine.docker(["import", "-c", 'CMD ["sh"]', "-", tag], readFileSync(CACHED_LAYER));
+  const imported = await engine.docker(["import", "-c", `CMD ${JSON.stringify(command)}`, "-", tag], readFileSync(CACHED_LAYER));
   if (imported.code !== 0) throw new Error(`docker import: ${imported.stderr}`);
   return imported.stdout.trim();
 }

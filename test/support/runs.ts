@@ -10,6 +10,18 @@ export function oneOff(node: Pick<OneNode, "request">, json: object, options: Re
   return node.request("POST", "/run", { json: { image: "busybox", pull_policy: "never", ...json }, ...options });
 }
 
+const base64 = (script: string) => Buffer.from(script).toString("base64");
+
+/** Asks for a code run of a shell script, by the image of `importRunner`; its output comes in the result. */
+export function code(node: Pick<OneNode, "request">, script: string, options: RequestOptions = {}): Promise<Answer> {
+  return node.request("POST", "/run", { json: { image: "code-runner", payload: { script: base64(script) } }, ...options });
+}
+
+/** The same with the script in the runner's place: what it writes is the answer. */
+export function rawCode(node: Pick<OneNode, "request">, script: string, options: RequestOptions = {}): Promise<Answer> {
+  return node.request("POST", "/run", { json: { image: "code-runner", payload: { raw: base64(script) } }, ...options });
+}
+
 /** Names of all containers, volumes and nameless images that an engine has. */
 export async function everythingOn({ docker }: Pick<OneNode, "docker">): Promise<string[]> {
   const lists = await Promise.all([

@@ -49,27 +49,45 @@ const login = z
   })
   .strict();
 
-/** The body of `POST /run` (oneoff-docker-runner.md). */
-export const oneOffBody = z.object({
-  image: imageReference.describe("The image to run"),
-  command: optional(command).describe("A list, or a text that is split into words as a shell would"),
-  entrypoint: optional(command).describe("As command"),
-  env_vars: optional(environment).describe("Environment variables"),
-  pull_policy: z.enum(["always", "missing", "never"], { error: "must be always, missing or never" }).default("always"),
-  auth_config: optional(login).describe("Login at the image's registry"),
-  volumes: optional(map(place, entry)).describe("What is to be at a path in the container, which :ro may follow"),
-  stdin: optional(z.string({ error: "must be text" })).describe("What it reads"),
-  memory: optional(integer(6_291_456, 2 ** 50)).describe("Bytes; run_memory if absent"),
-  cpus: optional(number(0.01, 10_000)),
-  pids: optional(integer(1, 4_194_304)).describe("Processes; run_pids if absent"),
-});
+const payload = z
+  .custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), { error: "must be a JSON object" })
+  .meta({ type: "object", additionalProperties: true, description: "Makes it a code run: what its program reads" });
+
+/** Fields of code runs; all others are of one-offs. */
+const OF_CODE = new Set(["image", "payload"]);
+
+/** The body of `POST /run`: a one-off (oneoff-docker-runner.md), or code with its payload (docker-run.md). */
+export const runBody = z
+  .object({
+    image: imageReference.describe("The image to run"),
+    command: optional(command).describe("A list, or a text that is split into words as a shell would"),
+    entrypoint: optional(command).describe("As command"),
+    env_vars: optional(environment).describe("Environment variables"),
+    payload: optional(payload),
+    pull_policy: z
+      .enum(["always", "missing", "never"], { error: "must be always, missing or never" })
+      .optional()
+      .describe("always if absent"),
+    auth_config: optional(login).describe("Login at the image's registry"),
+    volumes: optional(map(place, entry)).describe("What is to be at a path in the container, which :ro may follow"),
+    stdin: optional(z.string({ error: "must be text" })).describe("What it reads"),
+    memory: optional(integer(6_291_456, 2 ** 50)).describe("Bytes; run_memory if absent"),
+    cpus: optional(number(0.01, 10_000)),
+    pids: optional(integer(1, 4_194_304)).describe("Processes; run_pids if absent"),
+  })
+  .superRefine((body, context) => {
+    if (body.payload === undefined) return;
+    const other = Object.entries(body).find(([name, value]) => value !== undefined && !OF_CODE.has(name));
+    if (other) context.addIssue({ code: "custom", path: [other[0]], message: "can't be had with a payload" });
+  });
 
 /**
- * Reads out of a one-off run's body what placement must know.
+ * Reads out of a run's body what placement must know.
  * @param body as it came, and valid
  */
-export function planOneOff(body: object): Plan {
-  const { image, pull_policy: pull, volumes = {}, memory = 0, cpus = 0 } = oneOffBody.parse(body);
+export function planRun(body: object): Plan {
+  const { image, payload, pull_policy, volumes = {}, memory = 0, cpus = 0 } = runBody.parse(body);
+  const pull = pull_policy ?? (payload ? "missing" : "always");
   const named = Object.values(volumes).flatMap((each) => (each.type === "volume" ? [each.name] : []));
   return { name: "the run", body, needs: { image, pull, ports: [], volumes: named, memory, cpus } };
 }
@@ -84,9 +102,10 @@ const ran = z.object({
   warnings: z.array(z.string()).optional(),
 });
 
-export const oneOffAnswers: Record<number, AnswerDoc> = {
+export const runAnswers: Record<number, AnswerDoc> = {
   200: {
-    description: "It has run; as text/event-stream or application/x-ndjson: its output as it comes, then this as the event `result`",
+    description:
+      "It has run; as text/event-stream or application/x-ndjson: its output as it comes, then this as the event `result`. Of a code run: the object that its program wrote",
     schema: ran,
     contentType: "text/event-stream",
   },
