@@ -90,8 +90,7 @@ export function clusterDispatch(pool: Pool, placer: Placer, left: number): Dispa
     if (nodes.length === 1) return asList(await onOne(exchange, nodes), headers);
     const replies = await Promise.all(
       nodes.map(async (node) => {
-        const peer = pool.members.peers.find(({ name }) => name === node);
-        return whole(await (peer ? forward(pool, peer, exchange, left) : exchange.local()));
+        return whole(await (node === pool.self ? exchange.local() : forward(pool, peerOf(node), exchange, left)));
       }),
     );
     const worst = replies.find(({ status }) => status >= 400);

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { buffer } from "node:stream/consumers";
+import { AppError } from "../errors";
 import { Reply } from "../support/reply";
 import type { Exchange } from "./exchange";
 import type { Peer } from "./peer";
@@ -105,13 +106,14 @@ async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promise<Inco
  */
 function watch(pool: Pool, peer: Peer, misses: number, dead: (failure: PeerFailure) => void): () => void {
   let missed = 0;
+  let over = false;
   const timer = setInterval(() => {
     askPeer(pool, peer, "ping", {}).then(
       () => {
         missed = 0;
       },
       (failure: PeerFailure) => {
-        if (failure.blameless || CLOSED.has(failure.reason)) return;
+        if (over || failure.blameless || CLOSED.has(failure.reason)) return;
         missed += 1;
         if (missed < misses) return;
         clearInterval(timer);
@@ -120,7 +122,10 @@ function watch(pool: Pool, peer: Peer, misses: number, dead: (failure: PeerFailu
       },
     );
   }, pool.peerTimeout).unref();
-  return () => clearInterval(timer);
+  return () => {
+    over = true;
+    clearInterval(timer);
+  };
 }
 
 /** Gives a run to the node that was chosen for it. What is live ends with its client and may stream; all else goes on, and is answered whole. */
@@ -128,7 +133,10 @@ export async function placed(pool: Pool, peer: Peer, exchange: Exchange, left: n
   const live = exchange.where.at === "bestNode" && exchange.where.live;
   const reply = await forward(pool, peer, exchange, left, { body: plan.body, stays: !live });
   const type = reply.headers["content-type"] ?? "";
-  return live && /^(?:text\/event-stream|application\/x-ndjson)/.test(type) ? reply : whole(reply);
+  if (live && /^(?:text\/event-stream|application\/x-ndjson)/.test(type)) return reply;
+  return whole(reply).catch((error: NodeJS.ErrnoException) => {
+    throw error instanceof AppError ? error : new PeerFailure(peer.name, error.code ?? error.message, true, exchange.gone.aborted);
+  });
 }
 
 /** An answer read whole. */

@@ -84,7 +84,7 @@ export class Placer {
       const outcome = await this.give(exchange, plan, bid.node);
       const code = codeOf(outcome);
       if (SECOND_OPINION.has(code)) opinions += 1;
-      else if (!TRY_NEXT.has(code)) {
+      else if (!TRY_NEXT.has(code) || hasBegun(outcome)) {
         if (outcome instanceof AppError) throw outcome;
         return exchange.explain && outcome.status < 400 ? explained(outcome, bid.node, bids, ranked) : outcome;
       }
@@ -149,6 +149,13 @@ export class Placer {
       this.waiting -= 1;
     }
   }
+}
+
+/** Whether what failed had run already, and says so: it is not to run a second time. */
+function hasBegun(outcome: Reply | AppError): boolean {
+  if (outcome instanceof AppError) return outcome.details.begun === true;
+  if (!Buffer.isBuffer(outcome.body)) return false;
+  return (JSON.parse(outcome.body.toString()) as { details?: { begun?: boolean } }).details?.begun === true;
 }
 
 function codeOf(outcome: Reply | AppError): string {

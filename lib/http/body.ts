@@ -24,9 +24,12 @@ export function bodyReaders(limit: number): RequestHandler[] {
     });
     next();
   };
-  const asObject: RequestHandler = (request, _response, next) => {
+  const asObject: RequestHandler = (request, response, next) => {
     if (typeof request.body === "string" && request.is(FORM_TYPE)) request.body = parseForm(request.body);
-    else if (request.body === undefined) request.body = emptyBody(request.headers);
+    else if (request.body === undefined) {
+      checkSigned(response, undefined);
+      request.body = emptyBody(request.headers);
+    }
     if (request.body === null || typeof request.body !== "object" || Array.isArray(request.body))
       throw invalidField("body", "must be an object");
     next();
@@ -40,9 +43,10 @@ export function bodyReaders(limit: number): RequestHandler[] {
 }
 
 /** What another node sends is what it has signed. */
-function checkSigned({ locals }: Response, bytes: Buffer): void {
+function checkSigned({ locals }: Pick<Response, "locals">, bytes: Buffer | undefined): void {
   const peer = locals.peer as PeerRequest | undefined;
-  if (peer && peer.digest !== digestOf(bytes)) throw new AppError("INVALID_BODY", { message: "The body is not the one that was signed" });
+  if (peer && peer.digest !== (bytes && digestOf(bytes)))
+    throw new AppError("INVALID_BODY", { message: "The body is not the one that was signed" });
 }
 
 function parseForm(text: string): unknown {

@@ -147,8 +147,15 @@ class ExpressCall implements Call {
     if (this.leaving) return this.leaving.signal;
     const leaving = new AbortController();
     this.leaving = leaving;
-    if (this.response.destroyed) leaving.abort();
-    else this.response.once("close", () => leaving.abort());
+    const { response } = this;
+    const { socket } = this.request;
+    const leave = () => leaving.abort();
+    if (response.destroyed || socket.destroyed) leave();
+    else {
+      // One that waits behind another on its connection is told nothing of its end.
+      socket.once("close", leave);
+      response.once("close", leave).once("close", () => socket.off("close", leave));
+    }
     return leaving.signal;
   }
 

@@ -15,12 +15,15 @@ export interface Upgrades {
  */
 export function serveUpgrades(server: http.Server, connection: "connection" | "secureConnection", upgrades: Upgrades | undefined): void {
   if (!upgrades) return; // node:http itself ignores what nobody listens for
+  const met = new WeakSet<Duplex>();
   const answering = new WeakMap<Duplex, http.ServerResponse>();
   server.on("request", ({ socket }: http.IncomingMessage, response: http.ServerResponse) => answering.set(socket, response));
   server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on("error", () => socket.destroy());
+    if (!met.has(socket)) socket.on("error", () => socket.destroy());
+    met.add(socket);
     if (upgrades.accept(request, socket, head)) return;
     const again = () => {
+      if (socket.destroyed) return;
       socket.unshift(Buffer.concat([withoutUpgrade(request), head]));
       server.emit(connection, socket);
     };

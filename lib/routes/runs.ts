@@ -26,6 +26,7 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
       const { payload, env_vars = {}, volumes = {}, pull_policy = "always", ...rest } = call.body;
       const format = call.accepts("json", "text/event-stream", "application/x-ndjson");
       const ended = call.open;
+      let begun = false;
       const enough = call.within(settings.pull_wait * 1000);
       const pulling = new Reply(202, { status: "pulling", image: rest.image, host });
       try {
@@ -38,9 +39,13 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
         const run = await runs.oneOffs.start({ ...rest, env_vars, volumes, pull_policy }, ended, enough);
         if (!run) return pulling;
         if (format === "text/event-stream" || format === "application/x-ndjson") return live(run, format, call);
+        begun = true;
         return { ...(await run.finish()), host };
       } catch (error) {
-        throw stopping(error, call.gone);
+        const said = stopping(error, call.gone);
+        // It has run already: no other node is to run it again.
+        if (begun && said instanceof AppError) said.details.begun = true;
+        throw said;
       }
     },
   });

@@ -7,6 +7,9 @@ import { extract, type Pack, pack } from "tar-stream";
 /** It is larger than it may be. */
 export class TooMuchContent extends Error {}
 
+/** bytes */
+const HEADER = 512;
+
 const KINDS = new Set(["file", "directory", "symlink", "link"]);
 
 /**
@@ -25,11 +28,16 @@ export async function contentOf(tar: Readable, limit: number): Promise<Buffer> {
   try {
     for await (const entry of entries) {
       const { name, type, linkname, size: length = 0 } = entry.header;
-      size += length;
+      // Each has a header of its own, also an empty one.
+      size += length + HEADER;
       if (size > limit) throw new TooMuchContent();
       if (!packed && type !== "directory") return await buffer(entry);
-      packed ??= pack();
-      zipped ??= buffer(packed.pipe(createGzip()));
+      // What goes wrong is told by the entry that was being read: nobody else is to be surprised by it.
+      packed ??= pack().on("error", () => undefined);
+      if (!zipped) {
+        zipped = buffer(packed.pipe(createGzip()));
+        zipped.catch(() => undefined);
+      }
       const inside = below(name);
       if (inside === "" || !KINDS.has(type ?? "")) {
         entry.resume();

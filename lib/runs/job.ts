@@ -66,7 +66,7 @@ export class Jobs {
     if (ended.aborted) end();
     else ended.addEventListener("abort", end, { once: true });
     try {
-      const kept = await watchOutput(output, spec.output, stop, onFrame);
+      const kept = await watchOutput(output, spec.output, stop, onFrame, spec.stdin !== undefined);
       if (!(await settles(over, stop.signal))) await kill(engine, id);
       const code = exitCode(await engine.whileAlive(over));
       refuse(ended);

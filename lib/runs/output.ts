@@ -15,6 +15,7 @@ export interface Output {
  * @param limit bytes of both streams together
  * @param stop ends it; aborted here with the limit's name if that is passed
  * @param onFrame gets what comes; what it returns is waited for, and with it the run
+ * @param fed whether something is written to it, too
  * @throws AppError ENGINE_UNREACHABLE if the engine goes away meanwhile
  */
 export async function watchOutput(
@@ -22,6 +23,7 @@ export async function watchOutput(
   limit: number,
   stop: AbortController,
   onFrame?: (frame: Frame) => Promise<void> | void,
+  fed = false,
 ): Promise<Output> {
   const kept = { stdout: new TailBuffer(limit), stderr: new TailBuffer(limit) };
   const parser = new FrameParser(false);
@@ -45,7 +47,9 @@ export async function watchOutput(
       if (stop.signal.aborted) break;
     }
   } catch (error) {
-    if (!stop.signal.aborted) throw fromEngine(error);
+    // Who doesn't read its input to the end closes its side. Whether the engine lives is told by the wait for the end.
+    const closed = fed && ["EPIPE", "ECONNRESET"].includes((error as NodeJS.ErrnoException).code ?? "");
+    if (!stop.signal.aborted && !closed) throw fromEngine(error);
   } finally {
     stop.signal.removeEventListener("abort", close);
   }

@@ -42,7 +42,7 @@ export class Volumes {
     const { engine, policy, helper, leftovers } = this.tools;
     const archive = content === undefined ? undefined : await checkedArchive(fromBase64(content, "content"), "content", this.limit);
     checkVolumeOptions(driver, driver_opts, policy, (option) => `driver_opts.${option}`);
-    const before = (await this.list()).find((volume) => volume.name === name);
+    const before = await this.allowed(name);
     const wanted = { Name: name, Driver: driver, DriverOpts: driver_opts, Labels: labels };
     await engine
       .call(async (docker, abortSignal) => docker.createVolume({ ...wanted, abortSignal } as never), "start")
@@ -54,6 +54,15 @@ export class Volumes {
       if (!before) await leftovers.volume(name);
       throw error;
     }
+  }
+
+  /** @throws AppError NOT_ALLOWED if it is a folder of the host under another name, which mounts may not reach either */
+  private async allowed(name: string): Promise<VolumeInfo | undefined> {
+    const { engine, policy } = this.tools;
+    const { Volumes: all } = await engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
+    const found = all?.find((volume) => volume.Name === name);
+    if (found) checkVolumeOptions(found.Driver, found.Options ?? {}, policy, () => "name");
+    return (await this.list()).find((volume) => volume.name === name);
   }
 
   /** By name. */
@@ -74,7 +83,7 @@ export class Volumes {
    * @throws AppError VOLUME_NOT_FOUND, CONTENT_TOO_LARGE
    */
   async read(name: string): Promise<VolumeInfo & { content: Buffer }> {
-    const info = (await this.list()).find((volume) => volume.name === name);
+    const info = await this.allowed(name);
     if (!info) throw new AppError("VOLUME_NOT_FOUND", { message: `No such volume: ${name}` });
     try {
       return { ...info, content: await this.withImage((image) => this.tools.helper.read(name, image, this.limit)) };

@@ -156,3 +156,8 @@ test("more than may be given back is a warning, and the output is there", async 
   expect(json).toMatchObject({ status: "success", stdout: "said\n", volumes: { "/d": { content: null }, "/f": { content: null } } });
   expect(json.warnings).toHaveLength(2);
 });
+
+test("a command that doesn't read its stdin to the end has run all the same", async () => {
+  const body = { image: "busybox", pull_policy: "never", command: ["sh", "-c", "head -c 3; exit 4"], stdin: "x".repeat(2_000_000) };
+  expect((await node.request("POST", "/run", { json: body })).json).toMatchObject({ stdout: "xxx", exit_code: 4, status: "error: 4" });
+});

@@ -98,6 +98,11 @@ test("a driver's options are under the policy, also when the volume was made by 
   await node.docker("volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", "device=run", "theirs");
   const run = await oneOff(node, { command: "ls /v", volumes: { "/v": { type: "volume", name: "theirs" } } });
   expect(run.json).toMatchObject({ status: 403, code: "NOT_ALLOWED" });
+  expect((await create({ name: "theirs", content: await tarGz64({ planted: "x" }) })).json).toMatchObject({
+    status: 403,
+    code: "NOT_ALLOWED",
+  });
+  expect((await node.request("GET", "/volumes/theirs")).json).toMatchObject({ status: 403, code: "NOT_ALLOWED" });
   const shared = path.join(node.engine.folder, "shared-volume");
   mkdirSync(shared);
   expect((await create({ name: "fine", driver_opts: { type: "none", o: "bind", device: shared } })).status).toBe(200);
