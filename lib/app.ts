@@ -1,3 +1,5 @@
+import nodeCluster from "node:cluster";
+import { setTimeout as sleep } from "node:timers/promises";
 import express from "express";
 import helmet from "helmet";
 import type { Settings } from "../config/settings";
@@ -31,6 +33,8 @@ import { defaultRouteAddress } from "./support/address";
 import type { Logger, Logs } from "./support/logger";
 import { settles } from "./support/settles";
 
+/** So long (ms) a node that stops takes requests on, while a load balancer sees by /health that it should send it no more. */
+const DRAIN = 1500;
 /** At a stop most requests end by themselves; who still waits after so long (ms) is answered as when their time is over. */
 const WAIT_AT_STOP = 2000;
 
@@ -49,6 +53,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const cluster = settings.cluster ? openCluster(settings, host, url, version, facts, log) : undefined;
   const metrics = new Metrics(readLoad, () => ({ running: runs.slots.taken, waiting: runs.slots.waiting, warm: runs.code.warm }));
   const waits = new Waits();
+  let stopping = false;
   const counts = settings.cluster && settings.redis !== null ? openCounts(settings.redis, log) : undefined;
 
   const routes: Route[] = [];
@@ -58,7 +63,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     ...verbRoutes(docker, settings, host, serviceInfo, cluster?.names),
     ...runRoutes(runs, settings, host),
     ...volumeRoutes(runs.volumes, host),
-    ...statusRoutes(docker, service, metrics),
+    ...statusRoutes(docker, service, metrics, () => stopping),
     ...(cluster ? nodeRoutes(cluster) : []),
     ...docsRoutes(openApi),
   );
@@ -102,7 +107,10 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   return {
     port: server.port,
     async stop() {
+      stopping = true;
       await cluster?.leave();
+      // What is taken in by a parent process is turned away there; else the kernel resets what waits at the closed door.
+      if (cluster && !nodeCluster.isWorker) await sleep(Math.min(DRAIN, settings.stop_timeout * 1000));
       const end = performance.now() + settings.stop_timeout * 1000;
       const cut = setTimeout(() => waits.stop(), Math.min(WAIT_AT_STOP, settings.stop_timeout * 500));
       await server.stop();

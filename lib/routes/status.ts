@@ -15,8 +15,9 @@ export interface Service {
 /**
  * What tells how this node is: health, version, metrics.
  * @param docker this host's
+ * @param stopping whether it takes requests for a last moment
  */
-export function statusRoutes(docker: DockerHost, service: Service, metrics: Metrics): Route[] {
+export function statusRoutes(docker: DockerHost, service: Service, metrics: Metrics, stopping: () => boolean): Route[] {
   const health = route({
     method: "get",
     path: "/health",
@@ -31,9 +32,10 @@ export function statusRoutes(docker: DockerHost, service: Service, metrics: Metr
         description: "They do",
         schema: z.object({ status: z.literal("ok"), docker: z.literal("ok"), host: z.string(), version: z.string() }),
       },
-      503: { description: "The engine doesn't" },
+      503: { description: "The engine doesn't, or this node is stopping" },
     },
     async handler() {
+      if (stopping()) throw new AppError("STOPPING");
       await docker.engine.assertAlive();
       return { status: "ok", docker: "ok", host: service.host, version: service.version };
     },
