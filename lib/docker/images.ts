@@ -11,6 +11,8 @@ export interface PulledImage {
   image: string;
   /** sha256:… of the image's configuration */
   id: string;
+  /** the paths at which it wants volumes */
+  volumes: string[];
   /** sha256:… of its manifest in the registry; absent for an image that came from none */
   digest?: string;
 }
@@ -33,12 +35,9 @@ export class Images {
    */
   async pull(reference: string, platform?: string): Promise<PulledImage> {
     const image = withTag(reference);
-    const key = `${image} ${platform ?? ""}`;
-    const under = this.pulls.get(key);
-    if (under) return under;
-    const pull = this.startPull(image, platform).finally(() => this.pulls.delete(key));
-    this.pulls.set(key, pull);
-    return pull;
+    return this.join(`${image} ${platform ?? ""}`, image, async () => {
+      await this.cli("pull", ["pull", "--quiet", ...(platform ? [`--platform=${platform}`] : []), "--", image]);
+    });
   }
 
   /**
@@ -48,33 +47,29 @@ export class Images {
    */
   async pullAs(reference: string, auth: RegistryAuth): Promise<PulledImage> {
     const image = withTag(reference);
-    const key = `${image} as ${createHash("sha256").update(JSON.stringify(auth)).digest("hex")}`;
-    const under = this.pulls.get(key);
-    if (under) return under;
-    const pull = this.startPullAs(image, auth).finally(() => this.pulls.delete(key));
-    this.pulls.set(key, pull);
-    return pull;
+    const login = createHash("sha256").update(JSON.stringify(auth)).digest("hex");
+    return this.join(`${image} as ${login}`, image, async () => {
+      const failed = await this.engine.stream("POST", "/images/create", { query: { fromImage: image }, auth, during: "pull" }).then(
+        failureIn,
+        // What the engine says of a registry has the statuses of its own errors.
+        (error: AppError) => (error.kind === "unavailable" ? Promise.reject(error) : error.message),
+      );
+      if (failed !== undefined) throw fromCli({ stderr: failed }, "pull");
+    });
   }
 
-  private async startPullAs(image: string, auth: RegistryAuth): Promise<PulledImage> {
-    await this.engine.assertAlive(0);
-    const failed = await this.engine.stream("POST", "/images/create", { query: { fromImage: image }, auth, during: "pull" }).then(
-      failureIn,
-      // What the engine says of a registry has the statuses of its own errors.
-      (error: AppError) => (error.kind === "unavailable" ? Promise.reject(error) : error.message),
-    );
-    if (failed !== undefined) throw fromCli({ stderr: failed }, "pull");
-    const found = await this.inspect(image);
-    if (!found) throw new AppError("IMAGE_NOT_FOUND", { message: `${image} was pulled and is gone again` });
-    return found;
-  }
-
-  private async startPull(image: string, platform?: string): Promise<PulledImage> {
-    await this.engine.assertAlive(0);
-    await this.cli("pull", ["pull", "--quiet", ...(platform ? [`--platform=${platform}`] : []), "--", image]);
-    const found = await this.inspect(image);
-    if (!found) throw new AppError("IMAGE_NOT_FOUND", { message: `${image} was pulled and is gone again` });
-    return found;
+  /** Joins the pull under way that has this key, or begins it. */
+  private join(key: string, image: string, work: () => Promise<void>): Promise<PulledImage> {
+    const begin = async () => {
+      await this.engine.assertAlive(0);
+      await work();
+      const found = await this.inspect(image);
+      if (!found) throw new AppError("IMAGE_NOT_FOUND", { message: `${image} was pulled and is gone again` });
+      return found;
+    };
+    const under = this.pulls.get(key) ?? begin().finally(() => this.pulls.delete(key));
+    this.pulls.set(key, under);
+    return under;
   }
 
   /** The image if this host has it. */
@@ -84,7 +79,7 @@ export class Images {
       // Asked for as it was written: with a tag, an image id would no longer be one.
       const info = await this.engine.call((docker, abortSignal) => docker.getImage(reference).inspect({ abortSignal } as object));
       const digest = info.RepoDigests?.map((each) => each.split("@")[1]).find(Boolean);
-      return { image, id: info.Id, ...(digest ? { digest } : {}) };
+      return { image, id: info.Id, volumes: Object.keys(info.Config.Volumes ?? {}), ...(digest ? { digest } : {}) };
     } catch (error) {
       if (error instanceof AppError && error.kind === "not_found") return undefined;
       throw error;
@@ -97,15 +92,19 @@ export class Images {
    * @throws AppError IMAGE_NOT_FOUND and those of `pull`
    */
   async ensure(reference: string, policy: "missing" | "always" | "never", platform?: string): Promise<void> {
-    if (policy === "always") {
-      await this.pull(reference, platform);
-      return;
-    }
-    if (await this.inspect(reference)) return;
-    if (policy === "never") {
-      throw new AppError("IMAGE_NOT_FOUND", { message: `No such image on this host: ${withTag(reference)}`, details: { field: "image" } });
-    }
-    await this.pull(reference, platform);
+    if (await this.mustPull(reference, policy)) await this.pull(reference, platform);
+  }
+
+  /**
+   * Tells whether an image is to be pulled before it can be used.
+   * @param policy as of `ensure`
+   * @throws AppError IMAGE_NOT_FOUND if it isn't here and must not be pulled
+   */
+  async mustPull(reference: string, policy: "missing" | "always" | "never"): Promise<boolean> {
+    if (policy === "always") return true;
+    if (await this.inspect(reference)) return false;
+    if (policy === "missing") return true;
+    throw new AppError("IMAGE_NOT_FOUND", { message: `No such image on this host: ${withTag(reference)}`, details: { field: "image" } });
   }
 }
 

@@ -12,9 +12,10 @@ import type { ContainerList } from "./container-list";
 import type { Engine } from "./engine";
 import { fromEngine } from "./errors";
 import type { Images } from "./images";
-import { checkPolicy, checkVolumeOptions, type Policy } from "./policy";
+import { checkPolicy, type Policy } from "./policy";
 import type { RunSpec } from "./run-spec";
 import { RUN_LABEL } from "./sweep";
+import { permittedVolumes } from "./volumes";
 
 /** While the engine is gone, what is to be removed is tried again after so long (ms). */
 const DISCARD_PAUSE = 500;
@@ -109,16 +110,8 @@ export class Runner {
   private async check(spec: RunSpec): Promise<void> {
     checkPolicy(spec, this.policy);
     await this.engine.assertAlive();
-    for (const source of Object.keys(spec.volumes)) {
-      if (!source.startsWith("/")) await this.checkVolume(source);
-    }
-  }
-
-  // A volume can be a folder of the host under another name.
-  private async checkVolume(name: string): Promise<void> {
-    const { Volumes } = await this.engine.call((docker, abortSignal) => docker.listVolumes({ filters: { name: [name] }, abortSignal }));
-    const volume = Volumes.find((each) => each.Name === name);
-    if (volume) checkVolumeOptions(volume.Driver, volume.Options ?? {}, this.policy, () => "volumes");
+    const named = Object.keys(spec.volumes).filter((source) => !source.startsWith("/"));
+    await permittedVolumes(this.engine, this.policy, named, "volumes");
   }
 
   private async detached(spec: RunSpec, options: StartOptions): Promise<string> {

@@ -31,6 +31,14 @@ export function sweepHalfMade(containers: ContainerList, runner: Runner, log: Lo
       );
     }
   };
+  return sweepRegularly(sweep, log);
+}
+
+/**
+ * Sweeps at once, and every minute.
+ * @returns ends it
+ */
+export function sweepRegularly(sweep: () => Promise<void>, log: Logger): () => void {
   const tried = () => void sweep().catch((error: Error) => log.debug("nothing could be swept", { reason: error.message }));
   tried();
   const timer = setInterval(tried, INTERVAL).unref();

@@ -1,4 +1,3 @@
-import type { Engine } from "../docker/engine";
 import type { Images } from "../docker/images";
 import { AppError } from "../errors";
 import type { Logger } from "../support/logger";
@@ -53,10 +52,10 @@ export class CodeRuns {
   async run(reference: string, payload: object, ended: AbortSignal, enough: AbortSignal): Promise<string | undefined> {
     const { engine, images, slots } = this.tools;
     await engine.assertAlive();
-    let image = await imageOf(engine, reference);
+    let image = await images.inspect(reference);
     if (!image) {
       if (!(await ensureImage(images, { image: reference, pull_policy: "missing" }, enough, []))) return undefined;
-      image = await imageOf(engine, reference);
+      image = await images.inspect(reference);
     }
     if (!image)
       throw new AppError("IMAGE_NOT_FOUND", { message: `${reference} was pulled and is gone again`, details: { field: "image" } });
@@ -101,15 +100,5 @@ export class CodeRuns {
     const details = { ...outputFields(tails), ...(exit_code === undefined ? {} : { exit_code }) };
     if (limit) throw new AppError("RUN_LIMITED", { code: limit, message: LIMITS[limit](this.settings), details });
     throw new AppError("RUN_NO_RESULT", { details });
-  }
-}
-
-async function imageOf(engine: Engine, reference: string): Promise<SandboxImage | undefined> {
-  try {
-    const { Id, Config } = await engine.call((docker, abortSignal) => docker.getImage(reference).inspect({ abortSignal } as object));
-    return { id: Id, volumes: Object.keys(Config.Volumes ?? {}) };
-  } catch (error) {
-    if (error instanceof AppError && error.kind === "not_found") return undefined;
-    throw error;
   }
 }

@@ -10,6 +10,27 @@ const OOM_PAUSE = 50;
 const KILLED = 137;
 
 /**
+ * What ends a run early: its time, or whoever it is for.
+ * @param time ms
+ * @param ended ends it from outside
+ * @returns `stop`, aborted with the limit's name if it was a limit; `clear` to be called when the run is over
+ */
+export function stopAfter(time: number, ended: AbortSignal): { stop: AbortController; clear: () => void } {
+  const stop = new AbortController();
+  const end = () => stop.abort();
+  const timer = setTimeout(() => stop.abort("limits.execution_time" satisfies Limit), Math.max(0, time));
+  if (ended.aborted) end();
+  else ended.addEventListener("abort", end, { once: true });
+  return {
+    stop,
+    clear() {
+      clearTimeout(timer);
+      ended.removeEventListener("abort", end);
+    },
+  };
+}
+
+/**
  * @param answer of the wait for a container's end
  * @throws AppError ENGINE_UNREACHABLE if there is none
  */

@@ -4,7 +4,7 @@ import { fromEngine } from "../docker/errors";
 import type { Frame } from "../docker/frames";
 import { settles } from "../support/settles";
 import { type Attached, type Hands, refuse, startAttached } from "./attached";
-import { exitCode, kill, type Limit, memoryLimit } from "./ending";
+import { exitCode, kill, type Limit, memoryLimit, stopAfter } from "./ending";
 import { type Output, watchOutput } from "./output";
 
 export interface JobSpec {
@@ -60,11 +60,7 @@ export class Jobs {
     harvest?: (id: string) => Promise<void>,
   ): Promise<JobEnd> {
     const { engine, leftovers } = this.hands;
-    const stop = new AbortController();
-    const end = () => stop.abort();
-    const timer = setTimeout(() => stop.abort("limits.execution_time"), Math.max(0, startedAt + spec.time - performance.now()));
-    if (ended.aborted) end();
-    else ended.addEventListener("abort", end, { once: true });
+    const { stop, clear } = stopAfter(startedAt + spec.time - performance.now(), ended);
     try {
       const kept = await watchOutput(output, spec.output, stop, onFrame, spec.stdin !== undefined);
       if (!(await settles(over, stop.signal))) await kill(engine, id);
@@ -72,14 +68,13 @@ export class Jobs {
       refuse(ended);
       const seconds = Math.round(performance.now() - startedAt) / 1000;
       const limit = (stop.signal.reason as Limit | undefined) ?? (await memoryLimit(engine, id, code));
-      clearTimeout(timer);
+      clear();
       await harvest?.(id);
       return { ...kept, exit_code: code, limit, seconds };
     } catch (error) {
       throw fromEngine(error);
     } finally {
-      clearTimeout(timer);
-      ended.removeEventListener("abort", end);
+      clear();
       output.destroy();
       ending.destroy();
       await leftovers.container(id);

@@ -1,7 +1,8 @@
 import type { ContainerCreateOptions, Engine, RegistryAuth } from "../docker/engine";
 import type { Frame } from "../docker/frames";
 import type { Images } from "../docker/images";
-import { checkVolumeOptions, type Policy } from "../docker/policy";
+import type { Policy } from "../docker/policy";
+import { permittedVolumes } from "../docker/volumes";
 import { type Output as OutputFields, outputFields } from "../support/output";
 import { type Place, readVolumes, type VolumeEntry } from "./contents";
 import { harvest, type Returned } from "./harvest";
@@ -107,12 +108,8 @@ export class OneOffs {
   /** @returns names of volumes that aren't there: Docker makes them */
   private async checkNamed(places: readonly Place[]): Promise<string[]> {
     const names = places.flatMap(({ type, source }) => (type === "volume" && source ? [source] : []));
-    if (names.length === 0) return [];
-    const { Volumes } = await this.tools.engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
-    for (const { Name, Driver, Options } of Volumes ?? []) {
-      if (names.includes(Name)) checkVolumeOptions(Driver, Options ?? {}, this.tools.policy, () => "volumes");
-    }
-    return names.filter((name) => !(Volumes ?? []).some((volume) => volume.Name === name));
+    const found = await permittedVolumes(this.tools.engine, this.tools.policy, names, "volumes");
+    return names.filter((name) => !found.some((volume) => volume.Name === name));
   }
 
   private jobOf(asked: OneOff, places: readonly Place[], scratch: Scratch) {

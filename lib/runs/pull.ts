@@ -23,10 +23,7 @@ export async function ensureImage(images: Images, wish: PullWish, enough: AbortS
   const login = wish.auth_config && loginFor(image, wish.auth_config);
   if (login && "withheld" in login) warnings.push(login.withheld);
   const auth = login && !("withheld" in login) ? login : undefined;
-  if (pull_policy !== "always" && (await images.inspect(image))) return true;
-  if (pull_policy === "never") {
-    throw new AppError("IMAGE_NOT_FOUND", { message: `No such image on this host: ${withTag(image)}`, details: { field: "image" } });
-  }
+  if (!(await images.mustPull(image, pull_policy))) return true;
   const pulling = auth ? images.pullAs(image, auth) : images.pull(image);
   try {
     if (await settles(pulling, enough)) {

@@ -4,7 +4,7 @@ import type { Frame } from "../docker/frames";
 import { TailBuffer } from "../support/output";
 import { settles } from "../support/settles";
 import { type Attached, type Hands, refuse, startAttached } from "./attached";
-import { exitCode, type Limit, memoryLimit, stateOf } from "./ending";
+import { exitCode, type Limit, memoryLimit, stateOf, stopAfter } from "./ending";
 import { watchOutput } from "./output";
 import { ResultReader } from "./result";
 import { type SandboxSettings, sandboxOptions } from "./sandbox-options";
@@ -79,11 +79,7 @@ export class Sandbox {
     const { engine, leftovers } = this.hands;
     const tails = { stdout: new TailBuffer(TAIL), stderr: new TailBuffer(TAIL) };
     if (this.over) return { tails, stale: true };
-    const stop = new AbortController();
-    const end = () => stop.abort();
-    if (ended.aborted) end();
-    else ended.addEventListener("abort", end, { once: true });
-    const timer = setTimeout(() => stop.abort("limits.execution_time"), this.settings.run_max_time * 1000);
+    const { stop, clear } = stopAfter(this.settings.run_max_time * 1000, ended);
     const begun = leftovers.clock.now().catch(() => 0);
     const reader = new ResultReader();
     let result: string | undefined;
@@ -106,8 +102,7 @@ export class Sandbox {
     } catch (error) {
       throw fromEngine(error);
     } finally {
-      clearTimeout(timer);
-      ended.removeEventListener("abort", end);
+      clear();
     }
   }
 

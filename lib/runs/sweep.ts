@@ -1,8 +1,8 @@
 import type { Engine } from "../docker/engine";
+import { sweepRegularly } from "../docker/sweep";
 import type { Logger } from "../support/logger";
 import { EMPTY_IMAGE, EXPIRES_LABEL, JOB_PREFIX, type Leftovers } from "./leftovers";
 
-const INTERVAL = 60_000;
 /** Seconds that an image of nothing can be in use. */
 const EMPTY_IMAGE_AGE = 300;
 
@@ -30,10 +30,7 @@ export function sweepExpired(engine: Engine, leftovers: Leftovers, log: Logger):
       if (Created + EMPTY_IMAGE_AGE < now) for (const tag of RepoTags ?? []) await leftovers.image(tag);
     }
   };
-  const tried = () => void sweep().catch((error: Error) => log.debug("nothing could be swept", { reason: error.message }));
-  tried();
-  const timer = setInterval(tried, INTERVAL).unref();
-  return () => clearInterval(timer);
+  return sweepRegularly(sweep, log);
 }
 
 function isOver(labels: Record<string, string> | null, now: number): boolean {

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { checkVolumeOptions } from "../docker/policy";
+import { permittedVolumes } from "../docker/volumes";
 import { AppError, invalidField } from "../errors";
 import { fromBase64 } from "./base64";
 import { TooMuchContent } from "./content-out";
@@ -58,24 +59,14 @@ export class Volumes {
 
   /** @throws AppError NOT_ALLOWED if it is a folder of the host under another name, which mounts may not reach either */
   private async allowed(name: string): Promise<VolumeInfo | undefined> {
-    const { engine, policy } = this.tools;
-    const { Volumes: all } = await engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
-    const found = all?.find((volume) => volume.Name === name);
-    if (found) checkVolumeOptions(found.Driver, found.Options ?? {}, policy, () => "name");
-    return (await this.list()).find((volume) => volume.name === name);
+    const [found] = await permittedVolumes(this.tools.engine, this.tools.policy, [name], "name");
+    return found && infoOf(found);
   }
 
   /** By name. */
   async list(): Promise<VolumeInfo[]> {
     const { Volumes: all } = await this.tools.engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
-    return (all ?? [])
-      .map(({ Name, Driver, Labels, ...rest }) => ({
-        name: Name,
-        driver: Driver,
-        labels: Labels ?? {},
-        created: (rest as { CreatedAt?: string }).CreatedAt,
-      }))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    return (all ?? []).map(infoOf).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /**
@@ -122,6 +113,10 @@ export class Volumes {
       await leftovers.image(image);
     }
   }
+}
+
+function infoOf({ Name, Driver, Labels, ...rest }: Awaited<ReturnType<typeof permittedVolumes>>[number]): VolumeInfo {
+  return { name: Name, driver: Driver, labels: Labels ?? {}, created: (rest as { CreatedAt?: string }).CreatedAt };
 }
 
 function asDriverError(error: AppError): never {

@@ -1,6 +1,6 @@
 import { Bed } from "../../scripts/bed";
 
-export type { HostPlace, Place } from "../../scripts/bed";
+export type { Place } from "../../scripts/bed";
 
 /** The tests' own. */
 export const bed = new Bed({ name: "docker-server-bed", prefix: "dsbed", net: "10.99.0" });
@@ -10,5 +10,4 @@ export const BED = bed.folder;
 
 /** See `Bed`. */
 export const takePlace = (kind: string) => bed.takePlace(kind);
-export const takeHost = () => bed.takeHost();
 export const sweepBed = () => bed.sweep();
