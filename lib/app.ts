@@ -107,10 +107,12 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   return {
     port: server.port,
     async stop() {
-      stopping = true;
       await cluster?.leave();
       // What is taken in by a parent process is turned away there; else the kernel resets what waits at the closed door.
-      if (cluster && !nodeCluster.isWorker) await sleep(Math.min(DRAIN, settings.stop_timeout * 1000));
+      if (cluster && !nodeCluster.isWorker) {
+        stopping = true;
+        await sleep(Math.min(DRAIN, settings.stop_timeout * 1000));
+      }
       const end = performance.now() + settings.stop_timeout * 1000;
       const cut = setTimeout(() => waits.stop(), Math.min(WAIT_AT_STOP, settings.stop_timeout * 500));
       await server.stop();
