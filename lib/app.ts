@@ -140,6 +140,7 @@ function hostFacts({ engine, containers, inventory }: DockerHost): HostFacts {
   return {
     find: (id) => containers.holding(id),
     list: () => containers.read(),
+    onChange: (tell) => containers.onChange(tell),
     inventory: ({ image, volumes }) => inventory.read(image, volumes),
     async state() {
       const { containers: all } = await containers.read();

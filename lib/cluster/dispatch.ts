@@ -6,24 +6,28 @@ import { fanOut, type Missing } from "./fan-out";
 import { findOwners } from "./find-owners";
 import { forward, placed, whole } from "./forward";
 import { once } from "./idempotency";
+import type { Leases } from "./leases";
 import type { Peer } from "./peer";
 import { PeerFailure } from "./peer-failure";
 import type { Placer } from "./place";
 import { askPeer, type Pool } from "./pool";
-import { PoolList } from "./pool-list";
+import type { PoolList } from "./pool-list";
 import type { Plan } from "./where";
 
 /**
  * The dispatch of a node among others.
+ * @param list the containers of all
+ * @param leases what others hold of this node's list: they know of a change before it is answered
  * @param left ms that a client's request is given on another node
  */
-export function clusterDispatch(pool: Pool, placer: Placer, left: number): Dispatch {
-  const list = new PoolList(pool);
+export function clusterDispatch(pool: Pool, list: PoolList, leases: Leases, placer: Placer, left: number): Dispatch {
   return async (exchange) => {
     try {
       return await take(exchange);
     } catch (error) {
       throw error instanceof PeerFailure ? error.toAppError() : error;
+    } finally {
+      await leases.settled();
     }
   };
 

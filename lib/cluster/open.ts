@@ -5,6 +5,7 @@ import type { Logger } from "../support/logger";
 import { Bidder, type Inventory } from "./bids";
 import { clusterDispatch } from "./dispatch";
 import type { Dispatch } from "./exchange";
+import { Leases } from "./leases";
 import { LinkServer } from "./link-server";
 import { type Load, readLoad } from "./load";
 import { Members } from "./members";
@@ -13,6 +14,7 @@ import { PeerClient, type PeerTls } from "./peer-client";
 import { Placer } from "./place";
 import { loadOf, type Needs } from "./placement";
 import { askPeer, askPeers, type LocalHost, type Pool, wasStarted } from "./pool";
+import { PoolList } from "./pool-list";
 import { answererOf } from "./questions";
 import type { NodeRecord } from "./record";
 import { Signatures } from "./signature";
@@ -108,17 +110,26 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
   const rates = { name: self, refreshRate: settings.refresh_rate, cacheInterval: settings.cache_interval };
   const members = new Members(openStore(settings, log), signatures, rates, record, probe, log);
   const pool: Pool = { self, host, members, client, peerTimeout: settings.peer_timeout, log };
+  const poolList = new PoolList(pool);
+  const leases = new Leases(async (node) => {
+    const holder = members.peers.find(({ name }) => name === node);
+    if (holder)
+      await askPeer(pool, holder, "changed", {}).catch((error: Error) =>
+        log.debug("a node can't be told", { node, reason: error.message }),
+      );
+  });
+  host.onChange(() => leases.changed());
   const names = new Names(
     (name, claim, late) => askPeers(pool, "name", { name, claim, late }, { missingToo: late }),
     async (name, started) => (await host.find(name)).exact.some((found) => !started || wasStarted(found)),
   );
   const left = (settings.run_wait + settings.pull_wait + settings.run_max_time + 10) * 1000;
   const placer = new Placer(pool, bidder, { queueWait: settings.queue_wait * 1000, queueLength: settings.queue_length, left });
-  const links = new LinkServer(self, signatures, answererOf({ host, members, bidder, names, record }), log);
+  const links = new LinkServer(self, signatures, answererOf({ host, members, bidder, names, leases, poolList, record }), log);
   let timer: NodeJS.Timeout | undefined;
 
   return {
-    dispatch: clusterDispatch(pool, placer, left),
+    dispatch: clusterDispatch(pool, poolList, leases, placer, left),
     names,
     pool,
     signatures,

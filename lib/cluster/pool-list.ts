@@ -2,14 +2,23 @@ import type { AppError } from "../errors";
 import { Reply } from "../support/reply";
 import { clusterHeaders } from "./every-node";
 import { fanOut } from "./fan-out";
+import type { Peer } from "./peer";
 import { askPeer, type Pool } from "./pool";
 
+/** What a node has told. */
 interface Held {
   version: string;
   json: Buffer;
+  /** Until then it is true unless the node has said that it has changed. */
+  until: number;
+  /** how often the node has said so */
+  changes: number;
 }
 
-/** The containers of all nodes as one list. Every reading asks every node, but what a node has told already it doesn't tell again. */
+/**
+ * The containers of all nodes as one list. A node is asked unless what it told last is surely true still, and what it has
+ * told already it doesn't tell again.
+ */
 export class PoolList {
   private readonly held = new Map<string, Held>();
   private joined: { parts: Buffer[]; json: Buffer } = { parts: [], json: join([]) };
@@ -43,27 +52,56 @@ export class PoolList {
     return reading;
   }
 
+  /** A node's containers are others than it has told. */
+  changed(node: string): void {
+    const held = this.heldOf(node);
+    held.until = 0;
+    held.changes += 1;
+  }
+
+  private heldOf(node: string): Held {
+    const known = this.held.get(node);
+    if (known) return known;
+    const nothing = { version: "", json: join([]), until: 0, changes: 0 };
+    this.held.set(node, nothing);
+    return nothing;
+  }
+
+  private async tell(peer: Peer): Promise<Buffer> {
+    const held = this.heldOf(peer.name);
+    const askedAt = performance.now();
+    const { changes } = held;
+    const { version, json, lease } = await askPeer(this.pool, peer, "list", { have: held.version });
+    if (json !== undefined) Object.assign(held, { version, json: Buffer.from(json) });
+    // Its word that it has changed goes another way, and may be here before its answer.
+    held.until = held.changes === changes ? askedAt + lease : 0;
+    return held.json;
+  }
+
   private async gather(): Promise<Reply> {
     const { pool } = this;
     const { peers } = pool.members;
+    const now = performance.now();
+    const sure = peers.filter((peer) => peer.missing === undefined && this.heldOf(peer.name).until > now);
     const [own, others] = await Promise.all([
       pool.host.list().then(
         ({ json }) => json,
         (error: AppError) => error,
       ),
-      fanOut(peers, async (peer) => {
-        const { version, json } = await askPeer(pool, peer, "list", { have: this.held.get(peer.name)?.version ?? "" });
-        if (json !== undefined) this.held.set(peer.name, { version, json: Buffer.from(json) });
-        return (this.held.get(peer.name) as Held).json;
-      }),
+      fanOut(
+        peers.filter((peer) => !sure.includes(peer)),
+        (peer) => this.tell(peer),
+      ),
     ]);
     for (const name of this.held.keys()) if (!peers.some((peer) => peer.name === name)) this.held.delete(name);
-    const failed = !Buffer.isBuffer(own);
+    const lists = new Map(others.answers.map(({ node, value }) => [node, value]));
+    for (const { name } of sure) lists.set(name, this.heldOf(name).json);
+    if (Buffer.isBuffer(own)) lists.set(pool.self, own);
     // Alone with a dead engine there is nothing to answer.
-    if (failed && others.answers.length === 0) throw own;
-    const parts = [...(failed ? [] : [own]), ...others.answers.map(({ value }) => value)];
-    const answered = [...(failed ? [] : [pool.self]), ...others.answers.map(({ node }) => node)];
-    const missing = [...(failed ? [{ node: pool.self, reason: own.message }] : []), ...others.missing];
+    else if (lists.size === 0) throw own;
+    const answered = [pool.self, ...peers.map(({ name }) => name)].filter((name) => lists.has(name));
+    const parts = answered.map((name) => lists.get(name) as Buffer);
+    const missing = [...(Buffer.isBuffer(own) ? [] : [{ node: pool.self, reason: own.message }]), ...others.missing];
     return new Reply(200, this.join(parts), { "Content-Type": "application/json; charset=utf-8", ...clusterHeaders(answered, missing) });
   }
 

@@ -28,13 +28,16 @@ export interface Holding {
 export interface ListAnswer {
   version: string;
   json?: string;
+  /** ms since it was asked that this stays true, unless the node says `changed` */
+  lease: number;
 }
 
 /** What the pool asks of this host's Docker. */
 export interface LocalHost {
   find(id: string): Promise<Holding>;
-  /** All its containers, as JSON; the version is another one whenever they are others. */
-  list(): Promise<{ version: string; json: Buffer }>;
+  /** All its containers, as JSON; the version is another one whenever they are others, and if it is followed `onChange` tells so. */
+  list(): Promise<{ version: string; json: Buffer; followed: boolean }>;
+  onChange(tell: () => void): void;
 }
 
 /** The nodes as one: this one and its peers, and how they are asked. */

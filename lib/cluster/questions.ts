@@ -1,9 +1,11 @@
 import { z } from "zod";
 import type { Bidder } from "./bids";
+import type { Leases } from "./leases";
 import type { Members } from "./members";
 import type { NameAnswer, Names } from "./names";
 import type { Bid, Needs } from "./placement";
 import type { Holding, ListAnswer, LocalHost } from "./pool";
+import type { PoolList } from "./pool-list";
 import type { NodeRecord } from "./record";
 
 const text = z.string().max(300);
@@ -14,6 +16,7 @@ const BODIES = {
   find: z.object({ id: z.string() }),
   /** `have`: the version that the asker holds already */
   list: z.object({ have: text }),
+  changed: z.object({}),
   bid: z.object({
     image: z.string(),
     pull: z.enum(["missing", "always", "never"]),
@@ -36,6 +39,8 @@ export interface NodeAnswers {
   find: Holding;
   /** all its containers */
   list: ListAnswer;
+  /** that it knows of it: the asker's containers are others than it was told */
+  changed: Record<string, never>;
   /** its bid for a run */
   bid: Bid;
   /** whether it has a name that is about to be started elsewhere */
@@ -55,18 +60,26 @@ interface Answering {
   members: Members;
   bidder: Bidder;
   names: Names;
+  leases: Leases;
+  poolList: PoolList;
   record(): Promise<NodeRecord>;
 }
 
 /** Makes what answers for this node. */
-export function answererOf({ host, members, bidder, names, record }: Answering): Answerer {
+export function answererOf({ host, members, bidder, names, leases, poolList, record }: Answering): Answerer {
   const answers: { [Q in Question]: (body: QuestionBody<Q>, from: string) => NodeAnswers[Q] | Promise<NodeAnswers[Q]> } = {
     ping: () => ({}),
     status: record,
     find: ({ id }) => host.find(id),
-    list: async ({ have }) => {
-      const { version, json } = await host.list();
-      return version === have ? { version } : { version, json: json.toString() };
+    list: async ({ have }, from) => {
+      const given = leases.give(from);
+      const { version, json, followed } = await host.list();
+      const lease = followed ? given : 0;
+      return version === have ? { version, lease } : { version, lease, json: json.toString() };
+    },
+    changed: (_, from) => {
+      poolList.changed(from);
+      return {};
     },
     bid: (needs) => bidder.bid(needs),
     name: ({ name, claim, late }) => names.answer(name, claim, late),

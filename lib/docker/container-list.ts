@@ -39,6 +39,8 @@ export interface Snapshot {
   json: Buffer;
   /** a hash of it */
   version: string;
+  /** Whether `onChange` tells when it is others: not while the engine's events can't be followed. */
+  followed: boolean;
 }
 
 interface Holding {
@@ -74,6 +76,7 @@ export class ContainerList {
   /** Who was asked for by name or id since the last change: what is asked for once is asked for again. */
   private readonly found = new LRUCache<string, ContainerSummary>({ max: 1000 });
   private watching = false;
+  private tell = () => {};
   private readonly closed = new AbortController();
 
   /**
@@ -113,11 +116,17 @@ export class ContainerList {
     this.closed.abort();
   }
 
+  /** @param tell called at every change, own or of others */
+  onChange(tell: () => void): void {
+    this.tell = tell;
+  }
+
   /** To be called after every own change, before it is answered. */
   changed(): void {
     this.generation += 1;
     this.kept = undefined;
     this.found.clear();
+    this.tell();
   }
 
   /**
@@ -144,7 +153,7 @@ export class ContainerList {
     const infos = await this.engine.call((docker, abortSignal) => docker.listContainers({ all: true, abortSignal }));
     const containers = infos.map((info) => summary(info, this.host));
     const json = Buffer.from(JSON.stringify(containers));
-    const snapshot = { containers, json, version: createHash("sha256").update(json).digest("base64url") };
+    const snapshot = { containers, json, version: createHash("sha256").update(json).digest("base64url"), followed: this.watching };
     if (this.watching && generation === this.generation) this.kept = { ...snapshot, generation, at };
     return snapshot;
   }

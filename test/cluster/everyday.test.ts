@@ -37,6 +37,27 @@ test("a run through each node answers one object with its host, and any node lis
   }
 });
 
+test("what is changed through one node is seen through every other once it is answered, however often they are read", async () => {
+  let over = false;
+  const readers = cluster.nodes.flatMap((node) =>
+    Array.from({ length: 2 }, async () => {
+      while (!over) await node.request("GET", "/");
+    }),
+  );
+  const seenBy = async (id: string) => {
+    const lists = await Promise.all(cluster.nodes.map((node) => node.request("GET", "/")));
+    return lists.map(({ json }) => (json as { id: string }[]).some((each) => each.id === id));
+  };
+  for (let round = 0; round < 15; round += 1) {
+    const { id } = await place(round % 2 ? n1 : n3, {}, "n2");
+    expect(await seenBy(id)).toEqual([true, true, true]);
+    expect((await (round % 3 ? n3 : n2).request("DELETE", `/${id}`)).status).toBe(200);
+    expect(await seenBy(id)).toEqual([false, false, false]);
+  }
+  over = true;
+  await Promise.all(readers);
+});
+
 test("logs, commands and removal work through any node, merged as a list with the host", async () => {
   const { id, name } = await place(n1, { data: ["sh", "-c", "echo out; echo err >&2; sleep 100000"] }, "n2");
   const stdin = "x".repeat(1_000_000);

@@ -3,7 +3,7 @@ import { until } from "../../scripts/process";
 import { startClients } from "../support/clients";
 import { startCluster, type TestCluster, type TestNode } from "../support/cluster";
 import { type MountedFolder, mountedFolder } from "../support/mounted-folder";
-import { becomesWhole, clear, listed, place, unique } from "../support/pool";
+import { aMoment, becomesWhole, clear, listed, place, unique } from "../support/pool";
 import { startNode } from "../support/start-node";
 
 let cluster: TestCluster;
@@ -77,6 +77,7 @@ async function goesUnseen({ make, met, mend }: Fault): Promise<void> {
   }
   expect(await becomesWhole(cluster)).toBe(true);
   await n2.server.stop("SIGKILL");
+  await aMoment();
   expect(await missing(n1)).toEqual(["n2"]);
   expect(await missing(n3)).toEqual(["n2"]);
   await start(n2);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../support/cluster";
-import { becomesWhole, clear, listed, place, sleeper, unique, whereIs } from "../support/pool";
+import { aMoment, becomesWhole, clear, listed, place, sleeper, unique, whereIs } from "../support/pool";
 import { startTraffic } from "../support/traffic";
 
 let cluster: TestCluster;
@@ -26,6 +26,7 @@ test("a server that is killed: reads name it, runs and commands go on, and it is
   const traffic = startTraffic([n1, n3], held);
   const lost = await place(n2, {}, "n2");
   await n2.server.stop("SIGKILL");
+  await aMoment();
   for (let round = 0; round < 3; round += 1) expect(await missing(n1)).toEqual(["n2"]);
   expect((await n1.request("GET", "/no-such-container")).status).toBe(503);
   expect((await n3.request("POST", `/${lost.name}`, { json: { data: "true" } })).json).toMatchObject({
@@ -45,6 +46,7 @@ test("a server that is killed: reads name it, runs and commands go on, and it is
 test("a server that is frozen: reads name it, every run through the others succeeds, and it is back when it thaws", async () => {
   n2.server.process.signal("SIGSTOP");
   try {
+    await aMoment();
     expect(await missing(n1)).toEqual(["n2"]);
     expect(await missing(n3)).toEqual(["n2"]);
     const traffic = startTraffic([n1, n3], held);
@@ -109,6 +111,7 @@ test("a run whose node freezes is answered with its name, and made at most once 
 test("an engine that is dead: its node is named, runs go elsewhere, and it is back when its engine is", async () => {
   await n3.engine.kill();
   const traffic = startTraffic([n1, n2, n3], held);
+  await aMoment();
   expect(await missing(n1)).toEqual(["n3"]);
   expect(await missing(n3)).toEqual(["n3"]);
   await sleep(1000);
@@ -121,6 +124,7 @@ test("an engine that is dead: its node is named, runs go elsewhere, and it is ba
 test("a link that is down: the others name the node and go on, and it is back with the link", async () => {
   n2.engine.linkDown();
   try {
+    await aMoment();
     expect(await missing(n1)).toEqual(["n2"]);
     const traffic = startTraffic([n1, n3], held);
     await sleep(1000);

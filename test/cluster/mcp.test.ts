@@ -3,7 +3,7 @@ import { startCluster, type TestCluster, type TestNode } from "../support/cluste
 import { startHaproxy } from "../support/haproxy";
 import { callTool, connectMcp, post, TRANSPORTS } from "../support/mcp";
 import { auditEntries } from "../support/one-node";
-import { becomesWhole, place, unique, whereIs } from "../support/pool";
+import { aMoment, becomesWhole, place, unique, whereIs } from "../support/pool";
 
 let cluster: TestCluster;
 let haproxy: Awaited<ReturnType<typeof startHaproxy>>;
@@ -87,6 +87,7 @@ test("a client of the older transport that leaves ends its calls on the nodes th
 
 test("a list that isn't complete says so, and who is missing", async () => {
   await n2.server.stop("SIGKILL");
+  await aMoment();
   const { structuredContent, content } = await call(n1, "list");
   expect(structuredContent).toMatchObject({ complete: false, missing: ["n2"] });
   expect(content[1]?.text).toBe("Not complete: no answer from n2");

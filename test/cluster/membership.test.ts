@@ -4,7 +4,7 @@ import { until } from "../../scripts/process";
 import { startClients } from "../support/clients";
 import { startCluster, type TestCluster, type TestNode } from "../support/cluster";
 import { faketime } from "../support/faketime";
-import { becomesWhole, clear, listed, place, unique } from "../support/pool";
+import { aMoment, becomesWhole, clear, listed, place, unique } from "../support/pool";
 import { startNode } from "../support/start-node";
 import type { Traffic } from "../support/traffic";
 
@@ -66,6 +66,7 @@ test("clocks that are an hour behind and an hour ahead change nothing: nodes fin
   expect(asked).toBeGreaterThan(20);
 
   await n2.server.stop("SIGKILL");
+  await aMoment();
   expect(listed(await n3.request("GET", "/"), "x-cluster-missing")).toEqual(["n2"]);
   // The clock is right again, and so an hour further at once.
   await cluster.restart(n2);
@@ -138,6 +139,7 @@ test.each<[string, (node: TestNode) => { host?: string; port?: number }]>([
     const { wrong: before } = await clients.stop();
     expect(before).toEqual([]);
     await n2.server.stop("SIGKILL");
+    await aMoment();
     expect(listed(await n1.request("GET", "/"), "x-cluster-missing")).toEqual(["n2"]);
     const old = n2.server.url;
     await startNode(n2, { folder: cluster.folder, ...place(n2) });

@@ -142,7 +142,15 @@ describe("the pages, in a browser", () => {
     async (pathname) => {
       const { page, requests, troubles } = await openPage(browser, server.url + pathname);
       for (const { operation } of operations) {
-        await page.getByText(operation.summary, { exact: true }).first().waitFor({ state: "visible" });
+        const seen = await page
+          .getByText(operation.summary, { exact: true })
+          .first()
+          .waitFor({ state: "visible" })
+          .then(
+            () => "shown",
+            async () => ({ not: operation.summary, troubles, requests, page: await page.locator("body").textContent() }),
+          );
+        expect(seen).toBe("shown");
       }
       expect(troubles).toEqual([]);
       expect(requests.length).toBeGreaterThan(2);

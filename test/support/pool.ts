@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../scripts/process";
 import type { TestCluster, TestNode } from "./cluster";
 import type { Answer, RequestOptions } from "./server";
@@ -22,6 +23,9 @@ export const listed = (answer: Answer, header: string) =>
     .split(", ")
     .filter((name) => name !== "")
     .sort();
+
+/** What a node has told of its containers counts for a moment (25 ms) after it can tell no more. */
+export const aMoment = () => sleep(100);
 
 /** Where containers of a name are, as the engines themselves tell: `node:state`. */
 export async function whereIs({ nodes }: TestCluster, name: string): Promise<string[]> {

@@ -40,14 +40,14 @@ interface PoolParts {
   peerTimeout?: number;
 }
 
-const nothingListed: Pool["host"]["list"] = async () => ({ version: "1", json: Buffer.from("[]") });
+const nothingListed: Pool["host"]["list"] = async () => ({ version: "1", json: Buffer.from("[]"), followed: true });
 const nobody = async (peer: Peer) => Promise.reject(noAnswer(peer.name));
 
 /** Node `n0` among peers of which the test says what they answer. */
 export function poolOf({ peers = [], own, list = nothingListed, ask = nobody, send = nobody, peerTimeout = 1000 }: PoolParts): Pool {
   return {
     self: "n0",
-    host: { find: own ?? (async () => ({ exact: [], prefix: [] })), list },
+    host: { find: own ?? (async () => ({ exact: [], prefix: [] })), list, onChange: () => undefined },
     members: { peers } as unknown as Members,
     client: { ask, send } as unknown as PeerClient,
     peerTimeout,
