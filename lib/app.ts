@@ -141,6 +141,7 @@ function hostFacts({ engine, containers, inventory }: DockerHost): HostFacts {
     find: (id) => containers.holding(id),
     list: () => containers.read(),
     onChange: (tell) => containers.onChange(tell),
+    holdsVolume: (name) => inventory.hasVolumes([name]),
     inventory: ({ image, volumes }) => inventory.read(image, volumes),
     async state() {
       const { containers: all } = await containers.read();

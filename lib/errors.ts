@@ -47,6 +47,7 @@ const CATALOGUE = {
   IMAGE_DENIED: ["forbidden", "The registry refuses this image"],
   REGISTRY_UNREACHABLE: ["upstream_error", "The registry can't be reached"],
   AMBIGUOUS_ID: ["conflict", "More than one container has this id"],
+  AMBIGUOUS_VOLUME: ["conflict", "More than one node has a volume of this name; say which with ?node="],
   NAME_TAKEN: ["conflict", "This name is taken"],
   PORT_TAKEN: ["conflict", "This host port is taken"],
   NOT_RUNNING: ["conflict", "The container is not running"],

@@ -4,9 +4,11 @@ import { clusterHeaders, eachOutcome } from "./every-node";
 import { type Dispatch, type Exchange, keyOf } from "./exchange";
 import { fanOut, type Missing } from "./fan-out";
 import { findOwners } from "./find-owners";
+import { findVolume } from "./find-volume";
 import { forward, placed, whole } from "./forward";
 import { once } from "./idempotency";
 import type { Leases } from "./leases";
+import { mergedAnswer } from "./merged";
 import type { Peer } from "./peer";
 import { PeerFailure } from "./peer-failure";
 import type { Placer } from "./place";
@@ -45,7 +47,10 @@ export function clusterDispatch(pool: Pool, list: PoolList, leases: Leases, plac
       case "bestNode":
         return placeOnce(exchange, where.plan(await exchange.body(), keyOf(exchange)));
       case "everyNode":
-        return where.merge === "list" ? list.read() : eachOutcome(pool, exchange, left);
+        if (where.merge === "list") return list.read();
+        return where.merge === "outcomes" ? eachOutcome(pool, exchange, left) : mergedAnswer(pool, exchange, where.merge, left);
+      case "volume":
+        return onOne(exchange, [await findVolume(pool, exchange.id ?? "")]);
       case "owner":
       case "owners": {
         const { owners, missing } = await findOwners(pool, exchange.id ?? "", { prefix: where.at === "owner" || where.prefix });

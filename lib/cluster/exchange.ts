@@ -17,8 +17,10 @@ export interface Exchange {
   from: PeerRequest | undefined;
   /** the node it pins itself to */
   node: string | undefined;
-  /** the container it is about */
+  /** the container it is about, or the volume */
   id: string | undefined;
+  /** as the route's schema gives it */
+  query: object;
   explain: boolean;
   /** Aborted when the client, or the node that sent it, has gone. */
   gone: AbortSignal;

@@ -38,6 +38,7 @@ export interface LocalHost {
   /** All its containers, as JSON; the version is another one whenever they are others, and if it is followed `onChange` tells so. */
   list(): Promise<{ version: string; json: Buffer; followed: boolean }>;
   onChange(tell: () => void): void;
+  holdsVolume(name: string): Promise<boolean>;
 }
 
 /** The nodes as one: this one and its peers, and how they are asked. */

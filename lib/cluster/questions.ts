@@ -17,6 +17,7 @@ const BODIES = {
   /** `have`: the version that the asker holds already */
   list: z.object({ have: text }),
   changed: z.object({}),
+  volume: z.object({ name: text }),
   bid: z.object({
     image: z.string(),
     pull: z.enum(["missing", "always", "never"]),
@@ -41,6 +42,8 @@ export interface NodeAnswers {
   list: ListAnswer;
   /** that it knows of it: the asker's containers are others than it was told */
   changed: Record<string, never>;
+  /** whether it has a volume */
+  volume: { held: boolean };
   /** its bid for a run */
   bid: Bid;
   /** whether it has a name that is about to be started elsewhere */
@@ -81,6 +84,7 @@ export function answererOf({ host, members, bidder, names, leases, poolList, rec
       poolList.changed(from);
       return {};
     },
+    volume: async ({ name }) => ({ held: await host.holdsVolume(name) }),
     bid: (needs) => bidder.bid(needs),
     name: ({ name, claim, late }) => names.answer(name, claim, late),
     async leave({ process, predecessor }, from) {

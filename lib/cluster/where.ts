@@ -6,6 +6,7 @@ import type { Needs } from "./placement";
  * - bestNode: the node that placement chooses
  * - owner: the node that holds container `:id`
  * - owners: every node that holds it, answers merged
+ * - volume: the node that holds volume `:name`
  * - everyNode: all nodes, answers merged
  */
 export type Where =
@@ -13,7 +14,11 @@ export type Where =
   | { at: "bestNode"; plan: (body: object, key: string | undefined) => Plan; live: boolean }
   | { at: "owner" }
   | { at: "owners"; prefix: boolean }
-  | { at: "everyNode"; merge: "list" | "outcomes" };
+  | { at: "volume" }
+  | { at: "everyNode"; merge: "list" | "outcomes" | Merge };
+
+/** Makes one answer of what the nodes answered; `query` is the request's, as its schema gives it. */
+export type Merge = (bodies: object[], query: object) => object;
 
 /** A run before it has a node: its name is fixed, so that a second try can't make a second container. */
 export interface Plan {
@@ -23,6 +28,7 @@ export interface Plan {
 }
 
 export const here: Where = { at: "here" };
+export const volume: Where = { at: "volume" };
 
 /**
  * @param plan reads a valid body; `key` is the request's Idempotency-Key
@@ -37,5 +43,5 @@ export const bestNode = (plan: (body: object, key: string | undefined) => Plan, 
 /** @param options.prefix whether the beginning of an id will do */
 export const owners = (options: { prefix: boolean }): Where => ({ at: "owners", ...options });
 
-/** @param merge the lists of containers joined to one, or each node's outcome with the worst status on top */
-export const everyNode = (merge: "list" | "outcomes"): Where => ({ at: "everyNode", merge });
+/** @param merge the lists of containers joined to one, each node's outcome with the worst status on top, or how objects become one */
+export const everyNode = (merge: "list" | "outcomes" | Merge): Where => ({ at: "everyNode", merge });

@@ -61,7 +61,11 @@ export class HostInventory {
     return found;
   }
 
-  private async hasVolumes(names: string[]): Promise<boolean> {
+  /**
+   * Whether all volumes of these names are here.
+   * @throws AppError ENGINE_UNREACHABLE
+   */
+  async hasVolumes(names: string[]): Promise<boolean> {
     if (names.length === 0) return true;
     const { Volumes } = await this.engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
     return names.every((name) => (Volumes ?? []).some((volume) => volume.Name === name));

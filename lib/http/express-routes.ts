@@ -72,6 +72,7 @@ function handle(route: Route, tools: RouteTools, readers: RequestHandler[]): Req
     call.params = route.params ? readInput(route.params, joined(request.params)) : {};
     const { node, explain, ...rest } = readInput(query, request.query) as { node?: string; explain?: boolean };
     call.query = rest;
+    const { id, name } = call.params as { id?: string; name?: string };
     // HEAD of a GET route tells that it is there, and does no work.
     if (request.method === "HEAD" && route.method === "get" && !route.headWorks) return void response.type("json").end();
     const body = async () => {
@@ -88,7 +89,8 @@ function handle(route: Route, tools: RouteTools, readers: RequestHandler[]): Req
       caller: response.locals.identity ?? "",
       from: response.locals.peer as PeerRequest | undefined,
       node,
-      id: (call.params as { id?: string }).id,
+      id: id ?? name,
+      query: rest,
       explain: explain ?? false,
       get gone() {
         return call.gone;

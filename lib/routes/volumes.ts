@@ -1,7 +1,7 @@
-import { bestNode, here } from "../cluster/where";
+import { bestNode, everyNode, volume } from "../cluster/where";
 import { Reply, type Route, route } from "../http/route";
 import type { Volumes } from "../runs/volumes";
-import { byName, list, made, planVolume, read, removed, volumeBody } from "./schemas/volumes";
+import { byName, joinedLists, list, made, planVolume, read, removed, volumeBody } from "./schemas/volumes";
 
 /**
  * Named volumes: made in one request (oneoff-docker-runner.md), listed, read back and removed.
@@ -27,22 +27,22 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
   const all = route({
     method: "get",
     path: "/volumes",
-    where: here,
+    where: everyNode(joinedLists),
     burst: "high",
-    summary: "List this node's volumes",
+    summary: "List all volumes",
     tool: "volumes",
     answers: list,
     async handler() {
-      return { volumes: (await volumes.list()).map((volume) => ({ ...volume, host })) };
+      return { volumes: (await volumes.list()).map((each) => ({ ...each, host })) };
     },
   });
 
   const one = route({
     method: "get",
     path: "/volumes/:name",
-    where: here,
+    where: volume,
     burst: "mid",
-    summary: "Read a volume of this node with its content",
+    summary: "Read a volume with its content",
     tool: "read_volume",
     params: byName,
     answers: read,
@@ -57,9 +57,9 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
   const remove = route({
     method: "delete",
     path: "/volumes/:name",
-    where: here,
+    where: volume,
     burst: "mid",
-    summary: "Remove a volume of this node that no container uses",
+    summary: "Remove a volume that no container uses",
     tool: "remove_volume",
     params: byName,
     answers: removed,

@@ -47,7 +47,7 @@ const nobody = async (peer: Peer) => Promise.reject(noAnswer(peer.name));
 export function poolOf({ peers = [], own, list = nothingListed, ask = nobody, send = nobody, peerTimeout = 1000 }: PoolParts): Pool {
   return {
     self: "n0",
-    host: { find: own ?? (async () => ({ exact: [], prefix: [] })), list, onChange: () => undefined },
+    host: { find: own ?? (async () => ({ exact: [], prefix: [] })), list, onChange: () => undefined, holdsVolume: async () => false },
     members: { peers } as unknown as Members,
     client: { ask, send } as unknown as PeerClient,
     peerTimeout,
@@ -66,6 +66,7 @@ export function exchangeOf(fields: Partial<Exchange> = {}): Exchange {
     from: undefined,
     node: undefined,
     id: undefined,
+    query: {},
     explain: false,
     gone: new AbortController().signal,
     body: async () => ({}),

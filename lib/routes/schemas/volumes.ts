@@ -24,6 +24,15 @@ export function planVolume(body: object): Plan {
   return { name, body, needs: { image: "scratch", pull: "missing", ports: [], volumes: [name], memory: 0, cpus: 0 } };
 }
 
+type Listed = { volumes: { name: string; host: string }[] };
+
+/** The lists of several nodes as one. */
+export function joinedLists(lists: object[]): Listed {
+  const volumes = (lists as Listed[]).flatMap((each) => each.volumes);
+  const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+  return { volumes: volumes.sort((a, b) => order(a.name, b.name) || order(a.host, b.host)) };
+}
+
 const info = { name: z.string(), driver: z.string(), labels: z.record(z.string(), z.string()), host: z.string().describe("the node") };
 const listed = z.object({ ...info, created: z.string().optional() });
 
@@ -36,7 +45,12 @@ export const made: Answers = {
     headers: { "X-Volume-Host": "The node that has it" },
   },
 };
-export const list: Answers = { 200: { description: "The volumes of this node", schema: z.object({ volumes: z.array(listed) }) } };
+export const list: Answers = {
+  200: {
+    description: "The volumes by name; of several nodes with whether that is all of them, and who is missing",
+    schema: z.object({ volumes: z.array(listed), complete: z.boolean().optional(), missing: z.array(z.string()).optional() }),
+  },
+};
 export const read: Answers = {
   200: {
     description: "The volume, its content in base64; as application/gzip the content alone",
