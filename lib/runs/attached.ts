@@ -43,7 +43,7 @@ export interface AttachedSpec {
 export async function startAttached({ engine, containers, leftovers }: Hands, spec: AttachedSpec, ended: AbortSignal): Promise<Attached> {
   const { name, Labels } = await leftovers.mark(spec.time / 1000);
   const options = { ...spec.container, name, Labels: { ...spec.container.Labels, ...Labels } };
-  const { id } = await engine.call((docker) => docker.createContainer(options), "start");
+  const id = await leftovers.create(options, "start");
   const open: Readable[] = [];
   try {
     refuse(ended);

@@ -47,7 +47,7 @@ export class VolumeHelper {
       NetworkDisabled: true,
       HostConfig: { Mounts: [mount as never] },
     };
-    const { id } = await this.engine.call((docker) => docker.createContainer(spec), "create");
+    const id = await this.leftovers.create(spec, "create");
     try {
       return await work(id);
     } finally {

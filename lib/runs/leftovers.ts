@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerList } from "../docker/container-list";
-import type { Engine } from "../docker/engine";
+import type { ContainerCreateOptions, Engine } from "../docker/engine";
 import { AppError } from "../errors";
 import type { Logger } from "../support/logger";
 import type { EngineClock } from "./engine-clock";
@@ -33,6 +33,21 @@ export class Leftovers {
   async mark(seconds: number): Promise<{ name: string; Labels: Record<string, string> }> {
     const expires = Math.ceil((await this.clock.now()) + seconds + MARGIN);
     return { name: `${JOB_PREFIX}${randomUUID()}`, Labels: { [EXPIRES_LABEL]: String(expires) } };
+  }
+
+  /**
+   * Creates a container. One that may have been made though the engine's answer was lost is removed.
+   * @param options with the name and labels of `mark`
+   * @returns its id
+   * @throws AppError INVALID_SPEC, IMAGE_NOT_FOUND, ENGINE_UNREACHABLE
+   */
+  async create(options: ContainerCreateOptions & { name: string }, purpose: "create" | "start"): Promise<string> {
+    try {
+      return (await this.engine.call((docker) => docker.createContainer(options), purpose)).id;
+    } catch (error) {
+      if (error instanceof AppError && error.kind === "unavailable") await this.container(options.name);
+      throw error;
+    }
   }
 
   /** Removes a container with its anonymous volumes, running or not. Never throws: if the engine is gone, it goes on trying without being waited for. */
