@@ -1,7 +1,8 @@
-import type { AppError } from "../errors";
-import { Reply } from "../support/reply";
+import { AppError } from "../errors";
+import { headerText, Reply } from "../support/reply";
 import type { Exchange } from "./exchange";
 import { fanOut, type Missing } from "./fan-out";
+import { sendWatched } from "./forward";
 import { askPeers, type Pool } from "./pool";
 
 /** Who answered and who didn't, as every merged answer says. */
@@ -16,11 +17,9 @@ export async function eachOutcome(pool: Pool, exchange: Exchange, left: number):
   await askPeers(pool, "ping", {});
   const call = { method: exchange.method, url: exchange.url, caller: exchange.caller, left, timeout: left, signal: exchange.gone };
   const [own, others] = await Promise.all([
-    exchange
-      .local()
-      .catch((error: AppError) => new Reply(error.status ?? 500, null, { "X-Error-Code": error.code, "X-Error-Message": error.message })),
+    exchange.local().catch((error: unknown) => failed(pool, error)),
     fanOut(pool.members.peers, async (peer) => {
-      const response = await pool.client.send(peer, call);
+      const response = await sendWatched(pool, peer, call);
       response.resume();
       const said = Object.entries(response.headers).filter(([name]) => /^(x-error-|x-image-|x-pull-|docker-content-digest)/.test(name));
       return new Reply(response.statusCode ?? 502, null, Object.fromEntries(said.map(([name, value]) => [name, String(value)])));
@@ -41,4 +40,10 @@ export async function eachOutcome(pool: Pool, exchange: Exchange, left: number):
       others.missing,
     ),
   });
+}
+
+function failed({ log }: Pool, thrown: unknown): Reply {
+  const error = thrown instanceof AppError ? thrown : new AppError("INTERNAL", { cause: thrown });
+  if (error !== thrown) log.error(error.message, { code: error.code, cause: thrown instanceof Error ? thrown.stack : String(thrown) });
+  return new Reply(error.status, null, { "X-Error-Code": error.code, "X-Error-Message": headerText(error.message) });
 }

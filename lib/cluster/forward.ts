@@ -80,8 +80,12 @@ const CLOSED = new Set(["ECONNREFUSED", "ECONNRESET", "it closed the connection"
 /** Pings in a row that a node may miss while its answer flows: that is cut only when the node is surely away. */
 const MISSES = 3;
 
-/** Waits for as long as the peer lives: a run may take its time, and a followed log all of it, but a node that stands still is not waited for. */
-async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promise<IncomingMessage> {
+/**
+ * Sends a request and waits for as long as the peer lives: a run may take its time, and a followed log all of it, but a node that
+ * stands still is not waited for.
+ * @throws PeerFailure
+ */
+export async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promise<IncomingMessage> {
   const dead = new AbortController();
   const end = watch(pool, peer, 1, (failure) => dead.abort(failure));
   const signal = call.signal ? AbortSignal.any([call.signal, dead.signal]) : dead.signal;

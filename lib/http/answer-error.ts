@@ -2,6 +2,7 @@ import { STATUS_CODES } from "node:http";
 import type { ErrorRequestHandler } from "express";
 import { AppError } from "../errors";
 import type { Logger } from "../support/logger";
+import { headerText } from "../support/reply";
 
 interface HttpError {
   status?: number;
@@ -50,9 +51,4 @@ function typed(thrown: unknown): AppError {
 function causeOf(thrown: unknown): string {
   const cause = thrown instanceof AppError ? (thrown.cause ?? thrown.message) : thrown;
   return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-}
-
-/** What a header can carry: one line of ASCII. */
-function headerText(message: string): string {
-  return message.replace(/[^\x20-\x7e]+/g, " ").slice(0, 500);
 }

@@ -9,3 +9,8 @@ export class Reply {
     readonly headers: Record<string, string> = {},
   ) {}
 }
+
+/** What a header can carry of a text: one line of ASCII. */
+export function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 500);
+}
