@@ -24,6 +24,8 @@ export interface Exchange {
   explain: boolean;
   /** Aborted when the client, or the node that sent it, has gone. */
   gone: AbortSignal;
+  /** Aborted when the client has gone or this server stops. */
+  open: AbortSignal;
   /** The body, read whole and found valid. */
   body(): Promise<object>;
   /** Whether it reads its body whole; else the body streams. */

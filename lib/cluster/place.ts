@@ -119,7 +119,8 @@ export class Placer {
 
   private async wait(exchange: Exchange, plan: Plan): Promise<Reply> {
     const late = AbortSignal.timeout(Math.ceil(this.settings.queueWait));
-    const over = AbortSignal.any([exchange.gone, late]);
+    const { gone, open } = exchange;
+    const over = AbortSignal.any([open, late]);
     const before = this.queue;
     let leave = () => {};
     const left = new Promise<void>((resolve) => {
@@ -132,7 +133,7 @@ export class Placer {
       await settles(before, over);
       for (;;) {
         const bids = await this.ask(plan);
-        if (exchange.gone.aborted) throw new AppError("ABANDONED");
+        if (open.aborted) throw new AppError(gone.aborted ? "ABANDONED" : "STOPPING");
         const ranked = this.ranked(bids);
         if (ranked.length > 0) {
           const outcome = this.tryEach(exchange, plan, bids, ranked);

@@ -95,6 +95,9 @@ function handle(route: Route, tools: RouteTools, readers: RequestHandler[]): Req
       get gone() {
         return call.gone;
       },
+      get open() {
+        return call.open;
+      },
       body,
       readsBody: route.body !== undefined,
       raw: request,

@@ -6,6 +6,7 @@ import { becomesWhole, clear, place, sleeper, unique, whereIs } from "../support
 
 const DEADLINE = 20_000;
 const LENGTH = 2;
+const WAITING = ["--queue_wait=120", `--queue_length=${LENGTH}`];
 
 let cluster: TestCluster;
 /** The first refuses at once, the second lets runs wait. */
@@ -16,7 +17,7 @@ beforeAll(async () => {
   [n1, n2] = cluster.nodes as [TestNode, TestNode];
   const { stdout } = await n1.engine.docker(["info", "--format", "{{.MemTotal}}"]);
   memory = Number(stdout);
-  await restart(n2, ["--queue_wait=120", `--queue_length=${LENGTH}`]);
+  await restart(n2, WAITING);
 });
 afterAll(() => cluster.stop());
 afterEach(() => clear(cluster), 60_000);
@@ -140,6 +141,15 @@ test("room that is made as the client leaves is not given to it", async () => {
   const after = sendOff(n2, "PUT", "/", sleeper({ name: next, ...large() }));
   expect((await after.answer).status).toBe(200);
   expect(await whereIs(cluster, gone)).toEqual([]);
+});
+
+test("a node that is stopped answers the runs that wait on it at once, not when their time or its own is over", async () => {
+  await fill();
+  const runs = await sendRuns(n2, names(LENGTH), large());
+  await n2.server.stop("SIGTERM");
+  for (const { answer } of runs) expect(await answer).toMatchObject({ status: 503, json: { code: "STOPPING" } });
+  await cluster.restart(n2, WAITING);
+  expect(await becomesWhole(cluster)).toBe(true);
 });
 
 test("a run for which no room was made in time is refused with the reasons, and its place is free", async () => {

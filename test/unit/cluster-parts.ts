@@ -69,6 +69,7 @@ export function exchangeOf(fields: Partial<Exchange> = {}): Exchange {
     query: {},
     explain: false,
     gone: new AbortController().signal,
+    open: new AbortController().signal,
     body: async () => ({}),
     readsBody: false,
     raw: undefined as unknown as Exchange["raw"],
