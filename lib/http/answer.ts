@@ -36,28 +36,36 @@ function toBytes(response: ServerResponse, body: object | string): Buffer {
 }
 
 async function stream(response: ServerResponse, body: AsyncIterable<Buffer>, gone: AbortSignal): Promise<void> {
+  const isOver = () => gone.aborted || response.destroyed;
   response.flushHeaders();
   try {
     for await (const chunk of body) {
-      if (gone.aborted) return;
-      if (!response.write(chunk)) await drained(response);
+      if (!isOver() && !response.write(chunk)) await drained(response, gone);
+      if (isOver()) return; // which ends the body too
     }
   } catch (error) {
-    if (gone.aborted) return; // what it streams from ended because the client did
+    if (isOver()) return; // what it streams from ended because the client did
     throw error;
   }
   response.end();
 }
 
 /** Resolves when the client has taken in what was written, or has gone; cuts it off when it takes nothing for too long. */
-function drained(response: ServerResponse): Promise<void> {
+function drained(response: ServerResponse, gone: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const stalled = setTimeout(() => response.destroy(), STALL);
     const done = () => {
       clearTimeout(stalled);
       response.off("drain", done).off("close", done);
+      gone.removeEventListener("abort", done);
       resolve();
     };
+    const stalled = setTimeout(() => {
+      response.destroy();
+      done();
+    }, STALL);
+    // One that waits behind another on its connection emits no "close".
+    gone.addEventListener("abort", done);
     response.on("drain", done).on("close", done);
+    if (gone.aborted || response.destroyed) done();
   });
 }
