@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
 import Docker from "dockerode";
 import type { AppError } from "../errors";
 import { settles } from "../support/settles";
@@ -42,10 +43,12 @@ export class Engine {
   /**
    * @param endpoint where it is
    * @param readTimeout ms that an answer may take
+   * @param writeTimeout ms that it may take to accept what is sent before
    */
   constructor(
     endpoint: Endpoint,
     readonly readTimeout: number,
+    private readonly writeTimeout: number,
   ) {
     this.docker = new Docker(endpoint.options);
   }
@@ -99,9 +102,34 @@ export class Engine {
    * @param call gets the signal that it must pass on
    * @throws AppError for whatever the engine said
    */
-  async call<T>(call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, during: During = "call"): Promise<T> {
+  call<T>(call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, during: During = "call"): Promise<T> {
+    return this.typing(call(this.docker, AbortSignal.timeout(this.readTimeout)), during);
+  }
+
+  /**
+   * The same, for a call that sends a stream: the deadline of the answer begins when all of it is sent.
+   * @param body is at its end afterwards, whatever comes
+   */
+  async send<T>(body: Readable, call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, during: During): Promise<T> {
+    const late = new AbortController();
+    const abort = () => late.abort();
+    let timer = setTimeout(abort, this.writeTimeout);
+    const sent = () => {
+      clearTimeout(timer);
+      timer = setTimeout(abort, this.readTimeout);
+    };
+    body.once("end", sent);
     try {
-      return await this.whileAlive(call(this.docker, AbortSignal.timeout(this.readTimeout)), during);
+      return await this.typing(call(this.docker, late.signal), during);
+    } finally {
+      clearTimeout(timer);
+      body.off("end", sent).destroy();
+    }
+  }
+
+  private async typing<T>(answer: Promise<T>, during: During): Promise<T> {
+    try {
+      return await this.whileAlive(answer, during);
     } catch (error) {
       throw this.typed(error, during);
     }

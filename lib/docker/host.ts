@@ -12,6 +12,8 @@ import { Runner } from "./run";
 export interface DockerSettings extends EndpointSettings {
   /** seconds */
   docker_read_timeout: number;
+  /** seconds */
+  docker_write_timeout: number;
   allow: string[];
   bind_roots: string[];
 }
@@ -35,7 +37,8 @@ export interface DockerHost {
  */
 export async function openDocker(settings: DockerSettings, name: string, log: Logger): Promise<DockerHost> {
   const endpoint = await resolveEndpoint(settings);
-  const engine = new Engine(endpoint, Math.ceil(settings.docker_read_timeout * 1000));
+  const { docker_read_timeout, docker_write_timeout } = settings;
+  const engine = new Engine(endpoint, Math.ceil(docker_read_timeout * 1000), Math.ceil(docker_write_timeout * 1000));
   const cli = dockerCli(endpoint);
   const images = new Images(engine, cli);
   const containers = new ContainerList(engine, name, log);

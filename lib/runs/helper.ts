@@ -63,10 +63,8 @@ export class VolumeHelper {
 export async function putContents(engine: Engine, id: string, contents: readonly Content[], limit: number): Promise<void> {
   if (contents.length === 0) return;
   const options = { path: "/", noOverwriteDirNonDir: "true" };
-  await engine.call(
-    (docker, abortSignal) => docker.getContainer(id).putArchive(packContents(contents, limit), { ...options, abortSignal }),
-    "start",
-  );
+  const archive = packContents(contents, limit);
+  await engine.send(archive, (docker, abortSignal) => docker.getContainer(id).putArchive(archive, { ...options, abortSignal }), "start");
 }
 
 /**
