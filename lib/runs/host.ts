@@ -5,6 +5,7 @@ import { EngineClock } from "./engine-clock";
 import { VolumeHelper } from "./helper";
 import { Jobs } from "./job";
 import { Leftovers } from "./leftovers";
+import { NewVolumes } from "./new-volumes";
 import { type OneOffSettings, OneOffs } from "./one-off";
 import { Slots } from "./slots";
 import { sweepExpired } from "./sweep";
@@ -33,7 +34,8 @@ export function openRuns({ engine, images, containers, policy }: DockerHost, set
   const leftovers = new Leftovers(engine, containers, new EngineClock(engine), log);
   const slots = new Slots(settings.run_concurrency, settings.run_wait * 1000);
   const jobs = new Jobs({ engine, containers, leftovers });
-  const tools = { engine, images, policy, jobs, slots, leftovers, helper: new VolumeHelper(engine, leftovers) };
+  const helper = new VolumeHelper(engine, leftovers);
+  const tools = { engine, images, policy, jobs, slots, leftovers, helper, newVolumes: new NewVolumes(leftovers) };
   const code = new CodeRuns({ engine, containers, leftovers, images, slots }, settings, log);
   return {
     code,

@@ -63,13 +63,17 @@ export class Leftovers {
     return this.sure(name, () => this.engine.call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal })));
   }
 
-  /** Removes a volume unless something uses it. */
-  unused(name: string): Promise<void> {
-    return this.sure(name, async () => {
+  /**
+   * Removes a volume unless something uses it.
+   * @param each decides at every attempt whether it is made
+   */
+  unused(name: string, each: (remove: () => Promise<void>) => Promise<void>): Promise<void> {
+    const remove = async () => {
       await this.engine
         .call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal }))
         .catch((error: AppError) => (error.kind === "conflict" ? undefined : Promise.reject(error)));
-    });
+    };
+    return this.sure(name, () => each(remove));
   }
 
   /** Removes an image; as `container`. */

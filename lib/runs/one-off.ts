@@ -10,6 +10,7 @@ import { putContents, type VolumeHelper } from "./helper";
 import type { Jobs, RunningJob } from "./job";
 import type { Leftovers } from "./leftovers";
 import { mountsOf, type Scratch, scratchOf } from "./mounts";
+import type { Hold, NewVolumes } from "./new-volumes";
 import { ensureImage } from "./pull";
 import type { Slots } from "./slots";
 
@@ -58,6 +59,7 @@ export interface Tools {
   slots: Slots;
   helper: VolumeHelper;
   leftovers: Leftovers;
+  newVolumes: NewVolumes;
 }
 
 export interface StartedOneOff {
@@ -79,10 +81,27 @@ export class OneOffs {
    * @returns undefined if its image is still being pulled
    */
   async start(asked: OneOff, ended: AbortSignal, enough: AbortSignal): Promise<StartedOneOff | undefined> {
+    const places = await readVolumes(asked.volumes, this.tools.policy, this.settings.run_files);
+    await this.tools.engine.assertAlive();
+    const names = places.flatMap(({ type, source }) => (type === "volume" && source ? [source] : []));
+    const held = await this.tools.newVolumes.hold(names);
+    try {
+      return await this.startHeld(asked, places, names, held, ended, enough);
+    } finally {
+      await held.end();
+    }
+  }
+
+  private async startHeld(
+    asked: OneOff,
+    places: Place[],
+    names: string[],
+    held: Hold,
+    ended: AbortSignal,
+    enough: AbortSignal,
+  ): Promise<StartedOneOff | undefined> {
     const { tools, settings } = this;
-    const places = await readVolumes(asked.volumes, tools.policy, settings.run_files);
-    await tools.engine.assertAlive();
-    const absent = await this.checkNamed(places);
+    const absent = await this.absent(names);
     const warnings: string[] = [];
     if (!(await ensureImage(tools.images, asked, enough, warnings))) return undefined;
     const leave = await tools.slots.take(ended);
@@ -90,12 +109,12 @@ export class OneOffs {
     try {
       scratch = await scratchOf(tools, asked.image, places, settings);
       const job = await tools.jobs.start(this.jobOf(asked, places, scratch), ended);
+      held.given();
       const made = scratch;
       return { finish: (onFrame) => this.finish(job, places, warnings, onFrame).finally(() => close(made)) };
     } catch (error) {
       await close(scratch);
-      // Without a run these were made for nothing; one that somebody else uses by now stays.
-      await Promise.all(absent.map((name) => tools.leftovers.unused(name)));
+      held.unmade(absent);
       throw error;
     }
 
@@ -106,8 +125,7 @@ export class OneOffs {
   }
 
   /** @returns names of volumes that aren't there: Docker makes them */
-  private async checkNamed(places: readonly Place[]): Promise<string[]> {
-    const names = places.flatMap(({ type, source }) => (type === "volume" && source ? [source] : []));
+  private async absent(names: string[]): Promise<string[]> {
     const found = await permittedVolumes(this.tools.engine, this.tools.policy, names, "volumes");
     return names.filter((name) => !found.some((volume) => volume.Name === name));
   }

@@ -6,6 +6,7 @@ import { fromBase64 } from "./base64";
 import { TooMuchContent } from "./content-out";
 import { checkedArchive } from "./contents";
 import { EMPTY_IMAGE } from "./leftovers";
+import type { Hold } from "./new-volumes";
 import type { Tools } from "./one-off";
 
 export interface NewVolume {
@@ -39,8 +40,18 @@ export class Volumes {
    * Makes a volume, or takes the one that is there, and puts content into it. If that fails, one that was made is removed again.
    * @throws AppError naming the field; NOT_ALLOWED, INVALID_SPEC
    */
-  async create({ name, content, driver, driver_opts, labels }: NewVolume): Promise<void> {
-    const { engine, policy, helper, leftovers } = this.tools;
+  async create(volume: NewVolume): Promise<void> {
+    const held = await this.tools.newVolumes.hold([volume.name]);
+    try {
+      await this.createHeld(volume, held);
+      held.given();
+    } finally {
+      await held.end();
+    }
+  }
+
+  private async createHeld({ name, content, driver, driver_opts, labels }: NewVolume, held: Hold): Promise<void> {
+    const { engine, policy, helper } = this.tools;
     const archive = content === undefined ? undefined : await checkedArchive(fromBase64(content, "content"), "content", this.limit);
     checkVolumeOptions(driver, driver_opts, policy, (option) => `driver_opts.${option}`);
     const before = await this.allowed(name);
@@ -52,7 +63,7 @@ export class Volumes {
     try {
       await this.withImage((image) => helper.fill(name, image, [{ path: "/", mode: undefined, archive }], this.limit));
     } catch (error) {
-      if (!before) await leftovers.volume(name);
+      if (!before) held.unmade([name]);
       throw error;
     }
   }

@@ -86,6 +86,23 @@ test("content that can't be put in leaves no new volume, and an old one stays", 
   expect(await volumes()).toEqual(["broken"]);
 });
 
+test("of requests that make the same new volume at once one that fails takes it from none that is told of it", async () => {
+  // Whichever is second can't be put in: the one has a file where the other has a folder.
+  const contents = await Promise.all([tarGz64({ a: "file" }), tarGz64({ "a/": { type: "directory" }, "a/b": "deep" })]);
+  const wrong = { command: "no-such-command", volumes: { "/v": { type: "volume", name: "shared" } } };
+  for (let round = 0; round < 8; round += 1) {
+    const [one, other, run] = await Promise.all([
+      ...contents.map((content) => create({ name: "shared", content })),
+      ...(round % 2 === 0 ? [] : [oneOff(node, wrong)]),
+    ]);
+    if (run) expect(run.status).toBe(400);
+    const told = [one, other].map((answer) => answer?.status === 200);
+    expect(await volumes()).toEqual(told.includes(true) ? ["shared"] : []);
+    if (told[0]) expect((await untarGz64((await node.request("GET", "/volumes/shared")).json.content)).a).toBe("file");
+    if (told.includes(true)) await node.docker("volume", "rm", "shared");
+  }
+});
+
 test("a driver's options are under the policy, also when the volume was made by others", async () => {
   for (const driver_opts of [
     { type: "none", o: "bind", device: "/var/run" },
