@@ -32,8 +32,11 @@ export interface Exchange {
   readsBody: boolean;
   /** The body as it comes, if nobody has read it. */
   raw: Readable;
-  /** Runs it on this host, with another body if one is given. */
-  local(body?: object): Promise<Reply>;
+  /**
+   * Runs it on this host, with another body if one is given.
+   * @param started called when a run's container has started and shows among the others, which may be long before the answer
+   */
+  local(body?: object, started?: () => void): Promise<Reply>;
 }
 
 /** Takes a request where it runs, and brings back the answer. */

@@ -54,7 +54,7 @@ export class Placer {
   async takeHere(exchange: Exchange, plan: Plan): Promise<Reply> {
     const release = this.bidder.accept(plan.needs);
     try {
-      return await exchange.local(plan.body);
+      return await exchange.local(plan.body, release);
     } finally {
       release();
     }

@@ -35,6 +35,8 @@ export interface RunOptions {
   enough: AbortSignal;
   /** Aborted when whoever placed the run here no longer waits for it: what has not begun by then must not begin. */
   abandoned?: AbortSignal | undefined;
+  /** Called when it has started and is in the list. */
+  started: () => void;
   /** Keeps the name to one container where there are other hosts. */
   claims?: NameClaims | undefined;
 }
@@ -120,12 +122,13 @@ export class Runner {
   }
 
   private async foreground(spec: RunSpec, options: RunOptions): Promise<Outcome> {
-    const { limit, enough } = options;
+    const { limit, enough, started } = options;
     const { id, prepared } = await this.start(spec, options, async (made) => ({
       output: await this.engine.stream("POST", `/containers/${made}/attach`, { query: { stream: true, stdout: true, stderr: true } }),
       // The headers of this wait must be there before the start, or a container that ends at once is never noticed.
       ending: await this.engine.stream("POST", `/containers/${made}/wait`, { query: { condition: spec.remove ? "removed" : "next-exit" } }),
     }));
+    started();
     const { output, ending } = prepared;
     const collected = await collect(output, false, limit, enough);
     const exit_code = collected.ended ? await exitCode(ending, enough) : null;

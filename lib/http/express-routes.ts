@@ -101,7 +101,8 @@ function handle(route: Route, tools: RouteTools, readers: RequestHandler[]): Req
       body,
       readsBody: route.body !== undefined,
       raw: request,
-      async local(other) {
+      async local(other, started) {
+        if (started) call.started = started;
         if (other) call.body = readInput(route.body ?? NO_FIELDS, other);
         else if (route.body) await body();
         const result = await route.handler(call);
@@ -136,6 +137,7 @@ class ExpressCall implements Call {
   params: unknown;
   query: unknown;
   body: unknown = {};
+  started = (): void => undefined;
   private leaving: AbortController | undefined;
 
   constructor(

@@ -25,6 +25,8 @@ export interface Call<P = unknown, Q = unknown, B = unknown> {
   readonly key: string | undefined;
   /** Present if another node placed this here: aborted when it no longer waits. */
   readonly abandoned: AbortSignal | undefined;
+  /** To be called when the run's container has started: from then on it counts by itself. */
+  started(): void;
   /** Of the content types that a route can answer, the one that the client likes best; the first if it doesn't say. */
   accepts(...types: string[]): string | false;
   /** Aborted when the client has gone. */

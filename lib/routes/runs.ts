@@ -31,13 +31,14 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
       const pulling = new Reply(202, { status: "pulling", image: rest.image, host });
       try {
         if (payload) {
-          const result = await runs.code.run(rest.image, payload, ended, enough);
+          const result = await runs.code.run(rest.image, payload, ended, enough, call.started);
           return result === undefined
             ? pulling
             : new Reply(200, Buffer.from(result), { "Content-Type": "application/json; charset=utf-8" });
         }
         const run = await runs.oneOffs.start({ ...rest, env_vars, volumes, pull_policy }, ended, enough);
         if (!run) return pulling;
+        call.started();
         if (format === "text/event-stream" || format === "application/x-ndjson") return live(run, format, call);
         begun = true;
         return { ...(await run.finish()), host };

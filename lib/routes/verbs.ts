@@ -106,6 +106,7 @@ export function verbRoutes(
         limit,
         enough: call.within(wait * 1000),
         abandoned: call.abandoned,
+        started: call.started,
         claims,
       });
       const said = {

@@ -46,10 +46,11 @@ export class CodeRuns {
    * Runs a payload as soon as there is a place.
    * @param ended ends it early
    * @param enough ends the wait for the image
+   * @param started called when its sandbox is there, as it may have been for long
    * @returns the object that its program wrote, as it wrote it; undefined if the image is still being pulled
    * @throws AppError RUN_LIMITED with the limit as its code, RUN_NO_RESULT, NO_ROOM, ABANDONED, IMAGE_NOT_FOUND
    */
-  async run(reference: string, payload: object, ended: AbortSignal, enough: AbortSignal): Promise<string | undefined> {
+  async run(reference: string, payload: object, ended: AbortSignal, enough: AbortSignal, started: () => void): Promise<string | undefined> {
     const { engine, images, slots } = this.tools;
     await engine.assertAlive();
     let image = await images.inspect(reference);
@@ -62,7 +63,7 @@ export class CodeRuns {
     const leave = await slots.take(ended);
     const end = this.pool.begin(image);
     try {
-      return this.resultOf(await this.runIn(image, Buffer.from(JSON.stringify(payload)), ended, leave));
+      return this.resultOf(await this.runIn(image, Buffer.from(JSON.stringify(payload)), ended, started, leave));
     } finally {
       end();
     }
@@ -73,14 +74,16 @@ export class CodeRuns {
     await Promise.all([this.pool.close(), ...this.removals]);
   }
 
-  private async runIn(image: SandboxImage, payload: Buffer, ended: AbortSignal, leave: () => void): Promise<CodeEnd> {
+  private async runIn(image: SandboxImage, payload: Buffer, ended: AbortSignal, started: () => void, leave: () => void): Promise<CodeEnd> {
     let sandbox: Sandbox | undefined;
     try {
       sandbox = await this.pool.take(image);
+      if (sandbox) started();
       const outcome = await sandbox?.run(payload, ended);
       if (outcome && !outcome.stale) return outcome;
       if (sandbox) void this.remove(sandbox);
       sandbox = await Sandbox.open(this.tools, this.settings, image, 0, ended);
+      started();
       return await sandbox.run(payload, ended);
     } finally {
       // The place is free when its container is gone, for until then it may be at work.

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../support/cluster";
-import { sendOff, sendRuns } from "../support/pending";
+import { type Pending, sendOff, sendRuns } from "../support/pending";
 import { becomesWhole, clear, place, sleeper, unique, whereIs } from "../support/pool";
 
 const DEADLINE = 20_000;
 const LENGTH = 2;
-const WAITING = ["--queue_wait=120", `--queue_length=${LENGTH}`];
+const WAITING = ["--queue_wait=120", `--queue_length=${LENGTH}`, "--run_wait=600", "--run_max_time=600"];
 
 let cluster: TestCluster;
 /** The first refuses at once, the second lets runs wait. */
@@ -59,6 +59,23 @@ test("a host port that is taken on every node is named as the reason; a run with
   expect(status).toBe(503);
   for (const { reason } of json.details.nodes) expect(reason).toBe("port 18080/tcp is taken");
   await place(n1, { network: "none" });
+});
+
+test.each<[string, (size: number) => Pending]>([
+  ["a run that is waited for", (size) => sendOff(n1, "PUT", "/?node=n2", sleeper({ memory: String(size), detach: false }))],
+  [
+    "a one-off run",
+    (memory) => sendOff(n1, "POST", "/run?node=n2", { image: "busybox", pull_policy: "never", command: "sleep 100000", memory }),
+  ],
+])("what %s has reserved counts once while it runs: another for which there is room is taken", async (_what, run) => {
+  await place(n1, large(), "n1");
+  const size = Math.floor(memory * 0.45);
+  const running = run(size);
+  expect(await until(async () => (await n2.engine.docker(["ps", "--quiet"])).stdout !== "", DEADLINE)).toBe(true);
+  const { json } = await n2.request("PUT", "/", { json: sleeper({ memory: String(size), network: "none" }) });
+  expect(json).toMatchObject({ host: "n2" });
+  expect(running.answered()).toBe(false);
+  running.leave();
 });
 
 test("a run that waits is placed on the node where room is made, and one that has room is not held up by it", async () => {
