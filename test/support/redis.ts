@@ -17,10 +17,14 @@ export interface FlakyServer {
   stop(): Promise<void>;
 }
 
-/** Starts a Redis server on 127.0.0.1 that keeps nothing on disk. */
-export async function startRedis(): Promise<FlakyServer> {
+/**
+ * Starts a Redis server on 127.0.0.1 that keeps nothing on disk.
+ * @param more another address of this machine that it listens on, without a password
+ */
+export async function startRedis(more?: string): Promise<FlakyServer> {
+  const bound = ["127.0.0.1", ...(more === undefined ? [] : [more, "--protected-mode", "no"])];
   const server = await flakyServer("redis", "redis-server", (port, folder) => {
-    return ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder];
+    return ["--port", String(port), "--bind", ...bound, "--save", "", "--dir", folder];
   });
   return server;
 }
