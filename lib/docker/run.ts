@@ -35,7 +35,7 @@ export interface RunOptions {
   enough: AbortSignal;
   /** Aborted when whoever placed the run here no longer waits for it: what has not begun by then must not begin. */
   abandoned?: AbortSignal | undefined;
-  /** Called when it has started and is in the list. */
+  /** Called when one that is waited for has started and is in the list. */
   started: () => void;
   /** Keeps the name to one container where there are other hosts. */
   claims?: NameClaims | undefined;
