@@ -45,7 +45,7 @@ export const policies = {
   ours(nodes, { node: own, underWay }) {
     const asked = shortlist(nodes, Math.random).filter((node) => node !== own);
     const candidates = [own, ...asked];
-    const ranked = rank(candidates.map(bidOf), (name) => underWay.get(name) ?? 0, Math.random);
+    const ranked = rank(candidates.map(bidOf), (name) => ({ all: underWay.get(name) ?? 0, slots: 0 }), Math.random);
     const { bid } = ranked[0] as Ranked;
     return { node: candidates.find(({ name }) => name === bid.node) as SimulatedNode, bids: asked.length };
   },

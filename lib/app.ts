@@ -27,7 +27,7 @@ import { runRoutes } from "./routes/runs";
 import { statusRoutes } from "./routes/status";
 import { verbRoutes } from "./routes/verbs";
 import { volumeRoutes } from "./routes/volumes";
-import { openRuns } from "./runs/host";
+import { openRuns, type RunHost } from "./runs/host";
 import { listen, type RunningServer } from "./server";
 import { defaultRouteAddress } from "./support/address";
 import type { Logger, Logs } from "./support/logger";
@@ -49,7 +49,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const service = { name: "docker-server", version, host };
   const docker = await openDocker(settings, host, log);
   const runs = openRuns(docker, settings, log);
-  const facts = hostFacts(docker);
+  const facts = hostFacts(docker, runs);
   const cluster = settings.cluster ? openCluster(settings, host, url, version, facts, log) : undefined;
   const metrics = new Metrics(readLoad, () => ({ running: runs.slots.taken, waiting: runs.slots.waiting, warm: runs.code.warm }));
   const waits = new Waits();
@@ -136,13 +136,14 @@ function openCounts(redis: string, log: Logger) {
 }
 
 /** This host's Docker, as the cluster asks about it. */
-function hostFacts({ engine, containers, inventory }: DockerHost): HostFacts {
+function hostFacts({ engine, containers, inventory }: DockerHost, { slots }: RunHost): HostFacts {
   return {
     find: (id) => containers.holding(id),
     list: () => containers.read(),
     onChange: (tell) => containers.onChange(tell),
     holdsVolume: (name) => inventory.hasVolumes([name]),
     inventory: ({ image, volumes }) => inventory.read(image, volumes),
+    runs: () => ({ running: slots.taken, waiting: slots.waiting }),
     async state() {
       const { containers: all } = await containers.read();
       const { Version } = await engine.call((docker) => docker.version());

@@ -21,6 +21,8 @@ const HALF_LIFE = 20_000;
 /** Answers when this node is asked to take a run, and counts what it has taken. */
 export class Bidder {
   private readonly accepted = new Set<Needs>();
+  /** runs that have a slot or wait for one */
+  private runs = 0;
   private recent = 0;
   private recentAt = performance.now();
 
@@ -28,17 +30,20 @@ export class Bidder {
    * @param node this one's name
    * @param inventory of this host, for one run's needs
    * @param load of this machine as last measured
+   * @param slots runs that this node takes at a time, of those that need one
    */
   constructor(
     private readonly node: string,
     private readonly inventory: (needs: Needs) => Promise<Inventory>,
     private readonly load: () => Load,
+    private readonly slots: number,
   ) {}
 
   /** What this node says to a run. Never throws: what stands in its way is a reason to decline. */
   async bid(needs: Needs): Promise<Bid> {
     const { cpu, memory } = this.load();
-    const said = { node: this.node, cpu, memory, recent: this.fading() };
+    const slots = needs.slot ? { slots: { taken: this.runs, size: this.slots } } : {};
+    const said = { node: this.node, cpu, memory, recent: this.fading(), ...slots };
     try {
       const inventory = await this.inventory(needs);
       const pending = [...this.accepted];
@@ -60,6 +65,18 @@ export class Bidder {
     this.accepted.add(needs);
     this.recent = this.fading() + 1;
     return () => this.accepted.delete(needs);
+  }
+
+  /**
+   * Counts a run among those that need a slot, from now until its end.
+   * @returns to be called at its end
+   */
+  begin(needs: Needs): () => void {
+    if (!needs.slot) return () => undefined;
+    this.runs += 1;
+    return () => {
+      this.runs -= 1;
+    };
   }
 
   private fading(): number {

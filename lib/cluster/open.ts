@@ -35,6 +35,7 @@ export interface ClusterSettings extends StoreSettings {
   queue_wait: number;
   queue_length: number;
   run_wait: number;
+  run_concurrency: number;
   /** seconds */
   run_max_time: number;
   pull_wait: number;
@@ -43,6 +44,8 @@ export interface ClusterSettings extends StoreSettings {
 /** What the cluster must know of this host. */
 export interface HostFacts extends LocalHost {
   inventory(needs: Needs): Promise<Inventory>;
+  /** runs that are under way, and that wait their turn */
+  runs(): { running: number; waiting: number };
   /** version of the engine and number of containers; throws if the engine doesn't answer */
   state(): Promise<{ docker: string; containers: number }>;
 }
@@ -68,7 +71,7 @@ export interface Cluster {
 const MEASURE_INTERVAL = 2000;
 /** How much of a new reading counts: a burst of starts must not look like a busy machine. */
 const WEIGHT = 0.15;
-const NOTHING: Needs = { image: "none", pull: "always", ports: [], volumes: [], memory: 0, cpus: 0 };
+const NOTHING: Needs = { image: "none", pull: "always", ports: [], volumes: [], memory: 0, cpus: 0, slot: false };
 
 /**
  * Puts the cluster's side of this node together.
@@ -83,7 +86,7 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
   const measure = async () => {
     load = settle(load, await readLoad());
   };
-  const bidder = new Bidder(self, host.inventory, () => load ?? { cpu: 0, memory: 0 });
+  const bidder = new Bidder(self, host.inventory, () => load ?? { cpu: 0, memory: 0 }, settings.run_concurrency);
   const identity = randomUUID();
   let sequence = 0;
 
@@ -100,6 +103,7 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
       docker: state?.docker ?? null,
       engine: state ? "ok" : "down",
       containers: state?.containers ?? 0,
+      runs: host.runs(),
       load: loadOf(bid),
     };
   }

@@ -1,3 +1,4 @@
+import { finished, Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../errors";
 import { Reply } from "../support/reply";
@@ -7,7 +8,7 @@ import type { Exchange } from "./exchange";
 import { fanOut } from "./fan-out";
 import { placed } from "./forward";
 import { PeerFailure } from "./peer-failure";
-import { type Bid, type Ranked, rank, shortlist } from "./placement";
+import { type Bid, type Ranked, rank, shortlist, type UnderWay } from "./placement";
 import { askPeer, type Pool } from "./pool";
 import type { Plan } from "./where";
 
@@ -30,7 +31,7 @@ export interface PlacementSettings {
 /** Gives each run to the node that takes it best. */
 export class Placer {
   /** Runs given to a node and not answered yet. */
-  private readonly underWay = new Map<string, number>();
+  private readonly underWay = new Map<string, UnderWay>();
   /** First come, first served: each waits for the one before it. */
   private queue: Promise<unknown> = Promise.resolve();
   private waiting = 0;
@@ -53,8 +54,15 @@ export class Placer {
   /** Runs it here because another node has decided so. */
   async takeHere(exchange: Exchange, plan: Plan): Promise<Reply> {
     const release = this.bidder.accept(plan.needs);
+    const end = this.bidder.begin(plan.needs);
     try {
-      return await exchange.local(plan.body, release);
+      const reply = await exchange.local(plan.body, release);
+      if (reply.body instanceof Readable) finished(reply.body, end);
+      else end();
+      return reply;
+    } catch (error) {
+      end();
+      throw error;
     } finally {
       release();
     }
@@ -74,13 +82,13 @@ export class Placer {
   }
 
   private ranked(bids: Bid[]): Ranked[] {
-    return rank(bids, (node) => this.underWay.get(node) ?? 0, Math.random);
+    return rank(bids, (node) => this.given(node), Math.random);
   }
 
   private async tryEach(exchange: Exchange, plan: Plan, bids: Bid[], ranked: Ranked[]): Promise<Reply> {
     let refusal: Reply | AppError | undefined;
     let opinions = 0;
-    for (const { bid } of ranked) {
+    for (const { bid, ahead } of ranked) {
       const outcome = await this.give(exchange, plan, bid.node);
       const code = codeOf(outcome);
       if (SECOND_OPINION.has(code)) opinions += 1;
@@ -89,14 +97,26 @@ export class Placer {
         return exchange.explain && outcome.status < 400 ? explained(outcome, bid.node, bids, ranked) : outcome;
       }
       refusal ??= outcome;
-      if (opinions === 2) break;
+      // Who waited in vain has had its time.
+      if (opinions === 2 || (code === "NO_ROOM" && ahead > 0)) break;
     }
     if (refusal instanceof Reply) return refusal;
     throw refusal ?? noNode(bids);
   }
 
+  private given(node: string): UnderWay {
+    const known = this.underWay.get(node);
+    if (known) return known;
+    const none = { all: 0, slots: 0 };
+    this.underWay.set(node, none);
+    return none;
+  }
+
   private async give(exchange: Exchange, plan: Plan, node: string): Promise<Reply | AppError> {
-    this.underWay.set(node, (this.underWay.get(node) ?? 0) + 1);
+    const given = this.given(node);
+    const slots = plan.needs.slot ? 1 : 0;
+    given.all += 1;
+    given.slots += slots;
     try {
       if (node === this.pool.self) return await this.takeHere(exchange, plan);
       const peer = this.pool.members.peers.find((each) => each.name === node);
@@ -113,7 +133,8 @@ export class Placer {
           })
         : new AppError("ENGINE_UNREACHABLE", { message: error.message });
     } finally {
-      this.underWay.set(node, (this.underWay.get(node) ?? 1) - 1);
+      given.all -= 1;
+      given.slots -= slots;
     }
   }
 
@@ -165,8 +186,8 @@ function codeOf(outcome: Reply | AppError): string {
 
 function explained(reply: Reply, chosen: string, bids: Bid[], ranked: Ranked[]): Reply {
   const text = Buffer.isBuffer(reply.body) ? reply.body.toString() : JSON.stringify(reply.body);
-  const order = ranked.map(({ bid, load }) => ({ node: bid.node, load }));
-  const placement = { chosen, why: "volumes first, then the image, then the least load", order, bids };
+  const order = ranked.map(({ bid, ahead, load }) => ({ node: bid.node, ahead, load }));
+  const placement = { chosen, why: "volumes first, then where nothing waits, then the image, then the least load", order, bids };
   const { "content-length": _, ...headers } = reply.headers;
   return new Reply(reply.status, { ...(JSON.parse(text) as object), placement }, headers);
 }

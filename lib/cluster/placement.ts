@@ -13,6 +13,8 @@ export interface Needs {
   memory: number;
   /** cores; 0 if nothing was said */
   cpus: number;
+  /** Whether it is one of those runs of which a node takes only so many at a time. */
+  slot: boolean;
 }
 
 /** What a node says when it is asked to take a run. */
@@ -30,6 +32,8 @@ export interface Bid {
   recent: number;
   hasImage: boolean;
   hasVolumes: boolean;
+  /** of those runs of which it takes only so many at a time: those that are there, and how many it takes; absent if this is another */
+  slots?: { taken: number; size: number };
 }
 
 /** With so many nodes or fewer all are asked. */
@@ -80,25 +84,40 @@ const isUp = (record: Pick<NodeRecord, "engine">) => record.engine === "ok";
 
 export interface Ranked {
   bid: Bid;
-  /** what decided: less is better */
+  /** how many runs must end before its turn comes */
+  ahead: number;
+  /** what decides among equals: less is better */
   load: number;
 }
 
+/** Runs that this node has given to another and not heard of yet: their bids can't know of them. */
+export interface UnderWay {
+  all: number;
+  /** those that need a slot */
+  slots: number;
+}
+
 /**
- * Puts bids in the order in which they are to be tried: who has the volumes, then who has the image, then who is idler; chance decides between equals.
- * @param underWay how many runs this node has given to each and not heard of yet: their bids can't know of them
+ * Puts bids in the order in which they are to be tried: who has the volumes, then where fewest runs wait, then who has the image, then
+ * who is idler; chance decides between equals.
+ * @param underWay what this node has given to each
  * @returns those that don't decline
  */
-export function rank(bids: readonly Bid[], underWay: (node: string) => number, random: () => number): Ranked[] {
+export function rank(bids: readonly Bid[], underWay: (node: string) => UnderWay, random: () => number): Ranked[] {
   return bids
     .filter((bid) => bid.declines === undefined)
-    .map((bid) => ({ bid, load: loadOf(bid) + STEP * underWay(bid.node), lot: random() }))
+    .map((bid) => {
+      const given = underWay(bid.node);
+      const ahead = bid.slots ? Math.max(0, Math.max(bid.slots.taken, given.slots) + 1 - bid.slots.size) : 0;
+      return { bid, ahead, load: loadOf(bid) + STEP * given.all, lot: random() };
+    })
     .sort(
       (a, b) =>
         Number(b.bid.hasVolumes) - Number(a.bid.hasVolumes) ||
+        a.ahead - b.ahead ||
         Number(b.bid.hasImage) - Number(a.bid.hasImage) ||
         a.load - b.load ||
         a.lot - b.lot,
     )
-    .map(({ bid, load }) => ({ bid, load }));
+    .map(({ lot: _, ...ranked }) => ranked);
 }

@@ -25,6 +25,7 @@ const BODIES = {
     volumes: z.array(z.string()),
     memory: z.number(),
     cpus: z.number(),
+    slot: z.boolean(),
   }) satisfies z.ZodType<Needs>,
   name: z.object({ name: text.min(1), claim: text, late: z.boolean() }),
   leave: z.object({ process: text, predecessor: text.optional() }),

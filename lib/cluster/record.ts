@@ -12,6 +12,7 @@ const recordSchema = z.object({
   docker: z.string().max(64).nullable(),
   engine: z.enum(["ok", "down"]),
   containers: z.number(),
+  runs: z.object({ running: z.number(), waiting: z.number() }),
   /** as a bid scores it */
   load: z.number(),
 });

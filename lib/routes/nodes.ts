@@ -15,6 +15,7 @@ const status = z.object({
   version: z.string(),
   docker: z.string().nullable(),
   containers: z.number(),
+  runs: z.object({ running: z.number(), waiting: z.number() }).describe("of POST /run: under way, and waiting their turn"),
   seconds_since_seen: z.number(),
 });
 

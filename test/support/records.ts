@@ -30,6 +30,6 @@ export const removeRecord = (file: string) => rmSync(file, { force: true });
 
 /** A record of a node that nobody has started, as it would be stored. */
 export function strangersRecord(name: string, url: string, more: Partial<NodeRecord> = {}, signatures = clusterKey()): string {
-  const idle = { version: "2.0.0", docker: "27.0.0", engine: "ok", containers: 0, load: 0 } as const;
+  const idle = { version: "2.0.0", docker: "27.0.0", engine: "ok", containers: 0, runs: { running: 0, waiting: 0 }, load: 0 } as const;
   return encodeRecord({ name, url, sequence: 1, process: "a-process", ...idle, ...more }, signatures);
 }

@@ -14,11 +14,12 @@ const ROOMY: Inventory = {
   cores: 4,
 };
 
-function bidder(inventory: Partial<Inventory> = {}, load = { cpu: 0.25, memory: 0.5 }): Bidder {
+function bidder(inventory: Partial<Inventory> = {}, load = { cpu: 0.25, memory: 0.5 }, slots = 2): Bidder {
   return new Bidder(
     "n1",
     async () => ({ ...ROOMY, ...inventory }),
     () => load,
+    slots,
   );
 }
 const needs = (fields: Partial<Needs>): Needs => ({ ...NEEDS, ...fields });
@@ -55,6 +56,7 @@ test("a node that can't look at its host declines and says why, and does not fai
     "n1",
     () => Promise.reject(new Error("the engine is down")),
     () => ({ cpu: 0, memory: 0 }),
+    2,
   );
   expect(await blind.bid(NEEDS)).toMatchObject({ node: "n1", declines: "the engine is down" });
 });
@@ -68,6 +70,7 @@ test("the host is asked about the very run", async () => {
       return ROOMY;
     },
     () => ({ cpu: 0, memory: 0 }),
+    2,
   );
   await curious.bid(needs({ image: "redis", volumes: ["data"] }));
   expect(asked).toEqual([needs({ image: "redis", volumes: ["data"] })]);
@@ -127,4 +130,18 @@ describe("a placement of late", () => {
     jest.advanceTimersByTime(300_000);
     expect((await node.bid(NEEDS)).recent).toBeLessThan(0.001);
   });
+});
+
+test("a run that needs a slot is told how many there are and who has them, until each has ended; any other is not", async () => {
+  const busy = bidder();
+  const run = needs({ slot: true });
+  const slots = async () => (await busy.bid(run)).slots;
+  const ends = [busy.begin(run)];
+  busy.begin(needs({}));
+  expect(await slots()).toEqual({ taken: 1, size: 2 });
+  ends.push(busy.begin(run), busy.begin(run));
+  expect(await slots()).toEqual({ taken: 3, size: 2 });
+  expect(await busy.bid(needs({}))).not.toHaveProperty("slots");
+  for (const end of ends) end();
+  expect(await slots()).toEqual({ taken: 0, size: 2 });
 });

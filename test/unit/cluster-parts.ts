@@ -12,7 +12,16 @@ import { quietLog } from "./quiet-log";
 
 /** A record as a node in good health publishes it. */
 export function recordOf(name: string, fields: Partial<NodeRecord> = {}): NodeRecord {
-  const plain = { sequence: 1, process: "first", version: "1", docker: "20.10", engine: "ok" as const, containers: 0, load: 0 };
+  const plain = {
+    sequence: 1,
+    process: "first",
+    version: "1",
+    docker: "20.10",
+    engine: "ok" as const,
+    containers: 0,
+    runs: { running: 0, waiting: 0 },
+    load: 0,
+  };
   return { name, url: `http://${name.replace(/\W/g, "")}:8080`, ...plain, ...fields };
 }
 
@@ -21,7 +30,7 @@ export const peerOf = (name: string) => new Peer(recordOf(name));
 /** What the client of peers throws when one gives no answer. */
 export const noAnswer = (node: string, blameless = false) => new PeerFailure(node, `${node} refused`, false, blameless);
 
-export const NEEDS: Needs = { image: "busybox", pull: "missing", ports: [], volumes: [], memory: 0, cpus: 0 };
+export const NEEDS: Needs = { image: "busybox", pull: "missing", ports: [], volumes: [], memory: 0, cpus: 0, slot: false };
 
 export function foundOf(fields: Partial<Found> = {}): Found {
   return { id: "a".repeat(64), name: "web", state: "running", labels: {}, ...fields };

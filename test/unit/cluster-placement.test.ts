@@ -10,6 +10,7 @@ const plainBid = fc.record({
   recent: fc.double({ min: 0, max: 20, noNaN: true }),
   hasImage: fc.boolean(),
   hasVolumes: fc.boolean(),
+  slots: fc.record({ taken: fc.nat({ max: 5 }), size: fc.integer({ min: 1, max: 3 }) }),
 });
 const bidsOf = (all: (Omit<Bid, "node" | "declines"> & { declines?: string | undefined })[]): Bid[] =>
   all.map(({ declines, ...bid }, index) => ({ ...bid, node: `n${index}`, ...(declines === undefined ? {} : { declines }) }));
@@ -26,7 +27,7 @@ function randomOf(seed: number): () => number {
   };
 }
 
-const none = () => 0;
+const none = () => ({ all: 0, slots: 0 });
 const idle = { cpu: 0, memory: 0, reservedCpu: 0, reservedMemory: 0, recent: 0, hasImage: true, hasVolumes: true };
 
 test("everyone who does not decline is ranked, once, and nobody else", () => {
@@ -43,18 +44,25 @@ test("everyone who does not decline is ranked, once, and nobody else", () => {
   );
 });
 
-test("who has the volumes comes before who has not, then who has the image, then who is idler", () => {
+test("who has the volumes comes before who has not, then where fewest runs wait, then who has the image, then who is idler", () => {
   fc.assert(
-    fc.property(anyBids, fc.integer(), fc.func(fc.nat({ max: 5 })), (bids, seed, underWay) => {
-      const ranked = rank(bids, underWay, randomOf(seed));
-      for (const [index, { bid, load }] of ranked.slice(1).entries()) {
-        const before = ranked[index] as (typeof ranked)[0];
-        expect(before.bid.hasVolumes || !bid.hasVolumes).toBe(true);
-        if (before.bid.hasVolumes !== bid.hasVolumes) continue;
-        expect(before.bid.hasImage || !bid.hasImage).toBe(true);
-        if (before.bid.hasImage === bid.hasImage) expect(before.load).toBeLessThanOrEqual(load);
-      }
-    }),
+    fc.property(
+      anyBids,
+      fc.integer(),
+      fc.func(fc.record({ all: fc.nat({ max: 5 }), slots: fc.nat({ max: 5 }) })),
+      (bids, seed, underWay) => {
+        const ranked = rank(bids, underWay, randomOf(seed));
+        for (const [index, { bid, ahead, load }] of ranked.slice(1).entries()) {
+          const before = ranked[index] as (typeof ranked)[0];
+          expect(before.bid.hasVolumes || !bid.hasVolumes).toBe(true);
+          if (before.bid.hasVolumes !== bid.hasVolumes) continue;
+          expect(before.ahead).toBeLessThanOrEqual(ahead);
+          if (before.ahead !== ahead) continue;
+          expect(before.bid.hasImage || !bid.hasImage).toBe(true);
+          if (before.bid.hasImage === bid.hasImage) expect(before.load).toBeLessThanOrEqual(load);
+        }
+      },
+    ),
   );
 });
 
@@ -78,14 +86,14 @@ test.each(["cpu", "memory", "reservedCpu", "reservedMemory", "recent"] as const)
 );
 
 test("of equals the one with less memory reserved is taken, and an idle CPU does not hide full memory", () => {
-  const first = (...bids: Omit<Bid, "node">[]) => rank(bidsOf(bids), none, none)[0]?.bid.node;
+  const first = (...bids: Omit<Bid, "node">[]) => rank(bidsOf(bids), none, () => 0)[0]?.bid.node;
   expect(first({ ...idle, reservedMemory: 0.6 }, { ...idle, reservedMemory: 0.5 })).toBe("n1");
   expect(first({ ...idle, cpu: 0, memory: 0.95 }, { ...idle, cpu: 0.6, memory: 0.6 })).toBe("n1");
 });
 
 test("a run given to a node and not heard of yet counts like one it has taken of late", () => {
   const bids = bidsOf([idle, idle]);
-  const given = rank(bids, (node) => (node === "n0" ? 1 : 0), Math.random);
+  const given = rank(bids, (node) => ({ all: node === "n0" ? 1 : 0, slots: 0 }), Math.random);
   expect(given.map(({ bid }) => bid.node)).toEqual(["n1", "n0"]);
   expect(given[1]?.load).toBe(loadOf({ ...idle, node: "n0", recent: 1 }));
 });
@@ -132,7 +140,7 @@ test("few nodes are all asked, of many a few, never twice the same, never one wh
 
 test("few that are up among many that are down are found, whatever chance says", () => {
   const records = Array.from({ length: 1000 }, (_, index) => ({ load: 0, engine: index > 996 ? ("ok" as const) : ("down" as const) }));
-  for (const random of [none, () => 0.999_999, Math.random]) expect(shortlist(records, random)).toHaveLength(3);
+  for (const random of [() => 0, () => 0.999_999, Math.random]) expect(shortlist(records, random)).toHaveLength(3);
 });
 
 test("every node has its turn, and those that look busy in old records are left out more often than not", () => {
@@ -144,4 +152,11 @@ test("every node has its turn, and those that look busy in old records are left 
   const of = (index: number) => times.get(records[index] as object) ?? 0;
   expect(times.size).toBeGreaterThan(35);
   expect(of(0)).toBeGreaterThan(2 * of(36));
+});
+
+test("a run that needs a slot waits behind those that are there and those that were just given, whichever are more", () => {
+  const ahead = (taken: number, given: number) =>
+    rank(bidsOf([{ ...idle, slots: { taken, size: 2 } }]), () => ({ all: given, slots: given }), Math.random)[0]?.ahead;
+  expect([ahead(0, 0), ahead(1, 0), ahead(2, 0), ahead(3, 1), ahead(0, 2), ahead(1, 4)]).toEqual([0, 0, 1, 2, 1, 3]);
+  expect(rank(bidsOf([idle]), () => ({ all: 9, slots: 9 }), Math.random)[0]?.ahead).toBe(0);
 });

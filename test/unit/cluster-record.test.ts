@@ -22,6 +22,7 @@ const anyRecord: fc.Arbitrary<NodeRecord> = fc.record({
   docker: fc.option(text(64)),
   engine: fc.constantFrom("ok", "down"),
   containers: finite,
+  runs: fc.record({ running: finite, waiting: finite }),
   load: finite,
 });
 

@@ -89,7 +89,7 @@ export function planRun(body: object): Plan {
   const { image, payload, pull_policy, volumes = {}, memory = 0, cpus = 0 } = runBody.parse(body);
   const pull = pull_policy ?? (payload ? "missing" : "always");
   const named = Object.values(volumes).flatMap((each) => (each.type === "volume" ? [each.name] : []));
-  return { name: "the run", body, needs: { image, pull, ports: [], volumes: named, memory, cpus } };
+  return { name: "the run", body, needs: { image, pull, ports: [], volumes: named, memory, cpus, slot: true } };
 }
 
 const ran = z.object({

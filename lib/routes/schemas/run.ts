@@ -107,6 +107,7 @@ export function planRun(body: object, key: string | undefined): Plan {
     volumes: Object.keys(volumes).filter((source) => !source.startsWith("/")),
     memory: Number(size) * (UNITS[unit] ?? 1),
     cpus,
+    slot: false,
   };
   return { name, body: { ...body, name }, needs };
 }

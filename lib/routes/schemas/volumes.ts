@@ -21,7 +21,7 @@ export const byName = z.object({ name: volumeName });
  */
 export function planVolume(body: object): Plan {
   const { name } = volumeBody.parse(body);
-  return { name, body, needs: { image: "scratch", pull: "missing", ports: [], volumes: [name], memory: 0, cpus: 0 } };
+  return { name, body, needs: { image: "scratch", pull: "missing", ports: [], volumes: [name], memory: 0, cpus: 0, slot: false } };
 }
 
 type Listed = { volumes: { name: string; host: string }[] };
