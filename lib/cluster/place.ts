@@ -120,7 +120,7 @@ export class Placer {
     try {
       if (node === this.pool.self) return await this.takeHere(exchange, plan);
       const peer = this.pool.members.peers.find((each) => each.name === node);
-      if (!peer) return new AppError("NODE_FAILED", { message: `The node ${node} has left` });
+      if (!peer) return new AppError("ENGINE_UNREACHABLE", { message: `The node ${node} has left` });
       return await placed(this.pool, peer, exchange, this.settings.left, plan);
     } catch (error) {
       if (error instanceof AppError) return error;
