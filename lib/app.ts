@@ -36,7 +36,7 @@ import { settles } from "./support/settles";
 /** So long (ms) a node that stops takes requests on, while a load balancer sees by /health that it should send it no more. */
 const DRAIN = 1500;
 /** At a stop most requests end by themselves; who still waits after so long (ms) is answered as when their time is over. */
-const WAIT_AT_STOP = 2000;
+const WAIT_AT_STOP = 5000;
 
 /**
  * Puts all rooms together and listens.

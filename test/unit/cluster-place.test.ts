@@ -19,6 +19,7 @@ const bidder = (name: string, inventory: Partial<Inventory> = {}) =>
     name,
     async () => ({ ...ROOMY, ...inventory }),
     () => ({ cpu: 0, memory: 0 }),
+    2,
   );
 
 test("a node that leaves after its bid is passed over: the run goes to the next", async () => {
