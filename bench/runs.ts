@@ -4,10 +4,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { importRunner } from "../test/support/images";
 import { startServer, type TestServer } from "../test/support/server";
 import { type Bed, CREDENTIALS } from "./bed";
-import { type Comparison, compareValues, type Side } from "./compare";
+import { type Comparison, compareValues, median, type Side, timed } from "./compare";
 import { demultiplex, HttpClient, wholeBody } from "./http-client";
 
-const ROUNDS = 8;
+/** How many are begun at once, or clients there are. */
+const TOGETHER = 8;
+const SINGLES = 10;
+const BURSTS = 6;
+/** Of clients that don't rest: how often, and how many runs each does then. */
+const SPELLS = 2;
+const RUNS = 4;
 const IMAGE = "code-runner";
 const PAYLOAD = { script: Buffer.from("echo hello").toString("base64") };
 const RESULT = '{"stdout":"hello","stderr":"","error":""}';
@@ -15,75 +21,97 @@ const SPEAK = ["echo", "hello"];
 /** Between rounds (ms): runs come from people, who need a moment. */
 const REST = 1500;
 
-/** Code runs, warm and cold, and one-offs, one and eight at a time, against `docker run` and the Engine API: ms of one run. */
+/** Code runs, warm and cold, and one-offs, against `docker run` and the Engine API: one at a time, eight at once, and eight clients that never rest. */
 export async function benchRuns(bed: Bed): Promise<Comparison[]> {
   await importRunner(bed.engine);
-  const common = ["--run_memory=100000000"];
-  const warm = await startServer({ engine: bed.engine, args: [...common, "--run_pool_memory=1600000000", "--run_concurrency=16"] });
-  const cold = await startServer({ engine: bed.engine, args: [...common, "--run_pool_memory=0", "--run_concurrency=16"] });
+  const common = ["--run_memory=100000000", "--run_concurrency=16"];
+  const warm = await startServer({ engine: bed.engine, args: [...common, "--run_pool_memory=1600000000"] });
+  const cold = await startServer({ engine: bed.engine, args: [...common, "--run_pool_memory=0"] });
   try {
+    const kinds: Kind[] = [
+      { what: "code run warm", sides: codeSides(bed, warm), targets: { one: { against: "cli", ratio: 0.1 }, late: { against: "cli", ratio: 1 } } },
+      { what: "code run cold", sides: codeSides(bed, cold), targets: {} },
+      { what: "one-off", sides: oneOffSides(bed, cold), targets: { one: { against: "raw", ratio: 1.1 } } },
+    ];
     const comparisons: Comparison[] = [];
-    for (const at of [1, 8]) {
-      comparisons.push(await codeRun(bed, warm, "warm", at), await codeRun(bed, cold, "cold", at), await oneOff(bed, cold, at));
-    }
+    for (const kind of kinds) comparisons.push(...(await bursts(kind, 1)), ...(await bursts(kind, TOGETHER)), ...(await endless(kind)));
     return comparisons;
   } finally {
     await Promise.all([warm.stop(), cold.stop()]);
   }
 }
 
-function codeRun(bed: Bed, server: TestServer, what: "warm" | "cold", at: number): Promise<Comparison> {
-  const client = new HttpClient({ host: "127.0.0.1", port: server.port }, CREDENTIALS);
-  const target = what === "warm" && at === 1 ? { against: "cli" as const, ratio: 0.1 } : undefined;
-  return compared(
-    `code run ${what}, ${at} at a time`,
-    at,
-    {
-      ours: async () => expectText((await client.ask("POST", "/run", { image: IMAGE, payload: PAYLOAD })).toString(), RESULT),
-      raw: () => rawRun(bed, { Image: IMAGE, OpenStdin: true, StdinOnce: true }, JSON.stringify(PAYLOAD), RESULT),
-      cli: async () => {
-        const { stdout, stderr } = await bed.engine.docker(["run", "--rm", "--interactive", IMAGE], JSON.stringify(PAYLOAD));
-        expectText(stdout, RESULT, stderr);
-      },
-    },
-    target,
-  );
+/** A kind of run: each side does one of it. */
+interface Kind {
+  what: string;
+  sides: Record<Side, () => Promise<unknown>>;
+  targets: { one?: Target; late?: Target };
 }
 
-function oneOff(bed: Bed, server: TestServer, at: number): Promise<Comparison> {
+type Target = NonNullable<Comparison["target"]>;
+
+function codeSides(bed: Bed, server: TestServer): Kind["sides"] {
+  const client = new HttpClient({ host: "127.0.0.1", port: server.port }, CREDENTIALS);
+  return {
+    ours: async () => expectText((await client.ask("POST", "/run", { image: IMAGE, payload: PAYLOAD })).toString(), RESULT),
+    raw: () => rawRun(bed, { Image: IMAGE, OpenStdin: true, StdinOnce: true }, JSON.stringify(PAYLOAD), RESULT),
+    cli: async () => {
+      const { stdout, stderr } = await bed.engine.docker(["run", "--rm", "--interactive", IMAGE], JSON.stringify(PAYLOAD));
+      expectText(stdout, RESULT, stderr);
+    },
+  };
+}
+
+function oneOffSides(bed: Bed, server: TestServer): Kind["sides"] {
   const client = new HttpClient({ host: "127.0.0.1", port: server.port }, CREDENTIALS);
   const body = { image: "busybox", command: SPEAK, pull_policy: "never" };
-  return compared(
-    `one-off, ${at} at a time`,
-    at,
-    {
-      ours: async () => expectText(String((await client.askJson("POST", "/run", body)).stdout), "hello\n"),
-      raw: () => rawRun(bed, { Image: "busybox", Cmd: SPEAK }, undefined, "hello\n"),
-      cli: async () => expectText(await bed.cli(["run", "--rm", "busybox", ...SPEAK]), "hello\n"),
-    },
-    at === 1 ? { against: "raw", ratio: 1.1 } : undefined,
-  );
+  return {
+    ours: async () => expectText(String((await client.askJson("POST", "/run", body)).stdout), "hello\n"),
+    raw: () => rawRun(bed, { Image: "busybox", Cmd: SPEAK }, undefined, "hello\n"),
+    cli: async () => expectText(await bed.cli(["run", "--rm", "busybox", ...SPEAK]), "hello\n"),
+  };
 }
 
-/** The time of `at` runs at once, for each; all sides in turns, with a rest before each. */
-async function compared(
-  what: string,
-  at: number,
-  sides: Record<Side, () => Promise<unknown>>,
-  target: Comparison["target"],
-): Promise<Comparison> {
-  const medians = await compareValues(what, ROUNDS, async (side) => {
+/** Runs begun at once, with a rest before: the time of one, and of the last ones. */
+async function bursts({ what, sides, targets }: Kind, at: number): Promise<Comparison[]> {
+  const all: Record<Side, number[]> = { ours: [], raw: [], cli: [] };
+  const medians = await compareValues(`${what}, ${at} at once`, at === 1 ? SINGLES : BURSTS, async (side) => {
     await sleep(REST);
-    const times = await Promise.all(
-      Array.from({ length: at }, async () => {
-        const start = performance.now();
-        await sides[side]();
-        return performance.now() - start;
-      }),
-    );
-    return times.reduce((sum, time) => sum + time, 0) / at;
+    const times = await Promise.all(Array.from({ length: at }, () => timed({ work: sides[side] })));
+    all[side].push(...times);
+    return median(times);
   });
-  return { what, unit: "ms", medians, target };
+  if (at === 1) return [{ what: `${what}, one at a time`, unit: "ms", medians, target: targets.one }];
+  return [
+    { what: `${what}, ${at} at once`, unit: "ms", medians },
+    { what: `${what}, ${at} at once, p99`, unit: "ms", medians: eachSide((side) => late(all[side])), target: targets.late },
+  ];
+}
+
+/** Clients that each begin the next run when one is over: runs a second, and the time of the last ones. */
+async function endless({ what, sides, targets }: Kind): Promise<Comparison[]> {
+  const all: Record<Side, number[]> = { ours: [], raw: [], cli: [] };
+  const medians = await compareValues(`${what}, ${TOGETHER} clients`, SPELLS, async (side) => {
+    await sleep(REST);
+    const start = performance.now();
+    const client = async () => {
+      for (let run = 0; run < RUNS; run += 1) all[side].push(await timed({ work: sides[side] }));
+    };
+    await Promise.all(Array.from({ length: TOGETHER }, client));
+    return (TOGETHER * RUNS * 1000) / (performance.now() - start);
+  });
+  return [
+    { what: `${what}, ${TOGETHER} clients`, unit: "requests/s", medians },
+    { what: `${what}, ${TOGETHER} clients, p99`, unit: "ms", medians: eachSide((side) => late(all[side])), target: targets.late },
+  ];
+}
+
+const eachSide = (value: (side: Side) => number): Record<Side, number> => ({ ours: value("ours"), raw: value("raw"), cli: value("cli") });
+
+/** What 99 of 100 stay below. */
+function late(times: number[]): number {
+  const sorted = [...times].sort((a, b) => a - b);
+  return sorted[Math.ceil(sorted.length * 0.99) - 1] as number;
 }
 
 async function rawRun({ raw, engine }: Bed, options: object, input: string | undefined, expected: string): Promise<void> {

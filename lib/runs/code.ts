@@ -51,8 +51,7 @@ export class CodeRuns {
    * @throws AppError RUN_LIMITED with the limit as its code, RUN_NO_RESULT, NO_ROOM, ABANDONED, IMAGE_NOT_FOUND
    */
   async run(reference: string, payload: object, ended: AbortSignal, enough: AbortSignal, started: () => void): Promise<string | undefined> {
-    const { engine, images, slots } = this.tools;
-    await engine.assertAlive();
+    const { images, slots } = this.tools;
     let image = await images.inspect(reference);
     if (!image) {
       if (!(await ensureImage(images, { image: reference, pull_policy: "missing" }, enough, []))) return undefined;

@@ -11,6 +11,8 @@ const FORGOTTEN_AFTER = 300_000;
 const ROUND = 5000;
 /** So many are made at a time: runs that are under way need the engine, too. */
 const MAKING = 2;
+/** After a run's end so long (ms) passes before another sandbox is made: of runs that came together the others need the processors first. */
+const REFILL_AFTER = 100;
 /** After a sandbox of an image could not be made, or ended by itself while it waited, none is made for so long (ms). */
 const PAUSE = 10_000;
 
@@ -62,7 +64,7 @@ export class WarmPool {
     const end = shelf.demand.begin();
     return () => {
       end();
-      this.tend();
+      setTimeout(() => this.tend(), REFILL_AFTER).unref();
     };
   }
 
@@ -109,13 +111,16 @@ export class WarmPool {
     return making < MAKING && shelf.waiting.length + shelf.making < wanted && performance.now() > shelf.pausedUntil;
   }
 
-  /** Another image's sandbox gives way if that image was used longer ago. */
+  /** Who has more gives way, so that images in use share what there is; the last one of an image only to another's first, if it was used longer ago. */
   private makeRoom(shelf: Shelf): boolean {
     const all = [...this.shelves.values()];
-    const taken = all.reduce((sum, { waiting, making }) => sum + waiting.length + making, 0);
-    if (taken < this.capacity) return true;
-    const [longest] = all.filter((each) => each !== shelf && each.waiting.length > 0).sort((a, b) => b.demand.idle - a.demand.idle);
-    if (!longest || longest.demand.idle <= shelf.demand.idle) return false;
+    const held = ({ waiting, making }: Shelf) => waiting.length + making;
+    if (all.reduce((sum, each) => sum + held(each), 0) < this.capacity) return true;
+    const mine = held(shelf);
+    const others = all.filter((each) => each !== shelf && each.waiting.length > 0);
+    const yields = (each: Shelf) => held(each) > mine + 1 || (mine === 0 && each.demand.idle > shelf.demand.idle);
+    const [longest] = others.filter(yields).sort((a, b) => b.demand.idle - a.demand.idle);
+    if (!longest) return false;
     this.retire(longest, longest.waiting[0] as Sandbox);
     return true;
   }

@@ -1,6 +1,9 @@
 import type { ContainerCreateOptions } from "../docker/engine";
 import type { SandboxImage } from "./sandbox";
 
+/** What code runs use has this label. What waits ends with its server, and then needn't wait for its time. */
+export const SANDBOX_LABEL = "docker-server.sandbox";
+
 /** The limits of code runs. Times in seconds, sizes in bytes. */
 export interface SandboxSettings {
   run_hostname: string;
@@ -33,6 +36,7 @@ export function sandboxOptions(image: SandboxImage, settings: SandboxSettings): 
   const tmpfs = `rw,exec,nosuid,nodev,mode=1777,size=${Math.floor(settings.run_tmpfs)}`;
   return {
     Image: image.id,
+    Labels: { [SANDBOX_LABEL]: "" },
     Hostname: settings.run_hostname,
     User: settings.run_user ?? ownUser(),
     OpenStdin: true,

@@ -1,10 +1,14 @@
 import type { Engine } from "../docker/engine";
 import { sweepRegularly } from "../docker/sweep";
 import type { Logger } from "../support/logger";
+import { stateOf } from "./ending";
 import { EMPTY_IMAGE, EXPIRES_LABEL, JOB_PREFIX, type Leftovers } from "./leftovers";
+import { SANDBOX_LABEL } from "./sandbox-options";
 
 /** Seconds that an image of nothing can be in use. */
 const EMPTY_IMAGE_AGE = 300;
+/** Seconds after which nobody looks at a sandbox any more that has ended: nothing is read out of it. */
+const SANDBOX_OVER = 5;
 
 /**
  * Removes what runs have left whose server was killed: at once, and every minute.
@@ -15,8 +19,11 @@ export function sweepExpired(engine: Engine, leftovers: Leftovers, log: Logger):
     const now = await leftovers.clock.refresh();
     const filters = { label: [EXPIRES_LABEL] };
     const containers = await engine.call((docker, abortSignal) => docker.listContainers({ all: true, filters, abortSignal }));
-    for (const { Id, Names, Labels } of containers) {
-      if (!Names.some((name) => name.startsWith(`/${JOB_PREFIX}`)) || !isOver(Labels, now)) continue;
+    const hasEnded = async (id: string) => Date.parse((await stateOf(engine, id))?.FinishedAt ?? "") / 1000 + SANDBOX_OVER < now;
+    for (const { Id, Names, Labels, State } of containers) {
+      if (!Names.some((name) => name.startsWith(`/${JOB_PREFIX}`))) continue;
+      const isLeft = State === "exited" && SANDBOX_LABEL in Labels && (await hasEnded(Id));
+      if (!isLeft && !isOver(Labels, now)) continue;
       await leftovers.container(Id);
       log.info("what a run has left is removed", { id: Id, name: Names[0] });
     }
