@@ -29,7 +29,11 @@ export async function benchRuns(bed: Bed): Promise<Comparison[]> {
   const cold = await startServer({ engine: bed.engine, args: [...common, "--run_pool_memory=0"] });
   try {
     const kinds: Kind[] = [
-      { what: "code run warm", sides: codeSides(bed, warm), targets: { one: { against: "cli", ratio: 0.1 }, late: { against: "cli", ratio: 1 } } },
+      {
+        what: "code run warm",
+        sides: codeSides(bed, warm),
+        targets: { one: { against: "cli", ratio: 0.1 }, late: { against: "cli", ratio: 1 } },
+      },
       { what: "code run cold", sides: codeSides(bed, cold), targets: {} },
       { what: "one-off", sides: oneOffSides(bed, cold), targets: { one: { against: "raw", ratio: 1.1 } } },
     ];

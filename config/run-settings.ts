@@ -94,7 +94,7 @@ export const RUN_SETTINGS = {
     default: 64000000,
     min: 4096,
     group: "Runs",
-    help: "Room on /tmp in a code run, all else is read-only; bytes",
+    help: "Room on /tmp in a code run, and as much again for shared memory; all else is read-only; bytes",
   },
   run_cpus: { type: "number", default: 1, min: 0.01, group: "Runs", help: "CPUs of a code run" },
   run_runtime: {

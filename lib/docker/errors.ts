@@ -90,6 +90,9 @@ const UNREACHABLE = new Set([
   "EAI_AGAIN",
 ]);
 
+/** What Node says of a certificate, or of a conversation over TLS, that is no good. */
+const UNTRUSTED = /^(ERR_TLS_|ERR_SSL_|EPROTO|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|ERR_OSSL_)/;
+
 /**
  * Reads an error of dockerode.
  * @param error what it rejects with
@@ -99,6 +102,10 @@ export function fromEngine(error: unknown, during: During = "call"): AppError {
   if (error instanceof AppError) return error;
   const failure = (error ?? {}) as EngineFailure;
   if (failure.statusCode === undefined) {
+    if (UNTRUSTED.test(failure.code ?? "")) {
+      const message = `The Docker engine can't be asked over TLS: ${cleanMessage(failure.message ?? "")}`;
+      return new AppError("ENGINE_UNREACHABLE", { message, cause: error });
+    }
     const lost = UNREACHABLE.has(failure.code ?? "") || failure.name === "AbortError" || failure.name === "TimeoutError";
     return new AppError(lost ? "ENGINE_UNREACHABLE" : "ENGINE_ERROR", { cause: error });
   }

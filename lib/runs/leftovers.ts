@@ -42,10 +42,17 @@ export class Leftovers {
    * @throws AppError INVALID_SPEC, IMAGE_NOT_FOUND, ENGINE_UNREACHABLE
    */
   async create(options: ContainerCreateOptions & { name: string }, purpose: "create" | "start"): Promise<string> {
+    let settled: Promise<unknown> = Promise.resolve();
     try {
-      return (await this.engine.call((docker) => docker.createContainer(options), purpose)).id;
+      const made = this.engine.call((docker) => {
+        const creating = docker.createContainer(options);
+        settled = creating.catch(() => undefined);
+        return creating;
+      }, purpose);
+      return (await made).id;
     } catch (error) {
-      if (error instanceof AppError && error.kind === "unavailable") await this.container(options.name);
+      // An engine that was too slow, or went away, may have made it all the same, or may still do so.
+      if (error instanceof AppError && error.kind === "unavailable") void settled.then(() => this.container(options.name));
       throw error;
     }
   }

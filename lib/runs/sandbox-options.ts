@@ -49,6 +49,7 @@ export function sandboxOptions(image: SandboxImage, settings: SandboxSettings): 
       ReadonlyRootfs: true,
       // A volume that the image declares would be room on the disk.
       Tmpfs: Object.fromEntries(["/tmp", ...image.volumes].map((path) => [path, tmpfs])),
+      ShmSize: Math.floor(settings.run_tmpfs),
       ...(settings.run_network_disabled ? { NetworkMode: "none" } : {}),
       Memory: settings.run_memory,
       MemorySwap: settings.run_memory,

@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import { fromEngine } from "../docker/errors";
 import type { Frame } from "../docker/frames";
+import { AppError } from "../errors";
 import { TailBuffer } from "../support/output";
 import { settles } from "../support/settles";
 import { type Attached, type Hands, refuse, startAttached } from "./attached";
@@ -53,12 +54,15 @@ export class Sandbox {
   /**
    * @param life ms that it may wait for its payload
    * @param ended ends it early
-   * @throws AppError INVALID_SPEC, ABANDONED, ENGINE_UNREACHABLE
+   * @throws AppError INVALID_SPEC, ABANDONED, ENGINE_UNREACHABLE; ENGINE_ERROR if there is no such runtime
    */
   static async open(hands: Hands, settings: SandboxSettings, image: SandboxImage, life: number, ended: AbortSignal): Promise<Sandbox> {
     const container = sandboxOptions(image, settings);
     const time = settings.run_max_time * 1000 + life;
-    return new Sandbox(hands, settings, await startAttached(hands, { container, stdin: true, time }, ended));
+    const attached = await startAttached(hands, { container, stdin: true, time }, ended).catch((error: Error) => {
+      throw asRuntimeError(error, settings.run_runtime);
+    });
+    return new Sandbox(hands, settings, attached);
   }
 
   /** Whether it still waits; else it has ended by itself. */
@@ -119,4 +123,12 @@ export class Sandbox {
     const state = await stateOf(this.hands.engine, this.attached.id);
     return state !== undefined && Date.parse(state.FinishedAt) / 1000 < time;
   }
+}
+
+/** That a runtime isn't there is the fault of this server's settings, not of a request. */
+function asRuntimeError(error: Error, runtime: string | null): Error {
+  const isIt = runtime !== null && /runtime/i.test(error.message) && error.message.includes(runtime);
+  return isIt
+    ? new AppError("ENGINE_ERROR", { message: `The run_runtime ${runtime} can't be had: ${error.message}`, cause: error })
+    : error;
 }

@@ -3,6 +3,7 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { run } from "../../scripts/process";
+import { importRunner } from "../support/images";
 import { ROOT_ADDRESS } from "../support/network";
 import { everythingLogged, type OneNode, startNode } from "../support/one-node";
 import { pushImage, type Registry, startRegistry } from "../support/registry";
@@ -79,6 +80,24 @@ test("a registry that is away: what is here runs with a warning, what isn't is a
   expect((await runIt({ image: there })).json).toMatchObject({ status: 502, code: "REGISTRY_UNREACHABLE" });
 });
 
+test("the image of a code run is pulled if it isn't here, once for all who ask, and else taken as it is", async () => {
+  const open = await startRegistry();
+  await importRunner(node.engine);
+  const runner = await pushImage(node.engine, open, "code-runner:latest");
+  const ask = (image: string) => node.request("POST", "/run", { json: { image, payload: { script: "ZWNobyBoaQ==" } } });
+  try {
+    const answers = await Promise.all([ask(runner), ask(runner), ask(runner)]);
+    for (const { status, json } of answers) expect([status, json.stdout]).toEqual([200, "hi"]);
+    expect((await ask(`${open.host}/none:1`)).json).toMatchObject({ status: 404, code: "IMAGE_NOT_FOUND" });
+    expect((await ask(image)).json).toMatchObject({ status: 403, code: "IMAGE_DENIED" });
+  } finally {
+    await open.stop();
+  }
+  // With no registry any more.
+  expect((await ask(runner)).json.stdout).toBe("hi");
+  expect((await ask(`${runner}-gone`)).json).toMatchObject({ status: 502, code: "REGISTRY_UNREACHABLE" });
+});
+
 test("a registry that takes its time: 202, and the same again joins; if the image is here it runs", async () => {
   const silent = http.createServer(() => undefined);
   await new Promise<void>((resolve) => silent.listen(0, ROOT_ADDRESS, resolve));
@@ -86,8 +105,9 @@ test("a registry that takes its time: 202, and the same again joins; if the imag
   const server = await startServer({ engine: node.engine, args: ["--pull_wait=1"] });
   try {
     const ask = () => server.request("POST", "/run", { json: { image: slow, command: "echo ran", auth_config: LOGIN } });
-    const answer = await ask();
-    expect([answer.status, answer.json]).toEqual([202, { status: "pulling", image: slow, host: expect.any(String) }]);
+    for (const answer of [await ask(), await server.request("POST", "/run", { json: { image: slow, payload: {} } })]) {
+      expect([answer.status, answer.json]).toEqual([202, { status: "pulling", image: slow, host: expect.any(String) }]);
+    }
     await node.docker("tag", "busybox", slow);
     expect((await ask()).json).toMatchObject({ stdout: "ran\n", warnings: [expect.stringContaining("slow")] });
   } finally {

@@ -2,7 +2,8 @@ import { until } from "../../scripts/process";
 import { importRunner } from "../support/images";
 import { type OneNode, startNode } from "../support/one-node";
 import { code, comesBackTo, everythingOn, rawCode, runsUnderWay } from "../support/runs";
-import { startServer, type TestServer } from "../support/server";
+import type { TestServer } from "../support/server";
+import { isWarm, runningOn, warm, withServerOn } from "../support/warm";
 
 jest.setTimeout(120_000);
 const PATIENCE = 30_000;
@@ -18,21 +19,8 @@ beforeAll(async () => {
 });
 afterAll(() => node?.stop());
 
-/** Gives a test a server; at its stop nothing is left. */
-async function withServer(args: string[], work: (server: TestServer) => Promise<void>): Promise<void> {
-  const server = await startServer({ engine: node.engine, args: [...LIMITS, ...args] });
-  try {
-    await work(server);
-  } finally {
-    await server.stop();
-  }
-  expect(await everythingOn(node)).toEqual(before);
-}
-
-const warm = async (server: TestServer) =>
-  Number(/docker_server_runs\{state="warm"\} (\d+)/.exec((await server.request("GET", "/metrics")).text)?.[1]);
-const isWarm = (server: TestServer, count = 1) => until(async () => (await warm(server)) >= count, PATIENCE);
-const running = async () => (await node.docker("ps", "--quiet", "--no-trunc")).split("\n").filter(Boolean);
+const withServer = (args: string[], work: (server: TestServer) => Promise<void>) => withServerOn(node, before, [...LIMITS, ...args], work);
+const running = () => runningOn(node);
 
 const containsAll = async (ids: string[]) => {
   const now = await running();
@@ -91,19 +79,4 @@ test("one that died while it waited is nobody's trouble", async () => {
       expect(await code(server, "echo fine")).toMatchObject({ status: 200, json: { stdout: "fine" } });
     }
   });
-});
-
-test("what a killed server kept warm ends with it, and has a label by which it is swept", async () => {
-  const server = await startServer({ engine: node.engine, args: LIMITS });
-  await code(server, "true");
-  expect(await isWarm(server)).toBe(true);
-  expect(await runsUnderWay(node, 1)).toBe(true);
-  const [id = ""] = await running();
-  const expires = Number((await node.inspect(id)).Config.Labels["docker-server.expires"]);
-  expect(expires - Date.now() / 1000).toBeGreaterThan(600);
-  expect(expires - Date.now() / 1000).toBeLessThan(1000);
-  await server.stop("SIGKILL");
-  // Its input has ended.
-  expect(await until(async () => (await running()).length === 0, PATIENCE)).toBe(true);
-  await node.docker("rm", "--force", id);
 });

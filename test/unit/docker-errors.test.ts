@@ -102,6 +102,14 @@ test.each(ENGINE)("at a %s, %i %j is %s", (during, statusCode, message, code) =>
   expect(fromEngine({ statusCode, json: null, message: thrown.message }, during)).toMatchObject({ code, message: `${message}` });
 });
 
+test.each(["ERR_TLS_CERT_ALTNAME_INVALID", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "CERT_HAS_EXPIRED", "EPROTO"])(
+  "an engine whose certificate is refused, or that refuses ours, isn't reached (%s), and the message says why",
+  (code) => {
+    const error = fromEngine(Object.assign(new Error("the certificate is no good"), { code }));
+    expect(error).toMatchObject({ code: "ENGINE_UNREACHABLE", message: expect.stringMatching(/TLS: the certificate is no good/) });
+  },
+);
+
 test.each(["ECONNREFUSED", "ENOENT", "ECONNRESET", "EPIPE", "EACCES", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND"])(
   "an engine that can't be reached (%s) is a 503 whose message names no path",
   (code) => {

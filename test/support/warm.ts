@@ -1,0 +1,33 @@
+import { until } from "../../scripts/process";
+import type { OneNode } from "./one-node";
+import { comesBackTo } from "./runs";
+import { startServer, type TestServer } from "./server";
+
+const PATIENCE = 60_000;
+
+/** Gives a test a server of its own on a node's engine; at its stop there is just what was before. */
+export async function withServerOn(
+  node: OneNode,
+  before: string[],
+  args: string[],
+  work: (server: TestServer) => Promise<void>,
+): Promise<void> {
+  const server = await startServer({ engine: node.engine, args });
+  try {
+    await work(server);
+  } finally {
+    await server.stop();
+  }
+  expect(await comesBackTo(node, before)).toBe(true);
+}
+
+/** How many sandboxes wait for a payload. */
+export const warm = async (server: TestServer) =>
+  Number(/docker_server_runs\{state="warm"\} (\d+)/.exec((await server.request("GET", "/metrics")).text)?.[1]);
+
+/** Whether so many come to wait. */
+export const isWarm = (server: TestServer, count = 1) => until(async () => (await warm(server)) >= count, PATIENCE);
+
+/** Full ids of all containers that run on a node. */
+export const runningOn = async ({ docker }: Pick<OneNode, "docker">) =>
+  (await docker("ps", "--quiet", "--no-trunc")).split("\n").filter(Boolean);
