@@ -9,11 +9,11 @@ import { demultiplex, HttpClient, wholeBody } from "./http-client";
 
 /** How many are begun at once, or clients there are. */
 const TOGETHER = 8;
-const SINGLES = 10;
-const BURSTS = 6;
+const SINGLES = 8;
+const BURSTS = 5;
 /** Of clients that don't rest: how often, and how many runs each does then. */
 const SPELLS = 2;
-const RUNS = 4;
+const RUNS = 3;
 const IMAGE = "code-runner";
 const PAYLOAD = { script: Buffer.from("echo hello").toString("base64") };
 const RESULT = '{"stdout":"hello","stderr":"","error":""}';
