@@ -55,6 +55,11 @@ const CATALOGUE = {
   NODES_MISSING: ["unavailable", "Not found on the nodes that answer, and some don't"],
   VOLUME_NOT_FOUND: ["not_found", "No such volume"],
   VOLUME_IN_USE: ["conflict", "A container uses this volume"],
+  IMAGE_IN_USE: ["conflict", "This image is in use"],
+  STILL_RUNNING: ["conflict", "The container is running; stop it first, or remove it by force"],
+  NO_PORT: ["validation_error", "The container publishes no TCP port"],
+  UPSTREAM_UNREACHABLE: ["upstream_error", "The container's port can't be reached from this server"],
+  NOT_READY: ["readiness", "The container was not ready in time"],
   CONTENT_TOO_LARGE: ["too_large", "This content is too large"],
   NO_ROOM: ["unavailable", "As many runs as this node takes are under way, and others wait"],
   RUN_LIMITED: ["validation_error", "A limit has ended the run"],
@@ -94,6 +99,17 @@ export class AppError extends Error {
     this.code = options.code ?? entry;
     this.details = options.details ?? {};
   }
+}
+
+/**
+ * The error that another node has answered.
+ * @param body its answer
+ */
+export function answeredError(body: { error?: string; code?: string; message?: string; details?: Record<string, unknown> }): AppError {
+  const { code = "NODE_FAILED", message = "A node failed", details = {} } = body;
+  const sameKind = Object.entries(CATALOGUE).find(([, [kind]]) => kind === body.error)?.[0] ?? "NODE_FAILED";
+  const entry = (Object.hasOwn(CATALOGUE, code) && CATALOGUE[code as ErrorCode][0] === body.error ? code : sameKind) as ErrorCode;
+  return new AppError(entry, { code, message, details });
 }
 
 /**

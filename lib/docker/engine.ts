@@ -37,6 +37,8 @@ interface StreamOptions {
 /** The Engine API of one engine: dockerode, with deadlines and typed errors. */
 export class Engine {
   readonly docker: Docker;
+  /** Name or address of its machine, if it is reached over a network. */
+  readonly machine: string | undefined;
   private answeredAt = Number.NEGATIVE_INFINITY;
   private ping: Promise<void> | undefined;
 
@@ -51,6 +53,7 @@ export class Engine {
     private readonly writeTimeout: number,
   ) {
     this.docker = new Docker(endpoint.options);
+    this.machine = endpoint.options.host;
   }
 
   /**
