@@ -20,7 +20,11 @@ import { openApiDocument } from "./http/openapi";
 import { burstLimits, FailureLimit } from "./http/rate-limit";
 import type { Route } from "./http/route";
 import { Waits } from "./http/waits";
+import { oneContainerRoutes } from "./routes/container";
+import { containerRoutes } from "./routes/containers";
 import { docsRoutes } from "./routes/docs";
+import { imageRoutes } from "./routes/images";
+import { insideRoutes } from "./routes/inside";
 import { mcpRoutes } from "./routes/mcp";
 import { nodeRoutes } from "./routes/nodes";
 import { runRoutes } from "./routes/runs";
@@ -63,6 +67,10 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     ...verbRoutes(docker, settings, host, serviceInfo, cluster?.names),
     ...runRoutes(runs, settings, host),
     ...volumeRoutes(runs.volumes, host),
+    ...imageRoutes(docker, settings, host),
+    ...containerRoutes(docker, settings, host, cluster?.names),
+    ...oneContainerRoutes(docker, host, cluster?.names),
+    ...insideRoutes(docker, settings, host),
     ...statusRoutes(docker, service, metrics, () => stopping),
     ...(cluster ? nodeRoutes(cluster) : []),
     ...docsRoutes(openApi),

@@ -1,5 +1,6 @@
 import { AppError } from "../errors";
 import { Reply } from "../support/reply";
+import { eachAnswer } from "./each-node";
 import { clusterHeaders, eachOutcome } from "./every-node";
 import { type Dispatch, type Exchange, keyOf } from "./exchange";
 import { fanOut, type Missing } from "./fan-out";
@@ -49,6 +50,8 @@ export function clusterDispatch(pool: Pool, list: PoolList, leases: Leases, plac
       case "everyNode":
         if (where.merge === "list") return list.read();
         return where.merge === "outcomes" ? eachOutcome(pool, exchange, left) : mergedAnswer(pool, exchange, where.merge, left);
+      case "eachNode":
+        return eachAnswer(pool, exchange, where.merge, left);
       case "volume":
         return onOne(exchange, [await findVolume(pool, exchange.id ?? "")]);
       case "owner":
@@ -66,7 +69,7 @@ export function clusterDispatch(pool: Pool, list: PoolList, leases: Leases, plac
     const run = async () => {
       if (node === undefined) return placer.place(exchange, plan);
       if (node === pool.self) return placer.takeHere(exchange, plan);
-      return placed(pool, await reach(node), exchange, left, plan);
+      return placed(pool, await reach(node), exchange, left + (plan.longer ?? 0), plan);
     };
     return once(plan, keyOf(exchange), find, run);
   }

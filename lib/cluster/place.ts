@@ -121,7 +121,7 @@ export class Placer {
       if (node === this.pool.self) return await this.takeHere(exchange, plan);
       const peer = this.pool.members.peers.find((each) => each.name === node);
       if (!peer) return new AppError("ENGINE_UNREACHABLE", { message: `The node ${node} has left` });
-      return await placed(this.pool, peer, exchange, this.settings.left, plan);
+      return await placed(this.pool, peer, exchange, this.settings.left + (plan.longer ?? 0), plan);
     } catch (error) {
       if (error instanceof AppError) return error;
       if (!(error instanceof PeerFailure)) throw error;

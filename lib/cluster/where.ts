@@ -1,3 +1,5 @@
+import type { AppError } from "../errors";
+import type { Reply } from "../support/reply";
 import type { Needs } from "./placement";
 
 /**
@@ -8,6 +10,7 @@ import type { Needs } from "./placement";
  * - owners: every node that holds it, answers merged
  * - volume: the node that holds volume `:name`
  * - everyNode: all nodes, answers merged
+ * - eachNode: all nodes, and what each came to counts; what they send as events goes out as it comes
  */
 export type Where =
   | { at: "here" }
@@ -15,16 +18,28 @@ export type Where =
   | { at: "owner" }
   | { at: "owners"; prefix: boolean }
   | { at: "volume" }
-  | { at: "everyNode"; merge: "list" | "outcomes" | Merge };
+  | { at: "everyNode"; merge: "list" | "outcomes" | Merge }
+  | { at: "eachNode"; merge: MergeOutcomes };
 
 /** Makes one answer of what the nodes answered; `query` is the request's, as its schema gives it. */
 export type Merge = (bodies: object[], query: object) => object;
+
+/** What one node came to; one that can't be asked to NODES_MISSING. */
+export type Outcome = { node: string; status: number; body: Record<string, unknown> } | { node: string; error: AppError };
+
+/**
+ * Makes one answer of what each node came to.
+ * @throws AppError if that is what they came to together
+ */
+export type MergeOutcomes = (outcomes: Outcome[]) => Reply;
 
 /** A run before it has a node: its name is fixed, so that a second try can't make a second container. */
 export interface Plan {
   name: string;
   body: object;
   needs: Needs;
+  /** ms that its answer may take longer than a run's own */
+  longer?: number;
 }
 
 export const here: Where = { at: "here" };
@@ -45,3 +60,6 @@ export const owners = (options: { prefix: boolean }): Where => ({ at: "owners", 
 
 /** @param merge the lists of containers joined to one, each node's outcome with the worst status on top, or how objects become one */
 export const everyNode = (merge: "list" | "outcomes" | Merge): Where => ({ at: "everyNode", merge });
+
+/** @param merge how what each node came to becomes one answer */
+export const eachNode = (merge: MergeOutcomes): Where => ({ at: "eachNode", merge });

@@ -5,6 +5,7 @@ import { type EndpointSettings, resolveEndpoint } from "./endpoint";
 import { Engine } from "./engine";
 import { Images } from "./images";
 import { HostInventory } from "./inventory";
+import { Lifecycle } from "./lifecycle";
 import { ContainerLogs } from "./logs";
 import { ENGINE_SOCKETS, type Policy } from "./policy";
 import { Runner } from "./run";
@@ -25,6 +26,7 @@ export interface DockerHost {
   containers: ContainerList;
   logs: ContainerLogs;
   runner: Runner;
+  lifecycle: Lifecycle;
   inventory: HostInventory;
   /** what containers may have of this host */
   policy: Policy;
@@ -46,5 +48,6 @@ export async function openDocker(settings: DockerSettings, name: string, log: Lo
   const policy = { allow: settings.allow, bindRoots: settings.bind_roots, sockets };
   const runner = new Runner(engine, cli, images, containers, policy, log);
   const inventory = new HostInventory(engine, containers, images);
-  return { engine, images, containers, logs: new ContainerLogs(engine), runner, inventory, policy };
+  const lifecycle = new Lifecycle(engine, containers);
+  return { engine, images, containers, logs: new ContainerLogs(engine), runner, lifecycle, inventory, policy };
 }

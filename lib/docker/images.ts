@@ -17,10 +17,22 @@ export interface PulledImage {
   digest?: string;
 }
 
+/** How far a pull is, as the engine tells it. */
+export interface PullProgress {
+  status: string;
+  /** the layer it is about, or the tag */
+  layer?: string;
+  /** bytes */
+  current?: number;
+  total?: number;
+}
+
+type Watcher = (progress: PullProgress) => void;
+
 /** The images of this host. */
 export class Images {
   /** Pulls under way: a repeat joins. */
-  private readonly pulls = new Map<string, Promise<PulledImage>>();
+  private readonly pulls = new Map<string, { result: Promise<PulledImage>; watchers: Set<Watcher> }>();
 
   constructor(
     private readonly engine: Engine,
@@ -45,31 +57,53 @@ export class Images {
    * One pull under way serves all who ask for the same with the same login.
    * @throws AppError as `pull`
    */
-  async pullAs(reference: string, auth: RegistryAuth): Promise<PulledImage> {
+  async pullAs(reference: string, auth: RegistryAuth, watcher?: Watcher): Promise<PulledImage> {
+    return this.pullOver(reference, auth, watcher);
+  }
+
+  /**
+   * Pulls an image and tells how far it is. What anybody may have comes over the Engine API, which tells it; what the host's own
+   * credentials are needed for comes as by `pull`, and nothing is told of it.
+   * @throws AppError as `pull`
+   */
+  async pullWatched(reference: string, watcher: Watcher): Promise<PulledImage> {
+    return this.pullOver(reference, undefined, watcher).catch((error: AppError) => {
+      // A registry hides from strangers that it has an image.
+      if (error.code !== "IMAGE_DENIED" && error.code !== "IMAGE_NOT_FOUND") throw error;
+      return this.pull(reference);
+    });
+  }
+
+  private async pullOver(reference: string, auth: RegistryAuth | undefined, watcher: Watcher | undefined): Promise<PulledImage> {
     const image = withTag(reference);
-    const login = createHash("sha256").update(JSON.stringify(auth)).digest("hex");
-    return this.join(`${image} as ${login}`, image, async () => {
+    const login = auth ? createHash("sha256").update(JSON.stringify(auth)).digest("hex") : "anybody";
+    const work = async (tell: Watcher) => {
       const failed = await this.engine.stream("POST", "/images/create", { query: { fromImage: image }, auth, during: "pull" }).then(
-        failureIn,
+        (report) => failureIn(report, tell),
         // What the engine says of a registry has the statuses of its own errors.
         (error: AppError) => (error.kind === "unavailable" ? Promise.reject(error) : error.message),
       );
       if (failed !== undefined) throw fromCli({ stderr: failed }, "pull");
-    });
+    };
+    return this.join(`${image} as ${login}`, image, work, watcher);
   }
 
   /** Joins the pull under way that has this key, or begins it. */
-  private join(key: string, image: string, work: () => Promise<void>): Promise<PulledImage> {
+  private join(key: string, image: string, work: (tell: Watcher) => Promise<void>, watcher?: Watcher): Promise<PulledImage> {
+    const watchers = new Set<Watcher>();
     const begin = async () => {
       await this.engine.assertAlive(0);
-      await work();
+      await work((progress) => {
+        for (const tell of watchers) tell(progress);
+      });
       const found = await this.inspect(image);
       if (!found) throw new AppError("IMAGE_NOT_FOUND", { message: `${image} was pulled and is gone again` });
       return found;
     };
-    const under = this.pulls.get(key) ?? begin().finally(() => this.pulls.delete(key));
+    const under = this.pulls.get(key) ?? { watchers, result: begin().finally(() => this.pulls.delete(key)) };
     this.pulls.set(key, under);
-    return under;
+    if (watcher) under.watchers.add(watcher);
+    return under.result;
   }
 
   /** The image if this host has it. */
@@ -108,11 +142,22 @@ export class Images {
   }
 }
 
+interface ReportLine {
+  error?: string;
+  status?: string;
+  id?: string;
+  progressDetail?: { current?: number; total?: number };
+}
+
 /** What went wrong by the engine's report of a pull: it says so in the report's lines, long after its status. */
-async function failureIn(report: NodeJS.ReadableStream): Promise<string | undefined> {
+async function failureIn(report: NodeJS.ReadableStream, tell: Watcher): Promise<string | undefined> {
   let failure: string | undefined;
   for await (const line of createInterface({ input: report })) {
-    if (line.trim() !== "") failure = (JSON.parse(line) as { error?: string }).error ?? failure;
+    if (line.trim() === "") continue;
+    const { error, status, id, progressDetail: { current, total } = {} } = JSON.parse(line) as ReportLine;
+    failure = error ?? failure;
+    if (status === undefined) continue;
+    tell({ status, ...(id ? { layer: id } : {}), ...(current === undefined ? {} : { current }), ...(total ? { total } : {}) });
   }
   return failure;
 }

@@ -216,13 +216,13 @@ export class Runner {
   }
 
   /**
-   * Removes a container by force, running or not.
+   * Removes a container, unless told otherwise by force, running or not.
    * @param id full id
    * @throws AppError CONTAINER_NOT_FOUND
    */
-  async remove(id: string): Promise<void> {
+  async remove(id: string, { force } = { force: true }): Promise<void> {
     try {
-      await this.engine.call((docker, abortSignal) => docker.getContainer(id).remove({ force: true, abortSignal }));
+      await this.engine.call((docker, abortSignal) => docker.getContainer(id).remove({ force, abortSignal }));
     } catch (error) {
       // With --rm the engine may be at it already.
       if (!(error instanceof AppError && /removal of container .* is already in progress/i.test(error.message))) throw error;

@@ -37,7 +37,7 @@ export interface Call<P = unknown, Q = unknown, B = unknown> {
   within(ms: number): AbortSignal;
 }
 
-export { type Body, Reply } from "../support/reply";
+export { type Body, Reply, streamed } from "../support/reply";
 
 /** What an answer looks like, for the OpenAPI document. */
 export interface AnswerDoc {

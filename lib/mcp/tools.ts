@@ -5,7 +5,7 @@ import { jsonSchema } from "../http/openapi";
 import { isReserved, type Route } from "../http/route";
 
 /** What makes an answer a stream: a tool's answer is one whole. */
-const STREAMS = new Set(["follow"]);
+const STREAMS = new Set(["follow", "stream"]);
 const NODE = z.string().optional().describe("The node to run on; chosen or found by itself if absent");
 
 /** A tool as clients see it. */

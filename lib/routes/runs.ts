@@ -1,6 +1,6 @@
 import { bestNode } from "../cluster/where";
 import { AppError } from "../errors";
-import { type Call, Reply, type Route, route } from "../http/route";
+import { type Call, Reply, type Route, route, streamed } from "../http/route";
 import { type EventFormat, EventStream } from "../runs/events";
 import type { RunHost } from "../runs/host";
 import type { StartedOneOff } from "../runs/one-off";
@@ -57,13 +57,9 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
       .finish((frame) => events.frame(frame))
       .then(
         (result) => events.end("result", { ...result, host }),
-        (thrown: Error) => events.end("error", described(stopping(thrown, gone))),
+        (thrown: Error) => events.fail(stopping(thrown, gone)),
       );
-    return new Reply(200, events.body, {
-      "Content-Type": `${format}; charset=utf-8`,
-      "X-Accel-Buffering": "no",
-      "Cache-Control": "no-cache",
-    });
+    return streamed(format, events.body);
   }
 
   return [run];
@@ -72,9 +68,4 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
 /** A run that was ended though its client is there was ended by the server's stop. */
 function stopping(error: unknown, gone: AbortSignal): unknown {
   return error instanceof AppError && error.code === "ABANDONED" && !gone.aborted ? new AppError("STOPPING") : error;
-}
-
-function described(error: unknown): object {
-  const { kind, code, message, status } = error instanceof AppError ? error : new AppError("INTERNAL", { cause: error });
-  return { error: kind, code, message, status };
 }

@@ -41,6 +41,27 @@ export function statusRoutes(docker: DockerHost, service: Service, metrics: Metr
     },
   });
 
+  const connectivity = route({
+    method: "get",
+    path: "/healthz",
+    where: here,
+    burst: "high",
+    summary: "Whether this node reaches its engine, and which it is",
+    headWorks: true,
+    answers: {
+      200: {
+        description: "It does",
+        schema: z.object({ status: z.literal("ok"), docker: z.literal("ok"), docker_version: z.string(), host: z.string() }),
+      },
+      503: { description: "It doesn't" },
+    },
+    async handler() {
+      await docker.engine.assertAlive(0);
+      const { Version } = await docker.engine.call((api) => api.version());
+      return { status: "ok", docker: "ok", docker_version: Version, host: service.host };
+    },
+  });
+
   const version = route({
     method: "get",
     path: "/version",
@@ -79,5 +100,5 @@ export function statusRoutes(docker: DockerHost, service: Service, metrics: Metr
     },
   });
 
-  return [health, version, numbers];
+  return [health, connectivity, version, numbers];
 }

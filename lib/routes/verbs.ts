@@ -4,7 +4,7 @@ import { exec } from "../docker/exec";
 import type { DockerHost } from "../docker/host";
 import type { NameClaims } from "../docker/run";
 import { command, flag, text } from "../http/fields";
-import { Reply, type Route, route } from "../http/route";
+import { Reply, type Route, route, streamed } from "../http/route";
 import { outputFields } from "../support/output";
 import { settles } from "../support/settles";
 import * as answers from "./schemas/answers";
@@ -80,10 +80,8 @@ export function verbRoutes(
     answers: answers.logs,
     async handler(call) {
       const { id, name } = await docker.containers.find(call.params.id, { prefix: true });
-      if (call.query.follow || call.accepts("json", "text") === "text") {
-        const headers = { "Content-Type": "text/plain; charset=utf-8", "X-Accel-Buffering": "no" };
-        return new Reply(200, await docker.logs.follow(id, call.query, call.open), headers);
-      }
+      if (call.query.follow || call.accepts("json", "text") === "text")
+        return streamed("text/plain", await docker.logs.follow(id, call.query, call.open));
       return { id, name, ...outputFields(await docker.logs.collect(id, call.query, limit, call.gone)), host };
     },
   });

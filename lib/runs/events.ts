@@ -1,13 +1,15 @@
 import { isUtf8 } from "node:buffer";
 import { PassThrough } from "node:stream";
 import type { Frame } from "../docker/frames";
+import { AppError } from "../errors";
+import { type EventFormat, eventText } from "../support/events";
 
-export type EventFormat = "text/event-stream" | "application/x-ndjson";
+export type { EventFormat };
 
 /** A proxy that hears nothing for a minute cuts the connection: a comment is sent after so long (ms). */
 const QUIET = 15_000;
 
-/** A run's events as they go out: `stdout` and `stderr` as they come, then `result`, or `error`. */
+/** Events as they go out: those of a run are `stdout` and `stderr` as they come; at the end `result`, or `error`. */
 export class EventStream {
   readonly body = new PassThrough();
   private readonly decoders = { stdout: new Utf8Parts(), stderr: new Utf8Parts() };
@@ -15,8 +17,7 @@ export class EventStream {
 
   constructor(private readonly format: EventFormat) {
     this.body.on("error", () => undefined);
-    if (format === "text/event-stream")
-      this.timer = setInterval(() => this.body.writable && this.body.write(": the run goes on\n\n"), QUIET);
+    if (format === "text/event-stream") this.timer = setInterval(() => this.body.writable && this.body.write(": it goes on\n\n"), QUIET);
     this.body.once("close", () => clearInterval(this.timer));
   }
 
@@ -37,13 +38,21 @@ export class EventStream {
     this.body.end();
   }
 
-  private send(event: string, data: object): Promise<void> | undefined {
+  /** Ends it with what went wrong. */
+  fail(error: unknown): void {
+    const { kind, code, message, status, details } = error instanceof AppError ? error : new AppError("INTERNAL", { cause: error });
+    this.end("error", { error: kind, code, message, status, details });
+  }
+
+  /** Whether the client is behind with what was sent. */
+  get full(): boolean {
+    return this.body.writableNeedDrain;
+  }
+
+  /** @returns as `frame` */
+  send(event: string, data: object): Promise<void> | undefined {
     if (!this.body.writable) return undefined;
-    const text =
-      this.format === "text/event-stream"
-        ? `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
-        : `${JSON.stringify({ event, ...data })}\n`;
-    if (this.body.write(text)) return undefined;
+    if (this.body.write(eventText(this.format, event, data))) return undefined;
     return new Promise((resolve) => {
       const done = () => {
         this.body.off("drain", done).off("close", done);

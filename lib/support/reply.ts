@@ -14,3 +14,8 @@ export class Reply {
 export function headerText(text: string): string {
   return text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 500);
 }
+
+/** An answer that goes out as it comes: no proxy is to keep it back. */
+export function streamed(type: string, body: AsyncIterable<Buffer>): Reply {
+  return new Reply(200, body, { "Content-Type": `${type}; charset=utf-8`, "X-Accel-Buffering": "no", "Cache-Control": "no-cache" });
+}

@@ -36,6 +36,12 @@ export function importRunner(engine: Engine, tag = "code-runner:latest"): Promis
   return importLayer(engine, tag, ["sh", "-c", RUNNER]);
 }
 
+/** Gives an engine an image that serves a page with `hello` at port 80. Returns the image id. */
+export function importWeb(engine: Engine, tag = "nginx:latest"): Promise<string> {
+  const serve = "mkdir -p /www; echo hello > /www/index.html; echo serving; exec httpd -f -p 80 -h /www";
+  return importLayer(engine, tag, ["sh", "-c", serve]);
+}
+
 async function importLayer(engine: Engine, tag: string, command: string[]): Promise<string> {
   // Under the lock, for it is no place of anybody's: whoever sweeps the bed meanwhile would take it for a leftover.
   await withBedLock(async () => {

@@ -24,12 +24,14 @@ export interface OneNode {
 /**
  * Starts an engine and the server.
  * @param options.args further flags of the server
+ * @param options.inside the server is on the engine's own host, whose loopback it then has
  */
-export async function startNode(options: { name: string; args?: string[]; env?: NodeJS.ProcessEnv }): Promise<OneNode> {
+export async function startNode(options: { name: string; args?: string[]; env?: NodeJS.ProcessEnv; inside?: boolean }): Promise<OneNode> {
   const engine = await startEngine({ name: options.name });
   try {
     await importBusybox(engine);
-    const server = await startServer({ engine, args: options.args ?? [], env: options.env ?? {} });
+    const place = options.inside ? { host: engine.address, port: 1717, inside: engine.inside([]) } : {};
+    const server = await startServer({ engine, args: options.args ?? [], env: options.env ?? {}, ...place });
     const docker = (...args: string[]) => dockerOf(engine, args);
     return {
       engine,

@@ -20,6 +20,19 @@ export const imageReference = text.refine(isReference, {
 
 export const environment = map(matching(/^[A-Za-z_][A-Za-z0-9_.-]*$/, "must be the name of a variable"), scalar);
 
+/** FastAPI's clients send null for what they don't mean. */
+export const optional = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);
+
+/** A caller's login at an image's registry. */
+export const login = z
+  .object({
+    username: text,
+    password: text.describe("With the user _json_key: the key, in base64"),
+    email: optional(text),
+    serveraddress: optional(text).describe("The registry that it is for; it is given to no other"),
+  })
+  .strict();
+
 /** What went to an output stream, in an answer. */
 export const outputAnswer = {
   stdout: z.string(),

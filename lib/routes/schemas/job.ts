@@ -1,11 +1,8 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/where";
-import { command, flag, integer, map, matching, number, text } from "../../http/fields";
+import { command, flag, integer, map, matching, number } from "../../http/fields";
 import type { AnswerDoc } from "../../http/route";
-import { environment, imageReference, outputAnswer } from "./common";
-
-/** FastAPI's clients send null for what they don't mean. */
-const optional = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);
+import { environment, imageReference, login, optional, outputAnswer } from "./common";
 
 const place = matching(/^\/[^:\0]{0,4095}(?::r[ow])?$/, "must be an absolute path in the container, which :ro may follow").refine(
   (path) => !path.split("/").includes(".."),
@@ -39,15 +36,6 @@ const entry = z.discriminatedUnion(
   ],
   { error: "must have the type file, directory, volume or host" },
 );
-
-const login = z
-  .object({
-    username: text,
-    password: text.describe("With the user _json_key: the key, in base64"),
-    email: optional(text),
-    serveraddress: optional(text).describe("The registry that it is for; it is given to no other"),
-  })
-  .strict();
 
 const payload = z
   .custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), { error: "must be a JSON object" })

@@ -14,11 +14,11 @@ const hostPort = matching(new RegExp(`^(?:${ADDRESS}:)?(?:${PORT})?$`), "must be
 const containerPort = scalar.pipe(
   matching(new RegExp(`^${PORT}(?:/(?:tcp|udp|sctp))?$`), "must be a container port, such as 6379 or 53/udp"),
 );
-const source = matching(
+export const source = matching(
   /^(?:\/[^:\0]{0,4095}|[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254})$/,
   "must be an absolute path on the host or the name of a volume",
 );
-const target = matching(
+export const target = matching(
   new RegExp(`^/[^:\\0]{0,4095}(?::${MOUNT_OPTIONS}(?:,${MOUNT_OPTIONS})*)?$`),
   "must be an absolute path in the container, which :ro may follow",
 );
@@ -26,7 +26,11 @@ const containerPath = matching(/^\/[^:\0]{0,4095}$/, "must be an absolute path i
 const size = scalar.pipe(matching(/^\d+(?:\.\d+)?[bkmgBKMG]?$/, "must be a size, such as 512m or a number of bytes"));
 const duration = matching(/^(?:\d+(?:\.\d+)?(?:ns|us|ms|s|m|h))+$/, "must be a duration, such as 30s or 1m30s");
 const capability = matching(/^[A-Za-z_]+$/, "must be the name of a capability");
-const network = matching(/^(?:container:)?[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, "must be the name of a network");
+export const network = matching(/^(?:container:)?[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, "must be the name of a network");
+export const restartPolicy = matching(
+  /^(?:no|always|unless-stopped|on-failure(?::\d{1,9})?)$/,
+  "must be no, always, unless-stopped or on-failure[:times]",
+);
 const namespace = matching(
   /^(?:host|private|shareable|none|container:[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254})$/,
   "must be host, private or container:NAME",
@@ -45,10 +49,7 @@ export const runBody = z.object({
   env: environment.default({}).describe("Environment variables"),
   labels: map(matching(/^[^\0\s=]+$/, "must be a label's key"), scalar).default({}),
   network: network.optional(),
-  restart: matching(
-    /^(?:no|always|unless-stopped|on-failure(?::\d{1,9})?)$/,
-    "must be no, always, unless-stopped or on-failure[:times]",
-  ).optional(),
+  restart: restartPolicy.optional(),
   memory: size.optional(),
   cpus: number(0.01, 10_000).optional(),
   pids: integer(-1, 4_194_304).optional(),

@@ -1,0 +1,91 @@
+import { PassThrough } from "node:stream";
+import { AppError, answeredError } from "../errors";
+import { EVENT_FORMATS, type EventFormat, eventText, sentEvents } from "../support/events";
+import { type Reply, streamed } from "../support/reply";
+import { clusterHeaders } from "./every-node";
+import type { Exchange } from "./exchange";
+import { fanOut } from "./fan-out";
+import { forward, whole } from "./forward";
+import { askPeers, type Pool } from "./pool";
+import type { MergeOutcomes, Outcome } from "./where";
+
+/**
+ * Has each node do it, and makes one answer of what they came to. If they send events, all go out as they come, but for the last of
+ * each node: one says what all came to.
+ * @param left ms that the client still waits
+ * @throws AppError as `merge`
+ */
+export async function eachAnswer(pool: Pool, exchange: Exchange, merge: MergeOutcomes, left: number): Promise<Reply> {
+  // Who doesn't answer at all is found out first: the work itself may take long.
+  await askPeers(pool, "ping", {});
+  const [own, others] = await Promise.all([
+    exchange.local().catch((error: unknown) => asError(error)),
+    fanOut(pool.members.peers, (peer) => forward(pool, peer, exchange, left)),
+  ]);
+  const replies = [{ node: pool.self, value: own }, ...others.answers];
+  const missing = others.missing.map(({ node, reason }): Outcome => {
+    return { node, error: new AppError("NODES_MISSING", { message: `${node} can't be asked: ${reason}`, details: { node } }) };
+  });
+  const headers = clusterHeaders(
+    replies.map(({ node }) => node),
+    others.missing,
+  );
+  const format = replies.flatMap(({ value }) => formatOf(value) ?? [])[0];
+  if (!format) {
+    const merged = merge([...(await Promise.all(replies.map(({ node, value }) => outcomeOf(node, value)))), ...missing]);
+    Object.assign(merged.headers, headers);
+    return merged;
+  }
+  const out = new PassThrough();
+  out.on("error", () => undefined);
+  const ends = replies.map(({ node, value }) => (formatOf(value) ? passedOn(node, value as Reply, format, out) : outcomeOf(node, value)));
+  void Promise.all(ends).then((outcomes) => out.end(lastEvent(format, merge, [...outcomes, ...missing])));
+  const reply = streamed(format, out);
+  Object.assign(reply.headers, headers);
+  return reply;
+}
+
+function formatOf(reply: Reply | AppError): EventFormat | undefined {
+  if (reply instanceof AppError) return undefined;
+  const type = reply.headers["Content-Type"] ?? reply.headers["content-type"] ?? "";
+  return EVENT_FORMATS.find((format) => type.startsWith(format));
+}
+
+async function outcomeOf(node: string, reply: Reply | AppError): Promise<Outcome> {
+  if (reply instanceof AppError) return { node, error: reply };
+  try {
+    const body = JSON.parse(String((await whole(reply)).body)) as Record<string, unknown>;
+    return reply.status < 400 ? { node, status: reply.status, body } : { node, error: answeredError(body) };
+  } catch (error) {
+    return { node, error: brokenOff(node, error) };
+  }
+}
+
+/** Passes on what a node sends, and gives what it came to. */
+async function passedOn(node: string, reply: Reply, format: EventFormat, out: PassThrough): Promise<Outcome> {
+  try {
+    for await (const { text, event, data } of sentEvents(format, reply.body as AsyncIterable<Buffer>)) {
+      if (event === "result") return { node, status: 200, body: data };
+      if (event === "error") return { node, error: answeredError(data) };
+      // A client that is behind has enough to read: what is on the way isn't kept for it.
+      if (out.writable && !out.writableNeedDrain) out.write(text);
+    }
+    return { node, error: brokenOff(node, new Error("its events have no end")) };
+  } catch (error) {
+    return { node, error: brokenOff(node, error) };
+  }
+}
+
+function lastEvent(format: EventFormat, merge: MergeOutcomes, outcomes: Outcome[]): string {
+  try {
+    return eventText(format, "result", merge(outcomes).body as object);
+  } catch (error) {
+    const { kind, code, message, status, details } = asError(error);
+    return eventText(format, "error", { error: kind, code, message, status, details });
+  }
+}
+
+const asError = (error: unknown) => (error instanceof AppError ? error : new AppError("INTERNAL", { cause: error }));
+
+const brokenOff = (node: string, error: unknown) =>
+  new AppError("NODE_FAILED", { message: `The node ${node} gave no answer: ${(error as Error).message}`, details: { node } });

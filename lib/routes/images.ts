@@ -1,0 +1,106 @@
+import { z } from "zod";
+import { eachNode, everyNode } from "../cluster/where";
+import type { DockerHost } from "../docker/host";
+import { listImages, removeImage } from "../docker/image-list";
+import type { PulledImage, PullProgress } from "../docker/images";
+import { AppError } from "../errors";
+import { flag } from "../http/fields";
+import { type Call, Reply, type Route, route, streamed } from "../http/route";
+import { type EventFormat, EventStream } from "../runs/events";
+import { loginFor } from "../runs/registry-login";
+import { settles } from "../support/settles";
+import { imageReference } from "./schemas/common";
+import { images, joinedImages, pullBody, pulled, pulledOnAll, removed, removedOnAll } from "./schemas/images";
+
+/**
+ * The images of all nodes (dockapi.md).
+ * @param host this node's name
+ * @param settings.pull_wait seconds that a pull is waited for
+ */
+export function imageRoutes(docker: DockerHost, settings: { pull_wait: number }, host: string): Route[] {
+  const list = route({
+    method: "get",
+    path: "/images",
+    where: everyNode(joinedImages),
+    burst: "high",
+    summary: "List all images",
+    tool: "images",
+    answers: images,
+    async handler() {
+      return { images: (await listImages(docker.engine)).map((each) => ({ ...each, host })) };
+    },
+  });
+
+  const pull = route({
+    method: "post",
+    path: "/images/pull",
+    where: eachNode(pulledOnAll),
+    burst: "low",
+    summary: "Pull an image on every node",
+    tool: "pull_image",
+    body: pullBody,
+    example: { image: "nginx:latest" },
+    answers: pulled,
+    async handler(call) {
+      const { image, auth_config } = call.body;
+      const login = auth_config && loginFor(image, auth_config);
+      const withheld = login && "withheld" in login ? login.withheld : undefined;
+      const auth = login && !("withheld" in login) ? login : undefined;
+      const result = ({ id, digest }: PulledImage) => ({
+        image,
+        status: "pulled",
+        id,
+        ...(digest ? { digest } : {}),
+        ...(withheld ? { warnings: [withheld] } : {}),
+        host,
+      });
+      const format = call.accepts("json", "text/event-stream", "application/x-ndjson");
+      if (format === "text/event-stream" || format === "application/x-ndjson") {
+        const begin = (watcher: (progress: PullProgress) => void) =>
+          auth ? docker.images.pullAs(image, auth, watcher) : docker.images.pullWatched(image, watcher);
+        return live(format, begin, result, call);
+      }
+      const pulling = auth ? docker.images.pullAs(image, auth) : docker.images.pull(image);
+      if (!(await settles(pulling, call.within(settings.pull_wait * 1000)))) return new Reply(202, { image, status: "pulling", host });
+      return result(await pulling);
+    },
+  });
+
+  // A pull goes on without its client: others may have joined it.
+  function live(
+    format: EventFormat,
+    begin: (watcher: (progress: PullProgress) => void) => Promise<PulledImage>,
+    result: (pulled: PulledImage) => object,
+    call: Pick<Call, "open">,
+  ): Reply {
+    const events = new EventStream(format);
+    const pulling = begin((progress) => {
+      if (!events.full) void events.send("progress", { ...progress, host });
+    });
+    void settles(pulling, call.open).then(async (settled) => {
+      if (!settled) return events.fail(new AppError("STOPPING"));
+      await pulling.then(
+        (image) => events.end("result", result(image)),
+        (error: unknown) => events.fail(error),
+      );
+    });
+    return streamed(format, events.body);
+  }
+
+  const remove = route({
+    method: "delete",
+    path: "/images/*image",
+    where: eachNode(removedOnAll),
+    burst: "mid",
+    summary: "Remove an image from every node",
+    tool: "remove_image",
+    params: z.object({ image: imageReference.describe("Image reference, with its slashes, or an id") }),
+    query: z.object({ force: flag.default(false).describe("Also where stopped containers are made of it") }),
+    answers: removed,
+    async handler({ params, query }) {
+      return { image: params.image, removed: true, ...(await removeImage(docker.engine, params.image, query.force)), host };
+    },
+  });
+
+  return [list, pull, remove];
+}

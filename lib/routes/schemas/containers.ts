@@ -1,0 +1,133 @@
+import { z } from "zod";
+import type { ContainerSummary, PortSummary } from "../../docker/container-list";
+import { PORT_LABEL } from "../../docker/upstream";
+import type { AnswerDoc } from "../../http/route";
+import { outputAnswer } from "./common";
+
+const port = z.object({ host_ip: z.string().optional(), host: z.number().optional(), container: z.number(), protocol: z.string() });
+
+/** A container as the resource routes answer it (dockapi.md). */
+const view = z.object({
+  id: z.string(),
+  name: z.string(),
+  image: z.string(),
+  status: z.string().describe("created, running, paused, restarting, removing, exited or dead"),
+  labels: z.record(z.string(), z.string()),
+  host_port: z.number().nullable().describe("Where its port is published; null while it doesn't run"),
+  container_port: z.number().nullable(),
+  ports: z.array(port),
+  created: z.string(),
+  host: z.string().describe("the node"),
+});
+
+export type ContainerView = z.output<typeof view>;
+
+/** The port that a container was published for, or else its first. */
+export function viewOf({ id, name, image, state, labels, ports, created, host }: ContainerSummary): ContainerView {
+  const labelled = Number(labels[PORT_LABEL]) || undefined;
+  const published = ports.filter((each): each is PortSummary & { host: number } => each.protocol === "tcp" && each.host !== undefined);
+  const chosen = published.find((each) => each.container === labelled) ?? (labelled === undefined ? published[0] : undefined);
+  const container_port = chosen?.container ?? labelled ?? null;
+  return { id, name, image, status: state, labels, host_port: chosen?.host ?? null, container_port, ports, created, host };
+}
+
+type Answers = Record<number, AnswerDoc>;
+
+const which = { id: z.string(), name: z.string(), host: view.shape.host };
+const { ports: _, created: __, ...documented } = view.shape;
+const warnings = z.array(z.string()).optional();
+
+export const page: Answers = {
+  200: {
+    description: "One page, the newest first; of several nodes with whether that is all of them, and who is missing",
+    schema: z.object({
+      containers: z.array(view),
+      next_cursor: z.string().nullable().describe("The cursor of the next page; null at the end"),
+      complete: z.boolean().optional(),
+      missing: z.array(z.string()).optional(),
+    }),
+  },
+};
+
+export const ran: Answers = {
+  200: {
+    description: "It runs, and is ready if that was waited for; without detach: it has ended",
+    schema: z.object({ ...documented, exit_code: z.number().optional(), ...z.object(outputAnswer).partial().shape, warnings }),
+  },
+  202: {
+    description: "Its image is still being pulled, or without detach it still runs; it goes on",
+    schema: z.object({
+      id: z.string().optional(),
+      name: z.string(),
+      image: z.string(),
+      status: z.string(),
+      host: view.shape.host,
+      warnings,
+    }),
+  },
+  504: { description: "It was not ready in time; it is left as it is, unless auto_remove is set, and the error tells the end of its log" },
+};
+
+export const inspected: Answers = {
+  200: {
+    description: "The container",
+    schema: view.extend({
+      command: z.array(z.string()),
+      started: z.string().nullable(),
+      finished: z.string().nullable(),
+      exit_code: z.number().nullable(),
+      restart_count: z.number(),
+      health: z.string().nullable().describe("starting, healthy or unhealthy, if it has a check"),
+      env: z.record(z.string(), z.string()),
+      mounts: z.array(z.object({ type: z.string(), source: z.string(), target: z.string(), read_only: z.boolean() })),
+      networks: z.record(z.string(), z.string()).describe("its address in each"),
+      restart_policy: z.string(),
+      auto_remove: z.boolean(),
+    }),
+  },
+};
+
+export const done: Answers = { 200: { description: "The container as it is now", schema: view } };
+
+export const removed: Answers = { 200: { description: "Removed", schema: z.object({ ...which, removed: z.literal(true) }) } };
+
+export const logs: Answers = { 200: { description: "The log, both streams as they were written", contentType: "text/plain" } };
+
+const executed = z.object({
+  ...which,
+  exit_code: z.number().nullable().describe("null while it runs"),
+  ...outputAnswer,
+  stderr: z.string().nullable().describe("null if it wrote none"),
+});
+
+export const exec: Answers = {
+  200: { description: "The command has ended", schema: executed },
+  202: { description: "It still runs", schema: executed },
+};
+
+export const stats: Answers = {
+  200: {
+    description: "What it uses; with stream as application/x-ndjson or text/event-stream: the same as `stats` every second",
+    schema: z.object({
+      ...which,
+      read: z.string(),
+      cpu_percent: z.number().describe("of one core"),
+      memory: z.number().describe("bytes"),
+      memory_limit: z.number(),
+      memory_percent: z.number(),
+      network_in: z.number(),
+      network_out: z.number(),
+      block_read: z.number(),
+      block_write: z.number(),
+      pids: z.number(),
+    }),
+    contentType: "application/x-ndjson",
+  },
+};
+
+export const top: Answers = {
+  200: {
+    description: "Its processes, as ps tells them",
+    schema: z.object({ ...which, titles: z.array(z.string()), processes: z.array(z.array(z.string())) }),
+  },
+};

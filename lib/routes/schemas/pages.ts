@@ -1,0 +1,85 @@
+import { z } from "zod";
+import type { ContainerSummary } from "../../docker/container-list";
+import { withTag } from "../../docker/reference";
+import { flag, integer, list, matching, text } from "../../http/fields";
+import { imageReference } from "./common";
+import { type ContainerView, viewOf } from "./containers";
+import { MANAGED_LABEL } from "./service";
+
+const STATES = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+
+/** A place in the order of all containers: that of the last one of a page. */
+const cursor = text.transform((given, context) => {
+  const place = Buffer.from(given, "base64url").toString();
+  if (/^\d{4}-[\d:.TZ-]+ [0-9a-f]{64}$/.test(place)) return place;
+  context.addIssue({ code: "custom", message: "must be a next_cursor that was answered" });
+  return z.NEVER;
+});
+
+/** The query of `GET /containers`. */
+export const pageQuery = z.object({
+  all: flag.default(false).describe("All containers, not only the managed ones"),
+  status: text
+    .transform((value) => value.split(",").map((each) => each.trim()))
+    .refine((states) => states.every((each) => STATES.includes(each)), { error: `must be some of ${STATES.join(", ")}` })
+    .optional()
+    .describe("One or several, with commas: running,paused"),
+  label: list(matching(/^[^\0\s=]+(?:=[^\0]*)?$/, "must be a label, or label=value"))
+    .optional()
+    .describe("A label, or label=value; all of several"),
+  name: text.optional().describe("Part of the name"),
+  image: imageReference.optional(),
+  limit: integer(1, 1000).default(100).describe("Containers of one page"),
+  cursor: cursor.optional().describe("The next_cursor of the page before"),
+});
+
+type PageQuery = z.output<typeof pageQuery>;
+
+export interface Page {
+  containers: ContainerView[];
+  next_cursor: string | null;
+}
+
+// What is made or removed between two pages leaves this order of all others as it is.
+const placeOf = ({ created, id }: { created: string; id: string }) => `${created} ${id}`;
+const newestFirst = (a: ContainerView, b: ContainerView) => (placeOf(a) < placeOf(b) ? 1 : -1);
+
+/** One page of this host's containers, the newest first. */
+export function pageOf(containers: ContainerSummary[], query: PageQuery): Page {
+  const found = containers.filter((each) => fits(each, query)).map(viewOf);
+  return cut(found, query, false);
+}
+
+/** The pages of several nodes as one. */
+export function joinedPages(pages: object[], query: object): Page {
+  const given = pages as Page[];
+  const further = given.some(({ next_cursor }) => next_cursor !== null);
+  return cut(
+    given.flatMap(({ containers }) => containers),
+    query as PageQuery,
+    further,
+  );
+}
+
+function cut(containers: ContainerView[], { limit }: PageQuery, further: boolean): Page {
+  const page = containers.sort(newestFirst).slice(0, limit);
+  const last = page.at(-1);
+  const more = last !== undefined && (further || containers.length > limit);
+  return { containers: page, next_cursor: more ? Buffer.from(placeOf(last)).toString("base64url") : null };
+}
+
+function fits(container: ContainerSummary, { all, status, label = [], name, image, cursor: after }: PageQuery): boolean {
+  const { labels } = container;
+  const labelled = (wanted: string) => {
+    const [key = "", ...value] = wanted.split("=");
+    return Object.hasOwn(labels, key) && (value.length === 0 || labels[key] === value.join("="));
+  };
+  return (
+    (all || labels[MANAGED_LABEL] === "true") &&
+    (status === undefined || status.includes(container.state)) &&
+    label.every(labelled) &&
+    (name === undefined || container.name.includes(name)) &&
+    (image === undefined || container.image === image || container.image === withTag(image) || `${container.image}:latest` === image) &&
+    (after === undefined || placeOf(container) < after)
+  );
+}
