@@ -1,5 +1,4 @@
 import type { Container } from "dockerode";
-import { AppError } from "../errors";
 import type { ContainerList } from "./container-list";
 import type { Engine } from "./engine";
 import type { During } from "./errors";
@@ -83,15 +82,9 @@ export class Lifecycle {
   }
 }
 
-/** The engine says that there was nothing to do. */
-function unlessDone(error: { statusCode?: number; json?: unknown; reason?: string; message?: string }): void {
-  if (error.statusCode === 304) return;
-  // It has no status of its own for what it calls a conflict of states here.
-  if (/already paused|is not paused/i.test(error.message ?? ""))
-    throw new AppError("NOT_RUNNING", {
-      message: /already/i.test(error.message ?? "") ? "The container is paused already" : "The container is not paused",
-    });
-  throw error;
+/** The engine says so when there was nothing to do. */
+function unlessDone(error: { statusCode?: number }): void {
+  if (error.statusCode !== 304) throw error;
 }
 
 const inSeconds = (grace: number | undefined) => (grace === undefined ? {} : { t: grace });

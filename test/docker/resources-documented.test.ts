@@ -47,7 +47,10 @@ test("the quick start: run, use, list, inspect, stop, start, remove", async () =
   // The port is the loopback's alone.
   expect((await node.inspect(id)).HostConfig.PortBindings).toEqual({ "80/tcp": [{ HostIp: "127.0.0.1", HostPort: "" }] });
 
-  expect((await example("GET", "/containers")).json).toMatchObject({ containers: [{ id, name: "my-nginx", host_port }], next_cursor: null });
+  expect((await example("GET", "/containers")).json).toMatchObject({
+    containers: [{ id, name: "my-nginx", host_port }],
+    next_cursor: null,
+  });
   expect((await example("GET", `/containers/${id}`)).json).toMatchObject({ id, name: "my-nginx", status: "running", host_port });
   expect((await example("POST", `/containers/${id}/stop?timeout=0`)).json).toMatchObject({ id, status: "exited", host_port: null });
   expect((await example("POST", `/containers/${id}/start`)).json).toMatchObject({ id, status: "running", container_port: 80 });
@@ -91,7 +94,7 @@ test("the documented body of all fields runs, and says what of it can't be had",
   expect([stopped.status, stopped.json]).toMatchObject([200, { name: "optional-name", status: expect.stringMatching(/exited|removing/) }]);
   expect(await until(async () => (await node.names()).length === 0, DEADLINE)).toBe(true);
   await node.docker("network", "rm", "my-network");
-  await run("rm", ["-rf", "/c/host/data"]);
+  await run("rmdir", ["--parents", "--ignore-fail-on-non-empty", "/c/host/data"]);
 });
 
 test("logs: the last lines, and as they come until the container ends", async () => {
@@ -104,7 +107,7 @@ test("logs: the last lines, and as they come until the container ends", async ()
   expect((await example("GET", `/containers/${json.id}/logs?tail=200&follow=false`)).body).toMatch(/^line 101\n/);
   const following = curl("-N", `${base}/containers/${json.id}/logs?follow=true&tail=100`, "-H", BASIC);
   await post(`/containers/${json.id}/exec`, { command: "touch /go" });
-  expect((await following).body).toMatch(/^line 201\n[^]*line 300\nover\n$/);
+  expect((await following).body).toMatch(/^line 201\n.*line 300\nover\n$/s);
 });
 
 test("exec: a list or a text, in a folder, with variables, both streams apart", async () => {

@@ -1,4 +1,4 @@
-import { until } from "../../scripts/process";
+import { run, until } from "../../scripts/process";
 import { importWeb } from "../support/images";
 import { type OneNode, startNode } from "../support/one-node";
 import { unique } from "../support/pool";
@@ -72,6 +72,7 @@ describe("running", () => {
       { type: "volume", source: "named-volume", target: "/b", read_only: true },
       { type: "bind", source: "/d/data/x", target: "/c", read_only: false },
     ]);
+    await run("rmdir", ["--parents", "--ignore-fail-on-non-empty", "/d/data/x"]);
   });
 });
 
@@ -148,8 +149,9 @@ describe("one container", () => {
 
   test("stays as it is if it is started or stopped twice", async () => {
     await service({ name: "twice" });
-    expect(await Promise.all([post("/containers/twice/start")])).toMatchObject([{ status: 200, json: { status: "running" } }]);
-    for (const _ of [1, 2]) expect((await post("/containers/twice/stop?timeout=0")).json).toMatchObject({ status: "exited", host_port: null });
+    expect(await post("/containers/twice/start")).toMatchObject({ status: 200, json: { status: "running" } });
+    for (const _ of [1, 2])
+      expect((await post("/containers/twice/stop?timeout=0")).json).toMatchObject({ status: "exited", host_port: null });
     expect((await post("/containers/twice/exec", { command: "true" })).json).toMatchObject({ status: 409, code: "NOT_RUNNING" });
     expect((await node.request("GET", "/containers/twice/stats")).json).toMatchObject({ status: 409, code: "NOT_RUNNING" });
     expect((await node.request("GET", "/containers/twice/top")).json).toMatchObject({ status: 409, code: "NOT_RUNNING" });
@@ -192,7 +194,12 @@ describe("one container", () => {
   test("tells what it uses, and its processes", async () => {
     await service({ name: "busy", command: ["sh", "-c", "while true; do :; done"] });
     const { json } = await node.request("GET", "/containers/busy/stats");
-    expect(json).toMatchObject({ name: "busy", memory: expect.any(Number), network_in: expect.any(Number), block_read: expect.any(Number) });
+    expect(json).toMatchObject({
+      name: "busy",
+      memory: expect.any(Number),
+      network_in: expect.any(Number),
+      block_read: expect.any(Number),
+    });
     expect(json.cpu_percent).toBeGreaterThan(1);
     expect(json.memory).toBeLessThan(json.memory_limit);
     expect(json.pids).toBe(1);
@@ -232,7 +239,11 @@ describe("images", () => {
       created: expect.stringMatching(/^\d{4}-/),
       host: json.host,
     });
-    expect((await node.request("DELETE", `/images/${image}`)).json).toMatchObject({ image, removed: true, untagged: [`${image}:latest`, expect.any(String)] });
+    expect((await node.request("DELETE", `/images/${image}`)).json).toMatchObject({
+      image,
+      removed: true,
+      untagged: [`${image}:latest`, expect.any(String)],
+    });
     expect((await node.request("DELETE", `/images/${image}`)).json).toMatchObject({ status: 404, code: "IMAGE_NOT_FOUND" });
   });
 
