@@ -3,6 +3,8 @@ import type { Setting, ValueOf } from "./setting";
 
 const absolutePath = (value: string) => (value.startsWith("/") ? undefined : "must be an absolute path");
 const httpUrl = (value: string) => (/^https?:\/\/[^/]+$/.test(value) ? undefined : "must be such as http://10.0.0.1:1717");
+const origin = (value: string) =>
+  URL.canParse(value) && new URL(value).origin === value ? undefined : "must be an origin, such as http://localhost:3000";
 const hopsOrAddresses = (value: string) =>
   value === "true" ? "must be a number of proxies or their addresses, not true, or any client could forge its own" : undefined;
 
@@ -59,6 +61,14 @@ export const SETTINGS = {
     check: absolutePath,
     group: "Access",
     help: "Only folders at or below these may be mounted from the host; any if unset",
+  },
+
+  cors_origin: {
+    type: "list",
+    default: [],
+    check: origin,
+    group: "Access",
+    help: "Origin whose pages may use this API with a token of theirs, such as http://localhost:3000; repeat the flag for several",
   },
 
   docker_host: {

@@ -11,6 +11,7 @@ import { type DockerHost, openDocker } from "./docker/host";
 import { sweepHalfMade } from "./docker/sweep";
 import { errorAnswerer } from "./http/answer-error";
 import { authenticator } from "./http/authenticate";
+import { crossOrigin } from "./http/cors";
 import { Credentials } from "./http/credentials";
 import { registerRoutes } from "./http/express-routes";
 import { InProcess } from "./http/in-process";
@@ -91,11 +92,13 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       strictTransportSecurity: settings.https && { includeSubDomains: false },
     }),
   );
+  if (settings.cors_origin.length > 0) app.use(crossOrigin(settings.cors_origin));
   registerRoutes(app, routes, {
     authenticate: authenticator(
       new Credentials(settings, log, settings.cluster ? (settings.cluster_key ?? settings.token[0]) : undefined),
       new FailureLimit(settings.low_burst),
       (method, target, header) => cluster?.signatures.open(header, { method, url: target, to: host }),
+      settings.cors_origin,
     ),
     limits: burstLimits(
       { low: settings.low_burst, mid: settings.mid_burst, high: settings.high_burst },

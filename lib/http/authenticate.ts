@@ -18,8 +18,9 @@ export type OpenPeer = (method: string, url: string, header: string) => PeerRequ
  * @param credentials the valid ones
  * @param failures counts wrong ones by address
  * @param openPeer knows other nodes of the cluster
+ * @param origins whose pages may do what changes something, beside our own
  */
-export function authenticator(credentials: Credentials, failures: FailureLimit, openPeer: OpenPeer) {
+export function authenticator(credentials: Credentials, failures: FailureLimit, openPeer: OpenPeer, origins: string[] = []) {
   // Once an address has failed too often nothing more is tried for it, except what was right there before: guessing must not
   // lock out those who share the address.
   const good = new LRUCache<string, true>({ max: 10_000 });
@@ -50,7 +51,7 @@ export function authenticator(credentials: Credentials, failures: FailureLimit, 
       if (verdict === "missing" || verdict === "wrong") throw refused(verdict, response);
       good.set(`${addressOf(request)} ${verdict.fingerprint}`, true);
       response.locals.identity = verdict.identity;
-      refuseCrossSite(request);
+      refuseCrossSite(request, origins);
       next();
     };
 }
@@ -60,10 +61,10 @@ function refused(verdict: "missing" | "wrong", response: Response): AppError {
   return new AppError(verdict === "missing" ? "MISSING_CREDENTIALS" : "WRONG_CREDENTIALS");
 }
 
-function refuseCrossSite(request: Request): void {
+function refuseCrossSite(request: Request, origins: string[]): void {
   if (SAFE.has(request.method)) return;
   const { origin } = request.headers;
-  if (origin === undefined) return;
+  if (origin === undefined || origins.includes(origin)) return;
   const host = URL.canParse(origin) ? new URL(origin).host : origin;
   if (host !== request.host) throw new AppError("CROSS_SITE", { details: { origin } });
 }

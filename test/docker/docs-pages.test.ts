@@ -86,8 +86,8 @@ describe("the OpenAPI document", () => {
       for (const method of METHODS) {
         // Express answers HEAD wherever there is a GET.
         if (method === "head") continue;
-        const words = pathname.split("/").length > 2;
-        const documented = method in document.paths[pathname] || (words && methodsAt(pathname).includes(method));
+        const below = pathname.split("/").length > 2;
+        const documented = method in document.paths[pathname] || (below && methodsAt(pathname).includes(method));
         const { status } = await server.request(method.toUpperCase(), pathname.replace(/\{\w+\}/g, "no-such"), {
           json: method === "get" ? undefined : {},
         });

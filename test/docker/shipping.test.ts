@@ -153,6 +153,17 @@ test("DOCKER_HOST names the engine, wherever its socket is mounted", async () =>
   expect((await request("GET", "/")).json).toHaveLength(2);
 });
 
+test.each([
+  ["a network of its own", ["-p", "1717:1717"]],
+  ["the host's network", ["--network", "host"]],
+])("reaches the ports that it publishes on the host's loopback, also with %s", async (_which, options) => {
+  await start([...options, "-e", `DS_TOKEN=${TOKEN}`]);
+  await ready(1717);
+  const command = ["sh", "-c", "mkdir /www; echo hello > /www/index.html; exec httpd -f -p 8080 -h /www"];
+  const json = { image: "busybox", container_port: 8080, command, wait_ready: true, health_path: "/" };
+  expect((await request("POST", "/containers/run", { json })).json).toMatchObject({ status: "running", host_port: expect.any(Number) });
+});
+
 test("`docker stop` is graceful: what is under way is answered, and the program ends by itself", async () => {
   await start(["-p", "1717:1717", "-e", `DS_TOKEN=${TOKEN}`]);
   await ready(1717);

@@ -38,6 +38,7 @@ const KEPT_TO: Record<string, string[]> = {
   express: ["lib/http/", "lib/app.ts", "lib/server.ts"],
   "express-rate-limit": ["lib/http/"],
   helmet: ["lib/app.ts"],
+  cors: ["lib/http/"],
   qs: ["lib/http/"],
   ws: ["lib/cluster/"],
   redis: ["lib/support/redis"],
