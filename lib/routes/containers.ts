@@ -69,6 +69,7 @@ export function containerRoutes(docker: DockerHost, settings: ServiceSettings, h
         const { id, exit_code, ...output } = outcome;
         return { ...endedView(id, spec, call.body.container_port), exit_code, ...outputFields(output), ...warned };
       }
+      call.started();
       try {
         const view = await started(outcome.id, spec, call);
         return detach ? { ...view, ...warned } : new Reply(202, { ...view, ...warned });
