@@ -20,6 +20,8 @@ import { observer } from "./http/observe";
 import { openApiDocument } from "./http/openapi";
 import { burstLimits, FailureLimit } from "./http/rate-limit";
 import type { Route } from "./http/route";
+import { RouteUpgrades } from "./http/route-upgrades";
+import { firstOf } from "./http/upgrades";
 import { Waits } from "./http/waits";
 import { oneContainerRoutes } from "./routes/container";
 import { containerRoutes } from "./routes/containers";
@@ -30,6 +32,7 @@ import { mcpRoutes } from "./routes/mcp";
 import { nodeRoutes } from "./routes/nodes";
 import { runRoutes } from "./routes/runs";
 import { statusRoutes } from "./routes/status";
+import { terminalRoutes } from "./routes/terminals";
 import { verbRoutes } from "./routes/verbs";
 import { volumeRoutes } from "./routes/volumes";
 import { openRuns, type RunHost } from "./runs/host";
@@ -37,6 +40,7 @@ import { listen, type RunningServer } from "./server";
 import { defaultRouteAddress } from "./support/address";
 import type { Logger, Logs } from "./support/logger";
 import { settles } from "./support/settles";
+import { Terminals } from "./terminal/terminals";
 
 /** So long (ms) a node that stops takes requests on, while a load balancer sees by /health that it should send it no more. */
 const DRAIN = 1500;
@@ -56,6 +60,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const runs = openRuns(docker, settings, log);
   const facts = hostFacts(docker, runs);
   const cluster = settings.cluster ? openCluster(settings, host, url, version, facts, log) : undefined;
+  const terminals = new Terminals(docker, log);
   const metrics = new Metrics(readLoad, () => ({ running: runs.slots.taken, waiting: runs.slots.waiting, warm: runs.code.warm }));
   const waits = new Waits();
   let stopping = false;
@@ -72,6 +77,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     ...containerRoutes(docker, settings, host, cluster?.names),
     ...oneContainerRoutes(docker, host, cluster?.names),
     ...insideRoutes(docker, settings, host),
+    ...terminalRoutes(docker, terminals),
     ...statusRoutes(docker, service, metrics, () => stopping),
     ...(cluster ? nodeRoutes(cluster) : []),
     ...docsRoutes(openApi),
@@ -111,7 +117,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   app.use(errorAnswerer(log));
 
   await cluster?.meet();
-  const server = await listen(app, settings, log, cluster?.links);
+  const server = await listen(app, settings, log, firstOf(...(cluster ? [cluster.links] : []), new RouteUpgrades(routes, app)));
   void docker.containers.watch();
   const endings = [sweepHalfMade(docker.containers, docker.runner, log), runs.sweep()];
   await cluster?.start();
@@ -129,7 +135,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       await server.stop();
       clearTimeout(cut);
       await settles(
-        Promise.all([docker.runner.idle(), runs.close()]),
+        Promise.all([docker.runner.idle(), runs.close(), terminals.idle()]),
         AbortSignal.timeout(Math.max(0, Math.ceil(end - performance.now()))),
       );
       cluster?.close();

@@ -38,7 +38,7 @@ const IDLE_GRACE = 2000;
  * @param upgrades takes connections that become something else
  * @throws Error if the port can't be had or the certificate can't be used: never plain HTTP instead
  */
-export async function listen(app: Express, settings: ServerSettings, log: Logger, upgrades?: Upgrades): Promise<RunningServer> {
+export async function listen(app: Express, settings: ServerSettings, log: Logger, upgrades: Upgrades): Promise<RunningServer> {
   const options = {
     keepAliveTimeout: KEEP_ALIVE,
     headersTimeout: settings.header_timeout * 1000,
@@ -72,7 +72,7 @@ export async function listen(app: Express, settings: ServerSettings, log: Logger
     const closed = new Promise<void>((resolve) => net.Server.prototype.close.call(server, () => resolve()));
     const end = performance.now() + settings.stop_timeout * 1000;
     await Promise.race([closed, sleep(Math.min(IDLE_GRACE, settings.stop_timeout * 1000))]);
-    upgrades?.close();
+    upgrades.close();
     while (performance.now() < end && (await openConnections(server)) > 0) {
       server.closeIdleConnections();
       await Promise.race([closed, sleep(50)]);

@@ -30,6 +30,8 @@ export interface Exchange {
   body(): Promise<object>;
   /** Whether it reads its body whole; else the body streams. */
   readsBody: boolean;
+  /** Whether it offers an upgrade, which the answer may take. */
+  upgrade: boolean;
   /** The body as it comes, if nobody has read it. */
   raw: Readable;
   /**

@@ -1,12 +1,13 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { buffer } from "node:stream/consumers";
 import { AppError } from "../errors";
-import { Reply } from "../support/reply";
+import { Reply, Upgraded } from "../support/reply";
 import type { Exchange } from "./exchange";
 import type { Peer } from "./peer";
 import type { PeerCall } from "./peer-client";
 import { PeerFailure } from "./peer-failure";
 import { askPeer, type Pool } from "./pool";
+import { relay } from "./relay";
 import { PEER_HEADER } from "./signature";
 import type { Plan } from "./where";
 
@@ -60,6 +61,7 @@ export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: 
   const body = options.body ?? (exchange.readsBody ? await exchange.body() : undefined);
   const bytes = body && Buffer.from(JSON.stringify(body));
   const { "content-encoding": encoding, ...headers } = kept(exchange.headers, NOT_FORWARDED);
+  if (exchange.upgrade) Object.assign(headers, { connection: "Upgrade", upgrade: exchange.headers.upgrade });
   const call: PeerCall = {
     method,
     url,
@@ -72,7 +74,8 @@ export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: 
     body: bytes ?? (hasBody(exchange) ? exchange.raw : undefined),
     ...(options.stays ? {} : { signal: exchange.gone }),
   };
-  return toReply(await sendWatched(pool, peer, call));
+  const response = await sendWatched(pool, peer, call);
+  return response.statusCode === 101 ? new Upgraded((client) => relay(client, response)) : toReply(response);
 }
 
 /** One that takes no more connections may be stopping, and finishes what it has begun: had it died, that connection would be cut too. */
@@ -91,9 +94,10 @@ export async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promi
   const signal = call.signal ? AbortSignal.any([call.signal, dead.signal]) : dead.signal;
   try {
     const response = await pool.client.send(peer, { ...call, signal });
-    const unwatch = watch(pool, peer, MISSES, (failure) => response.destroy(failure.toAppError()));
+    const source = response.statusCode === 101 ? response.socket : response;
+    const unwatch = watch(pool, peer, MISSES, (failure) => source.destroy(failure.toAppError()));
     // Whoever reads it is told of its errors, too; if nobody does, they are nobody's.
-    response.once("close", unwatch).on("error", () => undefined);
+    source.once("close", unwatch).on("error", () => undefined);
     return response;
   } catch (error) {
     if (!dead.signal.aborted) throw error;

@@ -48,7 +48,7 @@ export class PeerClient {
   }
 
   /**
-   * Sends a request, marked and signed, and hands back the answer as it begins.
+   * Sends a request, marked and signed, and hands back the answer as it begins; of a 101, `socket` is the connection.
    * @throws PeerFailure if none comes
    */
   send(peer: Peer, call: PeerCall): Promise<IncomingMessage> {
@@ -84,6 +84,12 @@ export class PeerClient {
       });
       request.once("response", (response) => {
         clearTimeout(timer);
+        resolve(response);
+      });
+      request.once("upgrade", (response, socket, head) => {
+        clearTimeout(timer);
+        socket.on("error", () => socket.destroy()).setTimeout(0);
+        if (head.length > 0) socket.unshift(head);
         resolve(response);
       });
       request.on("error", (error: NodeJS.ErrnoException) => {

@@ -55,6 +55,8 @@ export const bestNode = (plan: (body: object, key: string | undefined) => Plan, 
   ...options,
 });
 
+export const owner: Where = { at: "owner" };
+
 /** @param options.prefix whether the beginning of an id will do */
 export const owners = (options: { prefix: boolean }): Where => ({ at: "owners", ...options });
 

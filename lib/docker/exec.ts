@@ -62,7 +62,8 @@ function send(stream: Duplex, stdin: Buffer, tty: boolean): void {
   stream.write(Buffer.concat([stdin, Buffer.from(atLineStart ? CONTROL_D : CONTROL_D + CONTROL_D)]));
 }
 
-async function exitCode(engine: Engine, id: string): Promise<number | null> {
+/** The exit code of an exec whose output has ended; null if it runs on. */
+export async function exitCode(engine: Engine, id: string): Promise<number | null> {
   // The output can end a moment before the engine has noted the exit.
   for (let pause = 1; pause < 300; pause *= 2) {
     const state = await engine.call((docker, abortSignal) => docker.getExec(id).inspect({ abortSignal }));

@@ -41,3 +41,9 @@ export class FrameParser {
     return frames;
   }
 }
+
+/** The frames of a stream, as it comes. */
+export async function* framesOf(stream: AsyncIterable<Buffer>, tty: boolean): AsyncGenerator<Frame> {
+  const parser = new FrameParser(tty);
+  for await (const chunk of stream) yield* parser.push(chunk);
+}

@@ -2,7 +2,7 @@ import { LRUCache } from "lru-cache";
 import { type Collected, collect } from "./collect";
 import type { Engine } from "./engine";
 import { fromEngine } from "./errors";
-import { FrameParser } from "./frames";
+import { type Frame, FrameParser, framesOf } from "./frames";
 
 export interface LogQuery {
   /** lines from the end; all if absent */
@@ -30,6 +30,12 @@ export class ContainerLogs {
   async follow(id: string, query: LogQuery, signal: AbortSignal): Promise<AsyncGenerator<Buffer>> {
     const { stream, tty } = await this.open(id, query, signal);
     return payload(stream, new FrameParser(tty), signal);
+  }
+
+  /** The same, each part with the stream that it was written to. */
+  async frames(id: string, query: LogQuery, signal: AbortSignal): Promise<AsyncGenerator<Frame>> {
+    const { stream, tty } = await this.open(id, query, signal);
+    return framesOf(stream, tty);
   }
 
   /**

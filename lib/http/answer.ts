@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
-import type { Body, Reply } from "./route";
+import { type Body, type Reply, Upgraded } from "../support/reply";
+import { upgradable } from "./route-upgrades";
 
 /** A client that takes nothing in for so long (ms) while there is something to take is cut off. */
 const STALL = 60_000;
@@ -11,8 +12,14 @@ const SMALL = 65_536;
  * @param response where to
  * @param gone aborted when the client has gone
  */
-export async function answer(response: ServerResponse, { status, body, headers }: Reply, gone: () => AbortSignal): Promise<void> {
+export async function answer(response: ServerResponse, reply: Reply, gone: () => AbortSignal): Promise<void> {
+  const { status, body, headers } = reply;
   response.statusCode = status;
+  if (reply instanceof Upgraded) {
+    const connection = upgradable(response.req);
+    if (!connection) throw new Error("an upgrade that nobody has offered");
+    return reply.take(connection);
+  }
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (body === null) return void response.end();
   if (isStream(body)) return stream(response, body, gone());

@@ -6,6 +6,7 @@ import type { Credentials } from "./credentials";
 import { innerCaller } from "./in-process";
 import { addressOf, type FailureLimit } from "./rate-limit";
 import type { Route } from "./route";
+import { upgradable } from "./route-upgrades";
 
 /** Pages of other origins can make a browser send its credentials along: what changes something must come from our own. */
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -62,7 +63,8 @@ function refused(verdict: "missing" | "wrong", response: Response): AppError {
 }
 
 function refuseCrossSite(request: Request, origins: string[]): void {
-  if (SAFE.has(request.method)) return;
+  // What a page may not read of another origin it may read of a WebSocket.
+  if (SAFE.has(request.method) && !upgradable(request)) return;
   const { origin } = request.headers;
   if (origin === undefined || origins.includes(origin)) return;
   const host = URL.canParse(origin) ? new URL(origin).host : origin;

@@ -8,6 +8,7 @@ import { bodyReaders } from "./body";
 import { flag } from "./fields";
 import { readInput } from "./input";
 import { type Burst, type Call, type Caller, isReserved, Reply, type Route } from "./route";
+import { upgradable } from "./route-upgrades";
 import type { Waits } from "./waits";
 
 export interface RouteTools {
@@ -75,6 +76,10 @@ function handle(route: Route, tools: RouteTools, readers: RequestHandler[]): Req
     const { id, name } = call.params as { id?: string; name?: string };
     // HEAD of a GET route tells that it is there, and does no work.
     if (request.method === "HEAD" && route.method === "get" && !route.headWorks) return void response.type("json").end();
+    if (route.upgrade && !upgradable(request)) {
+      response.set({ Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13" });
+      throw new AppError("UPGRADE_REQUIRED");
+    }
     const body = async () => {
       if (request.body === undefined) await runAll(readers, request, response);
       const given = request.body as object;
@@ -100,6 +105,7 @@ function handle(route: Route, tools: RouteTools, readers: RequestHandler[]): Req
       },
       body,
       readsBody: route.body !== undefined,
+      upgrade: route.upgrade ?? false,
       raw: request,
       async local(other, started) {
         if (started) call.started = started;

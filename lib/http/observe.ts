@@ -32,7 +32,8 @@ export function observer(audit: Logs["audit"], count: Count): RequestHandler {
         user: identity ?? null,
         address: request.ip,
         ...error,
-        ...(response.writableFinished ? {} : { aborted: true }),
+        // An upgraded connection is over when it is closed.
+        ...(response.writableFinished || response.statusCode === 101 ? {} : { aborted: true }),
       });
       count(request.method, route ?? "none", response.statusCode, duration_ms / 1000);
     });

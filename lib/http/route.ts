@@ -37,7 +37,7 @@ export interface Call<P = unknown, Q = unknown, B = unknown> {
   within(ms: number): AbortSignal;
 }
 
-export { type Body, Reply, streamed } from "../support/reply";
+export { type Body, Reply, streamed, type Upgradable, Upgraded } from "../support/reply";
 
 /** What an answer looks like, for the OpenAPI document. */
 export interface AnswerDoc {
@@ -67,6 +67,8 @@ export interface Route {
   public?: boolean;
   /** Answered to those who present no credentials at all. */
   anonymous?: () => object;
+  /** Of a GET: only those who offer an upgrade to a WebSocket are answered, with an `Upgraded`. */
+  upgrade?: boolean;
   /** HEAD does the work of GET too, for its status. */
   headWorks?: boolean;
   /** Name of the MCP tool that calls it. */

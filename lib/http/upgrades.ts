@@ -4,8 +4,18 @@ import type { Duplex } from "node:stream";
 /** Takes an upgrade, or says that it is not for it. */
 export interface Upgrades {
   accept(request: http.IncomingMessage, socket: Duplex, head: Buffer): boolean;
-  /** Cuts all connections that were taken. */
+  /** Ends all connections that were taken. */
   close(): void;
+}
+
+/** What those who take upgrades, in this order, are as one. */
+export function firstOf(...takers: Upgrades[]): Upgrades {
+  return {
+    accept: (...offer) => takers.some((taker) => taker.accept(...offer)),
+    close: () => {
+      for (const taker of takers) taker.close();
+    },
+  };
 }
 
 /**
@@ -13,24 +23,22 @@ export interface Upgrades {
  * 7.8): curl, for instance, offers h2c with `--http2`.
  * @param connection the event by which the server takes in a connection
  */
-export function serveUpgrades(server: http.Server, connection: "connection" | "secureConnection", upgrades: Upgrades | undefined): void {
-  if (!upgrades) return; // node:http itself ignores what nobody listens for
+export function serveUpgrades(server: http.Server, connection: "connection" | "secureConnection", upgrades: Upgrades): void {
   const met = new WeakSet<Duplex>();
   const answering = new WeakMap<Duplex, http.ServerResponse>();
   server.on("request", ({ socket }: http.IncomingMessage, response: http.ServerResponse) => answering.set(socket, response));
   server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
     if (!met.has(socket)) socket.on("error", () => socket.destroy());
     met.add(socket);
-    if (upgrades.accept(request, socket, head)) return;
-    const again = () => {
-      if (socket.destroyed) return;
+    const take = () => {
+      if (socket.destroyed || upgrades.accept(request, socket, head)) return;
       socket.unshift(Buffer.concat([withoutUpgrade(request), head]));
       server.emit(connection, socket);
     };
     // Answers come in the order of the requests: what was asked before on this connection is answered first.
     const before = answering.get(socket);
-    if (before && !before.closed) before.once("close", again);
-    else again();
+    if (before && !before.closed) before.once("close", take);
+    else take();
   });
 }
 

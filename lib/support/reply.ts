@@ -1,3 +1,6 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+
 export type Body = object | string | Buffer | AsyncIterable<Buffer>;
 
 /** An answer to a request that isn't simply an object with status 200. */
@@ -18,4 +21,18 @@ export function headerText(text: string): string {
 /** An answer that goes out as it comes: no proxy is to keep it back. */
 export function streamed(type: string, body: AsyncIterable<Buffer>): Reply {
   return new Reply(200, body, { "Content-Type": `${type}; charset=utf-8`, "X-Accel-Buffering": "no", "Cache-Control": "no-cache" });
+}
+
+/** What is left of a request that offered an upgrade: its connection, and the bytes that came after its head. */
+export interface Upgradable {
+  request: IncomingMessage;
+  socket: Duplex;
+  head: Buffer;
+}
+
+/** An answer to such a request that takes its connection over, and writes the 101 itself. */
+export class Upgraded extends Reply {
+  constructor(readonly take: (connection: Upgradable) => void) {
+    super(101, null);
+  }
 }

@@ -81,6 +81,7 @@ export function exchangeOf(fields: Partial<Exchange> = {}): Exchange {
     open: new AbortController().signal,
     body: async () => ({}),
     readsBody: false,
+    upgrade: false,
     raw: undefined as unknown as Exchange["raw"],
     local: async () => new Reply(200, { done: "here" }),
     ...fields,

@@ -1,0 +1,55 @@
+import { z } from "zod";
+import { owner } from "../cluster/where";
+import type { DockerHost } from "../docker/host";
+import { flag } from "../http/fields";
+import { type Route, route } from "../http/route";
+import { columns } from "../terminal/protocol";
+import type { Terminals } from "../terminal/terminals";
+import { byId } from "./schemas/common";
+
+const DEFAULT_SIZE = { cols: 80, rows: 24 };
+
+const MESSAGES = [
+  "A WebSocket, whose messages are JSON in text frames.",
+  'From the client: {"type": "stdin", "data", "encoding": "utf8" | "base64"}, {"type": "resize", "cols", "rows"},',
+  '{"type": "signal", "name": "INT"}, {"type": "close"}.',
+  'To the client: {"type": "stdout" | "stderr", "data", "encoding": "utf8" | "base64"}, {"type": "exit", "code"},',
+  '{"type": "error", "error": {…}}, which is the body of any other error.',
+].join(" ");
+
+/**
+ * Terminals in containers (container-management-api.md, "WebSocket Integration").
+ * @param docker this host's
+ */
+export function terminalRoutes(docker: DockerHost, terminals: Terminals): Route[] {
+  const terminal = route({
+    method: "get",
+    path: "/ws/:id",
+    where: owner,
+    burst: "none",
+    upgrade: true,
+    summary:
+      "A shell in a running container over a WebSocket; until the first stdin the container's own output, unless the query asks for a shell",
+    params: byId,
+    query: z.object({
+      cols: columns.optional().describe("Width of the terminal, 80 if absent"),
+      rows: columns.optional().describe("Height of the terminal, 24 if absent"),
+      tty: flag.optional().describe("Whether the shell has a terminal; as with cols or rows if absent, else stdout and stderr are apart"),
+    }),
+    answers: { 101: { description: MESSAGES }, 426: { description: "The request is no offer of an upgrade to a WebSocket" } },
+    async handler(call) {
+      const { cols, rows, tty } = call.query;
+      const sized = cols !== undefined || rows !== undefined;
+      const spec = {
+        cols: cols ?? DEFAULT_SIZE.cols,
+        rows: rows ?? DEFAULT_SIZE.rows,
+        tty: tty ?? sized,
+        atOnce: sized || tty !== undefined,
+      };
+      const { id } = await docker.containers.find(call.params.id, { prefix: true });
+      return terminals.answer(id, spec, { id: call.caller.request_id, stop: call.open });
+    },
+  });
+
+  return [terminal];
+}

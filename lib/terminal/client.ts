@@ -1,0 +1,102 @@
+import type { WebSocket } from "ws";
+import { AppError } from "../errors";
+import { errorBody } from "../http/answer-error";
+import type { Logger } from "../support/logger";
+import { type ClientMessage, readMessage, type ServerMessage } from "./protocol";
+
+/** Between pings (ms), so that load balancers see that a silent terminal lives. */
+const PING_INTERVAL = 30_000;
+
+/** WebSocket close codes (RFC 6455, section 7.4.1). */
+export const DONE = 1000;
+export const GOING_AWAY = 1001;
+export const FAILED = 1011;
+
+/** The client of a terminal: messages instead of frames, and pings. */
+export class Client {
+  private readonly leaving = new AbortController();
+  /** It showed since the last ping that it lives: by anything it sent, or by taking in what it was sent. */
+  private alive = true;
+
+  /**
+   * @param requestId told with every error
+   * @param pingInterval ms; a client that shows no life from one ping to the next is dropped
+   */
+  constructor(
+    private readonly socket: WebSocket,
+    private readonly requestId: string,
+    private readonly log: Logger,
+    pingInterval = PING_INTERVAL,
+  ) {
+    const lives = () => {
+      this.alive = true;
+    };
+    const timer = setInterval(() => this.ping(), pingInterval);
+    // What is wrong with a frame is told by the close that follows.
+    socket
+      .on("pong", lives)
+      .on("ping", lives)
+      .on("message", lives)
+      .on("error", () => undefined);
+    socket.once("close", () => {
+      clearInterval(timer);
+      this.leaving.abort();
+    });
+  }
+
+  /** Aborted when it has gone. */
+  get gone(): AbortSignal {
+    return this.leaving.signal;
+  }
+
+  private ping(): void {
+    // One that is not read from can't answer.
+    if (!this.alive && !this.socket.isPaused) this.socket.terminate();
+    else this.socket.ping(undefined, undefined, () => undefined);
+    this.alive = false;
+  }
+
+  /** @param take gets what comes; what it throws is answered, as is what can't be read */
+  onMessage(take: (message: ClientMessage) => Promise<void> | void): void {
+    this.socket.on("message", async (data, isBinary) => {
+      try {
+        await take(readMessage(data as Buffer, isBinary));
+      } catch (error) {
+        await this.fail(error);
+      }
+    });
+  }
+
+  /** Resolves when it is written out, or the client has gone: until then nothing more should be sent. */
+  send(message: ServerMessage): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.socket.readyState !== this.socket.OPEN) return resolve();
+      this.socket.send(JSON.stringify(message), (error) => {
+        if (!error) this.alive = true;
+        resolve();
+      });
+    });
+  }
+
+  /** Tells what went wrong. */
+  fail(thrown: unknown): Promise<void> {
+    const error = thrown instanceof AppError ? thrown : new AppError("INTERNAL", { cause: thrown });
+    if (error.status >= 500) this.log.error(error.message, { request_id: this.requestId, code: error.code, cause: String(error.cause) });
+    return this.send({ type: "error", error: errorBody(error, this.requestId) });
+  }
+
+  /** Takes in nothing more until `resume`. */
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  close(code: number): void {
+    // The client's own close must be read.
+    this.socket.resume();
+    this.socket.close(code);
+  }
+}

@@ -1,0 +1,104 @@
+import { isUtf8 } from "node:buffer";
+import { z } from "zod";
+import { AppError } from "../errors";
+import { integer, text } from "../http/fields";
+import { readInput } from "../http/input";
+
+const SIGNALS =
+  "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
+
+export const columns = integer(1, 10_000);
+
+/** What clients send. */
+const message = z.discriminatedUnion(
+  "type",
+  [
+    z.object({
+      type: z.literal("stdin"),
+      data: z.string({ error: "must be text" }),
+      encoding: z.enum(["utf8", "utf-8", "base64"], { error: "must be utf8 or base64" }).default("utf8"),
+    }),
+    z.object({ type: z.literal("resize"), cols: columns, rows: columns }),
+    z.object({
+      type: z.literal("signal"),
+      name: text
+        .transform((name) => name.toUpperCase().replace(/^SIG/, ""))
+        .pipe(z.enum(SIGNALS.split(" "), { error: "must be the name of a signal, such as INT" })),
+    }),
+    z.object({ type: z.literal("close") }),
+  ],
+  { error: "must be stdin, resize, signal or close" },
+);
+
+export type ClientMessage =
+  | { type: "stdin"; bytes: Buffer }
+  | { type: "resize"; cols: number; rows: number }
+  | { type: "signal"; name: string }
+  | { type: "close" };
+
+/** What clients get. */
+export type ServerMessage =
+  | { type: "stdout" | "stderr"; data: string; encoding: "utf8" | "base64" }
+  | { type: "exit"; code: number }
+  | { type: "error"; error: object };
+
+/**
+ * Reads a frame.
+ * @param isBinary whether it came as one
+ * @throws AppError INVALID_BODY, INVALID_INPUT naming the field
+ */
+export function readMessage(frame: Buffer, isBinary: boolean): ClientMessage {
+  if (isBinary) throw new AppError("INVALID_BODY", { message: "Messages are text frames; bytes go as base64" });
+  const said = readInput(message, parsed(frame));
+  if (said.type !== "stdin") return said;
+  const { data, encoding } = said;
+  if (encoding !== "base64") return { type: "stdin", bytes: Buffer.from(data) };
+  const bytes = Buffer.from(data, "base64");
+  if (bytes.toString("base64").replace(/=+$/, "") === data.replace(/=+$/, "")) return { type: "stdin", bytes };
+  throw new AppError("INVALID_INPUT", { message: "data must be base64", details: { field: "data" } });
+}
+
+function parsed(frame: Buffer): object {
+  let value: unknown;
+  try {
+    value = JSON.parse(frame.toString());
+  } catch {}
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw new AppError("INVALID_BODY", { message: "A message must be a JSON object" });
+}
+
+/** Makes messages of an output stream, as text wherever it is UTF-8: a character that comes in two pieces is kept until it is whole. */
+export class OutputMessages {
+  private rest: Buffer = Buffer.alloc(0);
+
+  constructor(private readonly type: "stdout" | "stderr") {}
+
+  /** @returns undefined if there is nothing whole yet */
+  push(chunk: Buffer): ServerMessage | undefined {
+    const bytes = this.rest.length > 0 ? Buffer.concat([this.rest, chunk]) : chunk;
+    const whole = bytes.length - unfinished(bytes);
+    this.rest = Buffer.from(bytes.subarray(whole));
+    return this.messageOf(bytes.subarray(0, whole));
+  }
+
+  /** What is left when the stream has ended. */
+  end(): ServerMessage | undefined {
+    return this.messageOf(this.rest);
+  }
+
+  private messageOf(bytes: Buffer): ServerMessage | undefined {
+    if (bytes.length === 0) return undefined;
+    const encoding = isUtf8(bytes) ? "utf8" : "base64";
+    return { type: this.type, data: bytes.toString(encoding), encoding };
+  }
+}
+
+/** How many bytes at the end are the beginning of a character that goes on. */
+function unfinished(bytes: Buffer): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back += 1) {
+    const byte = bytes[bytes.length - back] as number;
+    if (byte < 0x80) return 0;
+    if (byte >= 0xc0) return back < (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2) ? back : 0;
+  }
+  return 0;
+}

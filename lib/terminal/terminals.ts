@@ -1,0 +1,45 @@
+import { WebSocketServer } from "ws";
+import type { DockerHost } from "../docker/host";
+import { AppError } from "../errors";
+import { Upgraded } from "../http/route";
+import type { Logger } from "../support/logger";
+import { Client } from "./client";
+import { Terminal, type TerminalSpec } from "./terminal";
+
+/** bytes of a client's frame */
+const LARGEST_MESSAGE = 1_048_576;
+
+/** All terminals of this host. */
+export class Terminals {
+  private readonly sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: LARGEST_MESSAGE });
+  private readonly open = new Set<Promise<void>>();
+
+  constructor(
+    private readonly docker: DockerHost,
+    private readonly log: Logger,
+  ) {}
+
+  /**
+   * A terminal in a running container, as the answer to whoever offers an upgrade.
+   * @param container full id
+   * @param request its id, and what is aborted when the server stops
+   * @throws AppError NOT_RUNNING, CONTAINER_NOT_FOUND, ENGINE_UNREACHABLE
+   */
+  async answer(container: string, spec: TerminalSpec, request: { id: string; stop: AbortSignal }): Promise<Upgraded> {
+    const { State } = await this.docker.engine.call((docker, abortSignal) => docker.getContainer(container).inspect({ abortSignal }));
+    if (!State.Running || State.Paused || State.Restarting) throw new AppError("NOT_RUNNING");
+    return new Upgraded((connection) => {
+      this.sockets.handleUpgrade(connection.request, connection.socket, connection.head, (socket) => {
+        const client = new Client(socket, request.id, this.log);
+        const over = new Terminal(this.docker, container, client, spec, request.stop).run();
+        this.open.add(over);
+        void over.finally(() => this.open.delete(over));
+      });
+    });
+  }
+
+  /** Resolves when nothing runs of those there are. */
+  async idle(): Promise<void> {
+    await Promise.all(this.open);
+  }
+}
