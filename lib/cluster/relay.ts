@@ -27,7 +27,11 @@ export function relay({ socket, head }: Upgradable, accepted: IncomingMessage): 
       far.destroy();
     }, LAST_WORDS);
   };
-  for (const end of [socket, far]) end.once("close", () => socket.closed && far.closed && clearTimeout(timer));
+  for (const end of [socket, far]) {
+    // Two pipelines listen to each.
+    end.setMaxListeners(20);
+    end.once("close", () => socket.closed && far.closed && clearTimeout(timer));
+  }
   pipeline(socket, far, over);
   pipeline(far, socket, over);
 }

@@ -6,6 +6,7 @@ import { type ClientMessage, readMessage, type ServerMessage } from "./protocol"
 
 /** Between pings (ms), so that load balancers see that a silent terminal lives. */
 const PING_INTERVAL = 30_000;
+const PROBE_INTERVAL = 1000;
 
 /** WebSocket close codes (RFC 6455, section 7.4.1). */
 export const DONE = 1000;
@@ -17,6 +18,7 @@ export class Client {
   private readonly leaving = new AbortController();
   /** It showed since the last ping that it lives: by anything it sent, or by taking in what it was sent. */
   private alive = true;
+  private probing: NodeJS.Timeout | undefined;
 
   /**
    * @param requestId told with every error
@@ -40,6 +42,7 @@ export class Client {
       .on("error", () => undefined);
     socket.once("close", () => {
       clearInterval(timer);
+      clearInterval(this.probing);
       this.leaving.abort();
     });
   }
@@ -88,15 +91,20 @@ export class Client {
   /** Takes in nothing more until `resume`. */
   pause(): void {
     this.socket.pause();
+    // Of one that is not read from only what is written to it tells that it has gone.
+    this.probing ??= setInterval(() => this.ping(), PROBE_INTERVAL);
   }
 
   resume(): void {
+    clearInterval(this.probing);
+    this.probing = undefined;
+    this.alive = true;
     this.socket.resume();
   }
 
   close(code: number): void {
     // The client's own close must be read.
-    this.socket.resume();
+    this.resume();
     this.socket.close(code);
   }
 }

@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterEach(async () => {
   for (const { socket } of terminals.splice(0)) socket.terminate();
   expect(node.server.process.running()).toBe(true);
-  expect(node.server.output()).not.toMatch(/FATAL|nobody (caught|waited)/);
+  expect(node.server.output()).not.toMatch(/FATAL|nobody (caught|waited)|Warning/);
   expect(await until(async () => (await processes("box")).join() === "sleep 100000", DEADLINE)).toBe(true);
 });
 afterAll(() => node?.stop());
@@ -69,6 +69,8 @@ describe("a terminal", () => {
     const terminal = await open("/ws/box?tty=false");
     const text = "漢字🙂ü".repeat(20_000);
     terminal.type("cat\n");
+    // A shell may read more than its line.
+    expect(await until(async () => (await processes("box")).includes("cat"), DEADLINE)).toBe(true);
     terminal.type(`${text}\n`);
     expect(await until(() => terminal.stdout().length > text.length, DEADLINE)).toBe(true);
     expect(terminal.stdout() === `${text}\n`).toBe(true);

@@ -48,8 +48,7 @@ export function openTerminal(url: string, pathname: string, options: OpenOptions
       .map(({ data, encoding }) => (encoding === "base64" ? Buffer.from(data, "base64").toString("latin1") : data))
       .join("");
   const wait = async <T>(what: string, probe: () => T | undefined | null | false): Promise<T> => {
-    let found: T | undefined | null | false;
-    if (await until(() => Boolean((found = probe())), DEADLINE)) return found as T;
+    if (await until(() => ![undefined, null, false].includes(probe() as undefined), DEADLINE)) return probe() as T;
     throw new Error(`no ${what} in ${JSON.stringify(messages).slice(0, 3000)}, closed: ${code}`);
   };
   const terminal: TestTerminal = {
