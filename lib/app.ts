@@ -1,4 +1,5 @@
 import nodeCluster from "node:cluster";
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import express from "express";
 import helmet from "helmet";
@@ -7,6 +8,7 @@ import { version } from "../package.json";
 import { aloneDispatch } from "./cluster/alone";
 import { readLoad } from "./cluster/load";
 import { type HostFacts, openCluster } from "./cluster/open";
+import { Signatures } from "./cluster/signature";
 import { type DockerHost, openDocker } from "./docker/host";
 import { sweepHalfMade } from "./docker/sweep";
 import { errorAnswerer } from "./http/answer-error";
@@ -21,6 +23,7 @@ import { openApiDocument } from "./http/openapi";
 import { burstLimits, FailureLimit } from "./http/rate-limit";
 import type { Route } from "./http/route";
 import { RouteUpgrades } from "./http/route-upgrades";
+import { Tickets } from "./http/tickets";
 import { firstOf } from "./http/upgrades";
 import { Waits } from "./http/waits";
 import { oneContainerRoutes } from "./routes/container";
@@ -61,6 +64,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const facts = hostFacts(docker, runs);
   const cluster = settings.cluster ? openCluster(settings, host, url, version, facts, log) : undefined;
   const terminals = new Terminals(docker, log);
+  const tickets = new Tickets(cluster?.signatures ?? new Signatures([randomUUID()]));
   const metrics = new Metrics(readLoad, () => ({ running: runs.slots.taken, waiting: runs.slots.waiting, warm: runs.code.warm }));
   const waits = new Waits();
   let stopping = false;
@@ -78,6 +82,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     ...oneContainerRoutes(docker, host, cluster?.names),
     ...insideRoutes(docker, settings, host),
     ...terminalRoutes(docker, terminals),
+    ...terminalRoutes(docker, terminals, tickets),
     ...statusRoutes(docker, service, metrics, () => stopping),
     ...(cluster ? nodeRoutes(cluster) : []),
     ...docsRoutes(openApi),
@@ -105,6 +110,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       new FailureLimit(settings.low_burst),
       (method, target, header) => cluster?.signatures.open(header, { method, url: target, to: host }),
       settings.cors_origin,
+      tickets,
     ),
     limits: burstLimits(
       { low: settings.low_burst, mid: settings.mid_burst, high: settings.high_burst },

@@ -2,11 +2,12 @@ import type { NextFunction, Request, RequestHandler, Response } from "express";
 import { LRUCache } from "lru-cache";
 import { PEER_HEADER, type PeerRequest } from "../cluster/signature";
 import { AppError } from "../errors";
-import type { Credentials } from "./credentials";
+import type { Credentials, Verdict } from "./credentials";
 import { innerCaller } from "./in-process";
 import { addressOf, type FailureLimit } from "./rate-limit";
 import type { Route } from "./route";
 import { upgradable } from "./route-upgrades";
+import type { Tickets } from "./tickets";
 
 /** Pages of other origins can make a browser send its credentials along: what changes something must come from our own. */
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -22,11 +23,15 @@ export type OpenPeer = (method: string, url: string, header: string) => PeerRequ
  * @param origins whose pages may do what changes something, beside our own
  */
 export function authenticator(credentials: Credentials, failures: FailureLimit, openPeer: OpenPeer, origins: string[] = []) {
+
+ * @param tickets knows what lets browsers in to terminals
+ */
+export function authenticator(credentials: Credentials, failures: FailureLimit, openPeer: OpenPeer, tickets: Tickets) {
   // Once an address has failed too often nothing more is tried for it, except what was right there before: guessing must not
   // lock out those who share the address.
   const good = new LRUCache<string, true>({ max: 10_000 });
 
-  return (route: Pick<Route, "public" | "anonymous">): RequestHandler =>
+  return (route: Pick<Route, "public" | "anonymous" | "ticketed">): RequestHandler =>
     async (request: Request, response: Response, next: NextFunction) => {
       if (route.public) return next();
       const inner = innerCaller(request);
@@ -46,15 +51,23 @@ export function authenticator(credentials: Credentials, failures: FailureLimit, 
         response.set("Retry-After", String(blocked));
         throw new AppError("TOO_MANY_WRONG_CREDENTIALS", { details: { retry_after: blocked } });
       }
-      const verdict = credentials.check(request.headers);
+      const presented = credentials.check(request.headers);
+      const verdict = presented === "missing" && route.ticketed ? checkTicket(tickets, request) : presented;
       if (verdict === "missing" && route.anonymous && SAFE.has(request.method)) return void response.json(route.anonymous());
       if (verdict === "wrong") await failures.count(request);
       if (verdict === "missing" || verdict === "wrong") throw refused(verdict, response);
-      good.set(`${addressOf(request)} ${verdict.fingerprint}`, true);
+      if (verdict === presented) good.set(`${addressOf(request)} ${verdict.fingerprint}`, true);
       response.locals.identity = verdict.identity;
       refuseCrossSite(request, origins);
       next();
     };
+}
+
+function checkTicket(tickets: Tickets, request: Request): Verdict {
+  const { ticket } = request.query;
+  if (typeof ticket !== "string") return "missing";
+  const identity = tickets.callerOf(ticket);
+  return identity === undefined ? "wrong" : { identity, fingerprint: "" };
 }
 
 function refused(verdict: "missing" | "wrong", response: Response): AppError {

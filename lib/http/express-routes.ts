@@ -12,7 +12,7 @@ import { upgradable } from "./route-upgrades";
 import type { Waits } from "./waits";
 
 export interface RouteTools {
-  authenticate: (route: Pick<Route, "public" | "anonymous">) => RequestHandler;
+  authenticate: (route: Pick<Route, "public" | "anonymous" | "ticketed">) => RequestHandler;
   limits: Record<Burst, RequestHandler>;
   dispatch: Dispatch;
   waits: Waits;

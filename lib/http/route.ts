@@ -69,6 +69,8 @@ export interface Route {
   anonymous?: () => object;
   /** Of a GET: only those who offer an upgrade to a WebSocket are answered, with an `Upgraded`. */
   upgrade?: boolean;
+  /** A `ticket` in the query lets in whoever has no credentials; the handler uses it up. */
+  ticketed?: boolean;
   /** HEAD does the work of GET too, for its status. */
   headWorks?: boolean;
   /** Name of the MCP tool that calls it. */

@@ -1,8 +1,10 @@
 import { z } from "zod";
 import { owner } from "../cluster/where";
 import type { DockerHost } from "../docker/host";
+import { AppError } from "../errors";
 import { flag } from "../http/fields";
 import { type Route, route } from "../http/route";
+import type { Tickets } from "../http/tickets";
 import { columns } from "../terminal/protocol";
 import type { Terminals } from "../terminal/terminals";
 import { byId } from "./schemas/common";
@@ -21,24 +23,26 @@ const MESSAGES = [
  * Terminals in containers (container-management-api.md, "WebSocket Integration").
  * @param docker this host's
  */
-export function terminalRoutes(docker: DockerHost, terminals: Terminals): Route[] {
+export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets: Tickets): Route[] {
   const terminal = route({
     method: "get",
     path: "/ws/:id",
     where: owner,
     burst: "none",
     upgrade: true,
+    ticketed: true,
     summary:
       "A shell in a running container over a WebSocket; until the first stdin the container's own output, unless the query asks for a shell",
     params: byId,
     query: z.object({
       cols: columns.optional().describe("Width of the terminal, 80 if absent"),
       rows: columns.optional().describe("Height of the terminal, 24 if absent"),
+      ticket: z.string().min(1).optional().describe("Instead of credentials, as `POST /ws/{id}/ticket` gives it"),
       tty: flag.optional().describe("Whether the shell has a terminal; as with cols or rows if absent, else stdout and stderr are apart"),
     }),
     answers: { 101: { description: MESSAGES }, 426: { description: "The request is no offer of an upgrade to a WebSocket" } },
     async handler(call) {
-      const { cols, rows, tty } = call.query;
+      const { cols, rows, tty, ticket } = call.query;
       const sized = cols !== undefined || rows !== undefined;
       const spec = {
         cols: cols ?? DEFAULT_SIZE.cols,
@@ -47,9 +51,29 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals): Route[
         atOnce: sized || tty !== undefined,
       };
       const { id } = await docker.containers.find(call.params.id, { prefix: true });
+      if (ticket !== undefined && !tickets.use(ticket, id)) throw new AppError("WRONG_TICKET");
       return terminals.answer(id, spec, { id: call.caller.request_id, stop: call.open });
     },
   });
 
-  return [terminal];
+  const ticket = route({
+    method: "post",
+    path: "/ws/:id/ticket",
+    where: owner,
+    burst: "low",
+    summary: "A ticket that opens one terminal in this container, for a page in a browser, which can't send credentials with it",
+    params: byId,
+    answers: {
+      200: {
+        description: "To be used once, in time, through any node",
+        schema: z.object({ ticket: z.string(), expires_in: z.number().describe("seconds") }),
+      },
+    },
+    async handler(call) {
+      const { id } = await docker.containers.find(call.params.id, { prefix: true });
+      return tickets.give(id, call.caller.identity);
+    },
+  });
+
+  return [terminal, ticket];
 }

@@ -127,6 +127,21 @@ test("what is refused is refused alike through every node", async () => {
   await expect(open(n2.server.url, `/ws/${box}?node=n3`)).rejects.toThrow(/^404 .*CONTAINER_NOT_FOUND/);
 });
 
+test("a ticket of any node opens a terminal through any other, once in the whole pool", async () => {
+  for (const [giver, taker, again] of [
+    [n1, n3, n2],
+    [n2, n1, n3],
+    [n3, n2, n1],
+  ] as const) {
+    const { status, json } = await giver.request("POST", `/ws/${box}/ticket`);
+    expect(status).toBe(200);
+    const terminal = await open(taker.server.url, `/ws/${box}?tty=false&ticket=${json.ticket}`, { anonymous: true });
+    terminal.type("exit 8\n");
+    expect((await terminal.gets("exit")).code).toBe(8);
+    await expect(open(again.server.url, `/ws/${box}?ticket=${json.ticket}`, { anonymous: true })).rejects.toThrow(/^401 .*WRONG_TICKET/);
+  }
+});
+
 test.each<[string, () => void, () => void]>([
   ["freezes", () => n2.server.process.signal("SIGSTOP"), () => n2.server.process.signal("SIGCONT")],
   ["has no link", () => n2.engine.linkDown(), () => n2.engine.linkUp()],

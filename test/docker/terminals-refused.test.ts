@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { until } from "../../scripts/process";
-import { auditEntries, type OneNode, startNode } from "../support/one-node";
+import { auditEntries, everythingLogged, type OneNode, startNode } from "../support/one-node";
 import { connectRaw, head, type RawConnection } from "../support/raw-http";
 import { TOKEN } from "../support/server";
 import { type OpenOptions, openTerminal, type TestTerminal } from "../support/terminal";
@@ -139,6 +139,52 @@ describe("an offer of an upgrade", () => {
     const left = async () => (await node.docker("top", "box", "-eo", "pid,args")).split("\n").length - 1;
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(await until(async () => (await left()) === 1, DEADLINE)).toBe(true);
+  });
+});
+
+describe("a ticket", () => {
+  const give = async () => (await node.request("POST", "/ws/box/ticket")).json.ticket as string;
+
+  test("opens one terminal in its container without credentials, once", async () => {
+    const answer = await node.request("POST", "/ws/box/ticket");
+    expect(answer).toMatchObject({ status: 200, json: { ticket: expect.any(String), expires_in: 30 } });
+    const { ticket } = answer.json;
+    const terminal = await open(`/ws/box?tty=false&ticket=${ticket}`, { anonymous: true, origin: node.server.url });
+    terminal.type("exit 6\n");
+    expect((await terminal.gets("exit")).code).toBe(6);
+    await refused(`/ws/box?ticket=${ticket}`, { anonymous: true }).toThrow(/^401 .*WRONG_TICKET/);
+    const users = new Set(
+      auditEntries(node.server)
+        .filter(({ status }) => status === 101)
+        .map(({ user }) => user),
+    );
+    expect(users.size).toBe(1);
+    expect(everythingLogged(node.server)).not.toContain(ticket);
+  });
+
+  test("opens nothing else, and not from a page of another origin", async () => {
+    await node.docker("run", "-d", "--name", "other", "busybox", "sleep", "1000");
+    const ticket = await give();
+    await refused(`/ws/other?ticket=${ticket}`, { anonymous: true }).toThrow(/^401 .*WRONG_TICKET/);
+    await refused(`/ws/box?ticket=${ticket}`, { anonymous: true }).toThrow(/^401 .*WRONG_TICKET/);
+    await refused(`/ws/box?ticket=${await give()}`, { anonymous: true, origin: "http://evil.example" }).toThrow(/^403 /);
+    for (const pathname of ["/", "/box", "/version", "/ws/box/none"])
+      expect((await node.request("GET", `${pathname}?ticket=${await give()}`, { anonymous: true })).text).not.toMatch(
+        /"box"|docker_version|sleep/,
+      );
+    for (const pathname of ["/ws/box/ticket", "/box"])
+      expect((await node.request("POST", `${pathname}?ticket=${await give()}`, { anonymous: true })).status).toBe(401);
+    expect((await node.request("POST", "/ws/none/ticket")).status).toBe(404);
+  });
+
+  test("that nobody has given is refused", async () => {
+    const ticket = await give();
+    const [claim = "", signature = ""] = ticket.split(".");
+    const forged = Buffer.from(JSON.stringify({ caller: "root", at: Date.now(), nonce: "a" })).toString("base64url");
+    for (const wrong of ["a", ".", "a.b.c", claim, `${claim}.`, `${forged}.${signature}`, `${ticket}x`, "%00"])
+      await refused(`/ws/box?ticket=${wrong}`, { anonymous: true }).toThrow(/^401 /);
+    await refused(`/ws/box?ticket=${ticket}&ticket=${ticket}`, { anonymous: true }).toThrow(/^401 /);
+    await open(`/ws/box?ticket=${ticket}`, { anonymous: true });
   });
 });
 
