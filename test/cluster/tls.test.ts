@@ -8,6 +8,7 @@ import type { CertificateFiles } from "../support/https";
 import { importBusybox } from "../support/images";
 import { sleeper, unique } from "../support/pool";
 import { type SecureNode, startSecureNode } from "../support/secure-node";
+import { openTerminal } from "../support/terminal";
 
 jest.setTimeout(120_000);
 
@@ -73,7 +74,7 @@ async function expectWhole([one, other]: [SecureNode, SecureNode]): Promise<void
   expect(await reaches(other, one.name)).toBe(true);
 }
 
-test("nodes reached by address verify each other by one certificate's name; list, run, exec, logs and remove go through either", async () => {
+test("nodes reached by address verify each other by one certificate's name; list, run, exec, logs, remove and terminals go through either", async () => {
   const files = await authority.issue(NAME);
   const pair = await startPair({ files, args: trusting(authority) }, { files, args: trusting(authority) });
   await expectWhole(pair);
@@ -84,6 +85,12 @@ test("nodes reached by address verify each other by one certificate's name; list
     expect((await one.request("GET", "/")).json.map((container: { name: string }) => container.name)).toContain(name);
     expect(await one.request("POST", `/${name}`, { data: "echo hello" })).toMatchObject({ status: 200, json: [{ stdout: "hello\n" }] });
     expect(await one.request("GET", `/${name}`)).toMatchObject({ status: 200, json: [{ stdout: "started\n", host: other.name }] });
+    const address = engines.find((engine) => engine.name === one.name)?.address;
+    const trust = { ca: readFileSync(authority.root), servername: NAME };
+    const terminal = await openTerminal(`https://${address}:1717`, `/ws/${name}?cols=123&rows=45`, trust);
+    terminal.type("stty size; exit 5\n");
+    await terminal.shows(/45 123\r\n/);
+    expect((await terminal.gets("exit")).code).toBe(5);
     expect(await one.request("DELETE", `/${name}`)).toMatchObject({ status: 200, json: [{ removed: true }] });
   }
   const placed = await Promise.all(pair.map((node) => node.request("PUT", "/", sleeper({ network: "none" }))));

@@ -1,11 +1,11 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { Readable } from "node:stream";
+import { type Duplex, duplexPair, Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import fc from "fast-check";
 import type { Exchange } from "../../lib/cluster/exchange";
 import { type ForwardOptions, forward, whole } from "../../lib/cluster/forward";
 import type { PeerCall } from "../../lib/cluster/peer-client";
-import { Reply } from "../../lib/support/reply";
+import { Reply, type Upgraded } from "../../lib/support/reply";
 import { exchangeOf, noAnswer, peerOf, poolOf } from "./cluster-parts";
 
 const peer = peerOf("n1");
@@ -148,4 +148,43 @@ test("an answer read whole is what it was, as bytes", async () => {
   expect(bytes(await whole(new Reply(200, { a: 1 })))).toBe('{"a":1}');
   expect((await whole(new Reply(201, answerOf(), { etag: "e" }))).headers).toEqual({ etag: "e" });
   for (const body of [null, "text", Buffer.from("bytes")]) expect((await whole(new Reply(200, body))).body).toBe(body);
+});
+
+/** All that comes to one end; its other direction stays open. */
+function ended(stream: Duplex): Promise<string> {
+  let all = "";
+  stream.on("data", (part: Buffer) => {
+    all += part.toString("latin1");
+  });
+  return new Promise((resolve) => stream.once("end", () => resolve(all)));
+}
+
+describe("an offer of an upgrade", () => {
+  const OFFER = { connection: "keep-alive, Upgrade", upgrade: "websocket", "sec-websocket-key": "a", authorization: "secret" };
+
+  test("is sent on as one by a route that takes upgrades, and by no other", async () => {
+    const { headers } = await sent({ headers: OFFER, upgrade: true });
+    expect(headers).toEqual({ connection: "Upgrade", upgrade: "websocket", "sec-websocket-key": "a" });
+    expect((await sent({ headers: OFFER })).headers).toEqual({ "sec-websocket-key": "a" });
+  });
+
+  test("that the peer refuses is answered as the peer has answered", async () => {
+    const pool = poolOf({ send: async () => answerOf({ "x-error-code": "NOT_RUNNING" }, 409, "no") });
+    const reply = await forward(pool, peer, exchangeOf({ headers: OFFER, upgrade: true }), 5000);
+    expect(reply).toMatchObject({ status: 409, headers: { "x-error-code": "NOT_RUNNING" } });
+    expect(String((await whole(reply)).body)).toBe("no");
+  });
+
+  test("that the peer takes joins both connections, whatever came early", async () => {
+    const [client, clientFar] = duplexPair();
+    const [server, serverFar] = duplexPair();
+    const accepted = { statusCode: 101, headers: {}, rawHeaders: ["Upgrade", "websocket", "X-Other", "é"], socket: server };
+    const reply = await forward(poolOf({ send: async () => accepted }), peer, exchangeOf({ headers: OFFER, upgrade: true }), 5000);
+    serverFar.write("early");
+    (reply as Upgraded).take({ request: undefined as never, socket: client, head: Buffer.from("first ") });
+    clientFar.end("second");
+    expect(await ended(serverFar)).toBe("first second");
+    serverFar.end(" late");
+    expect(await ended(clientFar)).toBe("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nX-Other: é\r\n\r\nearly late");
+  });
 });
