@@ -25,16 +25,14 @@ async function main(): Promise<void> {
     void logs.close().then(() => process.exit(1));
   });
   for (const warning of warnings) logs.log.warn(warning);
-  const server = await start(settings, logs);
-  logs.log.info(`listening on ${settings.https ? "https" : "http"}://${settings.host ?? "0.0.0.0"}:${server.port}`);
-  process.send?.("ready");
-
+  const starting = start(settings, logs);
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) return;
     stopping = true;
     logs.log.info(`stopping at ${signal}: requests under way may finish`);
-    await server.stop();
+    // It may answer already while it still starts.
+    await (await starting).stop();
     await logs.close();
     process.exit(0);
   };
@@ -46,6 +44,9 @@ async function main(): Promise<void> {
       });
     });
   }
+  const { port } = await starting;
+  logs.log.info(`listening on ${settings.https ? "https" : "http"}://${settings.host ?? "0.0.0.0"}:${port}`);
+  process.send?.("ready");
 }
 
 function causeOf(reason: unknown): string {

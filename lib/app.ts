@@ -81,7 +81,6 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     ...containerRoutes(docker, settings, host, cluster?.names),
     ...oneContainerRoutes(docker, host, cluster?.names),
     ...insideRoutes(docker, settings, host),
-    ...terminalRoutes(docker, terminals),
     ...terminalRoutes(docker, terminals, tickets),
     ...statusRoutes(docker, service, metrics, () => stopping),
     ...(cluster ? nodeRoutes(cluster) : []),

@@ -21,12 +21,9 @@ export type OpenPeer = (method: string, url: string, header: string) => PeerRequ
  * @param failures counts wrong ones by address
  * @param openPeer knows other nodes of the cluster
  * @param origins whose pages may do what changes something, beside our own
- */
-export function authenticator(credentials: Credentials, failures: FailureLimit, openPeer: OpenPeer, origins: string[] = []) {
-
  * @param tickets knows what lets browsers in to terminals
  */
-export function authenticator(credentials: Credentials, failures: FailureLimit, openPeer: OpenPeer, tickets: Tickets) {
+export function authenticator(credentials: Credentials, failures: FailureLimit, openPeer: OpenPeer, origins: string[], tickets: Tickets) {
   // Once an address has failed too often nothing more is tried for it, except what was right there before: guessing must not
   // lock out those who share the address.
   const good = new LRUCache<string, true>({ max: 10_000 });
