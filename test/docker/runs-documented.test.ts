@@ -1,8 +1,14 @@
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { startDaemon } from "../../scripts/daemon";
+import { answers } from "../../scripts/process";
 import { untarGz64 } from "../support/archives";
-import { importBusybox } from "../support/images";
+import { importBusybox, importRunner } from "../support/images";
+import { callTool, connectMcp } from "../support/mcp";
 import { curl, type OneNode, startNode } from "../support/one-node";
+import { freePorts } from "../support/ports";
 import { everythingOn } from "../support/runs";
-import { TOKEN } from "../support/server";
+import { PROGRAM, TOKEN } from "../support/server";
 
 jest.setTimeout(120_000);
 
@@ -96,4 +102,67 @@ test("command and entrypoint are lists or texts; variables reach the run", async
   expect((await post("/run", { ...never, command: ["cat"], stdin: "read\n", env_vars: null, auth_config: null })).json.stdout).toBe(
     "read\n",
   );
+});
+
+test("the example of the tools: the same call over the Model Context Protocol, and the health", async () => {
+  const client = await connectMcp(node.server.url, "SSE");
+  try {
+    const ran = await callTool(client, "run", {
+      image: "alpine:latest",
+      command: ["echo", "Hello from MCP!"],
+      env_vars: { TEST: "value" },
+    });
+    expect(ran).toMatchObject({ isError: false, json: { status: "success", stdout: "Hello from MCP!\n", stderr: "" } });
+    expect(await callTool(client, "health", {})).toMatchObject({ isError: false, json: { status: "ok" } });
+  } finally {
+    await client.close();
+  }
+});
+
+test("with the variables that run code in docker-run.md, it answers the three actions, under the limits they set", async () => {
+  await importRunner(node.engine, "glot/shell:latest");
+  const [port = 0] = await freePorts(1);
+  const folder = path.join(node.engine.folder, "documented");
+  mkdirSync(folder);
+  const env = {
+    PATH: process.env.PATH,
+    HOME: folder,
+    SERVER_LISTEN_ADDR: "127.0.0.1",
+    SERVER_LISTEN_PORT: String(port),
+    SERVER_WORKER_THREADS: "10",
+    API_ACCESS_TOKEN: "some-secret",
+    DOCKER_UNIX_SOCKET_PATH: node.engine.socket,
+    DOCKER_UNIX_SOCKET_READ_TIMEOUT: "3",
+    DOCKER_UNIX_SOCKET_WRITE_TIMEOUT: "3",
+    DOCKER_CONTAINER_HOSTNAME: "glot",
+    DOCKER_CONTAINER_USER: "nobody",
+    DOCKER_CONTAINER_MEMORY: "50000000",
+    DOCKER_CONTAINER_NETWORK_DISABLED: "true",
+    DOCKER_CONTAINER_ULIMIT_NOFILE_SOFT: "91",
+    DOCKER_CONTAINER_ULIMIT_NOFILE_HARD: "101",
+    DOCKER_CONTAINER_ULIMIT_NPROC_SOFT: "92",
+    DOCKER_CONTAINER_ULIMIT_NPROC_HARD: "102",
+    DOCKER_CONTAINER_CAP_DROP: "MKNOD NET_RAW NET_BIND_SERVICE",
+    RUN_MAX_EXECUTION_TIME: "15",
+    RUN_MAX_OUTPUT_SIZE: "100000",
+  };
+  const logFile = path.join(folder, "output.log");
+  const ready = () => answers({ host: "127.0.0.1", port, path: "/health" });
+  const server = await startDaemon({ command: process.execPath, args: [PROGRAM], name: "docker-server", env, cwd: folder, logFile, ready });
+  try {
+    const url = `http://127.0.0.1:${port}`;
+    const token = ["-H", "X-Access-Token: some-secret"];
+    expect((await curl(url)).json).toMatchObject({ name: "docker-server", version: expect.any(String) });
+    expect((await curl(`${url}/version`)).status).toBe(401);
+    expect((await curl(`${url}/version`, ...token)).status).toBe(200);
+    const script = "hostname; id -un; ulimit -n; ulimit -Hn; ls /sys/class/net; echo err >&2";
+    const body = JSON.stringify({ image: "glot/shell:latest", payload: { script: Buffer.from(script).toString("base64") } });
+    const run = ["--request", "POST", "--header", "Content-type: application/json", "--data", body, `${url}/run`];
+    expect((await curl(...run)).status).toBe(401);
+    const { status, json } = await curl(...token, ...run);
+    expect([status, json]).toEqual([200, { stdout: "glot\nnobody\n91\n101\nlo", stderr: "err", error: "" }]);
+  } finally {
+    await server.end("SIGTERM", 40_000);
+    await node.docker("rmi", "glot/shell:latest");
+  }
 });
