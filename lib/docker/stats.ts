@@ -39,10 +39,14 @@ export async function usageOf(engine: Engine, id: string): Promise<Usage> {
 /**
  * The same once a second, until the container ends.
  * @param signal ends it early
+ * @throws AppError NOT_RUNNING
  */
 export async function followUsage(engine: Engine, id: string, signal: AbortSignal): Promise<AsyncGenerator<Usage>> {
-  const stream = await engine.stream("GET", `/containers/${id}/stats`, { query: { stream: true }, signal });
-  return usages(stream, signal);
+  const all = usages(await engine.stream("GET", `/containers/${id}/stats`, { query: { stream: true }, signal }), signal);
+  // The engine's first has nothing to compare with: it knows no share of the processors.
+  const { done } = await all.next();
+  if (done) throw new AppError("NOT_RUNNING", { details: { id } });
+  return all;
 }
 
 async function* usages(stream: AsyncIterable<Buffer>, ended: AbortSignal): AsyncGenerator<Usage> {

@@ -85,8 +85,7 @@ export function insideRoutes(docker: DockerHost, settings: { run_wait: number; o
     answers: answers.stats,
     async handler(call) {
       const { id, name } = await find(call.params.id);
-      const now = await usageOf(docker.engine, id);
-      if (!call.query.stream) return { id, name, ...now, host };
+      if (!call.query.stream) return { id, name, ...(await usageOf(docker.engine, id)), host };
       const format = call.accepts("application/x-ndjson", "text/event-stream") || "application/x-ndjson";
       const usages = await followUsage(docker.engine, id, call.open);
       const text = (usage: Usage) => eventText(format as "text/event-stream", "stats", { id, name, ...usage, host });
