@@ -31,7 +31,10 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
       const pulling = new Reply(202, { status: "pulling", image: rest.image, host });
       try {
         if (payload) {
-          const result = await runs.code.run(rest.image, payload, ended, enough, call.started);
+          const result = await runs.code.run(rest.image, payload, ended, enough, () => {
+            begun = true;
+            call.started();
+          });
           return result === undefined
             ? pulling
             : new Reply(200, Buffer.from(result), { "Content-Type": "application/json; charset=utf-8" });

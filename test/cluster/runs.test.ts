@@ -112,3 +112,26 @@ test("a live run on another node streams through this one, counts there until it
   expect(await becomes({ n1: idle, n2: idle, n3: idle })).toBe(true);
   expect(await becomesWhole(cluster)).toBe(true);
 });
+
+test("a run that had begun when its engine died is an error that says so, and runs on no other node", async () => {
+  for (const { engine } of [n1, n3]) await importRunner(engine);
+  const executing = async ({ engine }: TestNode) => {
+    const ids = (await engine.docker(["ps", "--quiet"])).stdout.split("\n").filter(Boolean);
+    return (await Promise.all(ids.map((id) => engine.docker(["top", id])))).map(({ stdout }) => stdout).join("");
+  };
+  for (const run of [() => code(n1, "sleep 30"), () => oneOff(n1, { command: ["sleep", "30"] })]) {
+    expect(await becomes({ n1: idle, n2: idle, n3: idle })).toBe(true);
+    const answer = run();
+    const nodeOf = async () => Object.entries(await queues()).find(([, { running }]) => running > 0)?.[0];
+    expect(await until(async () => (await nodeOf()) !== undefined, DEADLINE)).toBe(true);
+    const name = await nodeOf();
+    const node = cluster.nodes.find((each) => each.name === name) as TestNode;
+    // It has its place before it has begun.
+    expect(await until(async () => (await executing(node)).includes("sleep 30"), DEADLINE)).toBe(true);
+    await node.engine.kill();
+    const { status, json } = await answer;
+    expect([status, json.details.begun]).toEqual([503, true]);
+    await node.engine.restart();
+    expect(await becomesWhole(cluster)).toBe(true);
+  }
+});
