@@ -49,6 +49,8 @@ import { Terminals } from "./terminal/terminals";
 const DRAIN = 1500;
 /** At a stop most requests end by themselves; who still waits after so long (ms) is answered as when their time is over. */
 const WAIT_AT_STOP = 5000;
+/** What would go on for ever is ended after so long (ms). */
+const STREAM_AT_STOP = 1500;
 
 /**
  * Puts all rooms together and listens.
@@ -136,8 +138,10 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
         await sleep(Math.min(DRAIN, settings.stop_timeout * 1000));
       }
       const end = performance.now() + settings.stop_timeout * 1000;
+      const endless = setTimeout(() => waits.stopEndless(), Math.min(STREAM_AT_STOP, settings.stop_timeout * 500));
       const cut = setTimeout(() => waits.stop(), Math.min(WAIT_AT_STOP, settings.stop_timeout * 500));
       await server.stop();
+      clearTimeout(endless);
       clearTimeout(cut);
       await settles(
         Promise.all([docker.runner.idle(), runs.close(), terminals.idle()]),

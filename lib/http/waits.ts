@@ -1,7 +1,7 @@
-/** The waits under way for answers: each ends after its time or when its client goes, and all at once when the server stops. */
+/** The waits under way for answers: each ends after its time or when its client goes, and all when the server stops. */
 export class Waits {
-  private readonly open = new Set<AbortController>();
-  private stopped = false;
+  private readonly timed = new OpenWaits();
+  private readonly endless = new OpenWaits();
 
   /**
    * @param ms how long at most
@@ -9,7 +9,7 @@ export class Waits {
    * @returns aborted then, or at the stop
    */
   within(ms: number, gone: AbortSignal): AbortSignal {
-    const wait = this.begin(gone);
+    const wait = this.timed.begin(gone);
     const timer = setTimeout(() => wait.abort(), ms);
     wait.signal.addEventListener("abort", () => clearTimeout(timer));
     if (wait.signal.aborted) clearTimeout(timer);
@@ -21,10 +21,26 @@ export class Waits {
    * @returns aborted then, or at the stop
    */
   untilStop(gone: AbortSignal): AbortSignal {
-    return this.begin(gone).signal;
+    return this.endless.begin(gone).signal;
   }
 
-  private begin(gone: AbortSignal): AbortController {
+  /** Ends what has no end of its own, also what is to come. */
+  stopEndless(): void {
+    this.endless.stop();
+  }
+
+  /** Ends all waits, also those to come. */
+  stop(): void {
+    this.endless.stop();
+    this.timed.stop();
+  }
+}
+
+class OpenWaits {
+  private readonly open = new Set<AbortController>();
+  private stopped = false;
+
+  begin(gone: AbortSignal): AbortController {
     const wait = new AbortController();
     this.open.add(wait);
     wait.signal.addEventListener("abort", () => this.open.delete(wait));
@@ -33,7 +49,6 @@ export class Waits {
     return wait;
   }
 
-  /** Ends all waits, also those to come. */
   stop(): void {
     this.stopped = true;
     for (const wait of this.open) wait.abort();

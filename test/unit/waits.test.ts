@@ -89,9 +89,18 @@ describe("a wait", () => {
     expect(waits.within(60_000, never()).aborted).toBe(true);
   });
 
+  test("without an end of its own ends first at a stop, while what has its time goes on", () => {
+    const waits = new Waits();
+    const [endless, timed] = [waits.untilStop(never()), waits.within(60_000, never())];
+    waits.stopEndless();
+    expect([endless.aborted, timed.aborted, waits.untilStop(never()).aborted]).toEqual([true, false, true]);
+    waits.stop();
+    expect(timed.aborted).toBe(true);
+  });
+
   test("that is over is remembered by nobody", async () => {
     const waits = new Waits();
     await aborted(waits.within(1, never()));
-    expect((waits as unknown as { open: Set<unknown> }).open.size).toBe(0);
+    expect((waits as unknown as { timed: { open: Set<unknown> } }).timed.open.size).toBe(0);
   });
 });
