@@ -171,11 +171,12 @@ describe("images", () => {
 
   test("that one node uses are a 409 that says which", async () => {
     const image = unique("used");
-    await importWeb(n2.engine, image);
+    for (const { engine } of [n1, n2]) await importWeb(engine, image);
     await dockerOf(n2.engine, ["run", "-d", image]);
     const { json } = await n1.request("DELETE", `/images/${image}`);
     expect(json).toMatchObject({ status: 409, code: "IMAGE_IN_USE" });
     expect(json.details.nodes).toContainEqual(expect.objectContaining({ host: "n2", code: "IMAGE_IN_USE" }));
+    expect(json.details.nodes).toContainEqual(expect.objectContaining({ host: "n1", removed: true }));
   });
 
   test.each(["application/x-ndjson", "text/event-stream"])("tell the progress of every node's pull as it comes, as %s", async (Accept) => {
