@@ -41,7 +41,14 @@ export async function once(
     const ofKey = holders.filter(({ found }) => found.labels[KEY_LABEL] === hashKey(key));
     const before = ofKey.find(({ found }) => wasStarted(found));
     if (before)
-      return new Reply(200, { id: before.found.id, name: plan.name, status: before.found.state, host: before.node, repeated: true });
+      return new Reply(200, {
+        ...plan.told?.(before.found),
+        id: before.found.id,
+        name: plan.name,
+        status: before.found.state,
+        host: before.node,
+        repeated: true,
+      });
     if (holders.length > ofKey.length || performance.now() >= end) {
       if (outcome instanceof AppError) throw outcome;
       return outcome;

@@ -40,6 +40,8 @@ export interface Plan {
   needs: Needs;
   /** ms that its answer may take longer than a run's own */
   longer?: number;
+  /** what its answer tells of the container, for when it is there already; what it gets is an item of the list of containers */
+  told?: (container: object) => object;
 }
 
 export const here: Where = { at: "here" };

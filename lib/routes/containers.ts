@@ -90,15 +90,10 @@ export function containerRoutes(docker: DockerHost, settings: ServiceSettings, h
         throw error;
       });
     }
-    const {
-      ports: _,
-      created: __,
-      ...view
-    } = await docker.containers.find(id, { prefix: false }).then(answers.viewOf, (error: AppError) => {
+    return docker.containers.find(id, { prefix: false }).then(answers.documentedView, (error: AppError) => {
       if (error.code !== "CONTAINER_NOT_FOUND") throw error;
-      return { ...endedView(id, spec, call.body.container_port), ports: [], created: "" };
+      return endedView(id, spec, call.body.container_port);
     });
-    return view;
   }
 
   // One that has ended and is gone, or is about to.

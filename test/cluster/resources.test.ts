@@ -74,6 +74,13 @@ test("containers go to several nodes, and one that isn't ready is not run a seco
   expect(await whereIs(cluster, name)).toHaveLength(1);
 });
 
+test("the same Idempotency-Key through another node is the same container, told in the same way", async () => {
+  const through = (node: TestNode) =>
+    node.request("POST", "/containers/run", { json: { image: "nginx", container_port: 80 }, headers: { "Idempotency-Key": "same" } });
+  const first = await through(n1);
+  expect((await through(n3)).json).toEqual({ ...first.json, repeated: true });
+});
+
 test("a name is one container's of the whole pool, also when a container gets another name", async () => {
   const { json: first } = await service(n1, {}, "n1");
   const { json: second } = await service(n1, {}, "n2");

@@ -2,8 +2,8 @@ import { run, until } from "../../scripts/process";
 import { importWeb } from "../support/images";
 import { type OneNode, startNode } from "../support/one-node";
 import { unique } from "../support/pool";
-import { pushImage, type Registry, startRegistry } from "../support/registry";
-import { TOKEN } from "../support/server";
+import { cliSettings, pushImage, type Registry, startRegistry } from "../support/registry";
+import { startServer, TOKEN } from "../support/server";
 
 jest.setTimeout(120_000);
 
@@ -61,7 +61,7 @@ describe("running", () => {
     const body = { image: "nginx", container_port: 80 };
     const first = await post("/containers/run", body, { "Idempotency-Key": "k1" });
     const again = await post("/containers/run", body, { "Idempotency-Key": "k1" });
-    expect([again.json.id, again.json.repeated]).toEqual([first.json.id, true]);
+    expect(again.json).toEqual({ ...first.json, repeated: true });
   });
 
   test("its folder and volume are mounted, in every way to write them", async () => {
@@ -249,6 +249,20 @@ describe("images", () => {
       untagged: [`${image}:latest`, expect.any(String)],
     });
     expect((await node.request("DELETE", `/images/${image}`)).json).toMatchObject({ status: 404, code: "IMAGE_NOT_FOUND" });
+  });
+
+  test("that only the host's own credentials open are pulled with them, also where their progress is asked for", async () => {
+    const image = await pushImage(node.engine, registry, "busybox", LOGIN);
+    const settings = cliSettings(node.engine.folder, registry, LOGIN);
+    const server = await startServer({ engine: node.engine, args: ["--docker_config", settings] });
+    try {
+      const headers = { Accept: "application/x-ndjson" };
+      const { text } = await server.request("POST", "/images/pull", { json: { image }, headers });
+      expect(lines(text).at(-1)).toMatchObject({ event: "result", image, status: "pulled" });
+    } finally {
+      await server.stop();
+    }
+    await node.docker("rmi", image);
   });
 
   test("that a container is made of are not removed: 409", async () => {

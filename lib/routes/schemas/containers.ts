@@ -31,6 +31,12 @@ export function viewOf({ id, name, image, state, labels, ports, created, host }:
   return { id, name, image, status: state, labels, host_port: chosen?.host ?? null, container_port, ports, created, host };
 }
 
+/** What `POST /containers/run` answers of a container. */
+export function documentedView(container: ContainerSummary): Omit<ContainerView, "ports" | "created"> {
+  const { ports: _, created: __, ...documented } = viewOf(container);
+  return documented;
+}
+
 type Answers = Record<number, AnswerDoc>;
 
 const which = { id: z.string(), name: z.string(), host: view.shape.host };
@@ -52,7 +58,13 @@ export const page: Answers = {
 export const ran: Answers = {
   200: {
     description: "It runs, and is ready if that was waited for; without detach: it has ended",
-    schema: z.object({ ...documented, exit_code: z.number().optional(), ...z.object(outputAnswer).partial().shape, warnings }),
+    schema: z.object({
+      ...documented,
+      exit_code: z.number().optional(),
+      ...z.object(outputAnswer).partial().shape,
+      warnings,
+      repeated: z.literal(true).optional().describe("present if the same Idempotency-Key had made it before"),
+    }),
   },
   202: {
     description: "Its image is still being pulled, or without detach it still runs; it goes on",

@@ -1,11 +1,13 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/where";
+import type { ContainerSummary } from "../../docker/container-list";
 import type { Readiness } from "../../docker/ready";
 import type { RunSpec } from "../../docker/run-spec";
 import { PORT_LABEL } from "../../docker/upstream";
 import { invalidField } from "../../errors";
 import { command, flag, integer, list, matching, number } from "../../http/fields";
 import { environment, imageReference, newName, optional } from "./common";
+import { documentedView } from "./containers";
 import { planRun, restartPolicy, runBody, network as runNetwork, source, target, toRunSpec } from "./run";
 
 export const MANAGED_LABEL = "dockapi.managed";
@@ -86,7 +88,8 @@ function volumesOf({ volumes = [] }: Service): Record<string, string> {
 export function planService(body: object, key: string | undefined): Plan {
   const service = serviceBody.parse(body);
   const { name, needs } = planRun(asRun(service), key);
-  return { name, body: { ...body, name }, needs, longer: readinessOf(service)?.timeout ?? 0 };
+  const told = (container: object) => documentedView(container as ContainerSummary);
+  return { name, body: { ...body, name }, needs, longer: readinessOf(service)?.timeout ?? 0, told };
 }
 
 /** What is to be waited for, if anything is. */
