@@ -42,7 +42,11 @@ const RULES: Rule[] = [
   { when: /container name .* is already in use/i, code: "NAME_TAKEN" },
   { when: /port is already allocated|address already in use|failed to bind .*port|ports are not available/i, code: "PORT_TAKEN" },
   { when: /no such container|no such exec/i, code: "CONTAINER_NOT_FOUND", during: ["call", "start"] },
-  { when: /is not running|is (?:already |not )?paused|is restarting|container .* is stopped/i, code: "NOT_RUNNING", during: ["call"] },
+  {
+    when: /(?:is|container) not running|is (?:already |not )?paused|pause a stopped container|is restarting|container .* is stopped/i,
+    code: "NOT_RUNNING",
+    during: ["call"],
+  },
   {
     when: /no space left|input\/output error|read-only file system|layer does not exist|failed to register layer|out of memory/i,
     code: "ENGINE_ERROR",

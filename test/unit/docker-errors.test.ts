@@ -92,6 +92,10 @@ const ENGINE: [During, number, string, string][] = [
   ["call", 409, "Container abc is not running", "NOT_RUNNING"],
   ["call", 409, "Container abc is paused, unpause the container before exec", "NOT_RUNNING"],
   ["call", 409, "Container abc is restarting, wait until the container is running", "NOT_RUNNING"],
+  ["call", 409, "Container abc is already paused", "NOT_RUNNING"],
+  ["call", 500, "Container abc is not paused", "NOT_RUNNING"],
+  ["call", 500, "Cannot pause container abc: cannot pause a stopped container: unknown", "NOT_RUNNING"],
+  ["call", 500, "Cannot unpause container abc: container not running: unknown", "NOT_RUNNING"],
   ["call", 400, "No exec command specified", "INVALID_SPEC"],
   ["call", 500, "invalid something", "ENGINE_ERROR"],
 ];
