@@ -97,7 +97,7 @@ test("a node that leaves fails no request, finishes what it has begun, and is mi
 }, 120_000);
 
 test("what a leaving node has begun for another is answered, at the latest as still running", async () => {
-  const begun = n1.request("POST", `/${held[1]}`, { json: { data: ["sh", "-c", "sleep 6"] } });
+  const begun = n1.request("POST", `/${held[1]}`, { json: { data: ["sh", "-c", "sleep 15"] } });
   await sleep(300);
   await n2.server.stop("SIGTERM");
   const { status, text } = await begun;
