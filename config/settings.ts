@@ -137,6 +137,13 @@ export const SETTINGS = {
     group: "Docker",
     help: "Seconds a pull is waited for, then 202; repeating it joins the same pull",
   },
+  proxy_timeout: {
+    type: "number",
+    default: 60,
+    min: 0.1,
+    group: "Docker",
+    help: "Seconds until what a container serves begins to answer, from the last of the request; then it may take its time",
+  },
   output_limit: {
     type: "number",
     default: 16,

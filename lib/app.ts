@@ -22,10 +22,13 @@ import { observer } from "./http/observe";
 import { openApiDocument } from "./http/openapi";
 import { burstLimits, FailureLimit } from "./http/rate-limit";
 import type { Route } from "./http/route";
-import { RouteUpgrades } from "./http/route-upgrades";
+import { RouteUpgrades, upgradesOf } from "./http/route-upgrades";
 import { Tickets } from "./http/tickets";
 import { firstOf } from "./http/upgrades";
 import { Waits } from "./http/waits";
+import { Front } from "./proxy/front";
+import { Gateway } from "./proxy/gateway";
+import { Ways } from "./proxy/ways";
 import { oneContainerRoutes } from "./routes/container";
 import { containerRoutes } from "./routes/containers";
 import { docsRoutes } from "./routes/docs";
@@ -33,6 +36,7 @@ import { imageRoutes } from "./routes/images";
 import { insideRoutes } from "./routes/inside";
 import { mcpRoutes } from "./routes/mcp";
 import { nodeRoutes } from "./routes/nodes";
+import { proxied, proxyRoutes } from "./routes/proxy";
 import { runRoutes } from "./routes/runs";
 import { statusRoutes } from "./routes/status";
 import { terminalRoutes } from "./routes/terminals";
@@ -73,7 +77,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const counts = settings.cluster && settings.redis !== null ? openCounts(settings.redis, log) : undefined;
 
   const routes: Route[] = [];
-  const openApi = () => openApiDocument(routes, { title: service.name, version });
+  const openApi = () => openApiDocument([...routes, ...proxied], { title: service.name, version });
   const serviceInfo = () => ({ name: service.name, version, description: "Runs containers over HTTP; see /docs" });
   routes.push(
     ...verbRoutes(docker, settings, host, serviceInfo, cluster?.names),
@@ -84,6 +88,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     ...oneContainerRoutes(docker, host, cluster?.names),
     ...insideRoutes(docker, settings, host),
     ...terminalRoutes(docker, terminals, tickets),
+    ...proxyRoutes(docker, host),
     ...statusRoutes(docker, service, metrics, () => stopping),
     ...(cluster ? nodeRoutes(cluster) : []),
     ...docsRoutes(openApi),
@@ -96,7 +101,8 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   app.set("query parser", "simple");
   if (settings.trust_proxy !== null)
     app.set("trust proxy", /^\d+$/.test(settings.trust_proxy) ? Number(settings.trust_proxy) : settings.trust_proxy);
-  app.use(observer(audit, (...counted) => metrics.count(...counted)));
+  const observe = observer(audit, (...counted) => metrics.count(...counted));
+  app.use(observe);
   app.use(
     helmet({
       contentSecurityPolicy: { directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] }, useDefaults: false },
@@ -105,14 +111,16 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     }),
   );
   if (settings.cors_origin.length > 0) app.use(crossOrigin(settings.cors_origin));
+  const credentials = new Credentials(settings, log, settings.cluster ? (settings.cluster_key ?? settings.token[0]) : undefined);
+  const authenticate = authenticator(
+    credentials,
+    new FailureLimit(settings.low_burst),
+    (method, target, header) => cluster?.signatures.open(header, { method, url: target, to: host }),
+    settings.cors_origin,
+    tickets,
+  );
   registerRoutes(app, routes, {
-    authenticate: authenticator(
-      new Credentials(settings, log, settings.cluster ? (settings.cluster_key ?? settings.token[0]) : undefined),
-      new FailureLimit(settings.low_burst),
-      (method, target, header) => cluster?.signatures.open(header, { method, url: target, to: host }),
-      settings.cors_origin,
-      tickets,
-    ),
+    authenticate,
     limits: burstLimits(
       { low: settings.low_burst, mid: settings.mid_burst, high: settings.high_burst },
       counts && ((name) => counts.of(name)),
@@ -121,10 +129,21 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     waits,
     bodyLimit: settings.body_limit * 1_000_000,
   });
-  app.use(errorAnswerer(log));
+  const answerError = errorAnswerer(log);
+  app.use(answerError);
+  const gateway = new Gateway({
+    ways: new Ways(docker, cluster?.pool),
+    pool: cluster?.pool,
+    timeout: settings.proxy_timeout * 1000,
+    trusted: settings.trust_proxy !== null,
+    isOurs: (authorization) => typeof credentials.check({ authorization }) === "object",
+  });
+  const front = new Front(gateway, { app, observe, authenticate: authenticate({}), answerError, sandbox: true });
 
   await cluster?.meet();
-  const server = await listen(app, settings, log, firstOf(...(cluster ? [cluster.links] : []), new RouteUpgrades(routes, app)));
+  const listener = { answer: front.listener(app), expects: front.expects };
+  const takers = [...(cluster ? [cluster.links] : []), front.upgrades, new RouteUpgrades(upgradesOf(routes), app)];
+  const server = await listen(listener, settings, log, firstOf(...takers));
   void docker.containers.watch();
   const endings = [sweepHalfMade(docker.containers, docker.runner, log), runs.sweep()];
   await cluster?.start();
@@ -142,6 +161,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       const cut = setTimeout(() => waits.stop(), Math.min(WAIT_AT_STOP, settings.stop_timeout * 500));
       await server.stop();
       clearTimeout(endless);
+      gateway.close();
       clearTimeout(cut);
       await settles(
         Promise.all([docker.runner.idle(), runs.close(), terminals.idle()]),

@@ -17,6 +17,7 @@ export const KINDS = {
   upstream_error: 502,
   unavailable: 503,
   readiness: 504,
+  upstream_timeout: 504,
 } as const;
 
 export type Kind = keyof typeof KINDS;
@@ -63,6 +64,8 @@ const CATALOGUE = {
   STILL_RUNNING: ["conflict", "The container is running; stop it first, or remove it by force"],
   NO_PORT: ["validation_error", "The container publishes no TCP port"],
   UPSTREAM_UNREACHABLE: ["upstream_error", "The container's port can't be reached from this server"],
+  UPSTREAM_FAILED: ["upstream_error", "The container gave no answer that can be passed on"],
+  UPSTREAM_TIMEOUT: ["upstream_timeout", "The container did not begin its answer in time"],
   NOT_READY: ["readiness", "The container was not ready in time"],
   CONTENT_TOO_LARGE: ["too_large", "This content is too large"],
   NO_ROOM: ["unavailable", "As many runs as this node takes are under way, and others wait"],

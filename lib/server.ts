@@ -3,7 +3,6 @@ import https from "node:https";
 import type { AddressInfo } from "node:net";
 import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Express } from "express";
 import { type CertificateSettings, readCertificates, watchCertificates } from "./http/certificates";
 import { answerUnreadable } from "./http/unreadable";
 import { serveUpgrades, type Upgrades } from "./http/upgrades";
@@ -19,6 +18,12 @@ export interface ServerSettings extends CertificateSettings {
   request_timeout: number;
   /** seconds */
   stop_timeout: number;
+}
+
+export interface Listener {
+  answer: http.RequestListener;
+  /** Whether it says itself when a client that waits for a `100 Continue` may go on. */
+  expects(request: http.IncomingMessage): boolean;
 }
 
 export interface RunningServer {
@@ -38,7 +43,7 @@ const IDLE_GRACE = 2000;
  * @param upgrades takes connections that become something else
  * @throws Error if the port can't be had or the certificate can't be used: never plain HTTP instead
  */
-export async function listen(app: Express, settings: ServerSettings, log: Logger, upgrades: Upgrades): Promise<RunningServer> {
+export async function listen(app: Listener, settings: ServerSettings, log: Logger, upgrades: Upgrades): Promise<RunningServer> {
   const options = {
     keepAliveTimeout: KEEP_ALIVE,
     headersTimeout: settings.header_timeout * 1000,
@@ -48,14 +53,18 @@ export async function listen(app: Express, settings: ServerSettings, log: Logger
   let unwatch = () => {};
   let server: http.Server | https.Server;
   if (settings.https) {
-    const secure = https.createServer({ ...options, ...readCertificates(settings) }, app);
+    const secure = https.createServer({ ...options, ...readCertificates(settings) }, app.answer);
     unwatch = watchCertificates(settings, (context) => secure.setSecureContext(context), log);
     server = secure;
   } else {
-    server = http.createServer(options, app);
+    server = http.createServer(options, app.answer);
   }
   answerUnreadable(server);
   serveUpgrades(server, settings.https ? "secureConnection" : "connection", upgrades);
+  server.on("checkContinue", (request: http.IncomingMessage, response: http.ServerResponse) => {
+    if (!app.expects(request)) response.writeContinue();
+    server.emit("request", request, response);
+  });
   let stopping = false;
   server.prependListener("request", (_request: http.IncomingMessage, response: http.ServerResponse) => {
     if (stopping) response.setHeader("Connection", "close");

@@ -112,7 +112,7 @@ export async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promi
  * @param misses so many pings in a row without an answer, and `dead` is called
  * @returns ends it
  */
-function watch(pool: Pool, peer: Peer, misses: number, dead: (failure: PeerFailure) => void): () => void {
+export function watch(pool: Pool, peer: Peer, misses: number, dead: (failure: PeerFailure) => void): () => void {
   let missed = 0;
   let over = false;
   const timer = setInterval(() => {

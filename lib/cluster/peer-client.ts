@@ -1,5 +1,6 @@
 import http, { type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
+import { isIP } from "node:net";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { SecureContext } from "node:tls";
@@ -99,6 +100,21 @@ export class PeerClient {
       if (call.body === undefined || Buffer.isBuffer(call.body)) request.end(call.body);
       else pipeline(call.body, request).catch(() => undefined); // the request's own error says it
     });
+  }
+
+  /** What lets a request of this node in at another, if it is sent by other means than `send`. */
+  seal(to: string, request: Pick<PeerCall, "method" | "url" | "caller" | "left">): string {
+    return this.signatures.seal({ from: this.self, to, ...request });
+  }
+
+  /** How a connection to a peer is made. */
+  connectOptions({ record: { url } }: Peer): { host: string; port: number } | ({ host: string; port: number; secure: true } & PeerTls) {
+    const { protocol, hostname, port } = new URL(url);
+    const secure = protocol === "https:";
+    const host = hostname.replace(/^\[|\]$/g, "");
+    const at = { host, port: Number(port || (secure ? 443 : 80)) };
+    if (!secure) return at;
+    return { ...at, secure: true, ...(isIP(host) ? {} : { servername: host }), ...this.tls() };
   }
 
   /**

@@ -76,7 +76,7 @@ export class ContainerList {
   /** Who was asked for by name or id since the last change: what is asked for once is asked for again. */
   private readonly found = new LRUCache<string, ContainerSummary>({ max: 1000 });
   private watching = false;
-  private tell = () => {};
+  private readonly told: (() => void)[] = [];
   private readonly closed = new AbortController();
 
   /**
@@ -118,7 +118,7 @@ export class ContainerList {
 
   /** @param tell called at every change, own or of others */
   onChange(tell: () => void): void {
-    this.tell = tell;
+    this.told.push(tell);
   }
 
   /** To be called after every own change, before it is answered. */
@@ -126,7 +126,7 @@ export class ContainerList {
     this.generation += 1;
     this.kept = undefined;
     this.found.clear();
-    this.tell();
+    for (const tell of this.told) tell();
   }
 
   /**

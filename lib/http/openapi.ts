@@ -1,6 +1,9 @@
 import { z } from "zod";
 import { KINDS } from "../errors";
-import type { AnswerDoc, Route } from "./route";
+import type { AnswerDoc, Method, Route } from "./route";
+
+/** What the document says of a route; OPTIONS are only passed on. */
+export type Described = Omit<Route, "handler" | "method"> & { method: Method | "options" };
 
 const errorSchema = z.object({
   error: z.enum(Object.keys(KINDS) as [string, ...string[]]),
@@ -18,7 +21,7 @@ const errorSchema = z.object({
  * @param routes all of them
  * @param info title and version
  */
-export function openApiDocument(routes: Route[], info: { title: string; version: string }): object {
+export function openApiDocument(routes: Described[], info: { title: string; version: string }): object {
   const paths: Record<string, Record<string, object>> = {};
   const templates = pathTemplates(routes);
   for (const route of routes) {
@@ -42,15 +45,15 @@ export function openApiDocument(routes: Route[], info: { title: string; version:
   };
 }
 
-const shapeOf = (route: Route) => route.path.replace(/[:*]\w+/g, "{}");
+const shapeOf = (route: Described) => route.path.replace(/[:*]\w+/g, "{}");
 
 /** Paths that differ only in the names of their parameters are one path to OpenAPI: it gets the names that single segments have. */
-function pathTemplates(routes: Route[]): Map<string, string> {
+function pathTemplates(routes: Described[]): Map<string, string> {
   const ordered = [...routes].sort((a, b) => Number(b.path.includes("*")) - Number(a.path.includes("*")));
   return new Map(ordered.map((route) => [shapeOf(route), route.path.replace(/[:*](\w+)/g, "{$1}")]));
 }
 
-function operation(route: Route, path: string): object {
+function operation(route: Described, path: string): object {
   const names = namesOf(path, /\{(\w+)\}/g);
   const renamed = Object.fromEntries(namesOf(route.path, /[:*](\w+)/g).map((name, place) => [name, names[place] ?? name]));
   const pin = { name: "node", in: "query", required: false, description: "The node to run on", schema: { type: "string" } };

@@ -18,24 +18,26 @@ export function upgradable(request: http.IncomingMessage): Upgradable | undefine
 }
 
 /**
- * Takes the upgrades to a WebSocket for which there are routes, and has them answered as any other request: let in, counted,
+ * Takes upgrades, and has them answered as any other request: let in, counted,
  * logged and sent to its node by the same code. What refuses one is a plain answer, and the connection's last.
  */
 export class RouteUpgrades implements Upgrades {
-  private readonly paths: RegExp[];
   private readonly sockets = new Set<Duplex>();
   private closed = false;
 
-  /** @param answer what answers requests */
+  /**
+   * @param isFor which it takes, of requests without a body
+   * @param answer what answers requests
+   */
   constructor(
-    routes: Route[],
+    private readonly isFor: (request: http.IncomingMessage) => boolean,
     private readonly answer: http.RequestListener,
-  ) {
-    this.paths = routes.filter(({ upgrade }) => upgrade).map(({ path }) => patternOf(path));
-  }
+  ) {}
 
   accept(request: http.IncomingMessage, socket: Duplex, head: Buffer): boolean {
-    if (!this.isFor(request)) return false;
+    const { method, headers } = request;
+    const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+    if (method !== "GET" || hasBody || !this.isFor(request)) return false;
     if (this.closed) {
       socket.destroy();
       return true;
@@ -53,18 +55,21 @@ export class RouteUpgrades implements Upgrades {
     return true;
   }
 
-  private isFor({ method, url = "", headers }: http.IncomingMessage): boolean {
-    const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
-    if (method !== "GET" || hasBody || headers.upgrade?.toLowerCase() !== "websocket") return false;
-    if (headers["sec-websocket-version"] !== VERSION || !KEY.test(headers["sec-websocket-key"] ?? "")) return false;
-    const [path = ""] = url.split("?");
-    return this.paths.some((pattern) => pattern.test(path));
-  }
-
   close(): void {
     this.closed = true;
     for (const socket of this.sockets) end(socket);
   }
+}
+
+/** Tells which requests offer a WebSocket to a route that takes one. */
+export function upgradesOf(routes: Route[]): (request: http.IncomingMessage) => boolean {
+  const paths = routes.filter(({ upgrade }) => upgrade).map(({ path }) => patternOf(path));
+  return ({ url = "", headers }) => {
+    if (headers.upgrade?.toLowerCase() !== "websocket") return false;
+    if (headers["sec-websocket-version"] !== VERSION || !KEY.test(headers["sec-websocket-key"] ?? "")) return false;
+    const [path = ""] = url.split("?");
+    return paths.some((pattern) => pattern.test(path));
+  };
 }
 
 /** As Express matches it. */

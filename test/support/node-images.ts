@@ -12,11 +12,7 @@ import { dockerOf } from "./one-node";
  */
 function importNodeBase(engine: Engine, tag: string): Promise<void> {
   return importRoot(engine, tag, ["ENV npm_config_offline=true npm_config_cache=/npm-cache", 'CMD ["node"]'], async (root) => {
-    const layer = path.join(root, "busybox.tar");
-    await writeBusyboxLayer(layer);
-    await runOrThrow("tar", ["-C", root, "-xf", layer]);
-    rmSync(layer);
-    await addProgram(root, process.execPath, "/usr/local/bin/node");
+    await addBusyboxAndNode(root);
     const npm = path.resolve(realpathSync((await runOrThrow("which", ["npm"])).trim()), "../..");
     cpSync(npm, path.join(root, "usr/local/lib/node_modules/npm"), { recursive: true });
     symlinkSync("../lib/node_modules/npm/bin/npm-cli.js", path.join(root, "usr/local/bin/npm"));
@@ -24,6 +20,19 @@ function importNodeBase(engine: Engine, tag: string): Promise<void> {
     for (const program of await cliPrograms()) await addLibraries(root, program.from);
     await copyNpmCache(path.join(root, "npm-cache"));
   });
+}
+
+/** Gives an engine an image with busybox and Node.js, and nothing else. */
+export function importNode(engine: Engine, tag = "node:20"): Promise<void> {
+  return importRoot(engine, tag, ['CMD ["node"]'], addBusyboxAndNode);
+}
+
+async function addBusyboxAndNode(root: string): Promise<void> {
+  const layer = path.join(root, "busybox.tar");
+  await writeBusyboxLayer(layer);
+  await runOrThrow("tar", ["-C", root, "-xf", layer]);
+  rmSync(layer);
+  await addProgram(root, process.execPath, "/usr/local/bin/node");
 }
 
 /** Gives an engine an image with the docker CLI and its compose plugin where docker's own CLI image has them. */

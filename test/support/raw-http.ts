@@ -13,9 +13,9 @@ export interface RawConnection {
   end(): void;
 }
 
-/** Connects to a server of loopback. */
-export function connectRaw({ port }: Pick<TestServer, "port">): RawConnection {
-  const socket = net.connect(port, "127.0.0.1");
+/** Connects to a server, of loopback unless told otherwise. */
+export function connectRaw({ port }: Pick<TestServer, "port">, host = "127.0.0.1"): RawConnection {
+  const socket = net.connect(port, host);
   let received = "";
   let closed = false;
   socket.on("data", (chunk) => {

@@ -1,0 +1,55 @@
+import { z } from "zod";
+import { owner } from "../cluster/where";
+import type { DockerHost } from "../docker/host";
+import { upstream } from "../docker/upstream";
+import { integer } from "../http/fields";
+import type { Described } from "../http/openapi";
+import { type Route, route } from "../http/route";
+import { byId } from "./schemas/common";
+
+const port = integer(1, 65535).optional().describe("The container's port, if it publishes several");
+
+/**
+ * What is said about the proxy to containers (dockapi.md).
+ * @param host this node's name
+ */
+export function proxyRoutes({ containers, engine }: Pick<DockerHost, "containers" | "engine">, host: string): Route[] {
+  const show = route({
+    method: "get",
+    path: "/proxy/:id",
+    where: owner,
+    burst: "high",
+    summary: "Where a container's published port is reached, as its node sees it",
+    tool: "upstream",
+    params: byId,
+    query: z.object({ port }),
+    answers: {
+      200: {
+        description: "The upstream",
+        schema: z.object({ container_id: z.string(), upstream: z.string(), container_port: z.number(), host: z.string() }),
+      },
+    },
+    async handler({ params, query }) {
+      const { id } = await containers.find(params.id, { prefix: true });
+      const found = await upstream(engine, id, query.port);
+      const address = found.host.includes(":") ? `[${found.host}]` : found.host;
+      return { container_id: id, upstream: `http://${address}:${found.port}`, container_port: found.container_port, host };
+    },
+  });
+
+  return [show];
+}
+
+const METHODS = ["get", "head", "post", "put", "patch", "delete", "options"] as const;
+
+/** What the proxy itself takes, which is no route of Express: for the OpenAPI document. */
+export const proxied: Described[] = METHODS.map((method) => ({
+  method,
+  path: "/proxy/:id/*path",
+  where: owner,
+  burst: "none",
+  summary: "What the container serves at this path; WebSockets too",
+  params: byId.extend({ path: z.string().describe("Path at the container, with its slashes, passed on as it is written") }),
+  query: z.object({ port }),
+  answers: { 200: { description: "Whatever the container answers, with any status" } },
+}));

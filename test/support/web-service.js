@@ -1,0 +1,108 @@
+// Runs in containers of the tests. Port 80 is a web server that says what it got; port 81 answers the very bytes it is asked for.
+const http = require("node:http");
+const net = require("node:net");
+const { createHash } = require("node:crypto");
+
+let open = 0;
+const web = http.createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (request, response) => {
+  const url = new URL(request.url, "http://x");
+  const size = Number(url.searchParams.get("size") ?? 0);
+  if (url.pathname === "/bytes") {
+    response.writeHead(200, url.searchParams.has("chunked") ? {} : { "Content-Length": size });
+    return fill(response, size);
+  }
+  if (url.pathname === "/events") {
+    response.writeHead(200, { "Content-Type": "text/event-stream" });
+    response.flushHeaders();
+    // Each line that comes in goes out as an event at once.
+    request.on("data", (line) => response.write(`data: ${String(line).trim()}\n\n`));
+    return request.on("end", () => response.end());
+  }
+  if (url.pathname === "/slow") return; // never answers
+  if (url.pathname === "/endless") {
+    response.writeHead(200, url.searchParams.has("length") ? { "Content-Length": 1e9 } : {});
+    return void response.write("begun\n");
+  }
+  if (url.pathname === "/open") return response.end(String(open));
+  if (url.pathname === "/exit") return process.exit(1);
+  if (url.pathname === "/status") {
+    response.writeHead(Number(url.searchParams.get("code")), "As It Is", { "X-Own": "kept", Location: "http://elsewhere.example/" });
+    return response.end("own body");
+  }
+  const hash = createHash("sha256");
+  let bytes = 0;
+  request.on("data", (chunk) => {
+    hash.update(chunk);
+    bytes += chunk.length;
+  });
+  request.on("end", () => {
+    const { method, url: target, rawHeaders, rawTrailers } = request;
+    response.setHeader("Content-Type", "application/json");
+    response.end(JSON.stringify({ method, url: target, rawHeaders, rawTrailers, bytes, sha256: hash.digest("hex") }));
+  });
+});
+web.on("checkContinue", (request, response) => {
+  if (request.url.startsWith("/refuse")) {
+    response.writeHead(417, { Connection: "close" });
+    return response.end("no");
+  }
+  response.writeContinue();
+  web.emit("request", request, response);
+});
+web.on("connection", (socket) => {
+  open += 1;
+  socket.on("close", () => (open -= 1)).on("error", () => undefined);
+});
+web.on("upgrade", (request, socket) => {
+  socket.on("error", () => undefined);
+  if (request.url.startsWith("/no")) return socket.end("HTTP/1.1 403 Not Here\r\nContent-Length: 4\r\n\r\nnope");
+  const key = `${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
+  const accept = createHash("sha1").update(key).digest("base64");
+  const head = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", `Sec-WebSocket-Accept: ${accept}`];
+  socket.write(`${head.join("\r\n")}\r\n\r\n`);
+  socket.on("data", (bytes) => socket.write(unmasked(bytes)));
+});
+web.listen(80);
+
+// Frames as clients send them, echoed as servers send theirs; short ones only.
+function unmasked(bytes) {
+  const frames = [];
+  for (let at = 0; at + 6 <= bytes.length; ) {
+    const length = bytes[at + 1] & 127;
+    const mask = bytes.subarray(at + 2, at + 6);
+    const payload = Buffer.from(bytes.subarray(at + 6, at + 6 + length)).map((byte, index) => byte ^ mask[index % 4]);
+    frames.push(Buffer.from([bytes[at], length]), payload);
+    at += 6 + length;
+  }
+  return Buffer.concat(frames);
+}
+
+const PIECE = Buffer.alloc(65_536, "0123456789abcdef");
+function fill(response, size) {
+  let left = size;
+  const go = () => {
+    while (left > 0) {
+      const piece = left < PIECE.length ? PIECE.subarray(0, left) : PIECE;
+      left -= piece.length;
+      if (!response.write(piece)) return response.once("drain", go);
+    }
+    response.end();
+  };
+  go();
+}
+
+// GET /<base64url of the answer>: these bytes; the connection is closed after them unless the path ends in "/keep".
+net
+  .createServer((socket) => {
+    let got = "";
+    socket.on("error", () => undefined);
+    socket.on("data", (bytes) => {
+      got += bytes.toString("latin1");
+      if (!got.includes("\r\n\r\n")) return;
+      const [, , answer, keep] = /^(\S+) \/([\w-]*)(\/keep)?/.exec(got) ?? [];
+      got = "";
+      socket.write(Buffer.from(answer ?? "", "base64url"));
+      if (!keep) socket.end();
+    });
+  })
+  .listen(81);
