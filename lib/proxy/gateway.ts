@@ -128,9 +128,17 @@ function allowed(request: Request, response: Response): boolean {
     response.set("Allow", METHODS);
     throw new AppError("METHOD_NOT_ALLOWED", { details: { allow: METHODS } });
   }
-  if (valuesOf(rawHeaders, "host").length > 1) throw new AppError("INVALID_INPUT", { message: "More than one Host header" });
-  if (headers["transfer-encoding"] !== undefined && headers["transfer-encoding"].toLowerCase() !== "chunked")
-    throw new AppError("INVALID_INPUT", { message: "No Transfer-Encoding but chunked is understood" });
+  const codings = headers["transfer-encoding"]?.toLowerCase() ?? "chunked";
+  const problem =
+    valuesOf(rawHeaders, "host").length > 1
+      ? "More than one Host header"
+      : codings === "chunked"
+        ? undefined
+        : "No Transfer-Encoding but chunked is understood";
+  if (problem) {
+    response.set("Connection", "close");
+    throw new AppError("INVALID_INPUT", { message: problem });
+  }
   // RFC 9110, section 7.6.2: it stops here.
   if (method !== "OPTIONS" || headers["max-forwards"] !== "0") return true;
   response.set({ Allow: METHODS, "Content-Length": "0" }).end();

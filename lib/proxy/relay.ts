@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { AnswerReader, type AnswerSink } from "./answer-reader";
 import type { Connection, Connections, Listener, Target } from "./connections";
 import type { Framing } from "./framing";
+import { cut } from "./join";
 import type { AnswerHead, RawHeaders } from "./message-head";
 import { RequestBody } from "./request-body";
 
@@ -185,7 +186,7 @@ export class Relay implements Listener, AnswerSink {
     this.close();
     this.connection.destroy();
     // An end that looks like the body's own would pass for one.
-    if (this.framing?.kind === "close") response.socket?.resetAndDestroy();
+    if (this.framing?.kind === "close" && response.socket) cut(response.socket);
     this.settle(new RelayFailure(reason, error, untouched));
   }
 

@@ -91,7 +91,7 @@ function fill(response, size) {
   go();
 }
 
-// GET /<base64url of the answer>: these bytes; the connection is closed after them unless the path ends in "/keep".
+// GET /<base64url of the answer>: these bytes, `*100KB*` in them being so many; the connection is closed after them unless the path ends in "/keep".
 net
   .createServer((socket) => {
     let got = "";
@@ -101,7 +101,8 @@ net
       if (!got.includes("\r\n\r\n")) return;
       const [, , answer, keep] = /^(\S+) \/([\w-]*)(\/keep)?/.exec(got) ?? [];
       got = "";
-      socket.write(Buffer.from(answer ?? "", "base64url"));
+      const text = Buffer.from(answer ?? "", "base64url").toString("latin1");
+      socket.write(text.replace("*100KB*", "x".repeat(100_000)), "latin1");
       if (!keep) socket.end();
     });
   })
