@@ -61,11 +61,7 @@ export class Gateway {
     }
   }
 
-  private relay(
-    request: Request,
-    response: Response,
-    given: { asked: Asked; way: Way; sandbox: boolean; fresh: boolean },
-  ): Promise<void> {
+  private relay(request: Request, response: Response, given: { asked: Asked; way: Way; sandbox: boolean; fresh: boolean }): Promise<void> {
     const { asked, way, sandbox, fresh } = given;
     const offer = upgradable(request);
     const protocol = offer && request.headers.upgrade;

@@ -54,6 +54,8 @@ web.on("connection", (socket) => {
   socket.on("close", () => (open -= 1)).on("error", () => undefined);
 });
 web.on("upgrade", (request, socket) => {
+  // Connections of node:http stay half open unless they are told.
+  socket.on("end", () => socket.end());
   socket.on("error", () => undefined);
   if (request.url.startsWith("/no")) return socket.end("HTTP/1.1 403 Not Here\r\nContent-Length: 4\r\n\r\nnope");
   const key = `${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
