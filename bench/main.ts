@@ -5,7 +5,8 @@ import { benchDelete } from "./delete";
 import { benchExec } from "./exec";
 import { benchList } from "./list";
 import { benchLogs } from "./logs";
-import { comparisonTable, type Own, ownTable, pairTable } from "./report";
+import { benchProxy } from "./proxy";
+import { comparisonTable, type Own, ownTable, pairTable, proxyTable } from "./report";
 import { benchRun } from "./run";
 import { benchRuns } from "./runs";
 import { benchStart, residentMegabytes } from "./start";
@@ -18,13 +19,19 @@ const COMPARED: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
   delete: benchDelete,
   runs: benchRuns,
 };
-const ALL = ["start", ...Object.keys(COMPARED), "cluster"];
+const ALL = ["start", ...Object.keys(COMPARED), "cluster", "proxy"];
+/** They have beds of their own. */
+const APART = new Set(["cluster", "proxy"]);
 
 async function main(chosen: string[]): Promise<void> {
-  if (chosen.some((name) => name !== "cluster")) await oneNode(chosen);
-  if (!chosen.includes("cluster")) return;
-  const pairs = await benchCluster();
-  process.stdout.write(`\nNodes on engines and networks of their own, on this one machine (medians, in turns)\n${pairTable(pairs)}`);
+  if (chosen.some((name) => !APART.has(name))) await oneNode(chosen);
+  if (chosen.includes("cluster")) {
+    const pairs = await benchCluster();
+    process.stdout.write(`\nNodes on engines and networks of their own, on this one machine (medians, in turns)\n${pairTable(pairs)}`);
+  }
+  if (!chosen.includes("proxy")) return;
+  const { rows, own } = await benchProxy();
+  process.stdout.write(`\nThe proxy and nginx in front of one container, in turns (medians)\n${proxyTable(rows)}\n${ownTable(own)}`);
 }
 
 async function oneNode(chosen: string[]): Promise<void> {

@@ -38,6 +38,28 @@ export function pairTable(pairs: Pair[]): string {
   return table([head, ...rows], { columns: numbersRight(head.length) });
 }
 
+/** What the proxy does, beside nginx. */
+export interface ProxyRow {
+  what: string;
+  /** more is better */
+  unit: string;
+  ours: number;
+  /** through another node */
+  another: number;
+  nginx: number;
+  /** least of nginx's */
+  target: number;
+}
+
+export function proxyTable(rows: ProxyRow[]): string {
+  const lines = rows.map(({ what, unit, ours, another, nginx, target }) => {
+    const met = `≥ ${target} × nginx: ${ours / nginx >= target ? "met" : "MISSED"}`;
+    return [what, unit, short(ours), short(another), short(nginx), (ours / nginx).toFixed(2), (another / nginx).toFixed(2), met];
+  });
+  const head = ["", "unit", "ours", "another node", "nginx", "ours / nginx", "another / nginx", "target"];
+  return table([head, ...lines], { columns: numbersRight(head.length) });
+}
+
 /** The numbers without a counterpart as a table. */
 export function ownTable(numbers: Own[]): string {
   const rows = numbers.map(({ what, value, unit, atMost }) => {

@@ -3,11 +3,11 @@
 DEMO_PACKAGES=(docker.io iptables busybox-static curl)
 # For simulated hosts. The demo does without them where they can't be installed, and says so.
 HOST_PACKAGES=(iproute2 util-linux mount)
-TEST_PACKAGES=("${HOST_PACKAGES[@]}" docker-registry apache2-utils pebble certbot openssl redis-server haproxy faketime
+TEST_PACKAGES=("${HOST_PACKAGES[@]}" docker-registry apache2-utils pebble certbot openssl redis-server haproxy nginx-light faketime
   chromium-headless-shell fonts-dejavu-core)
 
 # Services of these packages that the tests start by themselves, with settings of their own.
-UNWANTED_SERVICES=(docker-registry.service redis-server.service certbot.timer)
+UNWANTED_SERVICES=(docker-registry.service redis-server.service nginx.service certbot.timer)
 
 can_install() { [ "$(id -u)" = 0 ] && command -v apt-get dpkg-query >/dev/null; }
 

@@ -23,6 +23,7 @@ const web = http.createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (
     response.writeHead(200, url.searchParams.has("length") ? { "Content-Length": 1e9 } : {});
     return void response.write("begun\n");
   }
+  if (url.pathname === "/sink") return request.resume().on("end", () => response.end("ok"));
   if (url.pathname === "/open") return response.end(String(open));
   if (url.pathname === "/exit") return process.exit(1);
   if (url.pathname === "/status") {
