@@ -113,7 +113,8 @@ export const RUN_SETTINGS = {
     type: "string",
     default: null,
     env: ["DEFAULT_USER_UID"],
+    check: (value) => (/^\d{1,10}(:\d{1,10})?$/.test(value) ? undefined : "must be uid:gid"),
     group: "Runs",
-    help: "uid:gid of the files of managed containers",
+    help: "uid:gid of managed containers and of the files in their /app; the image's own user if unset",
   },
 } as const satisfies Record<string, Setting>;

@@ -33,6 +33,13 @@ export const SETTINGS = {
   request_timeout: { type: "number", default: 300, min: 1, group: "Server", help: "Seconds a client may take to send a whole request" },
   stop_timeout: { type: "number", default: 30, min: 0, group: "Server", help: "Seconds that requests under way are given at a stop" },
   config: { type: "string", default: null, group: "Server", help: "JSON file of settings, by these names" },
+  node_env: {
+    type: "string",
+    default: "production",
+    env: ["NODE_ENV"],
+    group: "Server",
+    help: "development puts the stack trace into error answers",
+  },
 
   token: {
     type: "list",

@@ -26,6 +26,8 @@ import { RouteUpgrades, upgradesOf } from "./http/route-upgrades";
 import { Tickets } from "./http/tickets";
 import { firstOf } from "./http/upgrades";
 import { Waits } from "./http/waits";
+import { HINT } from "./managed/compose";
+import { Managed } from "./managed/managed";
 import { Front } from "./proxy/front";
 import { Gateway } from "./proxy/gateway";
 import { Ways } from "./proxy/ways";
@@ -34,6 +36,7 @@ import { containerRoutes } from "./routes/containers";
 import { docsRoutes } from "./routes/docs";
 import { imageRoutes } from "./routes/images";
 import { insideRoutes } from "./routes/inside";
+import { managedRoutes } from "./routes/managed";
 import { mcpRoutes } from "./routes/mcp";
 import { nodeRoutes } from "./routes/nodes";
 import { proxied, proxyRoutes } from "./routes/proxy";
@@ -67,7 +70,8 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const service = { name: "docker-server", version, host };
   const docker = await openDocker(settings, host, log);
   const runs = openRuns(docker, settings, log);
-  const facts = hostFacts(docker, runs);
+  const managed = new Managed(docker, settings.default_user_uid, log);
+  const facts = hostFacts(docker, runs, managed);
   const cluster = settings.cluster ? openCluster(settings, host, url, version, facts, log) : undefined;
   const terminals = new Terminals(docker, log);
   const tickets = new Tickets(cluster?.signatures ?? new Signatures([randomUUID()]));
@@ -80,16 +84,17 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const openApi = () => openApiDocument([...routes, ...proxied], { title: service.name, version });
   const serviceInfo = () => ({ name: service.name, version, description: "Runs containers over HTTP; see /docs" });
   routes.push(
-    ...verbRoutes(docker, settings, host, serviceInfo, cluster?.names),
+    ...verbRoutes(docker, managed, settings, host, serviceInfo, cluster?.names),
     ...runRoutes(runs, settings, host),
     ...volumeRoutes(runs.volumes, host),
     ...imageRoutes(docker, settings, host),
     ...containerRoutes(docker, settings, host, cluster?.names),
-    ...oneContainerRoutes(docker, host, cluster?.names),
+    ...oneContainerRoutes(docker, managed, host, cluster?.names),
+    ...managedRoutes(docker, managed, settings, host, cluster?.names),
     ...insideRoutes(docker, settings, host),
     ...terminalRoutes(docker, terminals, tickets),
     ...proxyRoutes(docker, host),
-    ...statusRoutes(docker, service, metrics, () => stopping),
+    ...statusRoutes(docker, managed, service, metrics, () => stopping),
     ...(cluster ? nodeRoutes(cluster) : []),
     ...docsRoutes(openApi),
   );
@@ -129,7 +134,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     waits,
     bodyLimit: settings.body_limit * 1_000_000,
   });
-  const answerError = errorAnswerer(log);
+  const answerError = errorAnswerer(log, { traces: settings.node_env === "development" });
   app.use(answerError);
   const gateway = new Gateway({
     ways: new Ways(docker, cluster?.pool),
@@ -145,7 +150,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const takers = [...(cluster ? [cluster.links] : []), front.upgrades, new RouteUpgrades(upgradesOf(routes), app)];
   const server = await listen(listener, settings, log, firstOf(...takers));
   void docker.containers.watch();
-  const endings = [sweepHalfMade(docker.containers, docker.runner, log), runs.sweep()];
+  const endings = [sweepHalfMade(docker.containers, docker.runner, log), runs.sweep(), managed.sweep()];
   await cluster?.start();
   return {
     port: server.port,
@@ -164,7 +169,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       gateway.close();
       clearTimeout(cut);
       await settles(
-        Promise.all([docker.runner.idle(), runs.close(), terminals.idle()]),
+        Promise.all([docker.runner.idle(), managed.idle(), runs.close(), terminals.idle()]),
         AbortSignal.timeout(Math.max(0, Math.ceil(end - performance.now()))),
       );
       cluster?.close();
@@ -182,13 +187,16 @@ function openCounts(redis: string, log: Logger) {
 }
 
 /** This host's Docker, as the cluster asks about it. */
-function hostFacts({ engine, containers, inventory }: DockerHost, { slots }: RunHost): HostFacts {
+function hostFacts({ engine, containers, inventory }: DockerHost, { slots }: RunHost, { compose }: Managed): HostFacts {
   return {
     find: (id) => containers.holding(id),
     list: () => containers.read(),
     onChange: (tell) => containers.onChange(tell),
     holdsVolume: (name) => inventory.hasVolumes([name]),
-    inventory: ({ image, volumes }) => inventory.read(image, volumes),
+    inventory: async (needs) => {
+      const lacks = needs.compose && (await compose.version()) === null ? { lacks: HINT } : {};
+      return { ...(await inventory.read(needs.image, needs.volumes)), ...lacks };
+    },
     runs: () => ({ running: slots.taken, waiting: slots.waiting }),
     async state() {
       const { containers: all } = await containers.read();

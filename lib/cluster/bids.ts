@@ -13,6 +13,8 @@ export interface Inventory {
   /** bytes */
   totalMemory: number;
   cores: number;
+  /** what must be installed first, for people */
+  lacks?: string;
 }
 
 /** After so long (ms) a placement counts for a half. */
@@ -88,6 +90,7 @@ export class Bidder {
 }
 
 function whyNot(needs: Needs, inventory: Inventory, pending: Needs[], reservedMemory: number): string | undefined {
+  if (inventory.lacks !== undefined) return inventory.lacks;
   const port = needs.ports.find((each) => inventory.ports.has(each) || pending.some((other) => other.ports.includes(each)));
   if (port) return `port ${port} is taken`;
   // Limits may promise more than there is: who asks for none isn't refused for it.

@@ -39,7 +39,7 @@ export async function once(
     if (outcome instanceof Reply && outcome.headers["x-error-code"] !== "NAME_TAKEN") return outcome;
     const holders = await find(plan.name).catch(() => []);
     const ofKey = holders.filter(({ found }) => found.labels[KEY_LABEL] === hashKey(key));
-    const before = ofKey.find(({ found }) => wasStarted(found));
+    const before = ofKey.find(({ found }) => plan.created || wasStarted(found));
     if (before)
       return new Reply(200, {
         ...plan.told?.(before.found),

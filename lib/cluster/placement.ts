@@ -15,6 +15,8 @@ export interface Needs {
   cpus: number;
   /** Whether it is one of those runs of which a node takes only so many at a time. */
   slot: boolean;
+  /** Whether the host must have docker compose. */
+  compose?: boolean | undefined;
 }
 
 /** What a node says when it is asked to take a run. */

@@ -26,6 +26,7 @@ const BODIES = {
     memory: z.number(),
     cpus: z.number(),
     slot: z.boolean(),
+    compose: z.boolean().optional(),
   }) satisfies z.ZodType<Needs>,
   name: z.object({ name: text.min(1), claim: text, late: z.boolean() }),
   leave: z.object({ process: text, predecessor: text.optional() }),

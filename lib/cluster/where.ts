@@ -38,6 +38,8 @@ export interface Plan {
   name: string;
   body: object;
   needs: Needs;
+  /** It is done when it is created: it is started later, by another request. */
+  created?: boolean;
   /** ms that its answer may take longer than a run's own */
   longer?: number;
   /** what its answer tells of the container, for when it is there already; what it gets is an item of the list of containers */

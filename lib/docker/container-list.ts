@@ -14,6 +14,9 @@ export interface PortSummary {
   protocol: string;
 }
 
+/** The label of what `GET /containers` lists. */
+export const MANAGED_LABEL = "dockapi.managed";
+
 /** A container as `GET /` answers it. */
 export interface ContainerSummary {
   /** 64 hex digits */

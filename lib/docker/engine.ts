@@ -23,7 +23,7 @@ export interface RegistryAuth {
   serveraddress?: string | undefined;
 }
 
-export type { ContainerCreateOptions } from "dockerode";
+export type { ContainerCreateOptions, ContainerInspectInfo } from "dockerode";
 
 interface StreamOptions {
   query?: Record<string, string | number | boolean | undefined>;

@@ -1,7 +1,7 @@
 import { AppError, type ErrorCode } from "../errors";
 
 /** What was being done: the same words mean different things at different times. */
-export type During = "pull" | "create" | "start" | "call";
+export type During = "pull" | "create" | "start" | "call" | "compose";
 
 interface Rule {
   when: RegExp;
@@ -69,7 +69,8 @@ export function fromCli(error: { stderr?: string; message?: string }, during: Du
     return new AppError("ENGINE_ERROR", { message: "The docker command is not installed on this host", cause: error });
   }
   // What is left at a create is what can't be understood or can't be made, and at a pull a registry that doesn't do its part.
-  const rest = during === "pull" ? "REGISTRY_UNREACHABLE" : "INVALID_SPEC";
+  const rest =
+    during === "pull" ? "REGISTRY_UNREACHABLE" : during === "compose" && !BAD_START.test(message) ? "COMPOSE_FAILED" : "INVALID_SPEC";
   return new AppError(match(message, during) ?? rest, { message, cause: message });
 }
 

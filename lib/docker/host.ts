@@ -1,5 +1,5 @@
 import type { Logger } from "../support/logger";
-import { dockerCli } from "./cli";
+import { type Cli, dockerCli } from "./cli";
 import { ContainerList } from "./container-list";
 import { type EndpointSettings, resolveEndpoint } from "./endpoint";
 import { Engine } from "./engine";
@@ -22,6 +22,7 @@ export interface DockerSettings extends EndpointSettings {
 /** This host's Docker, as the routes use it. */
 export interface DockerHost {
   engine: Engine;
+  cli: Cli;
   images: Images;
   containers: ContainerList;
   logs: ContainerLogs;
@@ -49,5 +50,5 @@ export async function openDocker(settings: DockerSettings, name: string, log: Lo
   const runner = new Runner(engine, cli, images, containers, policy, log);
   const inventory = new HostInventory(engine, containers, images);
   const lifecycle = new Lifecycle(engine, containers);
-  return { engine, images, containers, logs: new ContainerLogs(engine), runner, lifecycle, inventory, policy };
+  return { engine, cli, images, containers, logs: new ContainerLogs(engine), runner, lifecycle, inventory, policy };
 }

@@ -13,8 +13,9 @@ interface HttpError {
 /**
  * The one writer of errors: the client gets the message and the request id, the log gets the cause.
  * On HEAD, which has no body, the code and the message go into headers.
+ * @param options.traces the client gets the stack trace too: for development
  */
-export function errorAnswerer(log: Logger): ErrorRequestHandler {
+export function errorAnswerer(log: Logger, options = { traces: false }): ErrorRequestHandler {
   return (thrown, _request, response, _next) => {
     const error = typed(thrown);
     const { request_id } = response.locals;
@@ -28,7 +29,8 @@ export function errorAnswerer(log: Logger): ErrorRequestHandler {
     const { code, message, status } = error;
     response.set({ "X-Error-Code": code, "X-Error-Message": headerText(message) });
     if (status === 429 || status === 503) response.get("Retry-After") ?? response.set("Retry-After", "1");
-    response.status(status).json(errorBody(error, request_id));
+    const stacktrace = options.traces ? { stacktrace: (thrown as Partial<Error>)?.stack ?? "" } : {};
+    response.status(status).json({ ...errorBody(error, request_id), ...stacktrace });
   };
 }
 

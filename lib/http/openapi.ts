@@ -14,6 +14,7 @@ const errorSchema = z.object({
   timestamp: z.iso.datetime(),
   details: z.record(z.string(), z.unknown()),
   detail: z.string().describe("the message again"),
+  stacktrace: z.string().optional().describe("in development only"),
 });
 
 /**

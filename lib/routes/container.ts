@@ -4,9 +4,12 @@ import type { ContainerSummary } from "../docker/container-list";
 import type { DockerHost } from "../docker/host";
 import { inspectContainer } from "../docker/inspect";
 import type { NameClaims } from "../docker/run";
-import { AppError } from "../errors";
+import { AppError, invalidField } from "../errors";
 import { flag, integer } from "../http/fields";
 import { type Route, route } from "../http/route";
+import type { Managed } from "../managed/managed";
+import { keptOf } from "../managed/spec";
+import type { Action } from "../managed/states";
 import { byId, newName } from "./schemas/common";
 import * as answers from "./schemas/containers";
 
@@ -15,10 +18,11 @@ const grace = z.object({ timeout: integer(0, 3600).optional().describe("Seconds 
 
 /**
  * One container, wherever it is: what it is, and what moves it from one state to another (dockapi.md).
+ * Those that are managed are moved only from the states that their document allows.
  * @param host this node's name
  * @param claims keep names to one container where there are other nodes
  */
-export function oneContainerRoutes(docker: DockerHost, host: string, claims?: NameClaims): Route[] {
+export function oneContainerRoutes(docker: DockerHost, managed: Managed, host: string, claims?: NameClaims): Route[] {
   const find = (id: string) => docker.containers.find(id, { prefix: true });
   const { lifecycle } = docker;
 
@@ -27,13 +31,17 @@ export function oneContainerRoutes(docker: DockerHost, host: string, claims?: Na
     const container = await find(given);
     await work(container);
     try {
-      return answers.viewOf(await docker.containers.find(container.id, { prefix: false }));
+      return answers.viewOf(await docker.containers.find(keptOf(container) ? container.name : container.id, { prefix: false }));
     } catch (error) {
       // One that goes when it ends has gone with its stop.
       if (!(error instanceof AppError && error.code === "CONTAINER_NOT_FOUND")) throw error;
       return answers.viewOf({ ...container, state: "exited", ports: [] });
     }
   }
+
+  /** Moves a container from one state to another. */
+  const move = (given: string, action: Action, work: (id: string) => Promise<void>) =>
+    after(given, (container) => managed.act(container, action, work));
 
   const inspect = route({
     method: "get",
@@ -55,13 +63,19 @@ export function oneContainerRoutes(docker: DockerHost, host: string, claims?: Na
     path: "/containers/:id",
     where: OWNER,
     burst: "mid",
-    summary: "Remove a container",
+    summary: "Remove a container; a managed one with its volume",
     tool: "remove_container",
     params: byId,
     query: z.object({ force: flag.default(true).describe("Also while it runs") }),
     answers: answers.removed,
     async handler({ params, query }) {
-      const { id, name } = await find(params.id);
+      const container = await find(params.id);
+      const { id, name, state } = container;
+      if (keptOf(container)) {
+        if (!query.force && state !== "created" && state !== "exited") throw new AppError("STILL_RUNNING", { details: { id } });
+        await managed.remove(container);
+        return { id, name, removed: true, host };
+      }
       await docker.runner.remove(id, query).catch((error: AppError) => {
         if (error.code !== "NOT_RUNNING") throw error;
         throw new AppError("STILL_RUNNING", { details: { id }, cause: error });
@@ -77,16 +91,16 @@ export function oneContainerRoutes(docker: DockerHost, host: string, claims?: Na
     path: "/containers/:id/start",
     summary: "Start a container",
     tool: "start",
-    handler: ({ params }) => after(params.id, ({ id }) => lifecycle.start(id)),
+    handler: ({ params }) => move(params.id, "start", (id) => lifecycle.start(id)),
   });
 
   const stop = route({
     ...state,
     path: "/containers/:id/stop",
-    summary: "Stop a container; one that doesn't run stays as it is",
+    summary: "Stop a container; one that doesn't run stays as it is, and is a 422 if it is managed",
     tool: "stop",
     query: grace,
-    handler: ({ params, query }) => after(params.id, ({ id }) => lifecycle.stop(id, query.timeout)),
+    handler: ({ params, query }) => move(params.id, "stop", (id) => lifecycle.stop(id, query.timeout)),
   });
 
   const restart = route({
@@ -95,7 +109,7 @@ export function oneContainerRoutes(docker: DockerHost, host: string, claims?: Na
     summary: "Stop a container and start it again",
     tool: "restart",
     query: grace,
-    handler: ({ params, query }) => after(params.id, ({ id }) => lifecycle.restart(id, query.timeout)),
+    handler: ({ params, query }) => move(params.id, "restart", (id) => lifecycle.restart(id, query.timeout)),
   });
 
   const pause = route({
@@ -103,7 +117,7 @@ export function oneContainerRoutes(docker: DockerHost, host: string, claims?: Na
     path: "/containers/:id/pause",
     summary: "Freeze the processes of a container",
     tool: "pause",
-    handler: ({ params }) => after(params.id, ({ id }) => lifecycle.pause(id)),
+    handler: ({ params }) => move(params.id, "pause", (id) => lifecycle.pause(id)),
   });
 
   const unpause = route({
@@ -111,7 +125,7 @@ export function oneContainerRoutes(docker: DockerHost, host: string, claims?: Na
     path: "/containers/:id/unpause",
     summary: "Let the processes of a paused container go on",
     tool: "unpause",
-    handler: ({ params }) => after(params.id, ({ id }) => lifecycle.unpause(id)),
+    handler: ({ params }) => move(params.id, "unpause", (id) => lifecycle.unpause(id)),
   });
 
   const rename = route({
@@ -121,7 +135,11 @@ export function oneContainerRoutes(docker: DockerHost, host: string, claims?: Na
     tool: "rename",
     body: z.object({ name: newName.describe("No container of any node has it") }),
     example: { name: "another-name" },
-    handler: ({ params, body }) => after(params.id, ({ id, name }) => lifecycle.rename(id, name, body.name, claims)),
+    handler: ({ params, body }) =>
+      after(params.id, async (container) => {
+        if (keptOf(container)) throw invalidField("name", "can't be given to a managed container, whose name is its cuid");
+        await lifecycle.rename(container.id, container.name, body.name, claims);
+      }),
   });
 
   return [inspect, remove, start, stop, restart, pause, unpause, rename];

@@ -4,6 +4,8 @@ import type { DockerHost } from "../docker/host";
 import { AppError } from "../errors";
 import type { Metrics } from "../http/metrics";
 import { Reply, type Route, route } from "../http/route";
+import { HINT } from "../managed/compose";
+import type { Managed } from "../managed/managed";
 
 export interface Service {
   name: string;
@@ -17,7 +19,7 @@ export interface Service {
  * @param docker this host's
  * @param stopping whether it takes requests for a last moment
  */
-export function statusRoutes(docker: DockerHost, service: Service, metrics: Metrics, stopping: () => boolean): Route[] {
+export function statusRoutes(docker: DockerHost, managed: Managed, service: Service, metrics: Metrics, stopping: () => boolean): Route[] {
   const health = route({
     method: "get",
     path: "/health",
@@ -51,14 +53,23 @@ export function statusRoutes(docker: DockerHost, service: Service, metrics: Metr
     answers: {
       200: {
         description: "It does",
-        schema: z.object({ status: z.literal("ok"), docker: z.literal("ok"), docker_version: z.string(), host: z.string() }),
+        schema: z.object({
+          status: z.literal("ok"),
+          docker: z.literal("ok"),
+          docker_version: z.string(),
+          compose_version: z.string().nullable().describe("null if docker compose isn't installed"),
+          hint: z.string().optional().describe("what to install then"),
+          host: z.string(),
+        }),
       },
       503: { description: "It doesn't" },
     },
     async handler() {
       await docker.engine.assertAlive(0);
       const { Version } = await docker.engine.call((api) => api.version());
-      return { status: "ok", docker: "ok", docker_version: Version, host: service.host };
+      const compose_version = await managed.compose.version();
+      const hint = compose_version === null ? { hint: HINT } : {};
+      return { status: "ok", docker: "ok", docker_version: Version, compose_version, ...hint, host: service.host };
     },
   });
 

@@ -5,6 +5,7 @@ import type { DockerHost } from "../docker/host";
 import type { NameClaims } from "../docker/run";
 import { command, flag, text } from "../http/fields";
 import { Reply, type Route, route, streamed } from "../http/route";
+import type { Managed } from "../managed/managed";
 import { outputFields } from "../support/output";
 import { settles } from "../support/settles";
 import * as answers from "./schemas/answers";
@@ -30,6 +31,7 @@ export interface VerbSettings {
  */
 export function verbRoutes(
   docker: DockerHost,
+  managed: Managed,
   settings: VerbSettings,
   host: string,
   serviceInfo: () => object,
@@ -160,8 +162,9 @@ export function verbRoutes(
     params: byId,
     answers: answers.remove,
     async handler(call) {
-      const { id, name } = await docker.containers.find(call.params.id, { prefix: false });
-      await docker.runner.remove(id);
+      const container = await docker.containers.find(call.params.id, { prefix: false });
+      const { id, name } = container;
+      if (!(await managed.remove(container))) await docker.runner.remove(id);
       return { id, name, removed: true, host };
     },
   });

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { ContainerSummary, PortSummary } from "../../docker/container-list";
 import { PORT_LABEL } from "../../docker/upstream";
 import type { AnswerDoc } from "../../http/route";
+import { keptOf, SPEC_LABEL } from "../../managed/spec";
 import { outputAnswer } from "./common";
 
 const port = z.object({ host_ip: z.string().optional(), host: z.number().optional(), container: z.number(), protocol: z.string() });
@@ -18,17 +19,34 @@ const view = z.object({
   ports: z.array(port),
   created: z.string(),
   host: z.string().describe("the node"),
+  cuid: z.string().optional().describe("of one that POST /containers has made; tags and resources, too"),
+  tags: z.array(z.string()).optional(),
+  resources: z.object({ cpus: z.number().optional(), memory: z.string().optional(), pids: z.number().optional() }).optional(),
 });
 
 export type ContainerView = z.output<typeof view>;
 
 /** The port that a container was published for, or else its first. */
-export function viewOf({ id, name, image, state, labels, ports, created, host }: ContainerSummary): ContainerView {
+export function viewOf(container: ContainerSummary): ContainerView {
+  const { id, name, image, state, labels, ports, created, host } = container;
   const labelled = Number(labels[PORT_LABEL]) || undefined;
   const published = ports.filter((each): each is PortSummary & { host: number } => each.protocol === "tcp" && each.host !== undefined);
   const chosen = published.find((each) => each.container === labelled) ?? (labelled === undefined ? published[0] : undefined);
   const container_port = chosen?.container ?? labelled ?? null;
-  return { id, name, image, status: state, labels, host_port: chosen?.host ?? null, container_port, ports, created, host };
+  const view = { id, name, image, status: state, labels, host_port: chosen?.host ?? null, container_port, ports, created, host };
+  return { ...view, ...managedView(container) };
+}
+
+/** What else is told of a managed one: what it is to be, also while it doesn't run. */
+function managedView(container: ContainerSummary) {
+  const kept = keptOf(container);
+  if (!kept) return {};
+  const { [SPEC_LABEL]: _, ...labels } = container.labels;
+  const ports = kept.ports.map(({ host, container: inside, protocol }) => {
+    const found = host ?? container.ports.find((each) => each.container === inside && each.protocol === protocol)?.host;
+    return { ...(found === undefined ? {} : { host: found }), container: inside, protocol };
+  });
+  return { cuid: container.name, image: kept.image, tags: kept.tags, resources: kept.resources, ports, labels };
 }
 
 /** What `POST /containers/run` answers of a container. */
@@ -100,6 +118,50 @@ export const inspected: Answers = {
 };
 
 export const done: Answers = { 200: { description: "The container as it is now", schema: view } };
+
+const cuid = z.string();
+const pulling = z.object({ cuid, image: z.string(), status: z.literal("pulling"), host: view.shape.host });
+
+export const created: Answers = {
+  200: {
+    description: "The same Idempotency-Key has made it before",
+    schema: z.object({ ...which, cuid, status: z.string(), repeated: z.literal(true) }),
+  },
+  201: { description: "Created, and not started", schema: view, headers: { Location: "Its path" } },
+  202: { description: "Its image is still being pulled; then it is created", schema: pulling },
+};
+
+export const changed: Answers = {
+  200: { description: "The container as it is now", schema: view },
+  202: { description: "Its new image is still being pulled, and nothing has changed; the same request again joins", schema: pulling },
+};
+
+export const status: Answers = {
+  200: {
+    description: "How it is",
+    schema: view
+      .pick({
+        id: true,
+        name: true,
+        image: true,
+        status: true,
+        ports: true,
+        created: true,
+        host: true,
+        cuid: true,
+        tags: true,
+        resources: true,
+      })
+      .extend({
+        running: z.boolean(),
+        started: z.string().nullable(),
+        finished: z.string().nullable(),
+        exit_code: z.number().nullable(),
+        restart_count: z.number(),
+        health: z.string().nullable(),
+      }),
+  },
+};
 
 export const removed: Answers = { 200: { description: "Removed", schema: z.object({ ...which, removed: z.literal(true) }) } };
 

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import type { ContainerSummary } from "../../docker/container-list";
+import { type ContainerSummary, MANAGED_LABEL } from "../../docker/container-list";
 import { withTag } from "../../docker/reference";
 import { flag, integer, list, matching, text } from "../../http/fields";
+import { CUID_LABEL, keptOf } from "../../managed/spec";
 import { imageReference } from "./common";
 import { type ContainerView, viewOf } from "./containers";
-import { MANAGED_LABEL } from "./service";
 
 const STATES = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
 
@@ -27,6 +27,10 @@ export const pageQuery = z.object({
   label: list(matching(/^[^\0\s=]+(?:=[^\0]*)?$/, "must be a label, or label=value"))
     .optional()
     .describe("A label, or label=value; all of several"),
+  tags: text
+    .transform((value) => value.split(",").map((each) => each.trim()))
+    .optional()
+    .describe("Tags with commas: those that have all of them"),
   name: text.optional().describe("Part of the name"),
   image: imageReference.optional(),
   limit: integer(1, 1000).default(100).describe("Containers of one page"),
@@ -68,18 +72,24 @@ function cut(containers: ContainerView[], { limit }: PageQuery, further: boolean
   return { containers: page, next_cursor: more ? Buffer.from(placeOf(last)).toString("base64url") : null };
 }
 
-function fits(container: ContainerSummary, { all, status, label = [], name, image, cursor: after }: PageQuery): boolean {
+function fits(container: ContainerSummary, { all, status, label = [], tags, name, image, cursor: after }: PageQuery): boolean {
   const { labels } = container;
   const labelled = (wanted: string) => {
     const [key = "", ...value] = wanted.split("=");
     return Object.hasOwn(labels, key) && (value.length === 0 || labels[key] === value.join("="));
   };
   return (
-    (all || labels[MANAGED_LABEL] === "true") &&
+    (all || isListed(container)) &&
+    (tags === undefined || tags.every((tag) => keptOf(container)?.tags.includes(tag))) &&
     (status === undefined || status.includes(container.state)) &&
     label.every(labelled) &&
     (name === undefined || container.name.includes(name)) &&
     (image === undefined || container.image === image || container.image === withTag(image) || `${container.image}:latest` === image) &&
     (after === undefined || placeOf(container) < after)
   );
+}
+
+/** Not what is about to take the place of another, which is listed until then. */
+function isListed({ name, labels }: ContainerSummary): boolean {
+  return labels[MANAGED_LABEL] === "true" && (labels[CUID_LABEL] ?? name) === name;
 }

@@ -23,7 +23,7 @@ export const target = matching(
   "must be an absolute path in the container, which :ro may follow",
 );
 const containerPath = matching(/^\/[^:\0]{0,4095}$/, "must be an absolute path in the container");
-const size = scalar.pipe(matching(/^\d+(?:\.\d+)?[bkmgBKMG]?$/, "must be a size, such as 512m or a number of bytes"));
+export const size = scalar.pipe(matching(/^\d+(?:\.\d+)?[bkmgBKMG]?$/, "must be a size, such as 512m or a number of bytes"));
 const duration = matching(/^(?:\d+(?:\.\d+)?(?:ns|us|ms|s|m|h))+$/, "must be a duration, such as 30s or 1m30s");
 const capability = matching(/^[A-Za-z_]+$/, "must be the name of a capability");
 export const network = matching(/^(?:container:)?[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, "must be the name of a network");

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/where";
-import type { ContainerSummary } from "../../docker/container-list";
+import { type ContainerSummary, MANAGED_LABEL } from "../../docker/container-list";
 import type { Readiness } from "../../docker/ready";
 import type { RunSpec } from "../../docker/run-spec";
 import { PORT_LABEL } from "../../docker/upstream";
@@ -10,7 +10,6 @@ import { environment, imageReference, newName, optional } from "./common";
 import { documentedView } from "./containers";
 import { planRun, restartPolicy, runBody, network as runNetwork, source, target, toRunSpec } from "./run";
 
-export const MANAGED_LABEL = "dockapi.managed";
 const NAME_LABEL = "dockapi.name";
 
 const off = (schema: typeof flag, value: boolean) => schema.nullish().transform((given) => given ?? value);

@@ -1,0 +1,108 @@
+import { bestNode, owner } from "../cluster/where";
+import type { DockerHost } from "../docker/host";
+import { inspectContainer } from "../docker/inspect";
+import type { NameClaims } from "../docker/run";
+import { Reply, type Route, route } from "../http/route";
+import type { Managed, Wanted } from "../managed/managed";
+import { keptOf } from "../managed/spec";
+import { byId } from "./schemas/common";
+import * as answers from "./schemas/containers";
+import { changeBody, changeOf, createBody, planManaged, portsBody, toPorts, toWanted } from "./schemas/managed";
+
+/**
+ * Containers that are made first and started later, and can be changed (container-management-api.md).
+ * @param settings.pull_wait seconds that an image's pull is waited for
+ * @param host this node's name
+ * @param claims keep names to one container where there are other nodes
+ */
+export function managedRoutes(
+  docker: DockerHost,
+  managed: Managed,
+  settings: { pull_wait: number },
+  host: string,
+  claims?: NameClaims,
+): Route[] {
+  const view = async (cuid: string) => answers.viewOf(await docker.containers.find(cuid, { prefix: false }));
+
+  async function change(id: string, edit: (spec: Wanted) => Wanted, enough: AbortSignal): Promise<Reply | object> {
+    const container = await docker.containers.find(id, { prefix: true });
+    const progress = await managed.change(container, edit, enough);
+    const { name: cuid } = container;
+    if (progress === "pulling") return new Reply(202, { cuid, image: keptOf(container)?.image, status: progress, host });
+    return view(cuid);
+  }
+
+  const create = route({
+    method: "post",
+    path: "/containers",
+    where: bestNode(planManaged),
+    burst: "low",
+    summary: "Create a managed container, to be started later",
+    tool: "create_container",
+    body: createBody,
+    example: {
+      image: "python:3.12-slim",
+      env: { APP_ENV: "production" },
+      tags: ["web"],
+      resources: { cpus: 1, memory: "4096m", pids: 2048 },
+      ports: [{ host: 8080, container: 80, protocol: "tcp" }],
+    },
+    answers: answers.created,
+    async handler(call) {
+      const { cuid, image } = { ...call.body, cuid: call.body.cuid as string };
+      const enough = call.within(settings.pull_wait * 1000);
+      const progress = await managed.create(cuid, toWanted(call.body, call.key), { enough, abandoned: call.abandoned, claims });
+      call.started();
+      if (progress === "pulling") return new Reply(202, { cuid, image, status: progress, host });
+      return new Reply(201, await view(cuid), { Location: `/containers/${cuid}` });
+    },
+  });
+
+  const update = route({
+    method: "patch",
+    path: "/containers/:id",
+    where: owner,
+    burst: "low",
+    summary: "Change a managed container: it is made anew, what is in its /app stays, and if it ran it runs again",
+    tool: "update_container",
+    params: byId,
+    body: changeBody,
+    example: { env: { NEW_VAR: "value", OLD_VAR: null }, tags: ["updated", "v2"], resources: { memory: "8192m" } },
+    answers: answers.changed,
+    handler: (call) => change(call.params.id, changeOf(call.body), call.within(settings.pull_wait * 1000)),
+  });
+
+  const updatePorts = route({
+    method: "patch",
+    path: "/containers/:id/ports",
+    where: owner,
+    burst: "low",
+    summary: "Publish other ports of a managed container, which is made anew for it",
+    tool: "update_ports",
+    params: byId,
+    body: portsBody,
+    example: { ports: [{ host: 3000, container: 3000, protocol: "tcp" }] },
+    answers: answers.changed,
+    handler: (call) =>
+      change(call.params.id, (spec) => ({ ...spec, ports: toPorts(call.body.ports) }), call.within(settings.pull_wait * 1000)),
+  });
+
+  const status = route({
+    method: "get",
+    path: "/containers/:id/status",
+    where: owner,
+    burst: "high",
+    summary: "How a container is",
+    tool: "status",
+    params: byId,
+    answers: answers.status,
+    async handler({ params }) {
+      const container = await docker.containers.find(params.id, { prefix: true });
+      const { labels: _, host_port: __, container_port: ___, ...rest } = answers.viewOf(container);
+      const { started, finished, exit_code, restart_count, health } = await inspectContainer(docker.engine, container.id);
+      return { ...rest, running: rest.status === "running", started, finished, exit_code, restart_count, health };
+    },
+  });
+
+  return [create, update, updatePorts, status];
+}
