@@ -29,6 +29,13 @@ export const SETTINGS = {
     help: "Load balancers in front whose X-Forwarded-* headers count: how many, or their addresses (comma separated)",
   },
   body_limit: { type: "number", default: 10, min: 0.001, group: "Server", help: "Largest request body, MB" },
+  upload_limit: {
+    type: "number",
+    default: 1000,
+    min: 0.001,
+    group: "Server",
+    help: "Largest archive that may be uploaded into a container, and what it may unpack to, MB",
+  },
   header_timeout: { type: "number", default: 20, min: 1, group: "Server", help: "Seconds a client may take to send its headers" },
   request_timeout: { type: "number", default: 300, min: 1, group: "Server", help: "Seconds a client may take to send a whole request" },
   stop_timeout: { type: "number", default: 30, min: 0, group: "Server", help: "Seconds that requests under way are given at a stop" },

@@ -34,6 +34,7 @@ import { Ways } from "./proxy/ways";
 import { oneContainerRoutes } from "./routes/container";
 import { containerRoutes } from "./routes/containers";
 import { docsRoutes } from "./routes/docs";
+import { fileRoutes } from "./routes/files";
 import { imageRoutes } from "./routes/images";
 import { insideRoutes } from "./routes/inside";
 import { managedRoutes } from "./routes/managed";
@@ -92,6 +93,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     ...oneContainerRoutes(docker, managed, host, cluster?.names),
     ...managedRoutes(docker, managed, settings, host, cluster?.names),
     ...insideRoutes(docker, settings, host),
+    ...fileRoutes(docker, settings, host),
     ...terminalRoutes(docker, terminals, tickets),
     ...proxyRoutes(docker, host),
     ...statusRoutes(docker, managed, service, metrics, () => stopping),

@@ -67,7 +67,8 @@ export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: 
     url,
     caller,
     left,
-    timeout: left,
+    // What streams may take its time, as long as the peer answers pings.
+    ...(bytes || !hasBody(exchange) ? { timeout: left } : {}),
     headers: bytes
       ? { ...headers, "content-type": "application/json", "content-length": bytes.length }
       : { ...headers, ...(encoding === undefined ? {} : { "content-encoding": encoding }), ...framing(exchange) },

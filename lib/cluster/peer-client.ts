@@ -1,10 +1,10 @@
-import http, { type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
+import http, { type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
 import { isIP } from "node:net";
 import type { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import type { SecureContext } from "node:tls";
 import { urlToHttpOptions } from "node:url";
+import { readOff } from "../support/read-off";
 import { LINK_PATH, Link } from "./link";
 import type { Peer } from "./peer";
 import { PeerFailure } from "./peer-failure";
@@ -98,7 +98,7 @@ export class PeerClient {
         reject(new PeerFailure(to, error.code ?? error.message, sent, call.signal?.aborted));
       });
       if (call.body === undefined || Buffer.isBuffer(call.body)) request.end(call.body);
-      else pipeline(call.body, request).catch(() => undefined); // the request's own error says it
+      else sendStream(call.body, request);
     });
   }
 
@@ -147,4 +147,15 @@ export class PeerClient {
     for (const link of this.links.values()) link.end("this node stops");
     for (const agent of Object.values(this.agents)) agent.destroy();
   }
+}
+
+/** A body outlives the request that it goes out with: whoever sent it is still to be answered. */
+function sendStream(body: Readable, request: ClientRequest): void {
+  body.pipe(request);
+  body.once("close", () => body.readableEnded || request.destroy());
+  request.once("close", () => {
+    if (body.readableEnded) return;
+    body.unpipe(request);
+    readOff(body);
+  });
 }

@@ -181,6 +181,21 @@ class ExpressCall implements Call {
     return this.request.get(name);
   }
 
+  get raw(): Request {
+    return this.request;
+  }
+
+  range(size: number): { start: number; end: number } | undefined {
+    const ranges = this.request.range(size);
+    if (ranges === -1) throw new AppError("RANGE_NOT_THERE", { details: { size } });
+    // Several parts need not be answered as such, nor what can't be read.
+    return Array.isArray(ranges) && ranges.type === "bytes" && ranges.length === 1 ? ranges[0] : undefined;
+  }
+
+  attachment(name: string): void {
+    this.response.attachment(name);
+  }
+
   get key(): string | undefined {
     return this.request.get("idempotency-key") || undefined;
   }

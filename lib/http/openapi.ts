@@ -64,6 +64,7 @@ function operation(route: Described, path: string): object {
     ...(route.public ? { security: [] } : {}),
     parameters: [...parameters(route.params, "path", renamed), ...parameters(route.query, "query"), pin],
     ...(route.body ? { requestBody: requestBody(route.body, route.example) } : {}),
+    ...(route.streams ? { requestBody: streamedBody(route.streams) } : {}),
     responses: {
       ...Object.fromEntries(Object.entries(route.answers).map(([status, answer]) => [status, response(answer)])),
       default: { description: "An error", content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } } },
@@ -94,6 +95,13 @@ function requestBody(schema: z.ZodObject, example?: object): object {
     required: true,
     content: { "application/json": content, "application/x-www-form-urlencoded": { ...content, ...(maps.length > 0 ? { encoding } : {}) } },
   };
+}
+
+function streamedBody(types: string[]): object {
+  const file = { type: "string", contentMediaType: "application/octet-stream" };
+  const form = { type: "object", properties: { file }, required: ["file"] };
+  const schemaOf = (type: string) => (type === "multipart/form-data" ? form : file);
+  return { required: true, content: Object.fromEntries(types.map((type) => [type, { schema: schemaOf(type) }])) };
 }
 
 function response({ description, schema, contentType, headers }: AnswerDoc): object {

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { ZodObject, z } from "zod";
 import type { Where } from "../cluster/where";
 import type { Reply } from "../support/reply";
@@ -21,6 +22,12 @@ export interface Call<P = unknown, Q = unknown, B = unknown> {
   readonly caller: Caller;
   /** One of the request's headers, by its name in lower case. */
   header(name: string): string | undefined;
+  /** The body as it comes, of a route that declares none. */
+  readonly raw: Readable;
+  /** The part that a Range header asks for of so many bytes, both ends included; undefined: all. @throws AppError RANGE_NOT_THERE */
+  range(size: number): { start: number; end: number } | undefined;
+  /** The answer is a file of this name: says so in Content-Disposition and Content-Type. */
+  attachment(name: string): void;
   /** The Idempotency-Key: the same key is the same run. */
   readonly key: string | undefined;
   /** Present if another node placed this here: aborted when it no longer waits. */
@@ -62,6 +69,8 @@ export interface Route {
   body?: ZodObject;
   /** of a body, for the OpenAPI document */
   example?: object;
+  /** Content types of a body that the handler reads as it comes, for the OpenAPI document. */
+  streams?: string[];
   answers: Record<number, AnswerDoc>;
   /** No credentials are asked for. */
   public?: boolean;

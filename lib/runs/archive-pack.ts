@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { type Header, type Pack, pack } from "tar-stream";
-import { insideName } from "./archive-names";
+import { insideName } from "../support/archive-names";
 import { readArchive } from "./archive-read";
 
 /** A file or a folder on its way into a container. */

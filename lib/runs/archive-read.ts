@@ -1,7 +1,7 @@
 import { Readable, Transform } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { type Extract, extract, type Header } from "tar-stream";
-import { ArchiveFault, ArchiveLinks, insideName } from "./archive-names";
+import { ArchiveFault, ArchiveLinks, insideName } from "../support/archive-names";
 
 /** Entries that an archive may have. */
 export const MOST_ENTRIES = 50_000;

@@ -1,6 +1,6 @@
 import { checkBind, type Policy } from "../docker/policy";
 import { invalidField } from "../errors";
-import { ArchiveFault } from "./archive-names";
+import { ArchiveFault } from "../support/archive-names";
 import type { Content } from "./archive-pack";
 import { checkArchive } from "./archive-read";
 import { fromBase64 } from "./base64";

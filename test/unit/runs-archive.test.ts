@@ -4,9 +4,9 @@ import path from "node:path";
 import { buffer } from "node:stream/consumers";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
-import { ArchiveFault } from "../../lib/runs/archive-names";
 import { packContents } from "../../lib/runs/archive-pack";
 import { checkArchive, MOST_ENTRIES } from "../../lib/runs/archive-read";
+import { ArchiveFault } from "../../lib/support/archive-names";
 import { run } from "../../scripts/process";
 import { tarGz, tarOf } from "../support/archives";
 

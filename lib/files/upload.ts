@@ -1,0 +1,112 @@
+import type { Readable } from "node:stream";
+import type { Engine } from "../docker/engine";
+import { AppError, invalidField } from "../errors";
+import { ArchiveFault } from "../support/archive-names";
+import { readOff } from "../support/read-off";
+import { writeArchive } from "./archive";
+import { fileOfForm } from "./form";
+import { type Place, Places } from "./place";
+import { Spool } from "./spool";
+import { checkZip, type ZipSummary } from "./zip-file";
+import { type Owner, unpackZip } from "./zip-unpack";
+
+const ZIP_TYPES = /^(?:application\/(?:zip|x-zip-compressed|octet-stream)|$)/i;
+const FORM_TYPE = /^multipart\/form-data\b/i;
+/** Folders whose being there is asked about at a time. */
+const AT_ONCE = 8;
+
+/** What an upload has brought into a container. */
+export interface Uploaded extends Pick<ZipSummary, "files" | "bytes"> {
+  /** absolute, of the folder it went to */
+  path: string;
+}
+
+/**
+ * Takes in a zip archive, checks it to its last byte, and only then unpacks it in a container, running or not.
+ * @param body the archive itself, or a form with it as its one file
+ * @param type of the body
+ * @param to folder in the container, made if it isn't there
+ * @param limit bytes, of the archive and of what it unpacks to
+ * @throws AppError naming the entry at fault; CONTENT_TOO_LARGE, READ_ONLY, NO_SPACE, IN_THE_WAY, LEADS_OUT
+ */
+export async function uploadZip(
+  engine: Engine,
+  id: string,
+  body: Readable,
+  type: string,
+  to: string,
+  owner: Owner,
+  limit: number,
+): Promise<Uploaded> {
+  const spools: Spool[] = [];
+  const spool = () => {
+    const made = new Spool();
+    spools.push(made);
+    return made;
+  };
+  try {
+    const zip = spool();
+    await receive(body, type, zip, limit);
+    const summary = await checkZip(zip.fd, zip.size, limit);
+    const places = new Places(engine, id);
+    const { found, missing } = await places.reach(to);
+    if (found.kind !== "folder") throw new AppError("IN_THE_WAY", { message: `No folder: ${found.path}`, details: { path: found.path } });
+    const folders = missing.length > 0 ? summary.folders : await newFolders(places, found, summary.folders);
+    const prefix = missing.map((name) => `${name}/`).join("");
+    const above = missing.map((_name, depth) => missing.slice(0, depth + 1).join("/"));
+    const tar = spool();
+    await unpackZip(zip, tar, prefix, [...above, ...folders.map((name) => prefix + name)], owner);
+    await writeArchive(engine, id, found.path, tar.reader());
+    return { path: [found.path === "/" ? "" : found.path, ...missing].join("/") || "/", files: summary.files, bytes: summary.bytes };
+  } catch (error) {
+    readOff(body);
+    throw error instanceof ArchiveFault ? refused(error) : error;
+  } finally {
+    await Promise.all(spools.map((each) => each.close()));
+  }
+}
+
+async function receive(body: Readable, type: string, zip: Spool, limit: number): Promise<void> {
+  if (FORM_TYPE.test(type)) return fileOfForm(body, type, (file) => zip.fill(file, limit));
+  if (!ZIP_TYPES.test(type))
+    throw new AppError("UNSUPPORTED_MEDIA_TYPE", { message: "The body must be application/zip, or multipart/form-data with one file" });
+  await zip.fill(body, limit);
+}
+
+function refused({ message, entry }: ArchiveFault): AppError {
+  const shown = entry?.slice(0, 300);
+  const fault = invalidField("archive", `${message}${shown === undefined ? "" : `: ${shown}`}`);
+  if (shown !== undefined) fault.details.entry = shown;
+  return fault;
+}
+
+/**
+ * Those folders of an archive that aren't there yet; nothing is to be written through a link, or where a file is.
+ * @param folders parents first
+ */
+async function newFolders(places: Places, { path }: Place, folders: readonly string[]): Promise<string[]> {
+  const isNew = new Set<string>();
+  const isKnown = async (name: string) => {
+    const stat = await places.stat(`${path === "/" ? "" : path}/${name}`);
+    if (!stat) return void isNew.add(name);
+    if (stat.kind === "folder") return;
+    const message = `${name} is a folder in the archive, and ${stat.kind === "link" ? "a link" : "none"} in the container`;
+    throw new AppError("IN_THE_WAY", { message, details: { entry: name } });
+  };
+  const byDepth = new Map<number, string[]>();
+  for (const name of folders) {
+    const depth = name.split("/").length;
+    const level = byDepth.get(depth) ?? [];
+    level.push(name);
+    byDepth.set(depth, level);
+  }
+  for (const [, level] of [...byDepth].sort(([a], [b]) => a - b)) {
+    const asked: string[] = [];
+    for (const name of level) {
+      if (isNew.has(name.slice(0, name.lastIndexOf("/")))) isNew.add(name);
+      else asked.push(name);
+    }
+    for (let at = 0; at < asked.length; at += AT_ONCE) await Promise.all(asked.slice(at, at + AT_ONCE).map(isKnown));
+  }
+  return folders.filter((name) => isNew.has(name));
+}

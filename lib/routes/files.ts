@@ -1,0 +1,143 @@
+import { z } from "zod";
+import type { Where } from "../cluster/where";
+import type { DockerHost } from "../docker/host";
+import { AppError } from "../errors";
+import { type FileFound, findFile, openFile } from "../files/download";
+import { listFolder } from "../files/listing";
+import { HOME } from "../files/place";
+import { uploadZip } from "../files/upload";
+import { zipOf } from "../files/zip-out";
+import type { Owner } from "../files/zip-unpack";
+import { text } from "../http/fields";
+import { Reply, type Route, route } from "../http/route";
+import { byId } from "./schemas/common";
+import * as answers from "./schemas/files";
+
+const OWNER: Where = { at: "owner" };
+/** As container-management-api.md shows it. */
+const DEFAULT_OWNER = "1000:1000";
+
+const somePath = text.min(1, "must be a path").max(4096, "must be a path").describe(`In the container; a relative one is below ${HOME}`);
+
+/**
+ * Files of a container, running or not, wherever it is (container-management-api.md).
+ * @param settings.upload_limit MB
+ * @param settings.default_user_uid uid:gid of what is uploaded
+ * @param host this node's name
+ */
+export function fileRoutes(docker: DockerHost, settings: { upload_limit: number; default_user_uid: string | null }, host: string): Route[] {
+  const { engine, containers } = docker;
+  const find = (id: string) => containers.find(id, { prefix: true });
+  const common = { where: OWNER, params: byId } as const;
+  const folder = z.object({ path: somePath.default(HOME) });
+  const owner = ownerOf(settings.default_user_uid ?? DEFAULT_OWNER);
+
+  const upload = route({
+    ...common,
+    method: "post",
+    path: "/containers/:id/upload-zip",
+    burst: "low",
+    summary: "Unpack a zip archive in a container",
+    query: folder,
+    streams: ["application/zip", "multipart/form-data"],
+    answers: answers.uploaded,
+    async handler(call) {
+      const encoding = call.header("content-encoding") ?? "identity";
+      if (encoding !== "identity") throw new AppError("UNSUPPORTED_MEDIA_TYPE", { message: `An archive in ${encoding} is not taken` });
+      const { id, name } = await find(call.params.id);
+      const limit = settings.upload_limit * 1_000_000;
+      const uploaded = await uploadZip(engine, id, call.raw, call.header("content-type") ?? "", call.query.path, owner, limit);
+      return { id, name, ...uploaded, host };
+    },
+  });
+
+  const fileQuery = z.object({ path: somePath });
+  const described = ({ size, modified }: Pick<FileFound, "size" | "modified">) => ({
+    "Accept-Ranges": "bytes",
+    "Cache-Control": "no-cache",
+    "Content-Length": String(size),
+    "Last-Modified": modified.toUTCString(),
+  });
+
+  const head = route({
+    ...common,
+    method: "head",
+    path: "/containers/:id/download",
+    burst: "mid",
+    summary: "Whether a file is in a container, and its size",
+    query: fileQuery,
+    answers: answers.fileHead,
+    async handler(call) {
+      const { id } = await find(call.params.id);
+      const found = await findFile(engine, id, call.query.path);
+      call.attachment(found.name);
+      return new Reply(200, null, described(found));
+    },
+  });
+
+  const download = route({
+    ...common,
+    method: "get",
+    path: "/containers/:id/download",
+    burst: "mid",
+    summary: "A file of a container, or with Range a part of it",
+    query: fileQuery,
+    answers: answers.file,
+    async handler(call) {
+      const { id } = await find(call.params.id);
+      const { path, name, modified } = await findFile(engine, id, call.query.path);
+      const file = await openFile(engine, id, path);
+      try {
+        const part = call.range(file.size);
+        const { start, end } = part ?? { start: 0, end: file.size - 1 };
+        const headers = described({ size: end - start + 1, modified });
+        call.attachment(name);
+        const ranged: Record<string, string> = part ? { "Content-Range": `bytes ${start}-${end}/${file.size}` } : {};
+        return new Reply(part ? 206 : 200, file.bytes(start, end), { ...headers, ...ranged });
+      } catch (error) {
+        file.end();
+        throw error;
+      }
+    },
+  });
+
+  const downloadZip = route({
+    ...common,
+    method: "get",
+    path: "/containers/:id/download-zip",
+    burst: "mid",
+    summary: "A folder of a container as a zip archive",
+    query: folder,
+    answers: answers.zip,
+    async handler(call) {
+      const { id } = await find(call.params.id);
+      const { name, bytes } = await zipOf(engine, id, call.query.path);
+      call.attachment(name);
+      return new Reply(200, bytes, { "Content-Type": "application/zip", "Cache-Control": "no-cache" });
+    },
+  });
+
+  const list = route({
+    ...common,
+    method: "get",
+    path: "/containers/:id/files",
+    burst: "mid",
+    summary: "What is in a folder of a container",
+    tool: "list_files",
+    query: folder,
+    answers: answers.listing,
+    async handler({ params, query }) {
+      const { id, name } = await find(params.id);
+      return { id, name, ...(await listFolder(engine, id, query.path)), host };
+    },
+  });
+
+  return [upload, head, download, downloadZip, list];
+}
+
+/** @throws Error at the start if it can't be read */
+function ownerOf(setting: string): Owner {
+  const [, uid, gid] = /^(\d{1,9})(?::(\d{1,9}))?$/.exec(setting) ?? [];
+  if (uid === undefined) throw new Error(`default_user_uid must be uid:gid, such as 1000:1000, not ${setting}`);
+  return { uid: Number(uid), gid: Number(gid ?? uid) };
+}
