@@ -55,7 +55,7 @@ const RULES: Rule[] = [
 
 /** What goes wrong at a start because of the request and not because of the engine. */
 const BAD_START =
-  /executable file not found|file name too long|no such file or directory|permission denied|exec format error|is a directory|not a directory|unable to find user|no matching entries in passwd|unable to find group|network .* not found|invalid|unknown|out of range|minimum|cannot|must be|not supported|no such device|operation not permitted|oci runtime create failed/i;
+  /executable file not found|file name too long|no such file or directory|permission denied|exec format error|is a directory|not a directory|unable to find user|no matching entries in passwd|unable to find group|network .* not found|invalid|unknown|out of range|range of|minimum|cannot|must be|not supported|no such device|operation not permitted|oci runtime create failed/i;
 
 /**
  * Reads what the docker CLI said as it failed.
