@@ -54,6 +54,8 @@ interface Holding {
 /** "Up 3 minutes" ages without any event, so a list is never older than this (ms). */
 const MAX_AGE = 1000;
 const RECONNECT_PAUSE = 500;
+/** How often (ms) a container is looked for that is just being replaced. */
+const LOOK_AGAIN = 20;
 /** The events after which the list differs. Others, such as a health check's exec, come all the time and change nothing. */
 const EVENTS = [
   "create",
@@ -78,6 +80,8 @@ export class ContainerList {
   private reading: { generation: number; result: Promise<Snapshot> } | undefined;
   /** Who was asked for by name or id since the last change: what is asked for once is asked for again. */
   private readonly found = new LRUCache<string, ContainerSummary>({ max: 1000 });
+  /** Names whose container is just being replaced by another. */
+  private readonly replaced = new Set<string>();
   private watching = false;
   private readonly told: (() => void)[] = [];
   private readonly closed = new AbortController();
@@ -173,9 +177,23 @@ export class ContainerList {
     if (kept.exact.length > 0) return kept;
     // What was just made elsewhere may be there before its event is.
     const { generation } = this;
-    const asked = matches(await this.candidates(id), id);
+    let asked = matches(await this.candidates(id), id);
+    while (asked.exact.length === 0 && this.replaced.has(id)) {
+      await sleep(LOOK_AGAIN);
+      asked = matches(await this.candidates(id), id);
+    }
     if (asked.exact[0] && this.watching && generation === this.generation) this.found.set(id, asked.exact[0]);
     return asked;
+  }
+
+  /** Whoever asks for this name while the work replaces its container gets the one or the other. */
+  async replacing(name: string, work: () => Promise<void>): Promise<void> {
+    this.replaced.add(name);
+    try {
+      await work();
+    } finally {
+      this.replaced.delete(name);
+    }
   }
 
   // The engine puts together only what fits: with many containers that is far cheaper than the whole list.

@@ -36,6 +36,17 @@ export interface CreateOptions {
 /** What a caller asks for; the rest is found out. */
 export type Wanted = Omit<ManagedSpec, "boot">;
 
+interface HowToApply {
+  /** It takes the place of a running one. */
+  resume: boolean;
+  /** As `resume` if absent. */
+  start?: boolean;
+  /** Of this image nothing is known yet. */
+  fresh: boolean;
+  /** There is no container yet. */
+  first?: boolean;
+}
+
 /** The managed containers of this host: each a Compose project with a volume of its own, and no file. */
 export class Managed {
   readonly compose: Compose;
@@ -85,7 +96,7 @@ export class Managed {
         throw new AppError("NAME_TAKEN", { message: `The name ${cuid} is taken`, details: { name: cuid } });
       }
       await this.orDown(cuid, async () => {
-        const id = await this.apply(cuid, { ...wanted, boot: SHELL }, { resume: false, fresh: true });
+        const id = await this.apply(cuid, { ...wanted, boot: SHELL }, { resume: false, fresh: true, first: true });
         if (this.user !== null) await giveAppFolder(this.docker.engine, id, this.user);
         await claim?.confirm();
         if (abandoned?.aborted) throw new AppError("ABANDONED");
@@ -169,11 +180,8 @@ export class Managed {
     }
   }
 
-  /**
-   * @param how.fresh of this image nothing is known yet
-   * @returns id of the container
-   */
-  private async apply(cuid: string, spec: ManagedSpec, how: { resume: boolean; fresh: boolean; start?: boolean }): Promise<string> {
+  /** @returns id of the container */
+  private async apply(cuid: string, spec: ManagedSpec, how: HowToApply): Promise<string> {
     const { engine, containers } = this.docker;
     const start = how.start ?? how.resume;
     const image = await engine.call((docker, abortSignal) => docker.getImage(spec.image).inspect({ abortSignal } as object));
@@ -182,17 +190,21 @@ export class Managed {
       const made = { ...spec, boot };
       return composeDocument(cuid, made, { entry: entryOf(made, own), user: this.user ?? undefined, resume: how.resume });
     };
+    const up = (boot: string, options: { start: boolean }) => {
+      const work = () => this.compose.up(cuid, document(boot), options);
+      return how.first ? work() : containers.replacing(cuid, work);
+    };
     const find = async () => {
       containers.changed();
       return (await containers.find(cuid, { prefix: false })).id;
     };
     // Only in a container that is there can be looked who will look.
     const looks = how.fresh && spec.command === undefined;
-    await this.compose.up(cuid, document(spec.boot), { start: start && !looks });
+    await up(spec.boot, { start: start && !looks });
     const id = await find();
     if (!looks) return id;
     const boot = await bootOf(engine, id);
-    if (start || boot !== spec.boot) await this.compose.up(cuid, document(boot), { start });
+    if (start || boot !== spec.boot) await up(boot, { start });
     return find();
   }
 

@@ -2,6 +2,7 @@ import { bestNode, owner } from "../cluster/where";
 import type { DockerHost } from "../docker/host";
 import { inspectContainer } from "../docker/inspect";
 import type { NameClaims } from "../docker/run";
+import type { AppError } from "../errors";
 import { Reply, type Route, route } from "../http/route";
 import type { Managed, Wanted } from "../managed/managed";
 import { keptOf } from "../managed/spec";
@@ -96,13 +97,21 @@ export function managedRoutes(
     tool: "status",
     params: byId,
     answers: answers.status,
-    async handler({ params }) {
-      const container = await docker.containers.find(params.id, { prefix: true });
-      const { labels: _, host_port: __, container_port: ___, ...rest } = answers.viewOf(container);
-      const { started, finished, exit_code, restart_count, health } = await inspectContainer(docker.engine, container.id);
-      return { ...rest, running: rest.status === "running", started, finished, exit_code, restart_count, health };
-    },
+    // One that was replaced between the two questions is asked for again.
+    handler: ({ params }) =>
+      statusOf(params.id).catch((error: AppError) => {
+        if (error.code !== "CONTAINER_NOT_FOUND") throw error;
+        docker.containers.changed();
+        return statusOf(params.id);
+      }),
   });
+
+  async function statusOf(given: string): Promise<object> {
+    const container = await docker.containers.find(given, { prefix: true });
+    const { labels: _, host_port: __, container_port: ___, ...rest } = answers.viewOf(container);
+    const { started, finished, exit_code, restart_count, health } = await inspectContainer(docker.engine, container.id);
+    return { ...rest, running: rest.status === "running", started, finished, exit_code, restart_count, health };
+  }
 
   return [create, update, updatePorts, status];
 }

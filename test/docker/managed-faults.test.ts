@@ -91,6 +91,20 @@ test("cut off after the old one was removed: the new one takes its name", async 
   expect((await server.request("GET", `/containers/${cuid}/status`)).json).toMatchObject({ cuid, status: "created" });
 });
 
+test("during a change its status is always told", async () => {
+  const cuid = await running();
+  let over = false;
+  const changed = Promise.all([change(cuid)]).finally(() => {
+    over = true;
+  });
+  const statuses = new Set<number>();
+  const poll = async () => {
+    while (!over) statuses.add((await server.request("GET", `/containers/${cuid}/status`)).status);
+  };
+  await Promise.all([poll(), poll(), poll(), changed]);
+  expect([...statuses]).toEqual([200]);
+});
+
 test("what is asked of one container at once is done one after the other", async () => {
   const cuid = await running();
   const answers = await Promise.all([
@@ -117,12 +131,16 @@ test("while the engine stands still a create is a 503, and what it makes afterwa
 
 test("with a user set, what runs may write into its folder, and a server without Compose says what to install", async () => {
   const { PATH } = process.env;
-  const owned = await startServer({ engine, env: { DEFAULT_USER_UID: "1000:1000" } });
+  const owned = await startServer({ engine, env: { DEFAULT_USER_UID: "1000:1000", NODE_ENV: "development" } });
   const { cuid } = (await owned.request("POST", "/containers", { json: { image: "busybox", command: SLOW } })).json;
   await owned.request("POST", `/containers/${cuid}/start`);
   expect(await docker("exec", cuid, "sh", "-c", "echo mine > /app/file; id -u; stat -c %u:%g /app /app/file")).toBe(
     "1000\n1000:1000\n1000:1000",
   );
+  expect((await owned.request("POST", `/containers/${cuid}/start`)).json).toMatchObject({
+    status: 422,
+    stacktrace: expect.stringContaining("at "),
+  });
   await owned.stop();
   // Its docker knows all but compose.
   const { folder } = server;
@@ -136,6 +154,7 @@ test("with a user set, what runs may write into its folder, and a server without
     hint: expect.stringContaining("install"),
   });
   const refused = await lacking.request("POST", "/containers", { json: { image: "busybox" } });
+  expect(refused.json).not.toHaveProperty("stacktrace");
   expect(refused.json).toMatchObject({
     status: 500,
     error: "compose_error",
