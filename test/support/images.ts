@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { writeBusyboxLayer } from "../../scripts/busybox-image";
+import { runOrThrow } from "../../scripts/process";
 import { BED } from "./bed";
 import type { Engine } from "./engine";
 import { withBedLock } from "./lock";
@@ -50,4 +51,19 @@ async function importLayer(engine: Engine, tag: string, command: string[]): Prom
   const imported = await engine.docker(["import", "-c", `CMD ${JSON.stringify(command)}`, "-", tag], readFileSync(CACHED_LAYER));
   if (imported.code !== 0) throw new Error(`docker import: ${imported.stderr}`);
   return imported.stdout.trim();
+}
+
+/** This machine's own Python, which came with the S3 server, and what it is linked against. */
+const PYTHON_LAYER = `
+python=$(readlink -f /usr/bin/python3)
+library=/usr/lib/$(basename "$python")
+libraries=$(ldd "$python" "$library"/lib-dynload/*.so | grep -o '/[^ :)]*' | grep '^/lib' | sort -u)
+tar --create --dereference --absolute-names --exclude=test --exclude='config-*' --exclude=__pycache__ \\
+  --transform='flags=r;s,^/,,' /usr/bin/python3 "$library" $libraries | docker import --change "CMD $1" - "$2"
+`;
+
+/** Gives an engine an image of Python and nothing else: no shell, no pip. */
+export async function importPython(engine: Engine, tag: string, command: string[]): Promise<void> {
+  const env = { PATH: process.env.PATH, HOME: engine.folder, DOCKER_HOST: engine.dockerHost };
+  await runOrThrow("sh", ["-ec", PYTHON_LAYER, "sh", JSON.stringify(command), tag], { env });
 }

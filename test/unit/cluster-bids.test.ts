@@ -44,6 +44,7 @@ test.each<[string, Partial<Needs>, Partial<Inventory>, RegExp | undefined]>([
   ["an image that is pulled anyway", { pull: "always" }, { hasImage: false }, undefined],
   // Only placement knows whether they are anywhere else.
   ["volumes that are not here", { volumes: ["data"] }, { hasVolumes: false }, undefined],
+  ["a program that is not installed here", { compose: true }, { lacks: "docker compose is not installed" }, /compose/],
   ["more cores than there are: they are shared", { cpus: 100 }, { reservedCpu: 3 }, undefined],
 ])("what a node says to a run that needs %s", async (_what, wanted, inventory, declines) => {
   const bid = await bidder(inventory).bid(needs(wanted));
