@@ -45,8 +45,9 @@ export async function* zipEntries(zip: Awaited<ReturnType<typeof openZip>>): Asy
 
 /** @throws ArchiveFault if it is none, or has too many entries */
 export async function openZip(fd: number) {
-  // Names are decoded here, and what isn't UTF-8 is refused rather than guessed at.
-  const zip = await fromFdPromise(fd, { decodeStrings: false, autoClose: false }).catch((error) => {
+  // Names and sizes are judged here, so that the entry at fault is known; a name that isn't UTF-8 is refused rather than guessed at.
+  const options = { decodeStrings: false, validateEntrySizes: false, autoClose: false };
+  const zip = await fromFdPromise(fd, options).catch((error) => {
     throw asFault(error, undefined);
   });
   if (zip.entryCount > MOST_ENTRIES) throw new ArchiveFault(`has more than ${MOST_ENTRIES} entries`);
@@ -74,6 +75,8 @@ function checkedEntry(entry: Entry): ZipEntry {
   if (entry.isEncrypted()) throw new ArchiveFault("has an encrypted entry", shown);
   if (entry.compressionMethod !== STORED && entry.compressionMethod !== DEFLATED)
     throw new ArchiveFault(`has an entry packed by method ${entry.compressionMethod}, which is not known here`, shown);
+  if (entry.compressionMethod === STORED && entry.compressedSize !== entry.uncompressedSize)
+    throw new ArchiveFault("has an entry whose sizes don't fit", shown);
   if (folder && entry.uncompressedSize > 0) throw new ArchiveFault("has a folder with content", shown);
   return { name, folder, executable: (mode & 0o111) !== 0, entry };
 }

@@ -44,7 +44,8 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
       const name = root === "" ? last : belowRoot(entry.header.name);
       await addEntry(name, entry, left);
     }
-    zip.end({ forceZip64Format: false, comment: left.comment() });
+    // Of a text it would take only what fits an older character set, and no line breaks.
+    zip.end({ forceZip64Format: false, comment: Buffer.from(left.comment()) as never });
   }
   async function addEntry(name: string, entry: TarEntry, left: LeftOut): Promise<void> {
     const { type, mtime, mode, size } = entry.header;
@@ -107,7 +108,6 @@ class LeftOut {
   private more = 0;
 
   add(name: string): void {
-    // Zip's comments are of an older character set.
     const plain = name.replace(/[^\x20-\x7e]/g, "?");
     if (this.length + plain.length > LONGEST_COMMENT) this.more += 1;
     else this.names.push(plain);

@@ -16,6 +16,8 @@ const FILE_MODE = 0o644;
 const EXECUTABLE_MODE = 0o755;
 const FOLDER_MODE = 0o755;
 
+const OTHER_SIZE = "has an entry of another size than it says";
+
 const readAt = promisify(read);
 type Zip = Awaited<ReturnType<typeof openZip>>;
 
@@ -70,7 +72,7 @@ async function small(fd: number, zip: Zip, entry: Entry, name: string): Promise<
     const { bytesRead } = await readAt(fd, packed, 0, packed.length, fileDataStart);
     if (bytesRead < packed.length) throw new Error("unexpected end");
     const bytes = entry.compressionMethod === 0 ? packed : inflateRawSync(packed, { maxOutputLength: Math.max(1, entry.uncompressedSize) });
-    if (bytes.length !== entry.uncompressedSize) throw new Error("its size is another than said");
+    if (bytes.length !== entry.uncompressedSize) throw new ArchiveFault(OTHER_SIZE);
     checkSum(entry, crc32(bytes));
     return bytes;
   } catch (error) {
@@ -80,15 +82,17 @@ async function small(fd: number, zip: Zip, entry: Entry, name: string): Promise<
 
 async function large(tar: Pack, header: Partial<Header> & { name: string }, zip: Zip, entry: Entry, name: string): Promise<void> {
   let sum = 0;
+  let size = 0;
   const summed = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       sum = crc32(chunk, sum);
-      done(null, chunk);
+      size += chunk.length;
+      done(size > entry.uncompressedSize ? new ArchiveFault(OTHER_SIZE) : null, chunk);
     },
   });
   try {
-    // What is read this way is checked for its size, too.
     await pipeline(await zip.openReadStreamPromise(entry), summed, tar.entry(header) as unknown as Writable);
+    if (size < entry.uncompressedSize) throw new ArchiveFault(OTHER_SIZE);
     checkSum(entry, sum);
   } catch (error) {
     const typed = ofThisNode(error);
