@@ -3,6 +3,7 @@ import { benchCluster } from "./cluster";
 import type { Comparison } from "./compare";
 import { benchDelete } from "./delete";
 import { benchExec } from "./exec";
+import { benchFiles } from "./files";
 import { benchList } from "./list";
 import { benchLogs } from "./logs";
 import { benchProxy } from "./proxy";
@@ -18,6 +19,7 @@ const COMPARED: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
   logs: benchLogs,
   delete: benchDelete,
   runs: benchRuns,
+  files: benchFiles,
 };
 const ALL = ["start", ...Object.keys(COMPARED), "cluster", "proxy"];
 /** They have beds of their own. */

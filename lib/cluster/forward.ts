@@ -81,7 +81,7 @@ export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: 
 
 /** One that takes no more connections may be stopping, and finishes what it has begun: had it died, that connection would be cut too. */
 const CLOSED = new Set(["ECONNREFUSED", "ECONNRESET", "it closed the connection"]);
-/** Pings in a row that a node may miss while its answer flows: that is cut only when the node is surely away. */
+/** Pings in a row that a node may miss while a body or its answer flows: that is cut only when the node is surely away. */
 const MISSES = 3;
 
 /**
@@ -91,7 +91,9 @@ const MISSES = 3;
  */
 export async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promise<IncomingMessage> {
   const dead = new AbortController();
-  const end = watch(pool, peer, 1, (failure) => dead.abort(failure));
+  // A body that flows can't be sent a second time.
+  const misses = call.body === undefined || Buffer.isBuffer(call.body) ? 1 : MISSES;
+  const end = watch(pool, peer, misses, (failure) => dead.abort(failure));
   const signal = call.signal ? AbortSignal.any([call.signal, dead.signal]) : dead.signal;
   try {
     const response = await pool.client.send(peer, { ...call, signal });
