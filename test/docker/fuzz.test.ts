@@ -72,7 +72,7 @@ test(`${REQUESTS} malformed requests: no fault, no crash, no hang, no container 
       if (outcome.status >= 400 && outcome.status !== 417 && request.method !== "HEAD" && !shape.test(outcome.text))
         faults.push({ request, outcome });
       const name = /"name":"([^"]+)"/.exec(outcome.text)?.[1];
-      const names = request.method === "PUT" || request.path.startsWith("/containers");
+      const names = request.method === "PUT" || (request.method === "POST" && request.path.startsWith("/containers"));
       if (outcome.status < 300 && name !== undefined && names) told.add(name);
     }
   }
