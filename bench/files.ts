@@ -9,7 +9,7 @@ import { type Bed, CREDENTIALS } from "./bed";
 import { type Comparison, compareTimes, type Task } from "./compare";
 import { newContainer } from "./container";
 
-const ROUNDS = 4;
+const ROUNDS = 2;
 const BLOCK = 1_000_000;
 const BLOCKS = 200;
 const MANY = 20_000;
