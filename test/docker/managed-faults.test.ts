@@ -84,7 +84,7 @@ test("the server and Compose are killed during a change: without another request
 test("cut off after the old one was removed: the new one takes its name", async () => {
   const cuid = await create();
   const { port, folder } = server;
-  await server.stop();
+  await server.process.end("SIGKILL");
   await docker("rename", cuid, `0123456789ab_${cuid}`);
   server = await startServer({ engine, port, folder });
   expect(await until(async () => (await names()).join() === cuid, DEADLINE)).toBe(true);
