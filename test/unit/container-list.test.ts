@@ -224,3 +224,23 @@ test("a container is answered in our own words", async () => {
   });
   expect(containers[1]).toMatchObject({ name: "", ports: [], labels: {} });
 });
+
+test("who asks for a container that is just being replaced gets the new one; when that has failed, nothing", async () => {
+  const engine = new SlowEngine(true);
+  const list = await listOf(engine);
+  let made = () => {};
+  const work = new Promise<void>((resolve) => {
+    made = resolve;
+  });
+  const replaced = list.replacing("web", () => work);
+  const asked = list.find("web", { prefix: false });
+  await expect(list.find("other", { prefix: false })).rejects.toThrow("No such container");
+  engine.containers = [info({ Names: ["/web"] })];
+  await expect(asked).resolves.toMatchObject({ name: "web" });
+  made();
+  await replaced;
+  const failed = list.replacing("gone", () => Promise.reject(new Error("no")));
+  await expect(failed).rejects.toThrow("no");
+  engine.containers = [];
+  await expect(list.find("gone", { prefix: false })).rejects.toThrow("No such container");
+});
