@@ -1,4 +1,3 @@
-import { Docker } from "docker-cli-js";
 import type { Endpoint } from "./endpoint";
 import { type During, fromCli } from "./errors";
 import { commandLine } from "./shell-quote";
@@ -19,6 +18,8 @@ export type Cli = (during: During, args: readonly string[], stdin?: string) => P
  */
 export function dockerCli(endpoint: Endpoint): Cli {
   return async (during, args, stdin) => {
+    // What isn't used isn't loaded.
+    const { Docker } = require("docker-cli-js") as typeof import("docker-cli-js");
     const line = commandLine(args, { stdin: stdin !== undefined });
     const options = { echo: false, env: endpoint.env, ...(stdin === undefined ? {} : { stdin }) };
     try {

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
-import { dockerCommand } from "docker-cli-js";
 import type { DockerOptions } from "dockerode";
 import { commandLine } from "./shell-quote";
 
@@ -93,6 +92,8 @@ interface ContextEndpoint {
 }
 
 async function readContext(name: string, env: Record<string, string>) {
+  // What isn't used isn't loaded.
+  const { dockerCommand } = require("docker-cli-js") as typeof import("docker-cli-js");
   const { raw } = await dockerCommand(commandLine(["context", "inspect", "--", name]), { echo: false, env });
   const context = (JSON.parse(raw) as ContextEndpoint[])[0];
   const docker = context?.Endpoints.docker;

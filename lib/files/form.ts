@@ -1,5 +1,4 @@
 import type { Readable } from "node:stream";
-import Busboy from "@fastify/busboy";
 import { AppError } from "../errors";
 
 /**
@@ -34,6 +33,8 @@ export async function fileOfForm(body: Readable, type: string, take: (file: Read
 }
 
 function parserOf(type: string, invalid: (reason: string) => AppError) {
+  // What isn't used isn't loaded.
+  const { Busboy } = require("@fastify/busboy") as typeof import("@fastify/busboy");
   try {
     return new Busboy({ headers: { "content-type": type }, limits: { files: 2, fields: 100, fieldSize: 65_536, parts: 110 } });
   } catch (error) {

@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { type Entry, fromFdPromise } from "yauzl";
+import type { Entry } from "yauzl";
 import { ArchiveFault, insideName } from "../support/archive-names";
 import { tooLarge } from "./spool";
 
@@ -47,6 +47,8 @@ export async function* zipEntries(zip: Awaited<ReturnType<typeof openZip>>): Asy
 export async function openZip(fd: number) {
   // Names and sizes are judged here, so that the entry at fault is known; a name that isn't UTF-8 is refused rather than guessed at.
   const options = { decodeStrings: false, validateEntrySizes: false, autoClose: false };
+  // What isn't used isn't loaded.
+  const { fromFdPromise } = require("yauzl") as typeof import("yauzl");
   const zip = await fromFdPromise(fd, options).catch((error) => {
     throw asFault(error, undefined);
   });

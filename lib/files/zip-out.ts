@@ -1,6 +1,5 @@
 import { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
-import { ZipFile } from "yazl";
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField } from "../errors";
 import { insideName } from "../support/archive-names";
@@ -32,6 +31,8 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
   if (found.kind === "other") throw invalidField("path", "is neither a file nor a folder");
   const last = found.path.slice(found.path.lastIndexOf("/") + 1);
   const sent = await readArchive(engine, id, found.path);
+  // What isn't used isn't loaded.
+  const { ZipFile } = require("yazl") as typeof import("yazl");
   const zip = new ZipFile();
   const out = zip.outputStream as NodeJS.ReadableStream & { destroy(error?: Error): void; destroyed: boolean };
   const root = found.kind === "folder" ? found.path : "";
