@@ -59,8 +59,8 @@ test(`${REQUESTS} malformed requests: no fault, no crash, no hang, no container 
     while (left-- > 0) {
       const request = fuzzer.next();
       // One container stays, and is not followed for as long as it runs.
-      const harms = request.method === "DELETE" || /follow|stream|\/(?:stop|restart|pause|rename)/.test(request.path);
-      if (/^\/(?:containers\/)?live/.test(request.path) && harms) continue;
+      const place = /^\/(?:containers\/)?(?:live|ended)\b/.test(request.path);
+      if (place && (request.method === "DELETE" || /follow|stream|\/(?:stop|restart|pause|rename)/.test(request.path))) continue;
       const outcome = await send(request, agent).catch((error: Error) => ({ status: 0, code: error.message, text: "" }));
       statuses.set(outcome.status, (statuses.get(outcome.status) ?? 0) + 1);
       // A registry that isn't there is no fault of this server, and the engine fails at nothing else here.
@@ -87,7 +87,7 @@ test(`${REQUESTS} malformed requests: no fault, no crash, no hang, no container 
   expect(await untold()).toEqual([]);
   // That it tried many things, and not one thing many times.
   for (const status of [200, 400, 404, 405]) expect(statuses.get(status) ?? 0).toBeGreaterThan(50);
-  expect((await node.request("GET", "/live")).json).toMatchObject({ stdout: "it is\n" });
+  expect((await node.request("GET", "/live")).json).toMatchObject({ stdout: expect.stringContaining("it is\n") });
 }, 180_000);
 
 test("500 streams of bytes that are hardly HTTP: each is answered or closed, and the server lives on", async () => {
