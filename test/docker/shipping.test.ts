@@ -21,7 +21,7 @@ beforeAll(async () => {
   engine = await startEngine({ name: "shipping" });
   await importBusybox(engine);
   await buildShipped(engine, IMAGE);
-}, 400_000);
+}, 900_000);
 afterAll(() => engine?.stop());
 afterEach(async () => {
   const left = await docker("ps", "--all", "--quiet");
