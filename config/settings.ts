@@ -12,6 +12,14 @@ const hopsOrAddresses = (value: string) =>
 export const SETTINGS = {
   host: { type: "string", default: null, env: ["SERVER_LISTEN_ADDR"], group: "Server", help: "Address to listen on; all of them if unset" },
   port: { type: "number", default: 1717, env: ["SERVER_LISTEN_PORT"], min: 0, max: 65535, group: "Server", help: "Port to listen on" },
+  proxy_port: {
+    type: "number",
+    default: null,
+    min: 1,
+    max: 65535,
+    group: "Server",
+    help: "Port at which browsers see what containers serve, signed in by a cookie; none if unset",
+  },
   https: { type: "boolean", default: false, group: "Server", help: "Serve HTTPS" },
   https_cert: { type: "string", default: "/certs/cert.pem", group: "Server", help: "Certificate file, PEM" },
   https_key: { type: "string", default: "/certs/privkey.pem", group: "Server", help: "Private key file, PEM" },

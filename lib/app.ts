@@ -13,7 +13,7 @@ import { type DockerHost, openDocker } from "./docker/host";
 import { sweepHalfMade } from "./docker/sweep";
 import { errorAnswerer } from "./http/answer-error";
 import { authenticator } from "./http/authenticate";
-import { crossOrigin } from "./http/cors";
+import { crossOrigin, crossOriginProxied } from "./http/cors";
 import { Credentials } from "./http/credentials";
 import { registerRoutes } from "./http/express-routes";
 import { InProcess } from "./http/in-process";
@@ -30,6 +30,7 @@ import { HINT } from "./managed/compose";
 import { Managed } from "./managed/managed";
 import { Front } from "./proxy/front";
 import { Gateway } from "./proxy/gateway";
+import { Visits } from "./proxy/visits";
 import { Ways } from "./proxy/ways";
 import { oneContainerRoutes } from "./routes/container";
 import { containerRoutes } from "./routes/containers";
@@ -75,7 +76,8 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const facts = hostFacts(docker, runs, managed);
   const cluster = settings.cluster ? openCluster(settings, host, url, version, facts, log) : undefined;
   const terminals = new Terminals(docker, log);
-  const tickets = new Tickets(cluster?.signatures ?? new Signatures([randomUUID()]));
+  const signatures = cluster?.signatures ?? new Signatures([randomUUID()]);
+  const tickets = new Tickets(signatures);
   const metrics = new Metrics(readLoad, () => ({ running: runs.slots.taken, waiting: runs.slots.waiting, warm: runs.code.warm }));
   const waits = new Waits();
   let stopping = false;
@@ -145,11 +147,17 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     trusted: settings.trust_proxy !== null,
     isOurs: (authorization) => typeof credentials.check({ authorization }) === "object",
   });
-  const front = new Front(gateway, { app, observe, authenticate: authenticate({}), answerError, sandbox: true });
+  const steps = { app, observe, answerError, authenticate: authenticate({}) };
+  const front = new Front(gateway, { ...steps, crossOrigin: crossOriginProxied(settings.cors_origin), sandbox: true });
+  const door = new Visits(signatures, credentials).door(steps.authenticate);
+  const pages = new Front(gateway, { ...steps, crossOrigin: crossOriginProxied([]), authenticate: door, sandbox: false });
 
   await cluster?.meet();
   const listener = { answer: front.listener(app), expects: front.expects };
   const takers = [...(cluster ? [cluster.links] : []), front.upgrades, new RouteUpgrades(upgradesOf(routes), app)];
+  const { proxy_port } = settings;
+  const pagesListener = { answer: pages.listener(pages.elsewhere), expects: pages.expects };
+  const pagesServer = proxy_port === null ? undefined : await listen(pagesListener, { ...settings, port: proxy_port }, log, pages.upgrades);
   const server = await listen(listener, settings, log, firstOf(...takers));
   void docker.containers.watch();
   const endings = [sweepHalfMade(docker.containers, docker.runner, log), runs.sweep(), managed.sweep()];
@@ -166,7 +174,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       const end = performance.now() + settings.stop_timeout * 1000;
       const endless = setTimeout(() => waits.stopEndless(), Math.min(STREAM_AT_STOP, settings.stop_timeout * 500));
       const cut = setTimeout(() => waits.stop(), Math.min(WAIT_AT_STOP, settings.stop_timeout * 500));
-      await server.stop();
+      await Promise.all([server.stop(), pagesServer?.stop()]);
       clearTimeout(endless);
       gateway.close();
       clearTimeout(cut);

@@ -68,11 +68,16 @@ function checkTicket(tickets: Tickets, request: Request): Verdict {
 }
 
 function refused(verdict: "missing" | "wrong", response: Response): AppError {
-  response.set("WWW-Authenticate", 'Basic realm="docker-server", charset="UTF-8"');
+  response.set("WWW-Authenticate", `Basic realm="${response.locals.realm ?? "docker-server"}", charset="UTF-8"`);
   return new AppError(verdict === "missing" ? "MISSING_CREDENTIALS" : "WRONG_CREDENTIALS");
 }
 
-function refuseCrossSite(request: Request, origins: string[]): void {
+/**
+ * Refuses what changes something, or upgrades, for a page of another origin.
+ * @param origins whose pages may do so
+ * @throws AppError CROSS_SITE
+ */
+export function refuseCrossSite(request: Request, origins: string[]): void {
   // What a page may not read of another origin it may read of a WebSocket.
   if (SAFE.has(request.method) && !upgradable(request)) return;
   const { origin } = request.headers;

@@ -13,3 +13,14 @@ export function crossOrigin(origins: string[]): RequestHandler {
   const cors = require("cors") as (options: object) => RequestHandler;
   return cors({ origin: origins, exposedHeaders: EXPOSED, maxAge: 600 });
 }
+
+/** The same for what containers serve, who answer other origins' pages and what is no preflight themselves. */
+export function crossOriginProxied(origins: string[]): RequestHandler {
+  if (origins.length === 0) return (_request, _response, next) => next();
+  const tell = crossOrigin(origins);
+  return (request, response, next) => {
+    const { origin = "", "access-control-request-method": asked } = request.headers;
+    if (!origins.includes(origin) || (request.method === "OPTIONS" && asked === undefined)) return next();
+    return tell(request, response, next);
+  };
+}

@@ -94,6 +94,11 @@ export class Credentials {
     return match === undefined ? "wrong" : { identity: match, fingerprint: digest.toString("base64") };
   }
 
+  /** The fingerprint of the valid credentials that go by this name; undefined if there are none, or no longer. */
+  fingerprintOf(identity: string): string | undefined {
+    return [...this.fixed, ...this.fromFile].find((entry) => entry.identity === identity)?.digest.toString("base64");
+  }
+
   /** A short name for what was presented, under which a later request can be known again. */
   fingerprint(headers: IncomingHttpHeaders): string {
     return this.digest(presentedSecret(headers) ?? "").toString("base64");

@@ -12,6 +12,9 @@ const OF_THE_ORIGIN = new Set([
   "origin-agent-cluster",
 ]);
 
+/** Who may read an answer: said twice, a browser lets nobody. */
+const SHARING = new Set(["access-control-allow-origin", "access-control-allow-credentials"]);
+
 /** A page of a container has no origin of its own here: without one it can do nothing in the API's name. */
 export const SANDBOX = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts";
 
@@ -38,13 +41,17 @@ export function passedHeaders({ headers }: AnswerHead): RawHeaders {
  * @param prefix path under which the client sees the container
  * @param sandbox whether its pages share their origin with the API
  * @param own name of the cookie that is this server's
+ * @param told whether this server itself says which origin's pages may read it
  */
-export function confined(headers: RawHeaders, prefix: string, sandbox: boolean, own: string): RawHeaders {
+export function confined(
+  headers: RawHeaders,
+  { prefix, sandbox, own, told }: { prefix: string; sandbox: boolean; own: string; told: boolean },
+): RawHeaders {
   const kept: RawHeaders = [];
   for (let at = 0; at < headers.length; at += 2) {
     const name = (headers[at] as string).toLowerCase();
     const value = headers[at + 1] as string;
-    if (OF_THE_ORIGIN.has(name)) continue;
+    if (OF_THE_ORIGIN.has(name) || (told && SHARING.has(name))) continue;
     if (name !== "set-cookie") kept.push(headers[at] as string, value);
     else if (!value.trim().startsWith(`${own}=`)) kept.push(headers[at] as string, cookieBelow(value, prefix));
   }

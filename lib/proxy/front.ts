@@ -1,14 +1,17 @@
 import type http from "node:http";
 import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } from "express";
+import { AppError } from "../errors";
 import { RouteUpgrades } from "../http/route-upgrades";
 import type { Gateway } from "./gateway";
-import { isProxied } from "./target";
+import { isProxied, readTarget } from "./target";
 
 /** What requests to containers have in common with all others. */
 export interface Steps {
   /** whose requests and answers know what Express adds to them */
   app: Express;
   observe: RequestHandler;
+  /** Says to pages of other origins what they may do. */
+  crossOrigin: RequestHandler;
   authenticate: RequestHandler;
   answerError: ErrorRequestHandler;
   /** whether what is served here shares its origin with the API */
@@ -44,8 +47,30 @@ export class Front {
     return isProxied(request.url ?? "");
   }
 
+  /** Answers what is not for containers, where nothing but them is served. */
+  readonly elsewhere: http.RequestListener = (plainRequest, plainResponse) =>
+    this.meet(plainRequest, plainResponse, async ({ method, url }, response) => {
+      const [path, ...query] = url.split("?");
+      const asked = method === "GET" || method === "HEAD" ? readTarget(`${path}/`) : undefined;
+      if (!asked) throw new AppError("ROUTE_NOT_FOUND");
+      response.redirect(307, [`${asked.prefix}/`, ...query].join("?"));
+    });
+
   private take(plainRequest: http.IncomingMessage, plainResponse: http.ServerResponse): void {
-    const { app, observe, authenticate, answerError, sandbox } = this.steps;
+    const { authenticate, crossOrigin, sandbox } = this.steps;
+    this.meet(plainRequest, plainResponse, async (request, response, fail) => {
+      const relay = (error?: unknown) => (error ? fail(error) : this.gateway.answer(request, response, sandbox).catch(fail));
+      const enter = async () => authenticate(request, response, relay);
+      crossOrigin(request, response, () => void enter().catch(fail));
+    });
+  }
+
+  private meet(
+    plainRequest: http.IncomingMessage,
+    plainResponse: http.ServerResponse,
+    answer: (request: Request, response: Response, fail: (error: unknown) => void) => Promise<void>,
+  ): void {
+    const { app, observe, answerError } = this.steps;
     // As Express itself does it.
     const request: Request = Object.setPrototypeOf(plainRequest, app.request);
     const response: Response = Object.setPrototypeOf(plainResponse, app.response);
@@ -54,8 +79,6 @@ export class Front {
     response.req = request;
     response.locals = {};
     const fail = (error: unknown) => answerError(error, request, response, () => undefined);
-    const relay = (error?: unknown) => (error ? fail(error) : this.gateway.answer(request, response, sandbox).catch(fail));
-    const enter = async () => authenticate(request, response, relay);
-    observe(request, response, () => void enter().catch(fail));
+    observe(request, response, () => void answer(request, response, fail).catch(fail));
   }
 }

@@ -7,14 +7,12 @@ import { upgradable } from "../http/route-upgrades";
 import { confined, passedHeaders } from "./answer-head";
 import { Connections } from "./connections";
 import { join } from "./join";
-import { valuesOf } from "./message-head";
+import { type AnswerHead, valuesOf } from "./message-head";
 import { headText, Relay, RelayFailure } from "./relay";
 import { clientHeaders, connectionHeaders, nodeHeaders, type Secrets } from "./request-head";
 import { type Asked, readTarget } from "./target";
+import { COOKIE } from "./visits";
 import type { Way, Ways } from "./ways";
-
-/** Name of the cookie by which a browser is let in, at the proxy's own port. */
-export const COOKIE = "docker-server-proxy";
 
 const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const REFUSED = new Set(["TRACE", "CONNECT"]);
@@ -68,7 +66,9 @@ export class Gateway {
     const { timeout, ways } = this.options;
     const hop = response.locals.peer !== undefined;
     const headers = connectionHeaders(request, way.host, protocol);
-    headers.push(...(hop ? nodeHeaders(request) : this.fromClient(request, response, asked)));
+    headers.push(...(hop ? nodeHeaders(request) : this.fromClient(request, response, asked, sandbox)));
+    const rules = { prefix: asked.prefix, sandbox, own: COOKIE, told: response.hasHeader("Access-Control-Allow-Origin") };
+    const told = (head: AnswerHead) => (hop ? passedHeaders(head) : confined(passedHeaders(head), rules));
     if (way.peer) headers.push(PEER_HEADER, this.seal(way.peer.name, request, response, way.url));
     return Relay.run(
       {
@@ -82,15 +82,16 @@ export class Gateway {
         headersFor(head) {
           // Another node's own refusal: it knows better by now.
           if (way.peer && head.status >= 400 && valuesOf(head.headers, "x-error-code").length > 0) ways.forget();
-          const passed = passedHeaders(head);
-          return hop ? passed : confined(passed, asked.prefix, sandbox, COOKIE);
+          return told(head);
         },
         upgraded:
           offer &&
           ((head, socket) => {
             response.statusCode = 101;
             const agreed = valuesOf(head.headers, "upgrade").join(", ");
-            const answer = ["Connection", "Upgrade", "Upgrade", agreed || (protocol as string), ...passedHeaders(head)];
+            const visit = response.get("Set-Cookie");
+            const answer = ["Connection", "Upgrade", "Upgrade", agreed || (protocol as string), ...told(head)];
+            if (visit) answer.push("Set-Cookie", visit);
             offer.socket.write(headText(`HTTP/1.1 101 ${head.reason}`, answer), "latin1");
             join(offer, socket);
           }),
@@ -99,10 +100,12 @@ export class Gateway {
     );
   }
 
-  private fromClient(request: Request, response: Response, { prefix }: Asked) {
+  private fromClient(request: Request, response: Response, { prefix }: Asked, sandbox: boolean) {
     const { authorization = "", "x-access-token": token, "x-forward-authorization": forward } = request.headers;
-    // Who was let in by a token of ours may have credentials of the container's beside it.
-    const ours = forward !== "true" && (token === undefined || this.options.isOurs(authorization));
+    // Who was let in by a token of ours, or a cookie, may have credentials of the container's beside it.
+    const beside = token !== undefined || response.locals.visit;
+    // A page that isn't sandboxed could ask for what its browser keeps.
+    const ours = !(sandbox && forward === "true") && (!beside || this.options.isOurs(authorization));
     const secrets: Secrets = { authorization: ours, cookie: COOKIE };
     return clientHeaders(request, prefix, secrets, this.options.trusted, response.locals.request_id);
   }

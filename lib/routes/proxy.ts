@@ -51,5 +51,7 @@ export const proxied: Described[] = METHODS.map((method) => ({
   summary: "What the container serves at this path; WebSockets too",
   params: byId.extend({ path: z.string().describe("Path at the container, with its slashes, passed on as it is written") }),
   query: z.object({ port }),
-  answers: { 200: { description: "Whatever the container answers, with any status" } },
+  answers: {
+    200: { description: "Whatever the container answers, with any status; at `--proxy_port` with a cookie that opens this path" },
+  },
 }));

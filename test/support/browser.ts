@@ -1,10 +1,14 @@
 import { type Browser, chromium, type Page } from "playwright-core";
 
-/** Debian's; it reaches nothing but this machine. */
-export function startBrowser(): Promise<Browser> {
+/**
+ * Debian's; it reaches nothing but this machine.
+ * @param hosts that it reaches beside loopback: addresses of engines' hosts
+ */
+export function startBrowser(...hosts: string[]): Promise<Browser> {
+  const reached = ["127.0.0.1", ...hosts].map((host) => `EXCLUDE ${host}`);
   return chromium.launch({
     executablePath: "/usr/bin/chromium-headless-shell",
-    args: ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
+    args: ["--no-sandbox", `--host-resolver-rules=${["MAP * ~NOTFOUND", ...reached].join(", ")}`],
   });
 }
 
@@ -16,9 +20,12 @@ export interface Watched {
   troubles: string[];
 }
 
-/** Opens a page and writes down what it asks for and what goes wrong on it. */
-export async function openPage(browser: Browser, url: string): Promise<Watched> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+/**
+ * Opens a page and writes down what it asks for and what goes wrong on it.
+ * @param httpCredentials what its user types when asked
+ */
+export async function openPage(browser: Browser, url: string, httpCredentials?: { username: string; password: string }): Promise<Watched> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...(httpCredentials ? { httpCredentials } : {}) });
   const page = await context.newPage();
   const requests: string[] = [];
   const troubles: string[] = [];

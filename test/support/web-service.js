@@ -3,6 +3,18 @@ const http = require("node:http");
 const net = require("node:net");
 const { createHash } = require("node:crypto");
 
+// A page with links of its own; what its script gets is in its title.
+const PAGES = {
+  "/page/": ["text/html", '<link rel="stylesheet" href="style.css"><body><script src="../script.js"></script>'],
+  "/page/style.css": ["text/css", "body { color: rgb(1, 2, 3) }"],
+  "/script.js": [
+    "text/javascript",
+    `const text = (url, options) => fetch(url, options).then((answer) => answer.text(), () => "refused by the browser");
+    const asked = [text("data", { method: "POST", headers: { "X-Forward-Authorization": "true" } }), text("/version")];
+    Promise.all(asked).then((got) => { document.title = JSON.stringify(got) });`,
+  ],
+};
+
 let open = 0;
 const web = http.createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (request, response) => {
   const url = new URL(request.url, "http://x");
@@ -24,6 +36,10 @@ const web = http.createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (
     return void response.write("begun\n");
   }
   if (url.pathname === "/sink") return request.resume().on("end", () => response.end("ok"));
+  if (PAGES[url.pathname]) {
+    const [type, text] = PAGES[url.pathname];
+    return response.writeHead(200, { "Content-Type": type }).end(text);
+  }
   if (url.pathname === "/open") return response.end(String(open));
   if (url.pathname === "/exit") return process.exit(1);
   if (url.pathname === "/status") {
