@@ -44,6 +44,18 @@ async function makeFiles(name: string): Promise<CertificateFiles> {
 const trustIn = (files: CertificateFiles): Trust => ({ ca: readFileSync(files.cert), servername: NAME });
 const overwrite = (file: string, by: string) => writeFileSync(file, readFileSync(by));
 
+test("the port for browsers has the same certificate, and its cookies are for HTTPS only", async () => {
+  const files = await makeFiles("proxy-port");
+  const [port = 0] = await freePorts(1);
+  const server = await startHttpsServer(files, undefined, [`--proxy_port=${port}`]);
+  try {
+    const { headers } = await askHttps(port, trustIn(files), "GET", "/proxy/web/");
+    expect(headers["set-cookie"]).toEqual([expect.stringMatching(/; Path=\/proxy\/web\/; .*; Secure$/)]);
+  } finally {
+    await server.stop();
+  }
+});
+
 describe("with a certificate of a certificate authority", () => {
   let acme: Acme;
   let engine: Engine;

@@ -187,3 +187,16 @@ test("a port that can't be had is an error at the start", async () => {
     await first.stop();
   }
 });
+
+test("at a stop a request under way on this port is answered to its end, and then nobody listens", async () => {
+  const stream = await fetch(`${pages}/proxy/${web}/bytes?size=50000000&chunked`, { headers: { "X-Access-Token": TOKEN } });
+  const stopped = node.server.stop();
+  const closed = () =>
+    fetch(`${pages}/proxy/`).then(
+      () => false,
+      () => true,
+    );
+  expect(await until(closed, 20_000)).toBe(true);
+  expect((await stream.arrayBuffer()).byteLength).toBe(50_000_000);
+  await stopped;
+});

@@ -1,4 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import type { IncomingHttpHeaders } from "node:http";
 import https from "node:https";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -30,8 +31,11 @@ export interface HttpsServer {
   stop(): Promise<void>;
 }
 
-/** Starts the built program over HTTPS on a free port of loopback, without burst limits. */
-export async function startHttpsServer(files: CertificateFiles, engine?: Engine): Promise<HttpsServer> {
+/**
+ * Starts the built program over HTTPS on a free port of loopback, without burst limits.
+ * @param more further flags
+ */
+export async function startHttpsServer(files: CertificateFiles, engine?: Engine, more: string[] = []): Promise<HttpsServer> {
   const folder = mkdtempSync(path.join(tmpdir(), "docker-server-https-"));
   const [port = 0] = await freePorts(1);
   const logFile = path.join(folder, "output.log");
@@ -40,7 +44,7 @@ export async function startHttpsServer(files: CertificateFiles, engine?: Engine)
   const daemon = await startDaemon({
     command: process.execPath,
     name: "docker-server",
-    args: [PROGRAM, "--port", String(port), "--host", "127.0.0.1", "--token", TOKEN, ...bursts, ...httpsFlags(files)],
+    args: [PROGRAM, "--port", String(port), "--host", "127.0.0.1", "--token", TOKEN, ...bursts, ...httpsFlags(files), ...more],
     env: { PATH, HOME: folder, ...(engine ? { DOCKER_HOST: engine.dockerHost } : {}) },
     cwd: folder,
     logFile,
@@ -78,6 +82,7 @@ export function fingerprintOf(port: number, trust: Trust): Promise<string> {
 
 export interface HttpsAnswer {
   status: number;
+  headers: IncomingHttpHeaders;
   text: string;
   /** The connection that it came over. */
   socket: tls.TLSSocket;
@@ -97,7 +102,7 @@ export async function askHttps(
     const target = { host: "127.0.0.1", port, method, path: pathname, headers, agent: options.agent ?? false, ...trust };
     const request = https.request(target, (response) => {
       const socket = response.socket as tls.TLSSocket;
-      text(response).then((all) => resolve({ status: response.statusCode ?? 0, text: all, socket }), reject);
+      text(response).then((all) => resolve({ status: response.statusCode ?? 0, headers: response.headers, text: all, socket }), reject);
     });
     request.on("error", reject);
     request.end(body);
