@@ -47,8 +47,8 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
         return { ...(await run.finish()), host };
       } catch (error) {
         const said = stopping(error, call.gone);
-        // It has run already: no other node is to run it again.
-        if (begun && said instanceof AppError) said.details.begun = true;
+        // It has run already: no other node is to run it again, whatever this one's trouble is.
+        if (begun && said instanceof AppError && said.status >= 500) said.details.begun = true;
         throw said;
       }
     },
