@@ -28,6 +28,8 @@ export class Members {
   private readonly gone = new Map<string, string>();
   /** Processes of nodes that have been at another address since: their records, put back, would lead to whoever is there now. */
   private readonly moved = new LRUCache<string, true>({ max: 1000 });
+  /** Processes whose node is another process by now: at a reload they may still publish for a moment. */
+  private readonly superseded = new LRUCache<string, true>({ max: 1000 });
   /** Records that have been warned of. */
   private readonly refused = new LRUCache<string, true>({ max: 1000 });
   private readonly timers: NodeJS.Timeout[] = [];
@@ -96,6 +98,15 @@ export class Members {
   }
 
   /**
+   * @param record of a node that has said that it is there
+   * @param predecessor the process before it
+   */
+  joined(record: NodeRecord, predecessor: string | undefined): void {
+    if (predecessor !== undefined && predecessor !== record.process) this.superseded.set(predecessor, true);
+    this.accept(record);
+  }
+
+  /**
    * @param name of a node that has said that it leaves
    * @param process that says so: the next one of that name may be there already
    * @param predecessor the one before it, which may be all that is known yet
@@ -151,6 +162,11 @@ export class Members {
       if (!this.met) this.predecessor = record.process;
       return;
     }
+    this.accept(record);
+  }
+
+  private accept(record: NodeRecord): void {
+    if (this.superseded.has(record.process)) return;
     const gone = this.gone.get(record.name);
     if (gone === record.process || gone === idOf(record)) return;
     this.gone.delete(record.name);

@@ -146,6 +146,8 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
         MEASURE_INTERVAL,
       ).unref();
       await members.start();
+      // At a reload the process before this one may overwrite its record once more, and leave: nobody is to take that for the node's.
+      await askPeers(pool, "join", { record: await record(), predecessor: members.predecessor });
     },
     async leave() {
       clearInterval(timer);

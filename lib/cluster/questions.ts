@@ -6,7 +6,7 @@ import type { NameAnswer, Names } from "./names";
 import type { Bid, Needs } from "./placement";
 import type { Holding, ListAnswer, LocalHost } from "./pool";
 import type { PoolList } from "./pool-list";
-import type { NodeRecord } from "./record";
+import { type NodeRecord, recordSchema } from "./record";
 
 const text = z.string().max(300);
 
@@ -29,6 +29,7 @@ const BODIES = {
     compose: z.boolean().optional(),
   }) satisfies z.ZodType<Needs>,
   name: z.object({ name: text.min(1), claim: text, late: z.boolean() }),
+  join: z.object({ record: recordSchema, predecessor: text.optional() }),
   leave: z.object({ process: text, predecessor: text.optional() }),
 };
 
@@ -52,6 +53,8 @@ export interface NodeAnswers {
   name: NameAnswer;
   /** that it knows of the asker's going */
   leave: Record<string, never>;
+  /** that it knows of the asker, and of the process that was the asker's node before */
+  join: Record<string, never>;
 }
 
 export type Question = keyof NodeAnswers;
@@ -89,6 +92,11 @@ export function answererOf({ host, members, bidder, names, leases, poolList, rec
     volume: async ({ name }) => ({ held: await host.holdsVolume(name) }),
     bid: (needs) => bidder.bid(needs),
     name: ({ name, claim, late }) => names.answer(name, claim, late),
+    join({ record, predecessor }, from) {
+      if (record.name !== from) throw new Error("it is another node's record");
+      members.joined(record, predecessor);
+      return {};
+    },
     async leave({ process, predecessor }, from) {
       // At a reload its next process is in the store before it leaves.
       await members.refresh();

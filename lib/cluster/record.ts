@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Signatures } from "./signature";
 
 /** What a node publishes of itself. */
-const recordSchema = z.object({
+export const recordSchema = z.object({
   name: z.string().regex(/^[\x21-\x2b\x2d-\x7e]{1,300}$/),
   url: z.url({ protocol: /^https?$/ }).refine((url) => !/[@?#]/.test(url), "must be an address alone, without credentials or a query"),
   /** A number that grows with every record of one process, and the process: together they tell one record from the next. */

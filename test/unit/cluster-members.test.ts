@@ -72,6 +72,22 @@ test("a late goodbye of the process before takes nothing from the one that is th
   expect(first.peers()).toEqual(["n2"]);
 });
 
+test("a process that overwrites the next one's record once more, and leaves, takes its node along only if the next one has not said that it is there", async () => {
+  for (const told of [true, false]) {
+    const { store, first, second } = await cluster(2);
+    const old = new Map(store.texts);
+    const next = nodeOf(store, "n2", { process: "the next" });
+    await next.members.meet();
+    await next.members.start();
+    if (told) first.members.joined(next.record, next.members.predecessor);
+    for (const [key, text] of old) store.texts.set(key, text);
+    await first.members.refresh();
+    first.members.left("n2", second.record.process);
+    expect(first.peers()).toEqual(told ? ["n2"] : []);
+    await Promise.all([first, second, next].map(({ members }) => members.stop()));
+  }
+});
+
 test("a node that stops withdraws its own record, reads and writes no more, and leaves the store", async () => {
   const { store, first } = await cluster(2);
   await first.members.stop();
