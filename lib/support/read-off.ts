@@ -11,5 +11,7 @@ export function readOff(body: Readable): void {
     .on("data", (chunk: Buffer) => {
       seen += chunk.length;
       if (seen > EXCESS) body.destroy();
-    });
+    })
+    // What was piped before stands still.
+    .resume();
 }
