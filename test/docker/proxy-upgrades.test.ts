@@ -41,8 +41,9 @@ test("a WebSocket reaches the container, at its root too, and either end's end i
     socket.terminate();
     expect(await until(async () => (await open()) === 0, 20_000)).toBe(true);
   }
-  const entry = auditEntries(node.server).find(({ path }) => path.endsWith("/chat"));
-  expect(entry).toMatchObject({ method: "GET", status: 101 });
+  const entry = () => auditEntries(node.server).find(({ path }) => path.endsWith("/chat"));
+  expect(await until(() => entry() !== undefined, 20_000)).toBe(true);
+  expect(entry()).toMatchObject({ method: "GET", status: 101 });
 });
 
 test("bytes that come right behind the offer are not lost", async () => {

@@ -195,9 +195,12 @@ test("a container that is restarted is found again, at whatever port it has then
 
 test("each request to a container has its line in the audit log", async () => {
   expect((await get("/status?code=200&secret=hidden")).status).toBe(200);
-  const entry = auditEntries(node.server)
-    .filter((each) => each.path === `/proxy/${web}/status`)
-    .at(-1);
-  expect(entry).toMatchObject({ method: "GET", status: 200, user: expect.stringMatching(/^token-/) });
-  expect(JSON.stringify(entry)).not.toContain("hidden");
+  // It is written when the answer has gone out.
+  const entry = () =>
+    auditEntries(node.server)
+      .filter((each) => each.path === `/proxy/${web}/status`)
+      .at(-1);
+  expect(await until(() => entry()?.status === 200, 10_000)).toBe(true);
+  expect(entry()).toMatchObject({ method: "GET", status: 200, user: expect.stringMatching(/^token-/) });
+  expect(JSON.stringify(entry())).not.toContain("hidden");
 });

@@ -153,12 +153,15 @@ describe("a ticket", () => {
     terminal.type("exit 6\n");
     expect((await terminal.gets("exit")).code).toBe(6);
     await refused(`/ws/box?ticket=${ticket}`, { anonymous: true }).toThrow(/^401 .*WRONG_TICKET/);
-    const users = new Set(
-      auditEntries(node.server)
-        .filter(({ status }) => status === 101)
-        .map(({ user }) => user),
-    );
-    expect(users.size).toBe(1);
+    // It is written when the terminal is closed.
+    const users = () =>
+      new Set(
+        auditEntries(node.server)
+          .filter(({ status }) => status === 101)
+          .map(({ user }) => user),
+      );
+    expect(await until(() => users().size > 0, 20_000)).toBe(true);
+    expect(users().size).toBe(1);
     expect(everythingLogged(node.server)).not.toContain(ticket);
   });
 
