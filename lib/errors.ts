@@ -145,3 +145,8 @@ export function invalidField(place: string, reason: string): AppError {
     details: missing ? { field, provided: null } : { field },
   });
 }
+
+/** What was thrown, as an error that can be answered: what nobody has foreseen is INTERNAL, with its cause. */
+export function asAppError(thrown: unknown): AppError {
+  return thrown instanceof AppError ? thrown : new AppError("INTERNAL", { cause: thrown });
+}

@@ -1,5 +1,5 @@
 import { PassThrough } from "node:stream";
-import { AppError, answeredError } from "../errors";
+import { AppError, answeredError, asAppError } from "../errors";
 import { EVENT_FORMATS, type EventFormat, eventText, sentEvents } from "../support/events";
 import { type Reply, streamed } from "../support/reply";
 import { clusterHeaders } from "./every-node";
@@ -19,7 +19,7 @@ export async function eachAnswer(pool: Pool, exchange: Exchange, merge: MergeOut
   // Who doesn't answer at all is found out first: the work itself may take long.
   await askPeers(pool, "ping", {});
   const [own, others] = await Promise.all([
-    exchange.local().catch((error: unknown) => asError(error)),
+    exchange.local().catch((error: unknown) => asAppError(error)),
     fanOut(pool.members.peers, (peer) => forward(pool, peer, exchange, left)),
   ]);
   const replies = [{ node: pool.self, value: own }, ...others.answers];
@@ -80,12 +80,10 @@ function lastEvent(format: EventFormat, merge: MergeOutcomes, outcomes: Outcome[
   try {
     return eventText(format, "result", merge(outcomes).body as object);
   } catch (error) {
-    const { kind, code, message, status, details } = asError(error);
+    const { kind, code, message, status, details } = asAppError(error);
     return eventText(format, "error", { error: kind, code, message, status, details });
   }
 }
-
-const asError = (error: unknown) => (error instanceof AppError ? error : new AppError("INTERNAL", { cause: error }));
 
 const brokenOff = (node: string, error: unknown) =>
   new AppError("NODE_FAILED", { message: `The node ${node} gave no answer: ${(error as Error).message}`, details: { node } });

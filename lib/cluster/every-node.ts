@@ -1,4 +1,4 @@
-import { AppError } from "../errors";
+import { asAppError } from "../errors";
 import { headerText, Reply } from "../support/reply";
 import type { Exchange } from "./exchange";
 import { fanOut, type Missing } from "./fan-out";
@@ -43,7 +43,7 @@ export async function eachOutcome(pool: Pool, exchange: Exchange, left: number):
 }
 
 function failed({ log }: Pool, thrown: unknown): Reply {
-  const error = thrown instanceof AppError ? thrown : new AppError("INTERNAL", { cause: thrown });
+  const error = asAppError(thrown);
   if (error !== thrown) log.error(error.message, { code: error.code, cause: thrown instanceof Error ? thrown.stack : String(thrown) });
   return new Reply(error.status, null, { "X-Error-Code": error.code, "X-Error-Message": headerText(error.message) });
 }

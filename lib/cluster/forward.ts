@@ -82,7 +82,7 @@ export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: 
 /** One that takes no more connections may be stopping, and finishes what it has begun: had it died, that connection would be cut too. */
 const CLOSED = new Set(["ECONNREFUSED", "ECONNRESET", "it closed the connection"]);
 /** Pings in a row that a node may miss while a body or its answer flows: that is cut only when the node is surely away. */
-const MISSES = 3;
+export const MISSES = 3;
 
 /**
  * Sends a request and waits for as long as the peer lives: a run may take its time, and a followed log all of it, but a node that

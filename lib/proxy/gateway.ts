@@ -4,9 +4,10 @@ import type { Pool } from "../cluster/pool";
 import { PEER_HEADER } from "../cluster/signature";
 import { AppError } from "../errors";
 import { upgradable } from "../http/route-upgrades";
+import { join } from "../support/join";
 import { confined, passedHeaders } from "./answer-head";
 import { Connections } from "./connections";
-import { join } from "./join";
+import { cut } from "./cut";
 import { type AnswerHead, valuesOf } from "./message-head";
 import { headText, Relay, RelayFailure } from "./relay";
 import { clientHeaders, connectionHeaders, nodeHeaders, type Secrets } from "./request-head";
@@ -93,7 +94,7 @@ export class Gateway {
             const answer = ["Connection", "Upgrade", "Upgrade", agreed || (protocol as string), ...told(head)];
             if (visit) answer.push("Set-Cookie", visit);
             offer.socket.write(headText(`HTTP/1.1 101 ${head.reason}`, answer), "latin1");
-            join(offer, socket);
+            join(offer, socket, cut);
           }),
       },
       this.connections,

@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { AnswerReader, type AnswerSink } from "./answer-reader";
 import type { Connection, Connections, Listener, Target } from "./connections";
+import { cut } from "./cut";
 import type { Framing } from "./framing";
-import { cut } from "./join";
 import type { AnswerHead, RawHeaders } from "./message-head";
 import { RequestBody } from "./request-body";
 

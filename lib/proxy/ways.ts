@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { LRUCache } from "lru-cache";
 import { findOwners } from "../cluster/find-owners";
-import { watch } from "../cluster/forward";
+import { MISSES, watch } from "../cluster/forward";
 import type { Peer } from "../cluster/peer";
 import type { Pool } from "../cluster/pool";
 import type { ContainerSummary } from "../docker/container-list";
@@ -28,8 +28,6 @@ export interface Way {
 const KEPT = 1000;
 /** So long (ms) a connection may lie idle. Many servers keep theirs for a few seconds only; nodes do for longer. */
 const IDLE = { container: 1000, node: 30_000 };
-/** Pings in a row that a node may miss while its answer flows. */
-const MISSES = 3;
 
 /** Finds the way to a container's published port, wherever in the pool it is. */
 export class Ways {

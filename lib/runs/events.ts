@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { PassThrough } from "node:stream";
 import type { Frame } from "../docker/frames";
-import { AppError } from "../errors";
+import { asAppError } from "../errors";
 import { type EventFormat, eventText } from "../support/events";
 
 export type { EventFormat };
@@ -40,7 +40,7 @@ export class EventStream {
 
   /** Ends it with what went wrong. */
   fail(error: unknown): void {
-    const { kind, code, message, status, details } = error instanceof AppError ? error : new AppError("INTERNAL", { cause: error });
+    const { kind, code, message, status, details } = asAppError(error);
     this.end("error", { error: kind, code, message, status, details });
   }
 

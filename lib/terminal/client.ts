@@ -1,5 +1,5 @@
 import type { WebSocket } from "ws";
-import { AppError } from "../errors";
+import { asAppError } from "../errors";
 import { errorBody } from "../http/answer-error";
 import type { Logger } from "../support/logger";
 import { type ClientMessage, readMessage, type ServerMessage } from "./protocol";
@@ -83,7 +83,7 @@ export class Client {
 
   /** Tells what went wrong. */
   fail(thrown: unknown): Promise<void> {
-    const error = thrown instanceof AppError ? thrown : new AppError("INTERNAL", { cause: thrown });
+    const error = asAppError(thrown);
     if (error.status >= 500) this.log.error(error.message, { request_id: this.requestId, code: error.code, cause: String(error.cause) });
     return this.send({ type: "error", error: errorBody(error, this.requestId) });
   }
