@@ -41,12 +41,13 @@ const RULES: Rule[] = [
   },
   { when: /container name .* is already in use/i, code: "NAME_TAKEN" },
   { when: /port is already allocated|address already in use|failed to bind .*port|ports are not available/i, code: "PORT_TAKEN" },
-  { when: /no such container|no such exec/i, code: "CONTAINER_NOT_FOUND", during: ["call", "start"] },
   {
-    when: /(?:is|container) not running|is (?:already |not )?paused|pause a stopped container|is restarting|container .* is stopped/i,
+    // From "no such exec" on: one that ended while it was looked into. Of one that isn't there the engine gives the name.
+    when: /(?:is|container) not running|is (?:already |not )?paused|pause a stopped container|is restarting|container .* is stopped|exec in a (?:stopped|paused) container|no such exec|^no such container$|container does not exist|ttrpc: closed/i,
     code: "NOT_RUNNING",
-    during: ["call"],
+    during: ["call", "start"],
   },
+  { when: /no such container/i, code: "CONTAINER_NOT_FOUND", during: ["call", "start"] },
   {
     when: /no space left|input\/output error|read-only file system|layer does not exist|failed to register layer|out of memory/i,
     code: "ENGINE_ERROR",
