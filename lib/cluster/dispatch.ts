@@ -1,9 +1,9 @@
 import { AppError } from "../errors";
 import { Reply } from "../support/reply";
 import { eachAnswer } from "./each-node";
-import { clusterHeaders, eachOutcome } from "./every-node";
+import { eachOutcome } from "./every-node";
 import { type Dispatch, type Exchange, keyOf } from "./exchange";
-import { fanOut, type Missing } from "./fan-out";
+import { clusterHeaders, fanOut, type Missing } from "./fan-out";
 import { findOwners } from "./find-owners";
 import { findVolume } from "./find-volume";
 import { forward, placed, whole } from "./forward";

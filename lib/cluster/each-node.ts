@@ -2,11 +2,11 @@ import { PassThrough } from "node:stream";
 import { AppError, answeredError, asAppError } from "../errors";
 import { EVENT_FORMATS, type EventFormat, eventText, sentEvents } from "../support/events";
 import { type Reply, streamed } from "../support/reply";
-import { clusterHeaders } from "./every-node";
+import { onAllNodes } from "./all-nodes";
 import type { Exchange } from "./exchange";
-import { fanOut } from "./fan-out";
-import { forward, whole } from "./forward";
-import { askPeers, type Pool } from "./pool";
+import { clusterHeaders } from "./fan-out";
+import { whole } from "./forward";
+import type { Pool } from "./pool";
 import type { MergeOutcomes, Outcome } from "./where";
 
 /**
@@ -16,19 +16,13 @@ import type { MergeOutcomes, Outcome } from "./where";
  * @throws AppError as `merge`
  */
 export async function eachAnswer(pool: Pool, exchange: Exchange, merge: MergeOutcomes, left: number): Promise<Reply> {
-  // Who doesn't answer at all is found out first: the work itself may take long.
-  await askPeers(pool, "ping", {});
-  const [own, others] = await Promise.all([
-    exchange.local().catch((error: unknown) => asAppError(error)),
-    fanOut(pool.members.peers, (peer) => forward(pool, peer, exchange, left)),
-  ]);
-  const replies = [{ node: pool.self, value: own }, ...others.answers];
-  const missing = others.missing.map(({ node, reason }): Outcome => {
+  const { replies, missing: away } = await onAllNodes(pool, exchange, left);
+  const missing = away.map(({ node, reason }): Outcome => {
     return { node, error: new AppError("NODES_MISSING", { message: `${node} can't be asked: ${reason}`, details: { node } }) };
   });
   const headers = clusterHeaders(
     replies.map(({ node }) => node),
-    others.missing,
+    away,
   );
   const format = replies.flatMap(({ value }) => formatOf(value) ?? [])[0];
   if (!format) {

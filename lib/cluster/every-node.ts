@@ -1,49 +1,36 @@
-import { asAppError } from "../errors";
+import { AppError } from "../errors";
 import { headerText, Reply } from "../support/reply";
+import { onAllNodes } from "./all-nodes";
 import type { Exchange } from "./exchange";
-import { fanOut, type Missing } from "./fan-out";
-import { sendWatched } from "./forward";
-import { askPeers, type Pool } from "./pool";
+import { clusterHeaders } from "./fan-out";
+import { whole } from "./forward";
+import type { Pool } from "./pool";
 
-/** Who answered and who didn't, as every merged answer says. */
-export function clusterHeaders(answered: string[], missing: Missing[]): Record<string, string> {
-  const names = missing.map(({ node }) => node).join(", ");
-  return { "X-Cluster-Nodes": answered.join(", "), ...(missing.length > 0 ? { "X-Cluster-Missing": names } : {}) };
-}
+const TOLD = /^(x-error-|x-image-|x-pull-|docker-content-digest)/i;
 
-/** Has every node do it and says each one's outcome: 200 only if all did, else the worst. */
+/**
+ * Has every node do it and says each one's outcome: 200 only if all did, else the worst.
+ * @param left ms that the client still waits
+ */
 export async function eachOutcome(pool: Pool, exchange: Exchange, left: number): Promise<Reply> {
-  // Who doesn't answer at all is found out first: the work itself may take long.
-  await askPeers(pool, "ping", {});
-  const call = { method: exchange.method, url: exchange.url, caller: exchange.caller, left, timeout: left, signal: exchange.gone };
-  const [own, others] = await Promise.all([
-    exchange.local().catch((error: unknown) => failed(pool, error)),
-    fanOut(pool.members.peers, async (peer) => {
-      const response = await sendWatched(pool, peer, call);
-      response.resume();
-      const said = Object.entries(response.headers).filter(([name]) => /^(x-error-|x-image-|x-pull-|docker-content-digest)/.test(name));
-      return new Reply(response.statusCode ?? 502, null, Object.fromEntries(said.map(([name, value]) => [name, String(value)])));
-    }),
-  ]);
-  const outcomes = [{ node: pool.self, value: own }, ...others.answers];
-  const worst = outcomes.reduce((a, b) => (b.value.status > a.value.status ? b : a));
-  const missing = others.missing.map(({ node }) => `${node}=missing`);
-  const status = worst.value.status < 300 && missing.length > 0 ? 503 : worst.value.status;
-  return new Reply(status, null, {
-    ...worst.value.headers,
-    ...(status === 503 && worst.value.status < 300
-      ? { "X-Error-Code": "NODES_MISSING", "X-Error-Message": "Some nodes can't be asked" }
-      : {}),
-    "X-Cluster-Outcomes": [...outcomes.map(({ node, value }) => `${node}=${value.status}`), ...missing].join(", "),
-    ...clusterHeaders(
-      outcomes.map(({ node }) => node),
-      others.missing,
-    ),
-  });
+  const { replies, missing } = await onAllNodes(pool, exchange, left);
+  const outcomes = await Promise.all(replies.map(async ({ node, value }) => ({ node, value: await bare(value) })));
+  const worst = outcomes.reduce((a, b) => (b.value.status > a.value.status ? b : a)).value;
+  const answered = outcomes.map(({ node, value }) => `${node}=${value.status}`);
+  const nodes = outcomes.map(({ node }) => node);
+  const all = [...answered, ...missing.map(({ node }) => `${node}=missing`)];
+  const told = { "X-Cluster-Outcomes": all.join(", "), ...clusterHeaders(nodes, missing) };
+  if (worst.status >= 300 || missing.length === 0) return new Reply(worst.status, null, { ...worst.headers, ...told });
+  const lacking = bareError(new AppError("NODES_MISSING", { message: "Some nodes can't be asked" }));
+  return new Reply(lacking.status, null, { ...worst.headers, ...lacking.headers, ...told });
 }
 
-function failed({ log }: Pool, thrown: unknown): Reply {
-  const error = asAppError(thrown);
-  if (error !== thrown) log.error(error.message, { code: error.code, cause: thrown instanceof Error ? thrown.stack : String(thrown) });
-  return new Reply(error.status, null, { "X-Error-Code": error.code, "X-Error-Message": headerText(error.message) });
+/** What an answer says without a body. */
+async function bare(reply: Reply | AppError): Promise<Reply> {
+  if (reply instanceof AppError) return bareError(reply);
+  const { status, headers } = await whole(reply);
+  return new Reply(status, null, Object.fromEntries(Object.entries(headers).filter(([name]) => TOLD.test(name))));
 }
+
+const bareError = ({ status, code, message }: AppError) =>
+  new Reply(status, null, { "X-Error-Code": code, "X-Error-Message": headerText(message) });

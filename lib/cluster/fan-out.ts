@@ -38,3 +38,9 @@ export async function fanOut<T>(
   );
   return gathered;
 }
+
+/** Who answered and who didn't, as every merged answer says. */
+export function clusterHeaders(answered: readonly string[], missing: readonly Missing[]): Record<string, string> {
+  const names = missing.map(({ node }) => node).join(", ");
+  return { "X-Cluster-Nodes": answered.join(", "), ...(missing.length > 0 ? { "X-Cluster-Missing": names } : {}) };
+}

@@ -1,11 +1,10 @@
-import { AppError } from "../errors";
+import { AppError, answeredError } from "../errors";
 import { Reply } from "../support/reply";
-import { clusterHeaders } from "./every-node";
+import { onAllNodes } from "./all-nodes";
 import type { Exchange } from "./exchange";
-import { fanOut } from "./fan-out";
-import { forward, whole } from "./forward";
-import { PeerFailure } from "./peer-failure";
-import { askPeers, type Pool } from "./pool";
+import { clusterHeaders } from "./fan-out";
+import { whole } from "./forward";
+import type { Pool } from "./pool";
 import type { Merge } from "./where";
 
 /**
@@ -15,37 +14,28 @@ import type { Merge } from "./where";
  * @throws AppError this node's own, if nobody answered
  */
 export async function mergedAnswer(pool: Pool, exchange: Exchange, merge: Merge, left: number): Promise<Reply> {
-  // Who doesn't answer at all is found out first: the work itself may take its time.
-  await askPeers(pool, "ping", {});
-  const [own, others] = await Promise.all([
-    exchange.local().then(bodyOf, (error: AppError) => error),
-    fanOut(pool.members.peers, async (peer) => {
-      const reply = await whole(await forward(pool, peer, exchange, left));
-      const body = await bodyOf(reply);
-      if (reply.status >= 400) throw new PeerFailure(peer.name, String((body as { message?: string }).message), true, true);
-      return body;
-    }),
-  ]);
-  const failed = own instanceof AppError;
-  if (failed && others.answers.length === 0) throw own;
-  const answers = [...(failed ? [] : [{ node: pool.self, value: own }]), ...others.answers];
-  const missing = [...(failed ? [{ node: pool.self, reason: own.message }] : []), ...others.missing];
+  const { replies, missing: away } = await onAllNodes(pool, exchange, left);
+  const outcomes = await Promise.all(replies.map(async ({ node, value }) => ({ node, value: await bodyOf(value) })));
+  const answered = outcomes.flatMap(({ node, value }) => (value instanceof Error ? [] : [{ node, value }]));
+  if (answered.length === 0) throw outcomes[0]?.value;
+  const failed = outcomes.flatMap(({ node, value }) => (value instanceof Error ? [{ node, reason: value.message }] : []));
+  const missing = [...failed, ...away];
   const body = merge(
-    answers.map(({ value }) => value),
+    answered.map(({ value }) => value),
     exchange.query,
   );
   const said = { complete: missing.length === 0, missing: missing.map(({ node }) => node) };
-  return new Reply(
-    200,
-    { ...body, ...said },
-    clusterHeaders(
-      answers.map(({ node }) => node),
-      missing,
-    ),
-  );
+  const nodes = answered.map(({ node }) => node);
+  return new Reply(200, { ...body, ...said }, clusterHeaders(nodes, missing));
 }
 
-async function bodyOf(reply: Reply): Promise<object> {
-  const { body } = await whole(reply);
-  return JSON.parse(String(body)) as object;
+/** What a node answered; an error if it is one, or can't be read to its end. */
+async function bodyOf(reply: Reply | AppError): Promise<object | Error> {
+  if (reply instanceof AppError) return reply;
+  try {
+    const body = JSON.parse(String((await whole(reply)).body)) as object;
+    return reply.status < 400 ? body : answeredError(body as Record<string, unknown>);
+  } catch (error) {
+    return error as Error;
+  }
 }

@@ -1,7 +1,6 @@
 import type { AppError } from "../errors";
 import { Reply } from "../support/reply";
-import { clusterHeaders } from "./every-node";
-import { fanOut } from "./fan-out";
+import { clusterHeaders, fanOut } from "./fan-out";
 import type { Peer } from "./peer";
 import { askPeer, type Pool } from "./pool";
 

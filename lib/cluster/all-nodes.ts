@@ -1,0 +1,33 @@
+import { type AppError, asAppError } from "../errors";
+import type { Reply } from "../support/reply";
+import type { Exchange } from "./exchange";
+import { fanOut, type Missing } from "./fan-out";
+import { forward } from "./forward";
+import { askPeers, type Pool } from "./pool";
+
+/** What all nodes answered, this one first, and who can't be asked. */
+export interface Replies {
+  replies: { node: string; value: Reply | AppError }[];
+  missing: Missing[];
+}
+
+/**
+ * Has all nodes do it. What they stream is still to be read.
+ * @param left ms that the client still waits
+ */
+export async function onAllNodes(pool: Pool, exchange: Exchange, left: number): Promise<Replies> {
+  // Who doesn't answer at all is found out first: the work itself may take long.
+  await askPeers(pool, "ping", {});
+  const [own, others] = await Promise.all([
+    exchange.local().catch((thrown: unknown) => failed(pool, thrown)),
+    fanOut(pool.members.peers, (peer) => forward(pool, peer, exchange, left)),
+  ]);
+  const replies = [{ node: pool.self, value: own }, ...others.answers];
+  return { replies, missing: others.missing };
+}
+
+function failed({ log }: Pool, thrown: unknown): AppError {
+  const error = asAppError(thrown);
+  if (error !== thrown) log.error(error.message, { code: error.code, cause: thrown instanceof Error ? thrown.stack : String(thrown) });
+  return error;
+}
