@@ -13,7 +13,10 @@ const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000);
 
 let node: OneNode;
 beforeAll(async () => {
-  node = await startNode({ name: "fuzz", args: ["--run_wait=1", "--pull_wait=1", "--header_timeout=2", "--request_timeout=5"] });
+  node = await startNode({
+    name: "fuzz",
+    args: ["--run_wait=1", "--pull_wait=1", "--header_timeout=2", "--request_timeout=5", "--run_pool_memory=0"],
+  });
   await node.docker("run", "-d", "--name", "live", "busybox", "sh", "-c", "echo it is; sleep 1000");
   await node.docker("run", "--name", "ended", "busybox", "echo", "it was");
 });
