@@ -3,8 +3,10 @@
 DEMO_PACKAGES=(docker.io iptables busybox-static curl)
 # For simulated hosts. The demo does without them where they can't be installed, and says so.
 HOST_PACKAGES=(iproute2 util-linux mount)
+# The languages and libraries that the documented examples are written in.
+EXAMPLE_PACKAGES=(python3-requests python3-aiohttp python3-websockets ruby golang-go)
 TEST_PACKAGES=("${HOST_PACKAGES[@]}" docker-registry apache2-utils pebble certbot openssl redis-server haproxy nginx-light faketime
-  chromium-headless-shell fonts-dejavu-core)
+  chromium-headless-shell fonts-dejavu-core "${EXAMPLE_PACKAGES[@]}")
 
 # Services of these packages that the tests start by themselves, with settings of their own.
 UNWANTED_SERVICES=(docker-registry.service redis-server.service nginx.service certbot.timer)
