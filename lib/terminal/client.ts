@@ -7,6 +7,8 @@ import { type ClientMessage, readMessage, type ServerMessage } from "./protocol"
 /** Between pings (ms), so that load balancers see that a silent terminal lives. */
 const PING_INTERVAL = 30_000;
 const PROBE_INTERVAL = 1000;
+/** For the answer to a close (ms) of a client that asked for it: it may read no more, as documented examples do. */
+const LAST_WORD = 1000;
 
 /** WebSocket close codes (RFC 6455, section 7.4.1). */
 export const DONE = 1000;
@@ -106,5 +108,11 @@ export class Client {
     // The client's own close must be read.
     this.resume();
     this.socket.close(code);
+  }
+
+  /** Closes as the client asked; one that doesn't answer has gone all the same. */
+  leave(): void {
+    this.close(DONE);
+    setTimeout(() => this.socket.terminate(), LAST_WORD).unref();
   }
 }

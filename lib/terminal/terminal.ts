@@ -56,7 +56,7 @@ export class Terminal {
   }
 
   private async take(message: ClientMessage): Promise<void> {
-    if (message.type === "close") return this.client.close(DONE);
+    if (message.type === "close") return this.client.leave();
     if (message.type === "resize") this.size = { cols: message.cols, rows: message.rows };
     if (message.type === "stdin") void this.begin();
     if (!this.shell && message.type === "signal")

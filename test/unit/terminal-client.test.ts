@@ -19,14 +19,14 @@ afterAll(() => {
 });
 
 /** A terminal's client as the server has it, and the other end. */
-async function connect(options: WebSocket.ClientOptions = {}) {
+async function connect(options: WebSocket.ClientOptions = {}, interval = INTERVAL) {
   const far = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, options);
   const [[socket]] = await Promise.all([once(server, "connection"), once(far, "open")]);
   let pings = 0;
   far.on("ping", () => {
     pings += 1;
   });
-  return { far, client: new Client(socket, "an-id", quietLog().log, INTERVAL), pings: () => pings };
+  return { far, client: new Client(socket, "an-id", quietLog().log, interval), pings: () => pings };
 }
 
 test("a client that is silent but answers pings stays", async () => {
@@ -49,6 +49,14 @@ test("a client that is not read from is not dropped for its silence, but is once
   expect(client.gone.aborted).toBe(false);
   far.terminate();
   expect(await until(() => client.gone.aborted, DEADLINE)).toBe(true);
+});
+
+test("a client that asked for the close and doesn't answer it has gone", async () => {
+  const { client, far } = await connect({}, 1_000_000);
+  far.pause();
+  client.leave();
+  expect(await until(() => client.gone.aborted, DEADLINE)).toBe(true);
+  far.terminate();
 });
 
 test("what is sent to one that has gone is nobody's fault", async () => {
