@@ -19,6 +19,8 @@ export function observer(audit: Logs["audit"], count: Count): RequestHandler {
     const request_id = GIVEN_ID.test(given) ? given : randomUUID();
     response.locals.request_id = request_id;
     response.setHeader("X-Request-Id", request_id);
+    // A node that it is sent on to logs it by the same.
+    request.headers["x-request-id"] = request_id;
     response.once("close", () => {
       const duration_ms = Math.round((performance.now() - startedAt) * 100) / 100;
       const { identity, error, route } = response.locals;
