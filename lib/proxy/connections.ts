@@ -27,6 +27,7 @@ export class Connection {
   used = false;
   private over = false;
   private timer: NodeJS.Timeout | undefined;
+  private forget: (() => void) | undefined;
 
   constructor(readonly target: Target) {
     const { options } = target;
@@ -51,6 +52,7 @@ export class Connection {
     const { listener } = this;
     this.listener = undefined;
     if (listener) tell(listener);
+    else this.forget?.();
     this.socket.destroy();
   }
 
@@ -58,16 +60,17 @@ export class Connection {
     return !this.over && !this.socket.destroyed;
   }
 
-  /** @param forget called when it has lain idle for too long */
+  /** @param forget called when it has lain idle for too long, or ends meanwhile */
   rest(forget: () => void): void {
     this.listener = undefined;
+    this.forget = forget;
     this.used = true;
     this.socket.resume();
     if (this.timer) this.timer.refresh();
     else
       this.timer = setTimeout(() => {
         if (this.listener) return;
-        forget();
+        this.forget?.();
         this.destroy();
       }, this.target.idle);
   }
@@ -104,9 +107,11 @@ export class Connections {
    * @param fresh never one that lay idle
    */
   take(target: Target, fresh: boolean): Connection {
-    const resting = fresh ? undefined : this.idle.get(target.key);
-    for (let found = resting?.pop(); found; found = resting?.pop()) if (found.usable) return found;
-    return new Connection(target);
+    const resting = (fresh ? undefined : this.idle.get(target.key)) ?? [];
+    const found = resting.pop();
+    if (resting.length === 0 && !fresh) this.idle.delete(target.key);
+    if (!found) return new Connection(target);
+    return found.usable ? found : this.take(target, fresh);
   }
 
   /** Takes back one that has carried a whole answer. */
@@ -121,6 +126,11 @@ export class Connections {
       if (at >= 0) resting.splice(at, 1);
       if (resting.length === 0 && this.idle.get(key) === resting) this.idle.delete(key);
     });
+  }
+
+  /** Places to which there are any. */
+  get places(): number {
+    return this.idle.size;
   }
 
   close(): void {

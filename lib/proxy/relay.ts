@@ -5,7 +5,7 @@ import type { Connection, Connections, Listener, Target } from "./connections";
 import { cut } from "./cut";
 import type { Framing } from "./framing";
 import type { AnswerHead, RawHeaders } from "./message-head";
-import { RequestBody } from "./request-body";
+import { passedTrailers, RequestBody } from "./request-body";
 
 /** A client that takes nothing in for so long (ms) while there is something to take is cut off. */
 const STALL = 60_000;
@@ -116,21 +116,30 @@ export class Relay implements Listener, AnswerSink {
   interim(head: AnswerHead): void {
     this.timer?.refresh();
     const { request, response } = this.errand;
+    const { socket } = response;
+    // A client that is behind has enough to read: nothing is kept for it, whose number the container decides.
+    if (!socket || socket.writableNeedDrain) return;
     if (head.status === 100) {
       if (request.headers.expect !== undefined) response.writeContinue();
-    } else if (request.httpVersionMinor > 0 && response.socket) {
-      response.socket.write(headText(`HTTP/1.1 ${head.status} ${head.reason}`, this.errand.headersFor(head)), "latin1");
+    } else if (request.httpVersionMinor > 0) {
+      socket.write(headText(`HTTP/1.1 ${head.status} ${head.reason}`, this.errand.headersFor(head)), "latin1");
     }
   }
 
   head(head: AnswerHead, framing: Framing): void {
-    const { response, guard } = this.errand;
+    const { request, response, guard } = this.errand;
     this.quiet();
     this.unguard = guard?.(true, (error) => this.fail("broken", error));
     this.framing = framing;
     this.unflushed = true;
     const headers = this.errand.headersFor(head);
-    for (let at = 0; at < headers.length; at += 2) response.appendHeader(headers[at] as string, headers[at + 1] as string);
+    const trailed = framing.kind === "chunked" && request.httpVersionMinor > 0;
+    for (let at = 0; at < headers.length; at += 2) {
+      // Only chunks can have trailers: Node sends no other answer that announces some.
+      if (trailed || (headers[at] as string).toLowerCase() !== "trailer") {
+        response.appendHeader(headers[at] as string, headers[at + 1] as string);
+      }
+    }
     if (framing.kind === "close") {
       // Its end is as uncertain to the client as it is here.
       response.removeHeader("Transfer-Encoding");
@@ -160,7 +169,7 @@ export class Relay implements Listener, AnswerSink {
     this.close();
     if (reuse) this.connections.give(this.connection);
     else this.connection.destroy();
-    for (let at = 0; at < trailers.length; at += 2) response.addTrailers([[trailers[at] as string, trailers[at + 1] as string]]);
+    response.addTrailers(inPairs(passedTrailers(trailers)));
     response.end();
     this.settle();
   }
@@ -209,6 +218,10 @@ export class Relay implements Listener, AnswerSink {
 
 /** Methods that may be asked twice (RFC 9110, section 9.2.2), of which those that change nothing are. */
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
+
+function inPairs(headers: RawHeaders): [string, string][] {
+  return headers.flatMap((name, at) => (at % 2 === 0 ? [[name, headers[at + 1] as string] as [string, string]] : []));
+}
 
 /** A head as it is sent, with its empty line. */
 export function headText(firstLine: string, headers: RawHeaders): string {
