@@ -32,11 +32,13 @@ export interface Place {
  */
 export async function readVolumes(volumes: Record<string, VolumeEntry>, policy: Policy, limit: number): Promise<Place[]> {
   const places: Place[] = [];
+  const paths = new Set<string>();
   for (const [key, entry] of Object.entries(volumes)) {
     const [, given = "", access] = /^(.*?)(?::(ro|rw))?$/s.exec(key) ?? [];
     const path = `/${given.split("/").filter(Boolean).join("/")}`;
     if (path === "/") throw invalidField(`volumes.${key}`, "must lie below the root");
-    if (places.some((place) => place.path === path)) throw invalidField(`volumes.${key}`, "names a path that is there twice");
+    if (paths.has(path)) throw invalidField(`volumes.${key}`, "names a path that is there twice");
+    paths.add(path);
     const place = { path, readOnly: access === "ro", type: entry.type, response: entry.response };
     if (entry.type === "volume") places.push({ ...place, source: entry.name });
     else if (entry.type === "host") {

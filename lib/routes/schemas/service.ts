@@ -75,7 +75,8 @@ function asRun(body: Service): z.input<typeof runBody> {
 
 function volumesOf({ volumes = [] }: Service): Record<string, string> {
   const mounts = volumes.map(partsOf);
-  const twice = mounts.findIndex((each, index) => mounts.findIndex((other) => other.source === each.source) < index);
+  const seen = new Set<string>();
+  const twice = mounts.findIndex((each) => seen.size === seen.add(each.source).size);
   if (twice >= 0) throw invalidField(`volumes.${twice}`, "has a source that is mounted already");
   return Object.fromEntries(mounts.map((each) => [each.source, each.target]));
 }
