@@ -1,4 +1,4 @@
-import { Readable } from "node:stream";
+import { addAbortSignal, Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField } from "../errors";
@@ -20,6 +20,12 @@ export interface ZipOut {
   bytes: AsyncGenerator<Buffer>;
 }
 
+/** A further name of a file. */
+interface Linked {
+  name: string;
+  options: { mtime?: Date; mode: number; compressionLevel: number };
+}
+
 /**
  * A folder of a container as a zip of what is in it, or a file as a zip of it alone. Links are left out, and so is what has no name
  * that a zip could hold: its comment names them.
@@ -36,6 +42,8 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
   const zip = new ZipFile();
   const out = zip.outputStream as NodeJS.ReadableStream & { destroy(error?: Error): void; destroyed: boolean };
   const root = found.kind === "folder" ? found.path : "";
+  const linked: Linked[] = [];
+  const over = new AbortController();
   async function fill(): Promise<void> {
     const left = new LeftOut();
     let count = 0;
@@ -45,6 +53,8 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
       const name = root === "" ? last : belowRoot(entry.header.name);
       await addEntry(name, entry, left);
     }
+    // Not before: while the engine sends of a container, nothing else can be had of it.
+    for (const each of linked) await addLinked(each);
     // Of a text it would take only what fits an older character set, and no line breaks.
     zip.end({ forceZip64Format: false, comment: Buffer.from(left.comment()) as never });
   }
@@ -62,16 +72,21 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
         size: size ?? 0,
       });
       return finished(entry as never, { writable: false });
-    } else if (type === "link") await addLinked(name, mode ?? 0, dated);
+    } else if (type === "link")
+      linked.push({ name, options: { ...dated, mode: 0o100000 | ((mode ?? 0) & 0o777), compressionLevel: LEVEL } });
     else left.add(name);
     entry.resume();
   }
   /** The engine sends the bytes of a file with several names only once. */
-  async function addLinked(name: string, mode: number, dated: { mtime?: Date }): Promise<void> {
+  async function addLinked({ name, options }: Linked): Promise<void> {
     const file = await openFile(engine, id, `${root === "/" ? "" : root}/${name}`);
-    const bytes = Readable.from(file.bytes(0, file.size - 1));
-    zip.addReadStream(bytes, name, { ...dated, mode: 0o100000 | (mode & 0o777), compressionLevel: LEVEL, size: file.size });
-    await finished(bytes);
+    try {
+      const bytes = addAbortSignal(over.signal, Readable.from(file.bytes(0, file.size - 1)));
+      zip.addReadStream(bytes, name, { ...options, size: file.size });
+      await finished(bytes);
+    } finally {
+      file.end();
+    }
   }
   async function* bytes(): AsyncGenerator<Buffer> {
     zip.on("error", (error: Error) => out.destroy(error));
@@ -79,6 +94,7 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
     try {
       for await (const chunk of out) yield chunk as Buffer;
     } finally {
+      over.abort();
       sent.end();
       out.destroy();
     }

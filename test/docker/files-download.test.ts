@@ -111,6 +111,28 @@ test("a folder comes as a zip that unzip takes, with what links were left out in
   expect(await list("-p", file)).toBe("0123456789");
 });
 
+test("further names of a file come also beside more than the engine sends ahead, and who leaves during one leaves nothing open", async () => {
+  await exec("mkdir /srv/many; cd /srv/many; head -c 9000000 /dev/urandom > a; ln a b; head -c 9000000 /dev/urandom > c");
+  const { status, bytes } = await download(node, "running", "download-zip", "/srv/many");
+  expect([status, bytes.length > 27_000_000]).toEqual([200, true]);
+  await exec("rm /srv/many/c");
+  const before = openEngineConnections(node.engine);
+  await new Promise<void>((resolve, reject) => {
+    const url = `${node.server.url}/containers/running/download-zip?path=/srv/many`;
+    const request = http.get(url, { headers: { Authorization: `Bearer ${TOKEN}` } });
+    let got = 0;
+    request.on("error", reject).on("response", (response) =>
+      response
+        .on("error", () => undefined)
+        .on("data", (chunk: Buffer) => {
+          got += chunk.length;
+          if (got > 9_100_000) resolve(void request.destroy());
+        }),
+    );
+  });
+  expect(await until(() => openEngineConnections(node.engine) <= before, 20_000)).toBe(true);
+});
+
 test("what was uploaded comes back whole, out of a container that never ran", async () => {
   const files = { "a/b/c.txt": "deep", "ü ñ.txt": "unicode", empty: "" };
   expect((await upload(node, "stopped", zipOf(files))).status).toBe(200);
