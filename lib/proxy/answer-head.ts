@@ -18,14 +18,17 @@ const SHARING = new Set(["access-control-allow-origin", "access-control-allow-cr
 /** A page of a container has no origin of its own here: without one it can do nothing in the API's name. */
 export const SANDBOX = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts";
 
-/** What of an answer is told on: the same, but for what is between the two ends. */
-export function passedHeaders({ headers }: AnswerHead): RawHeaders {
+/**
+ * What of an answer is told on: the same, but for what is between the two ends.
+ * @param request_id which the answer has already; another node says it again, and so may a container
+ */
+export function passedHeaders({ headers }: AnswerHead, request_id: string): RawHeaders {
   const isHop = hopByHop(headers);
   const passed: RawHeaders = [];
   let sized = false;
   for (let at = 0; at < headers.length; at += 2) {
     const name = (headers[at] as string).toLowerCase();
-    if (isHop(name)) continue;
+    if (isHop(name) || (name === "x-request-id" && headers[at + 1] === request_id)) continue;
     if (name === "content-length") {
       // The same length twice is one (RFC 9112, section 6.3).
       if (sized) continue;

@@ -69,7 +69,8 @@ export class Gateway {
     const headers = connectionHeaders(request, way.host, protocol);
     headers.push(...(hop ? nodeHeaders(request) : this.fromClient(request, response, asked, sandbox)));
     const rules = { prefix: asked.prefix, sandbox, own: COOKIE, told: response.hasHeader("Access-Control-Allow-Origin") };
-    const told = (head: AnswerHead) => (hop ? passedHeaders(head) : confined(passedHeaders(head), rules));
+    const passed = (head: AnswerHead) => passedHeaders(head, response.locals.request_id);
+    const told = (head: AnswerHead) => (hop ? passed(head) : confined(passed(head), rules));
     if (way.peer) headers.push(PEER_HEADER, this.seal(way.peer.name, request, response, way.url));
     return Relay.run(
       {

@@ -48,6 +48,8 @@ test("a node that doesn't hold the container takes the request to the one that d
   expect(gotHeader(json, "via")).toBe("1.1 docker-server");
   expect([gotHeader(json, "authorization"), gotHeader(json, "x-docker-server-peer")]).toEqual([undefined, undefined]);
   expect(headers.get("content-security-policy")).toMatch(/^sandbox /);
+  // Said once, not by each node.
+  expect(headers.get("x-request-id")).toBe(gotHeader(json, "x-request-id"));
 });
 
 test("GET /proxy/{id} tells on which node the port is", async () => {
