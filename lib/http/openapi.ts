@@ -1,6 +1,10 @@
 import { z } from "zod";
 import { KINDS } from "../errors";
-import type { AnswerDoc, Method, Route } from "./route";
+import { jsonSchema } from "./json-schema";
+import { answersOf } from "./openapi-answers";
+import type { Method, Route } from "./route";
+
+const CREDENTIALS = [{ basic: [] }, { bearer: [] }, { token: [] }];
 
 /** What the document says of a route; OPTIONS are only passed on. */
 export type Described = Omit<Route, "handler" | "method"> & { method: Method | "options" };
@@ -42,7 +46,7 @@ export function openApiDocument(routes: Described[], info: { title: string; vers
         token: { type: "apiKey", in: "header", name: "X-Access-Token" },
       },
     },
-    security: [{ basic: [] }, { bearer: [] }, { token: [] }],
+    security: CREDENTIALS,
   };
 }
 
@@ -57,19 +61,27 @@ function pathTemplates(routes: Described[]): Map<string, string> {
 function operation(route: Described, path: string): object {
   const names = namesOf(path, /\{(\w+)\}/g);
   const renamed = Object.fromEntries(namesOf(route.path, /[:*](\w+)/g).map((name, place) => [name, names[place] ?? name]));
-  const pin = { name: "node", in: "query", required: false, description: "The node to run on", schema: { type: "string" } };
   return {
     operationId: `${route.method}${route.path.replace(/\W+(\w)?/g, (_all, letter: string | undefined) => letter?.toUpperCase() ?? "")}`,
     summary: route.summary,
-    ...(route.public ? { security: [] } : {}),
-    parameters: [...parameters(route.params, "path", renamed), ...parameters(route.query, "query"), pin],
+    ...(route.public ? { security: [] } : route.anonymous ? { security: [{}, ...CREDENTIALS] } : {}),
+    parameters: [...parameters(route.params, "path", renamed), ...parameters(route.query, "query"), ...common(route)],
     ...(route.body ? { requestBody: requestBody(route.body, route.example) } : {}),
     ...(route.streams ? { requestBody: streamedBody(route.streams) } : {}),
-    responses: {
-      ...Object.fromEntries(Object.entries(route.answers).map(([status, answer]) => [status, response(answer)])),
-      default: { description: "An error", content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } } },
-    },
+    responses: answersOf(route),
   };
+}
+
+/** What many routes take without declaring it. */
+function common({ where, keyed }: Described): object[] {
+  const optional = (name: string, place: "query" | "header", description: string, type = "string") => {
+    return { name, in: place, required: false, description, schema: { type } };
+  };
+  return [
+    optional("node", "query", "The node to run on"),
+    ...(where.at === "bestNode" ? [optional("explain", "query", "In a cluster: tell in `placement` who bid what", "boolean")] : []),
+    ...(keyed ? [optional("Idempotency-Key", "header", "The same key again answers what the first has made")] : []),
+  ];
 }
 
 function namesOf(path: string, parameter: RegExp): string[] {
@@ -102,32 +114,4 @@ function streamedBody(types: string[]): object {
   const form = { type: "object", properties: { file }, required: ["file"] };
   const schemaOf = (type: string) => (type === "multipart/form-data" ? form : file);
   return { required: true, content: Object.fromEntries(types.map((type) => [type, { schema: schemaOf(type) }])) };
-}
-
-function response({ description, schema, contentType, headers }: AnswerDoc): object {
-  const content = {
-    ...(schema ? { "application/json": { schema: jsonSchema(schema, "output") } } : {}),
-    ...(contentType ? { [contentType]: { schema: { type: "string" } } } : {}),
-  };
-  return {
-    description,
-    ...(Object.keys(content).length > 0 ? { content } : {}),
-    ...(headers
-      ? {
-          headers: Object.fromEntries(
-            Object.entries(headers).map(([name, text]) => [name, { description: text, schema: { type: "string" } }]),
-          ),
-        }
-      : {}),
-  };
-}
-
-/** A schema as JSON Schema, of what it takes in or gives out. */
-export function jsonSchema(schema: z.ZodType, io: "input" | "output"): Record<string, unknown> {
-  const {
-    $schema: _,
-    "~standard": __,
-    ...rest
-  } = z.toJSONSchema(schema, { io, target: "draft-2020-12", unrepresentable: "any" }) as Record<string, unknown>;
-  return rest;
 }

@@ -52,7 +52,7 @@ export interface AnswerDoc {
   /** of an answer in JSON */
   schema?: z.ZodType;
   /** that it can be instead of JSON, such as text/plain */
-  contentType?: string;
+  contentType?: string | string[];
   headers?: Record<string, string>;
 }
 
@@ -72,6 +72,8 @@ export interface Route {
   /** Content types of a body that the handler reads as it comes, for the OpenAPI document. */
   streams?: string[];
   answers: Record<number, AnswerDoc>;
+  /** An Idempotency-Key makes it once, for the OpenAPI document. */
+  keyed?: boolean;
   /** No credentials are asked for. */
   public?: boolean;
   /** Answered to those who present no credentials at all. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { AppError, invalidField } from "../errors";
 import { readInput } from "../http/input";
-import { jsonSchema } from "../http/openapi";
+import { jsonSchema } from "../http/json-schema";
 import { isReserved, type Route } from "../http/route";
 
 /** What makes an answer a stream: a tool's answer is one whole. */

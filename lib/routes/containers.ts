@@ -44,6 +44,7 @@ export function containerRoutes(docker: DockerHost, settings: ServiceSettings, h
     method: "post",
     path: "/containers/run",
     where: bestNode(planService),
+    keyed: true,
     burst: "low",
     summary: "Run a container and publish a port of it",
     tool: "run_service",

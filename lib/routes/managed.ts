@@ -37,6 +37,7 @@ export function managedRoutes(
     method: "post",
     path: "/containers",
     where: bestNode(planManaged),
+    keyed: true,
     burst: "low",
     summary: "Create a managed container, to be started later",
     tool: "create_container",

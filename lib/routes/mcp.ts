@@ -5,9 +5,10 @@ import type { InProcess } from "../http/in-process";
 import { type Call, type Route, route } from "../http/route";
 import type { Mcp, McpService } from "../mcp/mcp";
 
+const id = z.union([z.string(), z.number()]);
 const message = z.object({
   jsonrpc: z.literal("2.0"),
-  id: z.union([z.string(), z.number()]).optional().describe("absent from a notification"),
+  id: id.optional().describe("absent from a notification"),
   method: z.string().optional().describe("such as tools/list or tools/call"),
   params: z.record(z.string(), z.unknown()).optional(),
   result: z.record(z.string(), z.unknown()).optional(),
@@ -43,7 +44,10 @@ export function mcpRoutes(routes: Route[], inside: InProcess, service: McpServic
     answers: {
       200: {
         description: "The answer, as JSON or as events",
-        schema: z.object({ jsonrpc: z.literal("2.0"), id: z.union([z.string(), z.number()]), result: z.unknown() }),
+        schema: z.union([
+          z.object({ jsonrpc: z.literal("2.0"), id, result: z.unknown() }),
+          z.object({ jsonrpc: z.literal("2.0"), id, error: z.looseObject({ code: z.number(), message: z.string() }) }),
+        ]),
         contentType: "text/event-stream",
       },
       202: { description: "A notification was taken" },

@@ -92,6 +92,7 @@ export function verbRoutes(
     method: "put",
     path: "/",
     where: bestNode(planRun),
+    keyed: true,
     burst: "low",
     summary: "Run a container",
     tool: "run_container",

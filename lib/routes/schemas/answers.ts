@@ -19,13 +19,19 @@ const container = z.object({
 
 const which = { id: z.string(), name: z.string(), host: z.string().describe("the node") };
 const started = z.object({ ...which, status: z.string(), warnings: z.array(z.string()).optional() });
+const info = z.object({ name: z.string(), version: z.string(), description: z.string() });
 
 export const pull: Answers = {
   200: { description: "Pulled", headers: { "Docker-Content-Digest": "Digest of the manifest", "X-Image-Id": "Id of the image" } },
   202: { description: "Still pulling; the same request again joins", headers: { "X-Pull-Status": "pulling" } },
 };
 
-export const list: Answers = { 200: { description: "All containers, running or not", schema: z.array(container) } };
+export const list: Answers = {
+  200: {
+    description: "All containers, running or not",
+    schema: z.union([z.array(container), info.describe("To those without credentials: what this service is")]),
+  },
+};
 
 export const logs: Answers = {
   200: {
@@ -38,7 +44,11 @@ export const logs: Answers = {
 export const run: Answers = {
   200: {
     description: "Started (detach), or ended",
-    schema: z.union([started, z.object({ ...which, status: z.literal("exited"), exit_code: z.number(), ...outputAnswer })]),
+    schema: started.extend({
+      exit_code: z.number().optional().describe("present with the output if it was waited for"),
+      ...z.object(outputAnswer).partial().shape,
+      repeated: z.literal(true).optional().describe("present if the same Idempotency-Key had made it before"),
+    }),
   },
   202: { description: "Still running, or its image still being pulled; it goes on", schema: started.partial({ id: true }) },
 };

@@ -195,7 +195,7 @@ export const stats: Answers = {
       block_write: z.number(),
       pids: z.number(),
     }),
-    contentType: "application/x-ndjson",
+    contentType: ["application/x-ndjson", "text/event-stream"],
   },
 };
 

@@ -24,7 +24,11 @@ const fileHeaders = {
 
 export const file: Answers = {
   200: { description: "The file", contentType: "application/octet-stream", headers: fileHeaders },
-  206: { description: "The part that Range asks for", contentType: "application/octet-stream", headers: fileHeaders },
+  206: {
+    description: "The part that Range asks for",
+    contentType: "application/octet-stream",
+    headers: { ...fileHeaders, "Content-Range": "the part, and the size of all" },
+  },
   416: { description: "The file has no such part" },
 };
 

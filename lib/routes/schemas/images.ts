@@ -101,7 +101,7 @@ export const pulled: Answers = {
       warnings: z.array(z.string()).optional(),
       ...ofNodes,
     }),
-    contentType: "text/event-stream",
+    contentType: ["text/event-stream", "application/x-ndjson"],
   },
   202: {
     description: "Still being pulled; the same request again joins",

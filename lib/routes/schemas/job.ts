@@ -94,8 +94,8 @@ export const runAnswers: Record<number, AnswerDoc> = {
   200: {
     description:
       "It has run; as text/event-stream or application/x-ndjson: its output as it comes, then this as the event `result`. Of a code run: the object that its program wrote",
-    schema: ran,
-    contentType: "text/event-stream",
+    schema: z.union([ran, z.record(z.string(), z.unknown()).describe("Of a code run")]),
+    contentType: ["text/event-stream", "application/x-ndjson"],
   },
   202: {
     description: "Its image is still being pulled; the same request again joins",
