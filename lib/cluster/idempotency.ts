@@ -17,6 +17,9 @@ export function hashKey(key: string): string {
 const PATIENCE = 10_000;
 const LOOK_AGAIN = 100;
 
+/** What the same key has made before may stand in the way of another: with its name, its port or what it has reserved. */
+const IN_THE_WAY = new Set(["NAME_TAKEN", "PORT_TAKEN", "NO_NODE"]);
+
 /**
  * Runs what must not run twice: if its name is taken by what the same key made before, that is the answer. What the same key
  * is just making elsewhere is waited for; should it fail, this one runs.
@@ -33,10 +36,11 @@ export async function once(
   const end = performance.now() + PATIENCE;
   for (;;) {
     const outcome = await run().catch((error: unknown) => {
-      if (error instanceof AppError && error.code === "NAME_TAKEN") return error;
+      if (error instanceof AppError && IN_THE_WAY.has(error.code)) return error;
       throw error;
     });
-    if (outcome instanceof Reply && outcome.headers["x-error-code"] !== "NAME_TAKEN") return outcome;
+    const code = outcome instanceof AppError ? outcome.code : (outcome.headers["x-error-code"] ?? "");
+    if (outcome instanceof Reply && !IN_THE_WAY.has(code)) return outcome;
     const holders = await find(plan.name).catch(() => []);
     const ofKey = holders.filter(({ found }) => found.labels[KEY_LABEL] === hashKey(key));
     const before = ofKey.find(({ found }) => plan.created || wasStarted(found));
@@ -49,7 +53,8 @@ export async function once(
         host: before.node,
         repeated: true,
       });
-    if (holders.length > ofKey.length || performance.now() >= end) {
+    const hopeless = code === "NAME_TAKEN" ? holders.length > ofKey.length : ofKey.length === 0;
+    if (hopeless || performance.now() >= end) {
       if (outcome instanceof AppError) throw outcome;
       return outcome;
     }

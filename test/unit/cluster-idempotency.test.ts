@@ -102,7 +102,7 @@ test("a request of the same key that does not end is not waited for without end,
 });
 
 test("a failure of any other kind is passed on at once", async () => {
-  for (const error of [new AppError("PORT_TAKEN"), new TypeError("a bug")]) {
+  for (const error of [new AppError("IMAGE_NOT_FOUND"), new TypeError("a bug")]) {
     run = jest.fn(() => Promise.reject(error));
     expect(await outcome(holders(ours()))).toBe(error);
     expect(run).toHaveBeenCalledTimes(1);
@@ -110,10 +110,21 @@ test("a failure of any other kind is passed on at once", async () => {
 });
 
 test("a refusal of any other kind is the answer", async () => {
-  const refusal = new Reply(409, null, { "x-error-code": "PORT_TAKEN" });
+  const refusal = new Reply(404, null, { "x-error-code": "IMAGE_NOT_FOUND" });
   run = jest.fn(async () => refusal);
   expect(await outcome(holders(ours()))).toBe(refusal);
 });
+
+test.each(["PORT_TAKEN", "NO_NODE"] as const)(
+  "%s is passed on at once, unless it is the same key's own that takes the place",
+  async (code) => {
+    const error = new AppError(code);
+    run = jest.fn(() => Promise.reject(error));
+    for (const find of [holders(), holders(theirs)]) expect(await outcome(find)).toBe(error);
+    expect(run).toHaveBeenCalledTimes(2);
+    expect(await outcome(holders(ours({ id: "before" })))).toMatchObject({ status: 200, body: { id: "before", repeated: true } });
+  },
+);
 
 test("a key becomes a label of one form, whatever is in it, and different keys different labels", () => {
   const labels = ["", "a", "b", "ключ", "x".repeat(10_000), "a=b\n"].map(hashKey);
