@@ -52,8 +52,8 @@ export class Bidder {
       const reservedMemory = inventory.reservedMemory + sum(pending, "memory") / inventory.totalMemory;
       const reservedCpu = inventory.reservedCpu + sum(pending, "cpus") / inventory.cores;
       const { hasImage, hasVolumes } = inventory;
-      const reason = whyNot(needs, inventory, pending, reservedMemory);
-      return { ...said, reservedMemory, reservedCpu, hasImage, hasVolumes, ...(reason ? { declines: reason } : {}) };
+      const refusal = whyNot(needs, inventory, pending, reservedMemory);
+      return { ...said, reservedMemory, reservedCpu, hasImage, hasVolumes, ...refusal };
     } catch (error) {
       return { ...said, reservedMemory: 0, reservedCpu: 0, hasImage: false, hasVolumes: false, declines: (error as Error).message };
     }
@@ -89,14 +89,15 @@ export class Bidder {
   }
 }
 
-function whyNot(needs: Needs, inventory: Inventory, pending: Needs[], reservedMemory: number): string | undefined {
-  if (inventory.lacks !== undefined) return inventory.lacks;
+function whyNot(needs: Needs, inventory: Inventory, pending: Needs[], reservedMemory: number): Pick<Bid, "declines" | "code"> {
+  if (inventory.lacks !== undefined) return { declines: inventory.lacks };
   const port = needs.ports.find((each) => inventory.ports.has(each) || pending.some((other) => other.ports.includes(each)));
-  if (port) return `port ${port} is taken`;
+  if (port) return { declines: `port ${port} is taken`, code: "PORT_TAKEN" };
   // Limits may promise more than there is: who asks for none isn't refused for it.
-  if (needs.memory > 0 && needs.memory / inventory.totalMemory + reservedMemory > 1) return "not enough memory is left unreserved";
-  if (needs.pull === "never" && !inventory.hasImage) return "the image is not here";
-  return undefined;
+  if (needs.memory > 0 && needs.memory / inventory.totalMemory + reservedMemory > 1)
+    return { declines: "not enough memory is left unreserved" };
+  if (needs.pull === "never" && !inventory.hasImage) return { declines: "the image is not here", code: "IMAGE_NOT_FOUND" };
+  return {};
 }
 
 function sum(needs: Needs[], field: "memory" | "cpus"): number {

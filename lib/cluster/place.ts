@@ -42,13 +42,13 @@ export class Placer {
     private readonly settings: PlacementSettings,
   ) {}
 
-  /** @throws AppError NO_NODE with every node's reason; whatever the chosen node says */
+  /** @throws AppError NO_NODE with every node's reason; PORT_TAKEN or IMAGE_NOT_FOUND if that is all nodes' reason; whatever the chosen node says */
   async place(exchange: Exchange, plan: Plan): Promise<Reply> {
     const bids = await this.ask(plan);
     const ranked = this.ranked(bids);
     if (ranked.length > 0) return this.tryEach(exchange, plan, bids, ranked);
     if (this.settings.queueWait > 0 && this.waiting < this.settings.queueLength) return this.wait(exchange, plan);
-    throw noNode(bids);
+    throw this.noNode(bids, plan);
   }
 
   /** Runs it here because another node has decided so. */
@@ -101,7 +101,18 @@ export class Placer {
       if (opinions === 2 || (code === "NO_ROOM" && ahead > 0)) break;
     }
     if (refusal instanceof Reply) return refusal;
-    throw refusal ?? noNode(bids);
+    throw refusal ?? this.noNode(bids, plan);
+  }
+
+  private noNode(bids: Bid[], plan: Plan): AppError {
+    const reasons = bids.map(({ node, declines }) => ({ node, reason: declines }));
+    // A node that was not asked might take it.
+    const [code, ...others] = bids.length > this.pool.members.peers.length ? new Set(bids.map((bid) => bid.code)) : [];
+    const error = new AppError(others.length === 0 && code ? code : "NO_NODE", {
+      message: `No node can take this now: ${reasons.map(({ node, reason }) => `${node}: ${reason}`).join("; ")}`,
+      details: { nodes: reasons },
+    });
+    return plan.refused?.(error) ?? error;
   }
 
   private given(node: string): UnderWay {
@@ -163,7 +174,7 @@ export class Placer {
           leave();
           return await outcome;
         }
-        if (late.aborted) throw noNode(bids);
+        if (late.aborted) throw this.noNode(bids, plan);
         await settles(sleep(ASK_AGAIN), over);
       }
     } finally {
@@ -204,12 +215,4 @@ function declined(node: string, reason: string): Bid {
     hasImage: false,
     hasVolumes: false,
   };
-}
-
-function noNode(bids: Bid[]): AppError {
-  const reasons = bids.map(({ node, declines }) => ({ node, reason: declines }));
-  return new AppError("NO_NODE", {
-    message: `No node can take this now: ${reasons.map(({ node, reason }) => `${node}: ${reason}`).join("; ")}`,
-    details: { nodes: reasons },
-  });
 }

@@ -24,6 +24,8 @@ export interface Bid {
   node: string;
   /** why it can't take it; the rest then doesn't count */
   declines?: string;
+  /** the error that this is, were there no other node */
+  code?: "PORT_TAKEN" | "IMAGE_NOT_FOUND";
   /** measured, each from 0 (idle) to 1 */
   cpu: number;
   memory: number;

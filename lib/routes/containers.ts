@@ -8,7 +8,7 @@ import { type Call, Reply, type Route, route } from "../http/route";
 import { outputFields } from "../support/output";
 import * as answers from "./schemas/containers";
 import { joinedPages, pageOf, pageQuery } from "./schemas/pages";
-import { planService, readinessOf, serviceBody, toServiceSpec } from "./schemas/service";
+import { asBadRequest, planService, readinessOf, serviceBody, toServiceSpec } from "./schemas/service";
 
 export interface ServiceSettings {
   /** seconds */
@@ -64,7 +64,9 @@ export function containerRoutes(docker: DockerHost, settings: ServiceSettings, h
           started: call.started,
           claims,
         })
-        .catch(asBadRequest);
+        .catch((error: AppError) => {
+          throw asBadRequest(error);
+        });
       if (outcome.status === "pulling") return new Reply(202, { name: spec.name, image, status: "pulling", host, ...warned });
       if (outcome.status === "exited") {
         const { id, exit_code, ...output } = outcome;
@@ -103,11 +105,4 @@ export function containerRoutes(docker: DockerHost, settings: ServiceSettings, h
   };
 
   return [list, run];
-}
-
-/** By this route's document what a request asks for and can't be had is a bad request. */
-function asBadRequest(error: AppError): never {
-  const { code, message, details, cause } = error;
-  if (code !== "IMAGE_NOT_FOUND" && code !== "PORT_TAKEN") throw error;
-  throw new AppError("INVALID_INPUT", { code, message, details, cause });
 }

@@ -149,15 +149,38 @@ test("a run goes where its volume is", async () => {
   for (const node of cluster.nodes) expect((await place(node, { volumes: { [volume]: "/data" } })).host).toBe("n2");
 });
 
-test("a taken host port sends a run elsewhere; taken everywhere it is a 503 with the reasons and Retry-After", async () => {
+test("a taken host port sends a run elsewhere; taken everywhere it is a 409 with the reasons, and a 400 of /containers/run", async () => {
   const ports = { "18088": "80" };
   const hosts = [await place(n1, { ports }), await place(n1, { ports }), await place(n1, { ports })].map(({ host }) => host);
   expect(hosts.sort()).toEqual(["n1", "n2", "n3"]);
-  const { status, json, headers } = await run(n2, { ports });
-  expect(status).toBe(503);
-  expect(json.code).toBe("NO_NODE");
-  expect(json.details.nodes.map(({ reason }: { reason: string }) => reason)).toEqual(Array(3).fill("port 18088/tcp is taken"));
-  expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
+  const service = { image: "busybox", container_port: 80, host_port: 18088 };
+  const managed = { image: "busybox", ports: [{ host: 18088, container: 80 }] };
+  const answers = [
+    [409, await run(n2, { ports })],
+    [400, await n2.request("POST", "/containers/run", { json: service })],
+    [409, await n2.request("POST", "/containers", { json: managed })],
+  ] as const;
+  for (const [expected, { status, json }] of answers) {
+    expect({ status, code: json.code }).toEqual({ status: expected, code: "PORT_TAKEN" });
+    expect(json.details.nodes.map(({ reason }: { reason: string }) => reason)).toEqual(Array(3).fill("port 18088/tcp is taken"));
+  }
+});
+
+test("an image that may not be pulled and is nowhere is a 404, as on a node alone", async () => {
+  for (const { status, json } of [
+    await run(n1, { image: "nowhere:1", pull: "never" }),
+    await n1.request("POST", "/run", { json: { image: "nowhere:1", pull_policy: "never" } }),
+  ])
+    expect({ status, code: json.code }).toEqual({ status: 404, code: "IMAGE_NOT_FOUND" });
+});
+
+test("a repeated Idempotency-Key answers its container also where no node could take a second one", async () => {
+  const ports = { "18089": "80" };
+  for (const node of [n1, n2]) await place(node, { ports }, node.name);
+  const options = { json: sleeper({ ports }), headers: { "Idempotency-Key": unique("key") } };
+  const { json: made } = await n1.request("PUT", "/", options);
+  expect(made.host).toBe("n3");
+  for (const node of cluster.nodes) expect((await node.request("PUT", "/", options)).json).toMatchObject({ id: made.id, repeated: true });
 });
 
 test("memory that no node has is a 503 with the reasons", async () => {

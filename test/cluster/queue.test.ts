@@ -56,7 +56,7 @@ test("with no time to wait a run that no node can take is refused at once, with 
 test("a host port that is taken on every node is named as the reason; a run without it is placed meanwhile", async () => {
   for (const node of [n1, n2]) await place(node, { ports: { "18080": "80" } }, node.name);
   const { status, json } = await n1.request("PUT", "/", { json: sleeper({ ports: { "18080": "80" } }) });
-  expect(status).toBe(503);
+  expect(status).toBe(409);
   for (const { reason } of json.details.nodes) expect(reason).toBe("port 18080/tcp is taken");
   await place(n1, { network: "none" });
 });

@@ -33,6 +33,23 @@ test("a node that leaves after its bid is passed over: the run goes to the next"
   expect(await placer.place(exchangeOf(), plan)).toMatchObject({ status: 200, body: { done: "here" } });
 });
 
+test("a port that every node says is taken is that error; a node that gives no answer might take it, and it is none can now", async () => {
+  const needs = { ...NEEDS, ports: ["80/tcp"] };
+  const taken = { ports: new Set(["80/tcp"]) };
+  const settings = { queueWait: 0, queueLength: 0, left: 1000 };
+  const placed = (ask?: () => Promise<unknown>) => {
+    const placer = new Placer(poolOf({ peers: [peerOf("n1")], ...(ask && { ask }) }), bidder("n0", taken), settings);
+    return placer.place(exchangeOf(), { ...plan, needs });
+  };
+  await expect(placed(() => bidder("n1", taken).bid(needs))).rejects.toMatchObject({ code: "PORT_TAKEN", status: 409 });
+  await expect(placed()).rejects.toMatchObject({ code: "NO_NODE", status: 503 });
+  await expect(placed(() => bidder("n1", { lacks: "compose" }).bid(needs))).rejects.toMatchObject({ code: "NO_NODE" });
+  const gone = peerOf("n1");
+  gone.failed("refused");
+  const placer = new Placer(poolOf({ peers: [gone] }), bidder("n0", taken), settings);
+  await expect(placer.place(exchangeOf(), { ...plan, needs })).rejects.toMatchObject({ code: "NO_NODE" });
+});
+
 test("what is accepted counts until the run says that it has started, or is over", async () => {
   const node = bidder("n0");
   const placer = new Placer(poolOf({}), node, { queueWait: 0, queueLength: 0, left: 1000 });

@@ -4,7 +4,7 @@ import { type ContainerSummary, MANAGED_LABEL } from "../../docker/container-lis
 import type { Readiness } from "../../docker/ready";
 import type { RunSpec } from "../../docker/run-spec";
 import { PORT_LABEL } from "../../docker/upstream";
-import { invalidField } from "../../errors";
+import { AppError, invalidField } from "../../errors";
 import { command, flag, integer, list, matching, number } from "../../http/fields";
 import { environment, imageReference, newName, optional } from "./common";
 import { documentedView } from "./containers";
@@ -89,7 +89,13 @@ export function planService(body: object, key: string | undefined): Plan {
   const service = serviceBody.parse(body);
   const { name, needs } = planRun(asRun(service), key);
   const told = (container: object) => documentedView(container as ContainerSummary);
-  return { name, body: { ...body, name }, needs, longer: readinessOf(service)?.timeout ?? 0, told };
+  return { name, body: { ...body, name }, needs, longer: readinessOf(service)?.timeout ?? 0, told, refused: asBadRequest };
+}
+
+/** By this route's document what a request asks for and can't be had is a bad request. */
+export function asBadRequest(error: AppError): AppError {
+  const { code, message, details, cause } = error;
+  return code === "IMAGE_NOT_FOUND" || code === "PORT_TAKEN" ? new AppError("INVALID_INPUT", { code, message, details, cause }) : error;
 }
 
 /** What is to be waited for, if anything is. */
