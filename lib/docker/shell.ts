@@ -7,36 +7,12 @@ import type { Engine } from "./engine";
 import { fromEngine } from "./errors";
 import { exec, exitCode } from "./exec";
 import { type Frame, framesOf } from "./frames";
+import { BEGIN, GUARD, NONE_LEFT, SIGNAL, SIGNAL_ALL } from "./shell-scripts";
 
 export interface WindowSize {
   cols: number;
   rows: number;
 }
-
-/** It waits for a line before it becomes the shell, so that the terminal has its size by then, and tells its process id after a word of ours. */
-const BEGIN = `read -r _ || exit
-echo "$0 $$"
-command -v bash >/dev/null 2>&1 && exec bash
-exec sh`;
-/** To the foreground of the terminal of session $1, as /proc/PID/stat knows it; without a terminal to the session's first group. */
-const SIGNAL = `name=$2 leader=$1
-read -r line <"/proc/$leader/stat" || exit
-set -- \${line##*) }
-group=$6
-[ "$group" -gt 1 ] || group=$leader
-kill -"$name" -"$group"`;
-/** To all of session $1 that still live, one by one; 3 if there are none. */
-const SIGNAL_ALL = `name=$2 session=$1 left=3
-for stat in /proc/[0-9]*/stat; do
-  read -r line 2>/dev/null <"$stat" || continue
-  set -- \${line##*) }
-  [ "$4" = "$session" ] || continue
-  case $1 in Z|X) continue;; esac
-  left=0
-  kill -"$name" "\${line%% *}" 2>/dev/null
-done
-exit "$left"`;
-const NONE_LEFT = 3;
 
 /** Before what has been told to end is killed, and between tries (ms). */
 const FIRST_PAUSE = 500;
@@ -57,6 +33,8 @@ export class Shell {
     private readonly output: AsyncIterator<Frame>,
     /** of the shell, in the container: of its session, too */
     private readonly pid: string,
+    /** Ends it when this connection does: an exec whose connection is closed runs on, also when it was this process's end. */
+    private readonly guard: Duplex,
   ) {}
 
   /**
@@ -68,28 +46,20 @@ export class Shell {
   static async start(engine: Engine, container: string, size: WindowSize | undefined): Promise<Shell> {
     const word = randomBytes(12).toString("hex");
     const tty = size !== undefined;
-    const made = await engine.call((docker, abortSignal) =>
-      docker.getContainer(container).exec({
-        Cmd: ["sh", "-c", BEGIN, word],
-        Tty: tty,
-        AttachStdin: true,
-        AttachStdout: true,
-        AttachStderr: true,
-        abortSignal,
-      }),
-    );
-    const stream = await engine.call(() => made.start({ Tty: tty, hijack: true, stdin: true }), "start");
-    stream.on("error", () => undefined);
-    if (size) await resize(engine, made.id, size);
-    stream.write("\n");
-    const output = framesOf(stream, tty);
-    const begun = begin(output, word);
-    if (!(await settles(begun, AbortSignal.timeout(PATIENCE)))) stream.destroy(new Error("it does not begin"));
+    const guard = await open(engine, container, GUARD, word, false);
+    let shell: Opened | undefined;
     try {
+      shell = await open(engine, container, BEGIN, word, tty);
+      if (size) await resize(engine, shell.id, size);
+      const output = framesOf(shell.stream, tty);
+      const begun = beginGuarded(shell.stream, output, guard.stream, word);
+      if (!(await settles(begun, AbortSignal.timeout(PATIENCE))))
+        for (const { stream } of [shell, guard]) stream.destroy(new Error("it does not begin"));
       const { pid, first } = await begun;
-      return new Shell(engine, container, made.id, stream, first, output, pid);
+      return new Shell(engine, container, shell.id, shell.stream, first, output, pid, guard.stream);
     } catch (error) {
-      stream.end("exit\n");
+      shell?.stream.end("exit\n");
+      guard.stream.destroy();
       throw fromEngine(error);
     }
   }
@@ -123,9 +93,14 @@ export class Shell {
     if (code !== 0) throw new AppError("NO_SHELL", { message: `The signal ${name} found nothing to take it` });
   }
 
-  /** Ends it and all of its session: an exec whose connection is closed runs on. Tries for as long as the container runs. */
+  /** Ends it and all of its session. Tries for as long as the container runs. */
   async end(): Promise<void> {
     this.input.destroy();
+    await this.endSession();
+    this.guard.destroy();
+  }
+
+  private async endSession(): Promise<void> {
     let name = "HUP";
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       const code = await this.run(SIGNAL_ALL, name).catch(() => null);
@@ -152,12 +127,42 @@ export class Shell {
   }
 }
 
+interface Opened {
+  id: string;
+  stream: Duplex;
+}
+
+/** Starts a script with the word as its name, and with an input. */
+async function open(engine: Engine, container: string, script: string, word: string, tty: boolean): Promise<Opened> {
+  const made = await engine.call((docker, abortSignal) =>
+    docker.getContainer(container).exec({
+      Cmd: ["sh", "-c", script, word],
+      Tty: tty,
+      AttachStdin: true,
+      AttachStdout: true,
+      AttachStderr: true,
+      abortSignal,
+    }),
+  );
+  const stream = await engine.call(() => made.start({ Tty: tty, hijack: true, stdin: true }), "start");
+  stream.on("error", () => undefined);
+  return { id: made.id, stream };
+}
+
 // One that has just ended has no size any more, which engines tell in several ways; whatever else is wrong its output tells, too.
 async function resize(engine: Engine, execId: string, { cols, rows }: WindowSize): Promise<void> {
   await engine.call((docker, abortSignal) => docker.getExec(execId).resize({ w: cols, h: rows, abortSignal })).catch(() => undefined);
 }
 
-/** Reads up to the line with the word and the process id, which is the last before the shell is there. */
+/** Lets it become the shell when its guard is there and knows it. */
+async function beginGuarded(input: Duplex, output: AsyncIterator<Frame>, guard: Duplex, word: string) {
+  const [{ pid }] = await Promise.all([begin(output, word), begin(framesOf(guard, false), word)]);
+  guard.write(`${pid}\n`);
+  input.write("\n");
+  return begin(output, word);
+}
+
+/** Reads up to the line with the word and the process id, and what comes after it. */
 async function begin(output: AsyncIterator<Frame>, word: string): Promise<{ pid: string; first: Frame }> {
   let said = Buffer.alloc(0);
   for (let next = await output.next(); !next.done && said.length < FEW; next = await output.next()) {
