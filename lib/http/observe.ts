@@ -18,6 +18,8 @@ export function observer(audit: Logs["audit"], count: Count): RequestHandler {
     const given = request.get("x-request-id") ?? "";
     const request_id = GIVEN_ID.test(given) ? given : randomUUID();
     response.locals.request_id = request_id;
+    // Another node that it is sent on to calls it the same.
+    request.headers["x-request-id"] = request_id;
     response.setHeader("X-Request-Id", request_id);
     // A node that it is sent on to logs it by the same.
     request.headers["x-request-id"] = request_id;

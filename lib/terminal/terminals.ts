@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import { WebSocketServer } from "ws";
 import type { DockerHost } from "../docker/host";
 import { AppError } from "../errors";
@@ -13,11 +14,14 @@ const LARGEST_MESSAGE = 1_048_576;
 export class Terminals {
   private readonly sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: LARGEST_MESSAGE });
   private readonly open = new Set<Promise<void>>();
+  private readonly ids = new WeakMap<IncomingMessage, string>();
 
   constructor(
     private readonly docker: DockerHost,
     private readonly log: Logger,
-  ) {}
+  ) {
+    this.sockets.on("headers", (headers, request) => headers.push(`X-Request-Id: ${this.ids.get(request)}`));
+  }
 
   /**
    * A terminal in a running container, as the answer to whoever offers an upgrade.
@@ -29,6 +33,7 @@ export class Terminals {
     const { State } = await this.docker.engine.call((docker, abortSignal) => docker.getContainer(container).inspect({ abortSignal }));
     if (!State.Running || State.Paused || State.Restarting) throw new AppError("NOT_RUNNING");
     return new Upgraded((connection) => {
+      this.ids.set(connection.request, request.id);
       this.sockets.handleUpgrade(connection.request, connection.socket, connection.head, (socket) => {
         const client = new Client(socket, request.id, this.log);
         const over = new Terminal(this.docker, container, client, spec, request.stop).run();

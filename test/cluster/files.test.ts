@@ -1,9 +1,10 @@
-import { readdirSync, readlinkSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { readdirSync } from "node:fs";
 import http from "node:http";
-import path from "node:path";
+import { tmpdir } from "node:os";
 import { until } from "../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../support/cluster";
-import { download, sha, upload } from "../support/files";
+import { beginsToWrite, beginUpload, download, heldArchives, sha, upload } from "../support/files";
 import { openAtEngine } from "../support/following";
 import { dockerOf, residentMemory } from "../support/one-node";
 import { becomesWhole, clear, place, unique } from "../support/pool";
@@ -25,36 +26,7 @@ afterEach(() => clear(cluster), 60_000);
 
 const start = async () => (await place(n1, { name: unique("files") }, "n2")).name;
 const tell = (name: string, script: string) => dockerOf(n2.engine, ["exec", name, "sh", "-c", script]);
-/** Archives that a server holds, which have no names. */
-const held = ({ server }: TestNode) => {
-  const fds = `/proc/${server.process.pid}/fd`;
-  const targets = readdirSync(fds).map((fd) => {
-    try {
-      return readlinkSync(path.join(fds, fd));
-    } catch {
-      return ""; // closed meanwhile
-    }
-  });
-  return targets.filter((target) => /docker-server-.*\(deleted\)/.test(target)).length;
-};
-
-/** Begins an upload and sends on until it is told to stop. */
-function beginUpload(through: TestNode, name: string) {
-  const headers = { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/zip" };
-  const request = http.request(`${through.server.url}/containers/${name}/upload-zip`, { method: "POST", headers, agent: false });
-  const answer = new Promise<{ status: number; body: string }>((resolve, reject) => {
-    request.on("error", reject).on("response", (response) => {
-      const pieces: Buffer[] = [];
-      response.on("data", (piece) => pieces.push(piece)).on("error", reject);
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(pieces).toString() }));
-    });
-  });
-  answer.catch(() => undefined);
-  const timer = setInterval(() => request.write(Buffer.alloc(10_000)), 20);
-  const stop = () => clearInterval(timer);
-  request.on("close", stop);
-  return { request, answer, stop };
-}
+const held = ({ server }: TestNode) => heldArchives(server);
 
 test("files go in and come out through a node that doesn't have the container, all of them as through its own", async () => {
   const name = await start();
@@ -148,4 +120,41 @@ test("a node that freezes in the middle of an upload is told of while the client
   }
   expect(await becomesWhole(cluster)).toBe(true);
   expect(await until(() => held(n2) === 0, DEADLINE)).toBe(true);
+});
+
+describe("a node that is killed in the middle of an upload is told of; when it is back, the same upload succeeds and all files are whole:", () => {
+  const files = Object.fromEntries(Array.from({ length: 150 }, (_, index) => [`f${index}`, randomBytes(300_000)]));
+  const zip = zipOf(files);
+
+  async function succeeds(name: string): Promise<void> {
+    expect(readdirSync(tmpdir()).filter((each) => /^docker-server-[0-9a-f]{8}-/.test(each))).toEqual([]);
+    await cluster.restart(n2);
+    expect(await becomesWhole(cluster)).toBe(true);
+    expect((await upload(n1, name, zip)).status).toBe(200);
+    expect([held(n1), held(n2)]).toEqual([0, 0]);
+    const sums = (await tell(name, "cd /app; sha256sum *")).split("\n").map((line) => line.split(/ +/).reverse());
+    expect(Object.fromEntries(sums)).toEqual(Object.fromEntries(Object.entries(files).map(([file, bytes]) => [file, sha(bytes)])));
+  }
+
+  test("while the archive still comes", async () => {
+    const name = await start();
+    const { answer, stop } = beginUpload(n1, name);
+    expect(await until(() => held(n2) === 1, DEADLINE)).toBe(true);
+    await n2.server.stop("SIGKILL");
+    const { status, body } = await answer;
+    stop();
+    expect([status, JSON.parse(body).error]).toEqual([502, "upstream_error"]);
+    expect(await tell(name, "ls /app 2>/dev/null || echo none")).toBe("none");
+    await succeeds(name);
+  });
+
+  test("while the engine takes it in", async () => {
+    const name = await start();
+    const answer = upload(n1, name, zip);
+    await beginsToWrite(n2.engine, name, "app/f0");
+    await n2.server.stop("SIGKILL");
+    expect(await answer).toMatchObject({ status: 502, json: { error: "upstream_error" } });
+    expect(Number(await tell(name, "ls /app | wc -l"))).toBeLessThan(150);
+    await succeeds(name);
+  });
 });

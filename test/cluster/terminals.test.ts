@@ -8,6 +8,7 @@ import { type OpenOptions, openTerminal, type TestTerminal } from "../support/te
 jest.setTimeout(120_000);
 
 const DEADLINE = 30_000;
+const ALLOWED = "https://pages.example";
 
 let cluster: TestCluster;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
@@ -15,7 +16,7 @@ let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 let box: string;
 const terminals: TestTerminal[] = [];
 beforeAll(async () => {
-  cluster = await startCluster({ size: 3, args: ["--peer_timeout=700"] });
+  cluster = await startCluster({ size: 3, args: ["--peer_timeout=700", "--cors_origin", ALLOWED] });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
   box = (await place(n1, { name: unique("box") }, "n2")).name;
 });
@@ -100,10 +101,15 @@ test.each<[string, (terminal: TestTerminal) => void]>([
   expect(await until(async () => (await processes()).join() === "sleep 100000", DEADLINE)).toBe(true);
 });
 
-test("the audit log of both nodes names it, with the same user", async () => {
-  const terminal = await open(n1.server.url, `/ws/${box}?cols=80&rows=24`, { headers: { "X-Request-Id": "through-n1" } });
+test.each<[string, Record<string, string>]>([
+  ["that the client gave", { "X-Request-Id": "through-n1" }],
+  ["of its own", {}],
+])("the answer and the audit logs of both nodes name it by one id %s, with the same user", async (_whose, headers) => {
+  const terminal = await open(n1.server.url, `/ws/${box}?cols=80&rows=24`, { headers });
   terminal.socket.close();
-  const entry = ({ server }: TestNode) => auditEntries(server).find(({ request_id }) => request_id === "through-n1");
+  const id = terminal.headers["x-request-id"];
+  expect(id).toEqual(headers["X-Request-Id"] ?? expect.stringMatching(/^[\da-f-]{36}$/));
+  const entry = ({ server }: TestNode) => auditEntries(server).find(({ request_id }) => request_id === id);
   expect(await until(() => [n1, n2].every((node) => entry(node) !== undefined), DEADLINE)).toBe(true);
   expect(entry(n1)).toMatchObject({ status: 101, path: `/ws/${box}`, user: entry(n2).user });
   expect(entry(n3)).toBeUndefined();
@@ -122,6 +128,7 @@ test("what is refused is refused alike through every node", async () => {
     await refused(`/ws/${box}?node=n9`).toThrow(/^404 .*NODE_NOT_FOUND/);
     await refused(`/ws/${box}`, { origin: "http://evil.example" }).toThrow(/^403 .*CROSS_SITE/);
     await open(server.url, `/ws/${box}`, { origin: server.url });
+    await open(server.url, `/ws/${box}`, { origin: ALLOWED });
   }
   await open(n1.server.url, `/ws/${box}?node=n2`);
   await expect(open(n2.server.url, `/ws/${box}?node=n3`)).rejects.toThrow(/^404 .*CONTAINER_NOT_FOUND/);

@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { run } from "../../scripts/process";
-import { container, download, upload } from "../support/files";
+import { container, download, heldArchives, upload } from "../support/files";
 import { BASIC, curl, type OneNode, startNode } from "../support/one-node";
 import { type ZipPart, zipOf } from "../support/zips";
 
@@ -23,21 +23,8 @@ afterAll(async () => {
 
 const exec = (script: string, name = "running") => node.docker("exec", name, "sh", "-c", script);
 const text = async (name: string, file: string) => (await download(node, name, "download", file)).bytes.toString();
-/** Files that the server holds open without a name. */
-const unnamed = () => {
-  const fds = `/proc/${node.server.process.pid}/fd`;
-  const targets = readdirSync(fds).map((fd) => {
-    try {
-      return readlinkSync(path.join(fds, fd));
-    } catch {
-      return ""; // closed meanwhile
-    }
-  });
-  return targets.filter((target) => /docker-server-.*\(deleted\)/.test(target));
-};
-
 afterEach(() => {
-  expect(unnamed()).toEqual([]);
+  expect(heldArchives(node.server)).toBe(0);
   expect(readdirSync(tmpdir()).filter((name) => /^docker-server-[0-9a-f]{8}-/.test(name))).toEqual([]);
 });
 

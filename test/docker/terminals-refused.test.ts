@@ -6,12 +6,13 @@ import { TOKEN } from "../support/server";
 import { type OpenOptions, openTerminal, type TestTerminal } from "../support/terminal";
 
 const DEADLINE = 20_000;
+const ALLOWED = "https://pages.example:8443";
 
 let node: OneNode;
 const terminals: TestTerminal[] = [];
 const connections: RawConnection[] = [];
 beforeAll(async () => {
-  node = await startNode({ name: "terminals-refused", args: ["--trust_proxy=1"] });
+  node = await startNode({ name: "terminals-refused", args: ["--trust_proxy=1", "--cors_origin", ALLOWED] });
   await node.docker("run", "-d", "--name", "box", "busybox", "sleep", "100000");
 });
 afterEach(async () => {
@@ -56,8 +57,9 @@ describe("an offer of an upgrade", () => {
     await refused("/ws/paused").toThrow(/^409 .*NOT_RUNNING/);
     for (const query of ["cols=0", "rows=-1", "cols=10001", "cols=a", "cols=", "tty=perhaps", "shell=bash", "cols=1&cols=2"])
       await refused(`/ws/box?${query}`).toThrow(/^400 /);
-    const audited = auditEntries(node.server).filter(({ path }) => path.startsWith("/ws/"));
-    expect(audited.map(({ status }) => status)).toEqual(expect.arrayContaining([401, 404, 400, 409]));
+    const audited = () => auditEntries(node.server).flatMap(({ path, status }) => (path.startsWith("/ws/") ? [status] : []));
+    // It is written after the answer.
+    expect(await until(() => [401, 404, 400, 409].every((status) => audited().includes(status)), DEADLINE)).toBe(true);
   });
 
   test("from a page of another origin is refused, from this server's own pages it is not", async () => {
@@ -75,6 +77,24 @@ describe("an offer of an upgrade", () => {
     // As a load balancer tells it.
     await open("/ws/box", { origin: "https://docker.example", headers: { "X-Forwarded-Host": "docker.example" } });
     await refused("/ws/box", { origin: `http://${host}`, headers: { "X-Forwarded-Host": "docker.example" } }).toThrow(/^403 /);
+  });
+
+  test("from a page of an origin that is let in needs a ticket or credentials as any other, and its 101 has the request's id", async () => {
+    const origin = ALLOWED;
+    const answer = await node.request("POST", "/ws/box/ticket", { headers: { Origin: origin } });
+    expect([answer.status, answer.headers.get("access-control-allow-origin")]).toEqual([200, origin]);
+    const terminal = await open(`/ws/box?tty=false&ticket=${answer.json.ticket}`, { anonymous: true, origin });
+    terminal.type("exit 4\n");
+    expect((await terminal.gets("exit")).code).toBe(4);
+    const given = await open("/ws/box", { origin, headers: { "X-Request-Id": "a.page:1" } });
+    expect([given.headers["x-request-id"], terminal.headers["x-request-id"]]).toEqual([
+      "a.page:1",
+      expect.stringMatching(/^[\da-f-]{36}$/),
+    ]);
+    await refused("/ws/box", { origin, anonymous: true }).toThrow(/^401 .*MISSING_CREDENTIALS/);
+    await refused(`/ws/box?ticket=${answer.json.ticket}`, { origin, anonymous: true }).toThrow(/^401 .*WRONG_TICKET/);
+    for (const other of ["https://pages.example", "http://pages.example:8443", `${origin}.evil.example`])
+      await refused("/ws/box", { origin: other }).toThrow(/^403 .*CROSS_SITE/);
   });
 
   const WEBSOCKET = {

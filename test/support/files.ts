@@ -1,6 +1,11 @@
 import { createHash } from "node:crypto";
-import type { OneNode } from "./one-node";
-import { type Answer, TOKEN } from "./server";
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
+import http from "node:http";
+import path from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Engine } from "./engine";
+import { dockerOf, type OneNode } from "./one-node";
+import { type Answer, type TestServer, TOKEN } from "./server";
 
 /** Sends bytes to be unpacked in a container, as the documented examples do. */
 export async function upload(
@@ -42,3 +47,44 @@ export async function container(node: Pick<OneNode, "docker">, name: string, run
 }
 
 export const sha = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+
+/** Begins an upload and sends on until it is told to stop, or is cut. */
+export function beginUpload(through: { server: { url: string } }, name: string) {
+  const headers = { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/zip" };
+  const request = http.request(`${through.server.url}/containers/${name}/upload-zip`, { method: "POST", headers, agent: false });
+  const answer = new Promise<{ status: number; body: string }>((resolve, reject) => {
+    request.on("error", reject).on("response", (response) => {
+      const pieces: Buffer[] = [];
+      response.on("data", (piece) => pieces.push(piece)).on("error", reject);
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(pieces).toString() }));
+    });
+  });
+  answer.catch(() => undefined);
+  const timer = setInterval(() => request.write(Buffer.alloc(10_000)), 20);
+  const stop = () => clearInterval(timer);
+  request.on("close", stop);
+  return { request, answer, stop };
+}
+
+/** How many archives a server holds, which have no names. */
+export function heldArchives({ process: { pid } }: TestServer): number {
+  const fds = `/proc/${pid}/fd`;
+  const targets = readdirSync(fds).map((fd) => {
+    try {
+      return readlinkSync(path.join(fds, fd));
+    } catch {
+      return ""; // closed meanwhile
+    }
+  });
+  return targets.filter((target) => /docker-server-.*\(deleted\)/.test(target)).length;
+}
+
+/** Waits, without asking the engine, until it has begun to write a file of a container. */
+export async function beginsToWrite(engine: Engine, container: string, file: string): Promise<void> {
+  const layer = await dockerOf(engine, ["inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", container]);
+  const end = performance.now() + 30_000;
+  while (!existsSync(path.join(layer, file))) {
+    if (performance.now() > end) throw new Error(`${file} does not come`);
+    await nextTurn();
+  }
+}

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import WebSocket, { type ClientOptions } from "ws";
 import { until } from "../../scripts/process";
 import { TOKEN } from "./server";
@@ -7,6 +8,8 @@ const DEADLINE = 20_000;
 /** A client of a terminal, and what has come to it. */
 export interface TestTerminal {
   socket: WebSocket;
+  /** of the 101 */
+  headers: IncomingHttpHeaders;
   // biome-ignore lint/suspicious/noExplicitAny: messages of many shapes
   messages: any[];
   stdout(): string;
@@ -53,6 +56,7 @@ export function openTerminal(url: string, pathname: string, options: OpenOptions
   };
   const terminal: TestTerminal = {
     socket,
+    headers: {},
     messages,
     stdout: () => textOf("stdout"),
     stderr: () => textOf("stderr"),
@@ -63,6 +67,9 @@ export function openTerminal(url: string, pathname: string, options: OpenOptions
     closed: () => wait("close", () => code),
   };
   return new Promise((resolve, reject) => {
+    socket.once("upgrade", ({ headers: answered }) => {
+      terminal.headers = answered;
+    });
     socket.once("open", () => resolve(terminal));
     socket.on("error", reject);
     socket.once("unexpected-response", (_request, response) => {
