@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import type { Entry } from "yauzl";
-import { ArchiveFault, insideName } from "../support/archive-names";
+import { ArchiveFault, foldersOf, insideName, NamesLength } from "../support/archive-names";
 import { tooLarge } from "./spool";
 
 /** Entries that an archive may have. */
@@ -127,12 +127,16 @@ class ZipNames {
   readonly folders = new Set<string>();
   private readonly explicit = new Set<string>();
   private readonly folded = new Map<string, string>();
+  private readonly length = new NamesLength();
 
   /** @throws ArchiveFault if it is there twice, or differs from another only by case */
   add(name: string, folder: boolean): void {
     if (this.explicit.has(name)) throw new ArchiveFault("has a name twice", name);
     this.explicit.add(name);
-    for (let at = name.indexOf("/"); at >= 0; at = name.indexOf("/", at + 1)) this.place(name.slice(0, at), true, name);
+    for (const parent of foldersOf(name)) {
+      if (this.folders.has(parent)) break;
+      this.place(parent, true, name);
+    }
     if (name !== "") this.place(name, folder, name);
   }
 
@@ -140,6 +144,7 @@ class ZipNames {
     if (folder ? this.files.has(name) : this.folders.has(name)) throw new ArchiveFault("has a file and a folder of one name", entry);
     const known = folder ? this.folders : this.files;
     if (known.has(name)) return;
+    this.length.add(name, entry);
     const same = name.normalize("NFC").toLowerCase();
     const other = this.folded.get(same);
     if (other !== undefined) throw new ArchiveFault(`has names that differ only by case, the other is ${other}`, entry);

@@ -3,6 +3,8 @@ const LONGEST_PATH = 4096;
 const LONGEST_NAME = 255;
 /** Links that may lead on to another, as in Linux. */
 const HOPS = 40;
+/** Characters that all names of one archive may have, the folders in them counted each. */
+const LONGEST_NAMES = 50_000_000;
 /** Steps of following links that one archive may cost. */
 const STEPS = 200_000;
 
@@ -42,17 +44,39 @@ function plainName(given: string): string {
   }
 }
 
+/** Counts how much the names of an archive take: a few bytes of it can name thousands of folders, each in the next. */
+export class NamesLength {
+  private length = 0;
+
+  /** @throws ArchiveFault if it is too much */
+  add(name: string, entry: string): void {
+    this.length += name.length;
+    if (this.length > LONGEST_NAMES) throw new ArchiveFault("has names that are too long altogether", entry.slice(0, 100));
+  }
+}
+
+/** The folders that a name lies in, the innermost first. */
+export function* foldersOf(name: string): Generator<string> {
+  for (let at = name.lastIndexOf("/"); at > 0; at = name.lastIndexOf("/", at - 1)) yield name.slice(0, at);
+}
+
 /** The links of an archive, and whether following them stays inside it. */
 export class ArchiveLinks {
   private readonly links = new Map<string, string>();
   private readonly files = new Set<string>();
   private readonly parents = new Set<string>();
+  private readonly length = new NamesLength();
   private steps = 0;
 
   /** @throws ArchiveFault */
   add(type: string, name: string, target: string): void {
     if (name === "" && type !== "directory") throw new ArchiveFault("has a root that is no folder", ".");
-    for (let at = name.indexOf("/"); at >= 0; at = name.indexOf("/", at + 1)) this.parents.add(name.slice(0, at));
+    this.length.add(name, name);
+    for (const parent of foldersOf(name)) {
+      if (this.parents.has(parent)) break;
+      this.length.add(parent, name);
+      this.parents.add(parent);
+    }
     if (type === "link" && !this.files.has(plainName(target))) throw new ArchiveFault("has a hard link to no file of it", name);
     if (type === "file" || type === "link") this.files.add(name);
     if (type !== "symlink") return;
