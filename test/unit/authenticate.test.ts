@@ -1,0 +1,31 @@
+import type { Request, Response } from "express";
+import { authenticator } from "../../lib/http/authenticate";
+import { Credentials } from "../../lib/http/credentials";
+import { FailureLimit } from "../../lib/http/rate-limit";
+import { Tickets } from "../../lib/http/tickets";
+import { quietLog } from "./quiet-log";
+
+const credentials = new Credentials({ token: ["secret"], token_file: null, user: null, password: null }, quietLog().log);
+const tickets = new Tickets({ sign: () => "", verify: () => false });
+const authenticate = authenticator(credentials, new FailureLimit(0), () => undefined, [], tickets);
+
+/** Whether a public route lets a request in, or with what error not. */
+async function enters(query: Record<string, string>, headers: Record<string, string> = {}): Promise<unknown> {
+  const request = { method: "GET", originalUrl: "/health", query, headers, socket: {}, ip: "127.0.0.1" } as unknown as Request;
+  const response = { locals: {}, set: () => undefined } as unknown as Response;
+  try {
+    let entered = false;
+    await authenticate({ public: true })(request, response, () => {
+      entered = true;
+    });
+    return entered;
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+}
+
+test("what is public needs no credentials, unless it is to be asked of a certain node", async () => {
+  expect(await enters({})).toBe(true);
+  expect(await enters({ node: "another" })).toBe("MISSING_CREDENTIALS");
+  expect(await enters({ node: "another" }, { "x-access-token": "secret" })).toBe(true);
+});
