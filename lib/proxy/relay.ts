@@ -118,10 +118,10 @@ export class Relay implements Listener, AnswerSink {
     const { request, response } = this.errand;
     const { socket } = response;
     // A client that is behind has enough to read: nothing is kept for it, whose number the container decides.
-    if (!socket || socket.writableNeedDrain) return;
+    if (socket?.writableNeedDrain) return;
     if (head.status === 100) {
       if (request.headers.expect !== undefined) response.writeContinue();
-    } else if (request.httpVersionMinor > 0) {
+    } else if (request.httpVersionMinor > 0 && socket) {
       socket.write(headText(`HTTP/1.1 ${head.status} ${head.reason}`, this.errand.headersFor(head)), "latin1");
     }
   }
