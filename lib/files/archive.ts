@@ -36,6 +36,16 @@ export async function readArchive(engine: Engine, id: string, path: string): Pro
 }
 
 /**
+ * Where in a folder that is being read an entry lies; empty for the folder itself.
+ * @param folder absolute: its own name comes first in all but a tar of the root, which has none
+ * @param name the entry's in the tar
+ */
+export function nameIn(folder: string, name: string): string {
+  const parts = name.split("/").filter((part) => part !== "" && part !== ".");
+  return (folder === "/" ? parts : parts.slice(1)).join("/");
+}
+
+/**
  * Unpacks a tar in a container.
  * @param path absolute, of a folder that is there
  * @throws AppError READ_ONLY, NO_SPACE, IN_THE_WAY

@@ -1,6 +1,6 @@
 import type { Engine } from "../docker/engine";
 import { invalidField } from "../errors";
-import { readArchive } from "./archive";
+import { nameIn, readArchive } from "./archive";
 import { Places } from "./place";
 
 /** Entries of one folder that are listed, and bytes that are read to find them. */
@@ -48,13 +48,11 @@ export async function listFolder(engine: Engine, id: string, path: string): Prom
   try {
     for await (const entry of entries) {
       const { name, type, size = 0, mode = 0, mtime, linkname } = entry.header;
-      const parts = name.split("/").filter((part) => part !== "" && part !== ".");
-      // A folder at the engine's root has no name of its own, and any other comes first in each.
-      const own = found.path === "/" ? parts : parts.slice(1);
-      if (own.length === 1) {
+      const own = nameIn(found.path, name);
+      if (own !== "" && !own.includes("/")) {
         if (listed.length === MOST_LISTED) return answer(false);
         listed.push({
-          name: own[0] as string,
+          name: own,
           type: TYPES[type ?? ""] ?? "other",
           size,
           mode: (mode & 0o7777).toString(8).padStart(4, "0"),

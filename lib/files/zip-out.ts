@@ -3,7 +3,7 @@ import { finished } from "node:stream/promises";
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField } from "../errors";
 import { insideName } from "../support/archive-names";
-import { readArchive, type TarEntry } from "./archive";
+import { nameIn, readArchive, type TarEntry } from "./archive";
 import { openFile } from "./download";
 import { Places } from "./place";
 import { MOST_ENTRIES } from "./zip-file";
@@ -50,7 +50,7 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
     for await (const entry of sent.entries) {
       count += 1;
       if (count > MOST_ENTRIES) throw new AppError("CONTENT_TOO_LARGE", { message: `More than ${MOST_ENTRIES} entries` });
-      const name = root === "" ? last : belowRoot(entry.header.name);
+      const name = root === "" ? last : nameIn(root, entry.header.name);
       await addEntry(name, entry, left);
     }
     // Not before: while the engine sends of a container, nothing else can be had of it.
@@ -100,13 +100,6 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
     }
   }
   return { name: `${last || "files"}.zip`, bytes: bytes() };
-}
-
-/** Without the first part, which is the folder itself, and without what doesn't count. */
-function belowRoot(name: string): string {
-  const plain = name.replace(/^(?:\.?\/)+/, "");
-  const slash = plain.indexOf("/");
-  return slash < 0 ? "" : plain.slice(slash + 1).replace(/\/+$/, "");
 }
 
 /** What would lead elsewhere on the machine of whoever unpacks it, as some programs do, doesn't go into a zip. */

@@ -111,6 +111,14 @@ test("a folder comes as a zip that unzip takes, with what links were left out in
   expect(await list("-p", file)).toBe("0123456789");
 });
 
+test("the whole of a container comes as a zip, by its names", async () => {
+  const { status, bytes } = await download(node, "stopped", "download-zip", "/");
+  const file = path.join(folder, "all.zip");
+  writeFileSync(file, bytes);
+  const names = (await run("unzip", ["-Z1", file])).stdout.trim().split("\n");
+  expect({ status, names }).toEqual({ status: 200, names: expect.arrayContaining(["bin/", "bin/busybox", "etc/passwd"]) });
+});
+
 test("further names of a file come also beside more than the engine sends ahead, and who leaves during one leaves nothing open", async () => {
   await exec("mkdir /srv/many; cd /srv/many; head -c 9000000 /dev/urandom > a; ln a b; head -c 9000000 /dev/urandom > c");
   const { status, bytes } = await download(node, "running", "download-zip", "/srv/many");

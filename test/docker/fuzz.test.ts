@@ -37,7 +37,11 @@ function send({ method, path, headers, body }: FuzzRequest, agent: http.Agent): 
       { host: "127.0.0.1", port: node.server.port, agent, method, path, headers: all, timeout: PATIENCE },
       async (response) => {
         let text = "";
-        for await (const part of response) text += part;
+        try {
+          for await (const part of response) text += part;
+        } catch (error) {
+          return reject(error);
+        }
         resolve({ status: response.statusCode ?? 0, code: String(response.headers["x-error-code"] ?? ""), text });
       },
     );
