@@ -165,18 +165,28 @@ test.each<[string, () => void, () => void]>([
   expect(await becomesWhole(cluster)).toBe(true);
 });
 
-test("a terminal through another node is cut when the owner's server is killed", async () => {
-  const terminal = await open(n1.server.url, `/ws/${box}?tty=false`);
-  terminal.type("echo begun\n");
-  await terminal.shows(/begun/);
-  await n2.server.stop("SIGKILL");
-  try {
-    expect(await terminal.closed()).toBe(1006);
-  } finally {
-    await cluster.restart(n2);
-  }
-  expect(await becomesWhole(cluster)).toBe(true);
-});
+test.each<[string, () => TestNode]>([
+  ["the owner", () => n2],
+  ["the node between", () => n1],
+])(
+  "a terminal through another node is cut when the server of %s is killed, what ran in it ends, and a new one works",
+  async (_who, killed) => {
+    const terminal = await open(n1.server.url, `/ws/${box}?cols=80&rows=24`);
+    terminal.type("sleep 2000 & sleep 2001\n");
+    expect(await runs("sleep 2001")).toBe(true);
+    await killed().server.stop("SIGKILL");
+    try {
+      expect(await terminal.closed()).toBe(1006);
+      expect(await until(async () => (await processes()).join() === "sleep 100000", DEADLINE)).toBe(true);
+    } finally {
+      await cluster.restart(killed());
+    }
+    expect(await becomesWhole(cluster)).toBe(true);
+    const next = await open(n1.server.url, `/ws/${box}?tty=false`);
+    next.type("exit 7\n");
+    expect((await next.gets("exit")).code).toBe(7);
+  },
+);
 
 test("the owner's stop closes it properly, and the stop of the node between cuts it", async () => {
   const owner = await open(n1.server.url, `/ws/${box}?cols=80&rows=24`);

@@ -92,10 +92,10 @@ describe("when the server is killed, its clients hear of it, nothing that its te
   });
 
   test("those that were just being opened", async () => {
-    for (let turn = 0; turn < 10; turn += 1) {
+    for (let turn = 0; turn < 8; turn += 1) {
       const terminals: TestTerminal[] = [];
       for (const query of ["?cols=80&rows=24", "?tty=false"]) terminals.push(await open(query));
-      await sleep(turn * 14);
+      await sleep(turn * 18);
       await killed();
       for (const terminal of terminals) await terminal.closed();
     }
