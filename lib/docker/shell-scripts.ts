@@ -35,14 +35,18 @@ export const SIGNAL_ALL = `${signalAll}
 signal_all "$1" "$2"`;
 
 /**
- * Tells its process id after the word and waits for the end of its input, which comes also with the end of whoever started it. Then it
- * ends the session whose leader the last line has named. One that was not named may still come, and is known by the word.
+ * Tells its process id after the word, answers every line and waits for the end of its input, which comes also with the end of whoever
+ * started it. Then it ends the session whose leader the last line has named. One that was not named may still come, and is known by the word.
  */
 export const GUARD = `# ends what a terminal of docker-server has left
 ${signalAll}
+trap '' PIPE
 echo "$0 $$"
 leader=
-while read -r line; do leader=$line; done
+while read -r line; do
+  leader=$line
+  echo
+done
 how=HUP rounds=20
 while [ "$rounds" -gt 0 ]; do
   rounds=$((rounds - 1))

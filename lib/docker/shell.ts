@@ -19,6 +19,8 @@ const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 60_000;
 /** A shell that isn't there by then (ms) will not come. */
 const PATIENCE = 20_000;
+/** Between lines to what guards a shell (ms). */
+const GUARD_INTERVAL = 30_000;
 /** bytes */
 const FEW = 10_000;
 
@@ -156,10 +158,20 @@ async function resize(engine: Engine, execId: string, { cols, rows }: WindowSize
 
 /** Lets it become the shell when its guard is there and knows it. */
 async function beginGuarded(input: Duplex, output: AsyncIterator<Frame>, guard: Duplex, word: string) {
-  const [{ pid }] = await Promise.all([begin(output, word), begin(framesOf(guard, false), word)]);
-  guard.write(`${pid}\n`);
+  const answers = framesOf(guard, false);
+  const [{ pid }] = await Promise.all([begin(output, word), begin(answers, word)]);
+  const tell = () => guard.write(`${pid}\n`);
+  tell();
+  // What lies between may cut a connection on which nothing comes or goes.
+  const timer = setInterval(tell, GUARD_INTERVAL).unref();
+  guard.once("close", () => clearInterval(timer));
+  void readOut(answers).catch(() => undefined);
   input.write("\n");
   return begin(output, word);
+}
+
+async function readOut(frames: AsyncIterator<Frame>): Promise<void> {
+  while (!(await frames.next()).done);
 }
 
 /** Reads up to the line with the word and the process id, and what comes after it. */
