@@ -27,7 +27,7 @@ describe("200 PUTs of one name at once through all nodes", () => {
 
   test.each([
     ["a command that is not in the image", { data: ["no-such-command"] }, 400],
-    ["an image that is nowhere and not to be pulled", { image: "no-such-image", pull: "never" }, 503],
+    ["an image that is nowhere and not to be pulled", { image: "no-such-image", pull: "never" }, 404],
   ])("leave no container with %s", async (_, wrong, expected) => {
     const name = unique("none");
     const answers = await burst(60, sleeper({ name, ...wrong }));
