@@ -144,7 +144,6 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     ways: new Ways(docker, cluster?.pool),
     pool: cluster?.pool,
     timeout: settings.proxy_timeout * 1000,
-    trusted: settings.trust_proxy !== null,
     isOurs: (authorization) => typeof credentials.check({ authorization }) === "object",
   });
   const steps = { app, observe, answerError, authenticate: authenticate({}) };

@@ -13,6 +13,8 @@ export async function fileOfForm(body: Readable, type: string, take: (file: Read
   let taken: Promise<void> | undefined;
   const read = new Promise<void>((resolve, reject) => {
     form.on("file", (_field, file) => {
+      // Whoever takes it is told by the form.
+      file.on("error", () => undefined);
       if (taken) return void file.resume();
       taken = take(file);
       taken.catch(reject);

@@ -36,12 +36,14 @@ export interface Listing {
  * What is in a folder of a container, running or not. The engine has no way to tell but to send the whole tree below it, contents
  * included, in the order of names: they are read past, up to a bound.
  * @param path relative to /app, or absolute
+ * @param gone ends it: the container can't be told anything meanwhile
  * @throws AppError FILE_NOT_FOUND, LEADS_OUT; 400 for what is no folder
  */
-export async function listFolder(engine: Engine, id: string, path: string): Promise<Listing> {
+export async function listFolder(engine: Engine, id: string, path: string, gone: AbortSignal): Promise<Listing> {
   const found = await new Places(engine, id).find(path);
   if (found.kind !== "folder") throw invalidField("path", "is no folder");
   const { entries, end } = await readArchive(engine, id, found.path);
+  gone.addEventListener("abort", end, { once: true });
   const listed: Listed[] = [];
   const answer = (complete: boolean) => ({ path: found.path, entries: listed, complete });
   let read = 0;
@@ -66,6 +68,7 @@ export async function listFolder(engine: Engine, id: string, path: string): Prom
     }
     return answer(true);
   } finally {
+    gone.removeEventListener("abort", end);
     end();
   }
 }

@@ -11,6 +11,8 @@ import type { Tickets } from "./tickets";
 
 /** Pages of other origins can make a browser send its credentials along: what changes something must come from our own. */
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
+/** What browsers call requests of pages of others (Fetch Metadata, section 2.3). */
+const OTHER_SITES = new Set(["cross-site", "same-site"]);
 
 /** Reads what another node's request carries; undefined if it isn't one, or not to be trusted. */
 export type OpenPeer = (method: string, url: string, header: string) => PeerRequest | undefined;
@@ -80,8 +82,11 @@ function refused(verdict: "missing" | "wrong", response: Response): AppError {
  */
 export function refuseCrossSite(request: Request, origins: string[]): void {
   // What a page may not read of another origin it may read of a WebSocket.
-  if (SAFE.has(request.method) && !upgradable(request)) return;
-  const { origin } = request.headers;
+  const { origin, "sec-fetch-site": site = "" } = request.headers;
+  // HEAD pulls images, and its origin a browser tells only if the page is to read the answer.
+  const changes = request.method === "HEAD" || !SAFE.has(request.method);
+  if (changes && origin === undefined && OTHER_SITES.has(site)) throw new AppError("CROSS_SITE");
+  if (!changes && !upgradable(request)) return;
   if (origin === undefined || origins.includes(origin)) return;
   const host = URL.canParse(origin) ? new URL(origin).host : origin;
   if (host !== request.host) throw new AppError("CROSS_SITE", { details: { origin } });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { CUID } from "./cuid";
 
 /** A managed container's own label: its cuid, which is its name, too. What has another name was made of an image that was committed of one. */
 export const CUID_LABEL = "docker-server.cuid";
@@ -34,7 +35,7 @@ export interface ManagedSpec extends Omit<Kept, "env"> {
 
 /** What its labels tell of a managed container; undefined if it is none. */
 export function keptOf({ name, labels }: { name: string; labels: Record<string, string> }): Kept | undefined {
-  if (labels[CUID_LABEL] !== name) return undefined;
+  if (labels[CUID_LABEL] !== name || !CUID.test(name)) return undefined;
   try {
     return kept.parse(JSON.parse(labels[SPEC_LABEL] ?? ""));
   } catch {

@@ -25,8 +25,6 @@ export interface GatewayOptions {
   pool: Pool | undefined;
   /** ms until an answer begins */
   timeout: number;
-  /** Whether what came in X-Forwarded-* is to be believed. */
-  trusted: boolean;
   /** Whether a request's Authorization lets it in here. */
   isOurs(authorization: string): boolean;
 }
@@ -109,7 +107,7 @@ export class Gateway {
     // A page that isn't sandboxed could ask for what its browser keeps.
     const ours = !(sandbox && forward === "true") && (!beside || this.options.isOurs(authorization));
     const secrets: Secrets = { authorization: ours, cookie: COOKIE };
-    return clientHeaders(request, prefix, secrets, this.options.trusted, response.locals.request_id);
+    return clientHeaders(request, prefix, secrets, response.locals.request_id);
   }
 
   private seal(to: string, { method }: Request, response: Response, url: string): string {

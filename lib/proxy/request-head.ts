@@ -38,12 +38,13 @@ export interface Secrets {
  * The headers of a client's request, as they go on: without what was between the two, with what the other end has to know
  * of the client (RFC 9110, section 7.6).
  * @param prefix path under which the client sees the container
- * @param trusted whether what came in `X-Forwarded-For` is to be believed
  */
-export function clientHeaders(request: Request, prefix: string, secrets: Secrets, trusted: boolean, request_id: string): RawHeaders {
+export function clientHeaders(request: Request, prefix: string, secrets: Secrets, request_id: string): RawHeaders {
   const { rawHeaders, httpVersion } = request;
   const isHop = hopByHop(rawHeaders);
   const headers: RawHeaders = [];
+  // Only of who sent it: what came from a load balancer is to be believed, what any client wrote is not.
+  const trusted: boolean = request.app.get("trust proxy fn")(request.socket.remoteAddress, 0);
   let via = "";
   let before = "";
   for (let at = 0; at < rawHeaders.length; at += 2) {

@@ -21,6 +21,10 @@ export class Client {
   /** It showed since the last ping that it lives: by anything it sent, or by taking in what it was sent. */
   private alive = true;
   private probing: NodeJS.Timeout | undefined;
+  /** Those for whose sake nothing more is taken in. */
+  private pauses = 0;
+  /** Messages are taken one after the other, as they came. */
+  private taking: Promise<void> = Promise.resolve();
 
   /**
    * @param requestId told with every error
@@ -61,14 +65,19 @@ export class Client {
     this.alive = false;
   }
 
-  /** @param take gets what comes; what it throws is answered, as is what can't be read */
+  /** @param take gets what comes, one by one; what it throws is answered, as is what can't be read */
   onMessage(take: (message: ClientMessage) => Promise<void> | void): void {
-    this.socket.on("message", async (data, isBinary) => {
-      try {
-        await take(readMessage(data as Buffer, isBinary));
-      } catch (error) {
-        await this.fail(error);
-      }
+    this.socket.on("message", (data, isBinary) => {
+      const resume = this.pause();
+      this.taking = this.taking.then(async () => {
+        try {
+          await take(readMessage(data as Buffer, isBinary));
+        } catch (error) {
+          await this.fail(error);
+        } finally {
+          resume();
+        }
+      });
     });
   }
 
@@ -90,14 +99,22 @@ export class Client {
     return this.send({ type: "error", error: errorBody(error, this.requestId) });
   }
 
-  /** Takes in nothing more until `resume`. */
-  pause(): void {
+  /**
+   * Takes in nothing more.
+   * @returns ends that, once all who have asked for it did so
+   */
+  pause(): () => void {
+    this.pauses += 1;
     this.socket.pause();
     // Of one that is not read from only what is written to it tells that it has gone.
     this.probing ??= setInterval(() => this.ping(), PROBE_INTERVAL);
+    return () => {
+      this.pauses -= 1;
+      if (this.pauses === 0) this.resume();
+    };
   }
 
-  resume(): void {
+  private resume(): void {
     clearInterval(this.probing);
     this.probing = undefined;
     this.alive = true;

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { z } from "zod";
-import { AppError } from "../errors";
+import { AppError, invalidField } from "../errors";
 import { integer, text } from "../http/fields";
 import { readInput } from "../http/input";
 
@@ -55,7 +55,7 @@ export function readMessage(frame: Buffer, isBinary: boolean): ClientMessage {
   if (encoding !== "base64") return { type: "stdin", bytes: Buffer.from(data) };
   const bytes = Buffer.from(data, "base64");
   if (bytes.toString("base64").replace(/=+$/, "") === data.replace(/=+$/, "")) return { type: "stdin", bytes };
-  throw new AppError("INVALID_INPUT", { message: "data must be base64", details: { field: "data" } });
+  throw invalidField("data", "must be base64");
 }
 
 function parsed(frame: Buffer): object {

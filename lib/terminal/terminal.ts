@@ -25,7 +25,6 @@ export class Terminal {
   private shell: Promise<Shell> | undefined;
   private readonly listening = new AbortController();
   private size: WindowSize;
-  private resized: Promise<void> = Promise.resolve();
 
   /**
    * @param container full id
@@ -66,24 +65,23 @@ export class Terminal {
     if (!shell) return;
     if (message.type === "signal") await shell.signal(message.name);
     else if (message.type === "stdin") this.write(shell, message.bytes);
-    else if (this.spec.tty) this.resized = this.resized.then(() => shell.resize(this.size));
+    else if (this.spec.tty) await shell.resize(this.size);
   }
 
   private write({ input }: Shell, bytes: Buffer): void {
     if (input.destroyed || !input.writable) return;
     input.write(bytes);
     if (input.writableLength < INPUT_WAITING) return;
-    this.client.pause();
-    input.once("drain", () => this.client.resume());
+    input.once("drain", this.client.pause());
   }
 
   private async begin(): Promise<void> {
     if (this.shell) return;
     this.listening.abort();
-    this.client.pause();
+    const resume = this.client.pause();
     this.shell = Shell.start(this.docker.engine, this.container, this.spec.tty ? this.size : undefined);
     try {
-      const shell = await this.shell.finally(() => this.client.resume());
+      const shell = await this.shell.finally(resume);
       await this.show(shell.frames());
       const code = await shell.exitCode();
       if (code === null) throw new AppError("ENGINE_ERROR", { message: "The engine has closed the terminal" });

@@ -51,6 +51,53 @@ test("a client that is not read from is not dropped for its silence, but is once
   expect(await until(() => client.gone.aborted, DEADLINE)).toBe(true);
 });
 
+test("messages are taken one after the other, as they came, and what can't be read is answered in its place", async () => {
+  const { client, far } = await connect();
+  let atOnce = 0;
+  let most = 0;
+  const taken: number[] = [];
+  client.onMessage(async (message) => {
+    atOnce += 1;
+    most = Math.max(most, atOnce);
+    await new Promise((resolve) => setImmediate(resolve));
+    if (message.type === "resize") taken.push(message.cols);
+    atOnce -= 1;
+  });
+  const answers: string[] = [];
+  far.on("message", (data) => answers.push(String(data)));
+  const columns = Array.from({ length: 1000 }, (_, index) => index + 1);
+  for (const cols of columns) far.send(JSON.stringify({ type: "resize", cols, rows: 1 }));
+  far.send("not JSON");
+  expect(await until(() => answers.length > 0, DEADLINE)).toBe(true);
+  expect([taken, most]).toEqual([columns, 1]);
+  expect(JSON.parse(answers[0] as string)).toMatchObject({ type: "error", error: { code: "INVALID_BODY" } });
+  far.terminate();
+});
+
+test("a client whose messages can't be read and who reads no answers costs no memory", async () => {
+  const { client, far } = await connect({}, 1_000_000);
+  client.onMessage(() => undefined);
+  let answered = 0;
+  const fail = client.fail.bind(client);
+  jest.spyOn(client, "fail").mockImplementation((error) => {
+    answered += 1;
+    return fail(error);
+  });
+  far.pause();
+  const FRAMES = 200_000;
+  for (let sent = 0; sent < FRAMES; sent++) far.send("{}");
+  let before = 0;
+  let same = 0;
+  // Until nothing more is taken in.
+  const still = await until(() => {
+    same = answered > 0 && answered === before ? same + 1 : 0;
+    before = answered;
+    return same === 40;
+  }, DEADLINE);
+  expect([still, answered < FRAMES]).toEqual([true, true]);
+  far.terminate();
+});
+
 test("a client that asked for the close and doesn't answer it has gone", async () => {
   const { client, far } = await connect({}, 1_000_000);
   far.pause();
