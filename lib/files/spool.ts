@@ -4,16 +4,24 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { type Readable, Transform, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { promisify } from "node:util";
+import { LRUCache } from "lru-cache";
 import { AppError } from "../errors";
 
-/** Read and written at a time (bytes). */
-const CHUNK = 262_144;
+/** Read and written at a time (bytes): in smaller pieces most of the time goes into handing them on. */
+export const CHUNK = 1_048_576;
+/** What is read here and there is read in blocks of this size (bytes), and the last ones are kept. */
+const BLOCK = 65_536;
+const BLOCKS = 4;
+
+const readAt = promisify(fs.read);
 
 /** A file without a name in the folder for temporary files: whatever becomes of this process, nothing of it stays. */
 export class Spool {
-  readonly fd: number;
   size = 0;
+  private readonly fd: number;
   private readonly streams: (Readable | Writable)[] = [];
+  private readonly blocks = new LRUCache<number, Buffer>({ max: BLOCKS });
 
   /** @throws AppError NO_SPACE, INTERNAL */
   constructor() {
@@ -49,23 +57,45 @@ export class Spool {
     }
   }
 
-  writer(): Writable {
-    const stream = fs.createWriteStream("", { ...this.shared(), fs: { write: fs.write, close: keptOpen } });
+  private writer(): Writable {
+    const { write, writev } = fs;
+    const stream = fs.createWriteStream("", { fd: this.fd, start: 0, highWaterMark: CHUNK, fs: { write, writev, close: keptOpen } });
     this.streams.push(stream);
     return stream;
   }
 
-  reader(): Readable {
-    const stream = fs.createReadStream("", { ...this.shared(), fs: { read: fs.read, close: keptOpen } });
+  /** Its bytes from one to another, both included. */
+  reader(start: number, end: number): Readable {
+    const stream = fs.createReadStream("", { fd: this.fd, start, end, highWaterMark: CHUNK, fs: { read: fs.read, close: keptOpen } });
     this.streams.push(stream);
     return stream;
   }
 
-  private shared() {
-    return { fd: this.fd, start: 0, highWaterMark: CHUNK };
+  /**
+   * Reads what fits into a buffer: for many small pieces, most of which lie near the one before.
+   * @returns bytes read, fewer only at the end
+   */
+  async read(into: Buffer, position: number): Promise<number> {
+    let done = 0;
+    while (done < into.length) {
+      const number = Math.floor((position + done) / BLOCK);
+      const copied = (await this.block(number)).subarray(position + done - number * BLOCK).copy(into, done);
+      if (copied === 0) break;
+      done += copied;
+    }
+    return done;
   }
 
-  /** Ends whatever reads or writes it, and gives its room back. */
+  private async block(number: number): Promise<Buffer> {
+    const kept = this.blocks.get(number);
+    if (kept) return kept;
+    const { buffer, bytesRead } = await readAt(this.fd, Buffer.allocUnsafeSlow(BLOCK), 0, BLOCK, number * BLOCK);
+    const block = buffer.subarray(0, bytesRead);
+    this.blocks.set(number, block);
+    return block;
+  }
+
+  /** Ends whatever streams of it there are, and gives its room back. */
   async close(): Promise<void> {
     await Promise.all(this.streams.map(closed));
     fs.closeSync(this.fd);

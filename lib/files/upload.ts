@@ -8,7 +8,8 @@ import { fileOfForm } from "./form";
 import { type Place, Places } from "./place";
 import { Spool } from "./spool";
 import { checkZip, type ZipSummary } from "./zip-file";
-import { type Owner, unpackZip } from "./zip-unpack";
+import { type Owner, tarOf } from "./zip-tar";
+import { checkContent } from "./zip-unpack";
 
 const ZIP_TYPES = /^(?:application\/(?:zip|x-zip-compressed|octet-stream)|$)/i;
 const FORM_TYPE = /^multipart\/form-data\b/i;
@@ -38,31 +39,25 @@ export async function uploadZip(
   owner: Owner,
   limit: number,
 ): Promise<Uploaded> {
-  const spools: Spool[] = [];
-  const spool = () => {
-    const made = new Spool();
-    spools.push(made);
-    return made;
-  };
+  const zip = new Spool();
   try {
-    const zip = spool();
     await receive(body, type, zip, limit);
-    const summary = await checkZip(zip.fd, zip.size, limit);
-    const places = new Places(engine, id);
-    const { found, missing } = await places.reach(to);
-    if (found.kind !== "folder") throw new AppError("IN_THE_WAY", { message: `No folder: ${found.path}`, details: { path: found.path } });
-    const folders = missing.length > 0 ? summary.folders : await newFolders(places, found, summary.folders);
+    const summary = await checkZip(zip, limit);
+    // The engine is asked what is there while the archive is read.
+    const [target, content] = await Promise.allSettled([targetOf(new Places(engine, id), to, summary), checkContent(zip)]);
+    if (target.status === "rejected") throw target.reason;
+    if (content.status === "rejected") throw content.reason;
+    const { found, missing, folders } = target.value;
     const prefix = missing.map((name) => `${name}/`).join("");
-    const above = missing.map((_name, depth) => missing.slice(0, depth + 1).join("/"));
-    const tar = spool();
-    await unpackZip(zip, tar, prefix, [...above, ...folders.map((name) => prefix + name)], owner);
-    await writeArchive(engine, id, found.path, tar.reader());
+    // Unpacked a second time: to keep it from the first would take far longer.
+    const { tar, over } = tarOf(zip, prefix, folders, owner);
+    await writeArchive(engine, id, found.path, tar).finally(() => over);
     return { path: [found.path === "/" ? "" : found.path, ...missing].join("/") || "/", files: summary.files, bytes: summary.bytes };
   } catch (error) {
     readOff(body);
     throw error instanceof ArchiveFault ? refused(error) : error;
   } finally {
-    await Promise.all(spools.map((each) => each.close()));
+    await zip.close();
   }
 }
 
@@ -78,6 +73,15 @@ function refused({ message, entry }: ArchiveFault): AppError {
   const fault = invalidField("archive", `${message}${shown === undefined ? "" : `: ${shown}`}`);
   if (shown !== undefined) fault.details.entry = shown;
   return fault;
+}
+
+/** Where an archive is to go: the folder that is there, the names that are missing below it, and the folders to be made there. */
+async function targetOf(places: Places, to: string, summary: ZipSummary): Promise<{ found: Place; missing: string[]; folders: string[] }> {
+  const { found, missing } = await places.reach(to);
+  if (found.kind !== "folder") throw new AppError("IN_THE_WAY", { message: `No folder: ${found.path}`, details: { path: found.path } });
+  if (missing.length === 0) return { found, missing, folders: await newFolders(places, found, summary.folders) };
+  const above = missing.map((_name, depth) => missing.slice(0, depth + 1).join("/"));
+  return { found, missing, folders: [...above, ...summary.folders.map((name) => `${missing.join("/")}/${name}`)] };
 }
 
 /**

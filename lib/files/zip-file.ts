@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Entry } from "yauzl";
 import { ArchiveFault, foldersOf, insideName, NamesLength } from "../support/archive-names";
-import { tooLarge } from "./spool";
+import { type Spool, tooLarge } from "./spool";
 
 /** Entries that an archive may have. */
 export const MOST_ENTRIES = 100_000;
@@ -44,12 +44,18 @@ export async function* zipEntries(zip: Awaited<ReturnType<typeof openZip>>): Asy
 }
 
 /** @throws ArchiveFault if it is none, or has too many entries */
-export async function openZip(fd: number) {
+export async function openZip(spool: Spool) {
   // Names and sizes are judged here, so that the entry at fault is known; a name that isn't UTF-8 is refused rather than guessed at.
   const options = { decodeStrings: false, validateEntrySizes: false, autoClose: false };
   // What isn't used isn't loaded.
-  const { fromFdPromise } = require("yauzl") as typeof import("yauzl");
-  const zip = await fromFdPromise(fd, options).catch((error) => {
+  const { fromRandomAccessReaderPromise, RandomAccessReader } = require("yauzl") as typeof import("yauzl");
+  // By itself it would go to the disk several times an entry.
+  class Blocks extends RandomAccessReader {
+    override read(buffer: Buffer, offset: number, length: number, position: number, done: (error: Error | null, read?: number) => void) {
+      spool.read(buffer.subarray(offset, offset + length), position).then((read) => done(null, read), done);
+    }
+  }
+  const zip = await fromRandomAccessReaderPromise(new Blocks(), spool.size, options).catch((error) => {
     throw asFault(error, undefined);
   });
   if (zip.entryCount > MOST_ENTRIES) throw new ArchiveFault(`has more than ${MOST_ENTRIES} entries`);
@@ -94,20 +100,19 @@ export interface ZipSummary {
 
 /**
  * Checks all that a zip archive says of itself: names, kinds, number, sizes, and that no two entries share their bytes.
- * @param size bytes of the archive
  * @param limit bytes that it may unpack to
  * @throws ArchiveFault; AppError CONTENT_TOO_LARGE
  */
-export async function checkZip(fd: number, size: number, limit: number): Promise<ZipSummary> {
+export async function checkZip(spool: Spool, limit: number): Promise<ZipSummary> {
   const names = new ZipNames();
   const ranges: { name: string; from: number; to: number }[] = [];
   let bytes = 0;
-  for await (const { name, folder, entry } of zipEntries(await openZip(fd))) {
+  for await (const { name, folder, entry } of zipEntries(await openZip(spool))) {
     names.add(name, folder);
     const from = entry.relativeOffsetOfLocalHeader;
     ranges.push({ name, from, to: from + LOCAL_HEADER + entry.compressedSize });
     bytes += entry.uncompressedSize;
-    if (bytes > UNSUSPICIOUS && bytes > size * MOST_RATIO)
+    if (bytes > UNSUSPICIOUS && bytes > spool.size * MOST_RATIO)
       throw new ArchiveFault(`unpacks to more than ${MOST_RATIO} times its size`, name);
   }
   ranges.sort((a, b) => a.from - b.from);

@@ -7,7 +7,7 @@ import { listFolder } from "../files/listing";
 import { HOME } from "../files/place";
 import { uploadZip } from "../files/upload";
 import { zipOf } from "../files/zip-out";
-import type { Owner } from "../files/zip-unpack";
+import type { Owner } from "../files/zip-tar";
 import { text } from "../http/fields";
 import { Reply, type Route, route } from "../http/route";
 import { byId } from "./schemas/common";
