@@ -14,8 +14,8 @@ const ORDERS: Side[][] = [
 /** One measurement: the medians of the three sides, and what is asked of ours. */
 export interface Comparison {
   what: string;
-  /** ms: less is better; requests a second: more is better */
-  unit: "ms" | "requests/s";
+  /** ms: less is better; of the others more is */
+  unit: "ms" | "requests/s" | "MB/s";
   medians: Record<Side, number>;
   target?: { against: "raw" | "cli"; ratio: number } | undefined;
 }

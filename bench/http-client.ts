@@ -1,4 +1,5 @@
 import http from "node:http";
+import type { Duplex } from "node:stream";
 
 /** What both HTTP sides are asked with: node:http on kept-alive connections, nothing above it. */
 export class HttpClient {
@@ -39,6 +40,21 @@ export class HttpClient {
   close(): void {
     this.agent.destroy();
   }
+}
+
+/** A connection of the Engine API that goes on as bytes both ways. */
+export function upgraded(socketPath: string, path: string, json?: object): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const headers = { Connection: "Upgrade", Upgrade: "tcp", ...(json ? { "Content-Type": "application/json" } : {}) };
+    const request = http.request({ socketPath, method: "POST", path, headers });
+    request.on("upgrade", (_response, socket, head) => {
+      if (head.length > 0) socket.unshift(head);
+      resolve(socket);
+    });
+    request.on("response", ({ statusCode }) => reject(new Error(`POST ${path}: ${statusCode}`)));
+    request.on("error", reject);
+    request.end(json && JSON.stringify(json));
+  });
 }
 
 export async function wholeBody(stream: AsyncIterable<Buffer>): Promise<Buffer> {

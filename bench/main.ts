@@ -6,11 +6,13 @@ import { benchExec } from "./exec";
 import { benchFiles } from "./files";
 import { benchList } from "./list";
 import { benchLogs } from "./logs";
+import { benchManaged } from "./managed";
 import { benchProxy } from "./proxy";
 import { comparisonTable, type Own, ownTable, pairTable, proxyTable } from "./report";
 import { benchRun } from "./run";
 import { benchRuns } from "./runs";
 import { benchStart, residentMegabytes } from "./start";
+import { benchTerminals } from "./terminals";
 
 const COMPARED: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
   list: benchList,
@@ -20,6 +22,8 @@ const COMPARED: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
   delete: benchDelete,
   runs: benchRuns,
   files: benchFiles,
+  managed: benchManaged,
+  terminals: benchTerminals,
 };
 const ALL = ["start", ...Object.keys(COMPARED), "cluster", "proxy"];
 /** They have beds of their own. */

@@ -18,7 +18,7 @@ export function comparisonTable(comparisons: Comparison[]): string {
 function comparisonRow({ what, unit, medians, target }: Comparison): string[] {
   const { ours, raw, cli } = medians;
   const ratios = { raw: ours / raw, cli: ours / cli };
-  const more = unit === "requests/s";
+  const more = unit !== "ms";
   let wanted = "";
   if (target) {
     const met = more ? ratios[target.against] >= target.ratio : ratios[target.against] <= target.ratio;

@@ -1,11 +1,9 @@
-import http from "node:http";
-import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { importRunner } from "../test/support/images";
 import { startServer, type TestServer } from "../test/support/server";
 import { type Bed, CREDENTIALS } from "./bed";
 import { type Comparison, compareValues, median, type Side, timed } from "./compare";
-import { demultiplex, HttpClient, wholeBody } from "./http-client";
+import { demultiplex, HttpClient, upgraded, wholeBody } from "./http-client";
 
 /** How many are begun at once, or clients there are. */
 const TOGETHER = 8;
@@ -120,23 +118,16 @@ function late(times: number[]): number {
 
 async function rawRun({ raw, engine }: Bed, options: object, input: string | undefined, expected: string): Promise<void> {
   const { Id } = await raw.askJson("POST", "/containers/create", options);
-  const attached = await attach(engine.socket, `/containers/${Id}/attach?stream=1&stdin=${input === undefined ? 0 : 1}&stdout=1&stderr=1`);
+  const attached = await upgraded(
+    engine.socket,
+    `/containers/${Id}/attach?stream=1&stdin=${input === undefined ? 0 : 1}&stdout=1&stderr=1`,
+  );
   const waiting = await raw.open("POST", `/containers/${Id}/wait?condition=next-exit`);
   await raw.ask("POST", `/containers/${Id}/start`);
   if (input !== undefined) attached.end(input);
   expectText(demultiplex(await wholeBody(attached)).stdout, expected);
   await wholeBody(waiting);
   await raw.ask("DELETE", `/containers/${Id}?force=1&v=1`);
-}
-
-function attach(socketPath: string, path: string): Promise<Duplex> {
-  return new Promise((resolve, reject) => {
-    const request = http.request({ socketPath, method: "POST", path, headers: { Connection: "Upgrade", Upgrade: "tcp" } });
-    request.on("upgrade", (_response, socket) => resolve(socket));
-    request.on("response", ({ statusCode }) => reject(new Error(`attach: ${statusCode}`)));
-    request.on("error", reject);
-    request.end();
-  });
 }
 
 function expectText(text: string, expected: string, more = ""): void {

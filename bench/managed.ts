@@ -1,0 +1,82 @@
+import { newCuid } from "../lib/managed/cuid";
+import { composeDocument } from "../lib/managed/document";
+import type { ManagedSpec } from "../lib/managed/spec";
+import type { Bed } from "./bed";
+import { type Comparison, compareTimes, type Side, type Task } from "./compare";
+
+const ROUNDS = 10;
+const COMMAND = ["sleep", "600"];
+const TARGET = { against: "cli", ratio: 1.15 } as const;
+const SPEC: ManagedSpec = { image: "busybox", env: {}, tags: [], resources: {}, ports: [], command: COMMAND, labels: {}, boot: "" };
+
+/** A managed container made, changed and started, against Docker Compose typed by hand, and the least that the engine must be told. */
+export async function benchManaged(bed: Bed): Promise<Comparison[]> {
+  const sides: Record<Side, Project> = { ours: ours(bed), raw: raw(bed), cli: typed(bed) };
+  const compare = (what: string, prepare: (project: Project, cuid: string) => Promise<unknown>, work: typeof prepare) => {
+    const task = (project: Project): Task<string> => ({
+      async prepare() {
+        const cuid = newCuid();
+        await prepare(project, cuid);
+        return cuid;
+      },
+      work: (cuid) => work(project, cuid),
+      async cleanUp(cuid) {
+        await bed.raw.ask("DELETE", `/containers/${cuid}?force=1`);
+        await bed.raw.ask("DELETE", `/volumes/${cuid}`);
+      },
+    });
+    return compareTimes(what, ROUNDS, { ours: task(sides.ours), raw: task(sides.raw), cli: task(sides.cli) }, TARGET);
+  };
+  const create = (project: Project, cuid: string) => project.create(cuid);
+  return [
+    await compare("managed: create", async () => undefined, create),
+    await compare("managed: change", create, (project, cuid) => project.change(cuid)),
+    await compare("managed: start", create, (project, cuid) => project.start(cuid)),
+  ];
+}
+
+/** A container that isn't started, with a volume of its name; then the same with another environment; then started. */
+interface Project {
+  create(cuid: string): Promise<unknown>;
+  change(cuid: string): Promise<unknown>;
+  start(cuid: string): Promise<unknown>;
+}
+
+const CHANGE = { COLOR: "blue" };
+
+function ours({ ours: client }: Bed): Project {
+  return {
+    create: (cuid) => client.ask("POST", "/containers", { image: "busybox", command: COMMAND, cuid }),
+    change: (cuid) => client.ask("PATCH", `/containers/${cuid}`, { env: CHANGE }),
+    start: (cuid) => client.ask("POST", `/containers/${cuid}/start`),
+  };
+}
+
+function raw({ raw: client }: Bed): Project {
+  const make = (cuid: string, env: string[]) => {
+    const options = { Image: "busybox", Cmd: COMMAND, Env: env, HostConfig: { Binds: [`${cuid}:/app`] } };
+    return client.ask("POST", `/containers/create?name=${cuid}`, options);
+  };
+  return {
+    create: (cuid) => make(cuid, []),
+    async change(cuid) {
+      await client.ask("DELETE", `/containers/${cuid}`);
+      await make(cuid, ["COLOR=blue"]);
+    },
+    start: (cuid) => client.ask("POST", `/containers/${cuid}/start`),
+  };
+}
+
+/** As a person would, with the document that this server gives to Compose. */
+function typed({ engine }: Bed): Project {
+  const compose = async (cuid: string, env: Record<string, string>, ...command: string[]) => {
+    const document = composeDocument(cuid, { ...SPEC, env }, { entry: [], user: undefined, resume: false });
+    const { code, stderr } = await engine.docker(["compose", "--project-name", cuid, "--file", "-", ...command], document);
+    if (code !== 0) throw new Error(`docker compose ${command.join(" ")}: ${stderr}`);
+  };
+  return {
+    create: (cuid) => compose(cuid, {}, "up", "--no-start"),
+    change: (cuid) => compose(cuid, CHANGE, "up", "--no-start"),
+    start: (cuid) => compose(cuid, {}, "start"),
+  };
+}
