@@ -4,7 +4,7 @@ import type { ManagedSpec } from "../lib/managed/spec";
 import type { Bed } from "./bed";
 import { type Comparison, compareTimes, type Side, type Task } from "./compare";
 
-const ROUNDS = 10;
+const ROUNDS = 16;
 const COMMAND = ["sleep", "600"];
 const TARGET = { against: "cli", ratio: 1.15 } as const;
 const SPEC: ManagedSpec = { image: "busybox", env: {}, tags: [], resources: {}, ports: [], command: COMMAND, labels: {}, boot: "" };

@@ -18,7 +18,7 @@ export class HostPorts {
     const wanted = ports.flatMap(keyOf);
     const twice = wanted.find((port, place) => wanted.indexOf(port) < place);
     if (twice !== undefined) throw taken(twice, "asked for twice");
-    const holders = await this.holders(cuid);
+    const holders = wanted.length === 0 ? new Map<string, string>() : await this.holders(cuid);
     // From here on nothing else comes in between.
     for (const port of wanted) {
       const holder = holders.get(port) ?? this.claimed.get(port);
