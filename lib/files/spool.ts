@@ -98,7 +98,8 @@ export class Spool {
   /** Ends whatever streams of it there are, and gives its room back. */
   async close(): Promise<void> {
     await Promise.all(this.streams.map(closed));
-    fs.closeSync(this.fd);
+    // For a large one that takes a while, for which nobody need wait.
+    fs.close(this.fd, () => undefined);
   }
 }
 
