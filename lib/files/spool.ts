@@ -20,7 +20,7 @@ const readAt = promisify(fs.read);
 export class Spool {
   size = 0;
   private readonly fd: number;
-  private readonly streams: (Readable | Writable)[] = [];
+  private readonly streams = new Set<Readable | Writable>();
   private readonly blocks = new LRUCache<number, Buffer>({ max: BLOCKS });
 
   /** @throws AppError NO_SPACE, INTERNAL */
@@ -59,15 +59,18 @@ export class Spool {
 
   private writer(): Writable {
     const { write, writev } = fs;
-    const stream = fs.createWriteStream("", { fd: this.fd, start: 0, highWaterMark: CHUNK, fs: { write, writev, close: keptOpen } });
-    this.streams.push(stream);
-    return stream;
+    return this.open(fs.createWriteStream("", { fd: this.fd, start: 0, highWaterMark: CHUNK, fs: { write, writev, close: keptOpen } }));
   }
 
   /** Its bytes from one to another, both included. */
   reader(start: number, end: number): Readable {
-    const stream = fs.createReadStream("", { fd: this.fd, start, end, highWaterMark: CHUNK, fs: { read: fs.read, close: keptOpen } });
-    this.streams.push(stream);
+    const { read } = fs;
+    return this.open(fs.createReadStream("", { fd: this.fd, start, end, highWaterMark: CHUNK, fs: { read, close: keptOpen } }));
+  }
+
+  private open<S extends Readable | Writable>(stream: S): S {
+    this.streams.add(stream);
+    stream.once("close", () => this.streams.delete(stream));
     return stream;
   }
 
@@ -97,7 +100,7 @@ export class Spool {
 
   /** Ends whatever streams of it there are, and gives its room back. */
   async close(): Promise<void> {
-    await Promise.all(this.streams.map(closed));
+    await Promise.all([...this.streams].map(closed));
     // For a large one that takes a while, for which nobody need wait.
     fs.close(this.fd, () => undefined);
   }
