@@ -1,6 +1,5 @@
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
+import { Readable } from "node:stream";
+import { Spool } from "../../lib/files/spool";
 import { checkZip } from "../../lib/files/zip-file";
 import { ArchiveLinks } from "../../lib/support/archive-names";
 import { type ZipPart, zipOf } from "../support/zips";
@@ -9,16 +8,12 @@ const DEEP = "A/".repeat(2000);
 const LIMIT = 100_000_000;
 
 async function check(parts: ZipPart[]) {
-  const folder = mkdtempSync(path.join(tmpdir(), "archive-names-"));
-  const file = path.join(folder, "a.zip");
-  const bytes = zipOf(parts);
-  writeFileSync(file, bytes);
-  const fd = openSync(file, "r");
+  const spool = new Spool();
   try {
-    return await checkZip(fd, bytes.length, LIMIT);
+    await spool.fill(Readable.from([zipOf(parts)]), LIMIT);
+    return await checkZip(spool, LIMIT);
   } finally {
-    closeSync(fd);
-    rmSync(folder, { recursive: true });
+    await spool.close();
   }
 }
 
