@@ -130,6 +130,14 @@ export function answeredError(body: { error?: string; code?: string; message?: s
   return new AppError(entry, { code, message, details });
 }
 
+/** What a log says of an error that another node has answered, of which only the head is known. */
+export function loggedError(status: number, code: string): { error: string; code: string } {
+  const known = Object.hasOwn(CATALOGUE, code) ? CATALOGUE[code as ErrorCode][0] : undefined;
+  const fits = (kind: string) => KINDS[kind as Kind] === status;
+  const error = known && fits(known) ? known : Object.keys(KINDS).find(fits);
+  return { error: error ?? known ?? "upstream_error", code };
+}
+
 /**
  * A 400 that names the field at fault.
  * @param place dotted path of the field, such as `ports.80`

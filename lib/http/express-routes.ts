@@ -2,7 +2,7 @@ import { type Express, type Request, type RequestHandler, type Response, Router 
 import { z } from "zod";
 import type { Dispatch, Exchange } from "../cluster/exchange";
 import type { PeerRequest } from "../cluster/signature";
-import { AppError } from "../errors";
+import { AppError, loggedError } from "../errors";
 import { answer } from "./answer";
 import { bodyReaders } from "./body";
 import { flag } from "./fields";
@@ -115,7 +115,10 @@ function handle(route: Route, tools: RouteTools, readers: RequestHandler[]): Req
         return result instanceof Reply ? result : new Reply(200, result);
       },
     };
-    await answer(response, await tools.dispatch(exchange), () => call.gone);
+    const reply = await tools.dispatch(exchange);
+    const code = reply.headers["x-error-code"] ?? "";
+    if (reply.status >= 400 && code !== "") response.locals.error ??= loggedError(reply.status, code);
+    await answer(response, reply, () => call.gone);
   };
 }
 

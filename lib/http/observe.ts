@@ -21,8 +21,6 @@ export function observer(audit: Logs["audit"], count: Count): RequestHandler {
     // Another node that it is sent on to calls it the same.
     request.headers["x-request-id"] = request_id;
     response.setHeader("X-Request-Id", request_id);
-    // A node that it is sent on to logs it by the same.
-    request.headers["x-request-id"] = request_id;
     response.once("close", () => {
       const duration_ms = Math.round((performance.now() - startedAt) * 100) / 100;
       const { identity, error, route } = response.locals;

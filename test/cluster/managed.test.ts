@@ -1,6 +1,6 @@
 import { until } from "../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../support/cluster";
-import { dockerOf } from "../support/one-node";
+import { auditEntries, dockerOf } from "../support/one-node";
 import { becomesWhole, unique, whereIs } from "../support/pool";
 
 jest.setTimeout(120_000);
@@ -33,6 +33,11 @@ test("one container's whole life, each request through another node", async () =
   expect((await n3.request("GET", `${at}/status`)).json).toMatchObject({ cuid, status: "created", host: "n2" });
   expect((await n1.request("POST", `${at}/start`)).json).toMatchObject({ cuid, status: "running" });
   expect((await n3.request("POST", `${at}/start`)).json).toMatchObject({ status: 422, error: "state_error" });
+  // What its node refuses is an error in the log of the node that was asked, too.
+  const refused = { path: `${at}/start`, status: 422, error: "state_error", code: "WRONG_STATE" };
+  const logged = () => auditEntries(n3.server).find(({ status }) => status === 422);
+  await until(() => logged() !== undefined, DEADLINE);
+  expect(logged()).toMatchObject(refused);
   await n1.request("POST", `${at}/exec`, { json: { command: ["sh", "-c", "echo kept > /app/file"] } });
   expect((await n3.request("PATCH", at, { json: { env: { A: null, B: "2" } } })).json).toMatchObject({
     cuid,

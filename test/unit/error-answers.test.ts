@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type http from "node:http";
 import type { AddressInfo } from "node:net";
 import express from "express";
-import { AppError, type ErrorCode, invalidField, KINDS, type Kind } from "../../lib/errors";
+import { AppError, type ErrorCode, invalidField, KINDS, type Kind, loggedError } from "../../lib/errors";
 import { errorAnswerer } from "../../lib/http/answer-error";
 import { bodyReaders } from "../../lib/http/body";
 import { observer } from "../../lib/http/observe";
@@ -176,4 +176,14 @@ test("a field at fault is named in code, message and details", () => {
     details: { field: "env_vars", provided: null },
   });
   expect(invalidField("", "is odd").code).toBe("INVALID_INPUT");
+});
+
+test.each([
+  [422, "WRONG_STATE", "state_error"],
+  [400, "MISSING_IMAGE", "validation_error"],
+  [400, "PORT_TAKEN", "validation_error"],
+  [409, "PORT_TAKEN", "conflict"],
+  [405, "METHOD_NOT_ALLOWED", "not_found"],
+])("a %i %s of another node is logged as a %s", (status, code, error) => {
+  expect(loggedError(status, code)).toEqual({ error, code });
 });
