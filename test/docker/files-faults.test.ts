@@ -36,8 +36,9 @@ afterAll(async () => {
   await engine?.stop();
 });
 afterEach(async () => {
-  expect([heldArchives(server), readdirSync(folder)]).toEqual([0, []]);
-  expect(free()).toBe(ROOM);
+  expect(await until(() => heldArchives(server) === 0, DEADLINE)).toBe(true);
+  expect(readdirSync(folder)).toEqual([]);
+  expect(await until(() => free() === ROOM, DEADLINE)).toBe(true);
   expect(readdirSync(path.join(engine.folder, "tmp"))).toEqual([]);
   expect(server.output()).not.toMatch(/FATAL|nobody (caught|waited)|Warning/);
 });
@@ -103,7 +104,7 @@ describe("where the folder for temporary files is full an upload is an error tha
     fill(8_000_000);
     const left = free();
     for (const name of names) for (const body of [zip, formOf(zip)]) expect(await upload({ server }, name, body)).toMatchObject(full);
-    expect(free()).toBe(left);
+    expect(await until(() => free() === left, DEADLINE)).toBe(true);
     for (const name of names) expect(await changed(name)).toEqual([]);
     expect((await upload({ server }, names[0], zipOf({ small: "enough room" }))).status).toBe(200);
     rmSync(filler());

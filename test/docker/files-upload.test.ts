@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { run } from "../../scripts/process";
+import { run, until } from "../../scripts/process";
 import { container, download, heldArchives, upload } from "../support/files";
 import { BASIC, curl, type OneNode, startNode } from "../support/one-node";
 import { type ZipPart, zipOf } from "../support/zips";
@@ -23,8 +23,8 @@ afterAll(async () => {
 
 const exec = (script: string, name = "running") => node.docker("exec", name, "sh", "-c", script);
 const text = async (name: string, file: string) => (await download(node, name, "download", file)).bytes.toString();
-afterEach(() => {
-  expect(heldArchives(node.server)).toBe(0);
+afterEach(async () => {
+  expect(await until(() => heldArchives(node.server) === 0, 20_000)).toBe(true);
   expect(readdirSync(tmpdir()).filter((name) => /^docker-server-[0-9a-f]{8}-/.test(name))).toEqual([]);
 });
 
