@@ -36,6 +36,8 @@ export interface RunningServer {
 const KEEP_ALIVE = 65_000;
 /** A client may have sent a request on an idle connection before it hears of the stop: it is waited for so long (ms). */
 const IDLE_GRACE = 2000;
+/** Other nodes leave their idle connections when their links are closed, which takes a moment (ms). */
+const LEAVE_GRACE = 300;
 
 /**
  * Listens, over HTTPS if it is set.
@@ -82,6 +84,7 @@ export async function listen(app: Listener, settings: ServerSettings, log: Logge
     const end = performance.now() + settings.stop_timeout * 1000;
     await Promise.race([closed, sleep(Math.min(IDLE_GRACE, settings.stop_timeout * 1000))]);
     upgrades.close();
+    await Promise.race([closed, sleep(LEAVE_GRACE)]);
     while (performance.now() < end && (await openConnections(server)) > 0) {
       server.closeIdleConnections();
       await Promise.race([closed, sleep(50)]);

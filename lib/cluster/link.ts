@@ -33,6 +33,7 @@ export class Link {
    * @param url where it is reached
    * @param seal what lets this node in
    * @param tls for an https URL
+   * @param left called when the other end has closed it: it stops, or has
    */
   constructor(
     private readonly peer: string,
@@ -40,6 +41,7 @@ export class Link {
     seal: { header: string; value: string },
     signatures: Signatures,
     tls: ClientOptions & { secureContext: SecureContext },
+    left: () => void,
   ) {
     const { protocol, host } = new URL(url);
     const secure = protocol === "https:";
@@ -60,6 +62,7 @@ export class Link {
     });
     this.socket.on("close", () => {
       this.closed = this.channel !== undefined && !this.over;
+      if (this.closed) left();
       this.end(this.why);
     });
   }

@@ -138,9 +138,19 @@ export class PeerClient {
     if (before && !before.over && before.url === url) return before;
     before?.end("it is reached elsewhere now");
     const value = this.signatures.seal({ from: this.self, to: name, method: "GET", url: LINK_PATH, caller: "", left: 0 });
-    const link = new Link(name, url, { header: PEER_HEADER, value }, this.signatures, this.tls());
+    const link = new Link(name, url, { header: PEER_HEADER, value }, this.signatures, this.tls(), () => this.leaveIdle(url));
     this.links.set(name, link);
     return link;
+  }
+
+  /** A node that stops closes its idle connections next: a request must not be just on its way in one. */
+  private leaveIdle(url: string): void {
+    const { hostname, port, protocol } = new URL(url);
+    const { freeSockets } = this.agents[protocol as "http:" | "https:"];
+    const name = `${hostname.replace(/^\[|\]$/g, "")}:${port || (protocol === "https:" ? 443 : 80)}:`;
+    for (const [key, sockets = []] of Object.entries(freeSockets)) {
+      if (key.startsWith(name)) for (const socket of [...sockets]) socket.destroy();
+    }
   }
 
   close(): void {
