@@ -4,6 +4,8 @@ import winston from "winston";
 import DailyRotateFile from "winston-daily-rotate-file";
 
 const LEVELS = { fatal: 0, error: 1, warn: 2, info: 3, debug: 4, trace: 5 };
+/** A disk that takes no more is not waited for any longer (ms). */
+const LAST_LINES = 5000;
 type Write = (message: string, fields?: Record<string, unknown>) => void;
 
 /** Writes one entry of the level named. Fields never hold a secret: callers pass ids, codes and causes only. */
@@ -33,21 +35,22 @@ export interface LogSettings {
 export function openLogs(settings: LogSettings): Logs {
   mkdirSync(settings.log_dir, { recursive: true });
   const text = winston.format.combine(winston.format.timestamp(), winston.format.printf(toLine));
+  const files = { program: rotated(settings, "docker-server", "log"), actions: rotated(settings, "actions", "jsonl") };
   const program = winston.createLogger({
     levels: LEVELS,
     level: settings.log_level,
     format: text,
-    transports: [new winston.transports.Console(), rotated(settings, "docker-server", "log")],
+    transports: [new winston.transports.Console(), files.program],
   });
   const actions = winston.createLogger({
     format: winston.format.printf((entry) => entry.message as string),
-    transports: [rotated(settings, "actions", "jsonl")],
+    transports: [files.actions],
   });
   return {
     log: program as unknown as Logger,
     audit: (entry) => void actions.info(JSON.stringify(entry)),
     close: async () => {
-      await Promise.all([finished(program), finished(actions)]);
+      await Promise.all([finished(program, files.program), finished(actions, files.actions)]);
     },
   };
 }
@@ -74,9 +77,15 @@ function toLine(entry: winston.Logform.TransformableInfo): string {
   return `${timestamp} ${level.toUpperCase()} ${message}${rest}`;
 }
 
-function finished(logger: winston.Logger): Promise<void> {
+/** Resolves when its last line is in its file. */
+function finished(logger: winston.Logger, file: DailyRotateFile): Promise<void> {
   return new Promise((resolve) => {
-    logger.on("finish", () => setImmediate(resolve));
+    logger.on("finish", () => {
+      // To winston it is finished when it has been handed on.
+      file.once("finish", () => resolve());
+      file.close?.();
+      setTimeout(resolve, LAST_LINES).unref();
+    });
     logger.end();
   });
 }

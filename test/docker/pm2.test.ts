@@ -147,7 +147,7 @@ test("`pm2 reload` under load fails no request, on fresh and kept connections; t
   expect(counts(load.outcomes)).toEqual({ "200": load.outcomes.length });
   expect(after).not.toBe(before);
   expect(await until(() => hasEnded(before), DEADLINE)).toBe(true);
-  expect(await until(() => logged() >= already + load.outcomes.length, DEADLINE)).toBe(true);
+  await until(() => logged() >= already + load.outcomes.length, DEADLINE);
   expect(logged()).toBe(already + load.outcomes.length);
 });
 
