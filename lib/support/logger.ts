@@ -87,5 +87,7 @@ function finished(logger: winston.Logger, file: DailyRotateFile): Promise<void> 
       setTimeout(resolve, LAST_LINES).unref();
     });
     logger.end();
+    // Whoever is still at something meanwhile has nobody to tell any more.
+    logger.write = () => true;
   });
 }

@@ -9,7 +9,11 @@ test("what was logged up to the end is in the files when the logs are closed", a
     const logs = openLogs({ log_level: "fatal", log_dir, log_expiry: 1, log_max_size: 25 });
     const LINES = 20_000;
     for (let line = 0; line < LINES; line++) logs.audit({ line, padding: "x".repeat(200) });
-    await logs.close();
+    const closed = logs.close();
+    logs.log.fatal("too late");
+    logs.audit({ line: "too late" });
+    await closed;
+    logs.log.fatal("too late");
     const written = readFileSync(path.join(log_dir, "actions.jsonl"), "utf8").trim().split("\n");
     expect([written.length, JSON.parse(written.at(-1) ?? "")]).toMatchObject([LINES, { line: LINES - 1 }]);
   } finally {
