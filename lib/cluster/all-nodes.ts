@@ -1,9 +1,10 @@
-import { type AppError, asAppError } from "../errors";
+import { AppError, answeredError, asAppError } from "../errors";
 import type { Reply } from "../support/reply";
 import type { Exchange } from "./exchange";
 import { fanOut, type Missing } from "./fan-out";
-import { forward } from "./forward";
+import { forward, whole } from "./forward";
 import { askPeers, type Pool } from "./pool";
+import type { Outcome } from "./where";
 
 /** What all nodes answered, this one first, and who can't be asked. */
 export interface Replies {
@@ -31,3 +32,18 @@ function failed({ log }: Pool, thrown: unknown): AppError {
   if (error !== thrown) log.error(error.message, { code: error.code, cause: thrown instanceof Error ? thrown.stack : String(thrown) });
   return error;
 }
+
+/** What one of them came to; an error, too, if its answer can't be read to its end. */
+export async function outcomeOf(node: string, reply: Reply | AppError): Promise<Outcome> {
+  if (reply instanceof AppError) return { node, error: reply };
+  try {
+    const body = JSON.parse(String((await whole(reply)).body)) as Record<string, unknown>;
+    return reply.status < 400 ? { node, status: reply.status, body } : { node, error: answeredError(body) };
+  } catch (error) {
+    return { node, error: brokenOff(node, error) };
+  }
+}
+
+/** The error that a node's answer has no end. */
+export const brokenOff = (node: string, error: unknown): AppError =>
+  new AppError("NODE_FAILED", { message: `The node ${node} gave no answer: ${(error as Error).message}`, details: { node } });

@@ -2,10 +2,9 @@ import { PassThrough } from "node:stream";
 import { AppError, answeredError, asAppError } from "../errors";
 import { EVENT_FORMATS, type EventFormat, eventText, sentEvents } from "../support/events";
 import { type Reply, streamed } from "../support/reply";
-import { onAllNodes } from "./all-nodes";
+import { brokenOff, onAllNodes, outcomeOf } from "./all-nodes";
 import type { Exchange } from "./exchange";
 import { clusterHeaders } from "./fan-out";
-import { whole } from "./forward";
 import type { Pool } from "./pool";
 import type { MergeOutcomes, Outcome } from "./where";
 
@@ -45,16 +44,6 @@ function formatOf(reply: Reply | AppError): EventFormat | undefined {
   return EVENT_FORMATS.find((format) => type.startsWith(format));
 }
 
-async function outcomeOf(node: string, reply: Reply | AppError): Promise<Outcome> {
-  if (reply instanceof AppError) return { node, error: reply };
-  try {
-    const body = JSON.parse(String((await whole(reply)).body)) as Record<string, unknown>;
-    return reply.status < 400 ? { node, status: reply.status, body } : { node, error: answeredError(body) };
-  } catch (error) {
-    return { node, error: brokenOff(node, error) };
-  }
-}
-
 /** Passes on what a node sends, and gives what it came to. */
 async function passedOn(node: string, reply: Reply, format: EventFormat, out: PassThrough): Promise<Outcome> {
   try {
@@ -78,6 +67,3 @@ function lastEvent(format: EventFormat, merge: MergeOutcomes, outcomes: Outcome[
     return eventText(format, "error", { error: kind, code, message, status, details });
   }
 }
-
-const brokenOff = (node: string, error: unknown) =>
-  new AppError("NODE_FAILED", { message: `The node ${node} gave no answer: ${(error as Error).message}`, details: { node } });

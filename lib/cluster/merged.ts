@@ -1,9 +1,7 @@
-import { AppError, answeredError } from "../errors";
 import { Reply } from "../support/reply";
-import { onAllNodes } from "./all-nodes";
+import { onAllNodes, outcomeOf } from "./all-nodes";
 import type { Exchange } from "./exchange";
 import { clusterHeaders } from "./fan-out";
-import { whole } from "./forward";
 import type { Pool } from "./pool";
 import type { Merge } from "./where";
 
@@ -15,27 +13,16 @@ import type { Merge } from "./where";
  */
 export async function mergedAnswer(pool: Pool, exchange: Exchange, merge: Merge, left: number): Promise<Reply> {
   const { replies, missing: away } = await onAllNodes(pool, exchange, left);
-  const outcomes = await Promise.all(replies.map(async ({ node, value }) => ({ node, value: await bodyOf(value) })));
-  const answered = outcomes.flatMap(({ node, value }) => (value instanceof Error ? [] : [{ node, value }]));
-  if (answered.length === 0) throw outcomes[0]?.value;
-  const failed = outcomes.flatMap(({ node, value }) => (value instanceof Error ? [{ node, reason: value.message }] : []));
-  const missing = [...failed, ...away];
+  const outcomes = await Promise.all(replies.map(({ node, value }) => outcomeOf(node, value)));
+  const answered = outcomes.flatMap((each) => ("body" in each ? [each] : []));
+  const failed = outcomes.flatMap((each) => ("error" in each ? [each] : []));
+  if (answered.length === 0) throw failed[0]?.error;
+  const missing = [...failed.map(({ node, error }) => ({ node, reason: error.message })), ...away];
   const body = merge(
-    answered.map(({ value }) => value),
+    answered.map(({ body }) => body),
     exchange.query,
   );
   const said = { complete: missing.length === 0, missing: missing.map(({ node }) => node) };
   const nodes = answered.map(({ node }) => node);
   return new Reply(200, { ...body, ...said }, clusterHeaders(nodes, missing));
-}
-
-/** What a node answered; an error if it is one, or can't be read to its end. */
-async function bodyOf(reply: Reply | AppError): Promise<object | Error> {
-  if (reply instanceof AppError) return reply;
-  try {
-    const body = JSON.parse(String((await whole(reply)).body)) as object;
-    return reply.status < 400 ? body : answeredError(body as Record<string, unknown>);
-  } catch (error) {
-    return error as Error;
-  }
 }
