@@ -16,21 +16,22 @@ const MANY = 20_000;
 interface Content {
   what: string;
   rounds: number;
+  /** whether the archive's entries are deflated, or stored as they are */
+  deflated: boolean;
   files: { name: string; bytes: Buffer }[];
 }
 
 /** Files into a container: a zip archive to this server, a tar to the engine, `docker cp` of a folder. */
 export async function benchFiles(bed: Bed): Promise<Comparison[]> {
-  const block = randomBytes(BLOCK);
+  const noise = repeated(randomBytes(BLOCK));
   const contents: Content[] = [
+    { what: "200 MB that don't compress, as zip stores them", rounds: 6, deflated: false, files: [{ name: "big", bytes: noise }] },
+    { what: "200 MB that don't compress, deflated", rounds: 6, deflated: true, files: [{ name: "big", bytes: noise }] },
+    { what: "200 MB of text, deflated to a third", rounds: 6, deflated: true, files: [{ name: "big", bytes: repeated(text()) }] },
     {
-      what: "200 MB into a container",
-      rounds: 6,
-      files: [{ name: "big", bytes: Buffer.concat(Array.from({ length: BLOCKS }, () => block)) }],
-    },
-    {
-      what: "20,000 small files into a container",
+      what: "20,000 small files",
       rounds: 2,
+      deflated: true,
       files: Array.from({ length: MANY }, (_, index) => ({ name: `${index % 100}/${index}`, bytes: Buffer.from(`file ${index}\n`) })),
     },
   ];
@@ -39,13 +40,13 @@ export async function benchFiles(bed: Bed): Promise<Comparison[]> {
   return comparisons;
 }
 
-async function benchContent(bed: Bed, { what, rounds, files }: Content): Promise<Comparison> {
+async function benchContent(bed: Bed, { what, rounds, deflated, files }: Content): Promise<Comparison> {
   const folder = path.join(bed.engine.folder, "files");
   for (const { name, bytes } of files) {
     mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     writeFileSync(path.join(folder, name), bytes);
   }
-  const zip = await zipped(files);
+  const zip = await zipped(files, deflated);
   const tar = await tarred(files);
   const task = (work: (id: string) => Promise<unknown>): Task<string> => ({
     async prepare() {
@@ -72,9 +73,19 @@ async function benchContent(bed: Bed, { what, rounds, files }: Content): Promise
   }
 }
 
-function zipped(files: Content["files"]): Promise<Buffer> {
+const repeated = (block: Buffer) => Buffer.concat(Array.from({ length: BLOCKS }, () => block));
+
+function text(): Buffer {
+  const lines = Array.from(
+    { length: 14_000 },
+    (_, at) => `${at} ${Math.random().toString(36)} the quick brown fox jumps over ${Math.random()}`,
+  );
+  return Buffer.from(lines.join("\n")).subarray(0, BLOCK);
+}
+
+function zipped(files: Content["files"], compress: boolean): Promise<Buffer> {
   const zip = new ZipFile();
-  for (const { name, bytes } of files) zip.addBuffer(bytes, name);
+  for (const { name, bytes } of files) zip.addBuffer(bytes, name, { compress });
   zip.end();
   return buffer(zip.outputStream);
 }

@@ -2,25 +2,35 @@ import { randomUUID } from "node:crypto";
 import fs from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { type Readable, Transform, type Writable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { type Readable, Writable } from "node:stream";
+import { finished } from "node:stream/promises";
 import { promisify } from "node:util";
 import { LRUCache } from "lru-cache";
 import { AppError } from "../errors";
 
 /** Read and written at a time (bytes): in smaller pieces most of the time goes into handing them on. */
 export const CHUNK = 1_048_576;
+/** What comes in pieces that are smaller still is written when there are so many: each of them takes more memory than its bytes. */
+const PIECES = 256;
 /** What is read here and there is read in blocks of this size (bytes), and the last ones are kept. */
 const BLOCK = 65_536;
 const BLOCKS = 4;
 
 const readAt = promisify(fs.read);
+const writeAt = promisify(fs.writev);
 
-/** A file without a name in the folder for temporary files: whatever becomes of this process, nothing of it stays. */
+/**
+ * A file without a name in the folder for temporary files: whatever becomes of this process, nothing of it stays.
+ * What is read of it while it is still filled waits until it is there.
+ */
 export class Spool {
+  /** bytes that have come */
   size = 0;
+  private written = 0;
+  private state: "filling" | "whole" | "over" = "filling";
   private readonly fd: number;
-  private readonly streams = new Set<Readable | Writable>();
+  private readonly calls = new Set<Promise<unknown>>();
+  private readonly waiting = new Set<() => void>();
   private readonly blocks = new LRUCache<number, Buffer>({ max: BLOCKS });
 
   /** @throws AppError NO_SPACE, INTERNAL */
@@ -40,39 +50,74 @@ export class Spool {
    * @throws AppError CONTENT_TOO_LARGE, NO_SPACE; whatever goes wrong with what comes
    */
   async fill(source: Readable, limit: number): Promise<void> {
-    const counted = new Transform({
-      transform: (chunk: Buffer, _encoding, done) => {
-        this.size += chunk.length;
-        done(this.size > limit ? tooLarge(limit) : null, chunk);
-      },
-    });
-    source.once("error", (error) => counted.destroy(error)).once("close", () => source.readableEnded || counted.destroy(new LeftEarly()));
+    const taken = this.writer(limit);
+    source.once("error", (error) => taken.destroy(error)).once("close", () => source.readableEnded || taken.destroy(new LeftEarly()));
     // The request outlives what it carries: it is still to be answered.
-    source.pipe(counted);
+    source.pipe(taken);
     try {
-      await pipeline(counted, this.writer());
+      await finished(taken);
+      this.change("whole");
     } catch (error) {
-      source.unpipe(counted);
+      source.unpipe(taken);
+      this.change("over");
       throw ofThisNode(error);
     }
   }
 
-  private writer(): Writable {
-    const { write, writev } = fs;
-    return this.open(fs.createWriteStream("", { fd: this.fd, start: 0, highWaterMark: CHUNK, fs: { write, writev, close: keptOpen } }));
+  private writer(limit: number): Writable {
+    let pieces: Buffer[] = [];
+    let size = 0;
+    const write = () => {
+      const written = this.write(pieces, size);
+      pieces = [];
+      size = 0;
+      return written;
+    };
+    return new Writable({
+      // More comes while a chunk is written.
+      highWaterMark: 4 * CHUNK,
+      write: (chunk: Buffer, _encoding, done) => {
+        this.size += chunk.length;
+        if (this.size > limit) return done(tooLarge(limit));
+        pieces.push(chunk);
+        size += chunk.length;
+        if (size < CHUNK && pieces.length < PIECES) done();
+        else write().then(() => done(), done);
+      },
+      final: (done) => void write().then(() => done(), done),
+    });
+  }
+
+  private async write(pieces: Buffer[], size: number): Promise<void> {
+    for (let done = 0, left = pieces; done < size; ) {
+      const { bytesWritten } = await this.call(() => writeAt(this.fd, left, this.written));
+      done += bytesWritten;
+      this.written += bytesWritten;
+      // On a full disk, say. What comes of the rest tells why.
+      if (done < size) left = [Buffer.concat(pieces).subarray(done)];
+    }
+    this.change(this.state);
   }
 
   /** Its bytes from one to another, both included. */
   reader(start: number, end: number): Readable {
-    const { read } = fs;
-    return this.open(fs.createReadStream("", { fd: this.fd, start, end, highWaterMark: CHUNK, fs: { read, close: keptOpen } }));
+    return fs.createReadStream("", { fd: this.fd, start, end, highWaterMark: CHUNK, fs: { read: this.readStreamed, close: keptOpen } });
   }
 
-  private open<S extends Readable | Writable>(stream: S): S {
-    this.streams.add(stream);
-    stream.once("close", () => this.streams.delete(stream));
-    return stream;
-  }
+  private readonly readStreamed = (
+    _fd: number,
+    into: Buffer,
+    offset: number,
+    length: number,
+    position: number,
+    done: (error: Error | null, read?: number, into?: Buffer) => void,
+  ) => {
+    const read = async () => {
+      await this.reaches(position);
+      return this.call(() => readAt(this.fd, into, offset, length, position));
+    };
+    read().then(({ bytesRead }) => done(null, bytesRead, into), done);
+  };
 
   /**
    * Reads what fits into a buffer: for many small pieces, most of which lie near the one before.
@@ -92,32 +137,46 @@ export class Spool {
   private async block(number: number): Promise<Buffer> {
     const kept = this.blocks.get(number);
     if (kept) return kept;
-    const { buffer, bytesRead } = await readAt(this.fd, Buffer.allocUnsafeSlow(BLOCK), 0, BLOCK, number * BLOCK);
+    // One that isn't whole would be kept as it is.
+    await this.reaches((number + 1) * BLOCK - 1);
+    const { buffer, bytesRead } = await this.call(() => readAt(this.fd, Buffer.allocUnsafeSlow(BLOCK), 0, BLOCK, number * BLOCK));
     const block = buffer.subarray(0, bytesRead);
     this.blocks.set(number, block);
     return block;
   }
 
-  /** Ends whatever streams of it there are, and gives its room back. */
+  /** Waits until the byte at a position is there, or nothing more comes. */
+  private async reaches(position: number): Promise<void> {
+    while (this.state === "filling" && this.written <= position) await new Promise<void>((resolve) => this.waiting.add(resolve));
+  }
+
+  private change(state: Spool["state"]): void {
+    if (this.state !== "over") this.state = state;
+    for (const resolve of this.waiting) resolve();
+    this.waiting.clear();
+  }
+
+  /** Once the file is closed its number could be another file's. */
+  private async call<T>(work: () => Promise<T>): Promise<T> {
+    if (this.state === "over") throw new LeftEarly();
+    const call = work();
+    this.calls.add(call);
+    return call.finally(() => this.calls.delete(call));
+  }
+
+  /** Ends whatever is done with it, and gives its room back. */
   async close(): Promise<void> {
-    await Promise.all([...this.streams].map(closed));
+    this.change("over");
+    await Promise.allSettled(this.calls);
     // For a large one that takes a while, for which nobody need wait.
     fs.close(this.fd, () => undefined);
   }
 }
 
-/** Streams destroyed close their file, which others may still read: the number could be another file's by then. */
+/** Streams destroyed close their file, which others may still read. */
 const keptOpen = (_fd: number, done: (error?: Error | null) => void) => done(null);
 
-function closed(stream: Readable | Writable): Promise<void> {
-  return new Promise((resolve) => {
-    if (stream.closed) return resolve();
-    stream.once("close", () => resolve()).on("error", () => undefined);
-    stream.destroy();
-  });
-}
-
-/** Whoever sent it has gone before its end. */
+/** Whoever sent it, or wanted it, has gone before its end. */
 class LeftEarly extends Error {}
 
 export const tooLarge = (limit: number) =>

@@ -7,6 +7,7 @@ import { writeArchive } from "./archive";
 import { fileOfForm } from "./form";
 import { type Place, Places } from "./place";
 import { Spool } from "./spool";
+import { checkAhead } from "./zip-ahead";
 import { checkZip, type ZipSummary } from "./zip-file";
 import { type Owner, tarOf } from "./zip-tar";
 import { checkContent } from "./zip-unpack";
@@ -40,11 +41,13 @@ export async function uploadZip(
   limit: number,
 ): Promise<Uploaded> {
   const zip = new Spool();
+  const ahead = checkAhead(zip, limit);
   try {
     await receive(body, type, zip, limit);
     const summary = await checkZip(zip, limit);
     // The engine is asked what is there while the archive is read.
-    const [target, content] = await Promise.allSettled([targetOf(new Places(engine, id), to, summary), checkContent(zip)]);
+    const checked = ahead.then((isChecked) => checkContent(zip, isChecked));
+    const [target, content] = await Promise.allSettled([targetOf(new Places(engine, id), to, summary), checked]);
     if (target.status === "rejected") throw target.reason;
     if (content.status === "rejected") throw content.reason;
     const { found, missing, folders } = target.value;

@@ -9,10 +9,10 @@ export const MOST_ENTRIES = 100_000;
 const UNSUSPICIOUS = 100_000_000;
 const MOST_RATIO = 200;
 /** bytes */
-const LOCAL_HEADER = 30;
+export const LOCAL_HEADER = 30;
 
-const STORED = 0;
-const DEFLATED = 8;
+export const STORED = 0;
+export const DEFLATED = 8;
 /** st_mode of Unix, in the upper half of the attributes. */
 const KIND = 0o170000;
 const REGULAR = 0o100000;
@@ -89,6 +89,9 @@ function checkedEntry(entry: Entry): ZipEntry {
   return { name, folder, executable: (mode & 0o111) !== 0, entry };
 }
 
+/** Of a bomb, that is. */
+export const isSuspicious = (unpacked: number, packed: number) => unpacked > UNSUSPICIOUS && unpacked > packed * MOST_RATIO;
+
 /** What an archive holds. */
 export interface ZipSummary {
   files: number;
@@ -112,8 +115,7 @@ export async function checkZip(spool: Spool, limit: number): Promise<ZipSummary>
     const from = entry.relativeOffsetOfLocalHeader;
     ranges.push({ name, from, to: from + LOCAL_HEADER + entry.compressedSize });
     bytes += entry.uncompressedSize;
-    if (bytes > UNSUSPICIOUS && bytes > spool.size * MOST_RATIO)
-      throw new ArchiveFault(`unpacks to more than ${MOST_RATIO} times its size`, name);
+    if (isSuspicious(bytes, spool.size)) throw new ArchiveFault(`unpacks to more than ${MOST_RATIO} times its size`, name);
   }
   ranges.sort((a, b) => a.from - b.from);
   ranges.reduce(

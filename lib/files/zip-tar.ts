@@ -1,14 +1,12 @@
-import { Readable, type Writable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type Header, type Pack, pack } from "tar-stream";
-import { CHUNK, type Spool } from "./spool";
+import type { Spool } from "./spool";
 import { unpackedFiles } from "./zip-unpack";
 
 const FILE_MODE = 0o644;
 const EXECUTABLE_MODE = 0o755;
 const FOLDER_MODE = 0o755;
-/** What is smaller (bytes) is gathered before it is sent: each piece costs the engine and this process alike. */
-const GATHERED = 262_144;
 
 export interface Owner {
   uid: number;
@@ -30,10 +28,7 @@ export interface TarOut {
 export function tarOf(spool: Spool, prefix: string, folders: readonly string[], owner: Owner): TarOut {
   const packed = pack();
   const over = fill(packed, spool, prefix, folders, owner).catch((error) => packed.destroy(error));
-  const tar = Readable.from(gathered(packed as never), { objectMode: false, highWaterMark: CHUNK });
-  // Also if nobody has begun to read it.
-  tar.once("close", () => packed.destroy());
-  return { tar, over };
+  return { tar: packed as unknown as Readable, over };
 }
 
 async function fill(tar: Pack, spool: Spool, prefix: string, folders: readonly string[], owner: Owner): Promise<void> {
@@ -50,18 +45,4 @@ async function fill(tar: Pack, spool: Spool, prefix: string, folders: readonly s
 
 function add(tar: Pack, header: Partial<Header> & { name: string }, bytes: Buffer = Buffer.alloc(0)): Promise<void> {
   return new Promise((resolve, reject) => tar.entry(header, bytes, (error) => (error ? reject(error) : resolve())));
-}
-
-async function* gathered(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let parts: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of chunks) {
-    parts.push(chunk);
-    size += chunk.length;
-    if (size < GATHERED) continue;
-    yield parts.length === 1 ? chunk : Buffer.concat(parts, size);
-    parts = [];
-    size = 0;
-  }
-  yield Buffer.concat(parts, size);
 }

@@ -3,18 +3,21 @@ import { crc32, createInflateRaw, inflateRawSync } from "node:zlib";
 import type { Entry } from "yauzl";
 import { ArchiveFault } from "../support/archive-names";
 import { CHUNK, type Spool } from "./spool";
-import { asFault, openZip, zipEntries } from "./zip-file";
+import { asFault, openZip, STORED, zipEntries } from "./zip-file";
 
 /** Up to this size (bytes), packed and unpacked, an entry is read in one piece: streams cost more than they save. */
 const SMALL = 65_536;
-const STORED = 0;
 
 const OTHER_SIZE = "has an entry of another size than it says";
 
 type Zip = Awaited<ReturnType<typeof openZip>>;
 
+/** What an archive says of an entry's content. */
+export type Packed = Pick<Entry, "compressionMethod" | "compressedSize" | "uncompressedSize" | "crc32">;
+
 /** A file of a zip archive. */
 export interface UnpackedFile {
+  entry: Entry;
   /** below the archive's root */
   name: string;
   executable: boolean;
@@ -26,28 +29,39 @@ export interface UnpackedFile {
 }
 
 /**
- * Unpacks the files of a checked zip archive, and checks every byte of them on the way.
- * @throws ArchiveFault for what can't be read, or is not what the archive says
+ * Unpacks the files of a zip archive whose names are checked.
+ * @throws ArchiveFault for what can't be read, or is larger or smaller than the archive says
  */
 export async function* unpackedFiles(spool: Spool): AsyncGenerator<UnpackedFile> {
   const zip = await openZip(spool);
   for await (const { name, folder, executable, entry } of zipEntries(zip)) {
     if (folder) continue;
-    const isSmall = entry.compressedSize <= SMALL && entry.uncompressedSize <= SMALL;
-    const content = isSmall ? await small(spool, zip, entry, name) : large(spool, zip, entry, name);
-    yield { name, executable, modified: timeOf(entry), size: entry.uncompressedSize, content };
+    const content = isSmall(entry) ? await small(spool, zip, entry, name) : large(spool, zip, entry, name);
+    yield { entry, name, executable, modified: timeOf(entry), size: entry.uncompressedSize, content };
   }
 }
 
 /**
- * Unpacks all of a checked zip archive to nowhere.
+ * Unpacks all of a zip archive to nowhere.
+ * @param isChecked of an entry's content: it need not be unpacked again
  * @throws ArchiveFault if anything in it is not what it says
  */
-export async function checkContent(spool: Spool): Promise<void> {
-  for await (const { content } of unpackedFiles(spool)) {
-    if (!Buffer.isBuffer(content)) for await (const _ of content);
+export async function checkContent(spool: Spool, isChecked: (entry: Entry) => boolean): Promise<void> {
+  for await (const { entry, name, content } of unpackedFiles(spool)) {
+    if (isChecked(entry)) continue;
+    const sum = Buffer.isBuffer(content) ? crc32(content) : await sumOf(content);
+    if (sum !== entry.crc32) throw new ArchiveFault("has an entry whose bytes are not those that were packed", name);
   }
 }
+
+/** Reads all that there is. */
+export async function sumOf(chunks: AsyncIterable<Buffer>): Promise<number> {
+  let sum = 0;
+  for await (const chunk of chunks) sum = crc32(chunk, sum);
+  return sum;
+}
+
+export const isSmall = ({ compressedSize, uncompressedSize }: Packed) => compressedSize <= SMALL && uncompressedSize <= SMALL;
 
 function timeOf(entry: Entry): Date {
   const time = entry.getLastModDate();
@@ -63,7 +77,6 @@ async function small(spool: Spool, zip: Zip, entry: Entry, name: string): Promis
     const stored = entry.compressionMethod === STORED;
     const bytes = stored ? packed : inflateRawSync(packed, { maxOutputLength: Math.max(1, uncompressedSize) });
     if (bytes.length !== uncompressedSize) throw new ArchiveFault(OTHER_SIZE);
-    checkSum(entry, crc32(bytes));
     return bytes;
   } catch (error) {
     throw asFault(error, name);
@@ -71,28 +84,28 @@ async function small(spool: Spool, zip: Zip, entry: Entry, name: string): Promis
 }
 
 async function* large(spool: Spool, zip: Zip, entry: Entry, name: string): AsyncGenerator<Buffer> {
-  const { compressedSize, uncompressedSize } = entry;
-  let sum = 0;
-  let size = 0;
   try {
-    const { fileDataStart: start } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
-    const packed = spool.reader(start, start + compressedSize - 1);
-    const stored = entry.compressionMethod === STORED;
-    // What goes wrong with the one is told to whoever reads the other.
-    const bytes = stored ? packed : pipeline(packed, createInflateRaw({ chunkSize: CHUNK }), () => undefined);
-    for await (const chunk of bytes as AsyncIterable<Buffer>) {
-      sum = crc32(chunk, sum);
-      size += chunk.length;
-      if (size > uncompressedSize) throw new ArchiveFault(OTHER_SIZE);
-      yield chunk;
-    }
-    if (size < uncompressedSize) throw new ArchiveFault(OTHER_SIZE);
-    checkSum(entry, sum);
+    const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
+    yield* unpacked(spool, fileDataStart, entry);
   } catch (error) {
     throw asFault(error, name);
   }
 }
 
-function checkSum(entry: Entry, sum: number): void {
-  if (sum !== entry.crc32) throw new ArchiveFault("has an entry whose bytes are not those that were packed");
+/**
+ * @param start of the packed bytes in the archive
+ * @throws Error for what can't be unpacked, or has another size
+ */
+export async function* unpacked(spool: Spool, start: number, packed: Packed): AsyncGenerator<Buffer> {
+  const { compressionMethod, compressedSize, uncompressedSize } = packed;
+  const bytes = spool.reader(start, start + compressedSize - 1);
+  // What goes wrong with the one is told to whoever reads the other.
+  const out = compressionMethod === STORED ? bytes : pipeline(bytes, createInflateRaw({ chunkSize: CHUNK }), () => undefined);
+  let size = 0;
+  for await (const chunk of out as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > uncompressedSize) throw new ArchiveFault(OTHER_SIZE);
+    yield chunk;
+  }
+  if (size < uncompressedSize) throw new ArchiveFault(OTHER_SIZE);
 }
