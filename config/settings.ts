@@ -45,7 +45,13 @@ export const SETTINGS = {
     help: "Largest archive that may be uploaded into a container, and what it may unpack to, MB",
   },
   header_timeout: { type: "number", default: 20, min: 1, group: "Server", help: "Seconds a client may take to send its headers" },
-  request_timeout: { type: "number", default: 300, min: 1, group: "Server", help: "Seconds a client may take to send a whole request" },
+  request_timeout: {
+    type: "number",
+    default: 300,
+    min: 1,
+    group: "Server",
+    help: "Seconds a client may take to send a whole request, and one more for each 100 kB of it",
+  },
   stop_timeout: { type: "number", default: 30, min: 0, group: "Server", help: "Seconds that requests under way are given at a stop" },
   config: { type: "string", default: null, group: "Server", help: "JSON file of settings, by these names" },
   node_env: {

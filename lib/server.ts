@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CertificateSettings, readCertificates, watchCertificates } from "./http/certificates";
+import { cutSlowRequests } from "./http/slow-requests";
 import { answerUnreadable } from "./http/unreadable";
 import { serveUpgrades, type Upgrades } from "./http/upgrades";
 import type { Logger } from "./support/logger";
@@ -49,7 +50,7 @@ export async function listen(app: Listener, settings: ServerSettings, log: Logge
   const options = {
     keepAliveTimeout: KEEP_ALIVE,
     headersTimeout: settings.header_timeout * 1000,
-    requestTimeout: settings.request_timeout * 1000,
+    requestTimeout: 0,
     connectionsCheckingInterval: 1000,
   };
   let unwatch = () => {};
@@ -62,6 +63,7 @@ export async function listen(app: Listener, settings: ServerSettings, log: Logge
     server = http.createServer(options, app.answer);
   }
   answerUnreadable(server);
+  cutSlowRequests(server, settings.request_timeout * 1000);
   serveUpgrades(server, settings.https ? "secureConnection" : "connection", upgrades);
   server.on("checkContinue", (request: http.IncomingMessage, response: http.ServerResponse) => {
     if (!app.expects(request)) response.writeContinue();

@@ -1,7 +1,7 @@
 import { AppError, type ErrorCode } from "../errors";
 
 /** What was being done: the same words mean different things at different times. */
-export type During = "pull" | "create" | "start" | "call" | "compose";
+export type During = "pull" | "create" | "start" | "write" | "call" | "compose";
 
 interface Rule {
   when: RegExp;
@@ -45,9 +45,9 @@ const RULES: Rule[] = [
     // From "no such exec" on: one that ended while it was looked into. Of one that isn't there the engine gives the name.
     when: /(?:is|container) not running|is (?:already |not )?paused|pause a stopped container|is restarting|container .* is stopped|exec in a (?:stopped|paused) container|no such exec|^no such container$|container does not exist|ttrpc: closed/i,
     code: "NOT_RUNNING",
-    during: ["call", "start"],
+    during: ["call", "write", "start"],
   },
-  { when: /no such container/i, code: "CONTAINER_NOT_FOUND", during: ["call", "start"] },
+  { when: /no such container/i, code: "CONTAINER_NOT_FOUND", during: ["call", "write", "start"] },
   {
     when: /no space left|input\/output error|read-only file system|layer does not exist|failed to register layer|out of memory/i,
     code: "ENGINE_ERROR",

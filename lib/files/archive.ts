@@ -53,7 +53,7 @@ export function nameIn(folder: string, name: string): string {
 export async function writeArchive(engine: Engine, id: string, path: string, tar: Readable): Promise<void> {
   const options = { path, noOverwriteDirNonDir: "true" };
   try {
-    await engine.send(tar, (docker, abortSignal) => docker.getContainer(id).putArchive(tar, { ...options, abortSignal }), "call");
+    await engine.send(tar, (docker, abortSignal) => docker.getContainer(id).putArchive(tar, { ...options, abortSignal }), "write");
   } catch (error) {
     throw typed(error as AppError);
   }

@@ -21,7 +21,10 @@ export async function fileOfForm(body: Readable, type: string, take: (file: Read
     });
     form.on("finish", resolve);
     form.on("error", (error) => reject(invalid(`can't be read: ${(error as Error).message}`)));
-    body.once("error", reject).once("close", () => body.readableEnded || reject(invalid("ends too early")));
+    const gone = () => body.readableEnded || reject(invalid("ends too early"));
+    body.once("error", reject).once("close", gone);
+    // Before anybody listened.
+    if (body.destroyed) gone();
   });
   body.pipe(form);
   try {

@@ -12,6 +12,8 @@ import { AppError } from "../errors";
 export const CHUNK = 1_048_576;
 /** What comes in pieces that are smaller still is written when there are so many: each of them takes more memory than its bytes. */
 const PIECES = 256;
+/** Pieces that may wait while others are written. */
+const AHEAD = 64;
 /** What is read here and there is read in blocks of this size (bytes), and the last ones are kept. */
 const BLOCK = 65_536;
 const BLOCKS = 4;
@@ -31,6 +33,7 @@ export class Spool {
   private readonly fd: number;
   private readonly calls = new Set<Promise<unknown>>();
   private readonly waiting = new Set<() => void>();
+  private readonly readers = new Set<Readable>();
   private readonly blocks = new LRUCache<number, Buffer>({ max: BLOCKS });
 
   /** @throws AppError NO_SPACE, INTERNAL */
@@ -51,7 +54,10 @@ export class Spool {
    */
   async fill(source: Readable, limit: number): Promise<void> {
     const taken = this.writer(limit);
-    source.once("error", (error) => taken.destroy(error)).once("close", () => source.readableEnded || taken.destroy(new LeftEarly()));
+    const gone = () => source.readableEnded || taken.destroy(new LeftEarly());
+    source.once("error", (error) => taken.destroy(error)).once("close", gone);
+    // Before anybody listened.
+    if (source.destroyed) gone();
     // The request outlives what it carries: it is still to be answered.
     source.pipe(taken);
     try {
@@ -74,8 +80,9 @@ export class Spool {
       return written;
     };
     return new Writable({
-      // More comes while a chunk is written.
-      highWaterMark: 4 * CHUNK,
+      // More comes while a chunk is written. It is counted by its pieces, which may be of a byte and of 64 kB.
+      objectMode: true,
+      highWaterMark: AHEAD,
       write: (chunk: Buffer, _encoding, done) => {
         this.size += chunk.length;
         if (this.size > limit) return done(tooLarge(limit));
@@ -101,7 +108,11 @@ export class Spool {
 
   /** Its bytes from one to another, both included. */
   reader(start: number, end: number): Readable {
-    return fs.createReadStream("", { fd: this.fd, start, end, highWaterMark: CHUNK, fs: { read: this.readStreamed, close: keptOpen } });
+    const own = { read: this.readStreamed, close: keptOpen };
+    const reader = fs.createReadStream("", { fd: this.fd, start, end, highWaterMark: CHUNK, fs: own });
+    this.readers.add(reader);
+    // Whoever reads it gets it.
+    return reader.on("error", () => undefined).once("close", () => this.readers.delete(reader));
   }
 
   private readonly readStreamed = (
@@ -167,6 +178,7 @@ export class Spool {
   /** Ends whatever is done with it, and gives its room back. */
   async close(): Promise<void> {
     this.change("over");
+    for (const reader of this.readers) reader.destroy(new LeftEarly());
     await Promise.allSettled(this.calls);
     // For a large one that takes a while, for which nobody need wait.
     fs.close(this.fd, () => undefined);

@@ -8,6 +8,11 @@ const SIGNATURE = 0x04034b50;
 /** Encrypted, or with its sizes behind its bytes. */
 const UNKNOWN = 0b1001;
 
+interface Checked extends Packed {
+  /** of its packed bytes: what is packed may end before, and the archive too */
+  end: number;
+}
+
 /**
  * Checks the large files of a zip archive while it still comes in: they lie there in a row, each behind a header of its own, and its
  * directory only at the end. Wherever it meets what it doesn't expect it stops: what it hasn't checked is checked by the directory.
@@ -15,7 +20,7 @@ const UNKNOWN = 0b1001;
  * @returns whether an entry of the directory is one of those that are what they say
  */
 export async function checkAhead(spool: Spool, limit: number): Promise<(entry: Entry) => boolean> {
-  const checked = new Map<number, Packed>();
+  const checked = new Map<number, Checked>();
   try {
     await walk(spool, limit, checked);
   } catch {
@@ -25,6 +30,7 @@ export async function checkAhead(spool: Spool, limit: number): Promise<(entry: E
     const same = checked.get(entry.relativeOffsetOfLocalHeader);
     return (
       same !== undefined &&
+      same.end <= spool.size &&
       same.compressionMethod === entry.compressionMethod &&
       same.compressedSize === entry.compressedSize &&
       same.uncompressedSize === entry.uncompressedSize &&
@@ -33,7 +39,7 @@ export async function checkAhead(spool: Spool, limit: number): Promise<(entry: E
   };
 }
 
-async function walk(spool: Spool, limit: number, checked: Map<number, Packed>): Promise<void> {
+async function walk(spool: Spool, limit: number, checked: Map<number, Checked>): Promise<void> {
   const header = Buffer.alloc(LOCAL_HEADER);
   let bytes = 0;
   let at = 0;
@@ -53,7 +59,7 @@ async function walk(spool: Spool, limit: number, checked: Map<number, Packed>): 
     if (bytes > limit || isSuspicious(bytes, end)) return;
     if (!isSmall(packed)) {
       if ((await sumOf(unpacked(spool, start, packed))) !== packed.crc32) return;
-      checked.set(at, packed);
+      checked.set(at, { ...packed, end });
     }
     at = end;
   }

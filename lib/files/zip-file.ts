@@ -62,8 +62,9 @@ export async function openZip(spool: Spool) {
   return zip;
 }
 
-/** A library's error as what is wrong with the archive. */
-export function asFault(error: unknown, entry: string | undefined): ArchiveFault {
+/** A library's error as what is wrong with the archive, unless the disk is at fault. */
+export function asFault(error: unknown, entry: string | undefined): unknown {
+  if (error instanceof Error && "syscall" in error) return error;
   if (error instanceof ArchiveFault) return error.entry === undefined ? new ArchiveFault(error.message, entry) : error;
   return new ArchiveFault(`can't be read as a zip archive: ${(error as Error).message}`, entry);
 }

@@ -44,5 +44,9 @@ async function fill(tar: Pack, spool: Spool, prefix: string, folders: readonly s
 }
 
 function add(tar: Pack, header: Partial<Header> & { name: string }, bytes: Buffer = Buffer.alloc(0)): Promise<void> {
-  return new Promise((resolve, reject) => tar.entry(header, bytes, (error) => (error ? reject(error) : resolve())));
+  return new Promise((resolve, reject) => {
+    const entry = tar.entry(header, bytes, (error) => (error ? reject(error) : resolve()));
+    // It says so once more when the engine breaks off.
+    entry.on("error", () => undefined);
+  });
 }

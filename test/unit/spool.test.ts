@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import fc from "fast-check";
@@ -59,4 +60,13 @@ test("whoever waits for what never comes is told so", async () => {
   const closed = expect(unused.read(Buffer.alloc(10), 0)).rejects.toThrow();
   await unused.close();
   await closed;
+});
+
+test("what has left before it is taken in is told, too", async () => {
+  const spool = new Spool();
+  const source = new Readable({ read: () => undefined });
+  source.destroy();
+  await once(source, "close");
+  await expect(spool.fill(source, LIMIT)).rejects.toThrow();
+  await spool.close();
 });
