@@ -86,6 +86,8 @@ export interface HttpsAnswer {
   text: string;
   /** The connection that it came over. */
   socket: tls.TLSSocket;
+  /** of the certificate that the server showed: a connection that is over has none */
+  fingerprint: string;
 }
 
 /** One request with the token, verified; over a connection of its own unless an agent is given. */
@@ -102,7 +104,9 @@ export async function askHttps(
     const target = { host: "127.0.0.1", port, method, path: pathname, headers, agent: options.agent ?? false, ...trust };
     const request = https.request(target, (response) => {
       const socket = response.socket as tls.TLSSocket;
-      text(response).then((all) => resolve({ status: response.statusCode ?? 0, headers: response.headers, text: all, socket }), reject);
+      const { fingerprint256: fingerprint } = socket.getPeerCertificate();
+      const { statusCode: status = 0, headers } = response;
+      text(response).then((all) => resolve({ status, headers, text: all, socket, fingerprint }), reject);
     });
     request.on("error", reject);
     request.end(body);
