@@ -39,7 +39,8 @@ afterEach(async () => {
   expect(await until(() => heldArchives(server) === 0, DEADLINE)).toBe(true);
   expect(readdirSync(folder)).toEqual([]);
   expect(await until(() => free() === ROOM, DEADLINE)).toBe(true);
-  expect(readdirSync(path.join(engine.folder, "tmp"))).toEqual([]);
+  // On a busy machine an engine asks its containerd for a trace when that answers late.
+  expect(readdirSync(path.join(engine.folder, "tmp")).filter((name) => !name.endsWith(".stacks.log"))).toEqual([]);
   expect(server.output()).not.toMatch(/FATAL|nobody (caught|waited)|Warning/);
 });
 
