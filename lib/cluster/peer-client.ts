@@ -5,6 +5,7 @@ import type { Readable } from "node:stream";
 import type { SecureContext } from "node:tls";
 import { urlToHttpOptions } from "node:url";
 import { readOff } from "../support/read-off";
+import { whenGone } from "../support/when-gone";
 import { LINK_PATH, Link } from "./link";
 import type { Peer } from "./peer";
 import { PeerFailure } from "./peer-failure";
@@ -162,7 +163,7 @@ export class PeerClient {
 /** A body outlives the request that it goes out with: whoever sent it is still to be answered. */
 function sendStream(body: Readable, request: ClientRequest): void {
   body.pipe(request);
-  body.once("close", () => body.readableEnded || request.destroy());
+  whenGone(body, () => request.destroy());
   request.once("close", () => {
     if (body.readableEnded) return;
     body.unpipe(request);

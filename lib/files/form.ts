@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import { AppError } from "../errors";
+import { whenGone } from "../support/when-gone";
 
 /**
  * Finds the one file of a form.
@@ -21,10 +22,7 @@ export async function fileOfForm(body: Readable, type: string, take: (file: Read
     });
     form.on("finish", resolve);
     form.on("error", (error) => reject(invalid(`can't be read: ${(error as Error).message}`)));
-    const gone = () => body.readableEnded || reject(invalid("ends too early"));
-    body.once("error", reject).once("close", gone);
-    // Before anybody listened.
-    if (body.destroyed) gone();
+    whenGone(body, (error = invalid("ends too early")) => reject(error));
   });
   body.pipe(form);
   try {

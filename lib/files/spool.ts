@@ -7,6 +7,7 @@ import { finished } from "node:stream/promises";
 import { promisify } from "node:util";
 import { LRUCache } from "lru-cache";
 import { AppError } from "../errors";
+import { whenGone } from "../support/when-gone";
 
 /** Read and written at a time (bytes): in smaller pieces most of the time goes into handing them on. */
 export const CHUNK = 1_048_576;
@@ -54,10 +55,7 @@ export class Spool {
    */
   async fill(source: Readable, limit: number): Promise<void> {
     const taken = this.writer(limit);
-    const gone = () => source.readableEnded || taken.destroy(new LeftEarly());
-    source.once("error", (error) => taken.destroy(error)).once("close", gone);
-    // Before anybody listened.
-    if (source.destroyed) gone();
+    whenGone(source, (error = new LeftEarly()) => taken.destroy(error));
     // The request outlives what it carries: it is still to be answered.
     source.pipe(taken);
     try {
@@ -103,7 +101,7 @@ export class Spool {
       // On a full disk, say. What comes of the rest tells why.
       if (done < size) left = [Buffer.concat(pieces).subarray(done)];
     }
-    this.change(this.state);
+    this.wake();
   }
 
   /** Its bytes from one to another, both included. */
@@ -163,6 +161,10 @@ export class Spool {
 
   private change(state: Spool["state"]): void {
     if (this.state !== "over") this.state = state;
+    this.wake();
+  }
+
+  private wake(): void {
     for (const resolve of this.waiting) resolve();
     this.waiting.clear();
   }

@@ -34,9 +34,9 @@ export function tarOf(spool: Spool, prefix: string, folders: readonly string[], 
 async function fill(tar: Pack, spool: Spool, prefix: string, folders: readonly string[], owner: Owner): Promise<void> {
   const mtime = new Date();
   for (const name of folders) await add(tar, { name: `${name}/`, type: "directory", mode: FOLDER_MODE, mtime, ...owner });
-  for await (const { name, executable, modified, size, content } of unpackedFiles(spool)) {
+  for await (const { entry, name, executable, modified, content } of unpackedFiles(spool)) {
     const mode = executable ? EXECUTABLE_MODE : FILE_MODE;
-    const header = { name: prefix + name, size, mode, mtime: modified, ...owner };
+    const header = { name: prefix + name, size: entry.uncompressedSize, mode, mtime: modified, ...owner };
     if (Buffer.isBuffer(content)) await add(tar, header, content);
     else await pipeline(content, tar.entry(header) as unknown as Writable);
   }

@@ -22,8 +22,6 @@ export interface UnpackedFile {
   name: string;
   executable: boolean;
   modified: Date;
-  /** bytes */
-  size: number;
   /** All of a small one; else to be read to its end before the next file is asked for. It throws ArchiveFault as `unpackedFiles` does. */
   content: Buffer | AsyncGenerator<Buffer>;
 }
@@ -37,7 +35,7 @@ export async function* unpackedFiles(spool: Spool): AsyncGenerator<UnpackedFile>
   for await (const { name, folder, executable, entry } of zipEntries(zip)) {
     if (folder) continue;
     const content = isSmall(entry) ? await small(spool, zip, entry, name) : large(spool, zip, entry, name);
-    yield { entry, name, executable, modified: timeOf(entry), size: entry.uncompressedSize, content };
+    yield { entry, name, executable, modified: timeOf(entry), content };
   }
 }
 
