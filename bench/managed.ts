@@ -1,6 +1,6 @@
+import { composeDocument } from "../lib/managed/compose-document";
 import { newCuid } from "../lib/managed/cuid";
-import { composeDocument } from "../lib/managed/document";
-import type { ManagedSpec } from "../lib/managed/spec";
+import type { ManagedSpec } from "../lib/managed/managed-spec";
 import type { Bed } from "./bed";
 import { type Comparison, compareTimes, type Side, type Task } from "./compare";
 

@@ -1,4 +1,4 @@
-import { type Bid, loadOf, type Ranked, rank, shortlist } from "../lib/cluster/placement";
+import { type Bid, loadOf, type Ranked, rank, shortlist } from "../lib/cluster/scheduling/scoring";
 
 /** One simulated node. Loads are shares of a machine. */
 export interface SimulatedNode {

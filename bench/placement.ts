@@ -1,5 +1,5 @@
 import { table } from "table";
-import { ASK_ALL, SAMPLE, STEP } from "../lib/cluster/placement";
+import { ASK_ALL, SAMPLE, STEP } from "../lib/cluster/scheduling/scoring";
 import { type Outcome, type Policy, play, policies, SCENE } from "./placement-model";
 
 /** Nodes, and how often the game is played: few nodes give few numbers. */

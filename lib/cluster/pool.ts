@@ -1,9 +1,9 @@
 import type { Logger } from "../support/logger";
-import { fanOut, type Gathered } from "./fan-out";
-import type { Members } from "./members";
-import type { Peer } from "./peer";
-import type { PeerClient } from "./peer-client";
-import type { NodeAnswers, Question, QuestionBody } from "./questions";
+import type { Members } from "./membership/members";
+import type { Peer } from "./membership/peer";
+import { fanOut, type Gathered } from "./rpc/fan-out";
+import type { NodeAnswers, Question, QuestionBody } from "./rpc/methods";
+import type { PeerClient } from "./rpc/peer-client";
 
 /** A container as another node's question finds it. */
 export interface Found {

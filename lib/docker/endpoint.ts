@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
 import type { DockerOptions } from "dockerode";
-import { commandLine } from "./shell-quote";
+import { commandLine } from "./cli/shell-quote";
 
 export interface EndpointSettings {
   docker_host: string | null;

@@ -2,9 +2,9 @@ import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import Docker from "dockerode";
 import type { AppError } from "../errors";
-import { settles } from "../support/settles";
+import { settles } from "../support/settles-before";
 import type { Endpoint } from "./endpoint";
-import { type During, fromEngine } from "./errors";
+import { type During, fromEngine } from "./engine-errors";
 
 /** An engine that hasn't answered a ping in this time (ms) is not asked anything more: the client gets its 503 within a second. */
 const PING_TIMEOUT = 700;

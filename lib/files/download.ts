@@ -1,7 +1,7 @@
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField } from "../errors";
-import { readArchive, type TarEntry } from "./archive";
-import { Places } from "./place";
+import { readArchive, type TarEntry } from "./container-archive";
+import { Places } from "./container-paths";
 
 /** A file of a container. */
 export interface FileFound {

@@ -1,7 +1,7 @@
 import type { Engine } from "../docker/engine";
 import { invalidField } from "../errors";
-import { nameIn, readArchive } from "./archive";
-import { Places } from "./place";
+import { nameIn, readArchive } from "./container-archive";
+import { Places } from "./container-paths";
 
 /** Entries of one folder that are listed, and bytes that are read to find them. */
 const MOST_LISTED = 10_000;

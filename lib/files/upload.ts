@@ -1,16 +1,16 @@
 import type { Readable } from "node:stream";
+import { ArchiveFault } from "../archive/entry-names";
+import { Spool } from "../archive/spool";
+import { checkAhead } from "../archive/zip-check-ahead";
+import { checkZip, type ZipSummary } from "../archive/zip-read";
+import { type Owner, tarOf } from "../archive/zip-to-tar";
+import { checkContent } from "../archive/zip-unpack";
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField } from "../errors";
-import { ArchiveFault } from "../support/archive-names";
-import { readOff } from "../support/read-off";
-import { writeArchive } from "./archive";
-import { fileOfForm } from "./form";
-import { type Place, Places } from "./place";
-import { Spool } from "./spool";
-import { checkAhead } from "./zip-ahead";
-import { checkZip, type ZipSummary } from "./zip-file";
-import { type Owner, tarOf } from "./zip-tar";
-import { checkContent } from "./zip-unpack";
+import { readOff } from "../support/drain-body";
+import { writeArchive } from "./container-archive";
+import { type Place, Places } from "./container-paths";
+import { fileOfForm } from "./multipart-form";
 
 const ZIP_TYPES = /^(?:application\/(?:zip|x-zip-compressed|octet-stream)|$)/i;
 const FORM_TYPE = /^multipart\/form-data\b/i;

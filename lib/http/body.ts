@@ -1,6 +1,6 @@
 import express, { type RequestHandler, type Response } from "express";
 import { parse } from "qs";
-import { digestOf, type PeerRequest } from "../cluster/signature";
+import { digestOf, type PeerRequest } from "../cluster/rpc/signatures";
 import { AppError, invalidField } from "../errors";
 
 const JSON_TYPES = ["application/json", "application/*+json"];

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { splitWords } from "../support/words";
+import { splitWords } from "../support/shell-words";
 
 /** Building blocks of input schemas. Each takes JSON and, as text or nested map, what a form or a query can carry. */
 

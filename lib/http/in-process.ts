@@ -1,8 +1,8 @@
 import http, { type IncomingHttpHeaders, type RequestListener } from "node:http";
 import { type Duplex, duplexPair } from "node:stream";
 import { buffer } from "node:stream/consumers";
+import { answerUnreadable } from "../server/client-errors";
 import type { Caller } from "./route";
-import { answerUnreadable } from "./unreadable";
 
 /** A request that this process makes to itself, for a client it has let in already. */
 export interface InnerRequest {

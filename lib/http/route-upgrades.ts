@@ -1,8 +1,8 @@
 import http from "node:http";
 import type { Duplex } from "node:stream";
+import type { Upgrades } from "../server/upgrades";
 import type { Upgradable } from "../support/reply";
 import type { Route } from "./route";
-import type { Upgrades } from "./upgrades";
 
 /** RFC 6455, section 4.2.1 */
 const VERSION = "13";

@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import type { ZodObject, z } from "zod";
-import type { Where } from "../cluster/where";
+import type { Where } from "../cluster/routing/where";
 import type { Reply } from "../support/reply";
 
 export type Method = "get" | "head" | "post" | "put" | "patch" | "delete";

@@ -1,7 +1,7 @@
 import type { Engine } from "../docker/engine";
 import { AppError } from "../errors";
-import { APP_FOLDER } from "./document";
-import type { ManagedSpec } from "./spec";
+import { APP_FOLDER } from "./compose-document";
+import type { ManagedSpec } from "./managed-spec";
 
 /** Where a shell is, on every system that has one. */
 export const SHELL = "/bin/sh";

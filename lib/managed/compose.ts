@@ -1,8 +1,8 @@
-import type { Cli } from "../docker/cli";
+import type { Cli } from "../docker/cli/docker-cli";
 import type { Engine } from "../docker/engine";
 import { AppError } from "../errors";
-import { settles } from "../support/settles";
-import { Turns } from "./turns";
+import { Turns } from "../support/keyed-mutex";
+import { settles } from "../support/settles-before";
 
 /** What is said where Compose is missing. */
 export const HINT =

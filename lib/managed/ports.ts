@@ -1,6 +1,6 @@
-import type { ContainerList } from "../docker/container-list";
+import type { ContainerList } from "../docker/containers/container-list";
 import { AppError } from "../errors";
-import { keptOf, type ManagedPort } from "./spec";
+import { keptOf, type ManagedPort } from "./managed-spec";
 
 /** The host ports of managed containers, which are theirs also while they don't run. */
 export class HostPorts {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ContainerSummary } from "../docker/container-list";
-import type { DockerHost } from "../docker/host";
-import { CUID_LABEL, keptOf, RESUME_LABEL } from "./spec";
+import type { ContainerSummary } from "../docker/containers/container-list";
+import type { DockerHost } from "../docker/docker-host";
+import { CUID_LABEL, keptOf, RESUME_LABEL } from "./managed-spec";
 
 /** Compose that has outlived the server which called it is given so long (ms) to end what it has begun. */
 const PATIENCE = 20_000;

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { AppError, invalidField } from "../errors";
 import { readInput } from "../http/input";
-import { jsonSchema } from "../http/json-schema";
 import { isReserved, type Route } from "../http/route";
+import { jsonSchema } from "../openapi/json-schema";
 
 /** What makes an answer a stream: a tool's answer is one whole. */
 const STREAMS = new Set(["follow", "stream"]);

@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { AnswerReader, type AnswerSink } from "./answer-reader";
 import type { Connection, Connections, Listener, Target } from "./connections";
-import { cut } from "./cut";
-import type { Framing } from "./framing";
-import type { AnswerHead, RawHeaders } from "./message-head";
-import { passedTrailers, RequestBody } from "./request-body";
+import type { Framing } from "./http1/framing";
+import type { AnswerHead, RawHeaders } from "./http1/message-head";
+import { passedTrailers, RequestBody } from "./http1/request-body";
+import { AnswerReader, type AnswerSink } from "./http1/response-reader";
+import { cut } from "./reset-connection";
 
 /** A client that takes nothing in for so long (ms) while there is something to take is cut off. */
 const STALL = 60_000;

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
-import { here } from "../cluster/where";
+import { here } from "../cluster/routing/where";
 import { AppError } from "../errors";
 import { Reply, type Route, route } from "../http/route";
 

@@ -1,13 +1,13 @@
 import { z } from "zod";
-import type { Where } from "../cluster/where";
-import type { DockerHost } from "../docker/host";
+import type { Owner } from "../archive/zip-to-tar";
+import type { Where } from "../cluster/routing/where";
+import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
+import { HOME } from "../files/container-paths";
 import { type FileFound, findFile, openFile } from "../files/download";
+import { zipOf } from "../files/folder-zip";
 import { listFolder } from "../files/listing";
-import { HOME } from "../files/place";
 import { uploadZip } from "../files/upload";
-import { zipOf } from "../files/zip-out";
-import type { Owner } from "../files/zip-tar";
 import { text } from "../http/fields";
 import { Reply, type Route, route } from "../http/route";
 import { byId } from "./schemas/common";

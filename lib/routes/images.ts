@@ -1,14 +1,14 @@
 import { z } from "zod";
-import { eachNode, everyNode } from "../cluster/where";
-import type { DockerHost } from "../docker/host";
-import { listImages, removeImage } from "../docker/image-list";
-import type { PulledImage, PullProgress } from "../docker/images";
+import { eachNode, everyNode } from "../cluster/routing/where";
+import type { DockerHost } from "../docker/docker-host";
+import { listImages, removeImage } from "../docker/images/image-list";
+import type { PulledImage, PullProgress } from "../docker/images/images";
 import { AppError } from "../errors";
 import { flag } from "../http/fields";
 import { type Call, Reply, type Route, route, streamed } from "../http/route";
-import { type EventFormat, EventStream } from "../runs/events";
-import { loginFor } from "../runs/registry-login";
-import { settles } from "../support/settles";
+import { type EventFormat, EventStream } from "../runs/jobs/live-output";
+import { loginFor } from "../runs/jobs/registry-login";
+import { settles } from "../support/settles-before";
 import { imageReference } from "./schemas/common";
 import { images, joinedImages, pullBody, pulled, pulledOnAll, removed, removedOnAll } from "./schemas/images";
 

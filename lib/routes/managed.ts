@@ -1,11 +1,11 @@
-import { bestNode, owner } from "../cluster/where";
-import type { DockerHost } from "../docker/host";
-import { inspectContainer } from "../docker/inspect";
-import type { NameClaims } from "../docker/run";
+import { bestNode, owner } from "../cluster/routing/where";
+import { inspectContainer } from "../docker/containers/inspect";
+import type { NameClaims } from "../docker/create/runner";
+import type { DockerHost } from "../docker/docker-host";
 import type { AppError } from "../errors";
 import { Reply, type Route, route } from "../http/route";
-import type { Managed, Wanted } from "../managed/managed";
-import { keptOf } from "../managed/spec";
+import type { Managed, Wanted } from "../managed/managed-containers";
+import { keptOf } from "../managed/managed-spec";
 import { byId } from "./schemas/common";
 import * as answers from "./schemas/containers";
 import { changeBody, changeOf, createBody, planManaged, portsBody, toPorts, toWanted } from "./schemas/managed";

@@ -1,9 +1,9 @@
 import { z } from "zod";
-import { here } from "../cluster/where";
+import { here } from "../cluster/routing/where";
 import { AppError, invalidField } from "../errors";
 import type { InProcess } from "../http/in-process";
 import { type Call, type Route, route } from "../http/route";
-import type { Mcp, McpService } from "../mcp/mcp";
+import type { Mcp, McpService } from "../mcp/mcp-endpoint";
 
 const id = z.union([z.string(), z.number()]);
 const message = z.object({
@@ -95,6 +95,6 @@ function takesEvents(call: Call): boolean {
 
 // The SDK takes more memory than all routes: it is loaded when somebody speaks to it.
 function load(...parts: ConstructorParameters<typeof Mcp>): Mcp {
-  const { Mcp: Loaded } = require("../mcp/mcp") as typeof import("../mcp/mcp");
+  const { Mcp: Loaded } = require("../mcp/mcp-endpoint") as typeof import("../mcp/mcp-endpoint");
   return new Loaded(...parts);
 }

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import type { Cluster } from "../cluster/open";
+import type { Cluster } from "../cluster/cluster";
+import type { NodeRecord } from "../cluster/membership/record";
 import { askPeers } from "../cluster/pool";
-import type { NodeRecord } from "../cluster/record";
-import { here } from "../cluster/where";
+import { here } from "../cluster/routing/where";
 import { type Route, route } from "../http/route";
 
 const status = z.object({

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { owner } from "../cluster/where";
-import type { DockerHost } from "../docker/host";
-import { upstream } from "../docker/upstream";
+import { owner } from "../cluster/routing/where";
+import { upstream } from "../docker/containers/published-port";
+import type { DockerHost } from "../docker/docker-host";
 import { integer } from "../http/fields";
-import type { Described } from "../http/openapi";
 import { type Route, route } from "../http/route";
+import type { Described } from "../openapi/document";
 import { byId } from "./schemas/common";
 
 const port = integer(1, 65535).optional().describe("The container's port, if it publishes several");

@@ -1,9 +1,9 @@
-import { bestNode } from "../cluster/where";
+import { bestNode } from "../cluster/routing/where";
 import { AppError } from "../errors";
 import { type Call, Reply, type Route, route, streamed } from "../http/route";
-import { type EventFormat, EventStream } from "../runs/events";
-import type { RunHost } from "../runs/host";
-import type { StartedOneOff } from "../runs/one-off";
+import { type EventFormat, EventStream } from "../runs/jobs/live-output";
+import type { StartedOneOff } from "../runs/jobs/one-off-runs";
+import type { RunHost } from "../runs/run-host";
 import { planRun, runAnswers, runBody } from "./schemas/job";
 
 /**

@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { here } from "../cluster/where";
-import type { DockerHost } from "../docker/host";
+import { here } from "../cluster/routing/where";
+import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
 import type { Metrics } from "../http/metrics";
 import { Reply, type Route, route } from "../http/route";
 import { HINT } from "../managed/compose";
-import type { Managed } from "../managed/managed";
+import type { Managed } from "../managed/managed-containers";
 
 export interface Service {
   name: string;

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { owner } from "../cluster/where";
-import type { DockerHost } from "../docker/host";
+import type { Tickets } from "../auth/tickets";
+import { owner } from "../cluster/routing/where";
+import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
 import { flag } from "../http/fields";
 import { type Route, route } from "../http/route";
-import type { Tickets } from "../http/tickets";
 import { columns } from "../terminal/protocol";
 import type { Terminals } from "../terminal/terminals";
 import { byId } from "./schemas/common";

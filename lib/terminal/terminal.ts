@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Frame } from "../docker/frames";
-import type { DockerHost } from "../docker/host";
-import { Shell, type WindowSize } from "../docker/shell";
+import type { Frame } from "../docker/containers/stream-frames";
+import type { DockerHost } from "../docker/docker-host";
+import { Shell, type WindowSize } from "../docker/shell/shell";
 import { AppError } from "../errors";
-import { type Client, DONE, FAILED, GOING_AWAY } from "./client";
 import { type ClientMessage, OutputMessages } from "./protocol";
+import { type Client, DONE, FAILED, GOING_AWAY } from "./websocket-client";
 
 export interface TerminalSpec extends WindowSize {
   /** else its shell has pipes, stdout and stderr apart */

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from "node:http";
 import { WebSocketServer } from "ws";
-import type { DockerHost } from "../docker/host";
+import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
 import { Upgraded } from "../http/route";
 import type { Logger } from "../support/logger";
-import { Client } from "./client";
 import { Terminal, type TerminalSpec } from "./terminal";
+import { Client } from "./websocket-client";
 
 /** bytes of a client's frame */
 const LARGEST_MESSAGE = 1_048_576;

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { encodeRecord, type NodeRecord } from "../../lib/cluster/record";
-import { Signatures } from "../../lib/cluster/signature";
+import { encodeRecord, type NodeRecord } from "../../lib/cluster/membership/record";
+import { Signatures } from "../../lib/cluster/rpc/signatures";
 import { TOKEN } from "./server";
 
 /** What the servers of the tests sign with. */

@@ -1,4 +1,4 @@
-import { JOB_PREFIX } from "../../lib/runs/leftovers";
+import { JOB_PREFIX } from "../../lib/runs/reaper";
 import { until } from "../../scripts/process";
 import type { OneNode } from "./one-node";
 import type { Answer, RequestOptions } from "./server";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isReference } from "../../docker/reference";
+import { isReference } from "../../docker/images/image-reference";
 import { map, matching, scalar, text } from "../../http/fields";
 import { isReserved } from "../../http/route";
 

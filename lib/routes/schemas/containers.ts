@@ -1,8 +1,8 @@
 import { z } from "zod";
-import type { ContainerSummary, PortSummary } from "../../docker/container-list";
-import { PORT_LABEL } from "../../docker/upstream";
+import type { ContainerSummary, PortSummary } from "../../docker/containers/container-list";
+import { PORT_LABEL } from "../../docker/containers/published-port";
 import type { AnswerDoc } from "../../http/route";
-import { keptOf, SPEC_LABEL } from "../../managed/spec";
+import { keptOf, SPEC_LABEL } from "../../managed/managed-spec";
 import { outputAnswer } from "./common";
 
 const port = z.object({ host_ip: z.string().optional(), host: z.number().optional(), container: z.number(), protocol: z.string() });

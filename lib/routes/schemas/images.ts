@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Outcome } from "../../cluster/where";
+import type { Outcome } from "../../cluster/routing/where";
 import type { AppError } from "../../errors";
 import type { AnswerDoc } from "../../http/route";
 import { Reply } from "../../support/reply";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Plan } from "../../cluster/where";
+import type { Plan } from "../../cluster/routing/where";
 import { command, flag, integer, map, matching, number } from "../../http/fields";
 import type { AnswerDoc } from "../../http/route";
 import { environment, imageReference, login, optional, outputAnswer } from "./common";

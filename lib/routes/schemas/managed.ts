@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { hashKey, KEY_LABEL } from "../../cluster/idempotency";
-import type { Plan } from "../../cluster/where";
+import type { Plan } from "../../cluster/routing/where";
+import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
 import { command, integer, list, matching, number, scalar } from "../../http/fields";
 import { newCuid } from "../../managed/cuid";
-import type { Wanted } from "../../managed/managed";
-import type { ManagedPort, Resources } from "../../managed/spec";
+import type { Wanted } from "../../managed/managed-containers";
+import type { ManagedPort, Resources } from "../../managed/managed-spec";
 import { environment, imageReference, optional } from "./common";
 import { planRun, size } from "./run";
 

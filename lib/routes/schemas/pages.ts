@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { type ContainerSummary, MANAGED_LABEL } from "../../docker/container-list";
-import { withTag } from "../../docker/reference";
+import { type ContainerSummary, MANAGED_LABEL } from "../../docker/containers/container-list";
+import { withTag } from "../../docker/images/image-reference";
 import { flag, integer, list, matching, text } from "../../http/fields";
-import { CUID_LABEL, keptOf } from "../../managed/spec";
+import { CUID_LABEL, keptOf } from "../../managed/managed-spec";
 import { imageReference } from "./common";
 import { type ContainerView, viewOf } from "./containers";
 

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { hashKey, KEY_LABEL } from "../../cluster/idempotency";
-import type { Plan } from "../../cluster/where";
-import type { RunSpec } from "../../docker/run-spec";
+import type { Plan } from "../../cluster/routing/where";
+import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
+import type { RunSpec } from "../../docker/create/run-spec";
 import { command, flag, integer, list, map, matching, number, scalar, text } from "../../http/fields";
 import { environment, imageReference, newName } from "./common";
 

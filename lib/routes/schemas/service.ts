@@ -1,9 +1,9 @@
 import { z } from "zod";
-import type { Plan } from "../../cluster/where";
-import { type ContainerSummary, MANAGED_LABEL } from "../../docker/container-list";
-import type { Readiness } from "../../docker/ready";
-import type { RunSpec } from "../../docker/run-spec";
-import { PORT_LABEL } from "../../docker/upstream";
+import type { Plan } from "../../cluster/routing/where";
+import { type ContainerSummary, MANAGED_LABEL } from "../../docker/containers/container-list";
+import { PORT_LABEL } from "../../docker/containers/published-port";
+import type { Readiness } from "../../docker/containers/readiness";
+import type { RunSpec } from "../../docker/create/run-spec";
 import { AppError, invalidField } from "../../errors";
 import { command, flag, integer, list, matching, number } from "../../http/fields";
 import { environment, imageReference, newName, optional } from "./common";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Plan } from "../../cluster/where";
+import type { Plan } from "../../cluster/routing/where";
 import { map, matching, scalar, text } from "../../http/fields";
 import type { AnswerDoc } from "../../http/route";
 import { volumeName } from "./job";

@@ -1,0 +1,34 @@
+import type { Logger } from "../../../support/logger";
+import { FolderStore } from "./folder-store";
+import type { Store } from "./store";
+
+export interface StoreSettings {
+  folder: string;
+  s3: string | null;
+  s3_endpoint: string | null;
+  s3_region: string | null;
+  s3_path_style: boolean;
+  redis: string | null;
+  refresh_rate: number;
+}
+
+/** The store that the settings name: a Redis, a bucket, else a folder. */
+export function openStore(settings: StoreSettings, log: Logger): Store {
+  // What isn't used isn't loaded.
+  if (settings.redis !== null) {
+    const { RedisStore } = require("./redis-store") as typeof import("./redis-store");
+    return new RedisStore(settings.redis, Math.max(settings.refresh_rate * 3, 10_000), log);
+  }
+  if (settings.s3 !== null) {
+    const { S3Store } = require("./s3-store") as typeof import("./s3-store");
+    const prefix = settings.folder.replace(/^\/+|\/+$/g, "");
+    return new S3Store({
+      bucket: settings.s3,
+      prefix,
+      endpoint: settings.s3_endpoint,
+      region: settings.s3_region,
+      pathStyle: settings.s3_path_style,
+    });
+  }
+  return new FolderStore(settings.folder, log);
+}

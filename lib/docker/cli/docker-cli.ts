@@ -1,0 +1,32 @@
+import type { Endpoint } from "../endpoint";
+import { type During, fromCli } from "../engine-errors";
+import { commandLine } from "./shell-quote";
+
+/**
+ * Runs one docker command.
+ * @param during what it does, by which its errors are read
+ * @param args arguments after `docker`
+ * @param stdin given to it, if anything; not empty
+ * @returns its standard output
+ * @throws AppError of what it said on standard error
+ */
+export type Cli = (during: During, args: readonly string[], stdin?: string) => Promise<string>;
+
+/**
+ * The docker CLI, through docker-cli-js, for one engine.
+ * @param endpoint the engine
+ */
+export function dockerCli(endpoint: Endpoint): Cli {
+  return async (during, args, stdin) => {
+    // What isn't used isn't loaded.
+    const { Docker } = require("docker-cli-js") as typeof import("docker-cli-js");
+    const line = commandLine(args, { stdin: stdin !== undefined });
+    const options = { echo: false, env: endpoint.env, ...(stdin === undefined ? {} : { stdin }) };
+    try {
+      const result = (await new Docker(options).command(line)) as { raw: string };
+      return result.raw;
+    } catch (error) {
+      throw fromCli(error as { stderr?: string }, during);
+    }
+  };
+}

@@ -1,0 +1,62 @@
+import type { Engine } from "../engine";
+
+/** More of a container than its list tells. */
+export interface ContainerDetails {
+  command: string[];
+  /** ISO 8601 */
+  started: string | null;
+  finished: string | null;
+  /** null while it runs, and before it has run */
+  exit_code: number | null;
+  restart_count: number;
+  /** starting, healthy or unhealthy; null if it has no check */
+  health: string | null;
+  env: Record<string, string>;
+  mounts: { type: string; source: string; target: string; read_only: boolean }[];
+  /** its address in each */
+  networks: Record<string, string>;
+  restart_policy: string;
+  auto_remove: boolean;
+}
+
+/** The engine's way of saying never. */
+const NEVER = "0001-01-01T00:00:00Z";
+
+/**
+ * @param id full id
+ * @throws AppError CONTAINER_NOT_FOUND
+ */
+export async function inspectContainer(engine: Engine, id: string): Promise<ContainerDetails> {
+  const info = await engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+  const { State, Config, HostConfig } = info;
+  const { Name = "no", MaximumRetryCount: times = 0 } = HostConfig.RestartPolicy ?? {};
+  const pairs = (Config.Env ?? []).map((line) => [line.split("=")[0] ?? "", line.slice(line.indexOf("=") + 1)]);
+  const moment = (time: string) => (time === NEVER ? null : time);
+  return {
+    command: [info.Path, ...info.Args],
+    started: moment(State.StartedAt),
+    finished: moment(State.FinishedAt),
+    exit_code: State.Running || State.Status === "created" ? null : State.ExitCode,
+    restart_count: info.RestartCount,
+    health: State.Health?.Status ?? null,
+    env: Object.fromEntries(pairs) as Record<string, string>,
+    mounts: info.Mounts.map(({ Type, Name: volume, Source, Destination, RW }) => {
+      return { type: Type ?? "bind", source: volume ?? Source, target: Destination, read_only: !RW };
+    }),
+    networks: Object.fromEntries(Object.entries(info.NetworkSettings.Networks ?? {}).map(([name, { IPAddress }]) => [name, IPAddress])),
+    restart_policy: times > 0 ? `${Name}:${times}` : Name || "no",
+    auto_remove: HostConfig.AutoRemove ?? false,
+  };
+}
+
+/**
+ * The processes of a running container, as `ps` of its host tells them.
+ * @throws AppError NOT_RUNNING
+ */
+export async function processesOf(engine: Engine, id: string): Promise<{ titles: string[]; processes: string[][] }> {
+  const { Titles, Processes } = (await engine.call((docker, abortSignal) => docker.getContainer(id).top({ abortSignal }))) as {
+    Titles: string[];
+    Processes: string[][] | null;
+  };
+  return { titles: Titles, processes: Processes ?? [] };
+}

@@ -1,0 +1,76 @@
+import { LRUCache } from "lru-cache";
+import type { Engine } from "../engine";
+import { fromEngine } from "../engine-errors";
+import { type Collected, collect } from "./collect-output";
+import { type Frame, FrameParser, framesOf } from "./stream-frames";
+
+export interface LogQuery {
+  /** lines from the end; all if absent */
+  tail?: number | undefined;
+  /** seconds since 1970 */
+  since?: number | undefined;
+  until?: number | undefined;
+  timestamps: boolean;
+  follow: boolean;
+}
+
+/** Reads the logs of containers. */
+export class ContainerLogs {
+  /** Whether a container has a terminal never changes. */
+  private readonly terminals = new LRUCache<string, boolean>({ max: 1000 });
+
+  constructor(private readonly engine: Engine) {}
+
+  /**
+   * The log as it comes, part by part; ends with the log or, when followed, with the container.
+   * @param id full id
+   * @param signal ends it early
+   * @throws AppError CONTAINER_NOT_FOUND, ENGINE_UNREACHABLE
+   */
+  async follow(id: string, query: LogQuery, signal: AbortSignal): Promise<AsyncGenerator<Buffer>> {
+    const { stream, tty } = await this.open(id, query, signal);
+    return payload(stream, new FrameParser(tty), signal);
+  }
+
+  /** The same, each part with the stream that it was written to. */
+  async frames(id: string, query: LogQuery, signal: AbortSignal): Promise<AsyncGenerator<Frame>> {
+    const { stream, tty } = await this.open(id, query, signal);
+    return framesOf(stream, tty);
+  }
+
+  /**
+   * The whole log, or as much of its end as fits.
+   * @param limit bytes of each stream
+   */
+  async collect(id: string, query: LogQuery, limit: number, signal: AbortSignal): Promise<Collected> {
+    const { stream, tty } = await this.open(id, query, signal);
+    return collect(stream, tty, limit, signal);
+  }
+
+  private async open(id: string, query: LogQuery, signal: AbortSignal) {
+    const tty = await this.hasTerminal(id);
+    const { tail, since, until, timestamps, follow } = query;
+    const wanted = { stdout: true, stderr: true, tail: tail ?? "all", since, until, timestamps, follow };
+    const stream = await this.engine.stream("GET", `/containers/${id}/logs`, { query: wanted, signal });
+    return { stream, tty };
+  }
+
+  private async hasTerminal(id: string): Promise<boolean> {
+    const known = this.terminals.get(id);
+    if (known !== undefined) return known;
+    const { Config } = await this.engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+    this.terminals.set(id, Config.Tty);
+    return Config.Tty;
+  }
+}
+
+async function* payload(stream: AsyncIterable<Buffer>, parser: FrameParser, ended: AbortSignal): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of stream) {
+      const frames = parser.push(chunk);
+      if (frames.length > 0) yield Buffer.concat(frames.map((frame) => frame.data));
+    }
+  } catch (error) {
+    if (!ended.aborted) throw fromEngine(error);
+  }
+}

@@ -1,0 +1,95 @@
+import { existsSync } from "node:fs";
+import net from "node:net";
+import { networkInterfaces } from "node:os";
+import type { ContainerInspectInfo } from "dockerode";
+import { AppError } from "../../errors";
+import type { Engine } from "../engine";
+
+/** Where this process reaches a container's published port. */
+export interface Upstream {
+  host: string;
+  port: number;
+  container_port: number;
+}
+
+interface Published {
+  container_port: number;
+  host_ip: string;
+  host_port: number;
+}
+
+/** The label that says which port a container was published for. */
+export const PORT_LABEL = "dockapi.container_port";
+
+const LOOPBACK = "127.0.0.1";
+/** ms that a way to the container may take to open. */
+const PATIENCE = 1000;
+const CONTAINER_MARKS = ["/.dockerenv", "/run/.containerenv"];
+
+/**
+ * Finds how this process reaches a published TCP port of a container: on the engine's machine at the host port, and where the server
+ * itself runs in a container, for which the machine's loopback is another, at the container's own address.
+ * @param id full id
+ * @param port the container's, if it publishes several
+ * @throws AppError CONTAINER_NOT_FOUND; NOT_RUNNING; NO_PORT naming `port`; UPSTREAM_UNREACHABLE
+ */
+export async function upstream(engine: Engine, id: string, port?: number): Promise<Upstream> {
+  const info = await engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+  if (!info.State.Running || info.State.Paused) throw new AppError("NOT_RUNNING", { details: { id, status: info.State.Status } });
+  const { container_port, host_ip, host_port } = choose(info, port);
+  const anywhere = ["", "0.0.0.0", "::"].includes(host_ip);
+  const at = (host: string, reached: number) => ({ host, port: reached, container_port });
+  if (!inContainer() || sharesNetwork(info)) return at(anywhere || isLoopback(host_ip) ? (engine.machine ?? LOOPBACK) : host_ip, host_port);
+  const networks = Object.values(info.NetworkSettings.Networks ?? {});
+  const ways = [
+    ...networks.filter(({ IPAddress }) => IPAddress).map(({ IPAddress }) => at(IPAddress, container_port)),
+    ...(anywhere ? networks.filter(({ Gateway }) => Gateway).map(({ Gateway }) => at(Gateway, host_port)) : []),
+    ...(anywhere && engine.machine ? [at(engine.machine, host_port)] : []),
+    ...(anywhere || isLoopback(host_ip) ? [] : [at(host_ip, host_port)]),
+  ];
+  const open = await Promise.all(ways.map(opens));
+  const way = ways.find((_, index) => open[index]);
+  if (way) return way;
+  throw new AppError("UPSTREAM_UNREACHABLE", {
+    message: `Port ${container_port} of the container can't be reached from this server's own container: put both on one network`,
+    details: { id, port: container_port },
+  });
+}
+
+function choose(info: ContainerInspectInfo, wanted: number | undefined): Published {
+  const published = Object.entries(info.NetworkSettings.Ports ?? {}).flatMap(([name, bindings]): Published[] => {
+    const [container = "", protocol] = name.split("/");
+    const binding = (bindings as { HostIp: string; HostPort: string }[] | null)?.[0];
+    if (protocol !== "tcp" || !binding) return [];
+    return [{ container_port: Number(container), host_ip: binding.HostIp, host_port: Number(binding.HostPort) }];
+  });
+  const details = { field: "port", ports: published.map(({ container_port }) => container_port) };
+  const named = wanted ?? (published.length > 1 ? Number(info.Config.Labels?.[PORT_LABEL]) : undefined);
+  const found = named === undefined ? published[0] : published.find(({ container_port }) => container_port === named);
+  if (found) return found;
+  if (published.length === 0) throw new AppError("NO_PORT", { details });
+  if (wanted === undefined) throw new AppError("NO_PORT", { message: "The container publishes several ports: say which by port", details });
+  throw new AppError("NO_PORT", { message: `The container doesn't publish port ${wanted}`, details });
+}
+
+const isLoopback = (address: string) => address === "::1" || address.startsWith("127.");
+
+const inContainer = () => CONTAINER_MARKS.some((mark) => existsSync(mark));
+
+/** A bridge's gateway is an address of the engine's machine: who has it is on that machine's own network. */
+function sharesNetwork({ NetworkSettings }: ContainerInspectInfo): boolean {
+  const own = new Set(Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)));
+  return Object.values(NetworkSettings.Networks ?? {}).some(({ Gateway }) => own.has(Gateway));
+}
+
+function opens({ host, port }: Upstream): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ host, port, timeout: PATIENCE });
+    const end = (open: boolean) => {
+      socket.destroy();
+      resolve(open);
+    };
+    socket.once("connect", () => end(true)).once("timeout", () => end(false));
+    socket.on("error", () => end(false));
+  });
+}

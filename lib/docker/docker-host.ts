@@ -1,0 +1,54 @@
+import type { Logger } from "../support/logger";
+import { type Cli, dockerCli } from "./cli/docker-cli";
+import { ContainerList } from "./containers/container-list";
+import { Lifecycle } from "./containers/lifecycle";
+import { ContainerLogs } from "./containers/logs";
+import { ENGINE_SOCKETS, type Policy } from "./create/policy";
+import { Runner } from "./create/runner";
+import { type EndpointSettings, resolveEndpoint } from "./endpoint";
+import { Engine } from "./engine";
+import { HostInventory } from "./host-inventory";
+import { Images } from "./images/images";
+
+export interface DockerSettings extends EndpointSettings {
+  /** seconds */
+  docker_read_timeout: number;
+  /** seconds */
+  docker_write_timeout: number;
+  allow: string[];
+  bind_roots: string[];
+}
+
+/** This host's Docker, as the routes use it. */
+export interface DockerHost {
+  engine: Engine;
+  cli: Cli;
+  images: Images;
+  containers: ContainerList;
+  logs: ContainerLogs;
+  runner: Runner;
+  lifecycle: Lifecycle;
+  inventory: HostInventory;
+  /** what containers may have of this host */
+  policy: Policy;
+}
+
+/**
+ * Puts this host's Docker together; the engine need not answer yet.
+ * @param name of the node
+ * @throws Error if the settings name an engine that can't be understood
+ */
+export async function openDocker(settings: DockerSettings, name: string, log: Logger): Promise<DockerHost> {
+  const endpoint = await resolveEndpoint(settings);
+  const { docker_read_timeout, docker_write_timeout } = settings;
+  const engine = new Engine(endpoint, Math.ceil(docker_read_timeout * 1000), Math.ceil(docker_write_timeout * 1000));
+  const cli = dockerCli(endpoint);
+  const images = new Images(engine, cli);
+  const containers = new ContainerList(engine, name, log);
+  const sockets = [...ENGINE_SOCKETS, ...(endpoint.socket ? [endpoint.socket] : [])];
+  const policy = { allow: settings.allow, bindRoots: settings.bind_roots, sockets };
+  const runner = new Runner(engine, cli, images, containers, policy, log);
+  const inventory = new HostInventory(engine, containers, images);
+  const lifecycle = new Lifecycle(engine, containers);
+  return { engine, cli, images, containers, logs: new ContainerLogs(engine), runner, lifecycle, inventory, policy };
+}

@@ -1,0 +1,88 @@
+import { LRUCache } from "lru-cache";
+import type { ContainerList } from "./containers/container-list";
+import type { Engine } from "./engine";
+import type { Images } from "./images/images";
+
+interface Reservation {
+  memory: number;
+  cpus: number;
+}
+
+/** What this host has, and has given away. */
+export class HostInventory {
+  /** What a container reserves is asked once; an update of it is rare and is seen when the entry has aged. */
+  private readonly reservations = new LRUCache<string, Reservation>({ max: 5000, ttl: 60_000 });
+  private readonly present = new LRUCache<string, boolean>({ max: 500, ttl: 1000 });
+  private size: { memory: number; cores: number } | undefined;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly containers: ContainerList,
+    private readonly images: Images,
+  ) {}
+
+  /**
+   * @param image reference that is looked for
+   * @param volumes names that are looked for
+   * @throws AppError ENGINE_UNREACHABLE
+   */
+  async read(image: string, volumes: string[]) {
+    const { containers } = await this.containers.read();
+    const running = containers.filter(({ state }) => state === "running" || state === "paused" || state === "restarting");
+    const [size, hasImage, hasVolumes, reserved] = await Promise.all([
+      this.hostSize(),
+      this.holdsImage(image),
+      this.hasVolumes(volumes),
+      Promise.all(running.map(({ id }) => this.reservation(id))),
+    ]);
+    return {
+      reservedMemory: reserved.reduce((total, { memory }) => total + memory, 0) / size.memory,
+      reservedCpu: reserved.reduce((total, { cpus }) => total + cpus, 0) / size.cores,
+      ports: new Set(running.flatMap(({ ports }) => ports.flatMap((port) => (port.host ? [`${port.host}/${port.protocol}`] : [])))),
+      hasImage,
+      hasVolumes,
+      totalMemory: size.memory,
+      cores: size.cores,
+    };
+  }
+
+  private async hostSize() {
+    if (this.size) return this.size;
+    const info = (await this.engine.call((docker) => docker.info())) as { MemTotal: number; NCPU: number };
+    this.size = { memory: info.MemTotal, cores: info.NCPU };
+    return this.size;
+  }
+
+  private async holdsImage(image: string): Promise<boolean> {
+    const known = this.present.get(image);
+    if (known !== undefined) return known;
+    const found = (await this.images.inspect(image)) !== undefined;
+    this.present.set(image, found);
+    return found;
+  }
+
+  /**
+   * Whether all volumes of these names are here.
+   * @throws AppError ENGINE_UNREACHABLE
+   */
+  async hasVolumes(names: string[]): Promise<boolean> {
+    if (names.length === 0) return true;
+    const { Volumes } = await this.engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
+    return names.every((name) => (Volumes ?? []).some((volume) => volume.Name === name));
+  }
+
+  private async reservation(id: string): Promise<Reservation> {
+    const known = this.reservations.get(id);
+    if (known) return known;
+    try {
+      const { HostConfig } = await this.engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+      const quota = HostConfig.CpuQuota && HostConfig.CpuPeriod ? HostConfig.CpuQuota / HostConfig.CpuPeriod : 0;
+      const reservation = { memory: HostConfig.Memory ?? 0, cpus: (HostConfig.NanoCpus ?? 0) / 1e9 || quota };
+      this.reservations.set(id, reservation);
+      return reservation;
+    } catch (error) {
+      if ((error as { kind?: string }).kind === "not_found") return { memory: 0, cpus: 0 }; // gone meanwhile
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,117 @@
+import { z } from "zod";
+import { KINDS } from "../errors";
+import type { Method, Route } from "../http/route";
+import { jsonSchema } from "./json-schema";
+import { answersOf } from "./responses";
+
+const CREDENTIALS = [{ basic: [] }, { bearer: [] }, { token: [] }];
+
+/** What the document says of a route; OPTIONS are only passed on. */
+export type Described = Omit<Route, "handler" | "method"> & { method: Method | "options" };
+
+const errorSchema = z.object({
+  error: z.enum(Object.keys(KINDS) as [string, ...string[]]),
+  code: z.string(),
+  message: z.string(),
+  status: z.number(),
+  request_id: z.string(),
+  timestamp: z.iso.datetime(),
+  details: z.record(z.string(), z.unknown()),
+  detail: z.string().describe("the message again"),
+  stacktrace: z.string().optional().describe("in development only"),
+});
+
+/**
+ * Derives the OpenAPI 3.1 document from the routes.
+ * @param routes all of them
+ * @param info title and version
+ */
+export function openApiDocument(routes: Described[], info: { title: string; version: string }): object {
+  const paths: Record<string, Record<string, object>> = {};
+  const templates = pathTemplates(routes);
+  for (const route of routes) {
+    const path = templates.get(shapeOf(route)) as string;
+    paths[path] = { ...paths[path], [route.method]: operation(route, path) };
+  }
+  return {
+    openapi: "3.1.0",
+    info: { ...info, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
+    servers: [{ url: "/" }],
+    paths,
+    components: {
+      schemas: { Error: jsonSchema(errorSchema, "output") },
+      securitySchemes: {
+        basic: { type: "http", scheme: "basic" },
+        bearer: { type: "http", scheme: "bearer" },
+        token: { type: "apiKey", in: "header", name: "X-Access-Token" },
+      },
+    },
+    security: CREDENTIALS,
+  };
+}
+
+const shapeOf = (route: Described) => route.path.replace(/[:*]\w+/g, "{}");
+
+/** Paths that differ only in the names of their parameters are one path to OpenAPI: it gets the names that single segments have. */
+function pathTemplates(routes: Described[]): Map<string, string> {
+  const ordered = [...routes].sort((a, b) => Number(b.path.includes("*")) - Number(a.path.includes("*")));
+  return new Map(ordered.map((route) => [shapeOf(route), route.path.replace(/[:*](\w+)/g, "{$1}")]));
+}
+
+function operation(route: Described, path: string): object {
+  const names = namesOf(path, /\{(\w+)\}/g);
+  const renamed = Object.fromEntries(namesOf(route.path, /[:*](\w+)/g).map((name, place) => [name, names[place] ?? name]));
+  return {
+    operationId: `${route.method}${route.path.replace(/\W+(\w)?/g, (_all, letter: string | undefined) => letter?.toUpperCase() ?? "")}`,
+    summary: route.summary,
+    ...(route.public ? { security: [] } : route.anonymous ? { security: [{}, ...CREDENTIALS] } : {}),
+    parameters: [...parameters(route.params, "path", renamed), ...parameters(route.query, "query"), ...common(route)],
+    ...(route.body ? { requestBody: requestBody(route.body, route.example) } : {}),
+    ...(route.streams ? { requestBody: streamedBody(route.streams) } : {}),
+    responses: answersOf(route),
+  };
+}
+
+/** What many routes take without declaring it. */
+function common({ where, keyed }: Described): object[] {
+  const optional = (name: string, place: "query" | "header", description: string, type = "string") => {
+    return { name, in: place, required: false, description, schema: { type } };
+  };
+  return [
+    optional("node", "query", "The node to run on"),
+    ...(where.at === "bestNode" ? [optional("explain", "query", "In a cluster: tell in `placement` who bid what", "boolean")] : []),
+    ...(keyed ? [optional("Idempotency-Key", "header", "The same key again answers what the first has made")] : []),
+  ];
+}
+
+function namesOf(path: string, parameter: RegExp): string[] {
+  return [...path.matchAll(parameter)].map(([, name = ""]) => name);
+}
+
+function parameters(schema: z.ZodObject | undefined, place: "path" | "query", renamed: Record<string, string> = {}): object[] {
+  if (!schema) return [];
+  return Object.entries(schema.shape).map(([name, field]) => {
+    const { description, ...rest } = jsonSchema(field as z.ZodType, "input");
+    const required = place === "path" || !(field as z.ZodType).safeParse(undefined).success;
+    return { name: renamed[name] ?? name, in: place, required, ...(description ? { description } : {}), schema: rest };
+  });
+}
+
+function requestBody(schema: z.ZodObject, example?: object): object {
+  const content = { schema: jsonSchema(schema.strict(), "input"), ...(example ? { example } : {}) };
+  // As in `ports[1234]=6379`.
+  const properties = Object.entries(content.schema.properties as Record<string, { type?: string }>);
+  const maps = properties.filter(([, { type }]) => type === "object").map(([name]) => name);
+  const encoding = Object.fromEntries(maps.map((name) => [name, { style: "deepObject", explode: true }]));
+  return {
+    required: true,
+    content: { "application/json": content, "application/x-www-form-urlencoded": { ...content, ...(maps.length > 0 ? { encoding } : {}) } },
+  };
+}
+
+function streamedBody(types: string[]): object {
+  const file = { type: "string", contentMediaType: "application/octet-stream" };
+  const form = { type: "object", properties: { file }, required: ["file"] };
+  const schemaOf = (type: string) => (type === "multipart/form-data" ? form : file);
+  return { required: true, content: Object.fromEntries(types.map((type) => [type, { schema: schemaOf(type) }])) };
+}

@@ -1,0 +1,174 @@
+import { z } from "zod";
+import { bestNode, everyNode, owners } from "../cluster/routing/where";
+import { exec } from "../docker/containers/exec";
+import type { NameClaims } from "../docker/create/runner";
+import type { DockerHost } from "../docker/docker-host";
+import { command, flag, text } from "../http/fields";
+import { Reply, type Route, route, streamed } from "../http/route";
+import type { Managed } from "../managed/managed-containers";
+import { settles } from "../support/settles-before";
+import { outputFields } from "../support/tail-buffer";
+import * as answers from "./schemas/answers";
+import { byId, environment, imageReference } from "./schemas/common";
+import { logQuery } from "./schemas/logs";
+import { planRun, runBody, toRunSpec } from "./schemas/run";
+
+export interface VerbSettings {
+  /** seconds */
+  run_wait: number;
+  /** seconds */
+  pull_wait: number;
+  /** MB */
+  output_limit: number;
+}
+
+/**
+ * The six verbs at the root (dockerserver.md).
+ * @param docker this host's
+ * @param host this node's name, answered with every result
+ * @param claims keep names to one container where there are other nodes
+ * @param serviceInfo what `GET /` answers to those without credentials
+ */
+export function verbRoutes(
+  docker: DockerHost,
+  managed: Managed,
+  settings: VerbSettings,
+  host: string,
+  serviceInfo: () => object,
+  claims?: NameClaims,
+): Route[] {
+  const limit = settings.output_limit * 1_000_000;
+
+  const pull = route({
+    method: "head",
+    path: "/*image",
+    where: everyNode("outcomes"),
+    burst: "low",
+    summary: "Pull an image; the outcome is in the headers",
+    params: z.object({ image: imageReference.describe("Image reference, with its slashes") }),
+    query: z.object({ platform: text.optional().describe("such as linux/arm64") }),
+    answers: answers.pull,
+    async handler(call) {
+      const pulling = docker.images.pull(call.params.image, call.query.platform);
+      if (!(await settles(pulling, call.within(settings.pull_wait * 1000)))) return new Reply(202, null, { "X-Pull-Status": "pulling" });
+      const { id, digest } = await pulling;
+      return new Reply(200, null, { "X-Image-Id": id, ...(digest ? { "Docker-Content-Digest": digest } : {}) });
+    },
+  });
+
+  const list = route({
+    method: "get",
+    path: "/",
+    where: everyNode("list"),
+    burst: "high",
+    summary: "List all containers",
+    tool: "list",
+    anonymous: serviceInfo,
+    answers: answers.list,
+    async handler() {
+      return new Reply(200, (await docker.containers.read()).json, { "Content-Type": "application/json; charset=utf-8" });
+    },
+  });
+
+  const logs = route({
+    method: "get",
+    path: "/:id",
+    where: owners({ prefix: true }),
+    burst: "mid",
+    summary: "Logs of a container",
+    tool: "logs",
+    params: byId,
+    query: logQuery,
+    answers: answers.logs,
+    async handler(call) {
+      const { id, name } = await docker.containers.find(call.params.id, { prefix: true });
+      if (call.query.follow || call.accepts("json", "text") === "text")
+        return streamed("text/plain", await docker.logs.follow(id, call.query, call.open));
+      return { id, name, ...outputFields(await docker.logs.collect(id, call.query, limit, call.gone)), host };
+    },
+  });
+
+  const run = route({
+    method: "put",
+    path: "/",
+    where: bestNode(planRun),
+    keyed: true,
+    burst: "low",
+    summary: "Run a container",
+    tool: "run_container",
+    body: runBody,
+    example: { image: "redis", name: "p-redis", detach: true, ports: { "1234": "6379" } },
+    answers: answers.run,
+    async handler(call) {
+      const { spec, warnings } = toRunSpec(call.body, call.key);
+      const wait = call.body.detach ? settings.pull_wait : settings.run_wait;
+      const outcome = await docker.runner.run(spec, {
+        detach: call.body.detach,
+        limit,
+        enough: call.within(wait * 1000),
+        abandoned: call.abandoned,
+        started: call.started,
+        claims,
+      });
+      const said = {
+        ...("id" in outcome ? { id: outcome.id } : {}),
+        name: spec.name,
+        status: outcome.status,
+        host,
+        ...(warnings.length > 0 ? { warnings } : {}),
+      };
+      if (outcome.status === "exited") return { ...said, exit_code: outcome.exit_code, ...outputFields(outcome) };
+      return call.body.detach && outcome.status === "running" ? said : new Reply(202, said);
+    },
+  });
+
+  const execute = route({
+    method: "post",
+    path: "/:id",
+    where: owners({ prefix: true }),
+    burst: "low",
+    summary: "Execute a command in a running container",
+    tool: "exec",
+    params: byId,
+    body: z.object({
+      data: command
+        .refine((words) => words.length > 0, { error: "must hold a command" })
+        .describe("The command: a list, or a text that is split into words as a shell would"),
+      tty: flag.default(false).describe("Give it a terminal; its output is then all stdout"),
+      interactive: flag.default(false).describe("Give it stdin to read"),
+      stdin: z.string({ error: "must be text" }).default("").describe("What it reads, with interactive"),
+      env: environment.default({}),
+      workdir: text.max(4096, "must be a path").optional(),
+      user: text.max(4096, "must be a user").optional(),
+    }),
+    example: { data: "redis-cli ping" },
+    answers: answers.exec,
+    async handler(call) {
+      const { data, interactive, stdin, ...rest } = call.body;
+      const { id, name } = await docker.containers.find(call.params.id, { prefix: true });
+      const spec = { ...rest, command: data, stdin: interactive ? Buffer.from(stdin) : undefined };
+      const { exec_id, exit_code, ...output } = await exec(docker.engine, id, spec, limit, call.within(settings.run_wait * 1000));
+      const said = { id, name, exec_id, exit_code, running: exit_code === null, ...outputFields(output), host };
+      return exit_code === null ? new Reply(202, said) : said;
+    },
+  });
+
+  const remove = route({
+    method: "delete",
+    path: "/:id",
+    where: owners({ prefix: false }),
+    burst: "mid",
+    summary: "Remove a container by force, running or not",
+    tool: "remove",
+    params: byId,
+    answers: answers.remove,
+    async handler(call) {
+      const container = await docker.containers.find(call.params.id, { prefix: false });
+      const { id, name } = container;
+      if (!(await managed.remove(container))) await docker.runner.remove(id);
+      return { id, name, removed: true, host };
+    },
+  });
+
+  return [pull, list, logs, run, execute, remove];
+}

@@ -1,0 +1,141 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../../scripts/process";
+import { startClients } from "../../support/clients";
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { type MountedFolder, mountedFolder } from "../../support/mounted-folder";
+import { aMoment, becomesWhole, clear, listed, place, unique } from "../../support/pool";
+import { startNode } from "../../support/start-node";
+
+let cluster: TestCluster;
+let folder: MountedFolder;
+let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
+const NAMES = ["n1", "n2", "n3"];
+const start = (node: TestNode) => startNode(node, { folder: folder.of(node.name), args: ["--peer_timeout=1500"] });
+beforeAll(async () => {
+  cluster = await startCluster({ size: 3 });
+  [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
+  folder = mountedFolder(n1.engine.folder, NAMES);
+  await Promise.all(cluster.nodes.map((node) => node.server.stop("SIGKILL").then(() => start(node))));
+}, 120_000);
+afterAll(async () => {
+  folder?.answer();
+  await cluster?.stop();
+  folder?.stop();
+});
+
+let held: [string, string, string];
+beforeEach(async () => {
+  expect(await becomesWhole(cluster)).toBe(true);
+  const made = await Promise.all(NAMES.map((name) => place(n1, { name: unique("held") }, name)));
+  held = made.map(({ name }) => name) as [string, string, string];
+});
+afterEach(() => clear(cluster), 60_000);
+
+const missing = async (node: TestNode) => listed(await node.request("GET", "/"), "x-cluster-missing");
+
+/** Whether every node, those given, says in its log from now on that its store can't be used. */
+function complaints(): () => boolean {
+  const before = new Map(cluster.nodes.map(({ server }) => [server, server.output().length]));
+  return () => [...before].every(([server, length]) => server.output().slice(length).includes("the store can't be"));
+}
+
+interface Fault {
+  make(): void;
+  /** whether all nodes have met it */
+  met(): boolean;
+  mend(): void;
+}
+
+/** Clients see nothing of it; a node that is started meanwhile serves, and once it is mended every node is found again. */
+async function goesUnseen({ make, met, mend }: Fault): Promise<void> {
+  const clients = startClients(cluster.nodes, { nodes: NAMES, containers: held });
+  make();
+  try {
+    expect(await until(met, 30_000)).toBe(true);
+    await sleep(2000);
+    const { asked, wrong } = await clients.stop();
+    expect(wrong).toEqual([]);
+    expect(asked).toBeGreaterThan(20);
+    // What waits for the folder must not hold up other files: there are but a few threads for all of them.
+    for (const node of cluster.nodes) {
+      expect((await node.request("GET", "/docs/favicon.png", { signal: AbortSignal.timeout(20_000) })).status).toBe(200);
+    }
+
+    await n3.server.stop("SIGKILL");
+    await start(n3);
+    const list = await n3.request("GET", "/");
+    expect(list.status).toBe(200);
+    expect(listed(list, "x-cluster-nodes")).toContain("n3");
+    expect(list.json).toContainEqual(expect.objectContaining({ name: held[2], host: "n3" }));
+    expect((await place(n3, {}, "n3")).host).toBe("n3");
+    // Who knew it before finds it where it was.
+    expect(await until(async () => (await missing(n1)).length + (await missing(n2)).length === 0, 30_000)).toBe(true);
+    expect((await n1.request("POST", `/${held[2]}`, { json: { data: "true" } })).status).toBe(200);
+  } finally {
+    await clients.stop();
+    mend();
+  }
+  expect(await becomesWhole(cluster)).toBe(true);
+  await n2.server.stop("SIGKILL");
+  await aMoment();
+  expect(await missing(n1)).toEqual(["n2"]);
+  expect(await missing(n3)).toEqual(["n2"]);
+  await start(n2);
+  expect(await becomesWhole(cluster)).toBe(true);
+  expect((await n3.request("POST", `/${held[1]}`, { json: { data: "true" } })).status).toBe(200);
+}
+
+test("a folder that unmounts, so that every node sees its own empty mount point, goes unseen", async () => {
+  const own = (name: string) => folder.records(name).length === 1;
+  await goesUnseen({
+    make: () => NAMES.forEach(folder.unmount),
+    met: () => NAMES.every((name) => tried(() => own(name))),
+    mend: () => NAMES.forEach(folder.mount),
+  });
+}, 120_000);
+
+test("a folder that unmounts on one host alone goes unseen", async () => {
+  await goesUnseen({
+    make: () => folder.unmount("n3"),
+    met: () => tried(() => folder.records("n3").length === 1),
+    mend: () => folder.mount("n3"),
+  });
+}, 120_000);
+
+test("a folder that turns read-only goes unseen", async () => {
+  await goesUnseen({ make: () => folder.readOnly(true), met: complaints(), mend: () => folder.readOnly(false) });
+}, 120_000);
+
+test("a folder that is deleted goes unseen, and is made again", async () => {
+  await goesUnseen({
+    make: () => folder.remove({ blocked: false }),
+    met: () => tried(() => folder.records("n1").length === 3),
+    mend: () => {},
+  });
+}, 120_000);
+
+test("a folder that is deleted and can't be made again goes unseen", async () => {
+  await goesUnseen({ make: () => folder.remove({ blocked: true }), met: complaints(), mend: folder.unblock });
+}, 120_000);
+
+test("a folder that hangs, as on a file server that has gone, goes unseen", async () => {
+  await goesUnseen({ make: () => NAMES.forEach(folder.hang), met: complaints(), mend: folder.answer });
+}, 120_000);
+
+test("a folder that hangs at many of its files goes unseen, and takes nothing else of the process with it", async () => {
+  await goesUnseen({
+    make: () => {
+      for (const name of NAMES) folder.hangFiles(name, 6);
+    },
+    met: complaints(),
+    mend: folder.answer,
+  });
+}, 120_000);
+
+function tried(look: () => boolean): boolean {
+  try {
+    return look();
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,50 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../../scripts/process";
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { becomesWhole, clear, sleeper, unique, whereIs } from "../../support/pool";
+
+let cluster: TestCluster;
+let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
+beforeAll(async () => {
+  cluster = await startCluster({ size: 3, args: ["--peer_timeout=700"] });
+  [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
+});
+afterAll(() => cluster.stop());
+afterEach(() => clear(cluster));
+
+const DELAYS = Array.from({ length: 10 }, (_, index) => index * 30);
+
+/** Kills a node's server so many ms after a PUT to another; what is left of that run when all is over. */
+async function killDuring(entry: TestNode, killed: TestNode, pin: string, delay: number): Promise<string[]> {
+  const name = unique("kill");
+  const put = entry.request("PUT", `/?node=${pin}`, { json: sleeper({ name, network: "none" }) }).catch(() => undefined);
+  await sleep(delay);
+  await killed.server.stop("SIGKILL");
+  const answer = await put;
+  await cluster.restart(killed);
+  expect(await becomesWhole(cluster)).toBe(true);
+  // A run whose entry node died goes on until its node notices.
+  await until(async () => !(await whereIs(cluster, name)).some((each) => each.endsWith("created")), 1000);
+  const left = await whereIs(cluster, name);
+  if (answer?.status === 200) expect(left).toEqual([`${pin}:running`]);
+  const shown = (await n3.request("GET", "/")).json.filter((each: { name: string }) => each.name === name);
+  expect(shown.map(({ host, state }: { host: string; state: string }) => `${host}:${state}`)).toEqual(left);
+  return left;
+}
+
+test.each(DELAYS)(
+  "a kill -9 of the node that makes a run, %i ms into it, leaves none, or one that GET / shows",
+  async (delay) => {
+    expect((await killDuring(n1, n2, "n2", delay)).length).toBeLessThanOrEqual(1);
+  },
+  30_000,
+);
+
+test.each(DELAYS)(
+  "a kill -9 of the node that took a run in, %i ms into it, leaves none, or one that runs",
+  async (delay) => {
+    const left = await killDuring(n1, n1, "n2", delay);
+    expect([[], ["n2:running"]]).toContainEqual(left);
+  },
+  30_000,
+);

@@ -1,0 +1,136 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../../scripts/process";
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { aMoment, becomesWhole, clear, listed, place, sleeper, unique, whereIs } from "../../support/pool";
+import { startTraffic } from "../../support/traffic";
+
+let cluster: TestCluster;
+let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
+let held: string;
+beforeAll(async () => {
+  cluster = await startCluster({ size: 3, args: ["--peer_timeout=700"] });
+  [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
+});
+afterAll(() => cluster.stop());
+beforeEach(async () => {
+  held = (await place(n1, { name: unique("held") }, "n1")).name;
+});
+afterEach(async () => {
+  await clear(cluster);
+  expect(await becomesWhole(cluster)).toBe(true);
+}, 60_000);
+
+const missing = async (node: TestNode) => listed(await node.request("GET", "/"), "x-cluster-missing");
+
+test("a server that is killed: reads name it, runs and commands go on, and it is back when it is started again", async () => {
+  const traffic = startTraffic([n1, n3], held);
+  const lost = await place(n2, {}, "n2");
+  await n2.server.stop("SIGKILL");
+  await aMoment();
+  for (let round = 0; round < 3; round += 1) expect(await missing(n1)).toEqual(["n2"]);
+  expect((await n1.request("GET", "/no-such-container")).status).toBe(503);
+  expect((await n3.request("POST", `/${lost.name}`, { json: { data: "true" } })).json).toMatchObject({
+    code: "NODES_MISSING",
+    details: { missing: [{ node: "n2" }] },
+  });
+  await sleep(1000);
+  const { asked, wrong } = await traffic.stop();
+  expect(asked).toBeGreaterThan(5);
+  // Only what had been given to it before it died.
+  expect(wrong.filter((each) => !each.includes("NODE_FAILED"))).toEqual([]);
+  await cluster.restart(n2);
+  expect(await becomesWhole(cluster)).toBe(true);
+  expect((await n1.request("GET", `/${lost.name}`)).json).toMatchObject([{ id: lost.id, host: "n2" }]);
+}, 60_000);
+
+test("a server that is frozen: reads name it, every run through the others succeeds, and it is back when it thaws", async () => {
+  n2.server.process.signal("SIGSTOP");
+  try {
+    await aMoment();
+    expect(await missing(n1)).toEqual(["n2"]);
+    expect(await missing(n3)).toEqual(["n2"]);
+    const traffic = startTraffic([n1, n3], held);
+    for (let round = 0; round < 5; round += 1) expect(await missing(n1)).toEqual(["n2"]);
+    const nodes = (await n3.request("GET", "/nodes")).json;
+    expect(nodes).toMatchObject({ complete: false, missing: ["n2"] });
+    expect(nodes.nodes.find(({ name }: { name: string }) => name === "n2")).toMatchObject({ reachable: false, reason: expect.any(String) });
+    expect((await n1.request("PUT", "/?node=n2", { json: sleeper() })).json).toMatchObject({
+      code: "NODE_FAILED",
+      details: { node: "n2" },
+    });
+    await sleep(1000);
+    const { asked, wrong } = await traffic.stop();
+    expect(asked).toBeGreaterThan(5);
+    expect(wrong).toEqual([]);
+  } finally {
+    n2.server.process.signal("SIGCONT");
+  }
+  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await missing(n1)).toEqual([]);
+}, 60_000);
+
+test("runs that arrive just after a freeze that nobody has noticed yet all succeed", async () => {
+  n2.server.process.signal("SIGSTOP");
+  try {
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, (_, index) => (index % 2 ? n1 : n3).request("PUT", "/", { json: sleeper({ network: "none" }) })),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(Array(6).fill(200));
+  } finally {
+    n2.server.process.signal("SIGCONT");
+  }
+}, 60_000);
+
+test("a run whose node freezes is answered with its name, and made at most once though it is asked for again", async () => {
+  for (const delay of [5, 40, 80]) {
+    const name = unique("frozen");
+    const first = n1.request("PUT", "/?node=n2", { json: sleeper({ name }) });
+    await sleep(delay);
+    n2.server.process.signal("SIGSTOP");
+    const { status, json } = await first.finally(() => undefined);
+    // Done before the freeze: then the name is with a node that nobody can ask, which is another matter.
+    if (status === 200) {
+      n2.server.process.signal("SIGCONT");
+      expect(await becomesWhole(cluster)).toBe(true);
+      continue;
+    }
+    expect({ status, json }).toMatchObject({ status: 502, json: { code: "NODE_FAILED", details: { node: "n2" } } });
+    const again = await n1.request("PUT", "/", { json: sleeper({ name }) });
+    n2.server.process.signal("SIGCONT");
+    expect([200, 409]).toContain(again.status);
+    expect(await becomesWhole(cluster)).toBe(true);
+    // The thawed node removes what it may have created before it froze.
+    const settled = async () => {
+      const places = await whereIs(cluster, name);
+      return places.length <= 1 && places.every((each) => each.endsWith("running"));
+    };
+    expect(await until(settled, 15_000)).toBe(true);
+  }
+}, 90_000);
+
+test("an engine that is dead: its node is named, runs go elsewhere, and it is back when its engine is", async () => {
+  await n3.engine.kill();
+  const traffic = startTraffic([n1, n2, n3], held);
+  await aMoment();
+  expect(await missing(n1)).toEqual(["n3"]);
+  expect(await missing(n3)).toEqual(["n3"]);
+  await sleep(1000);
+  const { wrong } = await traffic.stop();
+  await n3.engine.restart();
+  expect(wrong).toEqual([]);
+  expect(await until(async () => (await missing(n1)).length === 0, 20_000)).toBe(true);
+}, 60_000);
+
+test("a link that is down: the others name the node and go on, and it is back with the link", async () => {
+  n2.engine.linkDown();
+  try {
+    await aMoment();
+    expect(await missing(n1)).toEqual(["n2"]);
+    const traffic = startTraffic([n1, n3], held);
+    await sleep(1000);
+    expect((await traffic.stop()).wrong).toEqual([]);
+  } finally {
+    n2.engine.linkUp();
+  }
+  expect(await until(async () => (await missing(n1)).length === 0, 20_000)).toBe(true);
+}, 60_000);

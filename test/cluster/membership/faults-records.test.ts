@@ -1,0 +1,153 @@
+import { Signatures } from "../../../lib/cluster/rpc/signatures";
+import { until } from "../../../scripts/process";
+import { startClients } from "../../support/clients";
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { type Eavesdropper, eavesdrop } from "../../support/eavesdropper";
+import { becomesWhole, clear, listed, place, unique } from "../../support/pool";
+import { clusterKey, putRecord, readRecord, recordFile, removeRecord, strangersRecord } from "../../support/records";
+import { TOKEN } from "../../support/server";
+import { startNode } from "../../support/start-node";
+import { startTraffic } from "../../support/traffic";
+
+let cluster: TestCluster;
+let stranger: Eavesdropper;
+/** Another one for each test: of a file that can't be used a node tells but once. */
+let name: string;
+let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
+let held: [string, string, string];
+const NAMES = ["n1", "n2", "n3"];
+const fileOf = (node: string) => recordFile(cluster.folder, node);
+beforeAll(async () => {
+  cluster = await startCluster({ size: 3 });
+  [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
+}, 120_000);
+afterAll(() => cluster?.stop());
+beforeEach(async () => {
+  stranger = await eavesdrop();
+  name = unique("stranger");
+  const made = await Promise.all(NAMES.map((node) => place(n1, { name: unique("held") }, node)));
+  held = made.map((each) => each.name) as [string, string, string];
+});
+afterEach(async () => {
+  removeRecord(fileOf(name));
+  await clear(cluster);
+  await stranger.stop();
+}, 60_000);
+
+const names = async (node: TestNode) => (await node.request("GET", "/nodes")).json.nodes.map(({ name }: { name: string }) => name).sort();
+
+/** Whatever is put into the folder, again and again, clients see nothing of it and nobody is contacted. */
+async function goesUnseen(put: () => void, met: () => boolean): Promise<void> {
+  const clients = startClients(cluster.nodes, { nodes: NAMES, containers: held });
+  const end = performance.now() + 2000;
+  const noticed = await until(() => {
+    put();
+    return met() && performance.now() > end;
+  }, 30_000).finally(() => clients.stop());
+  const { asked, wrong } = await clients.stop();
+  expect(wrong).toEqual([]);
+  expect(stranger.callers()).toEqual([]);
+  for (const node of cluster.nodes) expect(await names(node)).toEqual(NAMES);
+  expect(asked).toBeGreaterThan(20);
+  expect(noticed).toBe(true);
+}
+
+const signedBy = (text: string, signature: string) => JSON.stringify({ record: text, signature });
+const recordAt = (url: string, more = {}) => JSON.parse(strangersRecord(name, url, more)).record as string;
+
+test.each<[string, (url: string) => string]>([
+  ["a record that is torn", (url) => strangersRecord(name, url).slice(0, -20)],
+  ["a record that isn't signed", (url) => JSON.stringify({ record: recordAt(url) })],
+  ["a record with an empty signature", (url) => signedBy(recordAt(url), "")],
+  ["a record that is nothing but itself", recordAt],
+  ["a record signed with another key", (url) => strangersRecord(name, url, {}, new Signatures(["another-key"]))],
+  ["a record signed with an empty key", (url) => strangersRecord(name, url, {}, new Signatures([""]))],
+  ["a record with the signature of another", (url) => signedBy(recordAt(url), JSON.parse(readRecord(fileOf("n2")).stored).signature)],
+  ["a record whose signature was made for requests", (url) => signedBy(recordAt(url), clusterKey().sign("request", recordAt(url)))],
+  ["text that is nested very deep", () => "[".repeat(9000)],
+  ["a record that is signed and too long for a store", (url) => strangersRecord(name, url, { version: "x".repeat(20_000) })],
+  ["a record that is signed and too long for its field", (url) => strangersRecord(name, url, { version: "x".repeat(1000) })],
+  ["a signed record whose address holds credentials", (url) => strangersRecord(name, url.replace("//", "//user:password@"))],
+  ["a signed record whose address isn't one of HTTP", (url) => strangersRecord(name, url.replace("http:", "ftp:"))],
+])(
+  "%s goes unseen, and the address it names is never contacted",
+  async (_what, make) => {
+    const stored = make(stranger.url);
+    const refused = refusals();
+    // Files past a store's limit are passed over without being read, and so without a word.
+    await goesUnseen(
+      () => putRecord(fileOf(name), stored),
+      () => stored.length > 10_000 || refused(),
+    );
+  },
+  60_000,
+);
+
+test("a node's record in which the address was changed goes unseen, and so does one that is torn", async () => {
+  const forge = () => {
+    const { stored, record } = readRecord(fileOf("n2"));
+    const { signature } = JSON.parse(stored);
+    putRecord(fileOf("n2"), signedBy(JSON.stringify({ ...record, url: stranger.url, sequence: record.sequence + 1 }), signature));
+  };
+  const met = refusals();
+  await goesUnseen(() => {
+    tried(forge);
+    tried(() => putRecord(fileOf("n3"), readRecord(fileOf("n3")).stored.slice(0, 100)));
+  }, met);
+}, 60_000);
+
+test("a node's own record under another's name goes unseen", async () => {
+  const { stored } = readRecord(fileOf("n2"));
+  const met = refusals();
+  await goesUnseen(() => {
+    putRecord(fileOf(name), stored);
+    putRecord(fileOf("n3"), stored);
+  }, met);
+}, 60_000);
+
+test("a record of a node from before it moved, put back, goes unseen, and its old address is never contacted", async () => {
+  stranger.passOn({ host: n2.engine.address, port: 1717 });
+  await n2.server.stop("SIGKILL");
+  await startNode(n2, { folder: cluster.folder, args: ["--advertise", stranger.url] });
+  const reachedThere = async (node: TestNode) => {
+    await names(node);
+    return stranger.callers().includes(node.engine.address);
+  };
+  expect(await until(async () => (await reachedThere(n1)) && (await reachedThere(n3)), 20_000)).toBe(true);
+  const { stored, record } = readRecord(fileOf("n2"));
+  expect(record.url).toBe(stranger.url);
+  await n2.server.stop("SIGKILL");
+  await stranger.stop();
+  await cluster.restart(n2);
+  // It answers at its new address alone: they know that.
+  expect(await becomesWhole(cluster)).toBe(true);
+  stranger = await eavesdrop(stranger.url);
+  const met = refusals([n1, n3]);
+  await goesUnseen(() => putRecord(fileOf("n2"), stored), met);
+}, 90_000);
+
+test("whoever a signed record names is asked as a node, without the client's credentials, and named as missing", async () => {
+  putRecord(fileOf(name), strangersRecord(name, stranger.url));
+  expect(await until(async () => (await names(n1)).includes(name), 20_000)).toBe(true);
+  const clients = startTraffic(cluster.nodes, held[0]);
+  expect(await until(() => stranger.callers().length > 3, 20_000)).toBe(true);
+  const { wrong } = await clients.stop();
+  expect(wrong).toEqual([]);
+  expect(listed(await n1.request("GET", "/"), "x-cluster-missing")).toEqual([name]);
+  expect(stranger.heard()).toMatch(/^x-docker-server-peer: /im);
+  expect(stranger.heard()).not.toMatch(/^(authorization|x-access-token|cookie):/im);
+  expect(stranger.heard()).not.toContain(TOKEN);
+}, 60_000);
+
+/** Whether all nodes, or those given, have refused a record from now on. */
+function refusals(nodes = cluster.nodes): () => boolean {
+  const told = nodes.map(({ server }) => server.output().length);
+  return () => nodes.every(({ server }, index) => server.output().slice(told[index]).includes("a record of the store is not used"));
+}
+
+// The node itself writes there too.
+function tried(work: () => void): void {
+  try {
+    work();
+  } catch {}
+}

@@ -1,0 +1,167 @@
+import { execFileSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../../scripts/process";
+import { startClients } from "../../support/clients";
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { faketime } from "../../support/faketime";
+import { aMoment, becomesWhole, clear, listed, place, unique } from "../../support/pool";
+import { startNode } from "../../support/start-node";
+import type { Traffic } from "../../support/traffic";
+
+let cluster: TestCluster;
+let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
+let held: [string, string, string];
+const NAMES = ["n1", "n2", "n3"];
+beforeAll(async () => {
+  cluster = await startCluster({ size: 3, args: ["--peer_timeout=700"] });
+  [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
+}, 120_000);
+afterAll(() => cluster?.stop());
+beforeEach(async () => {
+  expect(await becomesWhole(cluster)).toBe(true);
+  const made = await Promise.all(NAMES.map((name) => place(n1, { name: unique("held") }, name)));
+  held = made.map(({ name }) => name) as [string, string, string];
+});
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((clients) => clients.stop()));
+  // Each test leaves n2 or n3 ended, or started in its own way.
+  for (const node of [n2, n3]) await node.server.stop("SIGKILL").then(() => cluster.restart(node));
+  await clear(cluster);
+}, 60_000);
+
+const running: Traffic[] = [];
+/** Clients that end with the test. */
+function clientsOf(through: TestNode[], nodes: string[], containers: [string, ...string[]]): Traffic {
+  const clients = startClients(through, { nodes, containers });
+  running.push(clients);
+  return clients;
+}
+
+const nodesOf = async (node: TestNode) =>
+  (await node.request("GET", "/nodes")).json as { complete: boolean; nodes: { name: string; url: string }[] };
+const namesOf = async (node: TestNode) => (await nodesOf(node)).nodes.map(({ name }) => name).sort();
+const executes = async (through: TestNode, container: string) =>
+  (await through.request("POST", `/${container}`, { json: { data: "true" } })).status;
+/** How many containers a node's engine holds. */
+const count = async ({ engine }: TestNode) => (await engine.docker(["ps", "--all", "--quiet"])).stdout.split("\n").filter(Boolean).length;
+
+test("clocks that are an hour behind and an hour ahead change nothing: nodes find each other, serve, and are found again", async () => {
+  await Promise.all([n2, n3].map((node) => node.server.stop("SIGKILL")));
+  await startNode(n2, { folder: cluster.folder, inside: faketime("-1h") });
+  await startNode(n3, { folder: cluster.folder, inside: faketime("+1h") });
+  const clock = async (node: TestNode) => Date.parse((await node.request("GET", "/health")).headers.get("date") ?? "");
+  const now = await clock(n1);
+  expect(Math.round(((await clock(n2)) - now) / 600_000)).toBe(-6);
+  expect(Math.round(((await clock(n3)) - now) / 600_000)).toBe(6);
+  expect(await becomesWhole(cluster)).toBe(true);
+
+  const clients = clientsOf(cluster.nodes, NAMES, held);
+  const before = await Promise.all(cluster.nodes.map(count));
+  expect(
+    await until(async () => (await Promise.all(cluster.nodes.map(count))).every((each, index) => each > (before[index] ?? 0)), 30_000),
+  ).toBe(true);
+  await sleep(2000);
+  const { asked, wrong } = await clients.stop();
+  expect(wrong).toEqual([]);
+  expect(asked).toBeGreaterThan(20);
+
+  await n2.server.stop("SIGKILL");
+  await aMoment();
+  expect(listed(await n3.request("GET", "/"), "x-cluster-missing")).toEqual(["n2"]);
+  // The clock is right again, and so an hour further at once.
+  await cluster.restart(n2);
+  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await executes(n3, held[1])).toBe(200);
+}, 120_000);
+
+test("a node that leaves fails no request, finishes what it has begun, and is missed by nobody", async () => {
+  const clients = clientsOf([n1, n3], NAMES, held);
+  await sleep(500);
+  const begun = n1.request("POST", `/${held[1]}`, { json: { data: ["sh", "-c", "sleep 1; echo done"] } });
+  await sleep(300);
+  // Whoever asks from now on sees the pool with it or without it, and nobody missing.
+  const { wrong: early } = await clients.stop();
+  const others = clientsOf([n1, n3], ["n1", "n3"], [held[0], held[2]]);
+  await n2.server.stop("SIGTERM");
+  expect((await begun).text).toContain("done");
+  expect(await until(async () => (await namesOf(n1)).join() === "n1,n3" && (await namesOf(n3)).join() === "n1,n3", 20_000)).toBe(true);
+  await sleep(2000);
+  const { asked, wrong } = await others.stop();
+  // Lists from before it left hold it too.
+  expect([...early, ...wrong.filter((each) => !each.endsWith("of n1, n2, n3"))]).toEqual([]);
+  expect(asked).toBeGreaterThan(20);
+  for (const node of [n1, n3]) {
+    expect(await nodesOf(node)).toMatchObject({ complete: true });
+    expect((await node.request("GET", `/${held[1]}`)).status).toBe(404);
+  }
+}, 120_000);
+
+test("what a leaving node has begun for another is answered, at the latest as still running", async () => {
+  const begun = n1.request("POST", `/${held[1]}`, { json: { data: ["sh", "-c", "sleep 15"] } });
+  await sleep(300);
+  await n2.server.stop("SIGTERM");
+  const { status, text } = await begun;
+  expect({ status, text }).toEqual({ status: 202, text: expect.stringContaining('"running":true') });
+}, 120_000);
+
+test("a node that starts again knows the others with its first answer", async () => {
+  for (let round = 0; round < 3; round += 1) {
+    await n2.server.stop("SIGKILL");
+    await cluster.restart(n2);
+    expect(listed(await n2.request("GET", "/"), "x-cluster-nodes")).toEqual(NAMES);
+    expect((await n2.request("GET", `/${held[0]}`)).status).toBe(200);
+  }
+}, 120_000);
+
+test("a node that joins is used soon, and nobody notices but by that", async () => {
+  await n3.server.stop("SIGTERM");
+  expect(await until(async () => (await namesOf(n1)).length === 2 && (await namesOf(n2)).length === 2, 20_000)).toBe(true);
+  const clients = clientsOf([n1, n2], ["n1", "n2"], [held[0], held[1]]);
+  await sleep(500);
+  const before = await count(n3);
+  await cluster.restart(n3);
+  expect(await until(async () => (await count(n3)) > before, 30_000)).toBe(true);
+  expect(await becomesWhole(cluster)).toBe(true);
+  const { wrong } = await clients.stop();
+  // Lists from after it joined hold it too.
+  expect(wrong.filter((each) => !each.endsWith("of n1, n2, n3"))).toEqual([]);
+  expect(await executes(n1, held[2])).toBe(200);
+}, 120_000);
+
+test.each<[string, (node: TestNode) => { host?: string; port?: number }]>([
+  ["another port", () => ({ port: 1818 })],
+  ["another address of its host", (node) => ({ host: addressAdded(node) })],
+])(
+  "a node that was killed and comes back at %s is reached there",
+  async (_what, place) => {
+    const clients = clientsOf([n1, n3], NAMES, held);
+    await sleep(500);
+    const { wrong: before } = await clients.stop();
+    expect(before).toEqual([]);
+    await n2.server.stop("SIGKILL");
+    await aMoment();
+    expect(listed(await n1.request("GET", "/"), "x-cluster-missing")).toEqual(["n2"]);
+    const old = n2.server.url;
+    await startNode(n2, { folder: cluster.folder, ...place(n2) });
+    expect(n2.server.url).not.toBe(old);
+    expect(await becomesWhole(cluster)).toBe(true);
+    const after = clientsOf(cluster.nodes, NAMES, [held[1], held[0], held[2]]);
+    await sleep(2000);
+    const { asked, wrong } = await after.stop();
+    expect(wrong).toEqual([]);
+    expect(asked).toBeGreaterThan(20);
+    for (const node of [n1, n3])
+      expect((await nodesOf(node)).nodes).toContainEqual(expect.objectContaining({ name: "n2", url: n2.server.url }));
+    await n2.server.stop("SIGKILL");
+    await cluster.restart(n2);
+  },
+  120_000,
+);
+
+/** One more address for a node's host, far from those that the test bed gives out. */
+function addressAdded({ engine }: TestNode): string {
+  const [network, host] = [engine.address.replace(/\.\d+$/, ""), Number(engine.address.split(".").pop())];
+  const address = `${network}.${250 - host}`;
+  execFileSync("nsenter", [`--net=${engine.netns}`, "ip", "addr", "add", `${address}/24`, "dev", "eth0"]);
+  return address;
+}

@@ -1,0 +1,91 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { FolderStore } from "../../../../lib/cluster/membership/store/folder-store";
+import { quietLog } from "../../../support/unit/quiet-log";
+import { behavesAsAStore } from "./suite";
+
+const folders: string[] = [];
+const newFolder = () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "docker-server-store-"));
+  folders.push(folder);
+  return folder;
+};
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+const make = (folder: string) => new FolderStore(folder, quietLog().log);
+
+describe("a folder", () => {
+  behavesAsAStore(async () => {
+    const folder = newFolder();
+    return {
+      node: () => make(folder),
+      async litter() {
+        writeFileSync(path.join(folder, "notes.txt"), "somebody's");
+        writeFileSync(path.join(folder, ".b.half-written.tmp"), "{");
+        writeFileSync(path.join(folder, ".hidden.node.json"), "{");
+        writeFileSync(path.join(folder, "huge.node.json"), "x".repeat(20_000));
+        mkdirSync(path.join(folder, "folder.node.json"));
+        symlinkSync("/nowhere", path.join(folder, "dangling.node.json"));
+        symlinkSync("loop.node.json", path.join(folder, "loop.node.json"));
+        symlinkSync("/dev/zero", path.join(folder, "endless.node.json"));
+        // Whoever opens it to read waits for a writer.
+        execFileSync("mkfifo", [path.join(folder, "pipe.node.json")]);
+      },
+    };
+  });
+
+  test("it is made when it isn't there", async () => {
+    const folder = path.join(newFolder(), "not", "yet");
+    await make(folder).publish("a", "text");
+    expect(await make(folder).read()).toEqual(new Map([["a", "text"]]));
+  });
+
+  test("one file that can't be read is told of once, by its name, and the others are read", async () => {
+    const folder = newFolder();
+    const { log, entries } = quietLog();
+    const store = new FolderStore(folder, log);
+    await store.publish("a", "text");
+    symlinkSync("loop.node.json", path.join(folder, "loop.node.json"));
+    await store.read();
+    expect(await store.read()).toEqual(new Map([["a", "text"]]));
+    expect(entries).toEqual([
+      { level: "warn", message: expect.any(String), fields: { reason: expect.stringContaining("loop.node.json") } },
+    ]);
+  });
+
+  test("a publication that fails, also at its last step, leaves nothing behind", async () => {
+    const folder = newFolder();
+    mkdirSync(path.join(folder, "a.node.json", "full"), { recursive: true });
+    await expect(make(folder).publish("a", "text")).rejects.toThrow();
+    expect(readdirSync(folder)).toEqual(["a.node.json"]);
+  });
+
+  test("others' records are readable to this user alone", async () => {
+    const folder = newFolder();
+    await make(folder).publish("a", "text");
+    expect(execFileSync("stat", ["-c", "%a", path.join(folder, "a.node.json")], { encoding: "utf8" }).trim()).toBe("600");
+  });
+
+  test("a folder that can't be written to refuses a publication, is read all the same, and takes one when it can", async () => {
+    const folder = newFolder();
+    const store = make(folder);
+    await store.publish("a", "first");
+    const mount = (...args: string[]) => execFileSync("mount", args);
+    mount("--bind", folder, folder);
+    try {
+      mount("-o", "remount,bind,ro", folder);
+      await expect(store.publish("a", "second")).rejects.toThrow(/EROFS/);
+      await expect(store.withdraw("a")).rejects.toThrow(/EROFS/);
+      expect((await store.read()).get("a")).toBe("first");
+      mount("-o", "remount,bind,rw", folder);
+      await store.publish("a", "second");
+      expect((await store.read()).get("a")).toBe("second");
+    } finally {
+      execFileSync("umount", [folder]);
+    }
+  });
+});

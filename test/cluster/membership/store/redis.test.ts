@@ -1,0 +1,72 @@
+import { createClient } from "redis";
+import { RedisStore } from "../../../../lib/cluster/membership/store/redis-store";
+import { until } from "../../../../scripts/process";
+import { type FlakyServer, startRedis } from "../../../support/redis";
+import { quietLog } from "../../../support/unit/quiet-log";
+import { survivesItsServer } from "./faults";
+import { behavesAsAStore } from "./suite";
+
+let server: FlakyServer;
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(() => server.stop());
+
+const url = () => `redis://127.0.0.1:${server.port}`;
+const make = (expiry = 60_000) => new RedisStore(url(), expiry, quietLog().log);
+
+const newClient = () => createClient({ url: url() });
+
+async function raw<T>(use: (client: ReturnType<typeof newClient>) => Promise<T>): Promise<T> {
+  const client = newClient();
+  await client.connect();
+  try {
+    return await use(client);
+  } finally {
+    client.destroy();
+  }
+}
+
+describe("Redis", () => {
+  behavesAsAStore(async () => {
+    await raw((client) => client.flushAll());
+    return {
+      node: make,
+      litter: () =>
+        raw(async (client) => {
+          await client.set("somebody:else", "text");
+          await client.set("docker-server:rate:somebody", "1");
+          await client.hSet("docker-server:node:hash", "field", "value");
+          await client.sAdd("docker-server:nodes", ["hash", "never-published"]);
+        }),
+    };
+  });
+
+  survivesItsServer(() => server, make);
+
+  test("the record of a node that stops publishing goes by itself", async () => {
+    await raw((client) => client.flushAll());
+    const dying = make(300);
+    const other = make();
+    await dying.publish("dying", "text");
+    await other.publish("other", "text");
+    expect([...(await other.read()).keys()].sort()).toEqual(["dying", "other"]);
+    expect(await until(async () => [...(await other.read()).keys()].join() === "other", 10_000)).toBe(true);
+    expect(await raw((client) => client.sMembers("docker-server:nodes"))).toEqual(["other"]);
+    await Promise.all([dying.close(), other.close()]);
+  });
+
+  test("a read asks for no other keys of the Redis than its own", async () => {
+    const store = make();
+    await store.publish("a", "text");
+    const commands = await raw(async (client) => {
+      await client.configResetStat();
+      await store.read();
+      return client.info("commandstats");
+    });
+    expect(commands).toMatch(/cmdstat_smembers:calls=1,/);
+    expect(commands).toMatch(/cmdstat_mget:calls=1,/);
+    expect(commands).not.toMatch(/cmdstat_(keys|scan)/);
+    await store.close();
+  });
+});

@@ -1,0 +1,204 @@
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { becomesWhole, listed, place, sleeper, unique, whereIs } from "../../support/pool";
+import { pushImage, type Registry, startRegistry } from "../../support/registry";
+import { TOKEN } from "../../support/server";
+
+let cluster: TestCluster;
+let registry: Registry;
+let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
+beforeAll(async () => {
+  [cluster, registry] = await Promise.all([startCluster({ size: 3 }), startRegistry()]);
+  [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
+});
+afterAll(async () => {
+  await cluster.stop();
+  await registry.stop();
+});
+
+const run = (through: TestNode, more: object, query = "") => through.request("PUT", `/${query}`, { json: sleeper(more) });
+
+test("GET /nodes through any node tells of all nodes", async () => {
+  for (const node of cluster.nodes) {
+    const { json } = await node.request("GET", "/nodes");
+    expect(json).toMatchObject({ complete: true, missing: [] });
+    expect(json.nodes.map(({ name }: { name: string }) => name).sort()).toEqual(["n1", "n2", "n3"]);
+    for (const each of json.nodes)
+      expect(each).toMatchObject({ reachable: true, engine: "ok", version: "2.0.0", load: expect.any(Number) });
+  }
+});
+
+test("a run through each node answers one object with its host, and any node lists them all", async () => {
+  const made = await Promise.all(cluster.nodes.map((node) => place(node)));
+  for (const node of cluster.nodes) {
+    const answer = await node.request("GET", "/");
+    expect(listed(answer, "x-cluster-nodes")).toEqual(["n1", "n2", "n3"]);
+    expect(answer.headers.has("x-cluster-missing")).toBe(false);
+    for (const { id, host } of made) expect(answer.json).toContainEqual(expect.objectContaining({ id, host, state: "running" }));
+  }
+});
+
+test("what is changed through one node is seen through every other once it is answered, however often they are read", async () => {
+  let over = false;
+  const readers = cluster.nodes.flatMap((node) =>
+    Array.from({ length: 2 }, async () => {
+      while (!over) await node.request("GET", "/");
+    }),
+  );
+  const seenBy = async (id: string) => {
+    const lists = await Promise.all(cluster.nodes.map((node) => node.request("GET", "/")));
+    return lists.map(({ json }) => (json as { id: string }[]).some((each) => each.id === id));
+  };
+  for (let round = 0; round < 15; round += 1) {
+    const { id } = await place(round % 2 ? n1 : n3, {}, "n2");
+    expect(await seenBy(id)).toEqual([true, true, true]);
+    expect((await (round % 3 ? n3 : n2).request("DELETE", `/${id}`)).status).toBe(200);
+    expect(await seenBy(id)).toEqual([false, false, false]);
+  }
+  over = true;
+  await Promise.all(readers);
+});
+
+test("logs, commands and removal work through any node, merged as a list with the host", async () => {
+  const { id, name } = await place(n1, { data: ["sh", "-c", "echo out; echo err >&2; sleep 100000"] }, "n2");
+  const stdin = "x".repeat(1_000_000);
+  for (const node of cluster.nodes) {
+    expect((await node.request("GET", `/${name}`)).json).toEqual([{ id, name, stdout: "out\n", stderr: "err\n", host: "n2" }]);
+    const text = await node.request("GET", `/${id.slice(0, 12)}`, { headers: { Accept: "text/plain" } });
+    expect(text.text.split("\n").sort()).toEqual(["", "err", "out"]);
+    const exec = await node.request("POST", `/${name}`, { json: { data: ["sh", "-c", "wc -c; exit 7"], interactive: true, stdin } });
+    expect(exec.json).toEqual([expect.objectContaining({ id, exit_code: 7, stdout: "1000000\n", host: "n2" })]);
+  }
+  expect((await n3.request("DELETE", `/${name}`)).json).toEqual([{ id, name, removed: true, host: "n2" }]);
+  for (const node of cluster.nodes) expect((await node.request("GET", `/${name}`)).json).toMatchObject({ code: "CONTAINER_NOT_FOUND" });
+  expect((await n1.request("DELETE", `/${name}`)).status).toBe(404);
+});
+
+test("followed logs stream through another node and end with the container", async () => {
+  const { name } = await place(n1, { data: ["sh", "-c", "echo one; sleep 1; echo two"] }, "n2");
+  const { text } = await n3.request("GET", `/${name}?follow=true`);
+  expect(text).toBe("one\ntwo\n");
+});
+
+test("a client that leaves followed logs ends them on the node that has them, too", async () => {
+  const { name } = await place(n1, { data: ["sh", "-c", "echo one; sleep 100000"] }, "n2");
+  const leaving = new AbortController();
+  const response = await fetch(`${n3.server.url}/${name}?follow=true`, {
+    headers: { Authorization: `Bearer ${TOKEN}` },
+    signal: leaving.signal,
+  });
+  expect(response.status).toBe(200);
+  await response.body?.getReader().read();
+  leaving.abort();
+  // The node that streams is free to stop at once: it would wait for a request under way.
+  await n2.server.stop("SIGTERM");
+  // It has said goodbye: it is not missing, it is no longer there.
+  const rest = await n1.request("GET", "/");
+  expect([listed(rest, "x-cluster-nodes"), listed(rest, "x-cluster-missing")]).toEqual([["n1", "n3"], []]);
+  await cluster.restart(n2);
+  expect(await becomesWhole(cluster)).toBe(true);
+});
+
+test("a name that another node has is refused", async () => {
+  const { name } = await place(n1, {}, "n2");
+  for (const query of ["", "?node=n1", "?node=n3"]) expect((await run(n3, { name }, query)).json).toMatchObject({ code: "NAME_TAKEN" });
+  expect(await whereIs(cluster, name)).toEqual(["n2:running"]);
+});
+
+test("a pull is done by every node, and each one's outcome is told", async () => {
+  const image = await pushImage(n1.engine, registry, "busybox");
+  const good = await n2.request("HEAD", `/${image}`);
+  expect(good.status).toBe(200);
+  expect(listed(good, "x-cluster-outcomes")).toEqual(["n1=200", "n2=200", "n3=200"]);
+  for (const { engine } of cluster.nodes) expect((await engine.docker(["image", "inspect", image])).code).toBe(0);
+  const bad = await n1.request("HEAD", `/${registry.host}/no-such-image`);
+  expect(bad.status).toBe(404);
+  expect(listed(bad, "x-cluster-outcomes")).toEqual(["n1=404", "n2=404", "n3=404"]);
+});
+
+test("?node= decides where a run goes, and an unknown node is a 404 with the known ones", async () => {
+  for (const node of ["n1", "n2", "n3"]) expect((await place(n1, {}, node)).host).toBe(node);
+  const { status, json } = await run(n2, {}, "?node=n9");
+  expect({ status, nodes: json.details.nodes.sort() }).toEqual({ status: 404, nodes: ["n1", "n2", "n3"] });
+});
+
+test("?explain=true tells every bid and why the chosen node won", async () => {
+  const { json } = await run(n1, {}, "?explain=true");
+  expect(json.placement).toMatchObject({ chosen: json.host, why: expect.any(String) });
+  expect(json.placement.order[0].node).toBe(json.host);
+  expect(json.placement.bids.map(({ node }: { node: string }) => node).sort()).toEqual(["n1", "n2", "n3"]);
+});
+
+test("a repeated Idempotency-Key answers the same container through any node, pinned or not", async () => {
+  const options = { headers: { "Idempotency-Key": unique("key") } };
+  const first = await place(n1, {}, undefined, options);
+  for (const node of cluster.nodes) {
+    expect(await place(node, {}, undefined, options)).toMatchObject({ id: first.id, host: first.host, repeated: true });
+    expect(await place(node, {}, first.host, options)).toMatchObject({ id: first.id, repeated: true });
+  }
+});
+
+test("a run goes where its image is", async () => {
+  const image = unique("only");
+  await n3.engine.docker(["tag", "busybox", image]);
+  for (const node of cluster.nodes) expect((await place(node, { image, pull: "never" })).host).toBe("n3");
+});
+
+test("a run goes where its volume is", async () => {
+  const volume = unique("volume");
+  await n2.engine.docker(["volume", "create", volume]);
+  for (const node of cluster.nodes) expect((await place(node, { volumes: { [volume]: "/data" } })).host).toBe("n2");
+});
+
+test("a taken host port sends a run elsewhere; taken everywhere it is a 409 with the reasons, and a 400 of /containers/run", async () => {
+  const ports = { "18088": "80" };
+  const hosts = [await place(n1, { ports }), await place(n1, { ports }), await place(n1, { ports })].map(({ host }) => host);
+  expect(hosts.sort()).toEqual(["n1", "n2", "n3"]);
+  const service = { image: "busybox", container_port: 80, host_port: 18088 };
+  const managed = { image: "busybox", ports: [{ host: 18088, container: 80 }] };
+  const answers = [
+    [409, await run(n2, { ports })],
+    [400, await n2.request("POST", "/containers/run", { json: service })],
+    [409, await n2.request("POST", "/containers", { json: managed })],
+  ] as const;
+  for (const [expected, { status, json }] of answers) {
+    expect({ status, code: json.code }).toEqual({ status: expected, code: "PORT_TAKEN" });
+    expect(json.details.nodes.map(({ reason }: { reason: string }) => reason)).toEqual(Array(3).fill("port 18088/tcp is taken"));
+  }
+});
+
+test("an image that may not be pulled and is nowhere is a 404, as on a node alone", async () => {
+  for (const { status, json } of [
+    await run(n1, { image: "nowhere:1", pull: "never" }),
+    await n1.request("POST", "/run", { json: { image: "nowhere:1", pull_policy: "never" } }),
+  ])
+    expect({ status, code: json.code }).toEqual({ status: 404, code: "IMAGE_NOT_FOUND" });
+});
+
+test("a repeated Idempotency-Key answers its container also where no node could take a second one", async () => {
+  const ports = { "18089": "80" };
+  for (const node of [n1, n2]) await place(node, { ports }, node.name);
+  const options = { json: sleeper({ ports }), headers: { "Idempotency-Key": unique("key") } };
+  const { json: made } = await n1.request("PUT", "/", options);
+  expect(made.host).toBe("n3");
+  for (const node of cluster.nodes) expect((await node.request("PUT", "/", options)).json).toMatchObject({ id: made.id, repeated: true });
+});
+
+test("memory that no node has is a 503 with the reasons", async () => {
+  const { status, json } = await run(n1, { memory: "900g" });
+  expect({ status, code: json.code }).toEqual({ status: 503, code: "NO_NODE" });
+  expect(json.details.nodes).toHaveLength(3);
+});
+
+test("a forged peer header opens nothing", async () => {
+  const headers = { "x-docker-server-peer": "eyJmcm9tIjoibjIifQ.c2lnbmF0dXJl" };
+  expect((await n1.request("GET", "/_node/ping", { headers })).status).toBe(404);
+  expect((await n1.request("PUT", "/", { json: sleeper(), headers, anonymous: true })).status).toBe(401);
+  // A client's own is ignored: its run is placed like any other.
+  expect((await n1.request("GET", "/", { headers })).headers.get("x-cluster-nodes")?.split(", ")).toHaveLength(3);
+});
+
+test("bodies of 5 MB pass through another node", async () => {
+  const { name } = await place(n1, {}, "n2");
+  const json = { data: ["wc", "-c"], interactive: true, stdin: "y".repeat(5_000_000) };
+  expect((await n3.request("POST", `/${name}`, { json })).json).toMatchObject([{ stdout: "5000000\n" }]);
+});

@@ -1,0 +1,229 @@
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import WebSocket from "ws";
+import { LINK_PATH } from "../../../lib/cluster/rpc/peer-connection";
+import { PEER_HEADER, type PeerRequest, Signatures } from "../../../lib/cluster/rpc/signatures";
+import { Channel } from "../../../lib/cluster/rpc/signed-channel";
+import { run, until } from "../../../scripts/process";
+import { type Engine, startEngine } from "../../support/engine";
+import { importBusybox } from "../../support/images";
+import { curl, dockerOf } from "../../support/one-node";
+import { connectRaw, head, type RawConnection } from "../../support/raw-http";
+import { startServer, type TestServer, TOKEN } from "../../support/server";
+
+const NAME = "alone";
+const DEADLINE = 20_000;
+
+let folder: string;
+let engine: Engine;
+let server: TestServer;
+let signatures: Signatures;
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), "docker-server-upgrades-"));
+  engine = await startEngine({ name: NAME });
+  await importBusybox(engine);
+  server = await startServer({ engine, args: ["--cluster", "--node_name", NAME, "--folder", folder] });
+  signatures = new Signatures([TOKEN]);
+  await dockerOf(engine, ["run", "--detach", "--name", "box", "busybox", "sleep", "100000"]);
+});
+afterAll(async () => {
+  await server?.stop();
+  await engine?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+const open: RawConnection[] = [];
+afterEach(async () => {
+  for (const connection of open.splice(0)) connection.end();
+  expect(server.process.running()).toBe(true);
+  expect((await server.request("GET", "/")).status).toBe(200);
+  expect(server.output()).not.toMatch(/FATAL|nobody (caught|waited)/);
+});
+
+function connect(): RawConnection {
+  const connection = connectRaw(server);
+  open.push(connection);
+  return connection;
+}
+
+const AUTHORIZED = { Authorization: `Bearer ${TOKEN}` };
+const H2C = { ...AUTHORIZED, Connection: "Upgrade, HTTP2-Settings", Upgrade: "h2c", "HTTP2-Settings": "AAMAAABkAAQAoAAAAAIAAAAA" };
+const WEBSOCKET = {
+  Connection: "Upgrade",
+  Upgrade: "websocket",
+  "Sec-WebSocket-Version": "13",
+  "Sec-WebSocket-Key": randomBytes(16).toString("base64"),
+};
+
+describe("a request that offers an upgrade which nobody takes", () => {
+  const EXEC = JSON.stringify({ data: "cat", interactive: true, stdin: "x".repeat(200_000) });
+
+  test("`curl --http2` is answered over HTTP/1.1: GET, and POST with a body of any length", async () => {
+    const common = ["--http2", "--header", `Authorization: Bearer ${TOKEN}`];
+    const listed = await curl(...common, `${server.url}/`);
+    expect(listed).toMatchObject({ status: 200, json: [{ name: "box" }] });
+    const json = ["--header", "Content-Type: application/json"];
+    const executed = await curl(...common, ...json, "--data", JSON.stringify({ data: "echo hello" }), `${server.url}/box`);
+    expect(executed).toMatchObject({ status: 200, json: [{ stdout: "hello\n" }] });
+    const { stdout } = await run("curl", ["--silent", ...common, ...json, "--data-binary", "@-", `${server.url}/box`], { input: EXEC });
+    expect(JSON.parse(stdout)).toMatchObject([{ exit_code: 0, stdout: "x".repeat(200_000) }]);
+  });
+
+  test.each([
+    ["with its length", (body: string) => ({ headers: { "Content-Length": String(body.length) }, sent: body })],
+    [
+      "in chunks",
+      (body: string) => ({ headers: { "Transfer-Encoding": "chunked" }, sent: `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n` }),
+    ],
+  ])("a body %s reaches its route, whether it comes with the head or after it", async (_how, encode) => {
+    const { headers, sent } = encode(JSON.stringify({ data: "echo hello" }));
+    const start = head("POST", "/box", { ...H2C, ...headers, "Content-Type": "application/json" });
+    const together = connect();
+    together.send(start + sent);
+    expect(await together.receives(/hello/)).toMatch(/^HTTP\/1\.1 200 /);
+    const apart = connect();
+    apart.send(start);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    for (const part of [sent.slice(0, 9), sent.slice(9)]) {
+      apart.send(part);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(await apart.receives(/hello/)).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  test("the connection is kept, also by a client that offers it again and again, and answers come in the order of the requests", async () => {
+    const connection = connect();
+    const answered = (times: number) => until(() => connection.received().split("HTTP/1.1 200 ").length - 1 === times, DEADLINE);
+    for (let round = 1; round <= 3; round += 1) {
+      connection.send(head("GET", "/version", H2C));
+      expect(await answered(round)).toBe(true);
+    }
+    connection.send(head("GET", "/version", AUTHORIZED) + head("GET", "/version", H2C) + head("GET", "/version", AUTHORIZED));
+    expect(await answered(6)).toBe(true);
+    expect(connection.received()).not.toMatch(/HTTP\/1\.1 [^2]/);
+    expect(connection.closed()).toBe(false);
+    connection.send(head("GET", "/version", { ...H2C, Connection: "close, Upgrade" }));
+    expect(await until(connection.closed, DEADLINE)).toBe(true);
+    expect(await answered(7)).toBe(true);
+  });
+
+  test("one to a websocket is answered as the plain request, with the same rights", async () => {
+    const allowed = connect();
+    allowed.send(head("GET", "/", { ...WEBSOCKET, ...AUTHORIZED }));
+    expect(await allowed.receives(/"box"/)).toMatch(/^HTTP\/1\.1 200 /);
+    const stranger = connect();
+    stranger.send(head("GET", "/box", WEBSOCKET));
+    expect(await stranger.receives(/MISSING_CREDENTIALS/)).toMatch(/^HTTP\/1\.1 401 /);
+    for (const target of [`${LINK_PATH}/`, `${LINK_PATH}?`, "//_node/link", "/_node"]) {
+      const other = connect();
+      other.send(head("GET", target, { ...WEBSOCKET, ...AUTHORIZED }));
+      expect(await other.receives(/\}$/)).toMatch(/^HTTP\/1\.1 404 /);
+    }
+  });
+});
+
+describe("a link", () => {
+  const seal = (more: Partial<PeerRequest> = {}, by = signatures) =>
+    by.seal({ from: "other", to: NAME, method: "GET", url: LINK_PATH, caller: "", left: 0, ...more });
+  const REFUSED = "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+  /** All that comes back until the server closes the connection. */
+  async function askForLink(headers: Record<string, string>): Promise<string> {
+    const connection = connect();
+    connection.send(head("GET", LINK_PATH, { ...WEBSOCKET, ...headers }));
+    expect(await until(connection.closed, DEADLINE)).toBe(true);
+    return connection.received();
+  }
+
+  test.each<[string, () => Record<string, string>]>([
+    ["no seal", () => ({})],
+    ["a client's token", () => AUTHORIZED],
+    ["no sense", () => ({ [PEER_HEADER]: "a.b.c" })],
+    ["an empty seal", () => ({ [PEER_HEADER]: "" })],
+    ["a seal under another key", () => ({ [PEER_HEADER]: seal({}, new Signatures(["another"])) })],
+    ["a seal for another node", () => ({ [PEER_HEADER]: seal({ to: "another" }) })],
+    ["a seal for another path", () => ({ [PEER_HEADER]: seal({ url: "/" }) })],
+    ["a seal for another method", () => ({ [PEER_HEADER]: seal({ method: "POST" }) })],
+    ["a seal with a letter changed", () => ({ [PEER_HEADER]: seal().replace(/.$/, (last) => (last === "A" ? "B" : "A")) })],
+  ])("is refused to whoever comes with %s: 401 and nothing else", async (_what, headers) => {
+    expect(await askForLink(headers())).toBe(REFUSED);
+  });
+
+  /** A link as a node would have it: its socket, and what signs for it. */
+  async function join(value = seal()): Promise<{ socket: WebSocket; channel: Channel }> {
+    const socket = new WebSocket(`ws://127.0.0.1:${server.port}${LINK_PATH}`, { headers: { [PEER_HEADER]: value } });
+    const nonce = await new Promise((resolve, reject) => socket.once("message", resolve).once("error", reject));
+    return { socket, channel: new Channel(signatures, `${value} ${nonce}`, "asks") };
+  }
+
+  test("is given once for a seal: the same seal again is refused", async () => {
+    const value = seal();
+    const { socket } = await join(value);
+    expect(await askForLink({ [PEER_HEADER]: value })).toBe(REFUSED);
+    socket.terminate();
+  });
+
+  const ask = (question: string, body: object = {}) => JSON.stringify({ id: 1, question, body });
+  const nextAnswer = async (socket: WebSocket) => String(await new Promise((resolve) => socket.once("message", resolve)));
+
+  test("answers what it is asked, and says what is wrong with what it can't answer", async () => {
+    const { socket, channel } = await join();
+    const said = async (text: string) => {
+      socket.send(channel.wrap(text));
+      return JSON.parse(channel.unwrap(await nextAnswer(socket)));
+    };
+    expect(await said(ask("ping"))).toEqual({ id: 1, answer: {} });
+    for (const question of ["none", "constructor", "__proto__", "toString"])
+      expect(await said(ask(question))).toMatchObject({ error: expect.stringContaining("does not know") });
+    expect(await said(ask("find", { id: 5 }))).toMatchObject({ error: expect.any(String) });
+    expect(await said(JSON.stringify({ id: 1, question: "list" }))).toMatchObject({ error: expect.any(String) });
+    expect(await said(ask("find", { id: "box" }))).toMatchObject({ answer: { exact: [{ name: "box" }] } });
+    socket.terminate();
+  });
+
+  test.each<[string, (channel: Channel) => (string | Buffer)[]]>([
+    ["text that is not signed", () => [ask("ping")]],
+    ["an empty message", () => [""]],
+    ["bytes", () => [randomBytes(5000)]],
+    ["a message twice", (channel) => [channel.wrap(ask("ping"))].flatMap((text) => [text, text])],
+    ["messages in another order", (channel) => [channel.wrap(ask("ping")), channel.wrap(ask("ping"))].reverse()],
+    ["a changed message", (channel) => [channel.wrap(ask("ping")).replace("ping", "pong")]],
+    ["what is signed but not JSON", (channel) => [channel.wrap("{")]],
+    ["what is signed but no object", (channel) => [channel.wrap("null")]],
+  ])("is cut at %s", async (_what, frames) => {
+    const { socket, channel } = await join();
+    for (const frame of frames(channel)) socket.send(frame);
+    expect(await until(() => socket.readyState === WebSocket.CLOSED, DEADLINE)).toBe(true);
+  });
+
+  test("is cut at bytes that are no frames, at a frame of absurd length, and at pieces of nothing", async () => {
+    const bad = [randomBytes(3000), Buffer.from("82ff7fffffffffffffff00000000", "hex"), Buffer.from("80800000000000", "hex")];
+    for (const bytes of bad) {
+      const connection = connect();
+      connection.send(head("GET", LINK_PATH, { ...WEBSOCKET, [PEER_HEADER]: seal() }));
+      await connection.receives(/^HTTP\/1\.1 101 /);
+      connection.send(bytes);
+      expect(await until(connection.closed, DEADLINE)).toBe(true);
+    }
+  });
+
+  test("asked for in a way that is no websocket's is refused, though the seal is good", async () => {
+    for (const wrong of [{ Upgrade: "h2c" }, { "Sec-WebSocket-Version": "1" }, { "Sec-WebSocket-Key": "short" }])
+      expect(await askForLink({ ...wrong, [PEER_HEADER]: seal() })).toMatch(/^HTTP\/1\.1 4\d\d /);
+  });
+
+  test("many are opened and broken off at every stage, and the node answers as before", async () => {
+    const stages = [
+      () => "GET",
+      () => head("GET", LINK_PATH, WEBSOCKET),
+      () => head("GET", LINK_PATH, { ...WEBSOCKET, [PEER_HEADER]: seal() }),
+    ];
+    for (let round = 0; round < 30; round += 1) {
+      const connection = connect();
+      connection.send((stages[round % 3] as () => string)());
+      if (round % 2) await new Promise((resolve) => setTimeout(resolve, 20));
+      connection.end();
+    }
+  });
+});

@@ -1,0 +1,43 @@
+import { startCluster, type TestCluster } from "../../support/cluster";
+import { startHaproxy } from "../../support/haproxy";
+import { clear, counts, place, sleeper } from "../../support/pool";
+import { ask } from "../../support/server";
+
+let cluster: TestCluster;
+let balancer: Awaited<ReturnType<typeof startHaproxy>>;
+beforeAll(async () => {
+  // 300 at once on one machine: it is slow, and no node is missing.
+  cluster = await startCluster({ size: 3, args: ["--peer_timeout=5000"] });
+  balancer = await startHaproxy(cluster.nodes.map(({ server }) => server));
+});
+afterAll(async () => {
+  await balancer.stop();
+  await cluster.stop();
+});
+afterEach(() => clear(cluster), 60_000);
+
+async function burst(count: number, concurrency: number): Promise<number[]> {
+  const statuses: number[] = [];
+  let next = 0;
+  const client = async () => {
+    while (next++ < count) statuses.push((await ask(balancer.url, "PUT", "/", { json: sleeper({ network: "none" }) })).status);
+  };
+  await Promise.all(Array.from({ length: concurrency }, client));
+  return statuses;
+}
+
+test("300 PUTs in a burst through haproxy spread within 10% of even", async () => {
+  expect((await burst(300, 30)).filter((status) => status !== 200)).toEqual([]);
+  const spread = await counts(cluster);
+  expect(spread.reduce((a, b) => a + b)).toBe(300);
+  for (const count of spread) expect(Math.abs(count - 100)).toBeLessThanOrEqual(10);
+}, 180_000);
+
+test("a node most of whose memory its containers have reserved gets fewest", async () => {
+  const [first] = cluster.nodes as [TestCluster["nodes"][number]];
+  const { stdout } = await first.engine.docker(["info", "--format", "{{.MemTotal}}"]);
+  await place(first, { memory: String(Math.floor(Number(stdout) * 0.85)) }, first.name);
+  expect((await burst(20, 6)).filter((status) => status !== 200)).toEqual([]);
+  const [reserved = 0, ...others] = await counts(cluster);
+  expect(reserved - 1).toBeLessThan(Math.min(...others));
+}, 60_000);

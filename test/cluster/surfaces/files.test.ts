@@ -1,0 +1,160 @@
+import { randomBytes } from "node:crypto";
+import { readdirSync } from "node:fs";
+import http from "node:http";
+import { tmpdir } from "node:os";
+import { until } from "../../../scripts/process";
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { beginsToWrite, beginUpload, download, heldArchives, sha, upload } from "../../support/files";
+import { openAtEngine } from "../../support/following";
+import { dockerOf, residentMemory } from "../../support/one-node";
+import { becomesWhole, clear, place, unique } from "../../support/pool";
+import { TOKEN } from "../../support/server";
+import { zipOf } from "../../support/zips";
+
+jest.setTimeout(120_000);
+
+const DEADLINE = 20_000;
+
+let cluster: TestCluster;
+let [n1, n2] = [] as unknown as [TestNode, TestNode];
+beforeAll(async () => {
+  cluster = await startCluster({ size: 2, args: ["--peer_timeout=700", "--upload_limit=100"] });
+  [n1, n2] = cluster.nodes as [TestNode, TestNode];
+});
+afterAll(() => cluster.stop());
+afterEach(() => clear(cluster), 60_000);
+
+const start = async () => (await place(n1, { name: unique("files") }, "n2")).name;
+const tell = (name: string, script: string) => dockerOf(n2.engine, ["exec", name, "sh", "-c", script]);
+const held = ({ server }: TestNode) => heldArchives(server);
+
+test("files go in and come out through a node that doesn't have the container, all of them as through its own", async () => {
+  const name = await start();
+  const { status, json } = await upload(n1, name, zipOf({ "a/b": "far away" }));
+  expect({ status, json }).toMatchObject({ status: 200, json: { name, path: "/app", files: 1, host: "n2" } });
+  for (const node of [n1, n2]) {
+    const whole = await download(node, name, "download", "a/b");
+    expect([whole.status, whole.bytes.toString(), whole.headers.get("content-length")]).toEqual([200, "far away", "8"]);
+    const part = await download(node, name, "download", "a/b", { headers: { Range: "bytes=4-" } });
+    expect([part.status, part.bytes.toString(), part.headers.get("content-range")]).toEqual([206, "away", "bytes 4-7/8"]);
+    const head = await download(node, name, "download", "a/b", { method: "HEAD" });
+    expect([head.status, head.headers.get("content-length"), head.headers.get("content-disposition")]).toEqual([
+      200,
+      "8",
+      "attachment; filename=b",
+    ]);
+    expect((await download(node, name, "download-zip", "a")).headers.get("content-type")).toBe("application/zip");
+    expect((await node.request("GET", `/containers/${name}/files?path=a`)).json).toMatchObject({
+      host: "n2",
+      entries: [{ name: "b", size: 8 }],
+    });
+  }
+});
+
+test("a form and a refusal pass through, too", async () => {
+  const name = await start();
+  const form = new FormData();
+  form.append("file", new Blob([new Uint8Array(zipOf({ f: "by form" }))]), "x.zip");
+  expect((await upload(n1, name, form)).json).toMatchObject({ files: 1, host: "n2" });
+  expect((await upload(n1, name, zipOf({ "../evil": "x" }))).json).toMatchObject({ status: 400, details: { entry: "../evil" } });
+  const part = Buffer.alloc(1_000_000);
+  let sent = 0;
+  const endless = new ReadableStream({
+    pull(controller) {
+      sent += part.length;
+      if (sent > 120_000_000) controller.close();
+      else controller.enqueue(part);
+    },
+  });
+  expect((await upload(n1, name, endless)).json).toMatchObject({ status: 413, error: "too_large" });
+  expect(await until(() => held(n1) + held(n2) === 0, DEADLINE)).toBe(true);
+});
+
+test("a large file streams through: neither node keeps it", async () => {
+  const name = await start();
+  const before = [n1, n2].map((node) => residentMemory(node.server.process.pid));
+  const content = Buffer.alloc(90_000_000, "0123456789abcdef");
+  expect((await upload(n1, name, zipOf({ big: content }))).status).toBe(200);
+  expect(sha((await download(n1, name, "download", "big")).bytes)).toBe(sha(content));
+  const after = [n1, n2].map((node) => residentMemory(node.server.process.pid));
+  for (const index of [0, 1]) expect((after[index] as number) - (before[index] as number)).toBeLessThan(100);
+});
+
+test("a client that leaves in the middle of its upload leaves nothing on either node, and nothing in the container", async () => {
+  const name = await start();
+  for (const through of [n1, n2]) {
+    const { request } = beginUpload(through, name);
+    expect(await until(() => held(n2) === 1, DEADLINE)).toBe(true);
+    request.destroy();
+    expect(await until(() => held(n2) === 0, DEADLINE)).toBe(true);
+  }
+  expect(await tell(name, "ls /app 2>/dev/null || echo none")).toBe("none");
+  expect((await upload(n1, name, zipOf({ f: "after" }))).status).toBe(200);
+});
+
+test("a client that leaves in the middle of a download leaves nothing open at the engine", async () => {
+  const name = await start();
+  await tell(name, "mkdir /app; dd if=/dev/zero of=/app/big bs=1M count=100 2>/dev/null");
+  const before = openAtEngine(n2);
+  for (const what of ["download?path=big", "download-zip"]) {
+    await new Promise<void>((resolve, reject) => {
+      const request = http.get(`${n1.server.url}/containers/${name}/${what}`, { headers: { Authorization: `Bearer ${TOKEN}` } });
+      request.on("error", reject);
+      request.on("response", (response) => response.on("error", () => undefined).once("data", () => resolve(void request.destroy())));
+    });
+  }
+  expect(await until(() => openAtEngine(n2) <= before + 1, DEADLINE)).toBe(true);
+});
+
+test("a node that freezes in the middle of an upload is told of while the client still sends", async () => {
+  const name = await start();
+  const { answer, stop } = beginUpload(n1, name);
+  expect(await until(() => held(n2) === 1, DEADLINE)).toBe(true);
+  n2.server.process.signal("SIGSTOP");
+  try {
+    const { status, body } = await answer;
+    expect([status, JSON.parse(body).error]).toEqual([502, "upstream_error"]);
+  } finally {
+    stop();
+    n2.server.process.signal("SIGCONT");
+  }
+  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await until(() => held(n2) === 0, DEADLINE)).toBe(true);
+});
+
+describe("a node that is killed in the middle of an upload is told of; when it is back, the same upload succeeds and all files are whole:", () => {
+  const files = Object.fromEntries(Array.from({ length: 150 }, (_, index) => [`f${index}`, randomBytes(300_000)]));
+  const zip = zipOf(files);
+
+  async function succeeds(name: string): Promise<void> {
+    expect(readdirSync(tmpdir()).filter((each) => /^docker-server-[0-9a-f]{8}-/.test(each))).toEqual([]);
+    await cluster.restart(n2);
+    expect(await becomesWhole(cluster)).toBe(true);
+    expect((await upload(n1, name, zip)).status).toBe(200);
+    expect(await until(() => held(n1) + held(n2) === 0, DEADLINE)).toBe(true);
+    const sums = (await tell(name, "cd /app; sha256sum *")).split("\n").map((line) => line.split(/ +/).reverse());
+    expect(Object.fromEntries(sums)).toEqual(Object.fromEntries(Object.entries(files).map(([file, bytes]) => [file, sha(bytes)])));
+  }
+
+  test("while the archive still comes", async () => {
+    const name = await start();
+    const { answer, stop } = beginUpload(n1, name);
+    expect(await until(() => held(n2) === 1, DEADLINE)).toBe(true);
+    await n2.server.stop("SIGKILL");
+    const { status, body } = await answer;
+    stop();
+    expect([status, JSON.parse(body).error]).toEqual([502, "upstream_error"]);
+    expect(await tell(name, "ls /app 2>/dev/null || echo none")).toBe("none");
+    await succeeds(name);
+  });
+
+  test("while the engine takes it in", async () => {
+    const name = await start();
+    const answer = upload(n1, name, zip);
+    await beginsToWrite(n2.engine, name, "app/f0");
+    await n2.server.stop("SIGKILL");
+    expect(await answer).toMatchObject({ status: 502, json: { error: "upstream_error" } });
+    expect(Number(await tell(name, "ls /app | wc -l"))).toBeLessThan(150);
+    await succeeds(name);
+  });
+});

@@ -1,0 +1,74 @@
+import { z } from "zod";
+import { startCluster, type TestCluster } from "../../support/cluster";
+import { importRunner } from "../../support/images";
+import { type Answer, ask, type RequestOptions } from "../../support/server";
+
+let cluster: TestCluster;
+// biome-ignore lint/suspicious/noExplicitAny: a document of many shapes
+let document: any;
+
+beforeAll(async () => {
+  cluster = await startCluster({ size: 2 });
+  for (const { engine } of cluster.nodes) await importRunner(engine);
+  document = (await ask(cluster.nodes[0]?.server.url ?? "", "GET", "/openapi.json")).json;
+}, 120_000);
+
+afterAll(() => cluster?.stop());
+
+/** Sends a request to each node in turn and looks into the document whether that may be its answer. */
+let turn = 0;
+async function documented(method: string, pathname: string, template: string, options: RequestOptions = {}): Promise<Answer> {
+  const answer = await ask(cluster.nodes[turn++ % 2]?.server.url ?? "", method, pathname, options);
+  const { parameters, responses } = document.paths[template][method.toLowerCase()];
+  const said = responses[answer.status];
+  const asked = [...new URL(pathname, "http://any").searchParams.keys(), ...Object.keys(options.headers ?? {})].filter(
+    (name) => !["Accept", "Range"].includes(name),
+  );
+  expect(parameters.map(({ name }: { name: string }) => name)).toEqual(expect.arrayContaining(asked));
+  const own = [...answer.headers.keys()].filter((name) =>
+    /^(x-(request|cluster|error|volume|image)|docker-|location|content-range)/.test(name),
+  );
+  expect(Object.keys(said.headers).map((name) => name.toLowerCase())).toEqual(expect.arrayContaining(own));
+  const type = answer.headers.get("content-type")?.split(";")[0] ?? "";
+  if (answer.text !== "") expect(Object.keys(said.content)).toContain(type);
+  const { $ref, ...schema } = said.content?.[type]?.schema ?? {};
+  const whole = $ref === undefined ? schema : document.components.schemas.Error;
+  if (type === "application/json") expect(z.fromJSONSchema(whole).safeParse(answer.json).error).toBeUndefined();
+  return answer;
+}
+
+const sleeping = { image: "busybox", data: "sleep 600", detach: true };
+
+test("what is answered is what the OpenAPI document says: the root verbs, in a cluster", async () => {
+  const keyed = { headers: { "Idempotency-Key": "one" } };
+  await documented("PUT", "/", "/", { json: { ...sleeping, name: "told" } });
+  expect((await documented("PUT", "/?explain=true", "/", { json: { image: "busybox", data: "true" } })).json).toHaveProperty("placement");
+  await documented("PUT", "/", "/", { json: { ...sleeping, remove: true, restart: "always" }, ...keyed });
+  expect((await documented("PUT", "/", "/", { json: { ...sleeping, remove: true, restart: "always" }, ...keyed })).json.repeated).toBe(
+    true,
+  );
+  expect((await documented("GET", "/", "/")).json.length).toBeGreaterThan(2);
+  expect((await documented("GET", "/", "/", { anonymous: true })).json.name).toBe("docker-server");
+  expect((await documented("GET", "/told", "/{id}")).json).toHaveLength(1);
+  await documented("GET", "/told", "/{id}", { headers: { Accept: "text/plain" } });
+  await documented("POST", "/told", "/{id}", { json: { data: "true" } });
+  await documented("DELETE", "/told", "/{id}");
+});
+
+test("what is answered is what the OpenAPI document says: the routes of resources and runs", async () => {
+  const { json } = await documented("POST", "/containers?explain=true", "/containers", { json: { image: "busybox" } });
+  await documented("GET", `/containers/${json.cuid}/download?path=/etc/passwd`, "/containers/{id}/download", {
+    headers: { Range: "bytes=0-1" },
+  });
+  await documented("GET", `/containers/${json.cuid}/download?path=/etc/passwd`, "/containers/{id}/download", {
+    headers: { Range: "bytes=9999-" },
+  });
+  await documented("GET", `/ws/${json.cuid}`, "/ws/{id}");
+  for (const path of ["/containers", "/images", "/volumes", "/nodes", "/version", "/healthz"]) await documented("GET", path, path);
+  const run = { image: "busybox", command: "true", pull_policy: "never" };
+  expect((await documented("POST", "/run?explain=true", "/run", { json: run })).json).toHaveProperty("placement");
+  await documented("POST", "/run", "/run", { json: run, headers: { Accept: "application/x-ndjson" } });
+  await documented("POST", "/run", "/run", { json: { image: "code-runner", payload: { script: "" } } });
+  await documented("POST", "/volume?explain=true", "/volume", { json: { name: "told" } });
+  await documented("POST", "/mcp", "/mcp", { json: { jsonrpc: "2.0", id: 1, method: "nothing" } });
+});

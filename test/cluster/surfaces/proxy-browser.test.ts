@@ -1,0 +1,59 @@
+import { randomUUID } from "node:crypto";
+import type { Request, Response } from "express";
+import { Credentials } from "../../../lib/auth/credentials";
+import { Signatures } from "../../../lib/cluster/rpc/signatures";
+import { Visits } from "../../../lib/proxy/browser-sessions";
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { type Answer, ask, TOKEN } from "../../support/server";
+import { quietLog } from "../../support/unit/quiet-log";
+import { gotHeader, startWeb } from "../../support/web";
+
+let cluster: TestCluster;
+let holder: TestNode;
+let other: TestNode;
+const web = `web-${randomUUID().slice(0, 8)}`;
+
+beforeAll(async () => {
+  cluster = await startCluster({ size: 2, args: ["--proxy_port=1718"] });
+  [holder, other] = cluster.nodes as [TestNode, TestNode];
+  await startWeb(holder.engine, web);
+}, 120_000);
+
+afterAll(() => cluster?.stop());
+
+const get = ({ engine }: TestNode, headers: Record<string, string>): Promise<Answer> =>
+  ask(`http://${engine.address}:1718`, "GET", `/proxy/${web}/a%2Fb?c`, { anonymous: true, headers });
+const cookieOf = (header: string | undefined) => header?.split(";")[0] ?? "";
+
+test("a cookie of one node opens the container's path on every node, whichever holds it, and stays at the first", async () => {
+  for (const [giver, taker] of [
+    [holder, other],
+    [other, holder],
+    [other, other],
+  ] as const) {
+    const signedIn = await get(giver, { "X-Access-Token": TOKEN });
+    expect([signedIn.status, signedIn.headers.getSetCookie().length]).toEqual([200, 1]);
+    const { status, json, headers } = await get(taker, { Cookie: cookieOf(signedIn.headers.getSetCookie()[0]) });
+    expect([status, json.url, gotHeader(json, "cookie")]).toEqual([200, "/a%2Fb?c", undefined]);
+    expect([headers.get("content-security-policy"), headers.getSetCookie()]).toEqual([null, []]);
+  }
+});
+
+test("an expired cookie is as none, on every node", async () => {
+  const credentials = new Credentials({ token: [TOKEN], token_file: null, user: null, password: null }, quietLog().log, TOKEN);
+  const visits = new Visits(new Signatures([TOKEN]), credentials);
+  /** A cookie as a node gave it so many hours ago. */
+  const cookieSince = (hours: number): string => {
+    let given = "";
+    const clock = jest.spyOn(Date, "now").mockReturnValue(Date.now() - hours * 3_600_000);
+    const request = { url: `/proxy/${web}/`, headers: { "x-access-token": TOKEN } } as unknown as Request;
+    const response = { locals: {}, append: (_name: string, value: string) => (given = value) } as unknown as Response;
+    visits.door((_request, _response, next) => next())(request, response, () => undefined);
+    clock.mockRestore();
+    return cookieOf(given);
+  };
+  for (const node of [holder, other]) {
+    const statuses = [0, 11, 13].map(async (hours) => (await get(node, { Cookie: cookieSince(hours) })).status);
+    expect(await Promise.all(statuses)).toEqual([200, 200, 401]);
+  }
+});

@@ -1,0 +1,126 @@
+import { createHash, randomUUID } from "node:crypto";
+import http from "node:http";
+import WebSocket from "ws";
+import { until } from "../../../scripts/process";
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { TOKEN } from "../../support/server";
+import { gotHeader, startWeb } from "../../support/web";
+
+let cluster: TestCluster;
+let holder: TestNode;
+let other: TestNode;
+const web = `web-${randomUUID().slice(0, 8)}`;
+
+beforeAll(async () => {
+  cluster = await startCluster({ size: 2, args: ["--proxy_timeout=4", "--peer_timeout=1000"] });
+  [holder, other] = cluster.nodes as [TestNode, TestNode];
+  await startWeb(holder.engine, web);
+}, 120_000);
+
+afterAll(() => cluster?.stop());
+
+function open(method: string, path: string, headers: http.OutgoingHttpHeaders = {}) {
+  const { hostname, port } = new URL(other.server.url);
+  const request = http.request({ hostname, port, method, path: `/proxy/${web}${path}`, headers: { "X-Access-Token": TOKEN, ...headers } });
+  const answer = new Promise<http.IncomingMessage>((resolve, reject) => request.once("response", resolve).on("error", reject));
+  answer.catch(() => undefined);
+  return { request, answer };
+}
+
+const get = async (path: string) => {
+  const { request, answer } = open("GET", path);
+  request.end();
+  return answer;
+};
+
+/** Reads until the end; throws if it breaks off. */
+async function bytesOf(stream: http.IncomingMessage): Promise<number> {
+  let bytes = 0;
+  for await (const chunk of stream) bytes += chunk.length;
+  return bytes;
+}
+
+test("a node that doesn't hold the container takes the request to the one that does", async () => {
+  const { status, json, headers } = await other.request("POST", `/proxy/${web}/a%2Fb?q=%20&port=80`, { json: { a: 1 } });
+  expect([status, json.method, json.url, json.bytes]).toEqual([200, "POST", "/a%2Fb?q=%20", 7]);
+  expect(gotHeader(json, "x-forwarded-for")).toBe("10.99.0.254");
+  expect(gotHeader(json, "x-forwarded-host")).toBe(new URL(other.server.url).host);
+  expect(gotHeader(json, "via")).toBe("1.1 docker-server");
+  expect([gotHeader(json, "authorization"), gotHeader(json, "x-docker-server-peer")]).toEqual([undefined, undefined]);
+  expect(headers.get("content-security-policy")).toMatch(/^sandbox /);
+  // Said once, not by each node.
+  expect(headers.get("x-request-id")).toBe(gotHeader(json, "x-request-id"));
+});
+
+test("GET /proxy/{id} tells on which node the port is", async () => {
+  expect((await other.request("GET", `/proxy/${web}`)).json).toMatchObject({ host: holder.name, container_port: 80 });
+});
+
+test("50 MB go down and up as they are", async () => {
+  expect(await bytesOf(await get("/bytes?size=50000000"))).toBe(50_000_000);
+  const body = Buffer.alloc(50_000_000, "0123456789");
+  const { request, answer } = open("PUT", "/", { "Content-Length": body.length });
+  request.end(body);
+  let text = "";
+  for await (const chunk of await answer) text += chunk;
+  expect(JSON.parse(text)).toMatchObject({ bytes: body.length, sha256: createHash("sha256").update(body).digest("hex") });
+});
+
+test("100-continue, events in both directions and WebSockets pass both nodes", async () => {
+  const { request, answer } = open("POST", "/events", { "Transfer-Encoding": "chunked", Expect: "100-continue" });
+  const goOn = new Promise((resolve) => request.once("continue", resolve));
+  request.flushHeaders();
+  await goOn;
+  const stream = await answer;
+  for (const line of ["one", "two"]) {
+    const event = new Promise((resolve) => stream.once("data", resolve));
+    request.write(`${line}\n`);
+    expect(String(await event)).toBe(`data: ${line}\n\n`);
+  }
+  request.end();
+  expect(await bytesOf(stream)).toBe(0);
+
+  const socket = new WebSocket(`${other.server.url.replace("http", "ws")}/proxy/${web}/`, { headers: { "X-Access-Token": TOKEN } });
+  await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject));
+  const echo = new Promise((resolve) => socket.once("message", (data) => resolve(String(data))));
+  socket.send("hello");
+  expect(await echo).toBe("hello");
+  socket.terminate();
+});
+
+test("what the holder refuses is told as it tells it", async () => {
+  const silent = await holder.request("PUT", "/?node=n1", { json: { image: "busybox", detach: true, data: ["sleep", "600"] } });
+  expect((await other.request("GET", `/proxy/${silent.json.id}/`)).json).toMatchObject({ status: 400, code: "NO_PORT" });
+  expect((await other.request("GET", `/proxy/${web}/slow`)).json).toMatchObject({ status: 504, code: "UPSTREAM_TIMEOUT" });
+  expect((await other.request("GET", "/proxy/nowhere/")).json).toMatchObject({ status: 404, code: "CONTAINER_NOT_FOUND" });
+});
+
+test("a container that is removed in the middle of an answer cuts it off; the next request is 404", async () => {
+  const name = `gone-${randomUUID().slice(0, 8)}`;
+  await startWeb(holder.engine, name);
+  const stream = await fetch(`${other.server.url}/proxy/${name}/endless`, { headers: { "X-Access-Token": TOKEN } });
+  const reader = (stream.body as ReadableStream).getReader();
+  await reader.read();
+  await holder.engine.docker(["rm", "--force", name]);
+  // What was on its way may come first.
+  const rest = async () => {
+    while (!(await reader.read()).done);
+  };
+  await expect(rest()).rejects.toThrow();
+  expect((await other.request("GET", `/proxy/${name}/`)).status).toBe(404);
+});
+
+test("a node that stands still in the middle of an answer cuts it off; the next requests are 502 or 503, and once it lives again, 200", async () => {
+  const stream = await get("/endless?length");
+  const end = bytesOf(stream);
+  end.catch(() => undefined);
+  process.kill(holder.server.process.pid, "SIGSTOP");
+  try {
+    await expect(end).rejects.toThrow();
+    expect([502, 503]).toContain((await other.request("GET", `/proxy/${web}/`)).status);
+    expect((await other.request("GET", `/proxy/${web}/`)).json).toMatchObject({ status: 503, code: "NODES_MISSING" });
+  } finally {
+    process.kill(holder.server.process.pid, "SIGCONT");
+  }
+  expect(await until(async () => (await other.request("GET", `/proxy/${web}/`)).status === 200, 30_000)).toBe(true);
+});

@@ -1,0 +1,244 @@
+import { until } from "../../../scripts/process";
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { openAtEngine } from "../../support/following";
+import { importWeb } from "../../support/images";
+import { dockerOf } from "../../support/one-node";
+import { aMoment, becomesWhole, clear, listed, unique, whereIs } from "../../support/pool";
+import { pushImage, type Registry, startRegistry } from "../../support/registry";
+import { TOKEN } from "../../support/server";
+
+jest.setTimeout(120_000);
+
+const DEADLINE = 30_000;
+
+let cluster: TestCluster;
+let registry: Registry;
+let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
+beforeAll(async () => {
+  cluster = await startCluster({ size: 3, args: ["--peer_timeout=700"] });
+  [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
+  await Promise.all(cluster.nodes.map(({ engine }) => importWeb(engine)));
+  registry = await startRegistry();
+});
+afterAll(async () => {
+  await cluster?.stop();
+  await registry?.stop();
+});
+afterEach(() => clear(cluster));
+
+const service = (through: TestNode, more: object = {}, node?: string) =>
+  through.request("POST", node ? `/containers/run?node=${node}` : "/containers/run", {
+    json: { image: "nginx", container_port: 80, name: unique("web"), ...more },
+  });
+
+/** Stops a node for the time of the work; whole again afterwards. */
+async function without(node: TestNode, work: () => Promise<void>): Promise<void> {
+  node.server.process.signal("SIGSTOP");
+  try {
+    await aMoment();
+    await work();
+  } finally {
+    node.server.process.signal("SIGCONT");
+  }
+  expect(await becomesWhole(cluster)).toBe(true);
+}
+
+test("a container is run anywhere, ready there, and in all handled through nodes that don't hold it", async () => {
+  const { status, json } = await service(n1, { wait_ready: true, health_path: "/" }, "n2");
+  expect([status, json]).toMatchObject([200, { status: "running", host: "n2", container_port: 80, labels: { "dockapi.managed": "true" } }]);
+  const at = `/containers/${json.name}`;
+  expect((await n3.request("GET", at)).json).toMatchObject({ id: json.id, host: "n2", host_port: json.host_port });
+  expect((await n3.request("GET", `/containers/${json.id.slice(0, 12)}/logs`)).text).toBe("serving\n");
+  const exec = await n1.request("POST", `${at}/exec`, { json: { command: "sh -c 'echo out; echo err >&2; exit 2'" } });
+  expect(exec.json).toMatchObject({ exit_code: 2, stdout: "out\n", stderr: "err\n", host: "n2" });
+  expect((await n1.request("GET", `${at}/stats`)).json).toMatchObject({ id: json.id, host: "n2", pids: 1 });
+  expect((await n1.request("GET", `${at}/top`)).json).toMatchObject({ host: "n2", processes: [expect.any(Array)] });
+  for (const [action, state] of [
+    ["pause", "paused"],
+    ["unpause", "running"],
+    ["stop?timeout=0", "exited"],
+    ["start", "running"],
+    ["restart?timeout=0", "running"],
+  ])
+    expect((await n3.request("POST", `${at}/${action}`)).json).toMatchObject({ id: json.id, status: state, host: "n2" });
+  expect((await n1.request("DELETE", at)).json).toEqual({ id: json.id, name: json.name, removed: true, host: "n2" });
+  expect((await n2.request("GET", at)).json).toMatchObject({ status: 404, code: "CONTAINER_NOT_FOUND" });
+});
+
+test("containers go to several nodes, and one that isn't ready is not run a second time elsewhere", async () => {
+  const ran = await Promise.all([1, 2, 3, 4, 5, 6].map(() => service(n1)));
+  // A node that is busy just then is passed over.
+  expect(new Set(ran.map(({ json }) => json.host)).size).toBeGreaterThan(1);
+  const name = unique("late");
+  const late = await service(n1, { name, command: "sh -c 'echo never; sleep 1000'", wait_ready: true, health_path: "/", wait_timeout: 1 });
+  expect(late.json).toMatchObject({ status: 504, code: "NOT_READY", details: { logs: "never\n" } });
+  expect(await whereIs(cluster, name)).toHaveLength(1);
+});
+
+test("the same Idempotency-Key through another node is the same container, told in the same way", async () => {
+  const through = (node: TestNode) =>
+    node.request("POST", "/containers/run", { json: { image: "nginx", container_port: 80 }, headers: { "Idempotency-Key": "same" } });
+  const first = await through(n1);
+  expect((await through(n3)).json).toEqual({ ...first.json, repeated: true });
+});
+
+test("a name is one container's of the whole pool, also when a container gets another name", async () => {
+  const { json: first } = await service(n1, {}, "n1");
+  const { json: second } = await service(n1, {}, "n2");
+  expect((await service(n3, { name: first.name }, "n3")).json).toMatchObject({ status: 409, code: "NAME_TAKEN" });
+  const rename = (name: string) => n3.request("POST", `/containers/${second.id}/rename`, { json: { name } });
+  expect((await rename(first.name)).json).toMatchObject({ status: 409, code: "NAME_TAKEN" });
+  const free = unique("free");
+  expect((await rename(free)).json).toMatchObject({ id: second.id, name: free, host: "n2" });
+  expect(await whereIs(cluster, free)).toEqual(["n2:running"]);
+});
+
+test("a name that two nodes have is a 409 with both, and ?node= decides", async () => {
+  const name = unique("twice");
+  for (const { engine } of [n1, n2]) await dockerOf(engine, ["run", "-d", "--name", name, "busybox", "sleep", "1000"]);
+  for (const [method, path] of [
+    ["GET", ""],
+    ["POST", "/stop"],
+    ["DELETE", ""],
+  ] as const)
+    expect((await n3.request(method, `/containers/${name}${path}`)).json).toMatchObject({
+      status: 409,
+      code: "AMBIGUOUS_ID",
+      details: { candidates: expect.arrayContaining(["n1", "n2"]) },
+    });
+  expect((await n3.request("DELETE", `/containers/${name}?node=n2`)).json).toMatchObject({ removed: true, host: "n2" });
+  expect((await n3.request("GET", `/containers/${name}`)).json).toMatchObject({ host: "n1" });
+});
+
+test("the list comes in pages over all nodes, nothing twice or missing while containers come and go", async () => {
+  const stay: string[] = [];
+  for (const node of ["n1", "n2", "n3", "n1", "n2", "n3", "n3"]) stay.push((await service(n1, {}, node)).json.name);
+  const goes = (await service(n1, {}, "n2")).json.name;
+  const seen: string[] = [];
+  let cursor: string | null = "";
+  for (let page = 0; cursor !== null; page += 1) {
+    const through = cluster.nodes[page % 3] as TestNode;
+    const { json } = await through.request("GET", `/containers?limit=2${cursor && `&cursor=${cursor}`}`);
+    expect(json).toMatchObject({ complete: true, missing: [] });
+    expect(json.containers.length).toBeLessThanOrEqual(2);
+    seen.push(...json.containers.map((each: { name: string }) => each.name));
+    if (page === 1) {
+      await service(n2, {}, "n3");
+      await n1.request("DELETE", `/containers/${goes}`);
+    }
+    cursor = json.next_cursor;
+  }
+  expect(seen.filter((name) => name !== goes).sort()).toEqual([...stay].sort());
+  expect((await n1.request("GET", "/containers?node=n2")).json.containers.every((each: { host: string }) => each.host === "n2")).toBe(true);
+});
+
+test("with a node missing the list says so, and what isn't found is a 503 that names it", async () => {
+  const { json } = await service(n1, {}, "n2");
+  const { json: there } = await service(n1, {}, "n3");
+  await without(n2, async () => {
+    const answer = await n1.request("GET", "/containers");
+    expect(answer.json).toMatchObject({ complete: false, missing: ["n2"], containers: [{ id: there.id, host: "n3" }] });
+    expect(listed(answer, "x-cluster-missing")).toEqual(["n2"]);
+    expect((await n3.request("GET", `/containers/${json.name}`)).json).toMatchObject({ status: 503, code: "NODES_MISSING" });
+    expect((await n1.request("GET", "/images")).json).toMatchObject({ complete: false, missing: ["n2"] });
+  });
+  expect((await n3.request("GET", `/containers/${json.name}`)).json).toMatchObject({ host: "n2" });
+});
+
+describe("images", () => {
+  const tagsOn = async (node: TestNode, image: string) =>
+    (await n1.request("GET", `/images?node=${node.name}`)).json.images.filter((each: { tags: string[] }) =>
+      each.tags.includes(`${image}:latest`),
+    );
+
+  test("are pulled on every node, listed with their nodes and removed everywhere", async () => {
+    const image = await pushImage(n1.engine, registry, "busybox");
+    const pulled = await n2.request("POST", "/images/pull", { json: { image } });
+    expect([pulled.status, pulled.json]).toMatchObject([
+      200,
+      { image, status: "pulled", complete: true, missing: [], id: expect.any(String) },
+    ]);
+    const hosts = (nodes: { host: string; status: string }[]) => nodes.map(({ host, status }) => `${host} ${status}`).sort();
+    expect(hosts(pulled.json.nodes)).toEqual(["n1 pulled", "n2 pulled", "n3 pulled"]);
+    const { images } = (await n3.request("GET", "/images")).json;
+    const having = images.filter(({ tags }: { tags: string[] }) => tags.includes(`${image}:latest`));
+    expect(having.map(({ host }: { host: string }) => host).sort()).toEqual(["n1", "n2", "n3"]);
+
+    expect((await n1.request("DELETE", `/images/${image}?node=n2`)).json).toMatchObject({ removed: true, host: "n2" });
+    const removed = await n3.request("DELETE", `/images/${image}`);
+    expect([removed.status, removed.json]).toMatchObject([200, { image, removed: true, complete: true }]);
+    expect(removed.json.nodes).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ host: "n2", code: "IMAGE_NOT_FOUND" }),
+        expect.objectContaining({ host: "n1", removed: true }),
+      ]),
+    );
+    expect((await n3.request("DELETE", `/images/${image}`)).json).toMatchObject({ status: 404, code: "IMAGE_NOT_FOUND" });
+    for (const node of cluster.nodes) expect(await tagsOn(node, image)).toEqual([]);
+  });
+
+  test("that one node uses are a 409 that says which", async () => {
+    const image = unique("used");
+    for (const { engine } of [n1, n2]) await importWeb(engine, image);
+    await dockerOf(n2.engine, ["run", "-d", image]);
+    const { json } = await n1.request("DELETE", `/images/${image}`);
+    expect(json).toMatchObject({ status: 409, code: "IMAGE_IN_USE" });
+    expect(json.details.nodes).toContainEqual(expect.objectContaining({ host: "n2", code: "IMAGE_IN_USE" }));
+    expect(json.details.nodes).toContainEqual(expect.objectContaining({ host: "n1", removed: true }));
+  });
+
+  test.each(["application/x-ndjson", "text/event-stream"])("tell the progress of every node's pull as it comes, as %s", async (Accept) => {
+    const image = await pushImage(n1.engine, registry, "busybox");
+    const pull = (json: object) => n1.request("POST", "/images/pull", { json, headers: { Accept } });
+    const answer = await pull({ image });
+    expect(answer.headers.get("content-type")).toBe(`${Accept}; charset=utf-8`);
+    const parse = (text: string) =>
+      Accept === "application/x-ndjson"
+        ? text
+            .split("\n")
+            .filter(Boolean)
+            .map((line) => JSON.parse(line))
+        : [...text.matchAll(/event: (.*)\ndata: (.*)\n\n/g)].map(([, event, data = ""]) => ({ event, ...JSON.parse(data) }));
+    const events = parse(answer.text);
+    const told = events.filter(({ event }) => event === "progress");
+    expect([...new Set(told.map(({ host }) => host))].sort()).toEqual(["n1", "n2", "n3"]);
+    expect(events.filter(({ event }) => event !== "progress")).toEqual([events.at(-1)]);
+    expect(events.at(-1)).toMatchObject({ event: "result", image, status: "pulled", complete: true });
+    expect(
+      events
+        .at(-1)
+        .nodes.map(({ host }: { host: string }) => host)
+        .sort(),
+    ).toEqual(["n1", "n2", "n3"]);
+    const failed = parse((await pull({ image: `${registry.host}/none` })).text);
+    expect(failed.at(-1)).toMatchObject({ event: "error", status: 404, code: "IMAGE_NOT_FOUND" });
+    await n1.request("DELETE", `/images/${image}`);
+  });
+
+  test("with a node missing are not everywhere: 503 that names it, and the others have them", async () => {
+    const image = await pushImage(n1.engine, registry, "busybox");
+    await without(n2, async () => {
+      const { status, json } = await n1.request("POST", "/images/pull", { json: { image } });
+      expect([status, json.code]).toEqual([503, "NODES_MISSING"]);
+      expect(json.details.nodes).toContainEqual(expect.objectContaining({ host: "n3", status: "pulled" }));
+      expect(json.details.nodes).toContainEqual(expect.objectContaining({ host: "n2", code: "NODES_MISSING" }));
+      expect(await tagsOn(n3, image)).toHaveLength(1);
+      expect((await n1.request("DELETE", `/images/${image}`)).json).toMatchObject({ removed: true, complete: false, missing: ["n2"] });
+      expect((await n1.request("DELETE", `/images/${image}`)).json).toMatchObject({ status: 503, code: "NODES_MISSING" });
+    });
+  });
+});
+
+test("a client that leaves a followed log or stats of another node ends them there", async () => {
+  const { json } = await service(n1, { command: "sh -c 'echo begun; sleep 1000'" }, "n2");
+  const before = openAtEngine(n2);
+  for (const path of ["logs?follow=true", "stats?stream=true"]) {
+    const leave = new AbortController();
+    const headers = { Authorization: `Bearer ${TOKEN}` };
+    const response = await fetch(`${n1.server.url}/containers/${json.id}/${path}`, { headers, signal: leave.signal });
+    const { value } = await (response.body as ReadableStream<Uint8Array>).getReader().read();
+    expect(Buffer.from(value ?? []).toString()).toMatch(/begun|cpu_percent/);
+    leave.abort();
+  }
+  expect(await until(() => openAtEngine(n2) <= before, DEADLINE)).toBe(true);
+});

@@ -1,0 +1,137 @@
+import { until } from "../../../scripts/process";
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { importRunner } from "../../support/images";
+import { becomesWhole, unique } from "../../support/pool";
+import { code, oneOff } from "../../support/runs";
+
+jest.setTimeout(120_000);
+const DEADLINE = 30_000;
+
+let cluster: TestCluster;
+let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
+beforeAll(async () => {
+  cluster = await startCluster({
+    size: 3,
+    args: ["--peer_timeout=2000", "--run_memory=40000000", "--run_concurrency=2", "--run_wait=10"],
+  });
+  [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
+});
+afterAll(() => cluster?.stop());
+
+interface NodeSaid {
+  name: string;
+  runs: { running: number; waiting: number };
+}
+const queues = async () => {
+  const { json } = await n1.request("GET", "/nodes");
+  return Object.fromEntries((json.nodes as NodeSaid[]).map(({ name, runs }) => [name, runs]));
+};
+const idle = { running: 0, waiting: 0 };
+const becomes = (wanted: object) => until(async () => JSON.stringify(await queues()) === JSON.stringify(wanted), DEADLINE);
+const busy = (node: TestNode, seconds: number) => oneOff(node, { command: ["sleep", String(seconds)] });
+const warm = async ({ server }: TestNode) =>
+  Number(/docker_server_runs\{state="warm"\} (\d+)/.exec((await server.request("GET", "/metrics")).text)?.[1]);
+
+test("a code run goes where its image is, through any node, and sandboxes are kept warm there", async () => {
+  await importRunner(n2.engine, "code-runner:latest");
+  for (const [index, node] of [...cluster.nodes, ...cluster.nodes].entries())
+    expect((await code(node, `echo ${index}`)).json).toEqual({ stdout: `${index}`, stderr: "", error: "" });
+  expect(await until(async () => (await warm(n2)) > 0, DEADLINE)).toBe(true);
+  expect([await warm(n1), await warm(n3)]).toEqual([0, 0]);
+  const waiting = async () => (await n2.engine.docker(["ps", "--quiet"])).stdout.split("\n").filter(Boolean);
+  const before = await waiting();
+  await code(n3, "echo used");
+  const usedUp = async () => {
+    const now = await waiting();
+    return before.some((id) => !now.includes(id));
+  };
+  expect(await until(usedUp, DEADLINE)).toBe(true);
+});
+
+test("runs that all start through one node go to nodes with room, then wait their turn, and GET /nodes tells of it", async () => {
+  const six = Array.from({ length: 6 }, () => busy(n1, 5));
+  const full = { running: 2, waiting: 0 };
+  expect(await becomes({ n1: full, n2: full, n3: full })).toBe(true);
+  const seventh = await busy(n3, 0);
+  expect(seventh.json).toMatchObject({ status: "success" });
+  for (const answer of await Promise.all(six)) expect(answer.json).toMatchObject({ status: "success" });
+  expect(await becomes({ n1: idle, n2: idle, n3: idle })).toBe(true);
+});
+
+test("a run whose turn doesn't come in time is a 503 with Retry-After, after one wait and not one a node", async () => {
+  const leaving = new AbortController();
+  const busyAll = ["n1", "n2", "n3"].flatMap((node) =>
+    [1, 2].map(() =>
+      n1
+        .request("POST", `/run?node=${node}`, {
+          json: { image: "busybox", pull_policy: "never", command: ["sleep", "100"] },
+          signal: leaving.signal,
+        })
+        .catch(() => "left"),
+    ),
+  );
+  const full = { running: 2, waiting: 0 };
+  expect(await becomes({ n1: full, n2: full, n3: full })).toBe(true);
+  const late = busy(n2, 0);
+  expect(await until(async () => Object.values(await queues()).some(({ waiting }) => waiting === 1), DEADLINE)).toBe(true);
+  const { status, json, headers } = await late;
+  expect([status, json.code]).toEqual([503, "NO_ROOM"]);
+  expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
+  const audited = Object.values(await queues()).reduce((sum, { waiting }) => sum + waiting, 0);
+  expect(audited).toBe(0);
+  leaving.abort();
+  await Promise.all(busyAll);
+  expect(await becomes({ n1: idle, n2: idle, n3: idle })).toBe(true);
+});
+
+test("a live run on another node streams through this one, counts there until its end, and ends with its client", async () => {
+  const name = unique("volume");
+  await n2.engine.docker(["volume", "create", name]);
+  const leaving = new AbortController();
+  const response = await fetch(`${n1.server.url}/run`, {
+    method: "POST",
+    headers: { Authorization: "Bearer test-token-Zq7", "Content-Type": "application/json", Accept: "application/x-ndjson" },
+    body: JSON.stringify({
+      image: "busybox",
+      pull_policy: "never",
+      command: ["sh", "-c", "echo begun; sleep 1000"],
+      volumes: { "/v": { type: "volume", name } },
+    }),
+    signal: leaving.signal,
+  });
+  const { value } = (await response.body?.getReader().read()) ?? {};
+  expect(Buffer.from(value as Uint8Array).toString()).toContain("begun");
+  expect((await queues()).n2).toEqual({ running: 1, waiting: 0 });
+  leaving.abort();
+  expect(
+    await until(
+      async () => (await n2.engine.docker(["ps", "--all", "--quiet"])).stdout.split("\n").filter(Boolean).length <= (await warm(n2)),
+      DEADLINE,
+    ),
+  ).toBe(true);
+  expect(await becomes({ n1: idle, n2: idle, n3: idle })).toBe(true);
+  expect(await becomesWhole(cluster)).toBe(true);
+});
+
+test("a run that had begun when its engine died is an error that says so, and runs on no other node", async () => {
+  for (const { engine } of [n1, n3]) await importRunner(engine);
+  const executing = async ({ engine }: TestNode) => {
+    const ids = (await engine.docker(["ps", "--quiet"])).stdout.split("\n").filter(Boolean);
+    return (await Promise.all(ids.map((id) => engine.docker(["top", id])))).map(({ stdout }) => stdout).join("");
+  };
+  for (const run of [() => code(n1, "sleep 30"), () => oneOff(n1, { command: ["sleep", "30"] })]) {
+    expect(await becomes({ n1: idle, n2: idle, n3: idle })).toBe(true);
+    const answer = run();
+    const nodeOf = async () => Object.entries(await queues()).find(([, { running }]) => running > 0)?.[0];
+    expect(await until(async () => (await nodeOf()) !== undefined, DEADLINE)).toBe(true);
+    const name = await nodeOf();
+    const node = cluster.nodes.find((each) => each.name === name) as TestNode;
+    // It has its place before it has begun.
+    expect(await until(async () => (await executing(node)).includes("sleep 30"), DEADLINE)).toBe(true);
+    await node.engine.kill();
+    const { status, json } = await answer;
+    expect([status, json.details.begun]).toEqual([503, true]);
+    await node.engine.restart();
+    expect(await becomesWhole(cluster)).toBe(true);
+  }
+});

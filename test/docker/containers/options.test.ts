@@ -1,0 +1,306 @@
+import { run, until } from "../../../scripts/process";
+import { importWeb } from "../../support/images";
+import { type OneNode, startNode } from "../../support/one-node";
+import { unique } from "../../support/pool";
+import { cliSettings, pushImage, type Registry, startRegistry } from "../../support/registry";
+import { startServer, TOKEN } from "../../support/server";
+
+jest.setTimeout(120_000);
+
+const DEADLINE = 30_000;
+const LOGIN = { username: "alice", password: "secret-Wd4" };
+
+let node: OneNode;
+let registry: Registry;
+beforeAll(async () => {
+  node = await startNode({ name: "resources-options", inside: true, args: ["--run_wait=5"] });
+  await importWeb(node.engine);
+  registry = await startRegistry({ users: { [LOGIN.username]: LOGIN.password } });
+});
+afterAll(async () => {
+  await node?.stop();
+  await registry?.stop();
+});
+afterEach(async () => {
+  const left = (await node.docker("ps", "--all", "--quiet")).split("\n").filter(Boolean);
+  // What the engine removes already is no error.
+  if (left.length > 0) await node.engine.docker(["rm", "--force", ...left]);
+  expect(await until(async () => (await node.names()).length === 0, DEADLINE)).toBe(true);
+});
+
+const post = (pathname: string, json?: object, headers: Record<string, string> = {}) =>
+  node.request("POST", pathname, { ...(json ? { json } : {}), headers });
+const service = (more: object = {}) => post("/containers/run", { image: "nginx", container_port: 80, name: unique("web"), ...more });
+const lines = (text: string) =>
+  text
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+
+describe("running", () => {
+  test("fields that are null are fields that are absent", async () => {
+    const nothing = { host_port: null, env: null, command: null, auto_remove: null, detach: null, volumes: null, network: null };
+    expect((await service({ ...nothing, restart_policy: null, wait_ready: null, health_path: null })).json.status).toBe("running");
+  });
+
+  test("without detach it is waited for, and answered with its output", async () => {
+    const { json } = await service({ detach: false, command: "sh -c 'echo out; echo err >&2; exit 3'" });
+    expect(json).toMatchObject({ status: "exited", exit_code: 3, stdout: "out\n", stderr: "err\n", host_port: null, container_port: 80 });
+  });
+
+  test("one that goes as soon as it has ended is answered all the same", async () => {
+    const { status, json } = await service({ auto_remove: true, command: "true" });
+    expect([status, json]).toMatchObject([200, { container_port: 80, labels: { "dockapi.managed": "true" } }]);
+  });
+
+  test("wait_ready without a health_path waits for nothing, and says so", async () => {
+    expect((await service({ wait_ready: true, command: "sleep 1000" })).json.warnings).toEqual([expect.stringContaining("health_path")]);
+  });
+
+  test("the same Idempotency-Key again is the same container", async () => {
+    const body = { image: "nginx", container_port: 80 };
+    const first = await post("/containers/run", body, { "Idempotency-Key": "k1" });
+    const again = await post("/containers/run", body, { "Idempotency-Key": "k1" });
+    expect(again.json).toEqual({ ...first.json, repeated: true });
+  });
+
+  test("its folder and volume are mounted, in every way to write them", async () => {
+    const volumes = ["/srv:/a", "named-volume:/b:ro", "D:\\data\\x:/c"];
+    const { json } = await service({ volumes });
+    const { mounts } = (await node.request("GET", `/containers/${json.id}`)).json;
+    const by = (a: { target: string }, b: { target: string }) => (a.target < b.target ? -1 : 1);
+    expect(mounts.sort(by)).toEqual([
+      { type: "bind", source: "/srv", target: "/a", read_only: false },
+      { type: "volume", source: "named-volume", target: "/b", read_only: true },
+      { type: "bind", source: "/d/data/x", target: "/c", read_only: false },
+    ]);
+    await run("rmdir", ["--parents", "--ignore-fail-on-non-empty", "/d/data/x"]);
+  });
+});
+
+describe("the list", () => {
+  test("holds what this API runs, all=true every one, and filters narrow it", async () => {
+    await node.docker("run", "-d", "--name", "foreign", "--label", "a=b=c", "busybox", "sleep", "1000");
+    const { json: web } = await service({ name: "web-1" });
+    await service({ name: "web-2" });
+    await post("/containers/web-2/stop?timeout=0");
+    const names = async (query: string) =>
+      (await node.request("GET", `/containers?${query}`)).json.containers.map((each: { name: string }) => each.name).sort();
+    expect(await names("")).toEqual(["web-1", "web-2"]);
+    expect(await names("all=true")).toEqual(["foreign", "web-1", "web-2"]);
+    expect(await names("status=running")).toEqual(["web-1"]);
+    expect(await names("status=running,exited&all=true")).toEqual(["foreign", "web-1", "web-2"]);
+    expect(await names("all=true&label=a=b=c")).toEqual(["foreign"]);
+    expect(await names("all=true&label=a=b")).toEqual([]);
+    expect(await names("label=dockapi.managed&label=dockapi.name=web-2")).toEqual(["web-2"]);
+    expect(await names("name=eb-1")).toEqual(["web-1"]);
+    expect(await names("all=true&image=busybox")).toEqual(["foreign"]);
+    expect(await names("image=nginx:latest")).toEqual(["web-1", "web-2"]);
+    const { containers } = (await node.request("GET", "/containers?name=web-1")).json;
+    expect(containers).toMatchObject([{ id: web.id, labels: web.labels, host_port: web.host_port }]);
+  });
+
+  test("comes in pages, in which nothing is twice or missing while others come and go", async () => {
+    for (const name of ["a1", "a2", "a3", "a4", "a5"]) await service({ name });
+    const seen: string[] = [];
+    let cursor = "";
+    for (let page = 0; ; page += 1) {
+      const { json } = await node.request("GET", `/containers?limit=2${cursor}`);
+      seen.push(...json.containers.map((each: { name: string }) => each.name));
+      if (page === 0) {
+        await service({ name: "comes" });
+        await node.request("DELETE", `/containers/${seen[1]}`);
+      }
+      if (json.next_cursor === null) break;
+      cursor = `&cursor=${json.next_cursor}`;
+    }
+    expect([...seen].sort()).toEqual(["a1", "a2", "a3", "a4", "a5"]);
+  });
+
+  test.each(["status=sleeping", "limit=0", "cursor=abc", "all=perhaps", "colour=red"])("refuses ?%s with 400", async (query) => {
+    expect((await node.request("GET", `/containers?${query}`)).json).toMatchObject({ status: 400, error: "validation_error" });
+  });
+});
+
+describe("one container", () => {
+  test("is told in all that matters", async () => {
+    const { json } = await service({ name: "told", env: { SECRET: "as given" }, restart_policy: "on-failure:3", command: "sleep 1000" });
+    expect((await node.request("GET", "/containers/told")).json).toMatchObject({
+      id: json.id,
+      name: "told",
+      status: "running",
+      host_port: json.host_port,
+      command: ["sleep", "1000"],
+      env: { SECRET: "as given" },
+      restart_policy: "on-failure:3",
+      auto_remove: false,
+      exit_code: null,
+      health: null,
+      restart_count: 0,
+      networks: { bridge: expect.stringMatching(/^172\./) },
+      started: expect.any(String),
+      finished: null,
+    });
+  });
+
+  test("is found by the beginning of its id, and by a name that is a word of the API", async () => {
+    const { json } = await service({ name: "found" });
+    expect((await node.request("GET", `/containers/${json.id.slice(0, 12)}`)).json.name).toBe("found");
+    await node.docker("run", "-d", "--name", "run", "busybox", "sleep", "1000");
+    expect((await node.request("GET", "/containers/run")).json.name).toBe("run");
+  });
+
+  test("stays as it is if it is started or stopped twice", async () => {
+    await service({ name: "twice" });
+    expect(await post("/containers/twice/start")).toMatchObject({ status: 200, json: { status: "running" } });
+    for (const _ of [1, 2])
+      expect((await post("/containers/twice/stop?timeout=0")).json).toMatchObject({ status: "exited", host_port: null });
+    expect((await post("/containers/twice/exec", { command: "true" })).json).toMatchObject({ status: 409, code: "NOT_RUNNING" });
+    for (const query of ["", "?stream=true"])
+      expect((await node.request("GET", `/containers/twice/stats${query}`)).json).toMatchObject({ status: 409, code: "NOT_RUNNING" });
+    expect((await node.request("GET", "/containers/twice/top")).json).toMatchObject({ status: 409, code: "NOT_RUNNING" });
+    expect((await post("/containers/twice/restart")).json).toMatchObject({ status: "running" });
+  });
+
+  test("is paused and let go on; doing either twice is a 409", async () => {
+    await service({ name: "paused" });
+    expect((await post("/containers/paused/pause")).json).toMatchObject({ status: "paused" });
+    expect((await post("/containers/paused/pause")).json).toMatchObject({ status: 409, code: "NOT_RUNNING" });
+    expect((await post("/containers/paused/unpause")).json).toMatchObject({ status: "running" });
+    expect((await post("/containers/paused/unpause")).json).toMatchObject({ status: 409, code: "NOT_RUNNING" });
+  });
+
+  test("is started again only if its port is free: else 409, and it is still there", async () => {
+    await service({ name: "had", host_port: 18082 });
+    await post("/containers/had/stop?timeout=0");
+    await service({ name: "has", host_port: 18082 });
+    expect((await post("/containers/had/start")).json).toMatchObject({ status: 409, code: "PORT_TAKEN" });
+    expect(await node.names()).toEqual(["had", "has"]);
+  });
+
+  test("with force=false is not removed while it runs", async () => {
+    await service({ name: "runs" });
+    expect((await node.request("DELETE", "/containers/runs?force=false")).json).toMatchObject({ status: 409, code: "STILL_RUNNING" });
+    await post("/containers/runs/stop?timeout=0");
+    expect((await node.request("DELETE", "/containers/runs?force=false")).json).toMatchObject({ name: "runs", removed: true });
+  });
+
+  test("gets another name, if it is a free one and no word of the API", async () => {
+    const { json } = await service({ name: "before" });
+    await service({ name: "other" });
+    expect((await post("/containers/before/rename", { name: "after" })).json).toMatchObject({ id: json.id, name: "after" });
+    expect((await post("/containers/after/rename", { name: "after" })).json).toMatchObject({ name: "after" });
+    expect((await post("/containers/after/rename", { name: "other" })).json).toMatchObject({ status: 409, code: "NAME_TAKEN" });
+    expect((await post("/containers/after/rename", { name: "images" })).json).toMatchObject({ status: 400, code: "INVALID_NAME" });
+    expect(await node.names()).toEqual(["after", "other"]);
+  });
+
+  test("tells what it uses, and its processes", async () => {
+    await service({ name: "busy", command: ["sh", "-c", "while true; do :; done"] });
+    const { json } = await node.request("GET", "/containers/busy/stats");
+    expect(json).toMatchObject({
+      name: "busy",
+      memory: expect.any(Number),
+      network_in: expect.any(Number),
+      block_read: expect.any(Number),
+    });
+    expect(json.cpu_percent).toBeGreaterThan(1);
+    expect(json.memory).toBeLessThan(json.memory_limit);
+    expect(json.pids).toBe(1);
+    const top = (await node.request("GET", "/containers/busy/top")).json;
+    expect(top.processes[0][top.titles.indexOf("CMD")]).toContain("while true");
+  });
+
+  test.each([
+    ["application/x-ndjson", /^\{"event":"stats",.*"cpu_percent"/],
+    ["text/event-stream", /^event: stats\ndata: \{.*"cpu_percent"/],
+  ])("tells it every second as %s until it ends", async (Accept, form) => {
+    await service({ name: "streams", command: "sleep 1000" });
+    const headers = { Accept, Authorization: `Bearer ${TOKEN}` };
+    const response = await fetch(`${node.server.url}/containers/streams/stats?stream=true`, { headers });
+    expect(response.headers.get("content-type")).toBe(`${Accept}; charset=utf-8`);
+    let text = "";
+    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+      text += Buffer.from(chunk).toString();
+      if (text.split("cpu_percent").length === 3) await node.request("DELETE", "/containers/streams");
+    }
+    expect(text).toMatch(form);
+    expect(text.split("cpu_percent").length).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe("images", () => {
+  test("are listed, pulled with a login and removed", async () => {
+    const image = await pushImage(node.engine, registry, "busybox", LOGIN);
+    expect((await post("/images/pull", { image })).json).toMatchObject({ status: 403, code: "IMAGE_DENIED" });
+    const { status, json } = await post("/images/pull", { image, auth_config: LOGIN });
+    const digest = expect.stringMatching(/^sha256:/);
+    expect([status, json]).toEqual([200, { image, status: "pulled", id: digest, digest, host: expect.any(String) }]);
+    const { images } = (await node.request("GET", "/images")).json;
+    expect(images.find((each: { id: string }) => each.id === json.id)).toMatchObject({
+      tags: expect.arrayContaining([`${image}:latest`]),
+      size: expect.any(Number),
+      created: expect.stringMatching(/^\d{4}-/),
+      host: json.host,
+    });
+    expect((await node.request("DELETE", `/images/${image}`)).json).toMatchObject({
+      image,
+      removed: true,
+      untagged: [`${image}:latest`, expect.any(String)],
+    });
+    expect((await node.request("DELETE", `/images/${image}`)).json).toMatchObject({ status: 404, code: "IMAGE_NOT_FOUND" });
+  });
+
+  test("that only the host's own credentials open are pulled with them, also where their progress is asked for", async () => {
+    const image = await pushImage(node.engine, registry, "busybox", LOGIN);
+    const settings = cliSettings(node.engine.folder, registry, LOGIN);
+    const server = await startServer({ engine: node.engine, args: ["--docker_config", settings] });
+    try {
+      const headers = { Accept: "application/x-ndjson" };
+      const { text } = await server.request("POST", "/images/pull", { json: { image }, headers });
+      expect(lines(text).at(-1)).toMatchObject({ event: "result", image, status: "pulled" });
+    } finally {
+      await server.stop();
+    }
+    await node.docker("rmi", image);
+  });
+
+  test("that a container is made of are not removed: 409", async () => {
+    await service({ name: "uses" });
+    expect((await node.request("DELETE", "/images/nginx")).json).toMatchObject({ status: 409, code: "IMAGE_IN_USE" });
+    expect((await service()).status).toBe(200);
+  });
+
+  test.each(["application/x-ndjson", "text/event-stream"])("tell how far their pull is, as %s", async (Accept) => {
+    const image = await pushImage(node.engine, registry, "busybox", LOGIN);
+    const pull = async (body: object) => {
+      const { text, headers } = await post("/images/pull", body, { Accept });
+      expect(headers.get("content-type")).toBe(`${Accept}; charset=utf-8`);
+      if (Accept === "application/x-ndjson") return lines(text);
+      const events = text.split("\n\n").filter((each) => each.startsWith("event"));
+      return events.map((each) => ({ event: each.slice(7, each.indexOf("\n")), ...JSON.parse(each.slice(each.indexOf("data: ") + 6)) }));
+    };
+    const events = await pull({ image, auth_config: LOGIN });
+    expect(events.at(-1)).toMatchObject({ event: "result", image, status: "pulled", id: expect.any(String), host: expect.any(String) });
+    expect(events.slice(0, -1).every(({ event, status, host }) => event === "progress" && status && host)).toBe(true);
+    expect(events.some(({ layer }) => layer)).toBe(true);
+    expect((await pull({ image })).at(-1)).toMatchObject({ event: "error", code: "IMAGE_DENIED", status: 403 });
+    await node.docker("rmi", image);
+  });
+
+  test("a registry that is away: 502", async () => {
+    expect((await post("/images/pull", { image: "127.0.0.1:1/none" })).json).toMatchObject({ status: 502, code: "REGISTRY_UNREACHABLE" });
+  });
+
+  test("an image that isn't in its registry: pulled 404, run 400", async () => {
+    const open = await startRegistry();
+    try {
+      const image = `${open.host}/none:1`;
+      expect((await post("/images/pull", { image })).json).toMatchObject({ status: 404, code: "IMAGE_NOT_FOUND" });
+      expect((await service({ image })).json).toMatchObject({ status: 400, error: "validation_error", code: "IMAGE_NOT_FOUND" });
+      expect(await until(async () => (await node.names()).length === 0, DEADLINE)).toBe(true);
+    } finally {
+      await open.stop();
+    }
+  });
+});

@@ -1,0 +1,75 @@
+import path from "node:path";
+import { run } from "../../../scripts/process";
+import { type Engine, startEngine } from "../../support/engine";
+import { importWeb } from "../../support/images";
+import { dockerOf } from "../../support/one-node";
+
+jest.setTimeout(120_000);
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await startEngine({ name: "upstream" });
+  await importWeb(engine, "web");
+});
+afterAll(() => engine?.stop());
+
+const start = (...options: string[]) => dockerOf(engine, ["run", "-d", ...options, "web"]);
+
+const ASKS = `
+const [url, asked] = process.argv.slice(1);
+const { Engine } = require("./lib/docker/engine.ts");
+const { upstream } = require("./lib/docker/containers/published-port.ts");
+const { resolveEndpoint } = require("./lib/docker/endpoint.ts");
+resolveEndpoint({ docker_host: url, docker_context: null, docker_config: null, ssh_auth_sock: null })
+  .then((endpoint) => new Engine(endpoint, 10000))
+  .then((engine) => Promise.all(JSON.parse(asked).map(([id, port]) => upstream(engine, id, port).catch(
+    ({ code, status, details }) => ({ code, status, details })))))
+  .then((found) => console.log(JSON.stringify(found)));
+`;
+
+/** What a process on the engine's host finds for containers, each with the port it asks for. */
+// biome-ignore lint/suspicious/noExplicitAny: addresses and errors
+async function upstreams(...asked: [id: string, port?: number][]): Promise<any[]> {
+  const program = [process.execPath, "--import", "tsx", "-e", ASKS, engine.dockerHost, JSON.stringify(asked)];
+  const [command = "", ...args] = engine.inside(["env", "-C", path.resolve(__dirname, "../../.."), ...program]);
+  const { stdout, stderr } = await run(command, args);
+  if (stdout === "") throw new Error(stderr);
+  return JSON.parse(stdout);
+}
+
+test("of one published port it is that one, at the address that it is published at", async () => {
+  const loopback = await start("-p", "127.0.0.1:18090:80");
+  const anywhere = await start("-p", "18091:80", "-p", "18091:53/udp");
+  const addressed = await start("-p", `${engine.address}:18092:80`);
+  expect(await upstreams([loopback], [anywhere], [addressed])).toEqual([
+    { host: "127.0.0.1", port: 18090, container_port: 80 },
+    { host: "127.0.0.1", port: 18091, container_port: 80 },
+    { host: engine.address, port: 18092, container_port: 80 },
+  ]);
+});
+
+test("of several it is the one that was asked for or that the container was made for, else 400 naming port", async () => {
+  const several = await start("-p", "18093:80", "-p", "18094:81");
+  const made = await start("-p", "18095:80", "-p", "18096:81", "--label", "dockapi.container_port=80");
+  const refused = { code: "NO_PORT", status: 400, details: { field: "port", ports: expect.arrayContaining([80, 81]) } };
+  expect(await upstreams([several, 81], [several], [several, 82], [made])).toMatchObject([
+    { port: 18094, container_port: 81 },
+    refused,
+    refused,
+    { port: 18095, container_port: 80 },
+  ]);
+});
+
+test("without a published TCP port it is 400; of one that doesn't run or is paused 409; of none 404", async () => {
+  const unpublished = await start("-p", "53/udp");
+  const [paused, stopped] = [await start("-p", "80"), await start("-p", "80")];
+  await dockerOf(engine, ["pause", paused]);
+  await dockerOf(engine, ["stop", "--time=0", stopped]);
+  expect(await upstreams([unpublished], [paused], [stopped], ["0".repeat(64)])).toMatchObject([
+    { code: "NO_PORT", status: 400 },
+    { code: "NOT_RUNNING", status: 409, details: { status: "paused" } },
+    { code: "NOT_RUNNING", status: 409, details: { status: "exited" } },
+    { code: "CONTAINER_NOT_FOUND", status: 404 },
+  ]);
+  await dockerOf(engine, ["unpause", paused]);
+});

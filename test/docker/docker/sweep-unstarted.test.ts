@@ -1,0 +1,133 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { RUN_LABEL } from "../../../lib/docker/create/sweep-unstarted";
+import { runOrThrow, until } from "../../../scripts/process";
+import { type Engine, startEngine } from "../../support/engine";
+import { faketime } from "../../support/faketime";
+import { importBusybox } from "../../support/images";
+import { dockerOf } from "../../support/one-node";
+import { sleeper, unique } from "../../support/pool";
+import { startServer, type TestServer } from "../../support/server";
+
+const DEADLINE = 20_000;
+
+let engine: Engine;
+const servers: TestServer[] = [];
+const docker = (...args: string[]) => dockerOf(engine, args);
+beforeAll(async () => {
+  engine = await startEngine({ name: "sweep" });
+  await importBusybox(engine);
+});
+afterAll(() => engine.stop());
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.stop("SIGKILL")));
+  const ids = (await docker("ps", "--all", "--quiet")).split("\n").filter(Boolean);
+  if (ids.length > 0) await docker("rm", "--force", ...ids);
+});
+
+async function start(args: string[] = [], inside: string[] = []): Promise<TestServer> {
+  const server = await startServer({ engine, args, inside });
+  servers.push(server);
+  return server;
+}
+
+/** A server that is started when so much time has passed: for it, what is there has this age. */
+const startAfter = (time: string) => start([], faketime(`+${time}`));
+
+const stateOf = async (name: string) => docker("ps", "--all", "--filter", `name=^/?${name}$`, "--format", "{{.State}}");
+const isGone = (name: string) => until(async () => (await stateOf(name)) === "", DEADLINE);
+
+/** Creates a container without any server; its name. */
+async function create(...args: string[]): Promise<string> {
+  const name = unique("created");
+  await docker("create", "--name", name, ...args, "busybox", "sleep", "100000");
+  return name;
+}
+
+/** Leaves a container as a server does that is killed before it starts it; its name. */
+async function leave(): Promise<string> {
+  const name = unique("left");
+  await docker("create", "--name", name, "--label", `${RUN_LABEL}=${name}`, "busybox", "sleep", "100000");
+  return name;
+}
+
+test("what a server that was killed between create and start has left is removed by the next, not before two minutes", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "docker-server-sweep-"));
+  try {
+    // A node that stands still is waited for before the start: so there is time for the kill.
+    const flags = ["--cluster", "--folder", folder, "--refresh_rate=500", "--cache_interval=200", "--peer_timeout=20000"];
+    const killed = await start([...flags, "--node_name=killed"]);
+    const frozen = await start([...flags, "--node_name=frozen"]);
+    expect(await until(async () => (await killed.request("GET", "/nodes")).json.nodes.length === 2, DEADLINE)).toBe(true);
+    frozen.process.signal("SIGSTOP");
+    const name = unique("half-made");
+    const answer = killed.request("PUT", "/?node=killed", { json: sleeper({ name }) }).catch(() => "none");
+    expect(await until(async () => (await stateOf(name)) === "created", DEADLINE)).toBe(true);
+    await killed.stop("SIGKILL");
+    expect(await answer).toBe("none");
+
+    const next = await start();
+    expect((await next.request("GET", "/")).json).toMatchObject([{ name, state: "created" }]);
+    await sleep(1000);
+    expect(await stateOf(name)).toBe("created");
+
+    const later = await startAfter("150s");
+    expect(await isGone(name)).toBe(true);
+    expect(await until(() => later.output().includes(name), DEADLINE)).toBe(true);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("one that was started, whatever became of it, and one that no run has made are never touched, however old", async () => {
+  const started = await start();
+  const byRun = async (data: string, state: string) => {
+    const name = unique("run");
+    expect((await started.request("PUT", "/", { json: { image: "busybox", name, detach: true, data } })).status).toBe(200);
+    expect(await until(async () => (await stateOf(name)) === state, DEADLINE)).toBe(true);
+    return name;
+  };
+  const kept = [
+    await byRun("sleep 100000", "running"),
+    await byRun("true", "exited"),
+    await create(),
+    await create("--label", "docker-server.key=x"),
+  ];
+  const paused = await byRun("sleep 100000", "running");
+  await docker("pause", paused);
+  await started.stop();
+  const removed = await leave();
+  await startAfter("400d");
+  expect(await isGone(removed)).toBe(true);
+  await sleep(1000);
+  const states = await Promise.all([...kept, paused].map(stateOf));
+  await docker("unpause", paused);
+  expect(states).toEqual(["running", "exited", "created", "created", "paused"]);
+});
+
+test("one that somebody has made of a run's image is theirs, though it has the run's labels", async () => {
+  const name = await leave();
+  const image = unique("committed");
+  await docker("commit", name, image);
+  const theirs = unique("theirs");
+  await docker("create", "--name", theirs, image);
+  await startAfter("1h");
+  expect(await isGone(name)).toBe(true);
+  await sleep(1000);
+  expect(await stateOf(theirs)).toBe("created");
+});
+
+test("one that can't be removed keeps none of the others", async () => {
+  const names = [await leave(), await leave(), await leave()];
+  const id = await docker("inspect", "--format", "{{.Id}}", names[2] ?? "");
+  const file = path.join(engine.folder, "data/containers", id, "config.v2.json");
+  await runOrThrow("chattr", ["+i", file]);
+  try {
+    await startAfter("1h");
+    for (const name of names.slice(0, 2)) expect(await isGone(name)).toBe(true);
+  } finally {
+    await runOrThrow("chattr", ["-i", file]);
+  }
+});

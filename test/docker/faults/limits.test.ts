@@ -1,0 +1,181 @@
+import { until } from "../../../scripts/process";
+import { type Engine, startEngine } from "../../support/engine";
+import { importBusybox } from "../../support/images";
+import { startLimited } from "../../support/limited-server";
+import { auditEntries, everythingLogged } from "../../support/one-node";
+import type { TestServer } from "../../support/server";
+
+let engine: Engine;
+let server: TestServer;
+beforeAll(async () => {
+  engine = await startEngine({ name: "limits" });
+  await importBusybox(engine);
+  await engine.docker(["run", "-d", "--name", "box", "busybox", "sleep", "1000"]);
+});
+afterAll(() => engine?.stop());
+afterEach(() => server?.stop("SIGKILL"));
+
+const LOW = 3;
+const MID = 5;
+const HIGH = 7;
+/** Starts it; a burst that is given in `more` replaces that class's own. */
+const start = async (...more: string[]) => {
+  const own = [`--low_burst=${LOW}`, `--mid_burst=${MID}`, `--high_burst=${HIGH}`];
+  const bursts = own.filter((flag) => !more.some((other) => other.split("=")[0] === flag.split("=")[0]));
+  server = await startLimited(engine, ["--token=first", "--token=second", ...bursts, ...more]);
+};
+const as = (token: string, from?: string) => ({
+  headers: { Authorization: `Bearer ${token}`, ...(from === undefined ? {} : { "X-Forwarded-For": from }) },
+});
+
+async function statuses(count: number, ask: () => Promise<{ status: number }>): Promise<number[]> {
+  const found: number[] = [];
+  for (let turn = 0; turn < count; turn++) found.push((await ask()).status);
+  return found;
+}
+
+test("each class has its own number of requests a minute; the next is 429 with Retry-After", async () => {
+  await start();
+  const pull = () => server.request("HEAD", "/-malformed", as("first"));
+  const logs = () => server.request("GET", "/box", as("first"));
+  const list = () => server.request("GET", "/", as("first"));
+  expect(await statuses(LOW + 1, pull)).toEqual([...Array(LOW).fill(400), 429]);
+  expect(await statuses(MID + 1, logs)).toEqual([...Array(MID).fill(200), 429]);
+  expect(await statuses(HIGH + 1, list)).toEqual([...Array(HIGH).fill(200), 429]);
+  const refused = await list();
+  expect(refused.json).toMatchObject({ status: 429, error: "rate_limited", code: "TOO_MANY_REQUESTS", details: { burst: "high" } });
+  const seconds = Number(refused.headers.get("retry-after"));
+  expect(seconds).toBeGreaterThan(0);
+  expect(seconds).toBeLessThanOrEqual(60);
+});
+
+test("run and exec are of the low class, remove of the middle one", async () => {
+  await start();
+  const low = [
+    () => server.request("PUT", "/", { ...as("first"), json: {} }),
+    () => server.request("POST", "/box", { ...as("first"), json: {} }),
+    () => server.request("HEAD", "/-malformed", as("first")),
+    () => server.request("PUT", "/", { ...as("first"), json: {} }),
+  ];
+  const found: number[] = [];
+  for (const ask of low) found.push((await ask()).status);
+  expect(found).toEqual([400, 400, 400, 429]);
+  expect(await statuses(MID + 1, () => server.request("DELETE", "/not-there", as("first")))).toEqual([...Array(MID).fill(404), 429]);
+});
+
+test("the standard headers tell the limit, what is left of it and for how long", async () => {
+  await start();
+  const first = await server.request("GET", "/", as("first"));
+  expect(first.headers.get("ratelimit-policy")).toMatch(new RegExp(`^"high"; q=${HIGH}; w=60`));
+  expect(first.headers.get("ratelimit")).toMatch(new RegExp(`^"high"; r=${HIGH - 1}; t=\\d+`));
+  const second = await server.request("GET", "/", as("first"));
+  expect(second.headers.get("ratelimit")).toMatch(new RegExp(`^"high"; r=${HIGH - 2}; t=\\d+`));
+});
+
+test("one credential's requests don't count for another's", async () => {
+  await start();
+  expect(await statuses(HIGH + 1, () => server.request("GET", "/", as("first")))).toContain(429);
+  expect((await server.request("GET", "/", as("second"))).status).toBe(200);
+});
+
+test("health checks and the documentation are never limited", async () => {
+  await start();
+  expect(new Set(await statuses(20, () => server.request("GET", "/health")))).toEqual(new Set([200]));
+  expect(new Set(await statuses(20, () => server.request("GET", "/openapi.json")))).toEqual(new Set([200]));
+});
+
+test("without --trust_proxy nobody gets a fresh count by inventing an address", async () => {
+  await start();
+  let turn = 0;
+  const found = await statuses(HIGH + 1, () => server.request("GET", "/", as("first", `192.0.2.${++turn}`)));
+  expect(found.at(-1)).toBe(429);
+});
+
+test("with --trust_proxy clients behind the load balancer are counted apart, by the address it adds", async () => {
+  await start("--trust_proxy=1");
+  expect(await statuses(HIGH + 1, () => server.request("GET", "/", as("first", "192.0.2.1")))).toContain(429);
+  expect((await server.request("GET", "/", as("first", "192.0.2.2"))).status).toBe(200);
+  // What a client put there itself stands further left and doesn't count.
+  expect((await server.request("GET", "/", as("first", "203.0.113.9, 192.0.2.1"))).status).toBe(429);
+  // It is written when the answer has gone out.
+  expect(await until(() => auditEntries(server).some((entry) => entry.address === "192.0.2.2"), 10_000)).toBe(true);
+});
+
+test("wrong credentials are limited by address, and lock out nobody who had been let in", async () => {
+  await start("--trust_proxy=1");
+  const good = (from: string) => server.request("GET", "/", as("first", from));
+  const wrong = (from: string) => server.request("GET", "/", as("guess", from));
+  expect((await good("192.0.2.1")).status).toBe(200);
+  expect(await statuses(LOW + 1, () => wrong("192.0.2.1"))).toEqual([...Array(LOW).fill(401), 429]);
+  const refused = await wrong("192.0.2.1");
+  expect(refused.json).toMatchObject({ code: "TOO_MANY_WRONG_CREDENTIALS", error: "rate_limited" });
+  expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+  expect((await good("192.0.2.1")).status).toBe(200);
+  // Even the right guess tells nothing any more at an address that guesses.
+  expect((await server.request("GET", "/", as("second", "192.0.2.1"))).status).toBe(429);
+  expect((await server.request("GET", "/", as("second", "192.0.2.2"))).status).toBe(200);
+});
+
+test("every request has an id: its own, if that is harmless, else a new one", async () => {
+  await start("--high_burst=0");
+  const given = await server.request("GET", "/", { headers: { ...as("first").headers, "X-Request-Id": "lb-1:abc.DEF_9" } });
+  expect(given.headers.get("x-request-id")).toBe("lb-1:abc.DEF_9");
+  for (const bad of ["with space", "x".repeat(200), 'quo"te', "<script>"]) {
+    const answer = await server.request("GET", "/", { headers: { ...as("first").headers, "X-Request-Id": bad } });
+    expect(answer.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
+  }
+  const refused = await server.request("GET", "/none", { headers: { ...as("first").headers, "X-Request-Id": "to-be-found" } });
+  expect(refused.json.request_id).toBe("to-be-found");
+});
+
+test("the audit log has a line for each request: who, what, outcome and how long, and no secret", async () => {
+  await start();
+  await server.request("GET", "/?node=other", as("first"));
+  await server.request("PUT", "/", { ...as("first"), json: { image: "busybox", env: { A: "hidden-value" }, data: "true" } });
+  await server.request("GET", "/box", as("wrong-token-value"));
+  await server.request("GET", "/box");
+  const asked = () => auditEntries(server).filter((entry) => entry.path !== "/health");
+  await until(() => asked().length >= 4, 10_000);
+  const entries = asked();
+  const common = {
+    timestamp: expect.stringMatching(/^\d{4}-.*Z$/),
+    request_id: expect.any(String),
+    duration_ms: expect.any(Number),
+    address: "127.0.0.1",
+  };
+  expect(entries).toEqual([
+    {
+      ...common,
+      method: "GET",
+      path: "/",
+      status: 404,
+      user: expect.stringMatching(/^token-/),
+      error: "not_found",
+      code: "NODE_NOT_FOUND",
+    },
+    { ...common, method: "PUT", path: "/", status: 200, user: expect.stringMatching(/^token-/) },
+    { ...common, method: "GET", path: "/box", status: 401, user: null, error: "auth_error", code: "WRONG_CREDENTIALS" },
+    { ...common, method: "GET", path: "/box", status: 401, user: null, error: "auth_error", code: "MISSING_CREDENTIALS" },
+  ]);
+  const logged = everythingLogged(server);
+  for (const secret of ["hidden-value", "wrong-token-value", "first"]) expect(logged).not.toContain(secret);
+});
+
+test("what a page of another origin makes a browser send is refused, what a page of our own sends is not", async () => {
+  await start("--low_burst=0", "--mid_burst=0");
+  const { host } = new URL(server.url);
+  const send = (method: string, pathname: string, origin: string) =>
+    server.request(method, pathname, { headers: { ...as("first").headers, Origin: origin }, form: "data=true&image=busybox" });
+  for (const origin of ["http://evil.example", "null", `http://${host}.evil.example`, "http://127.0.0.1:1"]) {
+    for (const [method, pathname] of [
+      ["POST", "/box"],
+      ["DELETE", "/box"],
+      ["PUT", "/"],
+    ] as const) {
+      const answer = await send(method, pathname, origin);
+      expect([origin, method, answer.status, answer.json.code]).toEqual([origin, method, 403, "CROSS_SITE"]);
+    }
+  }
+  expect((await send("POST", "/box", `http://${host}`)).status).toBe(400); // image is no field of an exec: it was let in
+  expect((await server.request("GET", "/", as("first"))).headers.get("access-control-allow-origin")).toBeNull();
+});

@@ -1,0 +1,200 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import http from "node:http";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import fc from "fast-check";
+import { run, until } from "../../../scripts/process";
+import { container, download, upload } from "../../support/files";
+import { type OneNode, openEngineConnections, startNode } from "../../support/one-node";
+import { TOKEN } from "../../support/server";
+import { zipOf } from "../../support/zips";
+
+jest.setTimeout(120_000);
+
+let node: OneNode;
+let folder: string;
+beforeAll(async () => {
+  node = await startNode({ name: "files-download" });
+  folder = mkdtempSync(path.join(tmpdir(), "files-download-"));
+  await container(node, "running", true);
+  await container(node, "stopped", false);
+  await exec(`mkdir -p /app/d/sub /app/d/empty /srv/s; cd /app/d; printf 0123456789 > ten; : > none; echo in > sub/f; chmod 750 sub/f
+    ln ten twin; ln -s ten soft; ln -s /etc/passwd out; ln -s sub dirlink; ln -s loop loop; ln -s ../../etc far; mkfifo pipe; ln -s nowhere dangling
+    ln -s /app/d/sub abs; echo secret > /srv/s/secret; ln -s /srv/s /app/d/srv; ln -s /app/d/ten /srv/back`);
+});
+afterAll(async () => {
+  await node?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const exec = (script: string) => node.docker("exec", "running", "sh", "-c", script);
+const get = (file: string, headers: Record<string, string> = {}, method = "GET") =>
+  download(node, "running", "download", file, { headers, method });
+const failure = async (what: string, file: string) => JSON.parse((await download(node, "running", what, file)).bytes.toString());
+
+test("a file comes with its size, its name and its type, and HEAD tells the same", async () => {
+  for (const method of ["GET", "HEAD"]) {
+    const { status, headers, bytes } = await get("d/ten", {}, method);
+    expect([status, bytes.toString()]).toEqual([200, method === "GET" ? "0123456789" : ""]);
+    expect(Object.fromEntries(headers)).toMatchObject({
+      "content-length": "10",
+      "content-type": "application/octet-stream",
+      "content-disposition": "attachment; filename=ten",
+      "accept-ranges": "bytes",
+      "x-content-type-options": "nosniff",
+    });
+  }
+  expect((await get("/app/d/none")).headers.get("content-length")).toBe("0");
+  expect((await get("/app/missing", {}, "HEAD")).status).toBe(404);
+});
+
+test.each([
+  ["bytes=2-4", 206, "234", "bytes 2-4/10"],
+  ["bytes=7-", 206, "789", "bytes 7-9/10"],
+  ["bytes=-2", 206, "89", "bytes 8-9/10"],
+  ["bytes=0-99", 206, "0123456789", "bytes 0-9/10"],
+  ["bytes=0-1,4-5", 200, "0123456789", null],
+  ["lines=1-2", 200, "0123456789", null],
+  ["nonsense", 200, "0123456789", null],
+])("of the range %s the answer is %d", async (range, status, text, told) => {
+  const answer = await get("d/ten", { Range: range });
+  expect([answer.status, answer.bytes.toString(), answer.headers.get("content-range")]).toEqual([status, text, told]);
+  expect(answer.headers.get("content-length")).toBe(String(text.length));
+});
+
+test("a range that isn't there is 416", async () => {
+  const { status, bytes } = await get("d/ten", { Range: "bytes=10-" });
+  expect([status, JSON.parse(bytes.toString()).code]).toEqual([416, "RANGE_NOT_THERE"]);
+  expect((await get("d/none", { Range: "bytes=0-" })).status).toBe(416);
+});
+
+test("links are followed within /app, and out of it only from a path that doesn't lie there", async () => {
+  for (const file of ["d/soft", "d/twin", "/app/d/soft", "/srv/back"]) expect((await get(file)).bytes.toString()).toBe("0123456789");
+  for (const file of ["d/dirlink/f", "d/abs/f", "/app/d/sub/../sub/f"]) expect((await get(file)).bytes.toString()).toBe("in\n");
+  for (const file of ["d/out", "/app/d/out", "d/far/passwd", "d/srv/secret", "/app/d/srv/secret"])
+    expect([file, await failure("download", file)]).toEqual([file, expect.objectContaining({ status: 403, code: "LEADS_OUT" })]);
+  expect((await get("/srv/s/secret")).bytes.toString()).toBe("secret\n");
+  expect(await failure("download-zip", "d/srv")).toMatchObject({ status: 403 });
+  expect(await failure("files", "d/far")).toMatchObject({ status: 403 });
+});
+
+test("what is no file is told, with what to do", async () => {
+  expect(await failure("download", "d")).toMatchObject({
+    status: 400,
+    error: "validation_error",
+    message: expect.stringContaining("download-zip"),
+  });
+  expect(await failure("download", "d/pipe")).toMatchObject({ status: 400 });
+  expect(await failure("download", "../etc/passwd")).toMatchObject({ status: 400, code: "INVALID_PATH" });
+  for (const file of ["d/missing", "d/ten/below", "d/dangling", "/nowhere/at/all"])
+    expect([file, await failure("download", file)]).toEqual([file, expect.objectContaining({ status: 404, code: "FILE_NOT_FOUND" })]);
+  expect((await failure("download", "d/loop")).status).toBeGreaterThanOrEqual(403);
+  expect(await failure("files", "d/ten")).toMatchObject({ status: 400 });
+});
+
+test("a folder comes as a zip that unzip takes, with what links were left out in its comment", async () => {
+  const { status, headers, bytes } = await download(node, "running", "download-zip", "d");
+  expect([status, headers.get("content-type"), headers.get("content-disposition")]).toEqual([
+    200,
+    "application/zip",
+    "attachment; filename=d.zip",
+  ]);
+  const file = path.join(folder, "d.zip");
+  writeFileSync(file, bytes);
+  const list = async (...args: string[]) => (await run("unzip", args)).stdout;
+  expect((await list("-Z1", file)).trim().split("\n").sort()).toEqual(["empty/", "none", "sub/", "sub/f", "ten", "twin"]);
+  expect(await list("-p", file, "twin", "sub/f")).toBe("in\n0123456789");
+  const comment = await list("-z", file);
+  for (const name of ["soft", "out", "dirlink", "pipe", "srv"]) expect(comment.split("\n")).toContain(name);
+  const single = await download(node, "running", "download-zip", "d/ten");
+  writeFileSync(file, single.bytes);
+  expect(await list("-p", file)).toBe("0123456789");
+});
+
+test("the whole of a container comes as a zip, by its names", async () => {
+  const { status, bytes } = await download(node, "stopped", "download-zip", "/");
+  const file = path.join(folder, "all.zip");
+  writeFileSync(file, bytes);
+  const names = (await run("unzip", ["-Z1", file])).stdout.trim().split("\n");
+  expect({ status, names }).toEqual({ status: 200, names: expect.arrayContaining(["bin/", "bin/busybox", "etc/passwd"]) });
+});
+
+test("further names of a file come also beside more than the engine sends ahead, and who leaves during one leaves nothing open", async () => {
+  await exec("mkdir /srv/many; cd /srv/many; head -c 9000000 /dev/urandom > a; ln a b; head -c 9000000 /dev/urandom > c");
+  const { status, bytes } = await download(node, "running", "download-zip", "/srv/many");
+  expect([status, bytes.length > 27_000_000]).toEqual([200, true]);
+  await exec("rm /srv/many/c");
+  const before = openEngineConnections(node.engine);
+  await new Promise<void>((resolve, reject) => {
+    const url = `${node.server.url}/containers/running/download-zip?path=/srv/many`;
+    const request = http.get(url, { headers: { Authorization: `Bearer ${TOKEN}` } });
+    let got = 0;
+    request.on("error", reject).on("response", (response) =>
+      response
+        .on("error", () => undefined)
+        .on("data", (chunk: Buffer) => {
+          got += chunk.length;
+          if (got > 9_100_000) resolve(void request.destroy());
+        }),
+    );
+  });
+  expect(await until(() => openEngineConnections(node.engine) <= before, 20_000)).toBe(true);
+});
+
+test("what was uploaded comes back whole, out of a container that never ran", async () => {
+  const files = { "a/b/c.txt": "deep", "ü ñ.txt": "unicode", empty: "" };
+  expect((await upload(node, "stopped", zipOf(files))).status).toBe(200);
+  const { bytes } = await download(node, "stopped", "download-zip", "/app");
+  const again = await upload(node, "stopped", bytes, { query: "?path=/copy" });
+  expect(again).toMatchObject({ status: 200, json: { files: 3, bytes: 11 } });
+  expect((await download(node, "stopped", "download", "/copy/ü ñ.txt")).bytes.toString()).toBe("unicode");
+});
+
+test("a folder is listed one level deep", async () => {
+  const { json } = await node.request("GET", "/containers/running/files?path=d");
+  expect(json).toMatchObject({ name: "running", path: "/app/d", complete: true });
+  const seen = json.entries.map((entry: { name: string; type: string }) => `${entry.name} ${entry.type}`);
+  expect(seen.sort()).toEqual(
+    [
+      "abs link, dangling link, dirlink link, empty directory, far link, loop link, none file, out link, pipe other, soft link",
+      "srv link, sub directory, ten file, twin file",
+    ]
+      .join(", ")
+      .split(", "),
+  );
+  expect(json.entries.find((entry: { name: string }) => entry.name === "out")).toMatchObject({ target: "/etc/passwd", mode: "0777" });
+  expect(json.entries.find((entry: { name: string }) => entry.name === "ten")).toMatchObject({ size: 10, mode: "0644" });
+  const root = await node.request("GET", "/containers/stopped/files?path=/");
+  expect(root.json.entries.map((entry: { name: string }) => entry.name)).toEqual(expect.arrayContaining(["bin", "app"]));
+});
+
+test("any name that a file can have goes in and comes out, and its header holds nothing but it", async () => {
+  const name = fc
+    .string({ unit: "grapheme", minLength: 1, maxLength: 30 })
+    .map((text) => text.replace(/[\0/\\]/g, "_"))
+    .filter((text) => text !== "." && text !== ".." && !/^[A-Za-z]:/.test(text));
+  await fc.assert(
+    fc.asyncProperty(name, async (given) => {
+      expect((await upload(node, "stopped", zipOf({ [`names/${given}`]: given }))).json).toMatchObject({ files: 1 });
+      const { status, headers, bytes } = await download(node, "stopped", "download", `names/${given}`);
+      expect([status, bytes.toString()]).toEqual([200, given]);
+      expect(headers.get("content-disposition")).toMatch(/^attachment/);
+    }),
+    { numRuns: 40, examples: [['a"b'], ["a\r\nSet-Cookie: x=1"], ["%41"], ["-rf"], ["$(id)"], [" "], ["é"], ["x.html"]] },
+  );
+});
+
+test("a client that leaves in the middle leaves nothing open at the engine", async () => {
+  await exec("dd if=/dev/zero of=/app/big bs=1M count=200 2>/dev/null");
+  const before = openEngineConnections(node.engine);
+  for (const what of ["download?path=big", "download-zip?path=/app", "download?path=big"]) {
+    await new Promise<void>((resolve, reject) => {
+      const request = http.get(`${node.server.url}/containers/running/${what}`, { headers: { Authorization: `Bearer ${TOKEN}` } });
+      request
+        .on("error", reject)
+        .on("response", (response) => response.once("data", () => resolve(void request.destroy())).on("error", () => undefined));
+    });
+  }
+  expect(await until(() => openEngineConnections(node.engine) <= before + 1, 20_000)).toBe(true);
+  expect((await node.request("GET", "/health")).status).toBe(200);
+});

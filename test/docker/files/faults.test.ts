@@ -1,0 +1,123 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { runOrThrow, until } from "../../../scripts/process";
+import { type Engine, startEngine } from "../../support/engine";
+import { beginsToWrite, beginUpload, container, heldArchives, sha, upload } from "../../support/files";
+import { importBusybox } from "../../support/images";
+import { dockerOf } from "../../support/one-node";
+import { unique } from "../../support/pool";
+import { startServer, type TestServer } from "../../support/server";
+import { zipOf } from "../../support/zips";
+
+jest.setTimeout(120_000);
+
+const DEADLINE = 20_000;
+/** A whole number of pages. */
+const ROOM = 4096 * 50_000;
+
+let engine: Engine;
+let server: TestServer;
+/** For temporary files: a file system of its own. */
+let folder: string;
+const docker = (...args: string[]) => dockerOf(engine, args);
+const start = () => startServer({ engine, env: { TMPDIR: folder } });
+beforeAll(async () => {
+  engine = await startEngine({ name: "files-faults" });
+  await importBusybox(engine);
+  // What is mounted there goes with the engine.
+  folder = path.join(engine.folder, "temporary");
+  mkdirSync(folder);
+  await runOrThrow("mount", ["-t", "tmpfs", "-o", `size=${ROOM}`, "temporary", folder]);
+  server = await start();
+});
+afterAll(async () => {
+  await server?.stop();
+  await engine?.stop();
+});
+afterEach(async () => {
+  expect(await until(() => heldArchives(server) === 0, DEADLINE)).toBe(true);
+  expect(readdirSync(folder)).toEqual([]);
+  expect(await until(() => free() === ROOM, DEADLINE)).toBe(true);
+  // On a busy machine an engine asks its containerd for a trace when that answers late.
+  expect(readdirSync(path.join(engine.folder, "tmp")).filter((name) => !name.endsWith(".stacks.log"))).toEqual([]);
+  expect(server.output()).not.toMatch(/FATAL|nobody (caught|waited)|Warning/);
+});
+
+/** bytes */
+const free = () => {
+  const { bfree, bsize } = statfsSync(folder);
+  return bfree * bsize;
+};
+const box = (running = true) => container({ docker }, unique("files"), running);
+const changed = async (name: string) => (await docker("diff", name)).split("\n").filter((line) => line.includes("/app"));
+
+describe("a server killed in the middle of an upload leaves no file behind; after its restart the same upload succeeds and all files are whole:", () => {
+  const files = Object.fromEntries(Array.from({ length: 150 }, (_, index) => [`f${index}`, randomBytes(300_000)]));
+  const zip = zipOf(files);
+
+  async function succeeds(name: string): Promise<void> {
+    expect([readdirSync(folder), free()]).toEqual([[], ROOM]);
+    server = await start();
+    expect((await upload({ server }, name, zip)).json).toMatchObject({ files: 150, bytes: 45_000_000 });
+    const sums = (await docker("exec", name, "sh", "-c", "cd /app; sha256sum *")).split("\n").map((line) => line.split(/ +/).reverse());
+    expect(Object.fromEntries(sums)).toEqual(Object.fromEntries(Object.entries(files).map(([file, bytes]) => [file, sha(bytes)])));
+  }
+
+  test("while the archive still comes", async () => {
+    const name = await box();
+    const { answer } = beginUpload({ server }, name);
+    const cut = expect(answer).rejects.toThrow(/socket hang up|ECONNRESET/);
+    expect(await until(() => heldArchives(server) === 1 && free() < ROOM - 100_000, DEADLINE)).toBe(true);
+    await server.stop("SIGKILL");
+    await cut;
+    expect(await changed(name)).toEqual([]);
+    await succeeds(name);
+  });
+
+  test("while the engine takes it in", async () => {
+    const name = await box();
+    const cut = expect(upload({ server }, name, zip)).rejects.toThrow("fetch failed");
+    await beginsToWrite(engine, name, "app/f0");
+    await server.stop("SIGKILL");
+    await cut;
+    expect(Number(await docker("exec", name, "sh", "-c", "ls /app | wc -l"))).toBeLessThan(150);
+    await succeeds(name);
+  });
+});
+
+describe("where the folder for temporary files is full an upload is an error that says so, nothing is written, and all goes on:", () => {
+  const filler = () => path.join(folder, "filler");
+  const full = { status: 500, json: { error: "io_error", code: "NO_SPACE", message: "This node has no room to take in an upload" } };
+  afterEach(() => rmSync(filler(), { force: true }));
+
+  /** Fills all but so many bytes. */
+  const fill = (left: number) => writeFileSync(filler(), Buffer.alloc(free() - left));
+  const formOf = (zip: Buffer) => {
+    const form = new FormData();
+    form.append("file", new Blob([new Uint8Array(zip)]), "x.zip");
+    return form;
+  };
+
+  test("with what comes", async () => {
+    const zip = zipOf({ first: "x", f: randomBytes(12_000_000) });
+    const names = [await box(), await box(false)] as const;
+    fill(8_000_000);
+    const left = free();
+    for (const name of names) for (const body of [zip, formOf(zip)]) expect(await upload({ server }, name, body)).toMatchObject(full);
+    expect(await until(() => free() === left, DEADLINE)).toBe(true);
+    for (const name of names) expect(await changed(name)).toEqual([]);
+    expect((await upload({ server }, names[0], zipOf({ small: "enough room" }))).status).toBe(200);
+    rmSync(filler());
+    expect((await upload({ server }, names[0], zip)).status).toBe(200);
+  });
+
+  test("before anything comes", async () => {
+    const name = await box();
+    await runOrThrow("mount", ["-o", "remount,nr_inodes=1", folder]);
+    expect(await upload({ server }, name, zipOf({ f: "x" }))).toMatchObject(full);
+    await runOrThrow("mount", ["-o", "remount,nr_inodes=1000", folder]);
+    expect(await changed(name)).toEqual([]);
+    expect((await upload({ server }, name, zipOf({ f: "x" }))).status).toBe(200);
+  });
+});

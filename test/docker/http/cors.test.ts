@@ -1,0 +1,79 @@
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Browser } from "playwright-core";
+import { startBrowser } from "../../support/browser";
+import { ask, startServer, type TestServer, TOKEN } from "../../support/server";
+
+jest.setTimeout(120_000);
+
+let browser: Browser;
+let pages: http.Server[];
+let allowed: string;
+let other: string;
+let server: TestServer;
+beforeAll(async () => {
+  const serve: http.RequestListener = (_request, response) => response.setHeader("Content-Type", "text/html").end("<title>page</title>");
+  pages = [http.createServer(serve), http.createServer(serve)];
+  const origins = pages.map(async (each) => {
+    await new Promise<void>((resolve) => each.listen(0, "127.0.0.1", resolve));
+    return `http://127.0.0.1:${(each.address() as AddressInfo).port}`;
+  });
+  [allowed, other] = (await Promise.all(origins)) as [string, string];
+  server = await startServer({ args: ["--cors_origin", allowed], env: { DOCKER_HOST: "unix:///nonexistent/docker.sock" } });
+  browser = await startBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+  for (const each of pages ?? []) each.close();
+});
+
+/** What a page of an origin gets of a request with a token: the answer's code and request id, or that the browser refused it. */
+async function fromPage(origin: string, method: string, path: string): Promise<string> {
+  const page = await browser.newPage();
+  await page.goto(origin);
+  const said = await page.evaluate(
+    async ([url, verb, token]) => {
+      const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+      const body = verb === "GET" ? null : '{"image":"busybox"}';
+      try {
+        const response = await fetch(url as string, { method: verb as string, headers, body });
+        return `${((await response.json()) as { code: string }).code} ${response.headers.has("x-request-id")}`;
+      } catch {
+        return "refused by the browser";
+      }
+    },
+    [server.url + path, method, TOKEN],
+  );
+  await page.close();
+  return said;
+}
+
+test.each([
+  ["GET", "/containers"],
+  ["PUT", "/"],
+  ["DELETE", "/containers/any"],
+])("a page of an origin that is let in may %s %s, and one of another may not", async (method, path) => {
+  expect(await fromPage(allowed, method, path)).toBe("ENGINE_UNREACHABLE true");
+  expect(await fromPage(other, method, path)).toBe("refused by the browser");
+});
+
+test("credentials that a browser keeps are not for other origins, and nobody else is let in", async () => {
+  const answer = await ask(server.url, "GET", "/version", { headers: { Origin: allowed } });
+  expect(answer.headers.get("access-control-allow-origin")).toBe(allowed);
+  expect(answer.headers.get("access-control-allow-credentials")).toBeNull();
+  const stranger = await ask(server.url, "PUT", "/", { json: { image: "busybox" }, headers: { Origin: other } });
+  expect([stranger.status, stranger.json.code, stranger.headers.get("access-control-allow-origin")]).toEqual([403, "CROSS_SITE", null]);
+});
+
+test("by default no origin is let in, and all of them never", async () => {
+  const env = { DOCKER_HOST: "unix:///nonexistent/docker.sock" };
+  const closed = await startServer({ env });
+  try {
+    const { headers } = await ask(closed.url, "GET", "/version", { headers: { Origin: allowed } });
+    expect(headers.get("access-control-allow-origin")).toBeNull();
+  } finally {
+    await closed.stop();
+  }
+  await expect(startServer({ args: ["--cors_origin=*"], env })).rejects.toThrow("must be an origin");
+});

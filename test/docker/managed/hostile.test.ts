@@ -1,0 +1,136 @@
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { hostileTexts } from "../../support/hostile";
+import { everythingLogged, type OneNode, startNode } from "../../support/one-node";
+import { watchProcesses } from "../../support/process-watch";
+
+jest.setTimeout(300_000);
+
+let node: OneNode;
+let marker: string;
+beforeAll(async () => {
+  node = await startNode({ name: "managed-hostile" });
+  marker = path.join(node.server.folder, "touched");
+  // What Compose would take for its own, of the folder where it runs.
+  writeFileSync(path.join(node.server.folder, ".env"), "COMPOSE_PROJECT_NAME=other\nCOMPOSE_FILE=/none\nSECRET=of the server\n");
+});
+afterAll(() => node?.stop());
+afterEach(async () => {
+  for (const name of await node.names()) await node.request("DELETE", `/containers/${name}`);
+  expect(await node.names()).toEqual([]);
+  expect(await node.docker("volume", "ls", "--quiet")).toBe("");
+  expect(existsSync(marker)).toBe(false);
+  rmSync(marker, { force: true });
+});
+
+const create = (body: object) => node.request("POST", "/containers", { json: { image: "busybox", ...body } });
+
+/** Texts that a variable, a tag or a command may hold, and that mean something to Compose, YAML or a shell. */
+const TEXTS = [
+  ...["$", "$$", "$$$", "$HOME", `$\{HOME}`, `$$\{HOME}`, `$\{SECRET}`, `$\{SECRET:?gone}`, "${", "$(id)", "`id`", "$1"],
+  ...[
+    "-v",
+    "--privileged",
+    "'",
+    '"',
+    "\\",
+    "\\n",
+    "a: b",
+    "- a",
+    "#",
+    "!!python/none",
+    "&a",
+    "*a",
+    "{{.}}",
+    "%",
+    "~",
+    "null",
+    "true",
+    "08",
+    "1e3",
+  ],
+  ...["\x7f\x85\xa0", "\u2028\u2029", "\ufeff", "\ufffe", "🐳 漢字", " inspect ", "x ps x", " ", "", "EOF"],
+];
+const LINES = ["a\nb", "\n", "a\n\n", "\r\n", "\tx\t", "DOCKER_STDIN\nx"];
+
+test("whatever a variable or a word of the command holds arrives as it is, also after a change", async () => {
+  const fitting = hostileTexts(marker).filter((text) => text.length < 100_000 && !/\0|\p{Surrogate}/u.test(text));
+  const values = [...TEXTS, ...LINES, ...fitting];
+  const env = Object.fromEntries(values.map((value, index) => [`V${index}`, value]));
+  const command = ["sh", "-c", "sleep 1000", ...values];
+  const { status, json } = await create({ env, command });
+  expect([status, json.code]).toEqual([201, undefined]);
+  const look = async () => {
+    const { Config } = await node.inspect(json.cuid);
+    const found = new Map<string, string>(
+      Config.Env.map((line: string) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+    );
+    for (const [name, value] of Object.entries(env)) expect([name, found.get(name)]).toEqual([name, value]);
+    expect(Config.Cmd).toEqual(command);
+  };
+  await look();
+  expect((await node.request("PATCH", `/containers/${json.cuid}`, { json: { tags: ["again"] } })).status).toBe(200);
+  await look();
+});
+
+test("a tag is text and nothing else", async () => {
+  const tags = [...TEXTS, ...hostileTexts(marker)].filter((text) => /^[^\p{Cc}\p{Surrogate},]{1,128}$/u.test(text));
+  const { status, json } = await create({ tags });
+  expect([status, json.tags]).toEqual([201, tags]);
+  expect((await node.inspect(json.cuid)).Config.Env).toContain(`TAGS=${tags.join(",")}`);
+  expect((await node.request("GET", `/containers?tags=${encodeURIComponent(`$\{HOME}`)}`)).json.containers).toMatchObject([
+    { cuid: json.cuid },
+  ]);
+});
+
+const FIELDS: Record<string, (text: string) => object> = {
+  image: (text) => ({ image: text }),
+  "env's key": (text) => ({ env: { [text]: "1" } }),
+  cpus: (text) => ({ resources: { cpus: text } }),
+  memory: (text) => ({ resources: { memory: text } }),
+  pids: (text) => ({ resources: { pids: text } }),
+  "a port's host": (text) => ({ ports: [{ host: text, container: 80 }] }),
+  "a port's container": (text) => ({ ports: [{ container: text }] }),
+  "a port's protocol": (text) => ({ ports: [{ container: 80, protocol: text }] }),
+  ports: (text) => ({ ports: text }),
+  cuid: (text) => ({ cuid: text }),
+};
+
+test.each(Object.entries(FIELDS))("hostile texts as %s are refused, or text", async (_field, body) => {
+  for (const text of [...TEXTS, ...hostileTexts(marker)]) {
+    const { status, json } = await create(body(text));
+    expect({ text, status, known: [201, 400, 404, 413, 502].includes(status) }).toMatchObject({ known: true });
+    if (status === 201) expect((await node.request("DELETE", `/containers/${json.cuid}`)).status).toBe(200);
+  }
+});
+
+test("what the policy or the document knows nothing of is refused", async () => {
+  for (const more of [
+    { privileged: true },
+    { volumes: { "/": "/host" } },
+    { network: "host" },
+    { cap_add: ["ALL"] },
+    { devices: [] },
+    { labels: {} },
+  ])
+    expect((await create(more)).status).toBe(400);
+});
+
+test("no value of the environment is seen among arguments, in a list or in a log", async () => {
+  const secret = "s3cret-Qx81";
+  const { marked, leaks } = await watchProcesses("--file=-", secret, create({ env: { KEY: secret } }));
+  expect(marked.length).toBeGreaterThan(0);
+  expect(leaks).toEqual([]);
+  expect((await node.request("GET", "/")).text + (await node.request("GET", "/containers")).text).not.toContain(secret);
+  expect(everythingLogged(node.server)).not.toContain(secret);
+});
+
+test("a label like ours on another's container makes it no managed one", async () => {
+  for (const spec of ["", "{}", "null", '{"image":1}', "$"]) {
+    const labels = { "docker-server.cuid": "forged", "docker-server.spec": spec, "dockapi.managed": "true" };
+    await node.request("PUT", "/", { json: { image: "busybox", name: "forged", detach: true, data: "sleep 1000", labels } });
+    expect((await node.request("GET", "/containers")).json.containers).toMatchObject([{ name: "forged" }]);
+    expect((await node.request("PATCH", "/containers/forged", { json: { tags: [] } })).json.code).toBe("NOT_MANAGED");
+    expect((await node.request("DELETE", "/containers/forged")).status).toBe(200);
+  }
+});

@@ -1,0 +1,283 @@
+import { until } from "../../../scripts/process";
+import { BASIC, curl, type OneNode, startNode } from "../../support/one-node";
+
+jest.setTimeout(120_000);
+
+const DEADLINE = 30_000;
+
+let node: OneNode;
+let base: string;
+beforeAll(async () => {
+  node = await startNode({ name: "managed", env: { APP_USER: "admin", APP_PASS: "password" } });
+  base = node.server.url;
+  // What the documents call python here says on which files it was run.
+  const script =
+    '#!/bin/sh\n[ "$1" = -m ] && { [ "$4" = install ] || [ "$3" = install ] && echo "pip $*"; exit 0; }\necho "python $*"; exec sh "$2"\n';
+  await node.docker("run", "--name", "base", "busybox", "sh", "-c", `printf '%s' '${script}' > /bin/python3; chmod +x /bin/python3`);
+  await node.docker(
+    "commit",
+    "-c",
+    'CMD ["sh", "-c", "echo of the image; trap exit TERM; while :; do sleep 0.1; done"]',
+    "base",
+    "python:3.12-slim",
+  );
+  await node.docker("rm", "base");
+});
+afterAll(() => node?.stop());
+afterEach(async () => {
+  for (const cuid of await node.names()) await node.request("DELETE", `/containers/${cuid}`);
+  expect(await node.names()).toEqual([]);
+  expect(await volumes()).toEqual([]);
+});
+
+const AUTH = `Authorization: Basic ${Buffer.from("admin:password").toString("base64")}`;
+const example = (method: string, pathname: string, body?: object) =>
+  curl(
+    "-X",
+    method,
+    `${base}${pathname}`,
+    "-H",
+    AUTH,
+    ...(body ? ["-H", "content-type: application/json", "-d", JSON.stringify(body)] : []),
+  );
+const create = (more: object = {}) => example("POST", "/containers", { image: "python:3.12-slim", ...more });
+const volumes = async () => (await node.docker("volume", "ls", "--quiet")).split("\n").filter(Boolean);
+const log = async (cuid: string) => (await example("GET", `/containers/${cuid}/logs`)).body;
+const exec = async (cuid: string, ...command: string[]) => (await example("POST", `/containers/${cuid}/exec`, { command })).json.stdout;
+
+const DOCUMENTED = {
+  env: { APP_ENV: "production", DEBUG: "false" },
+  tags: ["web", "production"],
+  resources: { cpus: 1.0, memory: "4096m", pids: 2048 },
+  ports: [{ host: 18080, container: 80, protocol: "tcp" }],
+};
+
+test("the documented create: 201 with a cuid, created and not started, with all that was asked for", async () => {
+  const { status, json, headers } = await create(DOCUMENTED);
+  expect([status, json]).toMatchObject([
+    201,
+    {
+      cuid: expect.stringMatching(/^c[0-9a-z]{24}$/),
+      image: "python:3.12-slim",
+      status: "created",
+      tags: ["web", "production"],
+      resources: { cpus: 1, memory: "4096m", pids: 2048 },
+      ports: [{ host: 18080, container: 80, protocol: "tcp" }],
+    },
+  ]);
+  const { cuid } = json;
+  expect(headers.location).toBe(`/containers/${cuid}`);
+  const { Config, HostConfig, Mounts, State } = await node.inspect(cuid);
+  expect(State.Status).toBe("created");
+  expect(Config.Env).toEqual(expect.arrayContaining(["APP_ENV=production", "DEBUG=false", `CONTAINER_UID=${cuid}`, "TAGS=web,production"]));
+  expect(HostConfig).toMatchObject({ NanoCpus: 1e9, Memory: 4096 * 1024 ** 2, PidsLimit: 2048 });
+  expect(HostConfig.PortBindings).toEqual({ "80/tcp": [{ HostIp: "", HostPort: "18080" }] });
+  expect(Mounts).toMatchObject([{ Type: "volume", Name: cuid, Destination: "/app" }]);
+  expect((await example("GET", `/containers/${cuid}/status`)).json).toMatchObject({
+    cuid,
+    status: "created",
+    running: false,
+    exit_code: null,
+  });
+  expect(JSON.stringify(Config.Labels)).not.toContain("false");
+});
+
+test("every documented step moves it on, and one from a wrong state is a 422", async () => {
+  const { cuid } = (await create()).json;
+  const step = async (action: string) => {
+    const { status, json } = await example("POST", `/containers/${cuid}/${action}`);
+    return status === 200 ? json.status : `${status} ${json.error}`;
+  };
+  const wrong = async (...actions: string[]) => {
+    for (const action of actions) expect([action, await step(action)]).toEqual([action, "422 state_error"]);
+  };
+  await wrong("stop?timeout=0", "pause", "unpause", "restart?timeout=0");
+  expect(await step("start")).toBe("running");
+  await wrong("start", "unpause");
+  expect(await step("pause")).toBe("paused");
+  await wrong("start", "pause");
+  expect((await example("PATCH", `/containers/${cuid}`, { tags: ["a"] })).json).toMatchObject({ status: 422, error: "state_error" });
+  expect(await step("unpause")).toBe("running");
+  expect(await step("restart?timeout=0")).toBe("running");
+  expect(await step("stop?timeout=0")).toBe("exited");
+  await wrong("stop?timeout=0", "pause", "unpause");
+  expect(await step("restart?timeout=0")).toBe("running");
+  expect(await step("pause")).toBe("paused");
+  expect((await example("DELETE", `/containers/${cuid}?force=false`)).json).toMatchObject({ status: 409, code: "STILL_RUNNING" });
+  expect((await example("DELETE", `/containers/${cuid}`)).json).toMatchObject({ name: cuid, removed: true });
+  expect([await node.names(), await volumes()]).toEqual([[], []]);
+  expect((await example("POST", `/containers/${cuid}/start`)).json).toMatchObject({ status: 404, error: "not_found" });
+});
+
+test("another container that is stopped is stopped again with 200, as before", async () => {
+  await node.request("PUT", "/", { json: { image: "busybox", name: "other", detach: true, data: "sleep 1000" } });
+  for (let time = 0; time < 2; time += 1) expect((await example("POST", "/containers/other/stop?timeout=0")).status).toBe(200);
+  expect((await example("PATCH", "/containers/other", { tags: [] })).json).toMatchObject({ status: 409, code: "NOT_MANAGED" });
+});
+
+test("PATCH sets and removes variables, sets tags and limits; what ran runs, and the files in /app stay", async () => {
+  const { cuid } = (await create({ env: { OLD_VAR: "old", KEPT: "a\nb" }, resources: { cpus: 0.5, memory: "64m" } })).json;
+  await example("POST", `/containers/${cuid}/start`);
+  await exec(cuid, "sh", "-c", "echo kept > /app/file");
+  const documented = { env: { NEW_VAR: "value", OLD_VAR: null }, tags: ["updated", "v2"], resources: { memory: "128m", cpus: null } };
+  const changed = await example("PATCH", `/containers/${cuid}`, documented);
+  expect([changed.status, changed.json]).toMatchObject([
+    200,
+    { cuid, status: "running", tags: ["updated", "v2"], resources: { memory: "128m" } },
+  ]);
+  expect(changed.json.resources).toEqual({ memory: "128m" });
+  const { Config, HostConfig } = await node.inspect(cuid);
+  expect(Config.Env).toEqual(expect.arrayContaining(["NEW_VAR=value", "KEPT=a\nb", "TAGS=updated,v2"]));
+  expect(Config.Env.join()).not.toContain("OLD_VAR");
+  expect(HostConfig).toMatchObject({ NanoCpus: 0, Memory: 128 * 1024 ** 2 });
+  expect(await exec(cuid, "cat", "/app/file")).toBe("kept\n");
+  await example("POST", `/containers/${cuid}/stop?timeout=0`);
+  await node.docker("tag", "python:3.12-slim", "python:3.13-slim");
+  const image = await example("PATCH", `/containers/${cuid}`, { image: "python:3.13-slim" });
+  expect([image.status, image.json]).toMatchObject([200, { image: "python:3.13-slim", status: "created", tags: ["updated", "v2"] }]);
+  await example("POST", `/containers/${cuid}/start`);
+  expect(await exec(cuid, "cat", "/app/file")).toBe("kept\n");
+  const { Id } = await node.inspect(cuid);
+  expect((await example("PATCH", `/containers/${cuid}`, { tags: ["updated", "v2"] })).json).toMatchObject({ id: Id, status: "running" });
+});
+
+test("PATCH of the ports publishes others, over tcp and udp; a port that is taken is a 409 and changes nothing", async () => {
+  const { cuid } = (await create(DOCUMENTED)).json;
+  const other = (await create({ ports: [{ host: 18090, container: 80, protocol: "tcp" }] })).json.cuid;
+  await example("POST", `/containers/${cuid}/start`);
+  const ports = [
+    { host: 13000, container: 3000, protocol: "tcp" },
+    { host: 13000, container: 9000, protocol: "udp" },
+  ];
+  const changed = await example("PATCH", `/containers/${cuid}/ports`, { ports });
+  expect([changed.status, changed.json]).toMatchObject([200, { status: "running", ports }]);
+  const { Id, HostConfig } = await node.inspect(cuid);
+  expect(HostConfig.PortBindings).toMatchObject({ "3000/tcp": [{ HostPort: "13000" }], "9000/udp": [{ HostPort: "13000" }] });
+  for (const taken of [
+    [{ host: 18090, container: 80 }],
+    [
+      { host: 18091, container: 80 },
+      { host: 18091, container: 81, protocol: "tcp" },
+    ],
+  ])
+    expect((await example("PATCH", `/containers/${cuid}/ports`, { ports: taken })).json).toMatchObject({
+      status: 409,
+      error: "conflict",
+      code: "PORT_TAKEN",
+    });
+  expect((await create({ ports: [{ host: 18090, container: 80 }] })).json).toMatchObject({ status: 409, code: "PORT_TAKEN" });
+  expect((await node.inspect(cuid)).Id).toBe(Id);
+  expect((await node.names()).sort()).toEqual([cuid, other].sort());
+});
+
+test("a change that can't be made leaves what was there, running", async () => {
+  const { cuid } = (await create({ tags: ["before"] })).json;
+  await example("POST", `/containers/${cuid}/start`);
+  await exec(cuid, "sh", "-c", "echo kept > /app/file");
+  expect((await example("PATCH", `/containers/${cuid}`, { image: "nowhere.invalid/none:1" })).status).toBeGreaterThanOrEqual(400);
+  expect((await example("PATCH", `/containers/${cuid}`, { resources: { memory: "1k" } })).json).toMatchObject({
+    status: 400,
+    code: "INVALID_SPEC",
+  });
+  // A port that no container has published shows to be taken only at the start.
+  await node.docker("run", "--detach", "--rm", "--network=host", "--name=holder", "busybox", "httpd", "-f", "-p", "18200");
+  const refused = await example("PATCH", `/containers/${cuid}/ports`, { ports: [{ host: 18200, container: 80 }] });
+  expect(refused.json).toMatchObject({ status: 409, error: "conflict", code: "PORT_TAKEN" });
+  await node.docker("rm", "--force", "holder");
+  expect((await example("GET", `/containers/${cuid}/status`)).json).toMatchObject({ status: "running", tags: ["before"], ports: [] });
+  expect(await exec(cuid, "cat", "/app/file")).toBe("kept\n");
+  expect(await node.names()).toEqual([cuid]);
+});
+
+test("what can't be created leaves nothing behind", async () => {
+  expect((await create({ resources: { memory: "1k" } })).json).toMatchObject({
+    status: 400,
+    error: "validation_error",
+    code: "INVALID_SPEC",
+  });
+  expect((await create({ image: "nowhere.invalid/none:1" })).status).toBeGreaterThanOrEqual(400);
+  expect((await example("POST", "/containers", {})).json).toMatchObject({
+    error: "validation_error",
+    code: "MISSING_IMAGE",
+    status: 400,
+    request_id: expect.any(String),
+    timestamp: expect.any(String),
+    details: { field: "image", provided: null },
+  });
+  expect((await create({ privileged: true })).json).toMatchObject({ status: 400 });
+  expect([await node.names(), await volumes(), await node.docker("network", "ls", "--quiet", "--filter", "type=custom")]).toEqual([
+    [],
+    [],
+    "",
+  ]);
+});
+
+test("at each start /app/boot.py is run if it is there, after its requirements; else the image's own command", async () => {
+  const { cuid } = (await create()).json;
+  await example("POST", `/containers/${cuid}/start`);
+  expect(await until(async () => (await log(cuid)).includes("of the image"), DEADLINE)).toBe(true);
+  const { Id } = await node.inspect(cuid);
+  await exec(
+    cuid,
+    "sh",
+    "-c",
+    "echo 'echo booted as $CONTAINER_UID in $(pwd); sleep 1000' > /app/boot.py; echo requests > /app/requirements.txt",
+  );
+  await example("POST", `/containers/${cuid}/restart?timeout=0`);
+  expect(await until(async () => (await log(cuid)).includes("booted"), DEADLINE)).toBe(true);
+  expect(await log(cuid)).toMatch(
+    new RegExp(`pip -m pip install .* -r /app/requirements.txt\npython -u /app/boot.py\nbooted as ${cuid} in /app\n$`),
+  );
+  expect((await node.inspect(cuid)).Id).toBe(Id);
+});
+
+test("a command is run instead, and an image without a shell runs what it says", async () => {
+  const own = (await create({ command: ["echo", "of the caller"] })).json.cuid;
+  await example("POST", `/containers/${own}/start`);
+  expect(await until(async () => (await log(own)) === "of the caller\n", DEADLINE)).toBe(true);
+  await node.docker("run", "--name", "base", "busybox", "sh", "-c", "mkdir /own; mv /bin/busybox /own/echo; rm -rf /bin");
+  await node.docker("commit", "-c", 'CMD ["/own/echo", "no shell"]', "base", "shell-less:1");
+  await node.docker("rm", "base");
+  const { json } = await create({ image: "shell-less:1" });
+  expect((await node.inspect(json.cuid)).Config.Cmd).toEqual(["/own/echo", "no shell"]);
+  await example("POST", `/containers/${json.cuid}/start`);
+  expect(await until(async () => (await log(json.cuid)) === "no shell\n", DEADLINE)).toBe(true);
+});
+
+test("the list has them by status and tags, page by page", async () => {
+  const made: string[] = [];
+  for (const tags of [["web", "a"], ["web"], ["db"]]) made.push((await create({ tags })).json.cuid);
+  const [a, b, c] = made as [string, string, string];
+  await example("POST", `/containers/${a}/start`);
+  await example("POST", `/containers/${b}/start`);
+  await example("POST", `/containers/${b}/pause`);
+  const listed = async (query: string) =>
+    (await example("GET", `/containers?${query}`)).json.containers.map((each: { cuid: string }) => each.cuid).sort();
+  expect(await listed("status=running,paused")).toEqual([a, b].sort());
+  expect(await listed("tags=web")).toEqual([a, b].sort());
+  expect(await listed("tags=web,a")).toEqual([a]);
+  expect(await listed("")).toEqual(made.sort());
+  const seen: string[] = [];
+  for (let cursor: string | null = ""; cursor !== null; ) {
+    const { json } = await example("GET", `/containers?limit=2${cursor && `&cursor=${cursor}`}`);
+    seen.push(...json.containers.map((each: { cuid: string }) => each.cuid));
+    cursor = json.next_cursor;
+  }
+  expect(seen.sort()).toEqual([a, b, c].sort());
+  expect((await example("GET", "/containers?status=running")).json.containers).toMatchObject([
+    { cuid: a, tags: ["web", "a"], status: "running" },
+  ]);
+});
+
+test("the same Idempotency-Key makes one container", async () => {
+  const keyed = () => node.request("POST", "/containers", { json: { image: "busybox" }, headers: { "Idempotency-Key": "once" } });
+  const [first, second] = [await keyed(), await keyed()];
+  expect([first.status, second.status]).toEqual([201, 200]);
+  expect(second.json).toMatchObject({ cuid: first.json.cuid, repeated: true });
+  await node.request("PATCH", `/containers/${first.json.cuid}`, { json: { tags: ["x"] } });
+  expect((await keyed()).json).toMatchObject({ cuid: first.json.cuid, repeated: true });
+});
+
+test("healthz tells the version of Compose", async () => {
+  expect((await curl(`${base}/healthz`, "-H", BASIC)).json).toMatchObject({ compose_version: expect.stringMatching(/^\d+\.\d+/) });
+});

@@ -1,0 +1,69 @@
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { run } from "../../../scripts/process";
+import { type OneNode, startNode } from "../../support/one-node";
+import { unique } from "../../support/pool";
+import { TOKEN } from "../../support/server";
+
+jest.setTimeout(120_000);
+
+const MODULES = path.resolve(__dirname, "../../../node_modules");
+
+let node: OneNode;
+/** The inspector's command line, laid out as in the inspector's own package: it looks for that package's file beside it. */
+let inspector: string;
+beforeAll(async () => {
+  inspector = mkdtempSync(path.join(tmpdir(), "inspector-"));
+  cpSync(path.join(MODULES, "@modelcontextprotocol/inspector-cli"), path.join(inspector, "cli"), { recursive: true });
+  writeFileSync(path.join(inspector, "package.json"), JSON.stringify({ name: "@modelcontextprotocol/inspector", version: "1" }));
+  symlinkSync(MODULES, path.join(inspector, "node_modules"));
+  node = await startNode({ name: "inspector" });
+});
+afterAll(async () => {
+  rmSync(inspector, { recursive: true });
+  await node?.stop();
+});
+
+/** What the inspector prints of one method, as JSON. */
+async function inspect(transport: "http" | "sse", args: string[], token = TOKEN) {
+  const headers = ["--header", `Authorization: Bearer ${token}`];
+  return run(process.execPath, [
+    path.join(inspector, "cli/build/index.js"),
+    `${node.server.url}/mcp`,
+    "--transport",
+    transport,
+    ...headers,
+    ...args,
+  ]);
+}
+
+describe.each(["http", "sse"] as const)("the official inspector over %s", (transport) => {
+  test("lists the tools, each with a schema that it can read", async () => {
+    const { code, stdout } = await inspect(transport, ["--method", "tools/list"]);
+    expect(code).toBe(0);
+    const { tools } = JSON.parse(stdout);
+    expect(tools.map(({ name }: { name: string }) => name)).toEqual(expect.arrayContaining(["run", "list", "exec", "volume", "health"]));
+    for (const { inputSchema } of tools) expect(inputSchema.type).toBe("object");
+  });
+
+  test("runs a container to its end, and gets its output", async () => {
+    const name = unique("inspected");
+    const args = ["image=busybox", `name=${name}`, "remove=true", 'data=["echo","from the inspector"]'];
+    const { code, stdout } = await inspect(transport, [
+      "--method",
+      "tools/call",
+      "--tool-name",
+      "run_container",
+      ...args.flatMap((each) => ["--tool-arg", each]),
+    ]);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ structuredContent: { name, exit_code: 0, stdout: "from the inspector\n" } });
+  });
+
+  test("is refused with wrong credentials", async () => {
+    const { code, stdout, stderr } = await inspect(transport, ["--method", "tools/list"], "wrong");
+    expect(code).not.toBe(0);
+    expect(stdout + stderr).toMatch(/401|not valid/);
+  });
+});

@@ -1,0 +1,240 @@
+import path from "node:path";
+import type { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { run, until } from "../../../scripts/process";
+import { callTool, connectMcp, post, TRANSPORTS, type TransportName } from "../../support/mcp";
+import { auditEntries, type OneNode, startNode } from "../../support/one-node";
+import { unique } from "../../support/pool";
+import { ask, PROGRAM, TOKEN } from "../../support/server";
+
+let node: OneNode;
+beforeAll(async () => {
+  node = await startNode({ name: "mcp", args: ["--token=second-token", "--body_limit=8"] });
+  await node.docker("run", "--detach", "--name", "box", "busybox", "sh", "-c", "echo out; echo err >&2; sleep 100000");
+});
+afterAll(() => node?.stop());
+
+const DOCUMENTED = ["run", "volume", "list", "logs", "run_container", "exec", "remove", "health", "version"];
+
+describe.each(TRANSPORTS)("the official client over %s", (transport: TransportName) => {
+  let client: Client;
+  beforeAll(async () => {
+    client = await connectMcp(node.server.url, transport);
+  });
+  afterAll(() => client?.close());
+
+  test("lists the tools with their schemas and what they may do", async () => {
+    const { tools } = await client.listTools();
+    expect(tools.map(({ name }) => name)).toEqual(expect.arrayContaining(DOCUMENTED));
+    const tool = (name: string) => tools.find((each) => each.name === name);
+    expect(tool("exec")).toMatchObject({
+      description: "Execute a command in a running container",
+      inputSchema: { type: "object", required: expect.arrayContaining(["data", "id"]), additionalProperties: false },
+    });
+    expect(Object.keys(tool("exec")?.inputSchema.properties ?? {})).toEqual(expect.arrayContaining(["id", "data", "stdin", "node"]));
+    expect(tool("logs")?.inputSchema.properties).toMatchObject({ tail: { description: "Lines from the end" }, id: { type: "string" } });
+    expect(tool("logs")?.annotations).toEqual({ readOnlyHint: true });
+    expect(tool("remove")?.annotations).toMatchObject({ readOnlyHint: false, destructiveHint: true });
+  });
+
+  test("runs, finds, asks and removes a container, and gets what the routes answer", async () => {
+    const name = unique("mcp");
+    const started = await callTool(client, "run_container", { image: "busybox", name, detach: true, data: ["sleep", "1000"] });
+    expect(started).toMatchObject({ isError: false, json: { name, status: "running" } });
+    expect(JSON.parse(started.text)).toEqual(started.json);
+    const { json: list } = await callTool(client, "list");
+    expect(list.result).toEqual((await node.request("GET", "/")).json);
+    expect(list.result).toContainEqual(expect.objectContaining({ name, state: "running" }));
+    const said = await callTool(client, "exec", { id: name, data: "sh -c 'cat; exit 3'", interactive: true, stdin: "in\n" });
+    expect(said).toMatchObject({ isError: false, json: { name, exit_code: 3, stdout: "in\n" } });
+    expect((await callTool(client, "remove", { id: name })).json).toMatchObject({ name, removed: true });
+    expect(await node.names()).not.toContain(name);
+  });
+
+  test("runs a job to its end and makes a volume, by the documented names and arguments", async () => {
+    const name = unique("volume");
+    expect((await callTool(client, "volume", { name })).json).toMatchObject({ status: "success" });
+    expect(await node.docker("volume", "ls", "--quiet")).toContain(name);
+    const { json } = await callTool(client, "run", {
+      image: "busybox",
+      pull_policy: "never",
+      command: ["sh", "-c", "echo $TEST; echo kept > /data/file"],
+      env_vars: { TEST: "value" },
+      volumes: { "/data": { type: "volume", name, response: true } },
+    });
+    expect(json).toMatchObject({ status: "success", stdout: "value\n", exit_code: 0, volumes: { "/data": { type: "volume" } } });
+    expect((await callTool(client, "health")).json).toMatchObject({ status: "ok" });
+  });
+
+  test("a job ends with the client that called it", async () => {
+    const leaving = await connectMcp(node.server.url, transport);
+    const before = (await node.names()).length;
+    const args = { image: "busybox", pull_policy: "never", command: ["sleep", "1000"] };
+    const call = callTool(leaving, "run", args).catch(() => "cut");
+    expect(await until(async () => (await node.names()).length > before, 20_000)).toBe(true);
+    await leaving.close();
+    expect(await call).toBe("cut");
+    expect(await until(async () => (await node.names()).length === before, 20_000)).toBe(true);
+  });
+
+  test("reads logs, with the route's own query", async () => {
+    expect((await callTool(client, "logs", { id: "box" })).json).toEqual((await node.request("GET", "/box")).json);
+    expect((await callTool(client, "logs", { id: "box", tail: "0", timestamps: true })).json).toMatchObject({ stdout: "" });
+  });
+
+  test("gets an error of a route as a result with the error's body", async () => {
+    const { isError, json, text } = await callTool(client, "logs", { id: "no-such" });
+    const { json: same } = await node.request("GET", "/no-such");
+    expect(isError).toBe(true);
+    expect(json).toEqual({ ...same, request_id: expect.any(String), timestamp: expect.any(String) });
+    expect(JSON.parse(text)).toEqual(json);
+    const refused = await callTool(client, "run_container", { image: "busybox", privileged: true });
+    expect(refused).toMatchObject({ isError: true, json: { code: "NOT_ALLOWED", status: 403 } });
+  });
+
+  test.each<[string, object, string, string]>([
+    ["logs", {}, "MISSING_ID", "id is required"],
+    ["logs", { id: 7 }, "INVALID_ID", "id must be"],
+    ["logs", { id: "../nodes" }, "INVALID_ID", "id must be"],
+    ["logs", { id: "" }, "INVALID_ID", "id must be"],
+    ["logs", { id: "box", tail: "many" }, "INVALID_TAIL", "tail must be"],
+    ["logs", { id: "box", tail: { lines: 3 } }, "INVALID_TAIL", "tail must be"],
+    ["logs", { id: "box", follow: true }, "INVALID_FOLLOW", "follow is not known here"],
+    ["exec", { id: "box", data: ["true"], tty: "perhaps" }, "INVALID_TTY", "tty must be true or false"],
+    ["run_container", {}, "MISSING_IMAGE", "image is required"],
+    ["health", { id: "box" }, "INVALID_ID", "id is not known here"],
+    // They would be requests to other routes.
+    ["logs", { id: "version" }, "CONTAINER_NOT_FOUND", "version is a word of this API"],
+    ["exec", { id: "run", data: ["true"] }, "CONTAINER_NOT_FOUND", "run is a word of this API"],
+    ["list", { node: "elsewhere" }, "NODE_NOT_FOUND", "No such node: elsewhere"],
+  ])("calling %s with %j is answered %s", async (tool, args, code, message) => {
+    const { isError, json } = await callTool(client, tool, args);
+    expect({ isError, code: json.code, message: json.message.slice(0, message.length) }).toEqual({ isError: true, code, message });
+  });
+
+  test("a tool that isn't there is an error that says so and names those there are", async () => {
+    await expect(callTool(client, "no-such")).rejects.toThrow(/no such tool: no-such; there are list, logs/);
+  });
+
+  test("hears every second that a call goes on, if it asks for that", async () => {
+    const heard: (string | undefined)[] = [];
+    const onprogress = ({ message }: { message?: string | undefined }) => heard.push(message);
+    await callTool(client, "exec", { id: "box", data: ["sleep", "3"] }, { onprogress });
+    expect(heard[0]).toBe("exec goes on since 1 s");
+  });
+
+  test("a client that goes away ends its calls", async () => {
+    const leaving = await connectMcp(node.server.url, transport);
+    const name = unique("left");
+    await node.docker("run", "--detach", "--name", name, "busybox", "sleep", "1000");
+    const call = callTool(leaving, "exec", { id: name, data: ["sh", "-c", "touch /begun; sleep 1000"] }).catch(() => "cut");
+    const begun = async () => (await node.engine.docker(["exec", name, "ls", "/begun"])).code === 0;
+    expect(await until(begun, 20_000)).toBe(true);
+    await leaving.close();
+    expect(await call).toBe("cut");
+    const ended = () => auditEntries(node.server).some((entry) => entry.path === `/${name}` && entry.aborted);
+    // Long before the 20 s for which a command is waited for.
+    expect(await until(ended, 10_000)).toBe(true);
+  });
+
+  test("is refused without the right credentials", async () => {
+    await expect(connectMcp(node.server.url, transport, "wrong")).rejects.toThrow(/401/);
+  });
+});
+
+test("a cancelled call of the older transport ends", async () => {
+  const client = await connectMcp(node.server.url, "SSE");
+  const name = unique("cancelled");
+  await node.docker("run", "--detach", "--name", name, "busybox", "sleep", "1000");
+  const cancelling = new AbortController();
+  const call = callTool(client, "exec", { id: name, data: ["sleep", "1000"] }, { signal: cancelling.signal }).catch(() => "cut");
+  const executing = async () => (await node.docker("top", name)).split("\n").length > 2;
+  expect(await until(executing, 20_000)).toBe(true);
+  cancelling.abort();
+  expect(await call).toBe("cut");
+  expect(await until(() => auditEntries(node.server).some((entry) => entry.path === `/${name}` && entry.aborted), 10_000)).toBe(true);
+  expect((await callTool(client, "health")).json).toMatchObject({ status: "ok" });
+  await client.close();
+});
+
+test("a call has its own line in the audit log, as the request it is", async () => {
+  const message = { method: "tools/call", params: { name: "logs", arguments: { id: "box", tail: "1" } } };
+  const { headers } = await post(node.server.url, message, { "X-Request-Id": "of-this-call" });
+  expect(headers.get("x-request-id")).toBe("of-this-call");
+  const lines = () => auditEntries(node.server).filter((entry) => entry.request_id === "of-this-call");
+  expect(await until(() => lines().length === 2, 10_000)).toBe(true);
+  const [inner, outer] = lines();
+  expect(outer).toMatchObject({ method: "POST", path: "/mcp", status: 200 });
+  expect(inner).toMatchObject({ method: "GET", path: "/box", status: 200, user: outer.user, address: outer.address });
+});
+
+test("a message is answered as JSON to a client that doesn't take events, and as events to one that does", async () => {
+  const message = { method: "tools/call", params: { name: "health" } };
+  const plain = await post(node.server.url, message);
+  expect(plain.headers.get("content-type")).toMatch("application/json");
+  expect(plain.json).toMatchObject({ id: 1, result: { structuredContent: { status: "ok" } } });
+  const events = await post(node.server.url, message, { Accept: "text/event-stream" });
+  expect(events.headers.get("content-type")).toBe("text/event-stream");
+  expect(events.text).toMatch(/^event: message\ndata: \{"result"/);
+});
+
+test("the same Idempotency-Key is the same run", async () => {
+  const params = { name: "run_container", arguments: { image: "busybox", detach: true, data: ["sleep", "1000"] } };
+  const run = () => post(node.server.url, { method: "tools/call", params }, { "Idempotency-Key": "once-only" });
+  const { id } = (await run()).json.result.structuredContent;
+  expect((await run()).json.result.structuredContent).toMatchObject({ id, repeated: true });
+});
+
+test("an answer of several MB comes whole", async () => {
+  const message = { method: "tools/call", params: { name: "exec", arguments: { id: "box", data: "head -c 3000000 /dev/zero" } } };
+  const { json } = await post(node.server.url, message);
+  expect(json.result.structuredContent.stdout).toHaveLength(3_000_000);
+});
+
+test("bodies are bounded and must be messages", async () => {
+  const limited = await post(node.server.url, { method: "tools/call", params: { name: "list", padding: "x".repeat(8_100_000) } });
+  expect(limited.json).toMatchObject({ code: "BODY_TOO_LARGE" });
+  expect((await node.request("POST", "/mcp", { json: { id: 1 } })).json).toMatchObject({ code: "MISSING_JSONRPC" });
+});
+
+test("no credentials are a 401 and a page of another origin a 403, whatever is asked", async () => {
+  const message = { method: "tools/call", params: { name: "health" } };
+  expect((await post(node.server.url, message, {}, true)).status).toBe(401);
+  expect((await node.request("GET", "/mcp", { anonymous: true, headers: { Accept: "text/event-stream" } })).status).toBe(401);
+  expect((await post(node.server.url, message, { Origin: "http://evil.example" })).json).toMatchObject({ code: "CROSS_SITE" });
+});
+
+test("a message to the stream of another client is not taken", async () => {
+  const leaving = new AbortController();
+  const headers = { Authorization: `Bearer ${TOKEN}`, Accept: "text/event-stream" };
+  const stream = await fetch(`${node.server.url}/mcp`, { headers, signal: leaving.signal });
+  const first = await stream.body?.getReader().read();
+  const messages = /data: (\S+)/.exec(Buffer.from(first?.value ?? []).toString())?.[1] ?? "";
+  const send = (token: string) =>
+    ask(node.server.url, "POST", messages, {
+      json: { jsonrpc: "2.0", method: "notifications/initialized" },
+      headers: { Authorization: `Bearer ${token}` },
+    });
+  expect((await send("second-token")).json).toMatchObject({ status: 404, code: "SESSION_NOT_FOUND" });
+  expect((await send(TOKEN)).status).toBe(202);
+  leaving.abort();
+  expect(await until(async () => (await send(TOKEN)).status === 404, 10_000)).toBe(true);
+});
+
+test("a client of the newer transport is told that it needs no stream", async () => {
+  const headers = { Accept: "text/event-stream", "MCP-Protocol-Version": "2025-06-18" };
+  expect((await node.request("GET", "/mcp", { headers })).status).toBe(405);
+});
+
+test("the SDK is not loaded before somebody speaks MCP", async () => {
+  const code = `require(${JSON.stringify(path.join(path.dirname(PROGRAM), "../lib/app.js"))});
+    console.log(Object.keys(require.cache).filter((file) => file.includes("modelcontextprotocol")).length);`;
+  expect((await run(process.execPath, ["-e", code])).stdout).toBe("0\n");
+});
+
+test.each(["", "--sse"])("the example runs over REST and MCP %s", async (flag) => {
+  const script = path.resolve(__dirname, "../../../examples/mcp-client.mjs");
+  const args = [script, node.server.url, "busybox", ...(flag ? [flag] : [])];
+  const { code, stdout, stderr } = await run(process.execPath, args, { env: { ...process.env, TOKEN } });
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toMatch(/^REST said: Hello from REST!\nTools: .*health.*\nHealth: ok\n(exec goes on.*\n)+MCP said: Hello from MCP!\n$/);
+});

@@ -1,0 +1,194 @@
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import type { Browser } from "playwright-core";
+import { run } from "../../../scripts/process";
+import { openPage, startBrowser } from "../../support/browser";
+import { startServer, type TestServer } from "../../support/server";
+
+jest.setTimeout(120_000);
+
+interface Operation {
+  operationId: string;
+  summary: string;
+  parameters: { name: string; in: string }[];
+  // biome-ignore lint/suspicious/noExplicitAny: schemas have many shapes
+  requestBody?: { content: Record<string, { schema: any; example?: object }> };
+}
+
+const METHODS = ["get", "head", "put", "post", "delete", "patch"] as const;
+type Method = (typeof METHODS)[number];
+
+let server: TestServer;
+// biome-ignore lint/suspicious/noExplicitAny: a document of many shapes
+let document: any;
+let operations: { path: string; method: Method; operation: Operation }[];
+beforeAll(async () => {
+  // The documentation needs no engine.
+  server = await startServer({ env: { DOCKER_HOST: "unix:///nonexistent/docker.sock" } });
+  document = (await server.request("GET", "/openapi.json", { anonymous: true })).json;
+  operations = Object.entries(document.paths).flatMap(([pathname, methods]) =>
+    Object.entries(methods as Record<Method, Operation>).map(([method, operation]) => ({
+      path: pathname,
+      method: method as Method,
+      operation,
+    })),
+  );
+});
+afterAll(() => server?.stop());
+
+describe("the OpenAPI document", () => {
+  test("is valid OpenAPI 3.1", async () => {
+    const file = path.join(server.folder, "openapi.json");
+    writeFileSync(file, JSON.stringify(document));
+    const cli = path.resolve(__dirname, "../../../node_modules/.bin/validate-api");
+    expect(await run(process.execPath, [cli, file])).toMatchObject({ code: 0, stdout: expect.stringContaining('"valid": true') });
+    expect(document.openapi).toMatch(/^3\.1\./);
+  });
+
+  test("has no two paths that differ only in the names of their parameters, and every path's parameters", () => {
+    const shapes = Object.keys(document.paths).map((each) => each.replace(/\{\w+\}/g, "{}"));
+    expect(new Set(shapes).size).toBe(shapes.length);
+    for (const { path: pathname, operation } of operations) {
+      const named = [...pathname.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+      expect(operation.parameters.filter((each) => each.in === "path").map((each) => each.name)).toEqual(named);
+    }
+  });
+
+  test("names every operation differently, and says what it does", () => {
+    const ids = operations.map(({ operation }) => operation.operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const { operation } of operations) expect(operation.summary).toMatch(/\w/);
+  });
+
+  test("holds the documented verbs and the pages beside them", () => {
+    const found = operations.map(({ path: pathname, method }) => `${method.toUpperCase()} ${pathname}`);
+    const resources = [
+      "GET /containers",
+      "POST /containers/run",
+      "POST /containers/{id}/exec",
+      "POST /images/pull",
+      "DELETE /images/{image}",
+    ];
+    const verbs = ["HEAD /{id}", "GET /", "GET /{id}", "PUT /", "POST /{id}", "DELETE /{id}"];
+    expect(found).toEqual(
+      expect.arrayContaining([...verbs, ...resources, "GET /health", "GET /version", "GET /metrics", "GET /openapi.json"]),
+    );
+  });
+
+  test("holds what is served and nothing else: other methods of its paths are refused with 405", async () => {
+    // What stands below a parameter's place is served by it: /containers/run is a container's place, too.
+    const formOf = (template: string) => new RegExp(`^${template.replace(/\{\w+\}/g, "[^/]+")}$`);
+    const methodsAt = (pathname: string) =>
+      Object.entries(document.paths).flatMap(([template, methods]) =>
+        formOf(template).test(pathname) ? Object.keys(methods as object) : [],
+      );
+    for (const pathname of Object.keys(document.paths)) {
+      for (const method of METHODS) {
+        // Express answers HEAD wherever there is a GET.
+        if (method === "head") continue;
+        const below = pathname.split("/").length > 2;
+        const documented = method in document.paths[pathname] || (below && methodsAt(pathname).includes(method));
+        const { status } = await server.request(method.toUpperCase(), pathname.replace(/\{\w+\}/g, "no-such"), {
+          json: method === "get" ? undefined : {},
+        });
+        expect(`${method} ${pathname} ${status === 405 ? "refused" : "served"}`).toBe(
+          `${method} ${pathname} ${documented ? "served" : "refused"}`,
+        );
+      }
+    }
+  });
+
+  const BODIES = ["application/json", "application/x-www-form-urlencoded"];
+
+  /** What a field may be, without the spellings that only forms need. */
+  function typesOf(schema: { type?: string; anyOf?: { type?: string }[] }): string[] {
+    return [schema, ...(schema.anyOf ?? [])].flatMap(({ type }) => type ?? []);
+  }
+
+  test.each<[string, string, string, string, string[]]>([
+    ["put", "/", "image", "string", ["image"]],
+    ["put", "/", "name", "string", ["image"]],
+    ["put", "/", "remove", "boolean", ["image"]],
+    ["put", "/", "detach", "boolean", ["image"]],
+    ["put", "/", "ports", "object", ["image"]],
+    ["put", "/", "volumes", "object", ["image"]],
+    ["put", "/", "data", "string", ["image"]],
+    ["put", "/", "data", "array", ["image"]],
+    ["post", "/{id}", "data", "string", ["data"]],
+    ["post", "/{id}", "data", "array", ["data"]],
+    ["post", "/{id}", "tty", "boolean", ["data"]],
+    ["post", "/{id}", "interactive", "boolean", ["data"]],
+  ])("%s %s takes the documented field %s as %s, in JSON and as a form", (method, pathname, field, type, required) => {
+    const { content } = document.paths[pathname][method].requestBody;
+    expect(Object.keys(content)).toEqual(BODIES);
+    for (const { schema } of Object.values<{ schema: { properties: Record<string, object>; required: string[] } }>(content)) {
+      expect(typesOf(schema.properties[field] ?? {})).toContain(type);
+      expect(schema.required).toEqual(required);
+    }
+  });
+
+  test("tells how a form writes a map: ports[1234]=6379", () => {
+    const { encoding } = document.paths["/"].put.requestBody.content["application/x-www-form-urlencoded"];
+    const deepObject = { style: "deepObject", explode: true };
+    expect(encoding).toMatchObject({ ports: deepObject, volumes: deepObject, env: deepObject });
+    expect(encoding).not.toHaveProperty("image");
+  });
+});
+
+test("the example of a body is one that the server takes", async () => {
+  // What goes to /mcp is a message, answered whether or not there is an engine.
+  const taken = operations.filter((each) => each.operation.requestBody && !each.path.startsWith("/mcp"));
+  for (const { path: pathname, method, operation } of taken) {
+    const { example } = operation.requestBody?.content["application/json"] ?? {};
+    // What is wrong with a body is told before the engine is asked.
+    const { status } = await server.request(method.toUpperCase(), pathname.replace("{id}", "no-such"), { json: example });
+    expect(`${method} ${pathname} ${status}`).toBe(`${method} ${pathname} 503`);
+  }
+});
+
+describe("the pages, in a browser", () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await startBrowser();
+  });
+  afterAll(() => browser?.close());
+
+  test.each(["/docs", "/docs/", "/redoc", "/redoc/"])(
+    "%s shows every operation, asks nobody but this server and breaks no policy",
+    async (pathname) => {
+      const { page, requests, troubles } = await openPage(browser, server.url + pathname);
+      for (const { operation } of operations) {
+        const seen = await page
+          .getByText(operation.summary, { exact: true })
+          .first()
+          .waitFor({ state: "visible" })
+          .then(
+            () => "shown",
+            async () => ({ not: operation.summary, troubles, requests, page: await page.locator("body").textContent() }),
+          );
+        expect(seen).toBe("shown");
+      }
+      expect(troubles).toEqual([]);
+      expect(requests.length).toBeGreaterThan(2);
+      // What is written into the page itself asks nobody.
+      const asked = requests.filter((url) => !url.startsWith("data:") && !url.startsWith("blob:"));
+      expect(asked.filter((url) => new URL(url).origin !== server.url)).toEqual([]);
+      await page.context().close();
+    },
+  );
+
+  test("a request tried out on /docs is answered", async () => {
+    const { page, troubles } = await openPage(browser, `${server.url}/docs`);
+    const operation = page.locator(".opblock", { hasText: "List all containers" });
+    await operation.locator(".opblock-summary").click();
+    await operation.getByRole("button", { name: "Try it out" }).click();
+    await operation.getByRole("button", { name: "Execute" }).click();
+    await operation.locator(".live-responses-table").getByText('"docker-server"').waitFor({ state: "visible" });
+    expect(troubles).toEqual([]);
+    await page.context().close();
+  });
+
+  test.each(["constructor", "__proto__", "..%2fopenapi.ts", "toString"])("/docs/%s is no file of the documentation", async (file) => {
+    expect((await server.request("GET", `/docs/${file}`)).status).toBe(404);
+  });
+});

@@ -1,0 +1,113 @@
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Daemon, startDaemon } from "../../../scripts/daemon";
+import { answers, run, runOrThrow, until } from "../../../scripts/process";
+import { type Engine, startEngine } from "../../support/engine";
+import { importBusybox } from "../../support/images";
+import { readmeCommand, readmeCommands } from "../../support/readme";
+import { ask } from "../../support/server";
+
+jest.setTimeout(120_000);
+
+const ROOT = path.resolve(__dirname, "../../..");
+const TOKEN = "my_secret_token";
+const BUCKET = "my-bucket";
+
+let engine: Engine;
+let env: NodeJS.ProcessEnv;
+const daemons: Daemon[] = [];
+beforeAll(async () => {
+  engine = await startEngine({ name: "readme" });
+  await importBusybox(engine, "redis");
+  const installed = path.join(engine.folder, "installed");
+  mkdirSync(path.join(engine.folder, "mnt/shared"), { recursive: true });
+  env = { PATH: `${installed}/bin:${process.env.PATH}`, HOME: engine.folder, npm_config_prefix: installed, DOCKER_HOST: engine.dockerHost };
+  const packed = (await runOrThrow("npm", ["pack", ROOT, "--pack-destination", engine.folder])).trim();
+  const install = readmeCommand("npm install").replace(/ docker-server$/, ` ${path.join(engine.folder, packed)} --prefer-offline`);
+  const { code, stderr } = await run("sh", ["-c", install], { env: { ...process.env, npm_config_prefix: installed } });
+  if (code !== 0) throw new Error(stderr);
+});
+afterAll(() => engine?.stop());
+afterEach(async () => {
+  for (const daemon of daemons.splice(0).reverse()) await daemon.end("SIGTERM", 20_000);
+});
+
+/** Runs a command line on the simulated host, whose /mnt is a folder of its own, until the end of the test. */
+async function keep(line: string, port: number, more: NodeJS.ProcessEnv = {}, ready?: () => Promise<boolean>): Promise<void> {
+  const script = `mount --bind ${engine.folder}/mnt /mnt && exec ${line}`;
+  const [command = "", ...args] = engine.inside(["unshare", "--mount", "sh", "-c", script]);
+  const answering = () => answers({ host: engine.address, port, path: "/health" });
+  const logFile = path.join(engine.folder, `${port}.log`);
+  daemons.push(await startDaemon({ command, args, env: { ...env, ...more }, cwd: engine.folder, logFile, ready: ready ?? answering }));
+}
+
+/** Runs a command line on the simulated host to its end. */
+async function onHost(line: string): Promise<string> {
+  const [command = "", ...args] = engine.inside(["sh", "-c", line]);
+  const { code, stdout, stderr } = await run(command, args, { env });
+  if (code !== 0) throw new Error(`${line}: ${stderr}`);
+  return stdout;
+}
+
+test("every command of the README is one that these tests run", () => {
+  const beginnings = readmeCommands().map((line) => line.split(" ").slice(0, 2).join(" "));
+  expect([...new Set(beginnings)].sort()).toEqual([
+    "curl -X",
+    "curl http://localhost:1717/",
+    "docker run",
+    "docker-server --token",
+    "npm install",
+  ]);
+});
+
+test("installed, started and asked as the README's first lines say, it runs a container and lists it", async () => {
+  const [alone = ""] = readmeCommands().filter((line) => line.startsWith("docker-server"));
+  await keep(alone, 1717);
+  expect(JSON.parse(await onHost(readmeCommand("curl -X")))).toMatchObject({ name: "p-redis", status: "running" });
+  expect(JSON.parse(await onHost(readmeCommand("curl http")))).toMatchObject([{ name: "p-redis", image: "redis" }]);
+});
+
+const STORES: Record<string, () => Promise<NodeJS.ProcessEnv>> = {
+  "--folder /mnt/shared": async () => ({}),
+  "--s3 my-bucket": async () => {
+    await keep("/usr/bin/moto_server -H 127.0.0.1 -p 5000", 5000, {}, () =>
+      onHost("curl -s http://127.0.0.1:5000/").then(
+        () => true,
+        () => false,
+      ),
+    );
+    const signed = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+    await onHost(`curl -sf -X PUT -H 'Authorization: ${signed}' http://127.0.0.1:5000/${BUCKET}`);
+    return { DS_S3_ENDPOINT: "http://127.0.0.1:5000", AWS_ACCESS_KEY_ID: "test", AWS_SECRET_ACCESS_KEY: "test", AWS_REGION: "us-east-1" };
+  },
+  "--redis redis://10.0.0.9:6379": async () => {
+    await onHost("ip addr add 10.0.0.9/32 dev lo");
+    await keep("redis-server --bind 10.0.0.9 --protected-mode no --save ''", 6379, {}, () =>
+      onHost("redis-cli -h 10.0.0.9 ping").then(
+        () => true,
+        () => false,
+      ),
+    );
+    return {};
+  },
+};
+
+test.each(readmeCommands().filter((line) => line.includes("--cluster")))(
+  "%s: two nodes that are started so find each other",
+  async (line) => {
+    const store = STORES[line.slice(line.indexOf("--cluster") + 10)];
+    const more = await (store as () => Promise<NodeJS.ProcessEnv>)();
+    await keep(line, 1717, more);
+    await keep(line, 1718, { ...more, DS_PORT: "1718" });
+    const known = async (port: number) => {
+      await sleep(300); // there is a limit a minute
+      const { json } = await ask(`http://${engine.address}:${port}`, "GET", "/nodes", { headers: { Authorization: `Bearer ${TOKEN}` } });
+      return json.nodes.map(({ name }: { name: string }) => name).sort();
+    };
+    const both = [`${engine.address}:1717`, `${engine.address}:1718`];
+    expect(await until(async () => JSON.stringify([await known(1717), await known(1718)]) === JSON.stringify([both, both]), 30_000)).toBe(
+      true,
+    );
+  },
+);

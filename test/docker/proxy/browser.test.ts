@@ -1,0 +1,202 @@
+import { randomUUID } from "node:crypto";
+import type { Browser } from "playwright-core";
+import WebSocket from "ws";
+import { until } from "../../../scripts/process";
+import { openPage, startBrowser, type Watched } from "../../support/browser";
+import { type OneNode, startNode } from "../../support/one-node";
+import { type Answer, ask, type RequestOptions, startServer, TOKEN } from "../../support/server";
+import { gotHeader, startWeb } from "../../support/web";
+
+jest.setTimeout(120_000);
+
+const APP = "http://app.example";
+const USER = { username: "ann", password: "her-password" };
+const [web, other] = ["web", "other"].map((name) => `${name}-${randomUUID().slice(0, 8)}`) as [string, string];
+
+let node: OneNode;
+let browser: Browser;
+let pages: string;
+
+beforeAll(async () => {
+  const args = ["--proxy_port=1718", `--user=${USER.username}`, `--password=${USER.password}`, "--cors_origin", APP];
+  node = await startNode({ name: "proxy-browser", inside: true, args });
+  pages = `http://${node.engine.address}:1718`;
+  for (const name of [web, other]) await startWeb(node.engine, name);
+  browser = await startBrowser(node.engine.address);
+}, 120_000);
+
+afterAll(async () => {
+  await browser?.close();
+  await node?.stop();
+});
+
+const at = (method: string, path: string, options: RequestOptions = {}): Promise<Answer> => ask(pages, method, path, options);
+const stranger = (method: string, path: string, headers: Record<string, string> = {}) => at(method, path, { anonymous: true, headers });
+
+async function signIn(): Promise<string> {
+  const { headers } = await at("GET", `/proxy/${web}/`);
+  return headers.getSetCookie()[0]?.split(";")[0] as string;
+}
+
+/** What the script of the web service's page got. */
+async function gotBy({ page }: Watched): Promise<string[]> {
+  expect(await until(async () => (await page.title()).startsWith("["), 20_000)).toBe(true);
+  return JSON.parse(await page.title());
+}
+
+test("after one sign-in a page loads with its style, its script and what that asks for; no page gets what the browser keeps", async () => {
+  const watched = await openPage(browser, `${pages}/proxy/${web}/page/`, USER);
+  const [data = "", version = ""] = await gotBy(watched);
+  expect(await watched.page.evaluate("getComputedStyle(document.body).color")).toBe("rgb(1, 2, 3)");
+  const got = JSON.parse(data);
+  expect([got.method, got.url, gotHeader(got, "authorization"), gotHeader(got, "cookie")]).toEqual([
+    "POST",
+    "/page/data",
+    undefined,
+    undefined,
+  ]);
+  expect(JSON.parse(version).code).toBe("ROUTE_NOT_FOUND");
+  const [cookie] = await watched.page.context().cookies(`${pages}/proxy/${web}/`);
+  expect(cookie).toMatchObject({ name: "docker-server-proxy", path: `/proxy/${web}/`, httpOnly: true, sameSite: "Lax" });
+  expect(await watched.page.evaluate("document.cookie")).toBe("");
+  // With the cookie alone, as after the browser was started again.
+  const context = await browser.newContext();
+  await context.addCookies(await watched.page.context().cookies());
+  const page = await context.newPage();
+  expect((await page.goto(`${pages}/proxy/${web}/page/`))?.status()).toBe(200);
+  expect(await until(async () => (await page.title()).startsWith("["), 20_000)).toBe(true);
+  expect((await page.goto(`${pages}/proxy/${other}/page/`))?.status()).toBe(401);
+  await Promise.all([context.close(), watched.page.context().close()]);
+});
+
+test("on the main port the same page is sandboxed: its script reads nothing of the API", async () => {
+  const watched = await openPage(browser, `${node.server.url}/proxy/${web}/page/`, USER);
+  expect(await gotBy(watched)).toEqual(["refused by the browser", "refused by the browser"]);
+  expect(await watched.page.evaluate("origin")).toBe("null");
+  await watched.page.context().close();
+});
+
+test("any credentials get a cookie beside the answer; without them a browser is told to ask, for each container anew", async () => {
+  const basic = (text: string) => ({ Authorization: `Basic ${Buffer.from(text).toString("base64")}` });
+  for (const headers of [{ "X-Access-Token": TOKEN }, { Authorization: `Bearer ${TOKEN}` }, basic(TOKEN), basic("ann:her-password")]) {
+    const { status, headers: got } = await stranger("GET", `/proxy/${web}/status?code=404`, headers as Record<string, string>);
+    expect([status, got.getSetCookie(), got.get("content-security-policy")]).toEqual([
+      404,
+      [expect.stringMatching(new RegExp(`^docker-server-proxy=\\S+; Path=/proxy/${web}/; Max-Age=\\d+; HttpOnly; SameSite=Lax$`))],
+      null,
+    ]);
+  }
+  const refused = await stranger("GET", `/proxy/${web}/`);
+  expect([refused.status, refused.json.code, refused.headers.getSetCookie()]).toEqual([401, "MISSING_CREDENTIALS", []]);
+  expect(refused.headers.get("www-authenticate")).toBe(`Basic realm="docker-server /proxy/${web}/", charset="UTF-8"`);
+});
+
+test("the cookie opens its container's path on this port, and nothing else", async () => {
+  const cookie = await signIn();
+  const got = await stranger("GET", `/proxy/${web}/x`, { Cookie: `a=1; ${cookie}` });
+  expect([got.status, gotHeader(got.json, "cookie"), got.headers.getSetCookie()]).toEqual([200, "a=1", []]);
+  expect((await stranger("GET", `/proxy/${other}/x`, { Cookie: cookie })).status).toBe(401);
+  expect((await stranger("GET", "/containers", { Cookie: cookie })).status).toBe(404);
+  for (const path of ["/containers", `/proxy/${web}`, `/proxy/${web}/x`]) {
+    const { status, json } = await ask(node.server.url, "GET", path, { anonymous: true, headers: { Cookie: cookie } });
+    expect([status, json.code]).toEqual([401, "MISSING_CREDENTIALS"]);
+  }
+});
+
+test("a forged cookie is as none: 401, and however many there are, who has credentials is let in", async () => {
+  const cookie = await signIn();
+  const forged = [`${cookie}x`, cookie.replace(/\d+/, "99999999999"), "docker-server-proxy=1.YW5u.x"];
+  for (const Cookie of forged) {
+    const { status, json } = await stranger("GET", `/proxy/${web}/`, { Cookie });
+    expect([status, json.code]).toEqual([401, "MISSING_CREDENTIALS"]);
+  }
+  const { status, headers } = await at("GET", `/proxy/${web}/`, { headers: { Cookie: `${cookie}x` } });
+  expect([status, headers.getSetCookie().length]).toEqual([200, 1]);
+});
+
+test("with the cookie an Authorization of the container's own goes on; this server's never does", async () => {
+  const Cookie = await signIn();
+  const seen = async (headers: Record<string, string>) =>
+    gotHeader((await stranger("GET", `/proxy/${web}/`, { Cookie, ...headers })).json, "authorization");
+  expect(await seen({ Authorization: "Bearer its-own" })).toBe("Bearer its-own");
+  expect(await seen({ Authorization: `Bearer ${TOKEN}` })).toBeUndefined();
+  expect(await seen({ Authorization: `Bearer ${TOKEN}`, "X-Forward-Authorization": "true" })).toBeUndefined();
+});
+
+test("what changes something or upgrades is refused to pages of other origins, those of --cors_origin too", async () => {
+  const Cookie = await signIn();
+  for (const Origin of ["http://evil.example", "null", node.server.url, APP]) {
+    const { status, json } = await stranger("POST", `/proxy/${web}/`, { Cookie, Origin });
+    expect([status, json.code]).toEqual([403, "CROSS_SITE"]);
+  }
+  expect((await stranger("POST", `/proxy/${web}/`, { Cookie, Origin: pages })).status).toBe(200);
+  const opened = (origin: string) =>
+    new Promise<string>((resolve) => {
+      const socket = new WebSocket(`${pages.replace("http", "ws")}/proxy/${web}/socket`, { origin, headers: { Cookie } });
+      socket.on("open", () => socket.close()).on("close", () => resolve("open"));
+      socket.on("error", (error) => resolve(error.message));
+    });
+  expect(await opened(pages)).toBe("open");
+  expect(await opened("http://evil.example")).toMatch("403");
+});
+
+test("the path without its slash leads to the one with it; nothing else is there", async () => {
+  const response = await fetch(`${pages}/proxy/${web}?a=1`, { redirect: "manual" });
+  expect([response.status, response.headers.get("location")]).toEqual([307, `/proxy/${web}/?a=1`]);
+  for (const [method, path] of [
+    ["GET", "/"],
+    ["GET", "/health"],
+    ["GET", "/proxy/"],
+    ["GET", "/proxy/..%2Fx"],
+    ["POST", `/proxy/${web}`],
+    ["PUT", "/"],
+  ] as const) {
+    const { status, json } = await at(method, path);
+    expect([status, json.code, json.request_id]).toEqual([404, "ROUTE_NOT_FOUND", expect.any(String)]);
+  }
+});
+
+test("on the main port preflights of allowed origins are answered without credentials; all others go the usual way", async () => {
+  const preflight = (Origin: string) => ({
+    Origin,
+    "Access-Control-Request-Method": "PUT",
+    "Access-Control-Request-Headers": "x-access-token",
+  });
+  const to = (method: string, headers: Record<string, string>, anonymous = true) =>
+    ask(node.server.url, method, `/proxy/${web}/x`, { anonymous, headers });
+  const answer = await to("OPTIONS", preflight(APP));
+  expect([answer.status, answer.headers.get("access-control-allow-origin"), answer.headers.get("access-control-allow-headers")]).toEqual([
+    204,
+    APP,
+    "x-access-token",
+  ]);
+  expect((await to("OPTIONS", preflight("http://evil.example"))).status).toBe(401);
+  expect((await to("OPTIONS", { Origin: APP })).status).toBe(401);
+  expect((await to("OPTIONS", { Origin: APP }, false)).json.method).toBe("OPTIONS");
+  const put = await to("PUT", { Origin: APP }, false);
+  expect([put.json.method, put.headers.get("access-control-allow-origin")]).toEqual(["PUT", APP]);
+  expect((await stranger("OPTIONS", `/proxy/${web}/x`, preflight(APP))).status).toBe(401);
+});
+
+test("a port that can't be had is an error at the start", async () => {
+  const env = { DOCKER_HOST: "unix:///nonexistent/docker.sock" };
+  const first = await startServer({ env });
+  try {
+    await expect(startServer({ env, args: [`--proxy_port=${first.port}`] })).rejects.toThrow("EADDRINUSE");
+  } finally {
+    await first.stop();
+  }
+});
+
+test("at a stop a request under way on this port is answered to its end, and then nobody listens", async () => {
+  const stream = await fetch(`${pages}/proxy/${web}/bytes?size=50000000&chunked`, { headers: { "X-Access-Token": TOKEN } });
+  const stopped = node.server.stop();
+  const closed = () =>
+    fetch(`${pages}/proxy/`).then(
+      () => false,
+      () => true,
+    );
+  expect(await until(closed, 20_000)).toBe(true);
+  expect((await stream.arrayBuffer()).byteLength).toBe(50_000_000);
+  await stopped;
+});

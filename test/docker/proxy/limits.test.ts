@@ -1,0 +1,33 @@
+import { randomUUID } from "node:crypto";
+import { type Engine, startEngine } from "../../support/engine";
+import { startLimited } from "../../support/limited-server";
+import type { TestServer } from "../../support/server";
+import { startWeb } from "../../support/web";
+
+let engine: Engine;
+let server: TestServer;
+const web = `web-${randomUUID().slice(0, 8)}`;
+
+beforeAll(async () => {
+  engine = await startEngine({ name: "proxy" });
+  await startWeb(engine, web);
+  server = await startLimited(engine, ["--token=right", "--low_burst=3", "--mid_burst=3", "--high_burst=3"]);
+}, 120_000);
+
+afterAll(async () => {
+  await server?.stop();
+  await engine?.stop();
+});
+
+const ask = async (token: string) => {
+  const { json, headers } = await server.request("GET", `/proxy/${web}/`, { headers: { Authorization: `Bearer ${token}` } });
+  return [json.code ?? "OK", headers.get("retry-after") !== null];
+};
+
+test("requests to containers spend no burst, and wrong credentials are limited as everywhere", async () => {
+  // The port is published where this server isn't: what counts is that it lets them through.
+  for (let at = 0; at < 10; at++) expect(await ask("right")).toEqual(["UPSTREAM_UNREACHABLE", false]);
+  for (let at = 0; at < 3; at++) expect(await ask("wrong")).toEqual(["WRONG_CREDENTIALS", false]);
+  expect(await ask("wrong")).toEqual(["TOO_MANY_WRONG_CREDENTIALS", true]);
+  expect(await ask("right")).toEqual(["UPSTREAM_UNREACHABLE", false]);
+});

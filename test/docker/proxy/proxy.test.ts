@@ -1,0 +1,206 @@
+import { createHash, randomUUID } from "node:crypto";
+import http from "node:http";
+import { until } from "../../../scripts/process";
+import { auditEntries, type OneNode, residentMemory, startNode } from "../../support/one-node";
+import { TOKEN } from "../../support/server";
+import { gotHeader, startWeb } from "../../support/web";
+
+let node: OneNode;
+let id: string;
+const web = `web-${randomUUID().slice(0, 8)}`;
+
+beforeAll(async () => {
+  node = await startNode({ name: "proxy", inside: true, args: ["--proxy_timeout=2"] });
+  id = await startWeb(node.engine, web);
+}, 120_000);
+
+afterAll(() => node?.stop());
+
+const get = (path: string, headers: Record<string, string> = {}) => node.request("GET", `/proxy/${web}${path}`, { headers });
+
+/** One request by node:http: its answer as it begins. */
+function open(method: string, path: string, headers: http.OutgoingHttpHeaders = {}) {
+  const { hostname, port } = new URL(node.server.url);
+  const request = http.request({ hostname, port, method, path: `/proxy/${web}${path}`, headers: { "X-Access-Token": TOKEN, ...headers } });
+  const answer = new Promise<http.IncomingMessage>((resolve, reject) => request.once("response", resolve).on("error", reject));
+  answer.catch(() => undefined);
+  return { request, answer };
+}
+
+async function textOf(stream: AsyncIterable<Buffer>): Promise<string> {
+  let text = "";
+  for await (const chunk of stream) text += chunk;
+  return text;
+}
+
+test("GET /proxy/{id} tells where the container's port is reached", async () => {
+  const { status, json } = await node.request("GET", `/proxy/${web}?port=81`);
+  expect([status, json.container_id, json.container_port]).toEqual([200, id, 81]);
+  expect(json.upstream).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+});
+
+test.each(["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])(
+  "%s goes on with its path and query as they were written",
+  async (method) => {
+    const target = "/a%2Fb//c/%7e..%2e/;x=1/?q=%20+%26&a[]=1&port=7&&node=no";
+    const { status, json } = await node.request(method, `/proxy/${id.slice(0, 12)}${target}`);
+    expect([status, json.method, json.url]).toEqual([200, method, target]);
+  },
+);
+
+test("HEAD has the headers of the answer and no body; its connection goes on", async () => {
+  const { answer, request } = open("HEAD", "/bytes?size=5000");
+  request.end();
+  const { statusCode, headers } = await answer;
+  expect([statusCode, headers["content-length"]]).toEqual([200, "5000"]);
+  expect((await node.request("HEAD", `/proxy/${web}/status?code=304`)).status).toBe(304);
+});
+
+test("?port= chooses among several published ports and is taken out; any other port is the container's own affair", async () => {
+  expect((await get("/x?a=1&port=80&b=2")).json.url).toBe("/x?a=1&b=2");
+  expect((await get("/x?port=80")).json.url).toBe("/x");
+  expect((await get("/x?port=8080&port=80")).json.url).toBe("/x?port=8080&port=80");
+});
+
+test("errors and redirects of the container are passed on as they are", async () => {
+  for (const code of [301, 404, 418, 500, 503]) {
+    const { answer, request } = open("GET", `/status?code=${code}`);
+    request.end();
+    const got = await answer;
+    expect([got.statusCode, got.statusMessage, got.headers["x-own"], got.headers.location]).toEqual([
+      code,
+      "As It Is",
+      "kept",
+      "http://elsewhere.example/",
+    ]);
+    expect(await textOf(got)).toBe("own body");
+  }
+});
+
+test("what the container must know of the client is said, and what the client claims of itself is not believed", async () => {
+  const claimed = { "X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "gopher", "X-Real-IP": "1.2.3.4", Forwarded: "for=1.2.3.4" };
+  const { json } = await get("/", claimed);
+  expect(gotHeader(json, "x-forwarded-for")).toMatch(/^10\.99\.0\.254$/);
+  expect(gotHeader(json, "x-forwarded-proto")).toBe("http");
+  expect(gotHeader(json, "x-forwarded-host")).toBe(new URL(node.server.url).host);
+  expect(gotHeader(json, "x-forwarded-prefix")).toBe(`/proxy/${web}`);
+  expect(gotHeader(json, "host")).toMatch(/^127\.0\.0\.1:\d+$/);
+  expect([gotHeader(json, "x-real-ip"), gotHeader(json, "forwarded")]).toEqual([undefined, undefined]);
+});
+
+test("the credentials for this server stay here, unless they are asked to go on", async () => {
+  const seen = (json: { rawHeaders: string[] }) => [gotHeader(json, "authorization"), gotHeader(json, "x-access-token")];
+  expect(seen((await get("/")).json)).toEqual([undefined, undefined]);
+  expect(seen((await get("/", { "X-Forward-Authorization": "true" })).json)).toEqual([`Bearer ${TOKEN}`, undefined]);
+  const token = { "X-Access-Token": TOKEN };
+  expect(seen((await get("/", { ...token, Authorization: "Bearer its-own" })).json)).toEqual(["Bearer its-own", undefined]);
+  expect(seen((await get("/", { ...token, Authorization: `Bearer ${TOKEN}` })).json)).toEqual([undefined, undefined]);
+  const { json } = await get("/", { Cookie: "a=1; docker-server-proxy=secret; b=2", "X-Docker-Server-Peer": "forged" });
+  expect([gotHeader(json, "cookie"), gotHeader(json, "x-docker-server-peer")]).toEqual(["a=1; b=2", undefined]);
+});
+
+test("large bodies go both ways as they are, and take no memory", async () => {
+  const size = 300_000_000;
+  const before = residentMemory(node.server.process.pid);
+  const { answer, request } = open("GET", `/bytes?size=${size}`);
+  request.end();
+  let got = 0;
+  for await (const chunk of await answer) got += chunk.length;
+  expect(got).toBe(size);
+  const up = open("PUT", "/", { "Transfer-Encoding": "chunked" });
+  const hash = createHash("sha256");
+  const piece = Buffer.alloc(1_000_000, "x");
+  for (let at = 0; at < 100; at++) {
+    hash.update(piece);
+    if (!up.request.write(piece)) await new Promise((resolve) => up.request.once("drain", resolve));
+  }
+  up.request.end();
+  const json = JSON.parse(await textOf(await up.answer));
+  expect([json.bytes, json.sha256]).toEqual([100_000_000, hash.digest("hex")]);
+  expect(residentMemory(node.server.process.pid) - before).toBeLessThan(150);
+});
+
+test("a client that doesn't read holds the container back, not this server's memory", async () => {
+  const before = residentMemory(node.server.process.pid);
+  const { answer, request } = open("GET", "/bytes?size=1000000000&chunked");
+  request.end();
+  const got = await answer;
+  got.once("data", () => got.pause());
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  expect(residentMemory(node.server.process.pid) - before).toBeLessThan(100);
+  request.destroy();
+});
+
+test("events arrive one by one, in both directions, before either side has ended; an idle stream goes on", async () => {
+  const { request, answer } = open("POST", "/events", { "Transfer-Encoding": "chunked" });
+  request.flushHeaders();
+  const stream = await answer;
+  for (const line of ["one", "two", "three"]) {
+    const event = new Promise((resolve) => stream.once("data", resolve));
+    // Longer than an answer may take to begin.
+    if (line === "three") await new Promise((resolve) => setTimeout(resolve, 2500));
+    request.write(`${line}\n`);
+    expect(String(await event)).toBe(`data: ${line}\n\n`);
+  }
+  request.end();
+  expect(await textOf(stream)).toBe("");
+});
+
+test("no container 404, none running 409, none published 400, no answer in time 504, nobody listening 502", async () => {
+  expect((await node.request("GET", "/proxy/no-such/x")).json).toMatchObject({ status: 404, code: "CONTAINER_NOT_FOUND" });
+  expect((await node.request("GET", "/proxy/x%2F..%2Fy/")).json).toMatchObject({ status: 404, code: "CONTAINER_NOT_FOUND" });
+  const stopped = await node.docker("create", "--publish", "80", "busybox", "sleep", "600");
+  expect((await node.request("GET", `/proxy/${stopped}/x`)).json).toMatchObject({ status: 409, code: "NOT_RUNNING" });
+  const silent = await node.docker("run", "--detach", "busybox", "sleep", "600");
+  expect((await node.request("GET", `/proxy/${silent}/x`)).json).toMatchObject({ status: 400, code: "NO_PORT" });
+  expect((await get("/slow")).json).toMatchObject({ status: 504, code: "UPSTREAM_TIMEOUT" });
+  const deaf = await node.docker("run", "--detach", "--publish", "80", "busybox", "sleep", "600");
+  expect((await node.request("GET", `/proxy/${deaf}/x`)).json).toMatchObject({ status: 502 });
+});
+
+test("a client that leaves ends the request at the container", async () => {
+  const inside = async () => Number((await node.docker("exec", web, "wget", "-q", "-O", "-", "http://127.0.0.1/open")).trim()) - 1;
+  expect(await until(async () => (await inside()) === 0, 20_000)).toBe(true);
+  const { request, answer } = open("GET", "/endless");
+  request.end();
+  await answer;
+  expect(await until(async () => (await inside()) === 1, 20_000)).toBe(true);
+  request.destroy();
+  expect(await until(async () => (await inside()) === 0, 20_000)).toBe(true);
+});
+
+test.each(["/endless", "/endless?length"])(
+  "a container that is removed in the middle of %s cuts the answer off; the next request is 404",
+  async (path) => {
+    const name = `gone-${randomUUID().slice(0, 8)}`;
+    await startWeb(node.engine, name);
+    const stream = await fetch(`${node.server.url}/proxy/${name}${path}`, { headers: { "X-Access-Token": TOKEN } });
+    const reader = (stream.body as ReadableStream).getReader();
+    await reader.read();
+    await node.docker("rm", "--force", name);
+    // What was on its way may come first.
+    const rest = async () => {
+      while (!(await reader.read()).done);
+    };
+    await expect(rest()).rejects.toThrow();
+    expect((await node.request("GET", `/proxy/${name}/`)).status).toBe(404);
+  },
+);
+
+test("a container that is restarted is found again, at whatever port it has then", async () => {
+  await get("/");
+  await node.docker("restart", "--time", "0", web);
+  expect(await until(async () => (await get("/")).status === 200, 20_000)).toBe(true);
+});
+
+test("each request to a container has its line in the audit log", async () => {
+  expect((await get("/status?code=200&secret=hidden")).status).toBe(200);
+  // It is written when the answer has gone out.
+  const entry = () =>
+    auditEntries(node.server)
+      .filter((each) => each.path === `/proxy/${web}/status`)
+      .at(-1);
+  expect(await until(() => entry()?.status === 200, 10_000)).toBe(true);
+  expect(entry()).toMatchObject({ method: "GET", status: 200, user: expect.stringMatching(/^token-/) });
+  expect(JSON.stringify(entry())).not.toContain("hidden");
+});

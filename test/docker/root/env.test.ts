@@ -1,0 +1,125 @@
+import { readFileSync } from "node:fs";
+import { until } from "../../../scripts/process";
+import { auditEntries, everythingLogged, type OneNode, startNode } from "../../support/one-node";
+import { watchProcesses } from "../../support/process-watch";
+import { TOKEN } from "../../support/server";
+
+const SECRET = "s3cret-Value-Xk9";
+
+let node: OneNode;
+beforeAll(async () => {
+  node = await startNode({ name: "env", args: ["--log_level=trace"] });
+});
+afterAll(() => node?.stop());
+
+const put = (json: Record<string, unknown>) => node.request("PUT", "/", { json: { image: "busybox", data: "true", ...json } });
+
+async function environmentOf(name: string): Promise<Record<string, string>> {
+  const { Config } = await node.inspect(name);
+  return Object.fromEntries((Config.Env as string[]).map((each) => [each.slice(0, each.indexOf("=")), each.slice(each.indexOf("=") + 1)]));
+}
+
+const VALUES: Record<string, string> = {
+  PLAIN: "value",
+  EMPTY: "",
+  EQUALS: "a=b=c==",
+  LINES: "one\ntwo\r\nthree\n",
+  QUOTES: `it's "quoted" \\ \`back\``,
+  SHELL: "$HOME $(id) `id` ; | & > < * ~ !",
+  HASH: "# no comment",
+  SPACES: "  around  ",
+  DOCKER_STDIN: "DOCKER_STDIN",
+  WIDE: "漢字 ünï 🐳",
+  LONG: "x".repeat(70_000),
+  PATH: "/opt/own:/bin",
+  "with.dot-dash": "kept",
+};
+
+test.each(Object.entries(VALUES))("the variable %s has exactly its value in the container", async (name, value) => {
+  const container = `env-${name.toLowerCase()}`;
+  expect((await put({ name: container, env: { [name]: value }, data: "/bin/true" })).json).toMatchObject({ exit_code: 0 });
+  expect((await environmentOf(container))[name]).toBe(value);
+});
+
+test("all of them at once have exactly their values, and the rest of the run is as asked for", async () => {
+  const more = {
+    labels: { a: "b" },
+    hostname: "own-host",
+    memory: "64m",
+    ports: { 7070: 80 },
+    remove: false,
+    workdir: "/tmp",
+    user: "nobody",
+  };
+  expect((await put({ name: "env-all", env: VALUES, ...more, data: "/bin/hostname" })).json).toMatchObject({
+    exit_code: 0,
+    stdout: "own-host\n",
+  });
+  expect(await environmentOf("env-all")).toMatchObject(VALUES);
+  const { Config, HostConfig } = await node.inspect("env-all");
+  expect(Config).toMatchObject({ Labels: { a: "b" }, WorkingDir: "/tmp", User: "nobody", Cmd: ["/bin/hostname"] });
+  expect(HostConfig).toMatchObject({ Memory: 64 * 1024 * 1024, PortBindings: { "80/tcp": [{ HostPort: "7070" }] } });
+});
+
+test("numbers and truth values are taken as text", async () => {
+  await put({ name: "env-scalar", env: { PORT: 80, DEBUG: true } });
+  expect(await environmentOf("env-scalar")).toMatchObject({ PORT: "80", DEBUG: "true" });
+});
+
+test("a variable named like one of docker's own settings changes nothing about docker", async () => {
+  const env = { DOCKER_HOST: "tcp://127.0.0.1:1", DOCKER_CONTEXT: "none", LD_PRELOAD: "/nowhere.so", HOME: "/nowhere", DEBUG: "1" };
+  expect((await put({ name: "env-docker", env })).json).toMatchObject({ status: "exited" });
+  expect(await environmentOf("env-docker")).toMatchObject(env);
+});
+
+test.each([
+  ["one line", SECRET],
+  ["several lines", `first\n${SECRET}`],
+  ["a long value", SECRET.repeat(5000)],
+])("a secret of %s stands in no process list while the container is made", async (what, value) => {
+  const name = `secret-${what.replaceAll(" ", "-")}`;
+  const { marked, leaks } = await watchProcesses(name, SECRET, put({ name, env: { SECRET: value } }));
+  // The docker command was seen at work, or else the watching would prove nothing.
+  expect(marked.some((line) => line.includes("create"))).toBe(true);
+  expect(leaks).toEqual([]);
+  expect((await environmentOf(name)).SECRET).toBe(value);
+});
+
+test("a secret stands in no process list while it is given to an exec", async () => {
+  await put({ name: "execs", detach: true, data: "sleep 1000" });
+  const exec = node.request("POST", "/execs", { json: { data: "sh -c 'sleep 0.5; echo $SECRET'", env: { SECRET } } });
+  const { marked, leaks } = await watchProcesses("0.5; echo", SECRET, exec);
+  expect(marked.length).toBeGreaterThan(0);
+  // The command in the container itself has it in its environment, as it was asked for, and nowhere in its arguments.
+  expect(leaks.filter((leak) => !leak.startsWith("PATH=") && !leak.includes("\0SECRET="))).toEqual([]);
+  expect((await exec).json.stdout).toBe(`${SECRET}\n`);
+});
+
+test("no log holds a secret: values, commands' input, tokens right and wrong", async () => {
+  await node.request("POST", "/execs", { json: { data: "cat", interactive: true, stdin: SECRET } });
+  await put({ env: { SECRET }, memory: "1k" });
+  await put({ env: { SECRET }, image: "not-here", pull: "never" });
+  await node.request("PUT", "/", { json: { image: "busybox", env: { SECRET: [SECRET] } } });
+  await node.request("GET", `/execs?secret=${SECRET}`);
+  await node.request("GET", "/execs", { headers: { Authorization: `Bearer wrong-${SECRET}` } });
+  await fetch(`${node.server.url}/`, {
+    method: "PUT",
+    headers: { "X-Access-Token": TOKEN, "Content-Type": "application/json" },
+    body: `{"env": {"SECRET": "${SECRET}"`,
+  });
+  // It is written when the answers have gone out.
+  const refused = () => auditEntries(node.server).filter(({ path, status }) => path === "/execs" && status === 401);
+  expect(await until(() => refused().length > 0, 10_000)).toBe(true);
+  const logged = everythingLogged(node.server);
+  expect(auditEntries(node.server).length).toBeGreaterThan(10);
+  expect(logged).not.toContain(SECRET);
+  expect(logged).not.toContain(TOKEN);
+  expect(logged).not.toContain(Buffer.from(TOKEN).toString("base64"));
+});
+
+test("the token stands in no process list, not even the server's own", async () => {
+  const { marked, leaks } = await watchProcesses("docker-server", TOKEN, put({ name: "listed" }));
+  expect(marked.length).toBeGreaterThan(0);
+  expect(leaks).toEqual([]);
+  expect(readFileSync(`/proc/${node.server.process.pid}/cmdline`, "utf8")).not.toContain(TOKEN);
+});

@@ -1,0 +1,119 @@
+import { until } from "../../../scripts/process";
+import { type OneNode, startNode } from "../../support/one-node";
+
+let node: OneNode;
+beforeAll(async () => {
+  node = await startNode({ name: "list", args: ["--node_name=this-node"] });
+});
+afterAll(() => node?.stop());
+
+async function listed(name: string) {
+  const { json } = await node.request("GET", "/");
+  return json.find((each: { name: string }) => each.name === name);
+}
+
+test("each container is listed with all its fields, as docker itself knows them", async () => {
+  const labels = { plain: "value", wide: "漢字 and ünïcode", spaced: "a  b   c", lines: "one\ntwo" };
+  const { json: started } = await node.request("PUT", "/", {
+    json: {
+      image: "busybox",
+      name: "full",
+      detach: true,
+      data: ["sleep", "1000"],
+      ports: { "127.0.0.1:8081": "80/tcp", 5353: "53/udp" },
+      labels,
+    },
+  });
+  const info = await node.inspect("full");
+  expect(await listed("full")).toEqual({
+    id: started.id,
+    name: "full",
+    image: "busybox",
+    command: "sleep 1000",
+    created: new Date(Math.floor(Date.parse(info.Created) / 1000) * 1000).toISOString(),
+    state: "running",
+    status: expect.stringMatching(/^Up /),
+    ports: expect.arrayContaining([
+      { host_ip: "127.0.0.1", host: 8081, container: 80, protocol: "tcp" },
+      { host_ip: "0.0.0.0", host: 5353, container: 53, protocol: "udp" },
+    ]),
+    labels: { ...labels, "docker-server.run": "full" },
+    host: "this-node",
+  });
+});
+
+test("a stopped container is listed with its exit code, a paused one as paused", async () => {
+  await node.request("PUT", "/", { json: { image: "busybox", name: "ended", data: "sh -c 'exit 7'" } });
+  expect(await listed("ended")).toMatchObject({ state: "exited", status: expect.stringContaining("Exited (7)") });
+  await node.docker("run", "-d", "--name", "resting", "busybox", "sleep", "1000");
+  await node.docker("pause", "resting");
+  expect(await listed("resting")).toMatchObject({ state: "paused" });
+});
+
+test("a container's name is its own, not a link's of another", async () => {
+  await node.docker("run", "-d", "--name", "target", "busybox", "sleep", "1000");
+  await node.docker("run", "-d", "--name", "linker", "--link", "target:alias", "busybox", "sleep", "1000");
+  expect(await listed("target")).toBeDefined();
+  expect(await listed("linker")).toBeDefined();
+});
+
+test("every own change shows in the very next list", async () => {
+  for (let turn = 0; turn < 5; turn++) {
+    const name = `own-${turn}`;
+    await node.request("PUT", "/", { json: { image: "busybox", name, detach: true, data: "sleep 1000" } });
+    expect(await listed(name)).toMatchObject({ state: "running" });
+    await node.request("DELETE", `/${name}`);
+    expect(await listed(name)).toBeUndefined();
+  }
+});
+
+test("what ran in the foreground shows as ended in the very next list", async () => {
+  for (let turn = 0; turn < 5; turn++) {
+    await node.request("PUT", "/", { json: { image: "busybox", name: `ran-${turn}`, data: "true" } });
+    expect(await listed(`ran-${turn}`)).toMatchObject({ state: "exited" });
+  }
+});
+
+test("every change made with the docker command shows by its event, not only when the list has aged", async () => {
+  for (let turn = 0; turn < 4; turn++) {
+    const name = `outside-${turn}`;
+    await changed(["run", "-d", "--name", name, "busybox", "sleep", "1000"], name, "running");
+    await changed(["rename", name, `${name}-b`], `${name}-b`, "running");
+    expect(await listed(name)).toBeUndefined();
+    await changed(["pause", `${name}-b`], `${name}-b`, "paused");
+    await changed(["rm", "--force", `${name}-b`], `${name}-b`, undefined);
+  }
+});
+
+/** The list is read, docker run, and the list read again until it shows the container in this state. */
+async function changed(args: string[], name: string, state: string | undefined) {
+  const LESS_THAN_MAX_AGE = 600;
+  await node.request("GET", "/");
+  await node.docker(...args);
+  expect([args, await until(async () => (await listed(name))?.state === state, LESS_THAN_MAX_AGE)]).toEqual([args, true]);
+}
+
+test("a container made with the docker command can be asked for at once", async () => {
+  for (let turn = 0; turn < 5; turn++) {
+    await node.request("GET", "/");
+    await node.docker("run", "--name", `known-${turn}`, "busybox", "echo", "here");
+    expect((await node.request("GET", `/known-${turn}`)).json).toMatchObject({ stdout: "here\n" });
+  }
+});
+
+test("many lists at once all show the same containers", async () => {
+  const answers = await Promise.all(Array.from({ length: 50 }, () => node.request("GET", "/")));
+  const expected = (await node.names()).join();
+  for (const { json } of answers)
+    expect(
+      json
+        .map((each: { name: string }) => each.name)
+        .sort()
+        .join(),
+    ).toBe(expected);
+});
+
+test("?node= takes this node's name and refuses any other", async () => {
+  expect((await node.request("GET", "/?node=this-node")).status).toBe(200);
+  expect((await node.request("GET", "/?node=other")).json).toMatchObject({ status: 404, code: "NODE_NOT_FOUND" });
+});

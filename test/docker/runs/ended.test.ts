@@ -1,0 +1,195 @@
+import http from "node:http";
+import { JOB_PREFIX } from "../../../lib/runs/reaper";
+import { until } from "../../../scripts/process";
+import { tarGz64 } from "../../support/archives";
+import { faketime } from "../../support/faketime";
+import { dockerOf, everythingLogged, type OneNode, startNode } from "../../support/one-node";
+import { comesBackTo, everythingOn, oneOff, runsUnderWay } from "../../support/runs";
+import { startServer, TOKEN } from "../../support/server";
+
+jest.setTimeout(180_000);
+const PATIENCE = 30_000;
+
+let node: OneNode;
+let before: string[];
+beforeAll(async () => {
+  node = await startNode({ name: "runs-ended", args: ["--run_max_time=60"] });
+  before = await everythingOn(node);
+});
+afterAll(() => node?.stop());
+
+const LIVE = { Accept: "application/x-ndjson" };
+
+/** Starts a run and reads what comes until `enough` says so; then the client goes. */
+function readUntil(
+  body: object,
+  accept: string,
+  enough: (text: string) => boolean,
+): Promise<{ text: string; headers: http.IncomingHttpHeaders }> {
+  return new Promise((resolve, reject) => {
+    const request = http.request(
+      `${node.server.url}/run`,
+      { method: "POST", headers: { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json", Accept: accept } },
+      (response) => {
+        let text = "";
+        const look = (end: boolean) => {
+          if (!end && !enough(text)) return;
+          request.destroy();
+          resolve({ text, headers: response.headers });
+        };
+        response.on("data", (chunk) => {
+          text += chunk;
+          look(false);
+        });
+        response.on("end", () => look(true));
+      },
+    );
+    request.on("error", reject);
+    request.end(JSON.stringify({ image: "busybox", pull_policy: "never", ...body }));
+  });
+}
+
+test("live output comes as it is made, in lines of JSON, with the result at the end", async () => {
+  const begun = await readUntil({ command: ["sh", "-c", "echo first; sleep 1000"] }, LIVE.Accept, (text) => text.includes("\n"));
+  expect(begun.text).toBe('{"event":"stdout","data":"first\\n"}\n');
+  expect(begun.headers).toMatchObject({ "x-accel-buffering": "no", "content-type": "application/x-ndjson; charset=utf-8" });
+  const answer = await oneOff(node, { command: ["sh", "-c", "echo o; echo e >&2; exit 3"] }, { headers: LIVE });
+  const events = answer.text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(events.filter(({ event }) => event !== "result")).toEqual(
+    expect.arrayContaining([
+      { event: "stdout", data: "o\n" },
+      { event: "stderr", data: "e\n" },
+    ]),
+  );
+  expect(events.at(-1)).toMatchObject({
+    event: "result",
+    status: "error: 3",
+    exit_code: 3,
+    stdout: "o\n",
+    stderr: "e\n",
+    host: expect.any(String),
+  });
+  expect(await comesBackTo(node, before)).toBe(true);
+});
+
+test("as an event stream it has its events' names; what goes wrong before the start has its own status", async () => {
+  const headers = { Accept: "text/event-stream" };
+  const { text } = await oneOff(node, { command: ["echo", "a"] }, { headers });
+  expect(text).toMatch(/^event: stdout\ndata: \{"data":"a\\n"\}\n\nevent: result\ndata: \{"status":"success",.*\}\n\n$/);
+  expect(await oneOff(node, { command: "no-such" }, { headers })).toMatchObject({ status: 400, json: { code: "INVALID_SPEC" } });
+});
+
+test("a client that goes away ends its run, whether it reads along or waits", async () => {
+  await readUntil({ command: ["sh", "-c", "echo x; sleep 1000"] }, LIVE.Accept, (text) => text !== "");
+  expect(await comesBackTo(node, before)).toBe(true);
+  const leaves = new AbortController();
+  const volumes = { "/d:ro": { type: "directory", content: await tarGz64({ f: "x" }) } };
+  const answer = oneOff(node, { command: "sleep 1000", volumes }, { signal: leaves.signal }).catch(() => "left");
+  expect(await runsUnderWay(node, 1)).toBe(true);
+  leaves.abort();
+  expect(await answer).toBe("left");
+  expect(await comesBackTo(node, before)).toBe(true);
+});
+
+test("a client that doesn't read holds its run back, not the server's memory; the run ends with its client", async () => {
+  const paused = http.request(`${node.server.url}/run`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json", ...LIVE },
+  });
+  paused.on("error", () => undefined);
+  paused.on("response", (response) => response.pause());
+  paused.end(JSON.stringify({ image: "busybox", pull_policy: "never", command: "yes" }));
+  expect(await runsUnderWay(node, 1)).toBe(true);
+  paused.destroy();
+  expect(await comesBackTo(node, before)).toBe(true);
+});
+
+test("a run whose container somebody removes is over, and its output is there", async () => {
+  const volumes = { "/d": { type: "directory", content: await tarGz64({ f: "x" }), response: true } };
+  const answer = oneOff(node, { command: ["sh", "-c", "echo begun; sleep 1000"], volumes });
+  expect(await runsUnderWay(node, 1)).toBe(true);
+  const listed = async () => (await node.request("GET", "/")).json;
+  expect(await until(async () => (await listed()).length === 1, PATIENCE)).toBe(true);
+  expect((await node.request("DELETE", `/${(await listed())[0].name}`)).status).toBe(200);
+  expect((await answer).json).toMatchObject({ status: "error: 137", volumes: { "/d": { content: null } } });
+  expect(await comesBackTo(node, before)).toBe(true);
+});
+
+test("a server that stops ends its runs, says so, and leaves nothing", async () => {
+  const server = await startServer({ engine: node.engine, args: ["--stop_timeout=10"] });
+  const volumes = { "/d:ro": { type: "directory", content: await tarGz64({ f: "x" }) } };
+  const waiting = oneOff(server, { command: "sleep 1000", volumes });
+  const live = oneOff(server, { command: "sleep 1000" }, { headers: LIVE });
+  expect(await runsUnderWay(node, 2)).toBe(true);
+  await server.stop();
+  expect((await waiting).json).toMatchObject({ status: 503, code: "STOPPING" });
+  expect(JSON.parse((await live).text)).toMatchObject({ event: "error", code: "STOPPING" });
+  expect(await everythingOn(node)).toEqual(before);
+});
+
+test("what a server that was killed has left is removed by the next, when its time is over by the engine's clock", async () => {
+  const killed = await startServer({ engine: node.engine, args: ["--run_max_time=1"] });
+  const volumes = {
+    "/d:ro": { type: "directory", content: await tarGz64({ f: "x" }) },
+    "/e": { type: "directory", content: await tarGz64({ f: "x" }) },
+  };
+  const answer = oneOff(killed, { command: "sleep 1000", volumes }).catch(() => "none");
+  expect(await runsUnderWay(node, 1)).toBe(true);
+  await killed.stop("SIGKILL");
+  expect(await answer).toBe("none");
+
+  // A machine whose clock is a day ahead has no say in it.
+  const ahead = await startServer({ engine: node.engine, inside: faketime("+1d") });
+  await until(async () => (await ahead.request("GET", "/health")).status === 200, PATIENCE);
+  expect(await runsUnderWay(node, 1)).toBe(true);
+  await ahead.stop();
+
+  // Its time is over: by labels like its own, since nobody waits that long here.
+  const [expired, future] = ["1000", "99999999999"];
+  const leave = (name: string, expires: string) =>
+    node.docker("run", "-d", "--name", name, "--label", `docker-server.expires=${expires}`, "-v", "/anonymous", "busybox", "sleep", "1000");
+  await leave(`${JOB_PREFIX}over`, expired as string);
+  await leave(`${JOB_PREFIX}not-yet`, future as string);
+  await leave("of-somebody-else", expired as string);
+  await node.docker("volume", "create", "--label", `docker-server.expires=${expired}`, `${JOB_PREFIX}volume`);
+  const next = await startServer({ engine: node.engine });
+  const left = async () => (await everythingOn(node)).filter((each) => !before.includes(each));
+  expect(await until(async () => !(await left()).some((each) => /over|job-volume/.test(each)), PATIENCE)).toBe(true);
+  expect(await left()).toEqual(expect.arrayContaining([`container ${JOB_PREFIX}not-yet`, "container of-somebody-else"]));
+  expect(await runsUnderWay(node, 2)).toBe(true);
+  await next.stop();
+  const ids = (await node.docker("ps", "--all", "--quiet")).split("\n").filter(Boolean);
+  await node.docker("rm", "--force", "--volumes", ...ids);
+  await node.docker("volume", "prune", "--force");
+  expect(await comesBackTo(node, before)).toBe(true);
+});
+
+test("an engine that goes away in the middle of a run is a 503, and nothing is left when it is back", async () => {
+  const volumes = { "/d:ro": { type: "directory", content: await tarGz64({ f: "x" }) } };
+  const answer = oneOff(node, { command: "sleep 1000", volumes });
+  expect(await runsUnderWay(node, 1)).toBe(true);
+  await node.engine.kill();
+  expect((await answer).json).toMatchObject({ status: 503, code: "ENGINE_UNREACHABLE" });
+  await node.engine.restart();
+  expect(
+    await until(async () => (await everythingOn({ docker: (...args) => dockerOf(node.engine, args) })).join() === before.join(), PATIENCE),
+  ).toBe(true);
+  expect((await oneOff(node, { command: "echo again" })).json).toMatchObject({ stdout: "again\n" });
+});
+
+test("values of variables, what is read and contents are in no log", async () => {
+  const secret = "s3cret-Kq9";
+  const content = Buffer.from(secret).toString("base64");
+  await oneOff(node, {
+    command: ["sh", "-c", "cat"],
+    env_vars: { S: secret },
+    stdin: secret,
+    volumes: { "/s": { type: "file", content } },
+  });
+  await oneOff(node, { command: "no-such", env_vars: { S: secret } });
+  const logged = everythingLogged(node.server);
+  expect(logged.includes(secret) || logged.includes(content)).toBe(false);
+});

@@ -1,0 +1,68 @@
+import net from "node:net";
+import path from "node:path";
+import { until } from "../../../scripts/process";
+import { type OneNode, startNode } from "../../support/one-node";
+import { comesBackTo, everythingOn, oneOff } from "../../support/runs";
+import { startServer } from "../../support/server";
+
+jest.setTimeout(120_000);
+const PATIENCE = 60_000;
+
+let node: OneNode;
+let before: string[];
+beforeAll(async () => {
+  node = await startNode({ name: "runs-late" });
+  before = await everythingOn(node);
+});
+afterAll(() => node?.stop());
+
+/** A way to the engine that tells before a container's create gets there. */
+async function wayTo(socket: string, onCreate: () => void): Promise<{ dockerHost: string; close(): void }> {
+  const open = new Set<net.Socket>();
+  const way = net.createServer((client) => {
+    const engine = net.connect(socket);
+    for (const [from, to] of [
+      [client, engine],
+      [engine, client],
+    ] as const) {
+      open.add(from);
+      from.on("error", () => to.destroy());
+      from.on("close", () => to.end());
+    }
+    client.on("data", (chunk) => {
+      if (chunk.toString("latin1").startsWith("POST /containers/create")) onCreate();
+      engine.write(chunk);
+    });
+    engine.pipe(client);
+  });
+  const place = path.join(node.engine.folder, "way.sock");
+  await new Promise<void>((resolve) => way.listen(place, resolve));
+  return {
+    dockerHost: `unix://${place}`,
+    close() {
+      for (const socket of open) socket.destroy();
+      way.close();
+    },
+  };
+}
+
+test("a container that the engine makes only after its run was given up is removed", async () => {
+  let creates = 0;
+  const way = await wayTo(node.engine.socket, () => {
+    creates += 1;
+    if (creates === 1) node.engine.freeze();
+  });
+  const server = await startServer({ env: { DOCKER_HOST: way.dockerHost } });
+  try {
+    const { json } = await oneOff(server, { command: "true" });
+    expect([creates, json.status, json.code]).toEqual([1, 503, "ENGINE_UNREACHABLE"]);
+    node.engine.thaw();
+    // It takes no container away from whoever comes next.
+    expect(await until(async () => (await oneOff(server, { command: "echo fine" })).json.stdout === "fine\n", PATIENCE)).toBe(true);
+    expect(await comesBackTo(node, before)).toBe(true);
+  } finally {
+    node.engine.thaw();
+    await server.stop();
+    way.close();
+  }
+});

@@ -1,0 +1,82 @@
+import { until } from "../../../scripts/process";
+import { importRunner } from "../../support/images";
+import { type OneNode, startNode } from "../../support/one-node";
+import { code, comesBackTo, everythingOn, rawCode, runsUnderWay } from "../../support/runs";
+import type { TestServer } from "../../support/server";
+import { isWarm, runningOn, warm, withServerOn } from "../../support/warm";
+
+jest.setTimeout(120_000);
+const PATIENCE = 30_000;
+const LIMITS = ["--run_memory=40000000"];
+
+let node: OneNode;
+let before: string[];
+beforeAll(async () => {
+  // It has an engine to itself: each test brings its own server.
+  node = await startNode({ name: "runs-warm", args: ["--run_pool_memory=0"] });
+  await importRunner(node.engine);
+  before = await everythingOn(node);
+});
+afterAll(() => node?.stop());
+
+const withServer = (args: string[], work: (server: TestServer) => Promise<void>) => withServerOn(node, before, [...LIMITS, ...args], work);
+const running = () => runningOn(node);
+
+const containsAll = async (ids: string[]) => {
+  const now = await running();
+  return ids.every((id) => now.includes(id));
+};
+
+test("after a run the next finds a sandbox that waits, and sees nothing of the one before", async () => {
+  await withServer([], async (server) => {
+    const users = new Set<string>();
+    for (let run = 0; run < 3; run += 1) {
+      if (run > 0) expect(await isWarm(server)).toBe(true);
+      const waiting = await running();
+      const script =
+        "ls /tmp; cat /tmp/left; id -u; echo secret > /tmp/left; ps -o comm | grep -c '^sleep'; (sleep 77 >/dev/null 2>&1 &); echo ok";
+      const { json } = await rawCode(server, `out=$( { ${script}; } 2>&1 | tr '\\n' ' '); printf '{"out":"%s"}' "$out"`);
+      expect(json.out).toMatch(/^cat: can't open '\/tmp\/left': No such file or directory \d+ 0 ok $/);
+      users.add(json.out.split(" ").at(-4));
+      // Who waited has been used up.
+      if (run > 0) expect(await until(async () => !(await containsAll(waiting)), PATIENCE)).toBe(true);
+    }
+    expect(users.size).toBe(3);
+  });
+});
+
+test("only images that were used are kept warm, within the memory for them, and none without any", async () => {
+  await withServer(["--run_pool_memory=80000000"], async (server) => {
+    expect(await warm(server)).toBe(0);
+    await Promise.all(Array.from({ length: 5 }, () => code(server, "sleep 1")));
+    expect(await isWarm(server, 2)).toBe(true);
+    expect(await runsUnderWay(node, 2)).toBe(true);
+  });
+  await withServer(["--run_pool_memory=0"], async (server) => {
+    await code(server, "true");
+    expect(await comesBackTo(node, before)).toBe(true);
+    expect(await warm(server)).toBe(0);
+  });
+});
+
+test("the time is counted from when the payload comes, and the limits are those of any run", async () => {
+  await withServer(["--run_max_time=3"], async (server) => {
+    await code(server, "true");
+    expect(await isWarm(server)).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 4000));
+    expect((await code(server, "sleep 1; echo in time")).json.stdout).toBe("in time");
+    expect(await isWarm(server)).toBe(true);
+    expect((await rawCode(server, "sleep 1000")).json.code).toBe("limits.execution_time");
+  });
+});
+
+test("one that died while it waited is nobody's trouble", async () => {
+  await withServer([], async (server) => {
+    for (const end of ["kill", "rm --force", "kill"]) {
+      await code(server, "true");
+      expect(await isWarm(server)).toBe(true);
+      await node.docker(...end.split(" "), ...(await running()));
+      expect(await code(server, "echo fine")).toMatchObject({ status: 200, json: { stdout: "fine" } });
+    }
+  });
+});

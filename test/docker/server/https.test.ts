@@ -1,0 +1,229 @@
+import { spawn } from "node:child_process";
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import https from "node:https";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { text } from "node:stream/consumers";
+import { until } from "../../../scripts/process";
+import { type Acme, type Certificate, startAcme } from "../../support/acme";
+import { type Engine, startEngine } from "../../support/engine";
+import {
+  askHttps,
+  type CertificateFiles,
+  fingerprintOf,
+  type HttpsServer,
+  httpsFlags,
+  selfSigned,
+  startHttpsServer,
+  type Trust,
+} from "../../support/https";
+import { importBusybox } from "../../support/images";
+import { dockerOf } from "../../support/one-node";
+import { accepts, freePorts } from "../../support/ports";
+import { PROGRAM, TOKEN } from "../../support/server";
+
+jest.setTimeout(120_000);
+
+const NAME = "node.example.org";
+const DEADLINE = 20_000;
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), "docker-server-certificates-"));
+  // Also a user without rights is to get as far as the files themselves.
+  chmodSync(folder, 0o755);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function makeFiles(name: string): Promise<CertificateFiles> {
+  const place = path.join(folder, name);
+  mkdirSync(place, { mode: 0o755 });
+  return selfSigned(place, NAME);
+}
+
+const trustIn = (files: CertificateFiles): Trust => ({ ca: readFileSync(files.cert), servername: NAME });
+const overwrite = (file: string, by: string) => writeFileSync(file, readFileSync(by));
+
+test("the port for browsers has the same certificate, and its cookies are for HTTPS only", async () => {
+  const files = await makeFiles("proxy-port");
+  const [port = 0] = await freePorts(1);
+  const server = await startHttpsServer(files, undefined, [`--proxy_port=${port}`]);
+  try {
+    const { headers } = await askHttps(port, trustIn(files), "GET", "/proxy/web/");
+    expect(headers["set-cookie"]).toEqual([expect.stringMatching(/; Path=\/proxy\/web\/; .*; Secure$/)]);
+  } finally {
+    await server.stop();
+  }
+});
+
+describe("with a certificate of a certificate authority", () => {
+  let acme: Acme;
+  let engine: Engine;
+  let server: HttpsServer;
+  let certificate: Certificate;
+  let dir: string;
+  let trust: Trust;
+
+  beforeAll(async () => {
+    acme = await startAcme();
+    engine = await startEngine({ name: "https" });
+    await importBusybox(engine);
+    dir = path.join(acme.folder, "letsencrypt");
+    certificate = await acme.issue(NAME, dir);
+    trust = { ca: readFileSync(certificate.root), servername: NAME };
+    server = await startHttpsServer(certificate, engine);
+  });
+  afterAll(async () => {
+    await server?.stop();
+    await engine?.stop();
+    await acme?.stop();
+  });
+
+  test("a client that knows the root alone verifies it: the chain is served too", async () => {
+    const { status, socket } = await askHttps(server.port, trust, "GET", "/health");
+    expect(status).toBe(200);
+    expect(socket.authorized).toBe(true);
+    await expect(fingerprintOf(server.port, { ...trust, servername: "other.example.org" })).rejects.toThrow("altnames");
+  });
+
+  test("a renewal serves new connections at once; connections and requests under way go on, and none fails", async () => {
+    await dockerOf(engine, ["run", "--detach", "--name", "waits", "busybox", "sleep", "1000"]);
+    const agent = new https.Agent({ keepAlive: true, maxSockets: 1 });
+    const first = await askHttps(server.port, trust, "GET", "/version", { agent });
+    const old = await fingerprintOf(server.port, trust);
+    const data = ["sh", "-c", "touch /tmp/started; until [ -e /tmp/go ]; do sleep 0.1; done; echo went on"];
+    const underWay = askHttps(server.port, trust, "POST", "/waits", { json: { data } });
+    await until(async () => (await engine.docker(["exec", "waits", "test", "-e", "/tmp/started"])).code === 0, DEADLINE);
+
+    let renewed = false;
+    const statuses: number[] = [];
+    const load = (async () => {
+      while (!renewed) statuses.push((await askHttps(server.port, trust, "GET", "/health")).status);
+    })();
+    await acme.renew(dir);
+    const served = await until(async () => (await fingerprintOf(server.port, trust)) !== old, DEADLINE);
+    renewed = true;
+    await load;
+    expect(served).toBe(true);
+    expect(new Set(statuses)).toEqual(new Set([200]));
+
+    const kept = await askHttps(server.port, trust, "GET", "/version", { agent });
+    expect(kept.socket).toBe(first.socket);
+    expect(kept.status).toBe(200);
+    await dockerOf(engine, ["exec", "waits", "touch", "/tmp/go"]);
+    const answer = await underWay;
+    expect(answer.status).toBe(200);
+    expect(JSON.parse(answer.text)).toMatchObject({ exit_code: 0, stdout: "went on\n" });
+    expect(answer.fingerprint).toBe(old);
+    expect(server.running()).toBe(true);
+    agent.destroy();
+  });
+});
+
+describe("with files of one's own", () => {
+  test("no chain is needed, and new files are used when all are there: a half renewal keeps the old and is logged", async () => {
+    const files = await makeFiles("in-place");
+    const renewal = await makeFiles("renewal");
+    const before = trustIn(files);
+    const after = trustIn(renewal);
+    const server = await startHttpsServer(files);
+    try {
+      const old = await fingerprintOf(server.port, before);
+      overwrite(files.cert, renewal.cert);
+      expect(await until(() => server.output().includes("stays in use"), DEADLINE)).toBe(true);
+      expect(server.output()).toMatch(/WARN .*stays in use.*key values mismatch/);
+      expect(await fingerprintOf(server.port, before)).toBe(old);
+      overwrite(files.privkey, renewal.privkey);
+      expect(await until(() => server.output().includes("renewed and is in use"), DEADLINE)).toBe(true);
+      expect(await fingerprintOf(server.port, after)).not.toBe(old);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test("files put in the place of the old by renaming are used, time after time", async () => {
+    const files = await makeFiles("renamed");
+    const server = await startHttpsServer(files);
+    try {
+      for (const name of ["renamed-1", "renamed-2"]) {
+        const renewal = await makeFiles(name);
+        const trust = trustIn(renewal);
+        renameSync(renewal.privkey, files.privkey);
+        renameSync(renewal.cert, files.cert);
+        const served = () => fingerprintOf(server.port, trust).then(Boolean, () => false);
+        expect(await until(served, DEADLINE)).toBe(true);
+      }
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test("a file that vanishes leaves the certificate in use", async () => {
+    const files = await makeFiles("vanishes");
+    const trust = trustIn(files);
+    const server = await startHttpsServer(files);
+    try {
+      rmSync(files.privkey);
+      expect(await until(() => server.output().includes("stays in use"), DEADLINE)).toBe(true);
+      expect(await fingerprintOf(server.port, trust)).toBeTruthy();
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
+describe("files that can't be used end the start with one line and nothing listening", () => {
+  const absent = (name: string) => path.join(folder, "absent", name);
+  const NOBODY = 65534;
+
+  test.each<[string, (files: CertificateFiles) => Promise<CertificateFiles> | CertificateFiles, RegExp]>([
+    ["no certificate", (files) => ({ ...files, cert: absent("cert.pem") }), /absent\/cert\.pem can't be read \(ENOENT\)/],
+    ["no key", (files) => ({ ...files, privkey: absent("privkey.pem") }), /absent\/privkey\.pem can't be read \(ENOENT\)/],
+    [
+      "a key that its user may not read",
+      (files) => {
+        chownSync(files.privkey, 0, 0);
+        chmodSync(files.privkey, 0o600);
+        return files;
+      },
+      /privkey\.pem can't be read \(EACCES\)/,
+    ],
+    [
+      "another certificate's key",
+      async (files) => {
+        copyFileSync((await makeFiles(`other-${path.basename(path.dirname(files.cert))}`)).privkey, files.privkey);
+        chmodSync(files.privkey, 0o644);
+        return files;
+      },
+      /cert\.pem, .*privkey\.pem: .*key values mismatch/,
+    ],
+    [
+      "no PEM",
+      (files) => {
+        writeFileSync(files.cert, "not a certificate\n");
+        return files;
+      },
+      /cert\.pem, .*privkey\.pem: /,
+    ],
+    ["a chain that is a folder", (files) => ({ ...files, chain: path.dirname(files.cert) }), /can't be read \(EISDIR\)/],
+  ])("%s", async (name, spoil, reason) => {
+    const files = await makeFiles(name.replaceAll(" ", "-"));
+    chmodSync(files.privkey, 0o644);
+    const [port = 0] = await freePorts(1);
+    const work = mkdtempSync(path.join(tmpdir(), "docker-server-nobody-"));
+    chownSync(work, NOBODY, NOBODY);
+    const args = [PROGRAM, "--port", String(port), "--host", "127.0.0.1", "--token", TOKEN, ...httpsFlags(await spoil(files))];
+    const child = spawn(process.execPath, args, { cwd: work, uid: NOBODY, gid: NOBODY, env: { PATH: process.env.PATH, HOME: work } });
+    const said = text(child.stderr);
+    let listened = false;
+    const ended = await until(async () => {
+      listened ||= await accepts(port);
+      return child.exitCode !== null;
+    }, DEADLINE);
+    child.kill("SIGKILL");
+    rmSync(work, { recursive: true, force: true });
+    expect({ ended, code: child.exitCode, listened }).toEqual({ ended: true, code: 1, listened: false });
+    expect(await said).toMatch(reason);
+    expect(await said).toMatch(/^docker-server: [^\n]*\n$/);
+  });
+});

@@ -1,0 +1,84 @@
+import { Members } from "../../../lib/cluster/membership/members";
+import type { Peer } from "../../../lib/cluster/membership/peer";
+import type { NodeRecord } from "../../../lib/cluster/membership/record";
+import type { Store } from "../../../lib/cluster/membership/store/store";
+import { Signatures } from "../../../lib/cluster/rpc/signatures";
+import { noAnswer, recordOf } from "./cluster-parts";
+import { quietLog } from "./quiet-log";
+
+export const REFRESH = 1000;
+export const CACHE = 300;
+
+/** A store in memory, of which the test says whether it works. */
+export class MemoryStore implements Store {
+  texts = new Map<string, string>();
+  /** What is asked of it fails, or is never answered. */
+  state: "ok" | "fails" | "hangs" = "ok";
+  reads = 0;
+  closed = 0;
+
+  publish(key: string, text: string): Promise<void> {
+    return this.when(() => void this.texts.set(key, text));
+  }
+
+  read(): Promise<Map<string, string>> {
+    this.reads += 1;
+    return this.when(() => new Map(this.texts));
+  }
+
+  withdraw(key: string): Promise<void> {
+    return this.when(() => void this.texts.delete(key));
+  }
+
+  async close(): Promise<void> {
+    this.closed += 1;
+  }
+
+  private async when<T>(work: () => T): Promise<T> {
+    if (this.state === "hangs") return new Promise(() => {});
+    if (this.state === "fails") throw new Error("the store is down");
+    return work();
+  }
+}
+
+export interface Node {
+  members: Members;
+  /** what it says of itself from now on */
+  record: NodeRecord;
+  /** names of its peers */
+  peers: () => string[];
+  peer: (name: string) => Peer;
+  /** warnings and notices so far */
+  told: () => string[];
+}
+
+interface NodeParts {
+  secret?: string;
+  /** the process it says it is */
+  process?: string;
+  /** of those it asks whether they live, who does */
+  alive?: Set<string>;
+}
+
+/** Node `name` of the cluster that shares the store. */
+export function nodeOf(store: Store, name: string, { secret = "key", process, alive = new Set() }: NodeParts = {}): Node {
+  const { log, entries } = quietLog();
+  const node = { record: recordOf(name, process === undefined ? {} : { process, sequence: 0 }) };
+  const own = async () => {
+    node.record = { ...node.record, sequence: node.record.sequence + 1 };
+    return node.record;
+  };
+  const probe = async (peer: Peer) => {
+    if (!alive.has(peer.name)) throw noAnswer(peer.name);
+  };
+  const members = new Members(store, new Signatures([secret]), { name, refreshRate: REFRESH, cacheInterval: CACHE }, own, probe, log);
+  return Object.assign(node, {
+    members,
+    peers: () => members.peers.map((peer) => peer.name).sort(),
+    peer: (wanted: string) => members.peers.find((peer) => peer.name === wanted) as Peer,
+    told: () => entries.filter(({ level }) => level === "warn" || level === "info").map(({ message }) => message),
+  });
+}
+
+/** Lets so many ms pass. */
+export const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);

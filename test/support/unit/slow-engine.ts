@@ -1,0 +1,46 @@
+import { PassThrough } from "node:stream";
+import type { ContainerInfo } from "dockerode";
+import type { AppError } from "../../../lib/errors";
+
+/** A full id of one digit. */
+export const ID = (digit: string) => digit.repeat(64);
+
+/** A container as the engine lists it. */
+export function info(fields: Partial<ContainerInfo>): ContainerInfo {
+  const plain = { Id: ID("a"), Names: ["/n"], Image: "i", Command: "c", Created: 0, State: "running", Status: "Up", Ports: [], Labels: {} };
+  return { ...plain, ...fields } as unknown as ContainerInfo;
+}
+
+/** An engine of which the test decides when each answer comes. An answer holds what was true when it was asked for. */
+export class SlowEngine {
+  containers: ContainerInfo[] = [];
+  asked: (() => void)[] = [];
+  questions = 0;
+  followers: PassThrough[] = [];
+  failure: AppError | undefined;
+
+  constructor(private readonly atOnce: boolean) {}
+
+  async assertAlive(): Promise<void> {
+    if (this.failure) throw this.failure;
+  }
+
+  doubt(): void {}
+
+  async stream(): Promise<PassThrough> {
+    if (this.failure) throw this.failure;
+    const events = new PassThrough();
+    this.followers.push(events);
+    return events;
+  }
+
+  call(): Promise<ContainerInfo[]> {
+    this.questions += 1;
+    const now = [...this.containers];
+    return this.atOnce ? Promise.resolve(now) : new Promise((resolve) => this.asked.push(() => resolve(now)));
+  }
+
+  event(): void {
+    this.followers.at(-1)?.write("{}\n");
+  }
+}

@@ -1,0 +1,43 @@
+import { randomBytes } from "node:crypto";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
+import { Spool } from "../../../lib/archive/spool";
+import { tarOf } from "../../../lib/archive/zip-to-tar";
+import { Engine } from "../../../lib/docker/engine";
+import { writeArchive } from "../../../lib/files/container-archive";
+import { zipOf } from "../../support/zips";
+
+const FILES = Array.from({ length: 400 }, (_, at) => ({ name: `f${at}`, data: randomBytes(60_000) }));
+const READ_ONLY = '{"message":"container rootfs is marked read-only"}';
+
+/** What a real engine can't be brought to do at one certain moment. */
+const FAULTS: Record<string, (request: http.IncomingMessage, response: http.ServerResponse) => void> = {
+  "takes nothing in and then breaks off": ({ socket }) => void setTimeout(() => socket.destroy(), 200),
+  "takes nothing in": () => undefined,
+  "breaks off in the middle": (request) => void request.once("data", () => request.socket.destroy()),
+  "refuses at once": (_request, response) => void response.writeHead(403).end(READ_ONLY),
+  "refuses in the middle": (request, response) => void request.once("data", () => response.writeHead(403).end(READ_ONLY)),
+};
+
+test.each(Object.keys(FAULTS))("of an engine that %s a request gets an error, and nobody else", async (what) => {
+  const server = http.createServer((request, response) => {
+    if (request.url?.includes("_ping")) response.end("OK");
+    else FAULTS[what]?.(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const spool = new Spool();
+  try {
+    await spool.fill(Readable.from([zipOf(FILES)]), 100_000_000);
+    const engine = new Engine({ options: { host: "127.0.0.1", port, protocol: "http" } } as never, 1000, 1000);
+    const { tar, over } = tarOf(spool, "", ["a"], { uid: 0, gid: 0 });
+    const code = what.startsWith("refuses") ? "READ_ONLY" : "ENGINE_UNREACHABLE";
+    await expect(writeArchive(engine, "x", "/", tar)).rejects.toMatchObject({ code });
+    await over;
+  } finally {
+    await spool.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+});

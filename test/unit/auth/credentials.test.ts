@@ -1,0 +1,152 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import fc from "fast-check";
+import { type CredentialSettings, Credentials } from "../../../lib/auth/credentials";
+import { until } from "../../../scripts/process";
+import { quietLog } from "../../support/unit/quiet-log";
+
+const NONE: CredentialSettings = { token: [], token_file: null, user: null, password: null };
+const made = (settings: Partial<CredentialSettings>) => new Credentials({ ...NONE, ...settings }, quietLog().log);
+const base64 = (text: string) => Buffer.from(text).toString("base64");
+
+const KNOWN = { identity: expect.any(String), fingerprint: expect.any(String) };
+const basic = (text: string, scheme = "Basic") => ({ authorization: `${scheme} ${base64(text)}` });
+const bearer = (token: string, scheme = "Bearer") => ({ authorization: `${scheme} ${token}` });
+
+const credentials = made({ token: ["first-token", "second: token, é"], user: "admin", password: "pass:word é" });
+
+test.each([
+  ["Basic of a token", basic("first-token")],
+  ["Basic of a token with a colon", basic("second: token, é")],
+  ["Basic of user and password", basic("admin:pass:word é")],
+  ["Bearer", bearer("first-token")],
+  ["X-Access-Token", { "x-access-token": "first-token" }],
+  ["basic in lower case", basic("first-token", "basic")],
+  ["BEARER in capitals", bearer("first-token", "BEARER")],
+  ["more than one blank", { authorization: ` Bearer   first-token ` }],
+])("%s is let in", (_name, headers) => {
+  expect(credentials.check(headers)).toEqual(KNOWN);
+});
+
+test.each([
+  ["another token", bearer("other-token")],
+  ["the beginning of one", bearer("first-toke")],
+  ["one with more behind it", bearer("first-token2")],
+  ["one in capitals", bearer("FIRST-TOKEN")],
+  ["no token behind Bearer", { authorization: "Bearer" }],
+  ["no token behind Basic", { authorization: "Basic " }],
+  ["an empty X-Access-Token", { "x-access-token": "" }],
+  ["a token that isn't base64 behind Basic", { authorization: "Basic first-token" }],
+  ["base64 behind Bearer", bearer(base64("first-token"))],
+  ["an unknown scheme", { authorization: "Digest first-token" }],
+  ["no scheme", { authorization: "first-token" }],
+  ["the user with a token", basic("admin:first-token")],
+  ["the password alone", basic("pass:word é")],
+  ["the password as a token", bearer("pass:word é")],
+  ["another user with the password", basic("root:pass:word é")],
+  ["the user without a password", basic("admin:")],
+])("%s is wrong", (_name, headers) => {
+  expect(credentials.check(headers)).toBe("wrong");
+});
+
+test("no credentials at all are missing ones", () => {
+  for (const headers of [{}, { authorization: "" }, { authorization: "  " }, { cookie: "token=first-token" }]) {
+    expect(credentials.check(headers)).toBe("missing");
+  }
+});
+
+test("with nothing set nobody is let in, not even with nothing", () => {
+  for (const headers of [basic(""), basic(":"), bearer(""), { "x-access-token": "" }, basic("null:null"), bearer("null")]) {
+    expect(made({}).check(headers)).toBe("wrong");
+    expect(made({ user: "admin" }).check(headers)).toBe("wrong");
+    expect(made({ password: "x" }).check(headers)).toBe("wrong");
+  }
+  expect(made({ user: "admin" }).check(basic("admin:null"))).toBe("wrong");
+});
+
+test("each token is known by its own name, in whatever form it comes, and no name tells the token", () => {
+  const secret = fc.stringMatching(/^[!-~]{8,40}$/);
+  fc.assert(
+    fc.property(fc.uniqueArray(secret, { minLength: 2, maxLength: 4 }), (tokens) => {
+      const all = made({ token: tokens });
+      const identities = tokens.map((token) => {
+        const forms = [basic(token), bearer(token), { "x-access-token": token }];
+        const found = forms.map((headers) => all.check(headers) as { identity: string });
+        expect(new Set(found.map(({ identity }) => identity)).size).toBe(1);
+        expect(found[0]?.identity).not.toContain(token);
+        expect(all.fingerprint(bearer(token))).not.toContain(token);
+        return found[0]?.identity;
+      });
+      expect(new Set(identities).size).toBe(tokens.length);
+    }),
+  );
+});
+
+test("a user is known by the user's name", () => {
+  expect(credentials.check(basic("admin:pass:word é"))).toMatchObject({ identity: "admin" });
+});
+
+test("the same token has another name in another process, so that names can't be looked up", () => {
+  const [one, two] = [made({ token: ["first-token"] }), made({ token: ["first-token"] })].map((each) => each.check(bearer("first-token")));
+  expect(one).toEqual(KNOWN);
+  expect(one).not.toEqual(two);
+});
+
+test("what was presented is known again by its fingerprint, and only that", () => {
+  const print = credentials.fingerprint(bearer("x"));
+  expect(credentials.fingerprint({ "x-access-token": "x" })).toBe(print);
+  expect(credentials.fingerprint(bearer("y"))).not.toBe(print);
+});
+
+describe("a token file", () => {
+  let folder: string;
+  let file: string;
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), "docker-server-tokens-"));
+    file = path.join(folder, "tokens");
+  });
+  afterEach(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  const lets = (all: Credentials, token: string) => all.check(bearer(token)) !== "wrong";
+
+  test("holds tokens one a line, beside those of the settings", () => {
+    writeFileSync(file, "one\r\n\n  two  \nthree");
+    const all = made({ token: ["fixed"], token_file: file });
+    expect(["one", "two", "three", "fixed", "", "  two  "].map((token) => lets(all, token))).toEqual([true, true, true, true, false, true]);
+    expect(all.check({ "x-access-token": "  two  " })).toBe("wrong");
+  });
+
+  test("is read again when it changes: the new ones count, the old no more, those of the settings still", async () => {
+    writeFileSync(file, "old\nkept\n");
+    const all = made({ token: ["fixed"], token_file: file });
+    writeFileSync(file, "kept\nnew-token\n");
+    expect(await until(() => lets(all, "new-token"), 20_000)).toBe(true);
+    expect(["old", "kept", "fixed"].map((token) => lets(all, token))).toEqual([false, true, true]);
+  });
+
+  test("that becomes empty or goes leaves the old tokens valid, says so, and tells no token", async () => {
+    writeFileSync(file, "old-token\n");
+    const { log, entries } = quietLog();
+    const all = new Credentials({ ...NONE, token_file: file }, log);
+    const complaints = () => entries.filter(({ level }) => level === "error").length;
+    writeFileSync(file, " \n\n");
+    expect(await until(() => complaints() === 1, 20_000)).toBe(true);
+    expect(lets(all, "old-token")).toBe(true);
+    rmSync(file);
+    expect(await until(() => complaints() === 2, 20_000)).toBe(true);
+    expect(lets(all, "old-token")).toBe(true);
+    writeFileSync(file, "new-token\n");
+    expect(await until(() => lets(all, "new-token"), 20_000)).toBe(true);
+    expect(lets(all, "old-token")).toBe(false);
+    expect(JSON.stringify(entries)).not.toMatch(/old-token|new-token/);
+  });
+
+  test("that is absent or empty at the start is an error that names it", () => {
+    expect(() => made({ token_file: file })).toThrow(file);
+    writeFileSync(file, "\n \n");
+    expect(() => made({ token_file: file })).toThrow(`${file} holds no token`);
+  });
+});

@@ -1,0 +1,131 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { version } from "../../../package.json";
+import { until } from "../../../scripts/process";
+import { freePorts } from "../../support/ports";
+import { ROOT } from "../../support/unit/sources";
+
+/** The program's own sources, run as they are. */
+const PROGRAM = ["--import", path.join(ROOT, "node_modules/tsx/dist/loader.mjs"), path.join(ROOT, "bin/docker-server.ts")];
+
+let folder: string;
+const children: ChildProcess[] = [];
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), "docker-server-program-"));
+});
+afterAll(() => {
+  for (const child of children) child.kill("SIGKILL");
+  rmSync(folder, { recursive: true });
+});
+
+interface Started {
+  child: ChildProcess;
+  stdout: string;
+  stderr: string;
+  ended: Promise<number | null>;
+}
+
+function start(command: string, args: string[], env: NodeJS.ProcessEnv = {}): Started {
+  const { PATH } = process.env;
+  const child = spawn(command, args, { cwd: folder, env: { PATH, HOME: folder, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  children.push(child);
+  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+  const started: Started = { child, stdout: "", stderr: "", ended };
+  child.stdout?.on("data", (chunk) => {
+    started.stdout += chunk;
+  });
+  child.stderr?.on("data", (chunk) => {
+    started.stderr += chunk;
+  });
+  return started;
+}
+
+async function runProgram(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const started = start(process.execPath, [...PROGRAM, ...args], env);
+  const code = await started.ended;
+  return { code, stdout: started.stdout, stderr: started.stderr };
+}
+
+test.each([
+  [["--prt", "1"], /^docker-server: .*prt\n$/],
+  [["--port=abc"], /^docker-server: --port must be a number.*\n$/],
+  [["--config=nowhere.json"], /^docker-server: .*nowhere\.json.*\n$/],
+  [["--https=maybe", "--token=x"], /^docker-server: --https must be true or false.*\n$/],
+])("%j prints one line and exits with 2", async (args, line) => {
+  expect(await runProgram(args)).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(line) });
+});
+
+test("a bad variable prints one line and exits with 2", async () => {
+  const { code, stderr } = await runProgram(["--token=x"], { DS_PORT: "abc" });
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/^docker-server: DS_PORT must be a number.*\n$/)]);
+});
+
+test("without a token and without a terminal it doesn't start: one line, exit code 2", async () => {
+  expect(await runProgram([])).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(/^docker-server: A token is required.*\n$/) });
+  expect((await runProgram([], { DS_TOKEN: "" })).code).toBe(2);
+});
+
+test("--version prints the version and exits with 0", async () => {
+  expect(await runProgram(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+});
+
+test("--help shows every group of options and exits with 0, also where the rest would be refused", async () => {
+  const { code, stdout, stderr } = await runProgram(["--help"]);
+  expect([code, stderr]).toEqual([0, ""]);
+  for (const word of ["Server:", "Access:", "Docker:", "Cluster:", "Runs:", "Logs:", "--log_lovel", "--low-burst", "[default: 1717]"]) {
+    expect(stdout).toContain(word);
+  }
+});
+
+test("HTTPS that can't be had is an error and never plain HTTP", async () => {
+  const [port] = await freePorts(1);
+  const { code, stderr } = await runProgram([
+    `--port=${port}`,
+    "--host=127.0.0.1",
+    "--token=x",
+    "--https=yes",
+    "--https_cert=/nowhere.pem",
+  ]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^docker-server: .*nowhere\.pem.*\n$/);
+});
+
+test("at a terminal it makes a token, prints it once and takes it, and no log holds it", async () => {
+  const [port] = await freePorts(1);
+  const program = [process.execPath, ...PROGRAM, `--port=${port}`, "--host=127.0.0.1", "--docker_host=/nowhere.sock"];
+  const started = start("script", ["--quiet", "--flush", "--return", "--command", `exec ${program.join(" ")}`, "/dev/null"]);
+  expect(await until(() => started.stdout.includes("listening on"), 30_000)).toBe(true);
+  const token = /shown only now: (\S+)/.exec(started.stdout)?.[1] ?? "";
+  expect(token).toMatch(/^[\w-]{32}$/);
+  expect(started.stdout.split(token)).toHaveLength(2);
+  const ask = async (given: string) =>
+    (await fetch(`http://127.0.0.1:${port}/nowhere/at/all`, { headers: { "X-Access-Token": given } })).status;
+  expect(await ask(token)).toBe(405);
+  expect(await ask(`${token}x`)).toBe(401);
+  started.child.kill("SIGTERM");
+  await started.ended;
+  const log = readFileSync(path.join(folder, "logs/docker-server.log"), "utf8");
+  expect(log).toContain("listening on");
+  expect(log).not.toContain(token);
+});
+
+test("the process list shows no token", async () => {
+  const [port] = await freePorts(1);
+  const started = start(process.execPath, [
+    ...PROGRAM,
+    `--port=${port}`,
+    "--host=127.0.0.1",
+    "--docker_host=/nowhere.sock",
+    "--token=Hunter2x",
+  ]);
+  expect(await until(() => started.stdout.includes("listening on"), 30_000)).toBe(true);
+  const listed = start("ps", ["-o", "args=", "-p", String(started.child.pid)]);
+  await listed.ended;
+  expect(listed.stdout).toContain("docker-server");
+  expect(listed.stdout).not.toContain("Hunter2x");
+  started.child.kill("SIGTERM");
+  expect(await started.ended).toBe(0);
+  expect(started.stdout + started.stderr).not.toContain("Hunter2x");
+});

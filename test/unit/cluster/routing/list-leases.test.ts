@@ -1,0 +1,80 @@
+import { PoolList } from "../../../../lib/cluster/routing/container-cache";
+import { clusterDispatch } from "../../../../lib/cluster/routing/dispatch";
+import { Leases } from "../../../../lib/cluster/routing/list-leases";
+import { Placer } from "../../../../lib/cluster/scheduling/scheduler";
+import { Reply } from "../../../../lib/support/reply";
+import { exchangeOf, poolOf } from "../../../support/unit/cluster-parts";
+
+/** Leases of a list; `told` says who has been told, each of whom knows only when it `answers`. */
+function leasesOf() {
+  const told: string[] = [];
+  const waiting: (() => void)[] = [];
+  const leases = new Leases((node) => {
+    told.push(node);
+    return new Promise<void>((resolve) => waiting.push(resolve));
+  });
+  const answers = () => {
+    for (const resolve of waiting.splice(0)) resolve();
+  };
+  return { leases, told, answers };
+}
+
+test("who holds the list is told of a change once, until it asks again", () => {
+  const { leases, told } = leasesOf();
+  leases.give("n2");
+  leases.changed();
+  leases.changed();
+  expect(told).toEqual(["n2"]);
+  leases.give("n2");
+  leases.give("n3");
+  leases.changed();
+  expect(told).toEqual(["n2", "n2", "n3"]);
+});
+
+test("nobody is told whose lease is over", async () => {
+  const { leases, told } = leasesOf();
+  const end = performance.now() + leases.give("n2");
+  while (performance.now() <= end) await new Promise((resolve) => setTimeout(resolve, 1));
+  leases.changed();
+  expect(told).toEqual([]);
+});
+
+test("a change is settled when all who hold the list know of it", async () => {
+  const { leases, answers } = leasesOf();
+  await leases.settled();
+  leases.give("n2");
+  leases.changed();
+  let settled = false;
+  const settling = leases.settled().then(() => {
+    settled = true;
+  });
+  await new Promise(setImmediate);
+  expect(settled).toBe(false);
+  answers();
+  await settling;
+});
+
+test("who does not answer is waited for until its lease is over, and no longer", async () => {
+  const { leases } = leasesOf();
+  leases.give("n2");
+  leases.changed();
+  await leases.settled();
+});
+
+test("a change is answered only when all who hold the list know of it", async () => {
+  const { leases, answers } = leasesOf();
+  const pool = poolOf({});
+  const settings = { queueWait: 0, queueLength: 0, left: 1000 };
+  const dispatch = clusterDispatch(pool, new PoolList(pool), leases, new Placer(pool, undefined as never, settings), 1000);
+  leases.give("n2");
+  const told = { yet: false };
+  const local = async () => {
+    leases.changed();
+    return new Reply(200, {});
+  };
+  const answer = dispatch(exchangeOf({ method: "DELETE", local })).then(() => told.yet);
+  await new Promise(setImmediate);
+  told.yet = true;
+  answers();
+  expect(await answer).toBe(true);
+});

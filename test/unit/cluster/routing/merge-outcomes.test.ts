@@ -1,0 +1,62 @@
+import { validateHeaderValue } from "node:http";
+import { Readable } from "node:stream";
+import { eachOutcome } from "../../../../lib/cluster/routing/every-node";
+import type { Exchange } from "../../../../lib/cluster/routing/routed-request";
+import type { PeerCall } from "../../../../lib/cluster/rpc/peer-client";
+import { AppError } from "../../../../lib/errors";
+import { Reply } from "../../../../lib/support/reply";
+import { exchangeOf, noAnswer, peerOf, poolOf } from "../../../support/unit/cluster-parts";
+
+const pull = (local: Exchange["local"] = async () => new Reply(200, null)) => exchangeOf({ method: "HEAD", url: "/busybox", local });
+const pulled = () => Object.assign(Readable.from([]), { statusCode: 200, headers: { "x-image-id": "sha256:1" } });
+
+test("every node's outcome is told, the worst on top", async () => {
+  const pool = poolOf({ peers: ["n1", "n2"].map(peerOf), ask: async () => ({}), send: async () => pulled() });
+  const absent = new AppError("IMAGE_NOT_FOUND");
+  const { status, headers } = await eachOutcome(
+    pool,
+    pull(() => Promise.reject(absent)),
+    60_000,
+  );
+  expect(status).toBe(404);
+  expect(headers).toMatchObject({ "X-Cluster-Outcomes": "n0=404, n1=200, n2=200", "X-Error-Code": "IMAGE_NOT_FOUND" });
+});
+
+test("what this node's own error says fits into a header, and an error nobody foresaw tells nothing of itself", async () => {
+  const fail = (error: Error) =>
+    eachOutcome(
+      poolOf({}),
+      pull(() => Promise.reject(error)),
+      60_000,
+    );
+  const several = await fail(new AppError("ENGINE_ERROR", { message: `first\nsecond: ü ${"long ".repeat(1000)}` }));
+  expect(several.headers["X-Error-Message"]).toMatch(/^first second: {3}long .{0,500}$/);
+  const unforeseen = await fail(new TypeError("secret"));
+  expect(unforeseen.status).toBe(500);
+  expect(unforeseen.headers).toMatchObject({ "X-Error-Code": "INTERNAL", "X-Error-Message": expect.not.stringContaining("secret") });
+  for (const { headers } of [several, unforeseen]) for (const [name, value] of Object.entries(headers)) validateHeaderValue(name, value);
+});
+
+test("a node that freezes while it is at it is missing as soon as it fails to say that it lives, not when all time is over", async () => {
+  jest.useFakeTimers();
+  try {
+    const [well, frozen] = [peerOf("n1"), peerOf("n2")];
+    let stands = false;
+    const send = (peer: typeof well, { signal }: PeerCall) =>
+      peer === well
+        ? Promise.resolve(pulled())
+        : new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(noAnswer(peer.name, true))));
+    const ask = (peer: typeof well) => (stands && peer === frozen ? Promise.reject(noAnswer(peer.name)) : Promise.resolve({}));
+    const outcome = eachOutcome(poolOf({ peers: [well, frozen], send, ask, peerTimeout: 500 }), pull(), 600_000);
+    await jest.advanceTimersByTimeAsync(30_000);
+    stands = true;
+    await jest.advanceTimersByTimeAsync(2000);
+    expect(frozen.missing).toBe("n2 refused");
+    const { status, headers } = await outcome;
+    expect(status).toBe(503);
+    expect(headers).toMatchObject({ "X-Cluster-Outcomes": "n0=200, n1=200, n2=missing", "X-Cluster-Missing": "n2" });
+    expect(jest.getTimerCount()).toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
+}, 5000);

@@ -1,0 +1,148 @@
+import fc from "fast-check";
+import { Bidder, type Inventory } from "../../../../lib/cluster/scheduling/bidder";
+import { loadOf, type Needs } from "../../../../lib/cluster/scheduling/scoring";
+import { NEEDS } from "../../../support/unit/cluster-parts";
+
+const GB = 2 ** 30;
+const ROOMY: Inventory = {
+  reservedMemory: 0,
+  reservedCpu: 0,
+  ports: new Set(["80/tcp"]),
+  hasImage: true,
+  hasVolumes: true,
+  totalMemory: 8 * GB,
+  cores: 4,
+};
+
+function bidder(inventory: Partial<Inventory> = {}, load = { cpu: 0.25, memory: 0.5 }, slots = 2): Bidder {
+  return new Bidder(
+    "n1",
+    async () => ({ ...ROOMY, ...inventory }),
+    () => load,
+    slots,
+  );
+}
+const needs = (fields: Partial<Needs>): Needs => ({ ...NEEDS, ...fields });
+
+test("a node with room says how busy it is and what it has", async () => {
+  const bid = await bidder({ reservedMemory: 0.1, reservedCpu: 0.2, hasImage: false, hasVolumes: false }).bid(NEEDS);
+  const said = { reservedMemory: 0.1, reservedCpu: 0.2, hasImage: false, hasVolumes: false, recent: 0 };
+  expect(bid).toEqual({ node: "n1", cpu: 0.25, memory: 0.5, ...said });
+});
+
+test.each<[string, Partial<Needs>, Partial<Inventory>, RegExp | undefined]>([
+  ["a host port that is taken", { ports: ["8080/tcp", "80/tcp"] }, {}, /port 80\/tcp is taken/],
+  ["the same port of the other protocol", { ports: ["80/udp"] }, {}, undefined],
+  ["more memory than there is", { memory: 9 * GB }, {}, /memory/],
+  ["all the memory there is", { memory: 8 * GB }, {}, undefined],
+  ["more memory than is left", { memory: 5 * GB }, { reservedMemory: 0.5 }, /memory/],
+  ["all the memory that is left", { memory: 4 * GB }, { reservedMemory: 0.5 }, undefined],
+  ["no certain memory, where others have reserved more than there is", {}, { reservedMemory: 1.5 }, undefined],
+  ["an image that is not here and may not be pulled", { pull: "never" }, { hasImage: false }, /image/],
+  ["an image that is here and may not be pulled", { pull: "never" }, {}, undefined],
+  ["an image that is not here and may be pulled", { pull: "missing" }, { hasImage: false }, undefined],
+  ["an image that is pulled anyway", { pull: "always" }, { hasImage: false }, undefined],
+  // Only placement knows whether they are anywhere else.
+  ["volumes that are not here", { volumes: ["data"] }, { hasVolumes: false }, undefined],
+  ["a program that is not installed here", { compose: true }, { lacks: "docker compose is not installed" }, /compose/],
+  ["more cores than there are: they are shared", { cpus: 100 }, { reservedCpu: 3 }, undefined],
+])("what a node says to a run that needs %s", async (_what, wanted, inventory, declines) => {
+  const bid = await bidder(inventory).bid(needs(wanted));
+  if (declines) expect(bid.declines).toMatch(declines);
+  else expect(bid).not.toHaveProperty("declines");
+});
+
+test("a node that can't look at its host declines and says why, and does not fail", async () => {
+  const blind = new Bidder(
+    "n1",
+    () => Promise.reject(new Error("the engine is down")),
+    () => ({ cpu: 0, memory: 0 }),
+    2,
+  );
+  expect(await blind.bid(NEEDS)).toMatchObject({ node: "n1", declines: "the engine is down" });
+});
+
+test("the host is asked about the very run", async () => {
+  const asked: Needs[] = [];
+  const curious = new Bidder(
+    "n1",
+    async (wanted) => {
+      asked.push(wanted);
+      return ROOMY;
+    },
+    () => ({ cpu: 0, memory: 0 }),
+    2,
+  );
+  await curious.bid(needs({ image: "redis", volumes: ["data"] }));
+  expect(asked).toEqual([needs({ image: "redis", volumes: ["data"] })]);
+});
+
+test("what was accepted and has not started counts as there: its memory, its cores, its ports; released, it does not", async () => {
+  const node = bidder({ reservedMemory: 0.25 });
+  const run = needs({ memory: 4 * GB, cpus: 2, ports: ["8080/tcp"] });
+  const release = node.accept(run);
+  expect(await node.bid(NEEDS)).toMatchObject({ reservedMemory: 0.75, reservedCpu: 0.5 });
+  expect((await node.bid(needs({ memory: 3 * GB }))).declines).toMatch(/memory/);
+  expect((await node.bid(needs({ ports: ["8080/tcp"] }))).declines).toBe("port 8080/tcp is taken");
+  release();
+  release();
+  expect(await node.bid(run)).toMatchObject({ reservedMemory: 0.25, reservedCpu: 0 });
+  expect(await node.bid(run)).not.toHaveProperty("declines");
+});
+
+test("two equal runs that were accepted count twice until each is released", async () => {
+  const node = bidder();
+  const releases = [node.accept(needs({ memory: GB })), node.accept(needs({ memory: GB }))];
+  const reserved = async () => (await node.bid(NEEDS)).reservedMemory;
+  expect(await reserved()).toBe(2 / 8);
+  releases[0]?.();
+  expect(await reserved()).toBe(1 / 8);
+  releases[1]?.();
+  expect(await reserved()).toBe(0);
+});
+
+test("runs are accepted as long as their memory fits, to the last byte, whatever their sizes, and no longer", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 8 }), async (sizes) => {
+      const node = bidder({ totalMemory: sizes.reduce((total, size) => total + size, 0) });
+      for (const memory of sizes) {
+        expect(await node.bid(needs({ memory }))).not.toHaveProperty("declines");
+        node.accept(needs({ memory }));
+      }
+      expect((await node.bid(needs({ memory: 1 }))).declines).toMatch(/memory/);
+    }),
+  );
+});
+
+describe("a placement of late", () => {
+  beforeEach(() => jest.useFakeTimers());
+  afterEach(() => jest.useRealTimers());
+
+  test("makes a node look busier, for a half after 20 s, for next to nothing after minutes, also when it is released at once", async () => {
+    const node = bidder();
+    const before = loadOf(await node.bid(NEEDS));
+    node.accept(NEEDS)();
+    expect(loadOf(await node.bid(NEEDS))).toBeGreaterThan(before);
+    expect((await node.bid(NEEDS)).recent).toBe(1);
+    jest.advanceTimersByTime(20_000);
+    expect((await node.bid(NEEDS)).recent).toBeCloseTo(0.5);
+    node.accept(NEEDS);
+    expect((await node.bid(NEEDS)).recent).toBeCloseTo(1.5);
+    jest.advanceTimersByTime(300_000);
+    expect((await node.bid(NEEDS)).recent).toBeLessThan(0.001);
+  });
+});
+
+test("a run that needs a slot is told how many there are and who has them, until each has ended; any other is not", async () => {
+  const busy = bidder();
+  const run = needs({ slot: true });
+  const slots = async () => (await busy.bid(run)).slots;
+  const ends = [busy.begin(run)];
+  busy.begin(needs({}));
+  expect(await slots()).toEqual({ taken: 1, size: 2 });
+  ends.push(busy.begin(run), busy.begin(run));
+  expect(await slots()).toEqual({ taken: 3, size: 2 });
+  expect(await busy.bid(needs({}))).not.toHaveProperty("slots");
+  for (const end of ends) end();
+  expect(await slots()).toEqual({ taken: 0, size: 2 });
+});

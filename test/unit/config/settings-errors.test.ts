@@ -1,0 +1,115 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import fc from "fast-check";
+import { loadSettings, SettingsError } from "../../../config/load";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), "docker-server-settings-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/** The message with which loading is refused: always one line of a SettingsError. */
+async function refusal(argv: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const error = await loadSettings(argv, env, folder).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(SettingsError);
+  const { message } = error as Error;
+  expect(message).not.toContain("\n");
+  return message;
+}
+
+test.each([
+  [["--prt", "1"], /prt/],
+  [["-p", "80"], /Unknown argument: p/],
+  [["start"], /takes options only/],
+  [["--", "start"], /takes options only/],
+  [["--port"], /port/],
+  [["--port=abc"], /^--port must be a number from 0 to 65535 \(got "abc"\)$/],
+  [["--port=65536"], /^--port must be a number/],
+  [["--port=-1"], /^--port must be a number/],
+  [["--port="], /^--port must be a number/],
+  [["--port=0x1p"], /^--port must be a number/],
+  [["--port", "1", "--port", "2"], /^--port must be given once/],
+  [["--run_wait=NaN"], /^--run_wait must be a number of at least 0/],
+  [["--https=maybe"], /^--https must be true or false \(got "maybe"\)$/],
+  [["--docker-tls-verify=maybe"], /^--docker-tls-verify must be true or false/],
+  [["--https", "yes"], /takes options only/],
+  [["--log_level=loud"], /^--log_level must be one of trace, debug, info, warn, error, fatal \(got "loud"\)$/],
+  [["--allow=everything"], /^--allow must be one of privileged, /],
+  [["--bind_roots=tmp"], /^--bind_roots must be an absolute path/],
+  [["--trust_proxy=true"], /^--trust_proxy must be a number of proxies/],
+  [["--folder="], /^--folder must not be empty/],
+])("%j is refused in one line", async (argv, message) => {
+  expect(await refusal(argv)).toMatch(message);
+});
+
+test.each([
+  [{ DS_PORT: "abc" }, 'DS_PORT must be a number from 0 to 65535 (got "abc")'],
+  [{ SERVER_LISTEN_PORT: "abc" }, 'SERVER_LISTEN_PORT must be a number from 0 to 65535 (got "abc")'],
+  [{ DS_HTTPS: "perhaps" }, 'DS_HTTPS must be true or false (got "perhaps")'],
+])("a bad variable is named: %j", async (env, message) => {
+  expect(await refusal([], env)).toBe(message);
+});
+
+test.each([
+  ["[1]", /must hold a JSON object/],
+  ["null", /must hold a JSON object/],
+  ['{"prt": 1}', /unknown setting prt/],
+  ['{"port": {}}', /^port in the config file must be a plain value/],
+  ['{"port": [1, 2]}', /^port in the config file must be given once/],
+  ['{"port": "x"}', /^port in the config file must be a number/],
+  ['{"port": 1', /not valid JSON/],
+])("the config file %s is refused in one line", async (text, message) => {
+  writeFileSync(path.join(folder, "c.json"), text);
+  expect(await refusal(["--config=c.json"])).toMatch(message);
+});
+
+test("a config file or a .env that can't be read is refused, and named", async () => {
+  expect(await refusal(["--config=nowhere.json"])).toMatch(/nowhere\.json can't be read/);
+  expect(await refusal([], { DS_CONFIG: folder })).toMatch(/can't be read/);
+  mkdirSync(path.join(folder, ".env"));
+  expect(await refusal([])).toMatch(/^\.env can't be read/);
+});
+
+test("an unknown DS_ variable is warned of by its name alone, and its like without DS_ is none of ours", async () => {
+  writeFileSync(path.join(folder, ".env"), "DS_TOKN=hunter2\n");
+  const loaded = await loadSettings([], { DS_PRT: "1", DS_PORT: "1", PORT: "x", TOKEN: "x" }, folder);
+  expect(loaded?.warnings).toHaveLength(2);
+  expect(loaded?.warnings.join()).toMatch(/DS_TOKN.*DS_PRT/);
+  expect(loaded?.warnings.join()).not.toContain("hunter2");
+});
+
+test("no message about a setting holds a secret, however it was given", async () => {
+  const secret = "hunter2-S3cret";
+  expect(await refusal([`--token=${secret}\0`])).not.toContain(secret);
+  expect(await refusal([`--password=${secret}`, `--password=${secret}`])).not.toContain(secret);
+  expect(await refusal([], { DS_PASSWORD: `${secret}\0` })).not.toContain(secret);
+  expect(await refusal([], { API_ACCESS_TOKEN: `${secret}\0` })).not.toContain(secret);
+  expect(await refusal(["--tokn", secret])).not.toContain(secret);
+  expect(await refusal(["--token", secret, secret])).not.toContain(secret);
+  for (const text of [`{"token": ${secret}}`, `{"token": "${secret}"`, `{"token": "x",\n${secret}}`, secret]) {
+    writeFileSync(path.join(folder, "c.json"), text);
+    const message = await refusal(["--config=c.json"]);
+    for (const part of ["hunter", "S3cret"]) expect(message).not.toContain(part);
+  }
+});
+
+test("whatever the values are, loading ends in settings or in one line", async () => {
+  const value = fc.string({ unit: "grapheme" });
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom("port", "https", "log_level", "bind_roots", "host", "run_wait"), value, async (name, text) => {
+      const asFlag = await loadSettings([`--${name}=${text}`], {}, folder).catch((error: unknown) => error);
+      const asVariable = await loadSettings([], { [`DS_${name.toUpperCase()}`]: text }, folder).catch((error: unknown) => error);
+      for (const outcome of [asFlag, asVariable]) {
+        if (!(outcome instanceof Error)) continue;
+        expect(outcome).toBeInstanceOf(SettingsError);
+        expect(outcome.message).not.toContain("\n");
+      }
+    }),
+    { numRuns: 60 },
+  );
+});

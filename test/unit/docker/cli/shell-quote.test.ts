@@ -1,0 +1,126 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { dockerCommand } from "docker-cli-js";
+import fc from "fast-check";
+import { commandLine, quote } from "../../../../lib/docker/cli/shell-quote";
+import { AppError } from "../../../../lib/errors";
+
+/** What a shell makes of a line: the arguments of the command, each with a NUL after it. */
+function throughShell(shell: string, line: string): string[] {
+  const { stdout, status } = spawnSync(shell, ["-c", `printf '%s\\0' ${line}`], { encoding: "utf8" });
+  expect(status).toBe(0);
+  return stdout.split("\0").slice(0, -1);
+}
+
+/** What the command of a line reads, with such standard input. */
+function stdinThroughShell(line: string, input: string): string {
+  const { stdout, status } = spawnSync("/bin/sh", ["-c", `cat - ${line}`], { input, encoding: "utf8", maxBuffer: 50e6 });
+  expect(status).toBe(0);
+  return stdout;
+}
+
+const HOSTILE = [
+  ..."a '\"`$\\;&|<>(){}[]*?~#!=-\n\r\té𝄞\u0001\u007f",
+  " inspect ",
+  " ps ",
+  " images ",
+  " network ls ",
+  "$(touch pwned)",
+  "`id`",
+  "$HOME",
+  "<<EOF",
+  "DOCKER_STDIN",
+  "\nDOCKER_STDIN\n",
+  "--privileged",
+  "'\\''",
+  "$'x'",
+  "%s",
+  "\\0",
+  "\\n",
+  "!!",
+];
+const hostile = fc
+  .array(fc.oneof(fc.constantFrom(...HOSTILE), fc.string({ unit: "binary" })), { maxLength: 8 })
+  .map((parts) => parts.join(""));
+// Half a surrogate pair is no text that UTF-8 could carry.
+const argument = hostile.map((text) => Buffer.from(text.replaceAll("\0", "")).toString());
+
+// docker-cli-js takes the output of a line that matches one of these for that command's, and may throw over it.
+const PARSED = / (?:build|run|ps|images|network ls|inspect|info|search|login|pull|push) /;
+
+test.each(["/bin/sh", "/bin/bash"])("%s gives back exactly the arguments, whatever they are", (shell) => {
+  fc.assert(
+    fc.property(fc.array(argument, { minLength: 1, maxLength: 6 }), (args) => {
+      expect(throughShell(shell, commandLine(args))).toEqual(args);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test.each(HOSTILE)("an argument with %j stays one argument with the same text", (text) => {
+  for (const arg of [text, `-${text}`, `a${text}b`, `${text}${text}`])
+    expect(throughShell("/bin/sh", commandLine([arg, "x"]))).toEqual([arg, "x"]);
+});
+
+test("no line reads as a command whose output docker-cli-js would parse", () => {
+  fc.assert(
+    fc.property(fc.array(argument, { minLength: 1, maxLength: 6 }), fc.boolean(), (args, stdin) => {
+      // The whole of what it looks at: "docker ", the options of a machine (none), the line, a space.
+      expect(`docker  ${commandLine(args, { stdin })} `).not.toMatch(PARSED);
+    }),
+  );
+});
+
+test("docker-cli-js really parses such lines when they are not quoted our way", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "docker-server-shell-"));
+  writeFileSync(path.join(folder, "docker"), '#!/bin/sh\nshift\necho "$@"\n', { mode: 0o755 });
+  const env = { PATH: folder };
+  const words = "a inspect b ps c images d info e search f network ls g";
+  expect(await dockerCommand(commandLine(["echo", words]), { echo: false, env })).toEqual({
+    command: expect.any(String),
+    raw: `${words}\n`,
+  });
+  await expect(dockerCommand(`echo '${words}'`, { echo: false, env })).rejects.toThrow();
+  rmSync(folder, { recursive: true });
+});
+
+test("a NUL character is refused, wherever it stands", () => {
+  for (const args of [["a\0b"], ["a", "\0"], ["\0a", "b"]]) {
+    expect(() => commandLine(args)).toThrow(expect.objectContaining({ kind: "validation_error", status: 400 }));
+  }
+  expect(() => quote("\0")).toThrow(AppError);
+});
+
+test("a line that the kernel would not take as one argument is refused, and the longest other one runs", () => {
+  expect(() => commandLine(["a".repeat(120_000)])).toThrow(expect.objectContaining({ code: "COMMAND_TOO_LONG", status: 413 }));
+  // Counted in bytes, and after quoting.
+  expect(() => commandLine(["é".repeat(60_000)])).toThrow(expect.objectContaining({ status: 413 }));
+  expect(() => commandLine(["'".repeat(30_001)])).toThrow(expect.objectContaining({ status: 413 }));
+  const longest = ["a".repeat(119_998)];
+  expect(throughShell("/bin/sh", commandLine(longest))).toEqual(longest);
+});
+
+test("with stdin the command reads exactly what was given, save the line ends at its end", () => {
+  fc.assert(
+    fc.property(argument, (input) => {
+      const line = commandLine([], { stdin: true });
+      expect(stdinThroughShell(line, input)).toBe(`${input.replace(/\n+$/, "")}\n`);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test.each(["DOCKER_STDIN", "a\nDOCKER_STDIN\nb", "$(x) `x` $HOME \\ \\\\ \\$x", "A=1\nB='\"\n", "\n\na", `X=${"x".repeat(1_000_000)}`])(
+  "stdin %.40j passes through unread",
+  (input) => {
+    expect(stdinThroughShell(commandLine([], { stdin: true }), input)).toBe(`${input.replace(/\n+$/, "")}\n`);
+  },
+);
+
+test("a command that ends without reading its stdin breaks no pipe of the writer", () => {
+  const line = commandLine(["x"], { stdin: true });
+  const { error, status } = spawnSync("/bin/sh", ["-c", `true ${line}`], { input: "A=1\n".repeat(500_000) });
+  expect([error, status]).toEqual([undefined, 0]);
+});

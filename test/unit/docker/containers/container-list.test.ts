@@ -1,0 +1,246 @@
+import { setImmediate as turn } from "node:timers/promises";
+import type { ContainerInfo } from "dockerode";
+import fc from "fast-check";
+import { ContainerList } from "../../../../lib/docker/containers/container-list";
+import type { Engine } from "../../../../lib/docker/engine";
+import { AppError } from "../../../../lib/errors";
+import { until } from "../../../../scripts/process";
+import { quietLog } from "../../../support/unit/quiet-log";
+import { ID, info, SlowEngine } from "../../../support/unit/slow-engine";
+
+const open: ContainerList[] = [];
+afterEach(() => {
+  for (const list of open.splice(0)) list.close();
+});
+
+async function listOf(engine: SlowEngine, watched = true): Promise<ContainerList> {
+  const list = new ContainerList(engine as unknown as Engine, "node-1", quietLog().log);
+  open.push(list);
+  if (watched) {
+    void list.watch();
+    await turn();
+  }
+  return list;
+}
+
+const names = async (list: ContainerList) => (await list.read()).containers.map((container) => container.name);
+
+test("reads are served from memory while nothing changes, and as the same bytes", async () => {
+  const engine = new SlowEngine(true);
+  engine.containers = [info({})];
+  const list = await listOf(engine);
+  const first = await list.read();
+  expect(JSON.parse(first.json.toString())).toEqual(first.containers);
+  expect((await list.read()).json).toBe(first.json);
+  expect(engine.questions).toBe(1);
+});
+
+test("reads at the same time share one question", async () => {
+  const engine = new SlowEngine(false);
+  const list = await listOf(engine);
+  const reads = [list.read(), list.read(), list.read()];
+  await turn();
+  for (const answer of engine.asked) answer();
+  await Promise.all(reads);
+  expect(engine.questions).toBe(1);
+});
+
+test("an event ends what is in memory", async () => {
+  const engine = new SlowEngine(true);
+  const list = await listOf(engine);
+  expect(await names(list)).toEqual([]);
+  engine.containers = [info({ Names: ["/new"] })];
+  engine.event();
+  await turn();
+  expect(await names(list)).toEqual(["new"]);
+});
+
+test("while events can't be followed nothing is kept, and once they can again it is", async () => {
+  const engine = new SlowEngine(true);
+  const list = await listOf(engine);
+  await list.read();
+  engine.followers[0]?.end();
+  await turn();
+  engine.containers = [info({ Names: ["/new"] })];
+  expect(await names(list)).toEqual(["new"]);
+  engine.containers = [];
+  expect(await names(list)).toEqual([]);
+  expect(await until(() => engine.followers.length === 2, 10_000)).toBe(true);
+  await turn();
+  const before = engine.questions;
+  await list.read();
+  await list.read();
+  expect(engine.questions).toBe(before + 1);
+});
+
+test("a failure is not kept", async () => {
+  const engine = new SlowEngine(true);
+  const list = await listOf(engine);
+  engine.failure = new AppError("ENGINE_UNREACHABLE");
+  await expect(list.read()).rejects.toBe(engine.failure);
+  engine.failure = undefined;
+  expect(await names(list)).toEqual([]);
+});
+
+test("a read that was under way while something changed is not kept", async () => {
+  const engine = new SlowEngine(false);
+  const list = await listOf(engine);
+  const early = list.read();
+  await turn();
+  engine.containers = [info({ Names: ["/new"] })];
+  list.changed();
+  engine.asked[0]?.();
+  expect((await early).containers).toEqual([]);
+  const late = names(list);
+  await turn();
+  engine.asked[1]?.();
+  expect(await late).toEqual(["new"]);
+});
+
+test("a read that begins after a change never answers what was before it, in whatever order the engine's answers come", async () => {
+  const step = fc.oneof(fc.constant("read" as const), fc.constant("change" as const), fc.constant("event" as const), fc.nat(5));
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), fc.boolean(), async (steps, watched) => {
+      const engine = new SlowEngine(false);
+      const list = await listOf(engine, watched);
+      const reads: Promise<{ atLeast: number; got: number }>[] = [];
+      let version = 0;
+      let known = 0;
+      for (const each of steps) {
+        if (each === "read") {
+          const atLeast = known;
+          reads.push(list.read().then(({ containers }) => ({ atLeast, got: Number(containers[0]?.name ?? 0) })));
+        } else if (each === "change" || each === "event") {
+          version += 1;
+          engine.containers = [info({ Names: [`/${version}`] })];
+          if (each === "change") list.changed();
+          else if (watched) engine.event();
+          // Its event has come by the next turn.
+          await turn();
+          if (watched || each === "change") known = version;
+        } else {
+          engine.asked.splice(each % Math.max(1, engine.asked.length), 1)[0]?.();
+        }
+        await turn();
+      }
+      while (engine.asked.length > 0) engine.asked.shift()?.();
+      for (const { atLeast, got } of await Promise.all(reads)) expect(got).toBeGreaterThanOrEqual(atLeast);
+      list.close();
+    }),
+    { numRuns: 300 },
+  );
+});
+
+describe("find", () => {
+  const engine = new SlowEngine(true);
+  const prefix = "abcdefabcdef";
+  const other = `${prefix}${"1".repeat(52)}`;
+  const find = async (id: string, allowed = true) => (await (await listOf(engine)).find(id, { prefix: allowed })).id;
+  beforeEach(() => {
+    engine.containers = [
+      info({ Id: ID("a"), Names: ["/web"] }),
+      info({ Id: other, Names: ["/db", "/web/alias"] }),
+      info({ Id: `${prefix}${"2".repeat(52)}`, Names: ["/aaaaaaaaaaaa"] }),
+    ];
+  });
+
+  test("by name, by full id, by a prefix of 12 digits or more", async () => {
+    expect(await find("web")).toBe(ID("a"));
+    expect(await find("db")).toBe(other);
+    expect(await find(other, false)).toBe(other);
+    expect(await find(`${prefix}1`)).toBe(other);
+    expect(await find("a".repeat(13))).toBe(ID("a"));
+  });
+
+  test("a name comes before the beginning of an id", async () => {
+    expect(await find("aaaaaaaaaaaa")).toBe(`${prefix}${"2".repeat(52)}`);
+  });
+
+  test.each(["a".repeat(11), "we", "WEB", "A".repeat(13), "alias", "web/alias", "/web", "", "a".repeat(65), "nowhere"])(
+    "%j is nobody",
+    async (id) => {
+      await expect(find(id)).rejects.toMatchObject({ code: "CONTAINER_NOT_FOUND", status: 404, details: { id } });
+    },
+  );
+
+  test("a prefix that two have is refused, with both", async () => {
+    const candidates = [other, `${prefix}${"2".repeat(52)}`];
+    await expect(find(prefix)).rejects.toMatchObject({ code: "AMBIGUOUS_ID", status: 409, details: { candidates } });
+  });
+
+  test("where no prefix is allowed, none is taken", async () => {
+    await expect(find(`${prefix}1`, false)).rejects.toMatchObject({ code: "CONTAINER_NOT_FOUND" });
+    await expect(find(prefix, false)).rejects.toMatchObject({ code: "CONTAINER_NOT_FOUND" });
+  });
+
+  test("what was made elsewhere is found before its event has come", async () => {
+    const list = await listOf(engine);
+    await list.read();
+    engine.containers = [info({ Id: ID("b"), Names: ["/new"] })];
+    expect((await list.find("new", { prefix: true })).id).toBe(ID("b"));
+  });
+
+  test("it is found also when the question under way was asked before it was made", async () => {
+    const slow = new SlowEngine(false);
+    const list = await listOf(slow);
+    const early = list.read();
+    await turn();
+    slow.containers = [info({ Id: ID("b"), Names: ["/new"] })];
+    const found = list.find("new", { prefix: true });
+    slow.asked[0]?.();
+    await early;
+    await turn();
+    slow.asked[1]?.();
+    expect((await found).id).toBe(ID("b"));
+  });
+});
+
+test("a container is answered in our own words", async () => {
+  const engine = new SlowEngine(true);
+  const ports = [
+    { IP: "0.0.0.0", PrivatePort: 80, PublicPort: 8080, Type: "tcp" },
+    { PrivatePort: 53, Type: "udp" },
+  ];
+  const odd = { Names: undefined, Ports: undefined, Labels: undefined } as unknown as Partial<ContainerInfo>;
+  engine.containers = [
+    info({ Names: ["/other/link", "/web"], Created: 1_700_000_000, Ports: ports as ContainerInfo["Ports"], Labels: { a: "b" } }),
+    info(odd),
+  ];
+  const { containers } = await (await listOf(engine)).read();
+  expect(containers[0]).toEqual({
+    id: ID("a"),
+    name: "web",
+    image: "i",
+    command: "c",
+    created: "2023-11-14T22:13:20.000Z",
+    state: "running",
+    status: "Up",
+    ports: [
+      { host_ip: "0.0.0.0", host: 8080, container: 80, protocol: "tcp" },
+      { container: 53, protocol: "udp" },
+    ],
+    labels: { a: "b" },
+    host: "node-1",
+  });
+  expect(containers[1]).toMatchObject({ name: "", ports: [], labels: {} });
+});
+
+test("who asks for a container that is just being replaced gets the new one; when that has failed, nothing", async () => {
+  const engine = new SlowEngine(true);
+  const list = await listOf(engine);
+  let made = () => {};
+  const work = new Promise<void>((resolve) => {
+    made = resolve;
+  });
+  const replaced = list.replacing("web", () => work);
+  const asked = list.find("web", { prefix: false });
+  await expect(list.find("other", { prefix: false })).rejects.toThrow("No such container");
+  engine.containers = [info({ Names: ["/web"] })];
+  await expect(asked).resolves.toMatchObject({ name: "web" });
+  made();
+  await replaced;
+  const failed = list.replacing("gone", () => Promise.reject(new Error("no")));
+  await expect(failed).rejects.toThrow("no");
+  engine.containers = [];
+  await expect(list.find("gone", { prefix: false })).rejects.toThrow("No such container");
+});

@@ -1,0 +1,76 @@
+import fc from "fast-check";
+import { FrameParser } from "../../../../lib/docker/containers/stream-frames";
+
+type Name = "stdout" | "stderr";
+const KINDS = { stdin: 0, stdout: 1, stderr: 2 };
+
+function frame(kind: number, data: Uint8Array): Buffer {
+  const header = Buffer.alloc(8);
+  header[0] = kind;
+  header.writeUInt32BE(data.length, 4);
+  return Buffer.concat([header, data]);
+}
+
+/** What a parser makes of chunks: the data of each stream, and which stream each piece was of, in order. */
+function parsed(chunks: Buffer[], tty = false) {
+  const parser = new FrameParser(tty);
+  const frames = chunks.flatMap((chunk) => parser.push(chunk));
+  const of = (name: Name) => Buffer.concat(frames.filter((each) => each.stream === name).map((each) => each.data));
+  const order = frames.map((each) => each.stream).filter((name, index, all) => name !== all[index - 1]);
+  return { stdout: of("stdout"), stderr: of("stderr"), order };
+}
+
+/** Bytes cut at these places. */
+function cut(bytes: Buffer, places: number[]): Buffer[] {
+  const ends = [...new Set(places.map((place) => place % (bytes.length + 1)))].sort((a, b) => a - b);
+  return [...ends, bytes.length].map((end, index) => bytes.subarray(index === 0 ? 0 : ends[index - 1], end));
+}
+
+const sent = fc.array(
+  fc.record({
+    name: fc.constantFrom<Name>("stdout", "stderr"),
+    data: fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.constant(new Uint8Array(0))),
+  }),
+);
+
+test("however the bytes are cut into chunks, each stream has the same data in the same order", () => {
+  fc.assert(
+    fc.property(sent, fc.array(fc.nat(), { maxLength: 30 }), (frames, places) => {
+      const bytes = Buffer.concat(frames.map((each) => frame(KINDS[each.name], each.data)));
+      const of = (name: Name) => Buffer.concat(frames.filter((each) => each.name === name).map((each) => each.data));
+      const order = frames.filter((each) => each.data.length > 0).map((each) => each.name);
+      const expected = { stdout: of("stdout"), stderr: of("stderr"), order: order.filter((name, index) => name !== order[index - 1]) };
+      expect(parsed(cut(bytes, places))).toEqual(expected);
+      expect(parsed([...bytes].map((byte) => Buffer.of(byte)))).toEqual(expected);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("data that looks like a header is data", () => {
+  const inner = frame(2, Buffer.from("x"));
+  expect(parsed([frame(1, inner)])).toEqual({ stdout: inner, stderr: Buffer.alloc(0), order: ["stdout"] });
+});
+
+test("a frame of 3 GB is handed on as it comes, not gathered", () => {
+  const header = Buffer.alloc(8);
+  header[0] = 1;
+  header.writeUInt32BE(3_000_000_000, 4);
+  const parser = new FrameParser(false);
+  expect(parser.push(header)).toEqual([]);
+  const chunk = Buffer.alloc(65_536, 7);
+  for (let times = 0; times < 3; times += 1) expect(parser.push(chunk)).toEqual([{ stream: "stdout", data: chunk }]);
+});
+
+test("what was printed as standard input counts as standard output, and an unfinished header as nothing", () => {
+  expect(parsed([frame(KINDS.stdin, Buffer.from("a")), Buffer.of(1, 0, 0)])).toMatchObject({ stdout: Buffer.from("a"), order: ["stdout"] });
+});
+
+test("a terminal's bytes pass through as they are", () => {
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ minLength: 1 })), (chunks) => {
+      const bytes = chunks.map((chunk) => Buffer.from(chunk));
+      expect(parsed(bytes, true)).toMatchObject({ stdout: Buffer.concat(bytes), stderr: Buffer.alloc(0) });
+    }),
+  );
+});

@@ -1,0 +1,157 @@
+import { type During, fromCli, fromEngine } from "../../../lib/docker/engine-errors";
+import { AppError } from "../../../lib/errors";
+
+const DAEMON = "Error response from daemon: ";
+const HELP = "\n\nRun 'docker create --help' for more information\n";
+
+/** What docker printed on standard error, engines 20.10 to 28. */
+const CLI: [During, string, string][] = [
+  ["pull", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", "ENGINE_UNREACHABLE"],
+  ["create", "Cannot connect to the Docker daemon at tcp://127.0.0.1:1. Is the docker daemon running?", "ENGINE_UNREACHABLE"],
+  ["pull", 'error during connect: Post "http://%2Frun%2Fd.sock/v1.41/images/create": EOF', "ENGINE_UNREACHABLE"],
+  [
+    "create",
+    'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: Get "http://x/_ping": dial unix /var/run/docker.sock: connect: permission denied',
+    "ENGINE_UNREACHABLE",
+  ],
+  ["pull", "invalid reference format: repository name (library/Foo) must be lowercase", "INVALID_REFERENCE"],
+  ["pull", "invalid reference format", "INVALID_REFERENCE"],
+  ["pull", "repository name must not be more than 255 characters", "INVALID_REFERENCE"],
+  ["pull", "invalid checksum digest length", "INVALID_REFERENCE"],
+  ["pull", "invalid checksum digest format", "INVALID_REFERENCE"],
+  ["pull", "unsupported digest algorithm", "INVALID_REFERENCE"],
+  ["pull", "invalid repository name (aaaa), cannot specify 64-byte hexadecimal strings", "INVALID_REFERENCE"],
+  ["pull", `${DAEMON}manifest for localhost:5000/busybox:no not found: manifest unknown: manifest unknown`, "IMAGE_NOT_FOUND"],
+  [
+    "pull",
+    `${DAEMON}pull access denied for nosuch, repository does not exist or may require 'docker login': denied: requested access to the resource is denied`,
+    "IMAGE_NOT_FOUND",
+  ],
+  ["pull", `${DAEMON}failed to resolve reference "localhost:5000/a:1": localhost:5000/a:1: not found`, "IMAGE_NOT_FOUND"],
+  ["pull", `${DAEMON}no matching manifest for linux/arm64 in the manifest list entries`, "IMAGE_NOT_FOUND"],
+  ["pull", `${DAEMON}Head "http://127.0.0.1:5000/v2/a/manifests/1": no basic auth credentials`, "IMAGE_DENIED"],
+  ["pull", `${DAEMON}unauthorized: authentication required`, "IMAGE_DENIED"],
+  ["pull", `${DAEMON}Get "https://r.example/v2/": unauthorized: incorrect username or password`, "IMAGE_DENIED"],
+  ["pull", `${DAEMON}denied: access forbidden`, "IMAGE_DENIED"],
+  [
+    "pull",
+    `${DAEMON}Get "https://nosuch.invalid/v2/": dial tcp: lookup nosuch.invalid on 10.0.0.1:53: no such host`,
+    "REGISTRY_UNREACHABLE",
+  ],
+  ["pull", `${DAEMON}Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused`, "REGISTRY_UNREACHABLE"],
+  ["pull", `${DAEMON}Get "https://h:5000/v2/": http: server gave HTTP response to HTTPS client`, "REGISTRY_UNREACHABLE"],
+  ["pull", `${DAEMON}Get "https://h/v2/": x509: certificate signed by unknown authority`, "REGISTRY_UNREACHABLE"],
+  [
+    "pull",
+    `${DAEMON}Get "https://h/v2/": net/http: request canceled (Client.Timeout exceeded while awaiting headers)`,
+    "REGISTRY_UNREACHABLE",
+  ],
+  ["pull", `${DAEMON}toomanyrequests: You have reached your pull rate limit.`, "REGISTRY_UNREACHABLE"],
+  ["pull", `${DAEMON}received unexpected HTTP status: 500 Internal Server Error`, "REGISTRY_UNREACHABLE"],
+  ["pull", `${DAEMON}missing signature key`, "REGISTRY_UNREACHABLE"],
+  ["pull", "failed to register layer: write /bin/x: no space left on device", "ENGINE_ERROR"],
+  ["create", `${DAEMON}No such image: nosuch:latest`, "IMAGE_NOT_FOUND"],
+  [
+    "create",
+    `${DAEMON}Conflict. The container name "/u-a" is already in use by container "2d88a91c". You have to remove (or rename) that container to be able to reuse that name.`,
+    "NAME_TAKEN",
+  ],
+  ["create", `${DAEMON}Minimum memory limit allowed is 6MB`, "INVALID_SPEC"],
+  ["create", `${DAEMON}invalid CapAdd: unknown capability: "CAP_FOO"`, "INVALID_SPEC"],
+  ["create", `docker: invalid hostPort: 99999${HELP}`, "INVALID_SPEC"],
+  ["create", `${DAEMON}error while creating mount source path '/x': mkdir /x: read-only file system`, "ENGINE_ERROR"],
+  ["create", "/bin/sh: 1: docker: not found", "ENGINE_ERROR"],
+];
+
+test.each(CLI)("at a %s, %j is %s", (during, stderr, code) => {
+  expect(fromCli({ stderr }, during)).toMatchObject({ code });
+  expect(fromCli({ stderr: `${stderr}\n` }, during)).toMatchObject({ code });
+});
+
+const START = "driver failed programming external connectivity on endpoint web (9b8be4): ";
+
+const ENGINE: [During, number, string, string][] = [
+  ["start", 500, `${START}Bind for 127.0.0.1:38511 failed: port is already allocated`, "PORT_TAKEN"],
+  ["start", 500, `${START}Error starting userland proxy: listen tcp4 0.0.0.0:80: bind: address already in use`, "PORT_TAKEN"],
+  ["start", 500, `${START}failed to bind host port for 0.0.0.0:80:172.17.0.2:80/tcp: address already in use`, "PORT_TAKEN"],
+  [
+    "start",
+    400,
+    'failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "x": executable file not found in $PATH: unknown',
+    "INVALID_SPEC",
+  ],
+  ["start", 500, 'OCI runtime create failed: exec: "/x": stat /x: no such file or directory: unknown', "INVALID_SPEC"],
+  ["start", 500, "unable to find user nobodyx: no matching entries in passwd file", "INVALID_SPEC"],
+  ["start", 404, "network nosuchnet not found", "INVALID_SPEC"],
+  ["start", 500, "write /var/lib/docker/x: no space left on device", "ENGINE_ERROR"],
+  ["start", 500, "something nobody has seen", "ENGINE_ERROR"],
+  ["start", 404, "No such container: abc", "CONTAINER_NOT_FOUND"],
+  ["call", 404, "No such container: abc", "CONTAINER_NOT_FOUND"],
+  ["call", 404, "No such exec instance: abc", "NOT_RUNNING"],
+  ["call", 404, "no such container", "NOT_RUNNING"],
+  ["call", 500, "runc did not terminate successfully: exit status 1: container does not exist", "NOT_RUNNING"],
+  ["call", 500, "ttrpc: closed: unknown", "NOT_RUNNING"],
+  ["call", 404, "No such image: x:latest", "IMAGE_NOT_FOUND"],
+  ["call", 409, "Container abc is not running", "NOT_RUNNING"],
+  // As the start of an exec says it whose container has ended meanwhile.
+  ["start", 500, "Container abc is not running: Exited (0) Less than a second ago", "NOT_RUNNING"],
+  ["start", 500, "OCI runtime exec failed: exec failed: cannot exec in a stopped container: unknown", "NOT_RUNNING"],
+  ["call", 409, "Container abc is paused, unpause the container before exec", "NOT_RUNNING"],
+  ["call", 409, "Container abc is restarting, wait until the container is running", "NOT_RUNNING"],
+  ["call", 409, "Container abc is already paused", "NOT_RUNNING"],
+  ["call", 500, "Container abc is not paused", "NOT_RUNNING"],
+  ["call", 500, "Cannot pause container abc: cannot pause a stopped container: unknown", "NOT_RUNNING"],
+  ["call", 500, "Cannot unpause container abc: container not running: unknown", "NOT_RUNNING"],
+  ["call", 400, "No exec command specified", "INVALID_SPEC"],
+  ["call", 500, "invalid something", "ENGINE_ERROR"],
+];
+
+test.each(ENGINE)("at a %s, %i %j is %s", (during, statusCode, message, code) => {
+  const thrown = { statusCode, reason: "server error", json: { message }, message: `(HTTP code ${statusCode}) server error - ${message} ` };
+  expect(fromEngine(thrown, during)).toMatchObject({ code, message });
+  expect(fromEngine({ statusCode, json: null, message: thrown.message }, during)).toMatchObject({ code, message: `${message}` });
+});
+
+test.each(["ERR_TLS_CERT_ALTNAME_INVALID", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "CERT_HAS_EXPIRED", "EPROTO"])(
+  "an engine whose certificate is refused, or that refuses ours, isn't reached (%s), and the message says why",
+  (code) => {
+    const error = fromEngine(Object.assign(new Error("the certificate is no good"), { code }));
+    expect(error).toMatchObject({ code: "ENGINE_UNREACHABLE", message: expect.stringMatching(/TLS: the certificate is no good/) });
+  },
+);
+
+test.each(["ECONNREFUSED", "ENOENT", "ECONNRESET", "EPIPE", "EACCES", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND"])(
+  "an engine that can't be reached (%s) is a 503 whose message names no path",
+  (code) => {
+    const error = fromEngine(Object.assign(new Error(`connect ${code} /var/run/docker.sock`), { code }));
+    expect(error).toMatchObject({ code: "ENGINE_UNREACHABLE", status: 503, message: "The Docker engine does not answer" });
+  },
+);
+
+test("an engine that takes too long is unreachable, and a fault of ours is none of its", () => {
+  expect(fromEngine(AbortSignal.timeout(0).reason ?? new DOMException("late", "TimeoutError"))).toMatchObject({ status: 503 });
+  expect(fromEngine(new DOMException("stopped", "AbortError"))).toMatchObject({ status: 503 });
+  expect(fromEngine(new TypeError("x is not a function"))).toMatchObject({
+    code: "ENGINE_ERROR",
+    status: 500,
+    message: "The Docker engine failed",
+  });
+  expect(fromEngine(undefined)).toMatchObject({ code: "ENGINE_ERROR" });
+});
+
+test("what is typed already passes as it is", () => {
+  const typed = new AppError("NAME_TAKEN");
+  expect(fromCli(typed, "create")).toBe(typed);
+  expect(fromEngine(typed)).toBe(typed);
+});
+
+test("the message is the line that tells why, without prefixes and advice, and not without end", () => {
+  const said = (stderr: string) => fromCli({ stderr }, "create").message;
+  expect(said(`${DAEMON}No such image: a:latest\n`)).toBe("No such image: a:latest");
+  expect(said(`docker: ${DAEMON}No such image: a:latest.\nSee 'docker create --help'.\n`)).toBe("No such image: a:latest.");
+  expect(said(`docker: invalid hostPort: 99999${HELP}`)).toBe("invalid hostPort: 99999");
+  expect(said(`WARNING: something about swap\n${DAEMON}invalid x`)).toBe("invalid x");
+  expect(said(`Unable to find image 'a' locally\nsomething else`)).toBe("something else");
+  expect(said("x".repeat(10_000))).toHaveLength(2000);
+  expect(fromCli({ message: "spawn failed" }, "create").message).toBe("spawn failed");
+});

@@ -1,0 +1,74 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { BEGIN, GUARD } from "../../../../lib/docker/shell/shell-scripts";
+import { until } from "../../../../scripts/process";
+
+const DEADLINE = 20_000;
+const started: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of started.splice(0)) child.kill("SIGKILL");
+});
+
+/** Starts a script as the engine does: as the leader of a session. */
+function start(shell: string, script: string, word: string) {
+  const child = spawn(shell, ["-c", script, word], { detached: true, stdio: ["pipe", "pipe", "inherit"] });
+  started.push(child);
+  let said = "";
+  child.stdout.on("data", (data) => {
+    said += data;
+  });
+  const says = (text: string) => until(() => said === text, DEADLINE);
+  return { child, says, ended: once(child, "exit") };
+}
+
+/** Commands of a session that still live. */
+function inSession(leader: number | undefined): string[] {
+  const stats = readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? read(`/proc/${name}/stat`) : []));
+  return stats.flatMap((stat) => {
+    const [, command = "", state = "", session] = /^\d+ \((.*)\) (\w) \d+ \d+ (\d+)/s.exec(stat) ?? [];
+    return Number(session) === leader && !/[ZX]/.test(state) ? [command] : [];
+  });
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return ""; // it has ended
+  }
+}
+
+// Busybox's is that of the containers in other tests.
+describe.each(["dash", "bash"])("in %s the guard ends, when its input does,", (shell) => {
+  test("all of the shell that was named to it, whatever ignores a hangup, and then itself", async () => {
+    const guard = start(shell, GUARD, "word");
+    const { child, says, ended } = start(shell, BEGIN, "word");
+    const hello = `word ${child.pid}\n`;
+    expect([await says(hello), await guard.says(`word ${guard.child.pid}\n`)]).toEqual([true, true]);
+    guard.child.stdin?.write(`${child.pid}\n`);
+    child.stdin?.write("\n");
+    expect(await says(hello + hello)).toBe(true);
+    child.stdin?.write("trap : HUP; sleep 1000 & nohup sleep 1001 >/dev/null & sleep 1002\n");
+    expect(await until(() => inSession(child.pid).filter((command) => command === "sleep").length === 3, DEADLINE)).toBe(true);
+    guard.child.stdin?.end();
+    await Promise.all([ended, guard.ended]);
+    expect(inSession(child.pid)).toEqual([]);
+  });
+
+  test("one that has not begun, and not another terminal's", async () => {
+    const guard = start(shell, GUARD, "mine");
+    const [mine, other] = [start(shell, BEGIN, "mine"), start(shell, BEGIN, "other")];
+    for (const each of [mine, other]) expect(await each.says(`${each === mine ? "mine" : "other"} ${each.child.pid}\n`)).toBe(true);
+    guard.child.stdin?.end();
+    await Promise.all([mine.ended, guard.ended]);
+    expect(inSession(other.child.pid)).toHaveLength(1);
+  });
+
+  test("one that comes only later", async () => {
+    const guard = start(shell, GUARD, "late");
+    guard.child.stdin?.end();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await Promise.all([start(shell, BEGIN, "late").ended, guard.ended]);
+  });
+});

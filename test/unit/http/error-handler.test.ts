@@ -1,0 +1,189 @@
+import { once } from "node:events";
+import type http from "node:http";
+import type { AddressInfo } from "node:net";
+import express from "express";
+import { AppError, type ErrorCode, invalidField, KINDS, type Kind, loggedError } from "../../../lib/errors";
+import { bodyReaders } from "../../../lib/http/body";
+import { errorAnswerer } from "../../../lib/http/error-handler";
+import { observer } from "../../../lib/http/request-logger";
+import { quietLog } from "../../support/unit/quiet-log";
+
+const { log, entries } = quietLog();
+const audited: Record<string, unknown>[] = [];
+/** What the next request throws. */
+let thrown: unknown;
+let url: string;
+let server: http.Server;
+
+beforeAll(async () => {
+  const app = express();
+  app.use(
+    observer(
+      (entry) => audited.push(entry),
+      () => {},
+    ),
+  );
+  app.post("/body", ...bodyReaders(1000), (_request, response) => void response.json({}));
+  app.all("/throw", (_request, response) => {
+    if (thrown === "set-retry-after") {
+      response.set("Retry-After", "42");
+      throw new AppError("TOO_MANY_REQUESTS");
+    }
+    throw thrown;
+  });
+  app.get("/half", (_request, response, next) => {
+    response.write("half an answer");
+    setImmediate(() => next(new Error("broke")));
+  });
+  app.use(errorAnswerer(log));
+  server = app.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(() => server.close());
+beforeEach(() => {
+  entries.length = 0;
+  audited.length = 0;
+});
+
+async function answerTo(error: unknown, options: RequestInit = {}) {
+  thrown = error;
+  const response = await fetch(`${url}/throw`, options);
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, text, body: text === "" ? undefined : JSON.parse(text) };
+}
+
+async function answerToBody(contentType: string | undefined, body: string | Buffer) {
+  const headers = contentType === undefined ? {} : { "Content-Type": contentType };
+  const response = await fetch(`${url}/body`, { method: "POST", headers, body: new Uint8Array(Buffer.from(body as string)) });
+  return { status: response.status, ...((await response.json()) as { code?: string; message?: string }) };
+}
+
+const OF_KIND: [ErrorCode, Kind, number][] = [
+  ["WRONG_CREDENTIALS", "auth_error", 401],
+  ["NOT_ALLOWED", "forbidden", 403],
+  ["INVALID_INPUT", "validation_error", 400],
+  ["CONTAINER_NOT_FOUND", "not_found", 404],
+  ["METHOD_NOT_ALLOWED", "not_found", 405],
+  ["NAME_TAKEN", "conflict", 409],
+  ["REQUEST_TIMEOUT", "timeout", 408],
+  ["BODY_TOO_LARGE", "too_large", 413],
+  ["TOO_MANY_REQUESTS", "rate_limited", 429],
+  ["ENGINE_ERROR", "docker_error", 500],
+  ["INTERNAL", "io_error", 500],
+  ["REGISTRY_UNREACHABLE", "upstream_error", 502],
+  ["ENGINE_UNREACHABLE", "unavailable", 503],
+];
+
+test.each(OF_KIND)("%s is answered as %s with %i, in the one body", async (code, kind, status) => {
+  const answer = await answerTo(new AppError(code, { message: "What happened", details: { field: "x" } }), {
+    headers: { "X-Request-Id": "req-1" },
+  });
+  expect(answer.status).toBe(status);
+  expect(answer.body).toEqual({
+    error: kind,
+    code,
+    message: "What happened",
+    status,
+    request_id: "req-1",
+    timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+    details: { field: "x" },
+    detail: "What happened",
+  });
+  expect(answer.headers.get("content-type")).toMatch(/^application\/json/);
+  expect(answer.headers.get("x-error-code")).toBe(code);
+  expect(audited).toEqual([expect.objectContaining({ status, error: kind, code, request_id: "req-1" })]);
+});
+
+test("every kind of the documents has its status", () => {
+  expect(KINDS).toMatchObject({ state_error: 422, compose_error: 500, readiness: 504, auth_error: 401, timeout: 408 });
+});
+
+test("on HEAD the reason is in the headers, as one line of ASCII", async () => {
+  const message = `é “x”\r\nSet-Cookie: a=b ${"y".repeat(1000)}`;
+  const { headers, text, status } = await answerTo(new AppError("IMAGE_NOT_FOUND", { message }), { method: "HEAD" });
+  expect([status, text, headers.get("x-error-code"), headers.get("set-cookie")]).toEqual([404, "", "IMAGE_NOT_FOUND", null]);
+  expect(headers.get("x-error-message")).toMatch(/^ ?x {1,2}Set-Cookie: a=b y+$/);
+  expect(headers.get("x-error-message")?.length).toBeLessThanOrEqual(500);
+});
+
+test.each<[unknown]>([
+  [new TypeError("secret-cause of ours")],
+  ["secret-cause text"],
+  [undefined],
+  [null],
+  [{ status: 500, message: "secret-cause" }],
+])("what is no error of the catalogue is a 500 that tells the client nothing: %s", async (error) => {
+  // Express takes a thrown nothing for no error: the route then has no answer.
+  if (error === undefined || error === null) return expect((await fetch(`${url}/nowhere`)).status).toBe(404);
+  const { status, body, text } = await answerTo(error);
+  expect([status, body.code, body.error]).toEqual([500, "INTERNAL", "io_error"]);
+  expect(text).not.toContain("secret-cause");
+  expect(entries).toEqual([expect.objectContaining({ level: "error", fields: expect.objectContaining({ request_id: body.request_id }) })]);
+});
+
+test("the log gets the cause of what is our fault or the engine's, and nothing of what is the client's", async () => {
+  await answerTo(new AppError("ENGINE_ERROR", { cause: new Error("the very cause") }));
+  expect(entries[0]?.fields?.cause).toMatch(/the very cause[\s\S]*error-handler\.test/);
+  entries.length = 0;
+  await answerTo(new AppError("INVALID_INPUT", { cause: new Error("x") }));
+  expect(entries).toEqual([]);
+});
+
+test("429 and 503 say when to come again, in the words of whoever knew better", async () => {
+  expect((await answerTo(new AppError("TOO_MANY_REQUESTS"))).headers.get("retry-after")).toBe("1");
+  expect((await answerTo(new AppError("ENGINE_UNREACHABLE"))).headers.get("retry-after")).toBe("1");
+  expect((await answerTo("set-retry-after")).headers.get("retry-after")).toBe("42");
+  expect((await answerTo(new AppError("NAME_TAKEN"))).headers.has("retry-after")).toBe(false);
+});
+
+test("when half of an answer is out, the connection breaks rather than ends", async () => {
+  await expect(fetch(`${url}/half`).then((response) => response.text())).rejects.toThrow();
+  expect(entries).toEqual([expect.objectContaining({ level: "error" })]);
+});
+
+test.each<[string, string | undefined, string | Buffer, number, string]>([
+  ["broken JSON", "application/json", '{"a": ', 400, "INVALID_BODY"],
+  ["JSON that is no object", "application/json", "[1]", 400, "INVALID_BODY"],
+  ["JSON null", "application/json", "null", 400, "INVALID_BODY"],
+  ["JSON text", "application/json", '"a"', 400, "INVALID_BODY"],
+  ["JSON sent as a form", "application/x-www-form-urlencoded", '{"a": 1}', 400, "INVALID_BODY"],
+  ["a form that is too deep", "application/x-www-form-urlencoded", "a[b][c][d][e][f][g]=1", 400, "INVALID_BODY"],
+  ["a type we don't read", "text/yaml", "a: 1", 400, "UNSUPPORTED_MEDIA_TYPE"],
+  ["no type", "", "a=1", 400, "UNSUPPORTED_MEDIA_TYPE"],
+  ["an unknown charset", "application/json; charset=x-nowhere", "{}", 400, "INVALID_BODY"],
+  ["too large a JSON", "application/json", JSON.stringify({ a: "x".repeat(1000) }), 413, "BODY_TOO_LARGE"],
+  ["too large a form", "application/x-www-form-urlencoded", `a=${"x".repeat(1000)}`, 413, "BODY_TOO_LARGE"],
+])("%s is the client's fault: %s", async (_name, contentType, body, status, code) => {
+  expect(await answerToBody(contentType, body)).toMatchObject({ status, code });
+  expect(entries).toEqual([]);
+});
+
+test("an empty body, JSON of any +json type and an empty form are objects", async () => {
+  expect((await fetch(`${url}/body`, { method: "POST" })).status).toBe(200);
+  for (const type of ["application/json", "application/vnd.x+json"]) expect((await answerToBody(type, "{}")).status).toBe(200);
+  expect((await answerToBody("application/x-www-form-urlencoded; charset=utf-8", "")).status).toBe(200);
+});
+
+test("a field at fault is named in code, message and details", () => {
+  expect(invalidField("ports.80", "must be a port")).toMatchObject({
+    code: "INVALID_PORTS",
+    message: "ports.80 must be a port",
+    details: { field: "ports.80" },
+  });
+  expect(invalidField("env_vars", "is required")).toMatchObject({
+    code: "MISSING_ENV_VARS",
+    details: { field: "env_vars", provided: null },
+  });
+  expect(invalidField("", "is odd").code).toBe("INVALID_INPUT");
+});
+
+test.each([
+  [422, "WRONG_STATE", "state_error"],
+  [400, "MISSING_IMAGE", "validation_error"],
+  [400, "PORT_TAKEN", "validation_error"],
+  [409, "PORT_TAKEN", "conflict"],
+  [405, "METHOD_NOT_ALLOWED", "not_found"],
+])("a %i %s of another node is logged as a %s", (status, code, error) => {
+  expect(loggedError(status, code)).toEqual({ error, code });
+});

@@ -1,0 +1,81 @@
+import { once } from "node:events";
+import http, { type ServerResponse } from "node:http";
+import net, { type AddressInfo } from "node:net";
+import { Readable } from "node:stream";
+import { Reply } from "../../../lib/http/route";
+import { answer } from "../../../lib/http/send-reply";
+import { until } from "../../../scripts/process";
+
+const servers: http.Server[] = [];
+afterEach(() => {
+  jest.useRealTimers();
+  for (const server of servers.splice(0)) server.close().closeAllConnections();
+});
+
+/** The answers of a server to requests that come on one connection, which nobody reads, one after the other. */
+async function asked(count: number): Promise<{ responses: ServerResponse[]; client: net.Socket }> {
+  const responses: ServerResponse[] = [];
+  const server = http.createServer((_request, response) => void responses.push(response)).listen(0, "127.0.0.1");
+  servers.push(server);
+  await once(server, "listening");
+  const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1");
+  client.on("error", () => undefined);
+  client.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(count));
+  while (responses.length < count) await once(server, "request");
+  return { responses, client };
+}
+
+/** A body that never ends: `pieces` large ones, then nothing more. */
+function endless(pieces: number): Readable {
+  let left = pieces;
+  return new Readable({
+    read() {
+      if (left-- > 0) this.push(Buffer.alloc(1_000_000));
+    },
+  });
+}
+
+const never = () => new AbortController().signal;
+const last = (responses: ServerResponse[]) => responses.at(-1) as ServerResponse;
+
+test("the stream to a response that was destroyed before, and has said so, ends at once", async () => {
+  const { responses } = await asked(1);
+  const closed = once(last(responses), "close");
+  last(responses).destroy();
+  await closed;
+  const body = endless(3);
+  await answer(last(responses), new Reply(200, body), never);
+  expect(body.destroyed).toBe(true);
+});
+
+test("the stream to a client that goes while it takes nothing in ends, also where its answer waits behind another", async () => {
+  for (const count of [1, 2]) {
+    const { responses, client } = await asked(count);
+    const gone = new AbortController();
+    responses[0]?.socket?.once("close", () => gone.abort());
+    const body = endless(100);
+    const answering = answer(last(responses), new Reply(200, body), () => gone.signal);
+    expect(await until(() => last(responses).writableNeedDrain, 10_000)).toBe(true);
+    client.destroy();
+    await answering;
+    expect(body.destroyed).toBe(true);
+  }
+});
+
+test("the stream to a client that takes nothing in for a minute ends, though nothing more would come, and its connection with it", async () => {
+  for (const count of [1, 2]) {
+    const { responses } = await asked(count);
+    jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate"] });
+    const body = endless(1);
+    body.push(Buffer.alloc(20_000_000));
+    const answering = answer(last(responses), new Reply(200, body), never);
+    await jest.advanceTimersByTimeAsync(59_000);
+    expect(last(responses).destroyed).toBe(false);
+    await jest.advanceTimersByTimeAsync(2000);
+    await answering;
+    expect(body.destroyed).toBe(true);
+    expect(last(responses).destroyed).toBe(true);
+    expect(jest.getTimerCount()).toBe(0);
+    jest.useRealTimers();
+  }
+});

@@ -1,0 +1,177 @@
+import path from "node:path";
+import ts from "typescript";
+import { programFiles, sourceOf } from "../../support/unit/sources";
+
+/** What the files of each place may import of ours: the first row whose beginning fits counts. */
+const ALLOWED: [place: string, imports: string[]][] = [
+  ["bin/", ["config/", "lib/app", "lib/support/logger"]],
+  ["config/", ["config/", "package.json"]],
+  ["lib/app.ts", ["config/", "lib/", "package.json"]],
+  ["lib/errors.ts", []],
+  ["lib/support/", ["lib/support/", "lib/errors"]],
+  ["lib/server/", ["lib/server/", "lib/http/", "lib/errors", "lib/support/"]],
+  ["lib/docker/", ["lib/docker/", "lib/errors", "lib/support/"]],
+  ["lib/cluster/", ["lib/cluster/", "lib/errors", "lib/support/"]],
+  ["lib/archive/", ["lib/archive/", "lib/errors", "lib/support/"]],
+  ["lib/runs/", ["lib/runs/", "lib/archive/", "lib/docker/", "lib/errors", "lib/support/"]],
+  ["lib/managed/", ["lib/managed/", "lib/docker/", "lib/errors", "lib/support/"]],
+  ["lib/files/", ["lib/files/", "lib/archive/", "lib/docker/", "lib/errors", "lib/support/"]],
+  ["lib/http/", ["lib/http/", "lib/server/", "lib/cluster/", "lib/errors", "lib/support/"]],
+  ["lib/openapi/", ["lib/openapi/", "lib/http/route", "lib/cluster/routing/where", "lib/errors"]],
+  ["lib/auth/", ["lib/auth/", "lib/http/", "lib/cluster/rpc/signatures", "lib/errors", "lib/support/"]],
+  ["lib/terminal/", ["lib/terminal/", "lib/docker/", "lib/http/", "lib/server/", "lib/errors", "lib/support/"]],
+  ["lib/proxy/", ["lib/proxy/", "lib/cluster/", "lib/docker/", "lib/auth/", "lib/http/", "lib/server/", "lib/errors", "lib/support/"]],
+  ["lib/mcp/", ["lib/mcp/", "lib/http/", "lib/openapi/json-schema", "lib/errors", "lib/support/"]],
+  // What is asked about nodes is the cluster's own.
+  ["lib/routes/nodes", ["lib/cluster/", "lib/http/", "lib/errors", "lib/support/"]],
+  [
+    "lib/routes/",
+    [
+      "lib/routes/schemas/",
+      "lib/cluster/routing/where",
+      "lib/cluster/scheduling/idempotency",
+      "lib/docker/",
+      "lib/runs/",
+      "lib/managed/",
+      "lib/files/",
+      "lib/archive/",
+      "lib/auth/",
+      "lib/http/",
+      "lib/mcp/",
+      "lib/openapi/",
+      "lib/terminal/",
+      "lib/errors",
+      "lib/support/",
+    ],
+  ],
+];
+
+/** Packages that only these places use. */
+const KEPT_TO: Record<string, string[]> = {
+  express: ["lib/http/", "lib/auth/", "lib/proxy/", "lib/app.ts"],
+  "express-rate-limit": ["lib/http/"],
+  helmet: ["lib/app.ts"],
+  cors: ["lib/http/"],
+  qs: ["lib/http/"],
+  ws: ["lib/cluster/", "lib/terminal/"],
+  redis: ["lib/support/redis-connection"],
+  "rate-limit-redis": ["lib/http/"],
+  dockerode: ["lib/docker/"],
+  "docker-cli-js": ["lib/docker/"],
+  "tar-stream": ["lib/archive/", "lib/runs/", "lib/managed/", "lib/files/"],
+  yauzl: ["lib/archive/"],
+  yazl: ["lib/files/", "lib/archive/"],
+  "@fastify/busboy": ["lib/files/"],
+  "@modelcontextprotocol/sdk/server/index.js": ["lib/mcp/"],
+  "@modelcontextprotocol/sdk/server/sse.js": ["lib/mcp/"],
+  "@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js": ["lib/mcp/"],
+  "@modelcontextprotocol/sdk/types.js": ["lib/mcp/"],
+  yargs: ["config/"],
+  dotenv: ["config/"],
+};
+
+function importsOf(text: string): string[] {
+  return ts.preProcessFile(text, true, true).importedFiles.map((each) => each.fileName);
+}
+
+function mayImport(file: string, target: string): boolean {
+  if (!target.startsWith(".")) return KEPT_TO[target]?.some((place) => file.startsWith(place)) ?? true;
+  const resolved = path.posix.join(path.posix.dirname(file), target);
+  const allowed = ALLOWED.find(([place]) => file.startsWith(place))?.[1] ?? [];
+  return allowed.some((place) => (place.endsWith("/") ? resolved.startsWith(place) : resolved === place));
+}
+
+/** The imports of a file that go the wrong way. */
+function wrongImports(file: string, text: string): string[] {
+  return importsOf(text)
+    .filter((target) => !mayImport(file, target))
+    .map((target) => `${file} imports ${target}`);
+}
+
+/** Every way by which a program can get at its environment variables. */
+const READS_ENVIRONMENT =
+  /\bprocess\s*(?:\.\s*|\[\s*["'`])env\b|\{[^}]*\benv\b[^}]*\}\s*(?:from\s*["'](?:node:)?process["']|=\s*process\b)/;
+
+const files = programFiles();
+
+test("the rooms are there to be looked at", () => {
+  for (const place of [
+    "bin/",
+    "config/",
+    "lib/support/",
+    "lib/docker/",
+    "lib/cluster/",
+    "lib/runs/",
+    "lib/managed/",
+    "lib/http/",
+    "lib/proxy/",
+    "lib/routes/",
+    "lib/routes/schemas/",
+  ]) {
+    expect(files.filter((file) => file.startsWith(place))).not.toEqual([]);
+  }
+});
+
+test("every room imports only what lies below it", () => {
+  expect(files.flatMap((file) => wrongImports(file, sourceOf(file)))).toEqual([]);
+});
+
+test.each([
+  ["config/x.ts", "../lib/errors"],
+  ["lib/errors.ts", "./support/shell-words"],
+  ["lib/support/x.ts", "../docker/engine"],
+  ["lib/docker/x.ts", "../cluster/routing/where"],
+  ["lib/docker/x.ts", "../http/route"],
+  ["lib/docker/x.ts", "express"],
+  ["lib/cluster/x.ts", "../docker/engine"],
+  ["lib/cluster/x.ts", "../routes/root"],
+  ["lib/cluster/x.ts", "express"],
+  ["lib/runs/x.ts", "../cluster/routing/where"],
+  ["lib/runs/x.ts", "../http/route"],
+  ["lib/runs/x.ts", "dockerode"],
+  ["lib/managed/x.ts", "../cluster/routing/where"],
+  ["lib/managed/x.ts", "../http/route"],
+  ["lib/managed/x.ts", "../runs/jobs/job"],
+  ["lib/managed/x.ts", "dockerode"],
+  ["lib/docker/x.ts", "../managed/compose"],
+  ["lib/docker/x.ts", "../runs/jobs/job"],
+  ["lib/docker/x.ts", "tar-stream"],
+  ["lib/files/x.ts", "../runs/jobs/job"],
+  ["lib/files/x.ts", "../http/route"],
+  ["lib/files/x.ts", "dockerode"],
+  ["lib/runs/x.ts", "yauzl"],
+  ["lib/http/x.ts", "../docker/engine"],
+  ["lib/http/x.ts", "../routes/root"],
+  ["lib/routes/x.ts", "./root"],
+  ["lib/routes/x.ts", "../app"],
+  ["lib/routes/x.ts", "../cluster/routing/dispatch"],
+  ["lib/routes/x.ts", "dockerode"],
+  ["lib/routes/x.ts", "@modelcontextprotocol/sdk/server/index.js"],
+  ["lib/proxy/x.ts", "../routes/proxy"],
+  ["lib/proxy/x.ts", "dockerode"],
+  ["lib/mcp/x.ts", "../cluster/routing/dispatch"],
+  ["lib/mcp/x.ts", "../docker/engine"],
+  ["lib/routes/schemas/x.ts", "../root"],
+  ["lib/http/x.ts", "../../config/settings"],
+  ["lib/http/x.ts", "../../test/support/server"],
+  ["lib/app.ts", "../scripts/process"],
+  ["bin/x.ts", "../lib/docker/docker-host"],
+])("%s may not import %s, in whatever way it is written", (file, target) => {
+  for (const text of [
+    `import { a } from "${target}";`,
+    `import type { A } from "${target}";`,
+    `import "${target}";`,
+    `export * from "${target}";`,
+    `const a = await import("${target}");`,
+    `const a = require("${target}");`,
+  ]) {
+    expect(wrongImports(file, text)).toEqual([`${file} imports ${target}`]);
+  }
+});
+
+test("only config/load.ts reads the environment", () => {
+  expect(files.filter((file) => READS_ENVIRONMENT.test(sourceOf(file)))).toEqual(["config/load.ts"]);
+  for (const way of ["process.env.A", 'process["env"]', 'import { env } from "node:process"', "const { env } = process"]) {
+    expect(way).toMatch(READS_ENVIRONMENT);
+  }
+});

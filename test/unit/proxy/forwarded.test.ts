@@ -1,0 +1,23 @@
+import express, { type Request } from "express";
+import { clientHeaders } from "../../../lib/proxy/request-headers";
+
+/** What a container hears of the way a request has come. */
+function forwardedFor(trust: unknown, from: string): string {
+  const app = express().set("trust proxy", trust);
+  const request: Request = Object.assign(Object.create(app.request), {
+    rawHeaders: ["X-Forwarded-For", "203.0.113.7"],
+    headers: { host: "pool.example" },
+    httpVersion: "1.1",
+    method: "GET",
+    socket: { remoteAddress: from },
+  });
+  const headers = clientHeaders(request, "/proxy/web", { authorization: false, cookie: "c" }, "an-id");
+  return headers[headers.indexOf("X-Forwarded-For") + 1] as string;
+}
+
+test("what a load balancer says of the client goes on to the container, what anybody else says of himself does not", () => {
+  expect(forwardedFor(1, "10.0.0.1")).toBe("203.0.113.7, 10.0.0.1");
+  expect(forwardedFor("10.0.0.1", "10.0.0.1")).toBe("203.0.113.7, 10.0.0.1");
+  expect(forwardedFor("10.0.0.1", "10.0.0.2")).toBe("10.0.0.2");
+  expect(forwardedFor(false, "10.0.0.1")).toBe("10.0.0.1");
+});

@@ -1,0 +1,100 @@
+import http from "node:http";
+import net, { type AddressInfo } from "node:net";
+import { Connections } from "../../../lib/proxy/connections";
+import { Relay } from "../../../lib/proxy/relay";
+import { until } from "../../../scripts/process";
+
+/** A relay between a client and what answers as it is told, over real connections. */
+
+const connections = new Connections();
+let said = "";
+/** What the far end does with a connection after its answer. */
+let afterwards: (socket: net.Socket) => void = () => undefined;
+let telling: net.Socket | null = null;
+
+const far = net.createServer((socket) => {
+  socket.on("error", () => undefined).on("data", () => socket.write(said, "latin1", () => afterwards(socket)));
+});
+const server = http.createServer((request, response) => {
+  const { port } = far.address() as AddressInfo;
+  telling = response.socket;
+  Relay.run(
+    {
+      request,
+      response,
+      target: { key: `far ${request.url}`, idle: 60_000, options: { host: "127.0.0.1", port } },
+      fresh: false,
+      head: `${request.method} / HTTP/1.1\r\nHost: far\r\n\r\n`,
+      timeout: 5000,
+      headersFor: ({ headers }) => headers.filter((_, at) => !/^transfer-encoding$/i.test(headers[at - (at % 2)] as string)),
+      upgraded: undefined,
+      guard: undefined,
+    },
+    connections,
+  ).catch(() => response.destroy());
+});
+
+beforeAll(async () => {
+  for (const each of [far, server]) await new Promise<void>((resolve) => each.listen(0, "127.0.0.1", resolve));
+});
+afterEach(() => {
+  afterwards = () => undefined;
+});
+afterAll(() => {
+  connections.close();
+  for (const each of [far, server]) each.close();
+  server.closeAllConnections();
+});
+
+/** The whole answer to a request, up to its connection's end. */
+async function answer(method: string, version: string, path = "/"): Promise<string> {
+  const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1");
+  client.write(`${method} ${path} HTTP/${version}\r\nHost: here\r\nConnection: close\r\n\r\n`);
+  let text = "";
+  for await (const chunk of client) text += chunk;
+  return text;
+}
+
+const CHUNKED = "HTTP/1.1 200 OK\r\nTrailer: X-A, X-B\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+test("all trailers of an answer go on, but for those that would change the message", async () => {
+  said = `${CHUNKED}2\r\nok\r\n0\r\nX-A: 1\r\nContent-Length: 7\r\nX-B: 2\r\n\r\n`;
+  expect(await answer("GET", "1.1")).toMatch(/Trailer: X-A, X-B\r\n[\s\S]*\r\n2\r\nok\r\n0\r\nX-A: 1\r\nX-B: 2\r\n\r\n$/);
+});
+
+test.each([
+  ["one without a body", "HEAD", "1.1", CHUNKED, ""],
+  ["one for HTTP/1.0", "GET", "1.0", `${CHUNKED}2\r\nok\r\n0\r\n\r\n`, "ok"],
+  ["one of a length", "GET", "1.1", "HTTP/1.1 200 OK\r\nTrailer: X-A\r\nContent-Length: 2\r\n\r\nok", "ok"],
+])("an answer that announces trailers and can't have any goes on without them: %s", async (_what, method, version, text, body) => {
+  said = text;
+  const passed = await answer(method, version);
+  expect(passed).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  expect(passed).not.toMatch(/trailer/i);
+  expect(passed.slice(passed.indexOf("\r\n\r\n") + 4)).toBe(body);
+});
+
+test("what comes before an answer isn't kept for a client that is behind", async () => {
+  const early = `HTTP/1.1 103 Early Hints\r\nLink: <${"x".repeat(60_000)}>\r\n\r\n`;
+  said = early.repeat(500);
+  let taken = false;
+  afterwards = () => {
+    taken = true;
+  };
+  const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1").pause();
+  client.write("GET /behind HTTP/1.1\r\nHost: here\r\n\r\n");
+  expect(await until(() => taken, 20_000)).toBe(true);
+  expect(telling?.writableLength).toBeLessThan(1_000_000);
+  client.destroy();
+});
+
+test("nothing is kept of connections that the other end has closed", async () => {
+  said = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  expect(await until(() => connections.places <= 1, 5000)).toBe(true);
+  await answer("GET", "1.1", "/kept");
+  const before = connections.places;
+  expect(before).toBeGreaterThan(0);
+  afterwards = (socket) => setTimeout(() => socket.destroy(), 100);
+  for (let at = 0; at < 5; at += 1) await answer("GET", "1.1", `/${at}`);
+  expect(await until(() => connections.places <= before, 10_000)).toBe(true);
+});

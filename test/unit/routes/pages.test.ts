@@ -1,0 +1,71 @@
+import fc from "fast-check";
+import type { ContainerSummary } from "../../../lib/docker/containers/container-list";
+import { joinedPages, type Page, pageOf, pageQuery } from "../../../lib/routes/schemas/pages";
+
+/** A container that was made in a certain second. */
+function container(id: number, second: number, host: string): ContainerSummary {
+  return {
+    id: id.toString(16).padStart(64, "0"),
+    name: `c${id}`,
+    image: "busybox",
+    command: "",
+    created: new Date(second * 1000).toISOString(),
+    state: "running",
+    status: "",
+    ports: [],
+    labels: { "dockapi.managed": "true" },
+    host,
+  };
+}
+
+/** All names, page by page, over nodes; before each page something may happen to them. */
+function walk(nodes: ContainerSummary[][], limit: number, between: (page: number) => void): string[] {
+  const seen: string[] = [];
+  let cursor: string | null | undefined;
+  for (let page = 0; cursor !== null; page += 1) {
+    between(page);
+    const query = pageQuery.parse({ limit, ...(cursor === undefined ? {} : { cursor }) });
+    const joined = joinedPages(
+      nodes.map((each) => pageOf(each, query)),
+      query,
+    ) as Page;
+    expect(joined.containers.length).toBeLessThanOrEqual(limit);
+    seen.push(...joined.containers.map(({ name }) => name));
+    cursor = joined.next_cursor;
+  }
+  return seen;
+}
+
+test("page by page over several nodes every container that stays comes once, whatever comes and goes meanwhile", () => {
+  const second = fc.integer({ min: 0, max: 3 });
+  const staying = fc.array(fc.record({ second, node: fc.nat(2) }), { maxLength: 20 });
+  const changes = fc.array(fc.record({ second, node: fc.nat(2), page: fc.nat(5), goes: fc.boolean() }), { maxLength: 10 });
+  fc.assert(
+    fc.property(staying, changes, fc.integer({ min: 1, max: 5 }), (stay, others, limit) => {
+      const nodes: ContainerSummary[][] = [[], [], []];
+      stay.forEach(({ second: at, node }, index) => {
+        nodes[node]?.push(container(index, at, `n${node}`));
+      });
+      const passing = others.map((each, index) => ({ ...each, container: container(1000 + index, each.second, `n${each.node}`) }));
+      for (const { goes, node, container: one } of passing) if (goes) nodes[node]?.push(one);
+      const seen = walk(nodes, limit, (page) => {
+        for (const { goes, node, container: one } of passing.filter((each) => each.page === page)) {
+          const all = nodes[node] as ContainerSummary[];
+          if (goes) all.splice(all.indexOf(one), 1);
+          else all.push(one);
+        }
+      });
+      expect(new Set(seen).size).toBe(seen.length);
+      const stayed = stay.map((_, index) => `c${index}`);
+      expect(seen.filter((name) => stayed.includes(name)).sort()).toEqual(stayed.sort());
+    }),
+  );
+});
+
+test("without changes the pages are the list, the newest first", () => {
+  const nodes = [
+    [container(1, 5, "a"), container(2, 9, "a")],
+    [container(3, 7, "b"), container(4, 5, "b")],
+  ];
+  expect(walk(nodes, 1, () => {})).toEqual(["c2", "c3", "c4", "c1"]);
+});

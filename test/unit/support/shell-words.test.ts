@@ -1,0 +1,80 @@
+import { spawnSync } from "node:child_process";
+import fc from "fast-check";
+import { splitWords } from "../../../lib/support/shell-words";
+
+/** How a real shell splits a text of which nothing is expanded; undefined if it can't be read. */
+function splitByShell(text: string): string[] | undefined {
+  const { stdout, status } = spawnSync("/bin/sh", ["-c", `set -f; for word in ${text}\ndo printf '%s\\0' "$word"; done`], {
+    encoding: "utf8",
+  });
+  return status === 0 ? stdout.split("\0").slice(0, -1) : undefined;
+}
+
+const double = (text: string) => `"${text}"`;
+
+test.each([
+  ["redis-server --save 60 1", ["redis-server", "--save", "60", "1"]],
+  ["  a \t b\n c ", ["a", "b", "c"]],
+  ["", []],
+  ["   ", []],
+  ["''", [""]],
+  ['a "" b', ["a", "", "b"]],
+  ["sh -c 'echo $HOME; ls | wc'", ["sh", "-c", "echo $HOME; ls | wc"]],
+  [`sh -c ${double("echo \\$HOME \\`id\\` \\\\ \\n")}`, ["sh", "-c", "echo $HOME `id` \\ \\n"]],
+  ["a\\ b", ["a b"]],
+  ["x'y'\"z\"", ["xyz"]],
+  ["'it'\\''s'", ["it's"]],
+  ['"say \\"hi\\""', ['say "hi"']],
+  ["a\\\nb", ["ab"]],
+  [double("a\\\nb"), ["ab"]],
+  ["'a\\\nb'", ["a\\\nb"]],
+  ["$(id) `id` $HOME * ~ a;b|c>d&", ["$(id)", "`id`", "$HOME", "*", "~", "a;b|c>d&"]],
+  ["héllo 𝄞\\𝄞", ["héllo", "𝄞𝄞"]],
+  ["a\r\nb", ["a", "b"]],
+])("%j is the words %j", (text, words) => {
+  expect(splitWords(text)).toEqual(words);
+});
+
+test.each(["'a", '"a', "a\\", "'a' \"b", '"a\\'])("%j is refused: something is left open", (text) => {
+  expect(() => splitWords(text)).toThrow(/left open|ends in a backslash/);
+});
+
+test("quotes, backslashes and blanks mean what they mean to a real shell", () => {
+  // What a shell would expand, or take for the end of a command, is not ours to do: it stands only where it is quoted for both.
+  const literal = fc.constantFrom("a", "B", "7", "é", "-", "=", "/", ".");
+  const blank = fc.constantFrom(" ", "\t", "  ", "\\\n");
+  const escaped = fc.constantFrom("\\'", '\\"', "\\\\", "\\ ", "\\a", "\\$", "\\`", "\\;", "\\\t");
+  const single = fc
+    .array(fc.constantFrom("a", " ", "\\", '"', "$", "`", "\n", "\\\n", ";"), { maxLength: 5 })
+    .map((parts) => `'${parts.join("")}'`);
+  const inDouble = fc.constantFrom("a", " ", "'", "\n", ";", '\\"', "\\\\", "\\$", "\\`", "\\a", "\\'", "\\\n", "\\ ", "*");
+  const quoted = fc.array(inDouble, { maxLength: 5 }).map((parts) => double(parts.join("")));
+  const text = fc.array(fc.oneof(literal, literal, blank, escaped, single, quoted), { maxLength: 12 }).map((parts) => parts.join(""));
+  fc.assert(
+    fc.property(text, (line) => {
+      expect(splitWords(line)).toEqual(splitByShell(line));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("whatever the text, it is split or refused, and no character comes from nowhere", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), (text) => {
+      let words: string[];
+      try {
+        words = splitWords(text);
+      } catch (error) {
+        expect(text).toMatch(/['"\\]/);
+        return (error as Error).message.length > 0;
+      }
+      const left = [...text];
+      for (const char of words.join("")) expect(left.splice(left.indexOf(char), 1)).toEqual([char]);
+      return true;
+    }),
+  );
+});
+
+test("a long text takes no more stack than a short one", () => {
+  expect(splitWords(`"${'\\"'.repeat(500_000)}" ${"a ".repeat(100_000)}`)).toHaveLength(100_001);
+});

@@ -1,0 +1,94 @@
+import fc from "fast-check";
+import { outputFields, TailBuffer } from "../../../lib/support/tail-buffer";
+
+/** A buffer that was given these chunks. */
+function filled(limit: number, ...chunks: (string | Uint8Array)[]): TailBuffer {
+  const buffer = new TailBuffer(limit);
+  for (const chunk of chunks) buffer.push(Buffer.from(chunk as string));
+  return buffer;
+}
+
+const chunksOf = (maxLength: number) => fc.array(fc.uint8Array({ maxLength }));
+const fields = (stdout: TailBuffer, stderr = filled(100)) => outputFields({ stdout, stderr });
+
+test("a tail buffer holds the last bytes of all it was given, and tells whether that is all", () => {
+  fc.assert(
+    // A limit that was given in MB need not be a whole number of bytes.
+    fc.property(
+      fc.integer({ min: 1, max: 30 }),
+      fc.constantFrom(0, 0.3, 0.999),
+      chunksOf(20),
+      chunksOf(20),
+      (limit, part, chunks, more) => {
+        const buffer = filled(limit + part, ...chunks);
+        for (const given of [chunks, [...chunks, ...more]]) {
+          if (given !== chunks) for (const chunk of more) buffer.push(Buffer.from(chunk));
+          const all = Buffer.concat(given);
+          expect(buffer.truncated).toBe(all.length > limit);
+          for (let times = 0; times < 2; times += 1)
+            expect(Buffer.from(buffer.bytes())).toEqual(all.subarray(Math.max(0, all.length - limit)));
+          expect(buffer.truncated).toBe(all.length > limit);
+        }
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
+test("a tail buffer that grows in steps holds the same", () => {
+  const buffer = new TailBuffer(100_000);
+  const all = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * index) % 251));
+  for (let at = 0, size = 1; at < all.length; at += size, size = (size * 7) % 9973) {
+    buffer.push(all.subarray(at, at + size));
+    if (at < 100_000 && at + size > 100_000) expect(buffer.truncated).toBe(true);
+  }
+  expect(Buffer.compare(buffer.bytes(), all.subarray(200_000))).toBe(0);
+});
+
+test("text is answered as text, binary as base64 beside its encoding, each stream for itself", () => {
+  const binary = Uint8Array.of(0xff, 0xfe, 0);
+  expect(fields(filled(100, "héllo 𝄞\u0000\r\n"), filled(100, binary))).toEqual({
+    stdout: "héllo 𝄞\u0000\r\n",
+    stderr: Buffer.from(binary).toString("base64"),
+    stderr_encoding: "base64",
+  });
+  expect(fields(filled(100, binary))).toEqual({ stdout: "//4A", stdout_encoding: "base64", stderr: "" });
+  expect(fields(filled(100, "\ufeffa"))).toEqual({ stdout: "\ufeffa", stderr: "" });
+});
+
+test("truncated says so if either stream was cut", () => {
+  expect(fields(filled(3, "abcd"))).toEqual({ stdout: "bcd", stderr: "", truncated: true });
+  expect(fields(filled(3, "abc"), filled(3, "abcd"))).toEqual({ stdout: "abc", stderr: "bcd", truncated: true });
+  expect(fields(filled(3, "abc"))).toEqual({ stdout: "abc", stderr: "" });
+});
+
+test("a cut within a character leaves text, without what is left of that character", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 30 }), fc.nat(), (text, place) => {
+      const bytes = Buffer.from(text);
+      const limit = 1 + (place % bytes.length);
+      const answer = fields(filled(limit, bytes));
+      expect(answer.stdout_encoding).toBeUndefined();
+      expect(text.endsWith(answer.stdout as string)).toBe(true);
+      expect(Buffer.byteLength(answer.stdout as string)).toBeGreaterThan(limit - 4);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("whatever the bytes, the answer gives them back exactly", () => {
+  fc.assert(
+    fc.property(fc.uint8Array(), (bytes) => {
+      const answer = fields(filled(1000, bytes));
+      const back = Buffer.from(answer.stdout as string, answer.stdout_encoding === "base64" ? "base64" : "utf8");
+      expect(back).toEqual(Buffer.from(bytes));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("binary that was cut stays binary, and loses nothing of its end", () => {
+  const answer = fields(filled(4, Uint8Array.of(1, 2, 3, 0xff, 0xc0, 9)));
+  expect(answer).toMatchObject({ stdout_encoding: "base64", truncated: true });
+  expect(Buffer.from(answer.stdout as string, "base64").toString("hex")).toBe("03ffc009");
+});
