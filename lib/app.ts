@@ -9,28 +9,28 @@ import { authenticator } from "./auth/authenticate";
 import { Credentials } from "./auth/credentials";
 import { Tickets } from "./auth/tickets";
 import { type HostFacts, openCluster } from "./cluster/cluster";
-import { aloneDispatch } from "./cluster/routing/single-node";
+import { singleNodeDispatch } from "./cluster/routing/single-node";
 import { Signatures } from "./cluster/rpc/signatures";
 import { readLoad } from "./cluster/scheduling/load";
 import { sweepHalfMade } from "./docker/create/sweep-unstarted";
 import { type DockerHost, openDocker } from "./docker/docker-host";
 import { crossOrigin, crossOriginProxied } from "./http/cors";
-import { errorAnswerer } from "./http/error-handler";
+import { errorHandler } from "./http/error-handler";
 import { registerRoutes } from "./http/express-adapter";
 import { InProcess } from "./http/in-process";
 import { Metrics } from "./http/metrics";
 import { burstLimits, FailureLimit } from "./http/rate-limit";
-import { Waits } from "./http/request-deadlines";
-import { observer } from "./http/request-logger";
+import { RequestDeadlines } from "./http/request-deadlines";
+import { requestLogger } from "./http/request-logger";
 import type { Route } from "./http/route";
 import { RouteUpgrades, upgradesOf } from "./http/route-upgrades";
 import { HINT } from "./managed/compose";
 import { Managed } from "./managed/managed-containers";
 import { openApiDocument } from "./openapi/document";
-import { Visits } from "./proxy/browser-sessions";
-import { Front } from "./proxy/proxy-listener";
-import { Gateway } from "./proxy/reverse-proxy";
-import { Ways } from "./proxy/upstream-resolver";
+import { BrowserSessions } from "./proxy/browser-sessions";
+import { ProxyListener } from "./proxy/proxy-listener";
+import { ReverseProxy } from "./proxy/reverse-proxy";
+import { UpstreamResolver } from "./proxy/upstream-resolver";
 import { insideRoutes } from "./routes/container-exec";
 import { oneContainerRoutes } from "./routes/container-lifecycle";
 import { containerRoutes } from "./routes/container-list";
@@ -51,7 +51,7 @@ import { listen, type RunningServer } from "./server/listen";
 import { firstOf } from "./server/upgrades";
 import { defaultRouteAddress } from "./support/default-route";
 import type { Logger, Logs } from "./support/logger";
-import { settles } from "./support/settles-before";
+import { settlesBefore } from "./support/settles-before";
 import { Terminals } from "./terminal/terminals";
 
 /** So long (ms) a node that stops takes requests on, while a load balancer sees by /health that it should send it no more. */
@@ -79,7 +79,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const signatures = cluster?.signatures ?? new Signatures([randomUUID()]);
   const tickets = new Tickets(signatures);
   const metrics = new Metrics(readLoad, () => ({ running: runs.slots.taken, waiting: runs.slots.waiting, warm: runs.code.warm }));
-  const waits = new Waits();
+  const waits = new RequestDeadlines();
   let stopping = false;
   const counts = settings.cluster && settings.redis !== null ? openCounts(settings.redis, log) : undefined;
 
@@ -110,7 +110,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   app.set("query parser", "simple");
   if (settings.trust_proxy !== null)
     app.set("trust proxy", /^\d+$/.test(settings.trust_proxy) ? Number(settings.trust_proxy) : settings.trust_proxy);
-  const observe = observer(audit, (...counted) => metrics.count(...counted));
+  const observe = requestLogger(audit, (...counted) => metrics.count(...counted));
   app.use(observe);
   app.use(
     helmet({
@@ -124,7 +124,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const authenticate = authenticator(
     credentials,
     new FailureLimit(settings.low_burst),
-    (method, target, header) => cluster?.signatures.open(header, { method, url: target, to: host }),
+    (method, target, header) => cluster?.signatures.verifyRequest(header, { method, url: target, to: host }),
     settings.cors_origin,
     tickets,
   );
@@ -134,22 +134,22 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       { low: settings.low_burst, mid: settings.mid_burst, high: settings.high_burst },
       counts && ((name) => counts.of(name)),
     ),
-    dispatch: cluster?.dispatch ?? aloneDispatch(host, facts),
+    dispatch: cluster?.dispatch ?? singleNodeDispatch(host, facts),
     waits,
     bodyLimit: settings.body_limit * 1_000_000,
   });
-  const answerError = errorAnswerer(log, { traces: settings.node_env === "development" });
+  const answerError = errorHandler(log, { traces: settings.node_env === "development" });
   app.use(answerError);
-  const gateway = new Gateway({
-    ways: new Ways(docker, cluster?.pool),
+  const gateway = new ReverseProxy({
+    ways: new UpstreamResolver(docker, cluster?.pool),
     pool: cluster?.pool,
     timeout: settings.proxy_timeout * 1000,
     isOurs: (authorization) => typeof credentials.check({ authorization }) === "object",
   });
   const steps = { app, observe, answerError, authenticate: authenticate({}) };
-  const front = new Front(gateway, { ...steps, crossOrigin: crossOriginProxied(settings.cors_origin), sandbox: true });
-  const door = new Visits(signatures, credentials).door(steps.authenticate);
-  const pages = new Front(gateway, { ...steps, crossOrigin: crossOriginProxied([]), authenticate: door, sandbox: false });
+  const front = new ProxyListener(gateway, { ...steps, crossOrigin: crossOriginProxied(settings.cors_origin), sandbox: true });
+  const door = new BrowserSessions(signatures, credentials).sessionAuth(steps.authenticate);
+  const pages = new ProxyListener(gateway, { ...steps, crossOrigin: crossOriginProxied([]), authenticate: door, sandbox: false });
 
   await cluster?.meet();
   const listener = { answer: front.listener(app), expects: front.expects };
@@ -177,7 +177,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       clearTimeout(endless);
       gateway.close();
       clearTimeout(cut);
-      await settles(
+      await settlesBefore(
         Promise.all([docker.runner.idle(), managed.idle(), runs.close(), terminals.idle()]),
         AbortSignal.timeout(Math.max(0, Math.ceil(end - performance.now()))),
       );

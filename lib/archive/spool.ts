@@ -7,7 +7,7 @@ import { finished } from "node:stream/promises";
 import { promisify } from "node:util";
 import { LRUCache } from "lru-cache";
 import { AppError } from "../errors";
-import { whenGone } from "../support/premature-close";
+import { onPrematureClose } from "../support/premature-close";
 
 /** Read and written at a time (bytes): in smaller pieces most of the time goes into handing them on. */
 export const CHUNK = 1_048_576;
@@ -55,7 +55,7 @@ export class Spool {
    */
   async fill(source: Readable, limit: number): Promise<void> {
     const taken = this.writer(limit);
-    whenGone(source, (error = new LeftEarly()) => taken.destroy(error));
+    onPrematureClose(source, (error = new LeftEarly()) => taken.destroy(error));
     // The request outlives what it carries: it is still to be answered.
     source.pipe(taken);
     try {

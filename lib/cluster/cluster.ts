@@ -5,19 +5,19 @@ import type { Logger } from "../support/logger";
 import { Members } from "./membership/members";
 import type { NodeRecord } from "./membership/record";
 import { openStore, type StoreSettings } from "./membership/store/open-store";
-import { askPeer, askPeers, type LocalHost, type Pool, wasStarted } from "./pool";
-import { PoolList } from "./routing/container-cache";
+import { callPeer, callPeers, type LocalHost, type Pool, wasStarted } from "./pool";
+import { ContainerCache } from "./routing/container-cache";
 import { clusterDispatch } from "./routing/dispatch";
-import { Leases } from "./routing/list-leases";
+import { ListLeases } from "./routing/list-leases";
 import type { Dispatch } from "./routing/routed-request";
-import { answererOf } from "./rpc/methods";
+import { rpcHandlers } from "./rpc/methods";
 import { PeerClient, type PeerTls } from "./rpc/peer-client";
-import { LinkServer } from "./rpc/rpc-server";
+import { RpcServer } from "./rpc/rpc-server";
 import { Signatures } from "./rpc/signatures";
 import { Bidder, type Inventory } from "./scheduling/bidder";
 import { type Load, readLoad } from "./scheduling/load";
-import { Names } from "./scheduling/name-claims";
-import { Placer } from "./scheduling/scheduler";
+import { NameClaims } from "./scheduling/name-claims";
+import { Scheduler } from "./scheduling/scheduler";
 import { loadOf, type Needs } from "./scheduling/scoring";
 
 export interface ClusterSettings extends StoreSettings {
@@ -52,11 +52,11 @@ export interface HostFacts extends LocalHost {
 
 export interface Cluster {
   dispatch: Dispatch;
-  names: Names;
+  names: NameClaims;
   pool: Pool;
   signatures: Signatures;
   /** Where other nodes' links come in. */
-  links: LinkServer;
+  links: RpcServer;
   /** This node's record as it is now. */
   record(): Promise<NodeRecord>;
   /** Learns who is there: before it listens, or it would answer for all nodes without knowing any. */
@@ -108,28 +108,28 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
     };
   }
 
-  const probe = async (peer: Parameters<typeof askPeer>[1]) => {
-    await askPeer(pool, peer, "ping", {});
+  const probe = async (peer: Parameters<typeof callPeer>[1]) => {
+    await callPeer(pool, peer, "ping", {});
   };
   const rates = { name: self, refreshRate: settings.refresh_rate, cacheInterval: settings.cache_interval };
   const members = new Members(openStore(settings, log), signatures, rates, record, probe, log);
   const pool: Pool = { self, host, members, client, peerTimeout: settings.peer_timeout, log };
-  const poolList = new PoolList(pool);
-  const leases = new Leases(async (node) => {
+  const poolList = new ContainerCache(pool);
+  const leases = new ListLeases(async (node) => {
     const holder = members.peers.find(({ name }) => name === node);
     if (holder)
-      await askPeer(pool, holder, "changed", {}).catch((error: Error) =>
+      await callPeer(pool, holder, "changed", {}).catch((error: Error) =>
         log.debug("a node can't be told", { node, reason: error.message }),
       );
   });
   host.onChange(() => leases.changed());
-  const names = new Names(
-    (name, claim, late) => askPeers(pool, "name", { name, claim, late }, { missingToo: late }),
+  const names = new NameClaims(
+    (name, claim, late) => callPeers(pool, "name", { name, claim, late }, { missingToo: late }),
     async (name, started) => (await host.find(name)).exact.some((found) => !started || wasStarted(found)),
   );
   const left = (settings.run_wait + settings.pull_wait + settings.run_max_time + 10) * 1000;
-  const placer = new Placer(pool, bidder, { queueWait: settings.queue_wait * 1000, queueLength: settings.queue_length, left });
-  const links = new LinkServer(self, signatures, answererOf({ host, members, bidder, names, leases, poolList, record }), log);
+  const placer = new Scheduler(pool, bidder, { queueWait: settings.queue_wait * 1000, queueLength: settings.queue_length, left });
+  const links = new RpcServer(self, signatures, rpcHandlers({ host, members, bidder, names, leases, poolList, record }), log);
   let timer: NodeJS.Timeout | undefined;
 
   return {
@@ -147,12 +147,12 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
       ).unref();
       await members.start();
       // At a reload the process before this one may overwrite its record once more, and leave: nobody is to take that for the node's.
-      await askPeers(pool, "join", { record: await record(), predecessor: members.predecessor });
+      await callPeers(pool, "join", { record: await record(), predecessor: members.predecessor });
     },
     async leave() {
       clearInterval(timer);
       await members.stop();
-      await askPeers(pool, "leave", { process: identity, predecessor: members.predecessor });
+      await callPeers(pool, "leave", { process: identity, predecessor: members.predecessor });
     },
     links,
     close: () => client.close(),

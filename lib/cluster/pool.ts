@@ -2,7 +2,7 @@ import type { Logger } from "../support/logger";
 import type { Members } from "./membership/members";
 import type { Peer } from "./membership/peer";
 import { fanOut, type Gathered } from "./rpc/fan-out";
-import type { NodeAnswers, Question, QuestionBody } from "./rpc/methods";
+import type { RpcMethod, RpcParams, RpcResults } from "./rpc/methods";
 import type { PeerClient } from "./rpc/peer-client";
 
 /** A container as another node's question finds it. */
@@ -57,16 +57,16 @@ export interface Pool {
  * Asks all peers the same.
  * @param options.missingToo see `fanOut`
  */
-export function askPeers<Q extends Question>(
+export function callPeers<Q extends RpcMethod>(
   pool: Pool,
   question: Q,
-  body: QuestionBody<Q>,
+  body: RpcParams<Q>,
   options?: { missingToo?: boolean },
-): Promise<Gathered<NodeAnswers[Q]>> {
-  return fanOut(pool.members.peers, (peer) => askPeer(pool, peer, question, body), options);
+): Promise<Gathered<RpcResults[Q]>> {
+  return fanOut(pool.members.peers, (peer) => callPeer(pool, peer, question, body), options);
 }
 
 /** Asks one peer. */
-export function askPeer<Q extends Question>(pool: Pool, peer: Peer, question: Q, body: QuestionBody<Q>): Promise<NodeAnswers[Q]> {
-  return pool.client.ask(peer, question, body, pool.peerTimeout);
+export function callPeer<Q extends RpcMethod>(pool: Pool, peer: Peer, question: Q, body: RpcParams<Q>): Promise<RpcResults[Q]> {
+  return pool.client.call(peer, question, body, pool.peerTimeout);
 }

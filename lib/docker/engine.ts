@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import Docker from "dockerode";
 import type { AppError } from "../errors";
-import { settles } from "../support/settles-before";
+import { settlesBefore } from "../support/settles-before";
 import type { Endpoint } from "./endpoint";
 import { type During, fromEngine } from "./engine-errors";
 
@@ -76,7 +76,7 @@ export class Engine {
    */
   async whileAlive<T>(answer: Promise<T>, during: During = "call"): Promise<T> {
     const allowed = during === "call" ? 0 : MISSES_AT_WORK;
-    for (let misses = 0; !(await settles(answer, AbortSignal.timeout(DOUBT_AFTER))); ) {
+    for (let misses = 0; !(await settlesBefore(answer, AbortSignal.timeout(DOUBT_AFTER))); ) {
       const alive = await this.assertAlive(DOUBT_AFTER).then(
         () => true,
         (error: AppError) => {

@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import { AppError } from "../errors";
-import { whenGone } from "../support/premature-close";
+import { onPrematureClose } from "../support/premature-close";
 
 /**
  * Finds the one file of a form.
@@ -22,7 +22,7 @@ export async function fileOfForm(body: Readable, type: string, take: (file: Read
     });
     form.on("finish", resolve);
     form.on("error", (error) => reject(invalid(`can't be read: ${(error as Error).message}`)));
-    whenGone(body, (error = invalid("ends too early")) => reject(error));
+    onPrematureClose(body, (error = invalid("ends too early")) => reject(error));
   });
   body.pipe(form);
   try {

@@ -7,7 +7,7 @@ import { type Owner, tarOf } from "../archive/zip-to-tar";
 import { checkContent } from "../archive/zip-unpack";
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField } from "../errors";
-import { readOff } from "../support/drain-body";
+import { drainBody } from "../support/drain-body";
 import { writeArchive } from "./container-archive";
 import { type Place, Places } from "./container-paths";
 import { fileOfForm } from "./multipart-form";
@@ -57,7 +57,7 @@ export async function uploadZip(
     await writeArchive(engine, id, found.path, tar).finally(() => over);
     return { path: [found.path === "/" ? "" : found.path, ...missing].join("/") || "/", files: summary.files, bytes: summary.bytes };
   } catch (error) {
-    readOff(body);
+    drainBody(body);
     throw error instanceof ArchiveFault ? refused(error) : error;
   } finally {
     await zip.close();

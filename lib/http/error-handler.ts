@@ -15,9 +15,9 @@ interface HttpError {
  * On HEAD, which has no body, the code and the message go into headers.
  * @param options.traces the client gets the stack trace too: for development
  */
-export function errorAnswerer(log: Logger, options = { traces: false }): ErrorRequestHandler {
+export function errorHandler(log: Logger, options = { traces: false }): ErrorRequestHandler {
   return (thrown, _request, response, _next) => {
-    const error = typed(thrown);
+    const error = toAppError(thrown);
     const { request_id } = response.locals;
     response.locals.error = { error: error.kind, code: error.code };
     if (error.status >= 500) log.error(error.message, { request_id, code: error.code, cause: causeOf(thrown) });
@@ -39,7 +39,7 @@ export function errorBody({ kind, code, message, status, details }: AppError, re
   return { error: kind, code, message, status, request_id, timestamp: new Date().toISOString(), details, detail: message };
 }
 
-function typed(thrown: unknown): AppError {
+function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;
   const error = (thrown ?? {}) as HttpError;
   if (error.type === "entity.too.large") return new AppError("BODY_TOO_LARGE");

@@ -1,21 +1,21 @@
 import { type Express, type Request, type RequestHandler, type Response, Router } from "express";
 import { z } from "zod";
-import type { Dispatch, Exchange } from "../cluster/routing/routed-request";
+import type { Dispatch, RoutedRequest } from "../cluster/routing/routed-request";
 import type { PeerRequest } from "../cluster/rpc/signatures";
 import { AppError, loggedError } from "../errors";
 import { bodyReaders } from "./body";
 import { flag } from "./fields";
 import { readInput } from "./input";
-import type { Waits } from "./request-deadlines";
-import { type Burst, type Call, type Caller, isReserved, Reply, type Route } from "./route";
+import type { RequestDeadlines } from "./request-deadlines";
+import { type Burst, type Caller, isReserved, Reply, type Route, type RouteCall } from "./route";
 import { upgradable } from "./route-upgrades";
-import { answer } from "./send-reply";
+import { sendReply } from "./send-reply";
 
 export interface RouteTools {
   authenticate: (route: Pick<Route, "public" | "anonymous" | "ticketed">) => RequestHandler;
   limits: Record<Burst, RequestHandler>;
   dispatch: Dispatch;
-  waits: Waits;
+  waits: RequestDeadlines;
   /** bytes */
   bodyLimit: number;
 }
@@ -86,7 +86,7 @@ function handle(route: Route, tools: RouteTools, readers: RequestHandler[]): Req
       call.body = readInput((route.body ?? NO_FIELDS).strict(), given);
       return given;
     };
-    const exchange: Exchange = {
+    const exchange: RoutedRequest = {
       where: route.where,
       method: request.method,
       url: request.originalUrl,
@@ -97,11 +97,11 @@ function handle(route: Route, tools: RouteTools, readers: RequestHandler[]): Req
       id: id ?? name,
       query: rest,
       explain: explain ?? false,
-      get gone() {
-        return call.gone;
+      get clientSignal() {
+        return call.clientSignal;
       },
-      get open() {
-        return call.open;
+      get streamSignal() {
+        return call.streamSignal;
       },
       body,
       readsBody: route.body !== undefined,
@@ -118,7 +118,7 @@ function handle(route: Route, tools: RouteTools, readers: RequestHandler[]): Req
     const reply = await tools.dispatch(exchange);
     const code = reply.headers["x-error-code"] ?? "";
     if (reply.status >= 400 && code !== "") response.locals.error ??= loggedError(reply.status, code);
-    await answer(response, reply, () => call.gone);
+    await sendReply(response, reply, () => call.clientSignal);
   };
 }
 
@@ -142,7 +142,7 @@ function joined(params: Record<string, string | string[]>): Record<string, strin
   return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, Array.isArray(value) ? value.join("/") : value]));
 }
 
-class ExpressCall implements Call {
+class ExpressCall implements RouteCall {
   params: unknown;
   query: unknown;
   body: unknown = {};
@@ -152,14 +152,14 @@ class ExpressCall implements Call {
   constructor(
     private readonly request: Request,
     private readonly response: Response,
-    private readonly waits: Waits,
+    private readonly waits: RequestDeadlines,
   ) {}
 
   accepts(...types: string[]): string | false {
     return this.request.accepts(...types);
   }
 
-  get gone(): AbortSignal {
+  get clientSignal(): AbortSignal {
     if (this.leaving) return this.leaving.signal;
     const leaving = new AbortController();
     this.leaving = leaving;
@@ -199,20 +199,20 @@ class ExpressCall implements Call {
     this.response.attachment(name);
   }
 
-  get key(): string | undefined {
+  get idempotencyKey(): string | undefined {
     return this.request.get("idempotency-key") || undefined;
   }
 
-  get abandoned(): AbortSignal | undefined {
+  get callerSignal(): AbortSignal | undefined {
     const from = this.response.locals.peer as PeerRequest | undefined;
-    return from && this.waits.within(from.left, this.gone);
+    return from && this.waits.within(from.left, this.clientSignal);
   }
 
-  get open(): AbortSignal {
-    return this.waits.untilStop(this.gone);
+  get streamSignal(): AbortSignal {
+    return this.waits.untilStop(this.clientSignal);
   }
 
   within(ms: number): AbortSignal {
-    return this.waits.within(ms, this.gone);
+    return this.waits.within(ms, this.clientSignal);
   }
 }

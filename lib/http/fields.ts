@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { splitWords } from "../support/shell-words";
+import { splitShellWords } from "../support/shell-words";
 
 /** Building blocks of input schemas. Each takes JSON and, as text or nested map, what a form or a query can carry. */
 
@@ -60,7 +60,7 @@ export const command = z
   })
   .transform((value, context) => {
     try {
-      const words = typeof value === "string" ? splitWords(value) : (Object.values(value).flat() as string[]);
+      const words = typeof value === "string" ? splitShellWords(value) : (Object.values(value).flat() as string[]);
       if (Buffer.byteLength(words[0] ?? "") <= LONGEST_PATH) return words;
       context.addIssue({ code: "custom", message: "must begin with a command, and this is longer than any path" });
     } catch (error) {

@@ -1,5 +1,5 @@
 /** The waits under way for answers: each ends after its time or when its client goes, and all when the server stops. */
-export class Waits {
+export class RequestDeadlines {
   private readonly timed = new OpenWaits();
   private readonly endless = new OpenWaits();
 

@@ -12,7 +12,7 @@ export type Count = (method: string, route: string, status: number, seconds: num
  * Gives every request its id, and when it is over its line in actions.jsonl and its place in the metrics.
  * @param audit writes the line: never a body, a header or a query, which may hold secrets
  */
-export function observer(audit: Logs["audit"], count: Count): RequestHandler {
+export function requestLogger(audit: Logs["audit"], count: Count): RequestHandler {
   return (request, response, next) => {
     const startedAt = performance.now();
     const given = request.get("x-request-id") ?? "";

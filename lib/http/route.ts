@@ -14,7 +14,7 @@ export interface Caller {
 }
 
 /** One request as a handler sees it. */
-export interface Call<P = unknown, Q = unknown, B = unknown> {
+export interface RouteCall<P = unknown, Q = unknown, B = unknown> {
   params: P;
   query: Q;
   body: B;
@@ -29,17 +29,17 @@ export interface Call<P = unknown, Q = unknown, B = unknown> {
   /** The answer is a file of this name: says so in Content-Disposition and Content-Type. */
   attachment(name: string): void;
   /** The Idempotency-Key: the same key is the same run. */
-  readonly key: string | undefined;
+  readonly idempotencyKey: string | undefined;
   /** Present if another node placed this here: aborted when it no longer waits. */
-  readonly abandoned: AbortSignal | undefined;
+  readonly callerSignal: AbortSignal | undefined;
   /** To be called when the run's container has started: from then on it counts by itself. */
   started(): void;
   /** Of the content types that a route can answer, the one that the client likes best; the first if it doesn't say. */
   accepts(...types: string[]): string | false;
   /** Aborted when the client has gone. */
-  readonly gone: AbortSignal;
+  readonly clientSignal: AbortSignal;
   /** Aborted when the client has gone or the server stops: for streams that have no end of their own. */
-  readonly open: AbortSignal;
+  readonly streamSignal: AbortSignal;
   /** Aborted after so many ms, when the client has gone or when the server stops: whoever waits for an answer waits no longer. */
   within(ms: number): AbortSignal;
 }
@@ -86,7 +86,7 @@ export interface Route {
   headWorks?: boolean;
   /** Name of the MCP tool that calls it. */
   tool?: string;
-  handler: (call: Call) => Promise<Reply | object> | Reply | object;
+  handler: (call: RouteCall) => Promise<Reply | object> | Reply | object;
 }
 
 type Of<T> = T extends ZodObject ? z.output<T> : Record<string, never>;
@@ -101,7 +101,7 @@ export function route<
     params?: P;
     query?: Q;
     body?: B;
-    handler: (call: Call<Of<P>, Of<Q>, Of<B>>) => Promise<Reply | object> | Reply | object;
+    handler: (call: RouteCall<Of<P>, Of<Q>, Of<B>>) => Promise<Reply | object> | Reply | object;
   },
 ): Route {
   return declaration as unknown as Route;

@@ -12,7 +12,7 @@ const SMALL = 65_536;
  * @param response where to
  * @param gone aborted when the client has gone
  */
-export async function answer(response: ServerResponse, reply: Reply, gone: () => AbortSignal): Promise<void> {
+export async function sendReply(response: ServerResponse, reply: Reply, gone: () => AbortSignal): Promise<void> {
   const { status, body, headers } = reply;
   response.statusCode = status;
   if (reply instanceof Upgraded) {

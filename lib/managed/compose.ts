@@ -1,8 +1,8 @@
 import type { Cli } from "../docker/cli/docker-cli";
 import type { Engine } from "../docker/engine";
 import { AppError } from "../errors";
-import { Turns } from "../support/keyed-mutex";
-import { settles } from "../support/settles-before";
+import { KeyedMutex } from "../support/keyed-mutex";
+import { settlesBefore } from "../support/settles-before";
 
 /** What is said where Compose is missing. */
 export const HINT =
@@ -15,7 +15,7 @@ const GRACE = 10_000;
 /** The docker Compose CLI of this host. No project of it is a file. */
 export class Compose {
   /** One that was no longer waited for may still be at it. */
-  private readonly turns = new Turns();
+  private readonly turns = new KeyedMutex();
   private known: { version: Promise<string | null>; at: number } | undefined;
 
   constructor(
@@ -59,7 +59,7 @@ export class Compose {
     // this server's folder, where a .env may lie, it knows nothing.
     const common = ["compose", "--progress=quiet", `--project-name=${project}`, "--project-directory=/", "--env-file=/dev/null"];
     const running = this.turns.take(project, () => this.cli("compose", [...common, ...args], document));
-    const inTime = settles(running, AbortSignal.timeout(this.engine.readTimeout + GRACE));
+    const inTime = settlesBefore(running, AbortSignal.timeout(this.engine.readTimeout + GRACE));
     const ended = await this.engine.whileAlive(inTime, "create").catch(() => false);
     if (!ended) throw new AppError("ENGINE_UNREACHABLE", { cause: "docker compose came to no end" });
     await running;

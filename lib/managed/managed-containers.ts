@@ -6,14 +6,14 @@ import { sweepRegularly } from "../docker/create/sweep-unstarted";
 import type { DockerHost } from "../docker/docker-host";
 import type { ContainerInspectInfo } from "../docker/engine";
 import { AppError } from "../errors";
-import { Turns } from "../support/keyed-mutex";
+import { KeyedMutex } from "../support/keyed-mutex";
 import type { Logger } from "../support/logger";
-import { settles } from "../support/settles-before";
+import { settlesBefore } from "../support/settles-before";
 import { giveAppFolder } from "./app-folder";
 import { bootOf, entryOf, SHELL } from "./boot";
 import { Compose } from "./compose";
 import { composeDocument } from "./compose-document";
-import { keptOf, type ManagedSpec, RESUME_LABEL, specFrom } from "./managed-spec";
+import { type ManagedSpec, RESUME_LABEL, readManagedSpec, specFrom } from "./managed-spec";
 import { HostPorts } from "./ports";
 import { endReplacement, halfReplaced } from "./replacement";
 import { type Action, checkState, wrongState } from "./states";
@@ -51,7 +51,7 @@ interface HowToApply {
 export class Managed {
   readonly compose: Compose;
   private readonly ports: HostPorts;
-  private readonly turns = new Turns();
+  private readonly turns = new KeyedMutex();
   private readonly later = new Set<Promise<void>>();
 
   /** @param user uid:gid that they run as; the image's own if null */
@@ -76,7 +76,7 @@ export class Managed {
     const release = await this.ports.claim(cuid, wanted.ports);
     const ready = this.docker.images.ensure(wanted.image, "missing");
     const made = ready.then(() => this.turns.take(cuid, () => this.make(cuid, wanted, options))).finally(release);
-    if (await settles(ready, options.enough)) {
+    if (await settlesBefore(ready, options.enough)) {
       await made;
       return "done";
     }
@@ -140,7 +140,7 @@ export class Managed {
    * @throws AppError NOT_MANAGED, WRONG_STATE and those of `create`
    */
   async change(given: ContainerSummary, edit: (spec: Wanted) => Wanted, enough: AbortSignal): Promise<Progress> {
-    if (!keptOf(given)) throw new AppError("NOT_MANAGED");
+    if (!readManagedSpec(given)) throw new AppError("NOT_MANAGED");
     await this.compose.assertInstalled();
     const cuid = given.name;
     return this.turns.take(cuid, async () => {
@@ -153,7 +153,7 @@ export class Managed {
       const release = await this.ports.claim(cuid, after.ports);
       try {
         const ready = this.docker.images.ensure(after.image, "missing");
-        if (!(await settles(ready, enough))) {
+        if (!(await settlesBefore(ready, enough))) {
           ready.catch((error: Error) => this.log.warn("the image of a change can't be pulled", { cuid, reason: error.message }));
           return "pulling";
         }
@@ -214,7 +214,7 @@ export class Managed {
    * @throws AppError WRONG_STATE
    */
   async act(given: ContainerSummary, action: Action, work: (id: string) => Promise<void>): Promise<void> {
-    if (!keptOf(given)) return work(given.id);
+    if (!readManagedSpec(given)) return work(given.id);
     await this.turns.take(given.name, async () => {
       const { id } = await this.docker.containers.find(given.name, { prefix: false });
       const { Status } = (await this.inspect(id)).State;
@@ -230,7 +230,7 @@ export class Managed {
    * @returns whether it is one
    */
   async remove(given: ContainerSummary): Promise<boolean> {
-    if (!keptOf(given)) return false;
+    if (!readManagedSpec(given)) return false;
     await this.compose.assertInstalled();
     await this.turns.take(given.name, () => this.compose.down(given.name).finally(() => this.docker.containers.changed()));
     return true;
@@ -265,7 +265,7 @@ export class Managed {
   }
 
   private specOf({ Name, Config }: ContainerInspectInfo): ManagedSpec {
-    const kept = keptOf({ name: Name.slice(1), labels: Config.Labels ?? {} });
+    const kept = readManagedSpec({ name: Name.slice(1), labels: Config.Labels ?? {} });
     if (!kept) throw new AppError("NOT_MANAGED");
     return specFrom(kept, Config.Env ?? []);
   }

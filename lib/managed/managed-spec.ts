@@ -34,7 +34,7 @@ export interface ManagedSpec extends Omit<Kept, "env"> {
 }
 
 /** What its labels tell of a managed container; undefined if it is none. */
-export function keptOf({ name, labels }: { name: string; labels: Record<string, string> }): Kept | undefined {
+export function readManagedSpec({ name, labels }: { name: string; labels: Record<string, string> }): Kept | undefined {
   if (labels[CUID_LABEL] !== name || !CUID.test(name)) return undefined;
   try {
     return kept.parse(JSON.parse(labels[SPEC_LABEL] ?? ""));

@@ -1,6 +1,6 @@
 import type { ContainerList } from "../docker/containers/container-list";
 import { AppError } from "../errors";
-import { keptOf, type ManagedPort } from "./managed-spec";
+import { type ManagedPort, readManagedSpec } from "./managed-spec";
 
 /** The host ports of managed containers, which are theirs also while they don't run. */
 export class HostPorts {
@@ -36,7 +36,7 @@ export class HostPorts {
     return new Map(
       others.flatMap((each) => {
         const published = each.ports.flatMap(({ host, protocol }) => (host === undefined ? [] : [`${host}/${protocol}`]));
-        return [...published, ...(keptOf(each)?.ports ?? []).flatMap(keyOf)].map((port) => [port, each.name] as const);
+        return [...published, ...(readManagedSpec(each)?.ports ?? []).flatMap(keyOf)].map((port) => [port, each.name] as const);
       }),
     );
   }

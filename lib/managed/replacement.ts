@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerSummary } from "../docker/containers/container-list";
 import type { DockerHost } from "../docker/docker-host";
-import { CUID_LABEL, keptOf, RESUME_LABEL } from "./managed-spec";
+import { CUID_LABEL, RESUME_LABEL, readManagedSpec } from "./managed-spec";
 
 /** Compose that has outlived the server which called it is given so long (ms) to end what it has begun. */
 const PATIENCE = 20_000;
@@ -23,7 +23,7 @@ export function halfReplaced(containers: readonly ContainerSummary[]): string[] 
     const { name, labels } = each;
     const cuid = labels[CUID_LABEL];
     if (cuid === undefined) return [];
-    return replaces(name) === cuid || (keptOf(each) && toBeStarted(each)) ? [cuid] : [];
+    return replaces(name) === cuid || (readManagedSpec(each) && toBeStarted(each)) ? [cuid] : [];
   });
   return [...new Set(halves)];
 }

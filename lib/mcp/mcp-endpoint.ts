@@ -1,8 +1,8 @@
 import { WebStandardStreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js";
 import { AppError } from "../errors";
 import type { InProcess } from "../http/in-process";
-import { type Call, Reply, type Route } from "../http/route";
-import { settles } from "../support/settles-before";
+import { Reply, type Route, type RouteCall } from "../http/route";
+import { settlesBefore } from "../support/settles-before";
 import { mcpServer } from "./mcp-server";
 import { Sessions } from "./sessions";
 import { Tools } from "./tools";
@@ -32,11 +32,11 @@ export class Mcp {
    * Answers a message in the response to its own request: nothing is kept, so that the next one may go to any node.
    * @param events whether as events, among which there may be news of its progress, or as JSON
    */
-  async answer(call: Call, message: object, events: boolean): Promise<Reply> {
+  async answer(call: RouteCall, message: object, events: boolean): Promise<Reply> {
     const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: !events });
-    const server = this.serverFor(call, call.key);
+    const server = this.serverFor(call, call.idempotencyKey);
     await server.connect(transport);
-    call.gone.addEventListener("abort", () => void server.close(), { once: true });
+    call.clientSignal.addEventListener("abort", () => void server.close(), { once: true });
     const version = call.header("mcp-protocol-version");
     const request = new Request("http://localhost/mcp", {
       method: "POST",
@@ -48,28 +48,28 @@ export class Mcp {
       },
     });
     const answering = transport.handleRequest(request, { parsedBody: message });
-    if (!(await settles(answering, call.gone))) throw new AppError("ABANDONED");
+    if (!(await settlesBefore(answering, call.clientSignal))) throw new AppError("ABANDONED");
     const { status, headers, body } = await answering;
     headers.delete("connection");
     return new Reply(status, body as AsyncIterable<Buffer> | null, Object.fromEntries(headers));
   }
 
   /** Opens a stream of the older transport. */
-  async stream(call: Call): Promise<Reply> {
+  async stream(call: RouteCall): Promise<Reply> {
     // The stream is of this node: its messages must come here, through whichever node.
     const messages = `/mcp/messages?node=${encodeURIComponent(this.service.host)}`;
-    const stream = await this.sessions.begin(this.serverFor(call), call.caller.identity, messages, call.open);
+    const stream = await this.sessions.begin(this.serverFor(call), call.caller.identity, messages, call.streamSignal);
     const headers = { "Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no" };
     return new Reply(200, stream, headers);
   }
 
   /** Takes a message of a stream's client. */
-  async deliver(call: Call, id: string, message: object): Promise<Reply> {
+  async deliver(call: RouteCall, id: string, message: object): Promise<Reply> {
     await this.sessions.deliver(id, call.caller.identity, message);
     return new Reply(202, "Accepted");
   }
 
-  private serverFor({ caller }: Call, key?: string) {
+  private serverFor({ caller }: RouteCall, key?: string) {
     const headers: Record<string, string> = key === undefined ? {} : { "Idempotency-Key": key };
     return mcpServer(
       this.tools,

@@ -15,7 +15,7 @@ const PURPOSE = "visit";
  * Visits of browsers to containers: who has signed in to one gets a cookie that opens its path and nothing else, for as long as
  * what they signed in with is valid.
  */
-export class Visits {
+export class BrowserSessions {
   /**
    * @param signatures of the cluster, or of this process
    * @param credentials the valid ones
@@ -29,7 +29,7 @@ export class Visits {
    * Lets in who brings a valid cookie; anyone else as `authenticate` does, and gives them one.
    * @param authenticate for those without
    */
-  door(authenticate: RequestHandler): RequestHandler {
+  sessionAuth(authenticate: RequestHandler): RequestHandler {
     return (request, response, next) => {
       const prefix = readTarget(request.url)?.prefix;
       if (prefix === undefined) return authenticate(request, response, next);

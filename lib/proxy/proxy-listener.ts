@@ -3,7 +3,7 @@ import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } 
 import { AppError } from "../errors";
 import { RouteUpgrades } from "../http/route-upgrades";
 import { isProxied, readTarget } from "./proxy-path";
-import type { Gateway } from "./reverse-proxy";
+import type { ReverseProxy } from "./reverse-proxy";
 
 /** What requests to containers have in common with all others. */
 export interface Steps {
@@ -22,7 +22,7 @@ export interface Steps {
  * Stands in front of Express and takes what is for containers: it passes the same doors and logs, and nothing that it doesn't
  * need.
  */
-export class Front {
+export class ProxyListener {
   /** Any but those to HTTP/2, which are none (RFC 9113, section 3.1). */
   readonly upgrades = new RouteUpgrades(
     ({ url = "", headers }) => isProxied(url) && !/\bh2c\b/i.test(headers.upgrade ?? ""),
@@ -30,7 +30,7 @@ export class Front {
   );
 
   constructor(
-    private readonly gateway: Gateway,
+    private readonly gateway: ReverseProxy,
     private readonly steps: Steps,
   ) {}
 

@@ -5,7 +5,7 @@ import type { Framing } from "./http1/framing";
 import type { AnswerHead, RawHeaders } from "./http1/message-head";
 import { passedTrailers, RequestBody } from "./http1/request-body";
 import { AnswerReader, type AnswerSink } from "./http1/response-reader";
-import { cut } from "./reset-connection";
+import { resetConnection } from "./reset-connection";
 
 /** A client that takes nothing in for so long (ms) while there is something to take is cut off. */
 const STALL = 60_000;
@@ -14,7 +14,7 @@ const STALL = 60_000;
 export type Guard = (begun: boolean, dead: (error: Error) => void) => () => void;
 
 /** One request on its way. */
-export interface Errand {
+export interface ProxyRequest {
   request: IncomingMessage;
   response: ServerResponse;
   target: Target;
@@ -56,12 +56,12 @@ export class Relay implements Listener, AnswerSink {
   private over = false;
 
   /** Resolves when all is over, be it that the client has gone; rejects with a RelayFailure. */
-  static run(errand: Errand, connections: Connections): Promise<void> {
+  static run(errand: ProxyRequest, connections: Connections): Promise<void> {
     return new Promise((resolve, reject) => new Relay(errand, connections, (failure) => (failure ? reject(failure) : resolve())));
   }
 
   private constructor(
-    private readonly errand: Errand,
+    private readonly errand: ProxyRequest,
     private readonly connections: Connections,
     private readonly settle: (failure?: RelayFailure) => void,
   ) {
@@ -195,7 +195,7 @@ export class Relay implements Listener, AnswerSink {
     this.close();
     this.connection.destroy();
     // An end that looks like the body's own would pass for one.
-    if (this.framing?.kind === "close" && response.socket) cut(response.socket);
+    if (this.framing?.kind === "close" && response.socket) resetConnection(response.socket);
     this.settle(new RelayFailure(reason, error, untouched));
   }
 

@@ -4,16 +4,16 @@ import { PeerFailure } from "../cluster/rpc/peer-failure";
 import { PEER_HEADER } from "../cluster/rpc/signatures";
 import { AppError } from "../errors";
 import { upgradable } from "../http/route-upgrades";
-import { join } from "../support/pipe-both";
+import { pipeBoth } from "../support/pipe-both";
 import { COOKIE } from "./browser-sessions";
 import { Connections } from "./connections";
 import { type AnswerHead, valuesOf } from "./http1/message-head";
 import { type Asked, readTarget } from "./proxy-path";
 import { headText, Relay, RelayFailure } from "./relay";
 import { clientHeaders, connectionHeaders, nodeHeaders, type Secrets } from "./request-headers";
-import { cut } from "./reset-connection";
+import { resetConnection } from "./reset-connection";
 import { confined, passedHeaders } from "./response-headers";
-import type { Way, Ways } from "./upstream-resolver";
+import type { UpstreamResolver, Way } from "./upstream-resolver";
 
 const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const REFUSED = new Set(["TRACE", "CONNECT"]);
@@ -21,7 +21,7 @@ const REFUSED = new Set(["TRACE", "CONNECT"]);
 const LEEWAY = 2000;
 
 export interface GatewayOptions {
-  ways: Ways;
+  ways: UpstreamResolver;
   pool: Pool | undefined;
   /** ms until an answer begins */
   timeout: number;
@@ -30,7 +30,7 @@ export interface GatewayOptions {
 }
 
 /** Takes requests to what containers serve, and brings the answers back. */
-export class Gateway {
+export class ReverseProxy {
   private readonly connections = new Connections();
 
   constructor(private readonly options: GatewayOptions) {}
@@ -93,7 +93,7 @@ export class Gateway {
             const answer = ["Connection", "Upgrade", "Upgrade", agreed || (protocol as string), ...told(head)];
             if (visit) answer.push("Set-Cookie", visit);
             offer.socket.write(headText(`HTTP/1.1 101 ${head.reason}`, answer), "latin1");
-            join(offer, socket, cut);
+            pipeBoth(offer, socket, resetConnection);
           }),
       },
       this.connections,
@@ -112,7 +112,7 @@ export class Gateway {
 
   private seal(to: string, { method }: Request, response: Response, url: string): string {
     const { pool, timeout } = this.options;
-    return (pool as Pool).client.seal(to, { method, url, caller: response.locals.identity ?? "", left: timeout });
+    return (pool as Pool).client.signRequest(to, { method, url, caller: response.locals.identity ?? "", left: timeout });
   }
 
   close(): void {

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { LRUCache } from "lru-cache";
 import type { Peer } from "../cluster/membership/peer";
 import type { Pool } from "../cluster/pool";
-import { MISSES, watch } from "../cluster/routing/forward";
+import { MISSES, watchPeer } from "../cluster/routing/forward";
 import { findOwners } from "../cluster/routing/locate";
 import type { ContainerSummary } from "../docker/containers/container-list";
 import { upstream } from "../docker/containers/published-port";
@@ -30,7 +30,7 @@ const KEPT = 1000;
 const IDLE = { container: 1000, node: 30_000 };
 
 /** Finds the way to a container's published port, wherever in the pool it is. */
-export class Ways {
+export class UpstreamResolver {
   private readonly found = new LRUCache<string, Promise<(asked: Asked) => Way>>({ max: 1000, ttl: KEPT });
 
   /** @param pool the other nodes, if there are any */
@@ -89,7 +89,7 @@ export class Ways {
     if (!peer) throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${node}` });
     const { url } = peer.record;
     const target = { key: `node ${peer.name} ${url}`, idle: IDLE.node, options: pool.client.connectOptions(peer) };
-    const guard: Guard = (begun, dead) => watch(pool, peer, begun ? MISSES : 1, dead);
+    const guard: Guard = (begun, dead) => watchPeer(pool, peer, begun ? MISSES : 1, dead);
     return (asked: Asked): Way => {
       const { prefix, path, query } = strip(asked);
       return { target, host: new URL(url).host, url: prefix + joined(path, query), peer, guard };

@@ -34,7 +34,7 @@ export function insideRoutes(docker: DockerHost, settings: { run_wait: number; o
     answers: answers.logs,
     async handler(call) {
       const { id } = await find(call.params.id);
-      return streamed("text/plain", await docker.logs.follow(id, call.query, call.open));
+      return streamed("text/plain", await docker.logs.follow(id, call.query, call.streamSignal));
     },
   });
 
@@ -87,7 +87,7 @@ export function insideRoutes(docker: DockerHost, settings: { run_wait: number; o
       const { id, name } = await find(call.params.id);
       if (!call.query.stream) return { id, name, ...(await usageOf(docker.engine, id)), host };
       const format = call.accepts("application/x-ndjson", "text/event-stream") || "application/x-ndjson";
-      const usages = await followUsage(docker.engine, id, call.open);
+      const usages = await followUsage(docker.engine, id, call.streamSignal);
       const text = (usage: Usage) => eventText(format as "text/event-stream", "stats", { id, name, ...usage, host });
       return streamed(format, asText(usages, text));
     },

@@ -8,7 +8,7 @@ import { AppError, invalidField } from "../errors";
 import { flag, integer } from "../http/fields";
 import { type Route, route } from "../http/route";
 import type { Managed } from "../managed/managed-containers";
-import { keptOf } from "../managed/managed-spec";
+import { readManagedSpec } from "../managed/managed-spec";
 import type { Action } from "../managed/states";
 import { byId, newName } from "./schemas/common";
 import * as answers from "./schemas/containers";
@@ -31,7 +31,7 @@ export function oneContainerRoutes(docker: DockerHost, managed: Managed, host: s
     const container = await find(given);
     await work(container);
     try {
-      return answers.viewOf(await docker.containers.find(keptOf(container) ? container.name : container.id, { prefix: false }));
+      return answers.viewOf(await docker.containers.find(readManagedSpec(container) ? container.name : container.id, { prefix: false }));
     } catch (error) {
       // One that goes when it ends has gone with its stop.
       if (!(error instanceof AppError && error.code === "CONTAINER_NOT_FOUND")) throw error;
@@ -71,7 +71,7 @@ export function oneContainerRoutes(docker: DockerHost, managed: Managed, host: s
     async handler({ params, query }) {
       const container = await find(params.id);
       const { id, name, state } = container;
-      if (keptOf(container)) {
+      if (readManagedSpec(container)) {
         if (!query.force && state !== "created" && state !== "exited") throw new AppError("STILL_RUNNING", { details: { id } });
         await managed.remove(container);
         return { id, name, removed: true, host };
@@ -137,7 +137,7 @@ export function oneContainerRoutes(docker: DockerHost, managed: Managed, host: s
     example: { name: "another-name" },
     handler: ({ params, body }) =>
       after(params.id, async (container) => {
-        if (keptOf(container)) throw invalidField("name", "can't be given to a managed container, whose name is its cuid");
+        if (readManagedSpec(container)) throw invalidField("name", "can't be given to a managed container, whose name is its cuid");
         await lifecycle.rename(container.id, container.name, body.name, claims);
       }),
   });

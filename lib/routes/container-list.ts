@@ -4,7 +4,7 @@ import type { RunSpec } from "../docker/create/run-spec";
 import type { NameClaims } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
-import { type Call, Reply, type Route, route } from "../http/route";
+import { Reply, type Route, type RouteCall, route } from "../http/route";
 import { outputFields } from "../support/tail-buffer";
 import * as answers from "./schemas/containers";
 import { joinedPages, pageOf, pageQuery } from "./schemas/pages";
@@ -52,7 +52,7 @@ export function containerRoutes(docker: DockerHost, settings: ServiceSettings, h
     example: { image: "nginx:latest", container_port: 80, host_port: 0, name: "nginx-demo", wait_ready: true, health_path: "/" },
     answers: answers.ran,
     async handler(call) {
-      const { spec, warnings } = toServiceSpec(call.body, call.key);
+      const { spec, warnings } = toServiceSpec(call.body, call.idempotencyKey);
       const { detach, image } = call.body;
       const warned = warnings.length > 0 ? { warnings } : {};
       const outcome = await docker.runner
@@ -60,7 +60,7 @@ export function containerRoutes(docker: DockerHost, settings: ServiceSettings, h
           detach,
           limit: settings.output_limit * 1_000_000,
           enough: call.within((detach ? settings.pull_wait : settings.run_wait) * 1000),
-          abandoned: call.abandoned,
+          abandoned: call.callerSignal,
           started: call.started,
           claims,
         })
@@ -85,10 +85,14 @@ export function containerRoutes(docker: DockerHost, settings: ServiceSettings, h
   });
 
   // One that isn't ready stays as it is, to be looked into; but who wants it to go when it ends has no use for it.
-  async function started(id: string, spec: RunSpec, call: Call<unknown, unknown, ReturnType<typeof serviceBody.parse>>): Promise<object> {
+  async function started(
+    id: string,
+    spec: RunSpec,
+    call: RouteCall<unknown, unknown, ReturnType<typeof serviceBody.parse>>,
+  ): Promise<object> {
     const readiness = readinessOf(call.body);
     if (readiness) {
-      await untilReady(docker.engine, docker.logs, id, readiness, call.open).catch(async (error: AppError) => {
+      await untilReady(docker.engine, docker.logs, id, readiness, call.streamSignal).catch(async (error: AppError) => {
         if (spec.remove && error.code === "NOT_READY") await docker.runner.remove(id).catch(() => undefined);
         throw error;
       });

@@ -126,9 +126,9 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     tool: "list_files",
     query: folder,
     answers: answers.listing,
-    async handler({ params, query, gone }) {
+    async handler({ params, query, clientSignal }) {
       const { id, name } = await find(params.id);
-      return { id, name, ...(await listFolder(engine, id, query.path, gone)), host };
+      return { id, name, ...(await listFolder(engine, id, query.path, clientSignal)), host };
     },
   });
 

@@ -5,10 +5,10 @@ import { listImages, removeImage } from "../docker/images/image-list";
 import type { PulledImage, PullProgress } from "../docker/images/images";
 import { AppError } from "../errors";
 import { flag } from "../http/fields";
-import { type Call, Reply, type Route, route, streamed } from "../http/route";
+import { Reply, type Route, type RouteCall, route, streamed } from "../http/route";
 import { type EventFormat, EventStream } from "../runs/jobs/live-output";
 import { loginFor } from "../runs/jobs/registry-login";
-import { settles } from "../support/settles-before";
+import { settlesBefore } from "../support/settles-before";
 import { imageReference } from "./schemas/common";
 import { images, joinedImages, pullBody, pulled, pulledOnAll, removed, removedOnAll } from "./schemas/images";
 
@@ -61,7 +61,8 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
         return live(format, begin, result, call);
       }
       const pulling = auth ? docker.images.pullAs(image, auth) : docker.images.pull(image);
-      if (!(await settles(pulling, call.within(settings.pull_wait * 1000)))) return new Reply(202, { image, status: "pulling", host });
+      if (!(await settlesBefore(pulling, call.within(settings.pull_wait * 1000))))
+        return new Reply(202, { image, status: "pulling", host });
       return result(await pulling);
     },
   });
@@ -71,13 +72,13 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     format: EventFormat,
     begin: (watcher: (progress: PullProgress) => void) => Promise<PulledImage>,
     result: (pulled: PulledImage) => object,
-    call: Pick<Call, "open">,
+    call: Pick<RouteCall, "streamSignal">,
   ): Reply {
     const events = new EventStream(format);
     const pulling = begin((progress) => {
       if (!events.full) void events.send("progress", { ...progress, host });
     });
-    void settles(pulling, call.open).then(async (settled) => {
+    void settlesBefore(pulling, call.streamSignal).then(async (settled) => {
       if (!settled) return events.fail(new AppError("STOPPING"));
       await pulling.then(
         (image) => events.end("result", result(image)),

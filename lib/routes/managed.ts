@@ -5,7 +5,7 @@ import type { DockerHost } from "../docker/docker-host";
 import type { AppError } from "../errors";
 import { Reply, type Route, route } from "../http/route";
 import type { Managed, Wanted } from "../managed/managed-containers";
-import { keptOf } from "../managed/managed-spec";
+import { readManagedSpec } from "../managed/managed-spec";
 import { byId } from "./schemas/common";
 import * as answers from "./schemas/containers";
 import { changeBody, changeOf, createBody, planManaged, portsBody, toPorts, toWanted } from "./schemas/managed";
@@ -29,7 +29,7 @@ export function managedRoutes(
     const container = await docker.containers.find(id, { prefix: true });
     const progress = await managed.change(container, edit, enough);
     const { name: cuid } = container;
-    if (progress === "pulling") return new Reply(202, { cuid, image: keptOf(container)?.image, status: progress, host });
+    if (progress === "pulling") return new Reply(202, { cuid, image: readManagedSpec(container)?.image, status: progress, host });
     return view(cuid);
   }
 
@@ -53,7 +53,11 @@ export function managedRoutes(
     async handler(call) {
       const { cuid, image } = { ...call.body, cuid: call.body.cuid as string };
       const enough = call.within(settings.pull_wait * 1000);
-      const progress = await managed.create(cuid, toWanted(call.body, call.key), { enough, abandoned: call.abandoned, claims });
+      const progress = await managed.create(cuid, toWanted(call.body, call.idempotencyKey), {
+        enough,
+        abandoned: call.callerSignal,
+        claims,
+      });
       call.started();
       if (progress === "pulling") return new Reply(202, { cuid, image, status: progress, host });
       return new Reply(201, await view(cuid), { Location: `/containers/${cuid}` });

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { here } from "../cluster/routing/where";
 import { AppError, invalidField } from "../errors";
 import type { InProcess } from "../http/in-process";
-import { type Call, type Route, route } from "../http/route";
+import { type Route, type RouteCall, route } from "../http/route";
 import type { Mcp, McpService } from "../mcp/mcp-endpoint";
 
 const id = z.union([z.string(), z.number()]);
@@ -89,7 +89,7 @@ export function mcpRoutes(routes: Route[], inside: InProcess, service: McpServic
 }
 
 /** Whether the client says so; who takes anything at all is better served with JSON. */
-function takesEvents(call: Call): boolean {
+function takesEvents(call: RouteCall): boolean {
   return /text\/event-stream/i.test(call.header("accept") ?? "");
 }
 

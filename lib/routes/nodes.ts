@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Cluster } from "../cluster/cluster";
 import type { NodeRecord } from "../cluster/membership/record";
-import { askPeers } from "../cluster/pool";
+import { callPeers } from "../cluster/pool";
 import { here } from "../cluster/routing/where";
 import { type Route, route } from "../http/route";
 
@@ -37,7 +37,7 @@ export function nodeRoutes(cluster: Cluster): Route[] {
     },
     async handler() {
       const { peers } = pool.members;
-      const [own, { answers, missing }] = await Promise.all([cluster.record(), askPeers(pool, "status", {})]);
+      const [own, { answers, missing }] = await Promise.all([cluster.record(), callPeers(pool, "status", {})]);
       const alive = [own, ...answers.map(({ value }) => value)].map((record) => ({
         ...shown(record),
         reachable: true,

@@ -6,7 +6,7 @@ import type { DockerHost } from "../docker/docker-host";
 import { command, flag, text } from "../http/fields";
 import { Reply, type Route, route, streamed } from "../http/route";
 import type { Managed } from "../managed/managed-containers";
-import { settles } from "../support/settles-before";
+import { settlesBefore } from "../support/settles-before";
 import { outputFields } from "../support/tail-buffer";
 import * as answers from "./schemas/answers";
 import { byId, environment, imageReference } from "./schemas/common";
@@ -50,7 +50,8 @@ export function verbRoutes(
     answers: answers.pull,
     async handler(call) {
       const pulling = docker.images.pull(call.params.image, call.query.platform);
-      if (!(await settles(pulling, call.within(settings.pull_wait * 1000)))) return new Reply(202, null, { "X-Pull-Status": "pulling" });
+      if (!(await settlesBefore(pulling, call.within(settings.pull_wait * 1000))))
+        return new Reply(202, null, { "X-Pull-Status": "pulling" });
       const { id, digest } = await pulling;
       return new Reply(200, null, { "X-Image-Id": id, ...(digest ? { "Docker-Content-Digest": digest } : {}) });
     },
@@ -83,8 +84,8 @@ export function verbRoutes(
     async handler(call) {
       const { id, name } = await docker.containers.find(call.params.id, { prefix: true });
       if (call.query.follow || call.accepts("json", "text") === "text")
-        return streamed("text/plain", await docker.logs.follow(id, call.query, call.open));
-      return { id, name, ...outputFields(await docker.logs.collect(id, call.query, limit, call.gone)), host };
+        return streamed("text/plain", await docker.logs.follow(id, call.query, call.streamSignal));
+      return { id, name, ...outputFields(await docker.logs.collect(id, call.query, limit, call.clientSignal)), host };
     },
   });
 
@@ -100,13 +101,13 @@ export function verbRoutes(
     example: { image: "redis", name: "p-redis", detach: true, ports: { "1234": "6379" } },
     answers: answers.run,
     async handler(call) {
-      const { spec, warnings } = toRunSpec(call.body, call.key);
+      const { spec, warnings } = toRunSpec(call.body, call.idempotencyKey);
       const wait = call.body.detach ? settings.pull_wait : settings.run_wait;
       const outcome = await docker.runner.run(spec, {
         detach: call.body.detach,
         limit,
         enough: call.within(wait * 1000),
-        abandoned: call.abandoned,
+        abandoned: call.callerSignal,
         started: call.started,
         claims,
       });

@@ -1,6 +1,6 @@
 import { bestNode } from "../cluster/routing/where";
 import { AppError } from "../errors";
-import { type Call, Reply, type Route, route, streamed } from "../http/route";
+import { Reply, type Route, type RouteCall, route, streamed } from "../http/route";
 import { type EventFormat, EventStream } from "../runs/jobs/live-output";
 import type { StartedOneOff } from "../runs/jobs/one-off-runs";
 import type { RunHost } from "../runs/run-host";
@@ -25,7 +25,7 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
     async handler(call) {
       const { payload, env_vars = {}, volumes = {}, pull_policy = "always", ...rest } = call.body;
       const format = call.accepts("json", "text/event-stream", "application/x-ndjson");
-      const ended = call.open;
+      const ended = call.streamSignal;
       let begun = false;
       const enough = call.within(settings.pull_wait * 1000);
       const pulling = new Reply(202, { status: "pulling", image: rest.image, host });
@@ -46,7 +46,7 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
         begun = true;
         return { ...(await run.finish()), host };
       } catch (error) {
-        const said = stopping(error, call.gone);
+        const said = stopping(error, call.clientSignal);
         // It has run already: no other node is to run it again, whatever this one's trouble is.
         if (begun && said instanceof AppError && said.status >= 500) said.details.begun = true;
         throw said;
@@ -54,13 +54,13 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
     },
   });
 
-  function live(run: StartedOneOff, format: EventFormat, { gone }: Pick<Call, "gone">): Reply {
+  function live(run: StartedOneOff, format: EventFormat, { clientSignal }: Pick<RouteCall, "clientSignal">): Reply {
     const events = new EventStream(format);
     run
       .finish((frame) => events.frame(frame))
       .then(
         (result) => events.end("result", { ...result, host }),
-        (thrown: Error) => events.fail(stopping(thrown, gone)),
+        (thrown: Error) => events.fail(stopping(thrown, clientSignal)),
       );
     return streamed(format, events.body);
   }

@@ -5,13 +5,13 @@ import type { ContainerList } from "../docker/containers/container-list";
 import type { ContainerCreateOptions, Engine } from "../docker/engine";
 import { fromEngine } from "../docker/engine-errors";
 import { AppError } from "../errors";
-import type { Leftovers } from "./reaper";
+import type { Reaper } from "./reaper";
 
 /** What is needed to run containers that leave nothing behind. */
-export interface Hands {
+export interface RunDeps {
   engine: Engine;
   containers: ContainerList;
-  leftovers: Leftovers;
+  leftovers: Reaper;
 }
 
 /** A started container, with its streams. */
@@ -40,7 +40,7 @@ export interface AttachedSpec {
  * @param ended ends it early
  * @throws AppError INVALID_SPEC, ABANDONED, ENGINE_UNREACHABLE
  */
-export async function startAttached({ engine, containers, leftovers }: Hands, spec: AttachedSpec, ended: AbortSignal): Promise<Attached> {
+export async function startAttached({ engine, containers, leftovers }: RunDeps, spec: AttachedSpec, ended: AbortSignal): Promise<Attached> {
   const { name, Labels } = await leftovers.mark(spec.time / 1000);
   const options = { ...spec.container, name, Labels: { ...spec.container.Labels, ...Labels } };
   const id = await leftovers.create(options, "start");

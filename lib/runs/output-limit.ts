@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 import { type Frame, FrameParser } from "../docker/containers/stream-frames";
 import { fromEngine } from "../docker/engine-errors";
-import { settles } from "../support/settles-before";
+import { settlesBefore } from "../support/settles-before";
 import { TailBuffer } from "../support/tail-buffer";
 
 /** What was kept of a run's output. */
@@ -39,7 +39,7 @@ export async function watchOutput(
         if (part.length > 0) {
           kept[name].push(part);
           const taken = onFrame?.({ stream: name, data: part });
-          if (taken) await settles(taken, stop.signal);
+          if (taken) await settlesBefore(taken, stop.signal);
         }
         if (part.length < data.length) stop.abort("limits.read.size");
         if (stop.signal.aborted) break;

@@ -19,7 +19,7 @@ const MARGIN = 300;
 const PAUSE = 500;
 
 /** Marks what runs make, and removes it. */
-export class Leftovers {
+export class Reaper {
   private readonly removals = new Set<Promise<void>>();
 
   constructor(

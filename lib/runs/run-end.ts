@@ -1,6 +1,6 @@
 import type { Engine } from "../docker/engine";
 import { AppError } from "../errors";
-import { settles } from "../support/settles-before";
+import { settlesBefore } from "../support/settles-before";
 
 /** Which limit ended a run. */
 export type Limit = "limits.execution_time" | "limits.read.size" | "limits.memory";
@@ -55,7 +55,7 @@ export async function kill(engine: Engine, id: string): Promise<void> {
 export async function memoryLimit(engine: Engine, id: string, code: number): Promise<Limit | undefined> {
   for (let tries = code === KILLED ? 3 : Number(code !== 0); tries > 0; tries -= 1) {
     if ((await stateOf(engine, id))?.OOMKilled) return "limits.memory";
-    if (tries > 1) await settles(new Promise(() => undefined), AbortSignal.timeout(OOM_PAUSE));
+    if (tries > 1) await settlesBefore(new Promise(() => undefined), AbortSignal.timeout(OOM_PAUSE));
   }
   return undefined;
 }

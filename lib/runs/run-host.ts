@@ -4,11 +4,11 @@ import { CodeRuns, type CodeSettings } from "./code/code-runs";
 import { EngineClock } from "./engine-clock";
 import { Jobs } from "./jobs/job";
 import { type OneOffSettings, OneOffs } from "./jobs/one-off-runs";
-import { Leftovers } from "./reaper";
-import { Slots } from "./semaphore";
+import { Reaper } from "./reaper";
+import { Semaphore } from "./semaphore";
 import { sweepExpired } from "./sweep-expired";
 import { NewVolumes } from "./volumes/new-volumes";
-import { VolumeHelper } from "./volumes/volume-io";
+import { VolumeIo } from "./volumes/volume-io";
 import { Volumes } from "./volumes/volumes";
 
 export interface RunSettings extends OneOffSettings, CodeSettings {
@@ -22,7 +22,7 @@ export interface RunHost {
   oneOffs: OneOffs;
   code: CodeRuns;
   volumes: Volumes;
-  slots: Slots;
+  slots: Semaphore;
   /** Removes from now on what killed servers have left. Returns what ends it. */
   sweep(): () => void;
   /** Removes what waits for runs; resolves when all that was to be removed is. */
@@ -31,10 +31,10 @@ export interface RunHost {
 
 /** Puts this host's runs together. */
 export function openRuns({ engine, images, containers, policy }: DockerHost, settings: RunSettings, log: Logger): RunHost {
-  const leftovers = new Leftovers(engine, containers, new EngineClock(engine), log);
-  const slots = new Slots(settings.run_concurrency, settings.run_wait * 1000);
+  const leftovers = new Reaper(engine, containers, new EngineClock(engine), log);
+  const slots = new Semaphore(settings.run_concurrency, settings.run_wait * 1000);
   const jobs = new Jobs({ engine, containers, leftovers });
-  const helper = new VolumeHelper(engine, leftovers);
+  const helper = new VolumeIo(engine, leftovers);
   const tools = { engine, images, policy, jobs, slots, leftovers, helper, newVolumes: new NewVolumes(leftovers) };
   const code = new CodeRuns({ engine, containers, leftovers, images, slots }, settings, log);
   return {

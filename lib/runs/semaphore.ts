@@ -1,7 +1,7 @@
 import { AppError } from "../errors";
 
 /** Places for runs: so many at a time, the next wait their turn, first come, first served. */
-export class Slots {
+export class Semaphore {
   private held = 0;
   private readonly queue: (() => void)[] = [];
 

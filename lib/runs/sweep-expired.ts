@@ -2,7 +2,7 @@ import { sweepRegularly } from "../docker/create/sweep-unstarted";
 import type { Engine } from "../docker/engine";
 import type { Logger } from "../support/logger";
 import { SANDBOX_LABEL } from "./code/sandbox-options";
-import { EMPTY_IMAGE, EXPIRES_LABEL, JOB_PREFIX, type Leftovers } from "./reaper";
+import { EMPTY_IMAGE, EXPIRES_LABEL, JOB_PREFIX, type Reaper } from "./reaper";
 import { stateOf } from "./run-end";
 
 /** Seconds that an image of nothing can be in use. */
@@ -14,7 +14,7 @@ const SANDBOX_OVER = 5;
  * Removes what runs have left whose server was killed: at once, and every minute.
  * @returns ends it
  */
-export function sweepExpired(engine: Engine, leftovers: Leftovers, log: Logger): () => void {
+export function sweepExpired(engine: Engine, leftovers: Reaper, log: Logger): () => void {
   const sweep = async () => {
     const now = await leftovers.clock.refresh();
     const filters = { label: [EXPIRES_LABEL] };

@@ -4,7 +4,7 @@ import type { Readable } from "node:stream";
 const EXCESS = 32_000_000;
 
 /** Reads off what is left of a request's body, and ends the connection if that is too much. */
-export function readOff(body: Readable): void {
+export function drainBody(body: Readable): void {
   let seen = 0;
   body
     .on("error", () => undefined)

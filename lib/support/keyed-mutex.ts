@@ -1,5 +1,5 @@
 /** One after the other, what is done to the same thing. */
-export class Turns {
+export class KeyedMutex {
   private readonly last = new Map<string, Promise<unknown>>();
 
   /** Does the work when all that was to be done before to this key is over. */

@@ -8,7 +8,7 @@ const LAST_WORDS = 5000;
  * The first is a connection and the bytes of it that were read already.
  * @param end ends a connection whose other end has been gone for too long
  */
-export function join({ socket, head }: { socket: Duplex; head: Buffer }, far: Duplex, end: (socket: Duplex) => void): void {
+export function pipeBoth({ socket, head }: { socket: Duplex; head: Buffer }, far: Duplex, end: (socket: Duplex) => void): void {
   if (socket.destroyed || far.destroyed) {
     socket.destroy();
     far.destroy();

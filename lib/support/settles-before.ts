@@ -2,7 +2,7 @@
  * Waits for a promise, but not longer than a signal allows.
  * @returns whether it settled (either way) before the abort; a rejection after the abort is not reported as unhandled
  */
-export function settles(promise: Promise<unknown>, enough: AbortSignal): Promise<boolean> {
+export function settlesBefore(promise: Promise<unknown>, enough: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const stop = () => resolve(false);
     const done = () => {

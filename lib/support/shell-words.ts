@@ -5,7 +5,7 @@ const ESCAPED_IN_QUOTES = '$`"\\';
  * Splits a command line into words as a POSIX shell would: quotes and backslashes count, nothing is expanded or run.
  * @throws Error for a quote or a backslash that is left open
  */
-export function splitWords(text: string): string[] {
+export function splitShellWords(text: string): string[] {
   const words: string[] = [];
   let word: string | undefined;
   let quote = "";

@@ -1,9 +1,9 @@
 import { AppError, answeredError, asAppError } from "../../errors";
 import type { Reply } from "../../support/reply";
-import { askPeers, type Pool } from "../pool";
+import { callPeers, type Pool } from "../pool";
 import { fanOut, type Missing } from "../rpc/fan-out";
-import { forward, whole } from "./forward";
-import type { Exchange } from "./routed-request";
+import { forward, readWhole } from "./forward";
+import type { RoutedRequest } from "./routed-request";
 import type { Outcome } from "./where";
 
 /** What all nodes answered, this one first, and who can't be asked. */
@@ -16,9 +16,9 @@ export interface Replies {
  * Has all nodes do it. What they stream is still to be read.
  * @param left ms that the client still waits
  */
-export async function onAllNodes(pool: Pool, exchange: Exchange, left: number): Promise<Replies> {
+export async function onAllNodes(pool: Pool, exchange: RoutedRequest, left: number): Promise<Replies> {
   // Who doesn't answer at all is found out first: the work itself may take long.
-  await askPeers(pool, "ping", {});
+  await callPeers(pool, "ping", {});
   const [own, others] = await Promise.all([
     exchange.local().catch((thrown: unknown) => failed(pool, thrown)),
     fanOut(pool.members.peers, (peer) => forward(pool, peer, exchange, left)),
@@ -37,7 +37,7 @@ function failed({ log }: Pool, thrown: unknown): AppError {
 export async function outcomeOf(node: string, reply: Reply | AppError): Promise<Outcome> {
   if (reply instanceof AppError) return { node, error: reply };
   try {
-    const body = JSON.parse(String((await whole(reply)).body)) as Record<string, unknown>;
+    const body = JSON.parse(String((await readWhole(reply)).body)) as Record<string, unknown>;
     return reply.status < 400 ? { node, status: reply.status, body } : { node, error: answeredError(body) };
   } catch (error) {
     return { node, error: brokenOff(node, error) };

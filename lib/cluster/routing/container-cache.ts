@@ -1,7 +1,7 @@
 import type { AppError } from "../../errors";
 import { Reply } from "../../support/reply";
 import type { Peer } from "../membership/peer";
-import { askPeer, type Pool } from "../pool";
+import { callPeer, type Pool } from "../pool";
 import { clusterHeaders, fanOut } from "../rpc/fan-out";
 
 /** What a node has told. */
@@ -18,7 +18,7 @@ interface Held {
  * The containers of all nodes as one list. A node is asked unless what it told last is surely true still, and what it has
  * told already it doesn't tell again.
  */
-export class PoolList {
+export class ContainerCache {
   private readonly held = new Map<string, Held>();
   private joined: { parts: Buffer[]; json: Buffer } = { parts: [], json: join([]) };
   private current: Promise<Reply> | undefined;
@@ -70,7 +70,7 @@ export class PoolList {
     const held = this.heldOf(peer.name);
     const askedAt = performance.now();
     const { changes } = held;
-    const { version, json, lease } = await askPeer(this.pool, peer, "list", { have: held.version });
+    const { version, json, lease } = await callPeer(this.pool, peer, "list", { have: held.version });
     if (json !== undefined) Object.assign(held, { version, json: Buffer.from(json) });
     // Its word that it has changed goes another way, and may be here before its answer.
     held.until = held.changes === changes ? askedAt + lease : 0;

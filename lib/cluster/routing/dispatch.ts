@@ -1,20 +1,20 @@
 import { AppError } from "../../errors";
 import { Reply } from "../../support/reply";
 import type { Peer } from "../membership/peer";
-import { askPeer, type Pool } from "../pool";
+import { callPeer, type Pool } from "../pool";
 import { clusterHeaders, fanOut, type Missing } from "../rpc/fan-out";
 import { PeerFailure } from "../rpc/peer-failure";
 import { once } from "../scheduling/idempotency";
-import type { Placer } from "../scheduling/scheduler";
-import type { PoolList } from "./container-cache";
+import type { Scheduler } from "../scheduling/scheduler";
+import type { ContainerCache } from "./container-cache";
 import { eachAnswer } from "./each-node";
 import { eachOutcome } from "./every-node";
 import { findVolume } from "./find-volume";
-import { forward, placed, whole } from "./forward";
-import type { Leases } from "./list-leases";
+import { forward, forwardRun, readWhole } from "./forward";
+import type { ListLeases } from "./list-leases";
 import { findOwners } from "./locate";
 import { mergedAnswer } from "./merge";
-import { type Dispatch, type Exchange, keyOf } from "./routed-request";
+import { type Dispatch, keyOf, type RoutedRequest } from "./routed-request";
 import type { Plan } from "./where";
 
 /**
@@ -23,7 +23,7 @@ import type { Plan } from "./where";
  * @param leases what others hold of this node's list: they know of a change before it is answered
  * @param left ms that a client's request is given on another node
  */
-export function clusterDispatch(pool: Pool, list: PoolList, leases: Leases, placer: Placer, left: number): Dispatch {
+export function clusterDispatch(pool: Pool, list: ContainerCache, leases: ListLeases, placer: Scheduler, left: number): Dispatch {
   return async (exchange) => {
     try {
       return await take(exchange);
@@ -34,7 +34,7 @@ export function clusterDispatch(pool: Pool, list: PoolList, leases: Leases, plac
     }
   };
 
-  async function take(exchange: Exchange): Promise<Reply> {
+  async function take(exchange: RoutedRequest): Promise<Reply> {
     const { where } = exchange;
     if (exchange.from) {
       if (where.at !== "bestNode") return exchange.local();
@@ -63,13 +63,13 @@ export function clusterDispatch(pool: Pool, list: PoolList, leases: Leases, plac
     }
   }
 
-  function placeOnce(exchange: Exchange, plan: Plan): Promise<Reply> {
+  function placeOnce(exchange: RoutedRequest, plan: Plan): Promise<Reply> {
     const { node } = exchange;
     const find = async (name: string) => (await findOwners(pool, name, { prefix: false })).owners;
     const run = async () => {
       if (node === undefined) return placer.place(exchange, plan);
       if (node === pool.self) return placer.takeHere(exchange, plan);
-      return placed(pool, await reach(node), exchange, left + (plan.longer ?? 0), plan);
+      return forwardRun(pool, await reach(node), exchange, left + (plan.longer ?? 0), plan);
     };
     return once(plan, keyOf(exchange), find, run);
   }
@@ -77,7 +77,7 @@ export function clusterDispatch(pool: Pool, list: PoolList, leases: Leases, plac
   /** The node that a client has named; found out first whether it answers, for the work itself may take long. */
   async function reach(node: string): Promise<Peer> {
     const peer = peerOf(node);
-    const { missing } = await fanOut([peer], () => askPeer(pool, peer, "ping", {}));
+    const { missing } = await fanOut([peer], () => callPeer(pool, peer, "ping", {}));
     if (missing[0]) throw new PeerFailure(node, missing[0].reason, false);
     return peer;
   }
@@ -91,18 +91,18 @@ export function clusterDispatch(pool: Pool, list: PoolList, leases: Leases, plac
     });
   }
 
-  async function onOne(exchange: Exchange, nodes: string[]): Promise<Reply> {
+  async function onOne(exchange: RoutedRequest, nodes: string[]): Promise<Reply> {
     if (nodes.length > 1) throw new AppError("AMBIGUOUS_ID", { details: { candidates: nodes } });
     const node = nodes[0] as string;
     return node === pool.self ? exchange.local() : forward(pool, peerOf(node), exchange, left);
   }
 
-  async function onAll(exchange: Exchange, nodes: string[], missing: Missing[]): Promise<Reply> {
+  async function onAll(exchange: RoutedRequest, nodes: string[], missing: Missing[]): Promise<Reply> {
     const headers = clusterHeaders(nodes, missing);
     if (nodes.length === 1) return asList(await onOne(exchange, nodes), headers);
     const replies = await Promise.all(
       nodes.map(async (node) => {
-        return whole(await (node === pool.self ? exchange.local() : forward(pool, peerOf(node), exchange, left)));
+        return readWhole(await (node === pool.self ? exchange.local() : forward(pool, peerOf(node), exchange, left)));
       }),
     );
     const worst = replies.find(({ status }) => status >= 400);
@@ -125,7 +125,7 @@ function isJson(reply: Reply): boolean {
 /** In a pool an answer about every owner is a list, also where there is but one; a stream of text stays what it is. */
 async function asList(reply: Reply, headers: Record<string, string>): Promise<Reply> {
   if (reply.status >= 300 || !isJson(reply)) return new Reply(reply.status, reply.body, { ...reply.headers, ...headers });
-  const { body } = await whole(reply);
+  const { body } = await readWhole(reply);
   const { "content-length": _, ...rest } = reply.headers;
   return new Reply(reply.status, Buffer.concat([Buffer.from("["), body as Buffer, Buffer.from("]")]), {
     "Content-Type": "application/json; charset=utf-8",

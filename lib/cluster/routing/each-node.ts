@@ -5,7 +5,7 @@ import { type Reply, streamed } from "../../support/reply";
 import type { Pool } from "../pool";
 import { clusterHeaders } from "../rpc/fan-out";
 import { brokenOff, onAllNodes, outcomeOf } from "./all-nodes";
-import type { Exchange } from "./routed-request";
+import type { RoutedRequest } from "./routed-request";
 import type { MergeOutcomes, Outcome } from "./where";
 
 /**
@@ -14,7 +14,7 @@ import type { MergeOutcomes, Outcome } from "./where";
  * @param left ms that the client still waits
  * @throws AppError as `merge`
  */
-export async function eachAnswer(pool: Pool, exchange: Exchange, merge: MergeOutcomes, left: number): Promise<Reply> {
+export async function eachAnswer(pool: Pool, exchange: RoutedRequest, merge: MergeOutcomes, left: number): Promise<Reply> {
   const { replies, missing: away } = await onAllNodes(pool, exchange, left);
   const missing = away.map(({ node, reason }): Outcome => {
     return { node, error: new AppError("NODES_MISSING", { message: `${node} can't be asked: ${reason}`, details: { node } }) };

@@ -3,8 +3,8 @@ import { headerText, Reply } from "../../support/reply";
 import type { Pool } from "../pool";
 import { clusterHeaders } from "../rpc/fan-out";
 import { onAllNodes } from "./all-nodes";
-import { whole } from "./forward";
-import type { Exchange } from "./routed-request";
+import { readWhole } from "./forward";
+import type { RoutedRequest } from "./routed-request";
 
 const TOLD = /^(x-error-|x-image-|x-pull-|docker-content-digest)/i;
 
@@ -12,7 +12,7 @@ const TOLD = /^(x-error-|x-image-|x-pull-|docker-content-digest)/i;
  * Has every node do it and says each one's outcome: 200 only if all did, else the worst.
  * @param left ms that the client still waits
  */
-export async function eachOutcome(pool: Pool, exchange: Exchange, left: number): Promise<Reply> {
+export async function eachOutcome(pool: Pool, exchange: RoutedRequest, left: number): Promise<Reply> {
   const { replies, missing } = await onAllNodes(pool, exchange, left);
   const outcomes = await Promise.all(replies.map(async ({ node, value }) => ({ node, value: await bare(value) })));
   const worst = outcomes.reduce((a, b) => (b.value.status > a.value.status ? b : a)).value;
@@ -28,7 +28,7 @@ export async function eachOutcome(pool: Pool, exchange: Exchange, left: number):
 /** What an answer says without a body. */
 async function bare(reply: Reply | AppError): Promise<Reply> {
   if (reply instanceof AppError) return bareError(reply);
-  const { status, headers } = await whole(reply);
+  const { status, headers } = await readWhole(reply);
   return new Reply(status, null, Object.fromEntries(Object.entries(headers).filter(([name]) => TOLD.test(name))));
 }
 

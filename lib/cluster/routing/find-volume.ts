@@ -1,5 +1,5 @@
 import { AppError } from "../../errors";
-import { askPeers, type Pool } from "../pool";
+import { callPeers, type Pool } from "../pool";
 
 /**
  * Finds the one node that has a volume.
@@ -12,7 +12,7 @@ export async function findVolume(pool: Pool, name: string): Promise<string> {
       (held) => ({ held }),
       (error: Error) => ({ reason: error.message }),
     ),
-    askPeers(pool, "volume", { name }),
+    callPeers(pool, "volume", { name }),
   ]);
   const holders = answers.filter(({ value }) => value.held).map(({ node }) => node);
   if ("held" in own && own.held) holders.unshift(pool.self);

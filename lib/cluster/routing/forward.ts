@@ -3,11 +3,11 @@ import { buffer } from "node:stream/consumers";
 import { AppError } from "../../errors";
 import { Reply, Upgraded } from "../../support/reply";
 import type { Peer } from "../membership/peer";
-import { askPeer, type Pool } from "../pool";
+import { callPeer, type Pool } from "../pool";
 import type { PeerCall } from "../rpc/peer-client";
 import { PeerFailure } from "../rpc/peer-failure";
 import { PEER_HEADER } from "../rpc/signatures";
-import type { Exchange } from "./routed-request";
+import type { RoutedRequest } from "./routed-request";
 import { relay } from "./upgrade-relay";
 import type { Plan } from "./where";
 
@@ -56,7 +56,7 @@ export interface ForwardOptions {
  * @param left ms that the client still waits
  * @throws PeerFailure
  */
-export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: number, options: ForwardOptions = {}): Promise<Reply> {
+export async function forward(pool: Pool, peer: Peer, exchange: RoutedRequest, left: number, options: ForwardOptions = {}): Promise<Reply> {
   const { method, url, caller } = exchange;
   const body = options.body ?? (exchange.readsBody ? await exchange.body() : undefined);
   const bytes = body && Buffer.from(JSON.stringify(body));
@@ -73,7 +73,7 @@ export async function forward(pool: Pool, peer: Peer, exchange: Exchange, left: 
       ? { ...headers, "content-type": "application/json", "content-length": bytes.length }
       : { ...headers, ...(encoding === undefined ? {} : { "content-encoding": encoding }), ...framing(exchange) },
     body: bytes ?? (hasBody(exchange) ? exchange.raw : undefined),
-    ...(options.stays ? {} : { signal: exchange.gone }),
+    ...(options.stays ? {} : { signal: exchange.clientSignal }),
   };
   const response = await sendWatched(pool, peer, call);
   return response.statusCode === 101 ? new Upgraded((client) => relay(client, response)) : toReply(response);
@@ -93,12 +93,12 @@ export async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promi
   const dead = new AbortController();
   // A body that flows can't be sent a second time.
   const misses = call.body === undefined || Buffer.isBuffer(call.body) ? 1 : MISSES;
-  const end = watch(pool, peer, misses, (failure) => dead.abort(failure));
+  const end = watchPeer(pool, peer, misses, (failure) => dead.abort(failure));
   const signal = call.signal ? AbortSignal.any([call.signal, dead.signal]) : dead.signal;
   try {
     const response = await pool.client.send(peer, { ...call, signal });
     const source = response.statusCode === 101 ? response.socket : response;
-    const unwatch = watch(pool, peer, MISSES, (failure) => source.destroy(failure.toAppError()));
+    const unwatch = watchPeer(pool, peer, MISSES, (failure) => source.destroy(failure.toAppError()));
     // Whoever reads it is told of its errors, too; if nobody does, they are nobody's.
     source.once("close", unwatch).on("error", () => undefined);
     return response;
@@ -115,11 +115,11 @@ export async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promi
  * @param misses so many pings in a row without an answer, and `dead` is called
  * @returns ends it
  */
-export function watch(pool: Pool, peer: Peer, misses: number, dead: (failure: PeerFailure) => void): () => void {
+export function watchPeer(pool: Pool, peer: Peer, misses: number, dead: (failure: PeerFailure) => void): () => void {
   let missed = 0;
   let over = false;
   const timer = setInterval(() => {
-    askPeer(pool, peer, "ping", {}).then(
+    callPeer(pool, peer, "ping", {}).then(
       () => {
         missed = 0;
       },
@@ -140,30 +140,30 @@ export function watch(pool: Pool, peer: Peer, misses: number, dead: (failure: Pe
 }
 
 /** Gives a run to the node that was chosen for it. What is live ends with its client and may stream; all else goes on, and is answered whole. */
-export async function placed(pool: Pool, peer: Peer, exchange: Exchange, left: number, plan: Plan): Promise<Reply> {
+export async function forwardRun(pool: Pool, peer: Peer, exchange: RoutedRequest, left: number, plan: Plan): Promise<Reply> {
   const live = exchange.where.at === "bestNode" && exchange.where.live;
   const reply = await forward(pool, peer, exchange, left, { body: plan.body, stays: !live });
   const type = reply.headers["content-type"] ?? "";
   if (live && /^(?:text\/event-stream|application\/x-ndjson)/.test(type)) return reply;
-  return whole(reply).catch((error: NodeJS.ErrnoException) => {
-    throw error instanceof AppError ? error : new PeerFailure(peer.name, error.code ?? error.message, true, exchange.gone.aborted);
+  return readWhole(reply).catch((error: NodeJS.ErrnoException) => {
+    throw error instanceof AppError ? error : new PeerFailure(peer.name, error.code ?? error.message, true, exchange.clientSignal.aborted);
   });
 }
 
 /** An answer read whole. */
-export async function whole(reply: Reply): Promise<Reply> {
+export async function readWhole(reply: Reply): Promise<Reply> {
   const { status, body, headers } = reply;
   if (body === null || typeof body === "string" || Buffer.isBuffer(body)) return reply;
   if (Symbol.asyncIterator in body) return new Reply(status, await buffer(body as AsyncIterable<Buffer>), headers);
   return new Reply(status, Buffer.from(JSON.stringify(body)), headers);
 }
 
-function hasBody({ headers }: Exchange): boolean {
+function hasBody({ headers }: RoutedRequest): boolean {
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
 // Node leaves the bodies of GET and DELETE unframed unless it is told: the peer would take them for requests of their own.
-function framing(exchange: Exchange): OutgoingHttpHeaders {
+function framing(exchange: RoutedRequest): OutgoingHttpHeaders {
   if (!hasBody(exchange)) return {};
   const { headers } = exchange;
   return headers["transfer-encoding"] === undefined ? { "content-length": headers["content-length"] } : { "transfer-encoding": "chunked" };

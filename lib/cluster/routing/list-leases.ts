@@ -1,4 +1,4 @@
-import { settles } from "../../support/settles-before";
+import { settlesBefore } from "../../support/settles-before";
 
 /** So long (ms) a node answers with another's list without asking again, unless it hears that it has changed. */
 const LEASE = 25;
@@ -7,7 +7,7 @@ const LEASE = 25;
  * Who was told this node's list, and is promised to hear of its next change (leases as Gray and Cheriton have them, 1989:
  * a holder that can't be reached is waited for until its lease is over, and no longer).
  */
-export class Leases {
+export class ListLeases {
   /** node to when its lease ends; this process's own time */
   private readonly given = new Map<string, number>();
   private readonly telling = new Set<Promise<unknown>>();
@@ -29,7 +29,7 @@ export class Leases {
     for (const [node, end] of this.given) {
       const left = end - performance.now();
       if (left <= 0) continue;
-      const told = settles(this.tell(node), AbortSignal.timeout(Math.ceil(left))).finally(() => this.telling.delete(told));
+      const told = settlesBefore(this.tell(node), AbortSignal.timeout(Math.ceil(left))).finally(() => this.telling.delete(told));
       this.telling.add(told);
     }
     this.given.clear();

@@ -1,5 +1,5 @@
 import { AppError } from "../../errors";
-import { askPeers, type Found, type Pool } from "../pool";
+import { callPeers, type Found, type Pool } from "../pool";
 import type { Missing } from "../rpc/fan-out";
 
 export interface Owners {
@@ -18,7 +18,7 @@ export async function findOwners(pool: Pool, id: string, options: { prefix: bool
       (value) => ({ node: pool.self, value }),
       (error: Error) => ({ node: pool.self, reason: error.message }),
     ),
-    askPeers(pool, "find", { id }),
+    callPeers(pool, "find", { id }),
   ]);
   const holdings = "value" in local ? [local, ...answers] : answers;
   const absent = "value" in local ? missing : [local, ...missing];

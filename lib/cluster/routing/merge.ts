@@ -2,7 +2,7 @@ import { Reply } from "../../support/reply";
 import type { Pool } from "../pool";
 import { clusterHeaders } from "../rpc/fan-out";
 import { onAllNodes, outcomeOf } from "./all-nodes";
-import type { Exchange } from "./routed-request";
+import type { RoutedRequest } from "./routed-request";
 import type { Merge } from "./where";
 
 /**
@@ -11,7 +11,7 @@ import type { Merge } from "./where";
  * @param left ms that the client still waits
  * @throws AppError this node's own, if nobody answered
  */
-export async function mergedAnswer(pool: Pool, exchange: Exchange, merge: Merge, left: number): Promise<Reply> {
+export async function mergedAnswer(pool: Pool, exchange: RoutedRequest, merge: Merge, left: number): Promise<Reply> {
   const { replies, missing: away } = await onAllNodes(pool, exchange, left);
   const outcomes = await Promise.all(replies.map(({ node, value }) => outcomeOf(node, value)));
   const answered = outcomes.flatMap((each) => ("body" in each ? [each] : []));

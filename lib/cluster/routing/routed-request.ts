@@ -5,7 +5,7 @@ import type { PeerRequest } from "../rpc/signatures";
 import type { Where } from "./where";
 
 /** A request on its way to where it runs. */
-export interface Exchange {
+export interface RoutedRequest {
   where: Where;
   method: string;
   /** path and query */
@@ -23,9 +23,9 @@ export interface Exchange {
   query: object;
   explain: boolean;
   /** Aborted when the client, or the node that sent it, has gone. */
-  gone: AbortSignal;
+  clientSignal: AbortSignal;
   /** Aborted when the client has gone or this server stops. */
-  open: AbortSignal;
+  streamSignal: AbortSignal;
   /** The body, read whole and found valid. */
   body(): Promise<object>;
   /** Whether it reads its body whole; else the body streams. */
@@ -42,10 +42,10 @@ export interface Exchange {
 }
 
 /** Takes a request where it runs, and brings back the answer. */
-export type Dispatch = (exchange: Exchange) => Promise<Reply>;
+export type Dispatch = (exchange: RoutedRequest) => Promise<Reply>;
 
 /** The request's Idempotency-Key. */
-export function keyOf({ headers }: Exchange): string | undefined {
+export function keyOf({ headers }: RoutedRequest): string | undefined {
   const key = headers["idempotency-key"];
   return typeof key === "string" && key !== "" ? key : undefined;
 }

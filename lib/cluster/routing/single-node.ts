@@ -7,7 +7,7 @@ import { type Dispatch, keyOf } from "./routed-request";
  * The dispatch of a node that stands alone: every place is here.
  * @param self this node's name
  */
-export function aloneDispatch(self: string, host: LocalHost): Dispatch {
+export function singleNodeDispatch(self: string, host: LocalHost): Dispatch {
   return async (exchange) => {
     const { node, where } = exchange;
     if (node !== undefined && node !== self)

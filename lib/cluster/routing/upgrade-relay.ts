@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { join } from "../../support/pipe-both";
+import { pipeBoth } from "../../support/pipe-both";
 import type { Upgradable } from "../../support/reply";
 
 /**
@@ -12,7 +12,7 @@ import type { Upgradable } from "../../support/reply";
 export function relay({ socket, head }: Upgradable, accepted: IncomingMessage): void {
   const far: Duplex = accepted.socket;
   if (!socket.destroyed && !far.destroyed) socket.write(headOf(accepted), "latin1");
-  join({ socket, head }, far, (each) => each.destroy());
+  pipeBoth({ socket, head }, far, (each) => each.destroy());
 }
 
 function headOf({ rawHeaders }: IncomingMessage): string {

@@ -43,9 +43,9 @@ export interface Plan {
   /** ms that its answer may take longer than a run's own */
   longer?: number;
   /** what its answer tells of the container, for when it is there already; what it gets is an item of the list of containers */
-  told?: (container: object) => object;
+  responseFields?: (container: object) => object;
   /** what its route makes of the error that no node can take it */
-  refused?: (error: AppError) => AppError;
+  mapRefusal?: (error: AppError) => AppError;
 }
 
 export const here: Where = { at: "here" };

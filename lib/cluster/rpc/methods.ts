@@ -2,10 +2,10 @@ import { z } from "zod";
 import type { Members } from "../membership/members";
 import { type NodeRecord, recordSchema } from "../membership/record";
 import type { Holding, ListAnswer, LocalHost } from "../pool";
-import type { PoolList } from "../routing/container-cache";
-import type { Leases } from "../routing/list-leases";
+import type { ContainerCache } from "../routing/container-cache";
+import type { ListLeases } from "../routing/list-leases";
 import type { Bidder } from "../scheduling/bidder";
-import type { NameAnswer, Names } from "../scheduling/name-claims";
+import type { NameAnswer, NameClaims } from "../scheduling/name-claims";
 import type { Bid, Needs } from "../scheduling/scoring";
 
 const text = z.string().max(300);
@@ -34,7 +34,7 @@ const BODIES = {
 };
 
 /** What one node says to another, by question. */
-export interface NodeAnswers {
+export interface RpcResults {
   /** that it lives */
   ping: Record<string, never>;
   /** its record as of now */
@@ -57,25 +57,25 @@ export interface NodeAnswers {
   join: Record<string, never>;
 }
 
-export type Question = keyof NodeAnswers;
-export type QuestionBody<Q extends Question> = z.output<(typeof BODIES)[Q]>;
+export type RpcMethod = keyof RpcResults;
+export type RpcParams<Q extends RpcMethod> = z.output<(typeof BODIES)[Q]>;
 
 /** Answers another node's question; rejects with what people are told of it. */
-export type Answerer = (question: string, body: unknown, from: string) => Promise<object>;
+export type RpcHandler = (question: string, body: unknown, from: string) => Promise<object>;
 
 interface Answering {
   host: LocalHost;
   members: Members;
   bidder: Bidder;
-  names: Names;
-  leases: Leases;
-  poolList: PoolList;
+  names: NameClaims;
+  leases: ListLeases;
+  poolList: ContainerCache;
   record(): Promise<NodeRecord>;
 }
 
 /** Makes what answers for this node. */
-export function answererOf({ host, members, bidder, names, leases, poolList, record }: Answering): Answerer {
-  const answers: { [Q in Question]: (body: QuestionBody<Q>, from: string) => NodeAnswers[Q] | Promise<NodeAnswers[Q]> } = {
+export function rpcHandlers({ host, members, bidder, names, leases, poolList, record }: Answering): RpcHandler {
+  const answers: { [Q in RpcMethod]: (body: RpcParams<Q>, from: string) => RpcResults[Q] | Promise<RpcResults[Q]> } = {
     ping: () => ({}),
     status: record,
     find: ({ id }) => host.find(id),
@@ -104,7 +104,7 @@ export function answererOf({ host, members, bidder, names, leases, poolList, rec
       return {};
     },
   };
-  const isQuestion = (name: string): name is Question => Object.hasOwn(answers, name);
+  const isQuestion = (name: string): name is RpcMethod => Object.hasOwn(answers, name);
 
   return async (question, body, from) => {
     if (!isQuestion(question)) throw new Error(`it does not know the question ${question}`);

@@ -4,11 +4,11 @@ import { isIP } from "node:net";
 import type { Readable } from "node:stream";
 import type { SecureContext } from "node:tls";
 import { urlToHttpOptions } from "node:url";
-import { readOff } from "../../support/drain-body";
-import { whenGone } from "../../support/premature-close";
+import { drainBody } from "../../support/drain-body";
+import { onPrematureClose } from "../../support/premature-close";
 import type { Peer } from "../membership/peer";
-import type { NodeAnswers, Question, QuestionBody } from "./methods";
-import { LINK_PATH, Link } from "./peer-connection";
+import type { RpcMethod, RpcParams, RpcResults } from "./methods";
+import { LINK_PATH, PeerConnection } from "./peer-connection";
 import { PeerFailure } from "./peer-failure";
 import { digestOf, PEER_HEADER, type Signatures } from "./signatures";
 
@@ -37,7 +37,7 @@ export interface PeerCall {
 /** Speaks to other nodes: asks them over links, and sends clients' requests on. */
 export class PeerClient {
   private readonly agents;
-  private readonly links = new Map<string, Link>();
+  private readonly links = new Map<string, PeerConnection>();
 
   /** @param self this node's name */
   constructor(
@@ -59,7 +59,7 @@ export class PeerClient {
     const to = peer.name;
     const { method, url, caller, left } = call;
     const digest = Buffer.isBuffer(call.body) ? digestOf(call.body) : undefined;
-    const seal = this.signatures.seal({ from: this.self, to, method, url, caller, left, digest });
+    const seal = this.signatures.signRequest({ from: this.self, to, method, url, caller, left, digest });
     const options = {
       ...urlToHttpOptions(target),
       // As the client wrote it: what is sent is what is signed, and `//other.host/` is a path too.
@@ -104,8 +104,8 @@ export class PeerClient {
   }
 
   /** What lets a request of this node in at another, if it is sent by other means than `send`. */
-  seal(to: string, request: Pick<PeerCall, "method" | "url" | "caller" | "left">): string {
-    return this.signatures.seal({ from: this.self, to, ...request });
+  signRequest(to: string, request: Pick<PeerCall, "method" | "url" | "caller" | "left">): string {
+    return this.signatures.signRequest({ from: this.self, to, ...request });
   }
 
   /** How a connection to a peer is made. */
@@ -123,23 +123,23 @@ export class PeerClient {
    * @param timeout ms for the answer to come
    * @throws PeerFailure
    */
-  async ask<Q extends Question>(peer: Peer, question: Q, body: QuestionBody<Q>, timeout: number): Promise<NodeAnswers[Q]> {
+  async call<Q extends RpcMethod>(peer: Peer, question: Q, body: RpcParams<Q>, timeout: number): Promise<RpcResults[Q]> {
     const link = this.linkTo(peer);
     try {
-      return await link.ask<NodeAnswers[Q]>(question, body, timeout);
+      return await link.call<RpcResults[Q]>(question, body, timeout);
     } catch (error) {
       // A node that is reloaded closes its links; its next process is there already. What is asked may be asked twice.
       if (!link.closed) throw error;
-      return this.linkTo(peer).ask<NodeAnswers[Q]>(question, body, timeout);
+      return this.linkTo(peer).call<RpcResults[Q]>(question, body, timeout);
     }
   }
 
-  private linkTo({ name, record: { url } }: Peer): Link {
+  private linkTo({ name, record: { url } }: Peer): PeerConnection {
     const before = this.links.get(name);
     if (before && !before.over && before.url === url) return before;
     before?.end("it is reached elsewhere now");
-    const value = this.signatures.seal({ from: this.self, to: name, method: "GET", url: LINK_PATH, caller: "", left: 0 });
-    const link = new Link(name, url, { header: PEER_HEADER, value }, this.signatures, this.tls(), () => this.leaveIdle(url));
+    const value = this.signatures.signRequest({ from: this.self, to: name, method: "GET", url: LINK_PATH, caller: "", left: 0 });
+    const link = new PeerConnection(name, url, { header: PEER_HEADER, value }, this.signatures, this.tls(), () => this.leaveIdle(url));
     this.links.set(name, link);
     return link;
   }
@@ -163,10 +163,10 @@ export class PeerClient {
 /** A body outlives the request that it goes out with: whoever sent it is still to be answered. */
 function sendStream(body: Readable, request: ClientRequest): void {
   body.pipe(request);
-  whenGone(body, () => request.destroy());
+  onPrematureClose(body, () => request.destroy());
   request.once("close", () => {
     if (body.readableEnded) return;
     body.unpipe(request);
-    readOff(body);
+    drainBody(body);
   });
 }

@@ -2,7 +2,7 @@ import type { SecureContext } from "node:tls";
 import WebSocket, { type ClientOptions } from "ws";
 import { PeerFailure } from "./peer-failure";
 import type { Signatures } from "./signatures";
-import { Channel } from "./signed-channel";
+import { SignedChannel } from "./signed-channel";
 
 export const LINK_PATH = "/_node/link";
 /** bytes: a list of some 100,000 containers */
@@ -15,9 +15,9 @@ interface Waiting {
 }
 
 /** A lasting connection to a peer, for questions: a request of its own for each would cost more than most answers do. */
-export class Link {
+export class PeerConnection {
   private readonly socket: WebSocket;
-  private channel: Channel | undefined;
+  private channel: SignedChannel | undefined;
   private readonly waiting = new Map<number, Waiting>();
   /** Asked before the link was there. */
   private readonly unsent: string[] = [];
@@ -52,7 +52,7 @@ export class Link {
       ...(secure ? tls : {}),
     });
     this.socket.once("message", (nonce) => {
-      this.channel = new Channel(signatures, `${seal.value} ${nonce}`, "asks");
+      this.channel = new SignedChannel(signatures, `${seal.value} ${nonce}`, "asks");
       this.heardAt = performance.now();
       for (const text of this.unsent.splice(0)) this.socket.send(this.channel.wrap(text));
       this.socket.on("message", (data) => this.take(String(data)));
@@ -71,7 +71,7 @@ export class Link {
    * @param timeout ms for the answer to come
    * @throws PeerFailure
    */
-  ask<T>(question: string, body: object, timeout: number): Promise<T> {
+  call<T>(question: string, body: object, timeout: number): Promise<T> {
     const id = ++this.asked;
     const text = JSON.stringify({ id, question, body });
     if (this.channel) this.socket.send(this.channel.wrap(text));

@@ -3,13 +3,13 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Logger } from "../../support/logger";
-import type { Answerer } from "./methods";
+import type { RpcHandler } from "./methods";
 import { LARGEST_MESSAGE, LINK_PATH } from "./peer-connection";
 import { PEER_HEADER, type Signatures } from "./signatures";
-import { Channel } from "./signed-channel";
+import { SignedChannel } from "./signed-channel";
 
 /** Takes in other nodes' links and answers what they ask over them. */
-export class LinkServer {
+export class RpcServer {
   private readonly sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: LARGEST_MESSAGE });
 
   private closed = false;
@@ -18,7 +18,7 @@ export class LinkServer {
   constructor(
     private readonly self: string,
     private readonly signatures: Signatures,
-    private readonly answerer: Answerer,
+    private readonly answerer: RpcHandler,
     private readonly log: Logger,
   ) {}
 
@@ -34,7 +34,7 @@ export class LinkServer {
     }
     const seal = request.headers[PEER_HEADER];
     const meant = { method: "GET", url: LINK_PATH, to: this.self };
-    const opened = typeof seal === "string" ? this.signatures.open(seal, meant) : undefined;
+    const opened = typeof seal === "string" ? this.signatures.verifyRequest(seal, meant) : undefined;
     if (opened) this.sockets.handleUpgrade(request, socket, head, (link) => this.serve(link, opened.from, seal as string));
     else socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     return true;
@@ -42,7 +42,7 @@ export class LinkServer {
 
   private serve(link: WebSocket, from: string, seal: string): void {
     const nonce = randomBytes(12).toString("base64url");
-    const channel = new Channel(this.signatures, `${seal} ${nonce}`, "answers");
+    const channel = new SignedChannel(this.signatures, `${seal} ${nonce}`, "answers");
     link.on("error", (error) => this.log.debug("a node's link broke", { node: from, reason: error.message }));
     link.on("message", (data) => {
       try {

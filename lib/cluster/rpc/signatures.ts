@@ -29,7 +29,7 @@ export class Signatures {
    * The header by which one node's request to another is known.
    * @param request what is asked of whom, and on whose behalf
    */
-  seal(request: PeerRequest): string {
+  signRequest(request: PeerRequest): string {
     const claim = Buffer.from(JSON.stringify({ ...request, nonce: randomBytes(12).toString("base64url") })).toString("base64url");
     return `${claim}.${this.sign("request", claim)}`;
   }
@@ -40,7 +40,7 @@ export class Signatures {
    * @param expected what the request really is: the header must have been made for it
    * @returns who it is from and on whose behalf; undefined if it is not to be trusted
    */
-  open(header: string, expected: Pick<PeerRequest, "method" | "url" | "to">): PeerRequest | undefined {
+  verifyRequest(header: string, expected: Pick<PeerRequest, "method" | "url" | "to">): PeerRequest | undefined {
     const [claim = "", signature = ""] = header.split(".");
     if (!this.verify("request", claim, signature) || this.seen.has(claim)) return undefined;
     const request = JSON.parse(Buffer.from(claim, "base64url").toString()) as PeerRequest;

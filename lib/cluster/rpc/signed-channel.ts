@@ -7,7 +7,7 @@ const SIGNATURE = 43;
  * The messages of one link. Each is numbered and signed for this link and direction alone: none can be forged, repeated,
  * left out or taken over from another.
  */
-export class Channel {
+export class SignedChannel {
   private sent = 0;
   private received = 0;
 

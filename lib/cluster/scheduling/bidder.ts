@@ -52,7 +52,7 @@ export class Bidder {
       const reservedMemory = inventory.reservedMemory + sum(pending, "memory") / inventory.totalMemory;
       const reservedCpu = inventory.reservedCpu + sum(pending, "cpus") / inventory.cores;
       const { hasImage, hasVolumes } = inventory;
-      const refusal = whyNot(needs, inventory, pending, reservedMemory);
+      const refusal = refusalReason(needs, inventory, pending, reservedMemory);
       return { ...said, reservedMemory, reservedCpu, hasImage, hasVolumes, ...refusal };
     } catch (error) {
       return { ...said, reservedMemory: 0, reservedCpu: 0, hasImage: false, hasVolumes: false, declines: (error as Error).message };
@@ -89,7 +89,7 @@ export class Bidder {
   }
 }
 
-function whyNot(needs: Needs, inventory: Inventory, pending: Needs[], reservedMemory: number): Pick<Bid, "declines" | "code"> {
+function refusalReason(needs: Needs, inventory: Inventory, pending: Needs[], reservedMemory: number): Pick<Bid, "declines" | "code"> {
   if (inventory.lacks !== undefined) return { declines: inventory.lacks };
   const port = needs.ports.find((each) => inventory.ports.has(each) || pending.some((other) => other.ports.includes(each)));
   if (port) return { declines: `port ${port} is taken`, code: "PORT_TAKEN" };

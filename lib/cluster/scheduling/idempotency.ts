@@ -46,7 +46,7 @@ export async function once(
     const before = ofKey.find(({ found }) => plan.created || wasStarted(found));
     if (before)
       return new Reply(200, {
-        ...plan.told?.(before.found),
+        ...plan.responseFields?.(before.found),
         id: before.found.id,
         name: plan.name,
         status: before.found.state,

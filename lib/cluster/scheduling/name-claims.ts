@@ -17,7 +17,7 @@ export interface NameAnswer {
  * Keeps a name to one container in the whole pool, with no lock and no leader: create, ask, start. Each node asks all
  * others before it starts what it has created; of two that meet while asking one gives way.
  */
-export class Names {
+export class NameClaims {
   private readonly claims = new Map<string, Claim>();
 
   /**

@@ -2,10 +2,10 @@ import { finished, Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../errors";
 import { Reply } from "../../support/reply";
-import { settles } from "../../support/settles-before";
-import { askPeer, type Pool } from "../pool";
-import { placed } from "../routing/forward";
-import type { Exchange } from "../routing/routed-request";
+import { settlesBefore } from "../../support/settles-before";
+import { callPeer, type Pool } from "../pool";
+import { forwardRun } from "../routing/forward";
+import type { RoutedRequest } from "../routing/routed-request";
 import type { Plan } from "../routing/where";
 import { fanOut } from "../rpc/fan-out";
 import { PeerFailure } from "../rpc/peer-failure";
@@ -29,7 +29,7 @@ export interface PlacementSettings {
 }
 
 /** Gives each run to the node that takes it best. */
-export class Placer {
+export class Scheduler {
   /** Runs given to a node and not answered yet. */
   private readonly underWay = new Map<string, UnderWay>();
   /** First come, first served: each waits for the one before it. */
@@ -43,7 +43,7 @@ export class Placer {
   ) {}
 
   /** @throws AppError NO_NODE with every node's reason; PORT_TAKEN or IMAGE_NOT_FOUND if that is all nodes' reason; whatever the chosen node says */
-  async place(exchange: Exchange, plan: Plan): Promise<Reply> {
+  async place(exchange: RoutedRequest, plan: Plan): Promise<Reply> {
     const bids = await this.ask(plan);
     const ranked = this.ranked(bids);
     if (ranked.length > 0) return this.tryEach(exchange, plan, bids, ranked);
@@ -52,7 +52,7 @@ export class Placer {
   }
 
   /** Runs it here because another node has decided so. */
-  async takeHere(exchange: Exchange, plan: Plan): Promise<Reply> {
+  async takeHere(exchange: RoutedRequest, plan: Plan): Promise<Reply> {
     const release = this.bidder.accept(plan.needs);
     const end = this.bidder.begin(plan.needs);
     try {
@@ -76,7 +76,7 @@ export class Placer {
       .map((peer) => ({ node: peer, load: peer.record.load, engine: peer.record.engine }));
     const listed = shortlist([own, ...peers], Math.random);
     const asked = listed.flatMap(({ node }) => node ?? []);
-    const [mine, others] = await Promise.all([this.bidder.bid(needs), fanOut(asked, (peer) => askPeer(pool, peer, "bid", needs))]);
+    const [mine, others] = await Promise.all([this.bidder.bid(needs), fanOut(asked, (peer) => callPeer(pool, peer, "bid", needs))]);
     const silent = others.missing.map(({ node, reason }) => declined(node, reason));
     return [mine, ...others.answers.map(({ value }) => value), ...silent];
   }
@@ -85,7 +85,7 @@ export class Placer {
     return rank(bids, (node) => this.given(node), Math.random);
   }
 
-  private async tryEach(exchange: Exchange, plan: Plan, bids: Bid[], ranked: Ranked[]): Promise<Reply> {
+  private async tryEach(exchange: RoutedRequest, plan: Plan, bids: Bid[], ranked: Ranked[]): Promise<Reply> {
     let refusal: Reply | AppError | undefined;
     let opinions = 0;
     for (const { bid, ahead } of ranked) {
@@ -112,7 +112,7 @@ export class Placer {
       message: `No node can take this now: ${reasons.map(({ node, reason }) => `${node}: ${reason}`).join("; ")}`,
       details: { nodes: reasons },
     });
-    return plan.refused?.(error) ?? error;
+    return plan.mapRefusal?.(error) ?? error;
   }
 
   private given(node: string): UnderWay {
@@ -123,7 +123,7 @@ export class Placer {
     return none;
   }
 
-  private async give(exchange: Exchange, plan: Plan, node: string): Promise<Reply | AppError> {
+  private async give(exchange: RoutedRequest, plan: Plan, node: string): Promise<Reply | AppError> {
     const given = this.given(node);
     const slots = plan.needs.slot ? 1 : 0;
     given.all += 1;
@@ -132,7 +132,7 @@ export class Placer {
       if (node === this.pool.self) return await this.takeHere(exchange, plan);
       const peer = this.pool.members.peers.find((each) => each.name === node);
       if (!peer) return new AppError("ENGINE_UNREACHABLE", { message: `The node ${node} has left` });
-      return await placed(this.pool, peer, exchange, this.settings.left + (plan.longer ?? 0), plan);
+      return await forwardRun(this.pool, peer, exchange, this.settings.left + (plan.longer ?? 0), plan);
     } catch (error) {
       if (error instanceof AppError) return error;
       if (!(error instanceof PeerFailure)) throw error;
@@ -149,10 +149,10 @@ export class Placer {
     }
   }
 
-  private async wait(exchange: Exchange, plan: Plan): Promise<Reply> {
+  private async wait(exchange: RoutedRequest, plan: Plan): Promise<Reply> {
     const late = AbortSignal.timeout(Math.ceil(this.settings.queueWait));
-    const { gone, open } = exchange;
-    const over = AbortSignal.any([open, late]);
+    const { clientSignal, streamSignal } = exchange;
+    const over = AbortSignal.any([streamSignal, late]);
     const before = this.queue;
     let leave = () => {};
     const left = new Promise<void>((resolve) => {
@@ -162,10 +162,10 @@ export class Placer {
     this.queue = before.then(() => left);
     this.waiting += 1;
     try {
-      await settles(before, over);
+      await settlesBefore(before, over);
       for (;;) {
         const bids = await this.ask(plan);
-        if (open.aborted) throw new AppError(gone.aborted ? "ABANDONED" : "STOPPING");
+        if (streamSignal.aborted) throw new AppError(clientSignal.aborted ? "ABANDONED" : "STOPPING");
         const ranked = this.ranked(bids);
         if (ranked.length > 0) {
           const outcome = this.tryEach(exchange, plan, bids, ranked);
@@ -175,7 +175,7 @@ export class Placer {
           return await outcome;
         }
         if (late.aborted) throw this.noNode(bids, plan);
-        await settles(sleep(ASK_AGAIN), over);
+        await settlesBefore(sleep(ASK_AGAIN), over);
       }
     } finally {
       leave();

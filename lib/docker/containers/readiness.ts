@@ -1,7 +1,7 @@
 import http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../errors";
-import { settles } from "../../support/settles-before";
+import { settlesBefore } from "../../support/settles-before";
 import type { Engine } from "../engine";
 import type { ContainerLogs } from "./logs";
 import { upstream } from "./published-port";
@@ -33,12 +33,12 @@ export async function untilReady(engine: Engine, logs: ContainerLogs, id: string
   let last = "it was not reached";
   while (!over.aborted) {
     const asked = probe(engine, id, wish, over);
-    if (!(await settles(asked, over))) break;
+    if (!(await settlesBefore(asked, over))) break;
     const outcome = await asked;
     if (outcome.ready) return;
     last = outcome.said;
     if (outcome.ended) break;
-    await settles(sleep(PAUSE), over);
+    await settlesBefore(sleep(PAUSE), over);
   }
   if (open.aborted) throw new AppError("STOPPING");
   const query = { tail: LOG.lines, timestamps: false, follow: false };

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerInspectInfo } from "dockerode";
 import { AppError } from "../../errors";
 import type { Logger } from "../../support/logger";
-import { settles } from "../../support/settles-before";
+import { settlesBefore } from "../../support/settles-before";
 import { createArgs, envFile } from "../cli/create-args";
 import type { Cli } from "../cli/docker-cli";
 import { type Collected, collect } from "../containers/collect-output";
@@ -78,7 +78,7 @@ export class Runner {
     await this.check(spec);
     refuseAbandoned(options);
     const ready = this.images.ensure(spec.image, spec.pull, spec.platform);
-    if (!(await settles(ready, options.enough))) {
+    if (!(await settlesBefore(ready, options.enough))) {
       this.runLater(spec, ready, options);
       return { status: "pulling" };
     }
@@ -168,7 +168,7 @@ export class Runner {
     const { lines, rest } = envFile(spec.env);
     const labelled = { ...spec, labels: { ...spec.labels, [RUN_LABEL]: spec.name } };
     const creating = this.cli("create", createArgs(labelled), lines || undefined).then((answer) => answer.trim());
-    const inTime = settles(creating, AbortSignal.timeout(this.engine.readTimeout));
+    const inTime = settlesBefore(creating, AbortSignal.timeout(this.engine.readTimeout));
     if (!(await this.engine.whileAlive(inTime, "create").catch(() => false))) {
       // The engine stands still. Should it make the container after all, nobody waits for it any more.
       creating.then((id) => this.discard(id)).catch((error) => this.log.warn("a create that came too late", { reason: String(error) }));
@@ -236,7 +236,7 @@ async function exitCode(ending: Readable, enough: AbortSignal): Promise<number |
   const answer = text(ending).catch((error) => {
     throw fromEngine(error);
   });
-  if (!(await settles(answer, enough))) return null;
+  if (!(await settlesBefore(answer, enough))) return null;
   return (JSON.parse(await answer) as { StatusCode: number }).StatusCode;
 }
 

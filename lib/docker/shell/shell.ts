@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError } from "../../errors";
-import { settles } from "../../support/settles-before";
+import { settlesBefore } from "../../support/settles-before";
 import { exec, exitCode } from "../containers/exec";
 import { type Frame, framesOf } from "../containers/stream-frames";
 import type { Engine } from "../engine";
@@ -55,7 +55,7 @@ export class Shell {
       if (size) await resize(engine, shell.id, size);
       const output = framesOf(shell.stream, tty);
       const begun = beginGuarded(shell.stream, output, guard.stream, word);
-      if (!(await settles(begun, AbortSignal.timeout(PATIENCE))))
+      if (!(await settlesBefore(begun, AbortSignal.timeout(PATIENCE))))
         for (const { stream } of [shell, guard]) stream.destroy(new Error("it does not begin"));
       const { pid, first } = await begun;
       return new Shell(engine, container, shell.id, shell.stream, first, output, pid, guard.stream);

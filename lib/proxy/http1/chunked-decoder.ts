@@ -1,4 +1,4 @@
-import { type RawHeaders, readFields, Unreadable } from "./message-head";
+import { HttpParseError, type RawHeaders, readFields } from "./message-head";
 
 const CR = 13;
 const LF = 10;
@@ -37,7 +37,7 @@ export class Chunks {
       const feed = bytes.indexOf(LF, at);
       const end = feed < 0 ? bytes.length : feed;
       this.line += bytes.toString("latin1", at, end);
-      if (this.line.length > LONGEST_LINE) throw new Unreadable("a chunk's size without an end");
+      if (this.line.length > LONGEST_LINE) throw new HttpParseError("a chunk's size without an end");
       at = end + 1;
       if (feed < 0) break;
       const line = this.line.charCodeAt(this.line.length - 1) === CR ? this.line.slice(0, -1) : this.line;
@@ -50,18 +50,18 @@ export class Chunks {
   private takeLine(line: string): void {
     if (this.expects === "size") {
       const [, size] = /^([0-9a-fA-F]{1,12})[ \t]*(?:;.*)?$/.exec(line) ?? [];
-      if (size === undefined) throw new Unreadable("no chunk's size");
+      if (size === undefined) throw new HttpParseError("no chunk's size");
       this.left = Number.parseInt(size, 16);
       this.expects = this.left === 0 ? "trailer" : "data";
     } else if (this.expects === "end") {
-      if (line !== "") throw new Unreadable("a chunk longer than its size");
+      if (line !== "") throw new HttpParseError("a chunk longer than its size");
       this.expects = "size";
     } else if (line === "") {
       this.trailers = readFields(this.trailerLines, 0);
       this.over = true;
     } else {
       this.trailerBytes += line.length;
-      if (this.trailerBytes > LONGEST_LINE) throw new Unreadable("too many trailers");
+      if (this.trailerBytes > LONGEST_LINE) throw new HttpParseError("too many trailers");
       this.trailerLines.push(line);
     }
   }

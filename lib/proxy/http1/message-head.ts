@@ -13,7 +13,7 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const NO_VALUE = /[^\t\x20-\x7e\x80-\xff]/g;
 
 /** What can't be read as HTTP/1.1, or only in a way that another reader might not share. */
-export class Unreadable extends Error {}
+export class HttpParseError extends Error {}
 
 /**
  * Reads the head of an answer, strictly where leniency would change what it means.
@@ -24,7 +24,7 @@ export function readHead(text: string): AnswerHead & { minor: number } {
   // RFC 9112, section 5.2: folded lines become one.
   const lines = text.replace(/\r?\n[ \t]+/g, " ").split(/\r?\n/);
   const [, minor, status, reason = ""] = STATUS_LINE.exec(lines[0] as string) ?? [];
-  if (status === undefined) throw new Unreadable("no status line");
+  if (status === undefined) throw new HttpParseError("no status line");
   return { minor: Number(minor), status: Number(status), reason: reason.replace(NO_VALUE, " "), headers: readFields(lines, 1) };
 }
 
@@ -40,7 +40,7 @@ export function readFields(lines: string[], from: number): RawHeaders {
     const colon = line.indexOf(":");
     // RFC 9112, section 5.1: blanks before the colon are taken out of an answer.
     const name = line.slice(0, colon).trimEnd();
-    if (colon < 1 || !NAME.test(name)) throw new Unreadable("a header that is none");
+    if (colon < 1 || !NAME.test(name)) throw new HttpParseError("a header that is none");
     headers.push(
       name,
       line

@@ -1,6 +1,6 @@
 import { Chunks } from "./chunked-decoder";
 import { type Framing, framingOf } from "./framing";
-import { type AnswerHead, type RawHeaders, readHead, Unreadable, valuesOf } from "./message-head";
+import { type AnswerHead, HttpParseError, type RawHeaders, readHead, valuesOf } from "./message-head";
 
 /** Most bytes of an answer's head. */
 const LARGEST_HEAD = 65_536;
@@ -44,14 +44,14 @@ export class AnswerReader {
     let rest: Buffer | undefined = bytes;
     while (rest && !this.over && !this.framing) rest = this.takeHead(rest);
     if (rest && rest.length > 0 && !this.over) this.takeBody(rest);
-    else if (rest && rest.length > 0) throw new Unreadable("more than an answer");
+    else if (rest && rest.length > 0) throw new HttpParseError("more than an answer");
   }
 
   /** The connection has ended. @throws Unreadable if the answer has not */
   finish(): void {
     if (this.over) return;
     if (this.framing?.kind !== "close")
-      throw new Unreadable(this.begun ? "it ended in the middle of an answer" : "it ended without an answer");
+      throw new HttpParseError(this.begun ? "it ended in the middle of an answer" : "it ended without an answer");
     this.end([], false);
   }
 
@@ -59,7 +59,7 @@ export class AnswerReader {
   private takeHead(bytes: Buffer): Buffer | undefined {
     const all = this.unread ? Buffer.concat([this.unread, bytes]) : bytes;
     const end = endOfHead(all);
-    if ((end?.at ?? all.length) > LARGEST_HEAD) throw new Unreadable("too large a head");
+    if ((end?.at ?? all.length) > LARGEST_HEAD) throw new HttpParseError("too large a head");
     if (!end) {
       this.unread = all;
       return undefined;
@@ -68,7 +68,7 @@ export class AnswerReader {
     const head = readHead(all.toString("latin1", 0, end.at));
     const rest = all.subarray(end.at + end.length);
     if (head.status === 101) {
-      if (!this.upgrade) throw new Unreadable("a 101 that nobody has asked for");
+      if (!this.upgrade) throw new HttpParseError("a 101 that nobody has asked for");
       this.over = true;
       this.sink.upgraded(head, rest);
       return undefined;

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { ContainerSummary, PortSummary } from "../../docker/containers/container-list";
 import { PORT_LABEL } from "../../docker/containers/published-port";
 import type { AnswerDoc } from "../../http/route";
-import { keptOf, SPEC_LABEL } from "../../managed/managed-spec";
+import { readManagedSpec, SPEC_LABEL } from "../../managed/managed-spec";
 import { outputAnswer } from "./common";
 
 const port = z.object({ host_ip: z.string().optional(), host: z.number().optional(), container: z.number(), protocol: z.string() });
@@ -39,7 +39,7 @@ export function viewOf(container: ContainerSummary): ContainerView {
 
 /** What else is told of a managed one: what it is to be, also while it doesn't run. */
 function managedView(container: ContainerSummary) {
-  const kept = keptOf(container);
+  const kept = readManagedSpec(container);
   if (!kept) return {};
   const { [SPEC_LABEL]: _, ...labels } = container.labels;
   const ports = kept.ports.map(({ host, container: inside, protocol }) => {

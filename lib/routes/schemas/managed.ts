@@ -63,7 +63,7 @@ export function planManaged(body: object, key: string | undefined): Plan {
     body: { ...body, cuid: name },
     needs: { ...needs, ports: hosts, compose: true },
     created: true,
-    told: () => ({ cuid: name }),
+    responseFields: () => ({ cuid: name }),
   };
 }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type ContainerSummary, MANAGED_LABEL } from "../../docker/containers/container-list";
 import { withTag } from "../../docker/images/image-reference";
 import { flag, integer, list, matching, text } from "../../http/fields";
-import { CUID_LABEL, keptOf } from "../../managed/managed-spec";
+import { CUID_LABEL, readManagedSpec } from "../../managed/managed-spec";
 import { imageReference } from "./common";
 import { type ContainerView, viewOf } from "./containers";
 
@@ -80,7 +80,7 @@ function fits(container: ContainerSummary, { all, status, label = [], tags, name
   };
   return (
     (all || isListed(container)) &&
-    (tags === undefined || tags.every((tag) => keptOf(container)?.tags.includes(tag))) &&
+    (tags === undefined || tags.every((tag) => readManagedSpec(container)?.tags.includes(tag))) &&
     (status === undefined || status.includes(container.state)) &&
     label.every(labelled) &&
     (name === undefined || container.name.includes(name)) &&

@@ -88,8 +88,8 @@ function volumesOf({ volumes = [] }: Service): Record<string, string> {
 export function planService(body: object, key: string | undefined): Plan {
   const service = serviceBody.parse(body);
   const { name, needs } = planRun(asRun(service), key);
-  const told = (container: object) => documentedView(container as ContainerSummary);
-  return { name, body: { ...body, name }, needs, longer: readinessOf(service)?.timeout ?? 0, told, refused: asBadRequest };
+  const responseFields = (container: object) => documentedView(container as ContainerSummary);
+  return { name, body: { ...body, name }, needs, longer: readinessOf(service)?.timeout ?? 0, responseFields, mapRefusal: asBadRequest };
 }
 
 /** By this route's document what a request asks for and can't be had is a bad request. */

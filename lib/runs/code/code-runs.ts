@@ -2,19 +2,19 @@ import type { Images } from "../../docker/images/images";
 import { AppError } from "../../errors";
 import type { Logger } from "../../support/logger";
 import { outputFields } from "../../support/tail-buffer";
-import type { Hands } from "../attached-container";
+import type { RunDeps } from "../attached-container";
 import { ensureImage } from "../jobs/ensure-image";
 import type { Limit } from "../run-end";
-import type { Slots } from "../semaphore";
+import type { Semaphore } from "../semaphore";
 import { type CodeEnd, Sandbox, type SandboxImage } from "./sandbox";
 import type { SandboxSettings } from "./sandbox-options";
 import { type PoolSettings, WARM_LIFE, WarmPool } from "./warm-pool";
 
 export type CodeSettings = SandboxSettings & PoolSettings;
 
-interface Tools extends Hands {
+interface Tools extends RunDeps {
   images: Images;
-  slots: Slots;
+  slots: Semaphore;
 }
 
 const LIMITS: Record<Limit, (settings: CodeSettings) => string> = {

@@ -2,9 +2,9 @@ import type { Duplex } from "node:stream";
 import type { Frame } from "../../docker/containers/stream-frames";
 import { fromEngine } from "../../docker/engine-errors";
 import { AppError } from "../../errors";
-import { settles } from "../../support/settles-before";
+import { settlesBefore } from "../../support/settles-before";
 import { TailBuffer } from "../../support/tail-buffer";
-import { type Attached, type Hands, refuse, startAttached } from "../attached-container";
+import { type Attached, type RunDeps, refuse, startAttached } from "../attached-container";
 import { watchOutput } from "../output-limit";
 import { exitCode, type Limit, memoryLimit, stateOf, stopAfter } from "../run-end";
 import { ResultReader } from "./result-reader";
@@ -41,7 +41,7 @@ export class Sandbox {
   private closed: Promise<void> | undefined;
 
   private constructor(
-    private readonly hands: Hands,
+    private readonly hands: RunDeps,
     private readonly settings: SandboxSettings,
     private readonly attached: Attached,
   ) {
@@ -56,7 +56,7 @@ export class Sandbox {
    * @param ended ends it early
    * @throws AppError INVALID_SPEC, ABANDONED, ENGINE_UNREACHABLE; ENGINE_ERROR if there is no such runtime
    */
-  static async open(hands: Hands, settings: SandboxSettings, image: SandboxImage, life: number, ended: AbortSignal): Promise<Sandbox> {
+  static async open(hands: RunDeps, settings: SandboxSettings, image: SandboxImage, life: number, ended: AbortSignal): Promise<Sandbox> {
     const container = sandboxOptions(image, settings);
     const time = settings.run_max_time * 1000 + life;
     const attached = await startAttached(hands, { container, stdin: true, time }, ended).catch((error: Error) => {
@@ -96,7 +96,7 @@ export class Sandbox {
       (this.attached.output as Duplex).end(payload);
       await watchOutput(this.attached.output, this.settings.run_max_output, stop, onFrame);
       if (result !== undefined) return { result, tails };
-      const isOver = await settles(this.attached.over, stop.signal);
+      const isOver = await settlesBefore(this.attached.over, stop.signal);
       refuse(ended);
       if (!isOver) return { limit: stop.signal.reason as Limit, tails };
       const code = exitCode(await this.attached.over);

@@ -16,7 +16,7 @@ export interface Returned {
  * @param limit bytes that all of it may have
  * @param returned gets it, by path
  */
-export async function harvest(
+export async function collectOutputs(
   engine: Engine,
   id: string,
   places: readonly Place[],

@@ -2,7 +2,7 @@ import type { RegistryAuth } from "../../docker/engine";
 import { withTag } from "../../docker/images/image-reference";
 import type { Images } from "../../docker/images/images";
 import { AppError } from "../../errors";
-import { settles } from "../../support/settles-before";
+import { settlesBefore } from "../../support/settles-before";
 import { loginFor } from "./registry-login";
 
 export interface PullWish {
@@ -26,7 +26,7 @@ export async function ensureImage(images: Images, wish: PullWish, enough: AbortS
   if (!(await images.mustPull(image, pull_policy))) return true;
   const pulling = auth ? images.pullAs(image, auth) : images.pull(image);
   try {
-    if (await settles(pulling, enough)) {
+    if (await settlesBefore(pulling, enough)) {
       await pulling;
       return true;
     }

@@ -2,8 +2,8 @@ import type { Duplex } from "node:stream";
 import type { Frame } from "../../docker/containers/stream-frames";
 import type { ContainerCreateOptions } from "../../docker/engine";
 import { fromEngine } from "../../docker/engine-errors";
-import { settles } from "../../support/settles-before";
-import { type Attached, type Hands, refuse, startAttached } from "../attached-container";
+import { settlesBefore } from "../../support/settles-before";
+import { type Attached, type RunDeps, refuse, startAttached } from "../attached-container";
 import { type Output, watchOutput } from "../output-limit";
 import { exitCode, kill, type Limit, memoryLimit, stopAfter } from "../run-end";
 
@@ -39,7 +39,7 @@ export interface RunningJob {
 
 /** Runs containers that leave nothing behind. */
 export class Jobs {
-  constructor(private readonly hands: Hands) {}
+  constructor(private readonly hands: RunDeps) {}
 
   /**
    * Creates a container, fills and starts it. If any of it fails, nothing is left.
@@ -63,7 +63,7 @@ export class Jobs {
     const { stop, clear } = stopAfter(startedAt + spec.time - performance.now(), ended);
     try {
       const kept = await watchOutput(output, spec.output, stop, onFrame, spec.stdin !== undefined);
-      if (!(await settles(over, stop.signal))) await kill(engine, id);
+      if (!(await settlesBefore(over, stop.signal))) await kill(engine, id);
       const code = exitCode(await engine.whileAlive(over));
       refuse(ended);
       const seconds = Math.round(performance.now() - startedAt) / 1000;

@@ -1,7 +1,7 @@
 import type { Engine } from "../../docker/engine";
-import type { Leftovers } from "../reaper";
+import type { Reaper } from "../reaper";
 import type { Place } from "../volumes/volume-contents";
-import type { VolumeHelper } from "../volumes/volume-io";
+import type { VolumeIo } from "../volumes/volume-io";
 
 /** Volumes that are made for one run. They have names, for an anonymous one would stay if somebody else removed the run's container. */
 export interface Scratch {
@@ -12,8 +12,8 @@ export interface Scratch {
 
 interface Tools {
   engine: Engine;
-  helper: VolumeHelper;
-  leftovers: Leftovers;
+  helper: VolumeIo;
+  leftovers: Reaper;
 }
 
 /**

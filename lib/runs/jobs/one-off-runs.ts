@@ -4,12 +4,12 @@ import { permittedVolumes } from "../../docker/create/volume-policy";
 import type { ContainerCreateOptions, Engine, RegistryAuth } from "../../docker/engine";
 import type { Images } from "../../docker/images/images";
 import { type Output as OutputFields, outputFields } from "../../support/tail-buffer";
-import type { Leftovers } from "../reaper";
-import type { Slots } from "../semaphore";
+import type { Reaper } from "../reaper";
+import type { Semaphore } from "../semaphore";
 import type { Hold, NewVolumes } from "../volumes/new-volumes";
 import { type Place, readVolumes, type VolumeEntry } from "../volumes/volume-contents";
-import { putContents, type VolumeHelper } from "../volumes/volume-io";
-import { harvest, type Returned } from "./collect-outputs";
+import { putContents, type VolumeIo } from "../volumes/volume-io";
+import { collectOutputs, type Returned } from "./collect-outputs";
 import { ensureImage } from "./ensure-image";
 import type { Jobs, RunningJob } from "./job";
 import { mountsOf, type Scratch, scratchOf } from "./mounts";
@@ -56,9 +56,9 @@ export interface Tools {
   images: Images;
   policy: Policy;
   jobs: Jobs;
-  slots: Slots;
-  helper: VolumeHelper;
-  leftovers: Leftovers;
+  slots: Semaphore;
+  helper: VolumeIo;
+  leftovers: Reaper;
   newVolumes: NewVolumes;
 }
 
@@ -160,7 +160,7 @@ export class OneOffs {
 
   private async finish(job: RunningJob, places: readonly Place[], warnings: string[], onFrame?: (frame: Frame) => Promise<void> | void) {
     const volumes: Record<string, Returned> = {};
-    const collect = (id: string) => harvest(this.tools.engine, id, places, this.settings.run_files, volumes, warnings);
+    const collect = (id: string) => collectOutputs(this.tools.engine, id, places, this.settings.run_files, volumes, warnings);
     const { exit_code, limit, seconds, ...output } = await job.finish(onFrame, collect);
     const code = limit ?? (exit_code === 0 ? undefined : exit_code);
     return {

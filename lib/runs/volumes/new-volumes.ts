@@ -1,4 +1,4 @@
-import type { Leftovers } from "../reaper";
+import type { Reaper } from "../reaper";
 
 interface Share {
   holders: number;
@@ -24,7 +24,7 @@ export class NewVolumes {
   private readonly shares = new Map<string, Share>();
   private readonly removals = new Map<string, Promise<void>>();
 
-  constructor(private readonly leftovers: Pick<Leftovers, "unused">) {}
+  constructor(private readonly leftovers: Pick<Reaper, "unused">) {}
 
   /** To be called before it is looked whether they are there. */
   async hold(names: readonly string[]): Promise<Hold> {

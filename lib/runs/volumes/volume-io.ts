@@ -1,7 +1,7 @@
 import { type Content, packContents } from "../../archive/tar-pack";
 import type { Engine } from "../../docker/engine";
 import { fromEngine } from "../../docker/engine-errors";
-import type { Leftovers } from "../reaper";
+import type { Reaper } from "../reaper";
 import { contentOf } from "./content-out";
 
 /** Where the helper has the volume. */
@@ -10,10 +10,10 @@ const PLACE = "/v";
 const LONGEST = 600;
 
 /** Reaches what is in a volume: through a container that has it mounted and is never started. */
-export class VolumeHelper {
+export class VolumeIo {
   constructor(
     private readonly engine: Engine,
-    private readonly leftovers: Leftovers,
+    private readonly leftovers: Reaper,
   ) {}
 
   /**

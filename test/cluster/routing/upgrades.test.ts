@@ -5,7 +5,7 @@ import path from "node:path";
 import WebSocket from "ws";
 import { LINK_PATH } from "../../../lib/cluster/rpc/peer-connection";
 import { PEER_HEADER, type PeerRequest, Signatures } from "../../../lib/cluster/rpc/signatures";
-import { Channel } from "../../../lib/cluster/rpc/signed-channel";
+import { SignedChannel } from "../../../lib/cluster/rpc/signed-channel";
 import { run, until } from "../../../scripts/process";
 import { type Engine, startEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
@@ -125,7 +125,7 @@ describe("a request that offers an upgrade which nobody takes", () => {
 
 describe("a link", () => {
   const seal = (more: Partial<PeerRequest> = {}, by = signatures) =>
-    by.seal({ from: "other", to: NAME, method: "GET", url: LINK_PATH, caller: "", left: 0, ...more });
+    by.signRequest({ from: "other", to: NAME, method: "GET", url: LINK_PATH, caller: "", left: 0, ...more });
   const REFUSED = "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
   /** All that comes back until the server closes the connection. */
@@ -151,10 +151,10 @@ describe("a link", () => {
   });
 
   /** A link as a node would have it: its socket, and what signs for it. */
-  async function join(value = seal()): Promise<{ socket: WebSocket; channel: Channel }> {
+  async function join(value = seal()): Promise<{ socket: WebSocket; channel: SignedChannel }> {
     const socket = new WebSocket(`ws://127.0.0.1:${server.port}${LINK_PATH}`, { headers: { [PEER_HEADER]: value } });
     const nonce = await new Promise((resolve, reject) => socket.once("message", resolve).once("error", reject));
-    return { socket, channel: new Channel(signatures, `${value} ${nonce}`, "asks") };
+    return { socket, channel: new SignedChannel(signatures, `${value} ${nonce}`, "asks") };
   }
 
   test("is given once for a seal: the same seal again is refused", async () => {
@@ -182,7 +182,7 @@ describe("a link", () => {
     socket.terminate();
   });
 
-  test.each<[string, (channel: Channel) => (string | Buffer)[]]>([
+  test.each<[string, (channel: SignedChannel) => (string | Buffer)[]]>([
     ["text that is not signed", () => [ask("ping")]],
     ["an empty message", () => [""]],
     ["bytes", () => [randomBytes(5000)]],

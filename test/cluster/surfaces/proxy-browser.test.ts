@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Request, Response } from "express";
 import { Credentials } from "../../../lib/auth/credentials";
 import { Signatures } from "../../../lib/cluster/rpc/signatures";
-import { Visits } from "../../../lib/proxy/browser-sessions";
+import { BrowserSessions } from "../../../lib/proxy/browser-sessions";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
 import { type Answer, ask, TOKEN } from "../../support/server";
 import { quietLog } from "../../support/unit/quiet-log";
@@ -41,14 +41,14 @@ test("a cookie of one node opens the container's path on every node, whichever h
 
 test("an expired cookie is as none, on every node", async () => {
   const credentials = new Credentials({ token: [TOKEN], token_file: null, user: null, password: null }, quietLog().log, TOKEN);
-  const visits = new Visits(new Signatures([TOKEN]), credentials);
+  const visits = new BrowserSessions(new Signatures([TOKEN]), credentials);
   /** A cookie as a node gave it so many hours ago. */
   const cookieSince = (hours: number): string => {
     let given = "";
     const clock = jest.spyOn(Date, "now").mockReturnValue(Date.now() - hours * 3_600_000);
     const request = { url: `/proxy/${web}/`, headers: { "x-access-token": TOKEN } } as unknown as Request;
     const response = { locals: {}, append: (_name: string, value: string) => (given = value) } as unknown as Response;
-    visits.door((_request, _response, next) => next())(request, response, () => undefined);
+    visits.sessionAuth((_request, _response, next) => next())(request, response, () => undefined);
     clock.mockRestore();
     return cookieOf(given);
   };

@@ -2,7 +2,7 @@ import type { Members } from "../../../lib/cluster/membership/members";
 import { Peer } from "../../../lib/cluster/membership/peer";
 import type { NodeRecord } from "../../../lib/cluster/membership/record";
 import type { Found, Holding, Pool } from "../../../lib/cluster/pool";
-import type { Exchange } from "../../../lib/cluster/routing/routed-request";
+import type { RoutedRequest } from "../../../lib/cluster/routing/routed-request";
 import { here } from "../../../lib/cluster/routing/where";
 import type { PeerCall, PeerClient } from "../../../lib/cluster/rpc/peer-client";
 import { PeerFailure } from "../../../lib/cluster/rpc/peer-failure";
@@ -65,7 +65,7 @@ export function poolOf({ peers = [], own, list = nothingListed, ask = nobody, se
 }
 
 /** A client's request, of which this host would answer `here`. */
-export function exchangeOf(fields: Partial<Exchange> = {}): Exchange {
+export function exchangeOf(fields: Partial<RoutedRequest> = {}): RoutedRequest {
   return {
     where: here,
     method: "GET",
@@ -77,12 +77,12 @@ export function exchangeOf(fields: Partial<Exchange> = {}): Exchange {
     id: undefined,
     query: {},
     explain: false,
-    gone: new AbortController().signal,
-    open: new AbortController().signal,
+    clientSignal: new AbortController().signal,
+    streamSignal: new AbortController().signal,
     body: async () => ({}),
     readsBody: false,
     upgrade: false,
-    raw: undefined as unknown as Exchange["raw"],
+    raw: undefined as unknown as RoutedRequest["raw"],
     local: async () => new Reply(200, { done: "here" }),
     ...fields,
   };

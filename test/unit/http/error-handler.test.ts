@@ -4,8 +4,8 @@ import type { AddressInfo } from "node:net";
 import express from "express";
 import { AppError, type ErrorCode, invalidField, KINDS, type Kind, loggedError } from "../../../lib/errors";
 import { bodyReaders } from "../../../lib/http/body";
-import { errorAnswerer } from "../../../lib/http/error-handler";
-import { observer } from "../../../lib/http/request-logger";
+import { errorHandler } from "../../../lib/http/error-handler";
+import { requestLogger } from "../../../lib/http/request-logger";
 import { quietLog } from "../../support/unit/quiet-log";
 
 const { log, entries } = quietLog();
@@ -18,7 +18,7 @@ let server: http.Server;
 beforeAll(async () => {
   const app = express();
   app.use(
-    observer(
+    requestLogger(
       (entry) => audited.push(entry),
       () => {},
     ),
@@ -35,7 +35,7 @@ beforeAll(async () => {
     response.write("half an answer");
     setImmediate(() => next(new Error("broke")));
   });
-  app.use(errorAnswerer(log));
+  app.use(errorHandler(log));
   server = app.listen(0, "127.0.0.1");
   await once(server, "listening");
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -1,5 +1,5 @@
-import { Waits } from "../../../lib/http/request-deadlines";
-import { settles } from "../../../lib/support/settles-before";
+import { RequestDeadlines } from "../../../lib/http/request-deadlines";
+import { settlesBefore } from "../../../lib/support/settles-before";
 
 const FOREVER = new Promise<never>(() => {});
 const never = () => new AbortController().signal;
@@ -14,17 +14,17 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 describe("settles", () => {
   test("a promise that is fulfilled or rejected in time has settled", async () => {
-    expect(await settles(Promise.resolve(1), never())).toBe(true);
-    expect(await settles(Promise.reject(new Error("x")), never())).toBe(true);
+    expect(await settlesBefore(Promise.resolve(1), never())).toBe(true);
+    expect(await settlesBefore(Promise.reject(new Error("x")), never())).toBe(true);
   });
 
   test("one that isn't has not, whether the abort comes later or came before", async () => {
     const enough = new AbortController();
-    const waiting = settles(FOREVER, enough.signal);
+    const waiting = settlesBefore(FOREVER, enough.signal);
     enough.abort();
     expect(await waiting).toBe(false);
-    expect(await settles(FOREVER, AbortSignal.abort())).toBe(false);
-    expect(await settles(Promise.resolve(1), AbortSignal.abort())).toBe(false);
+    expect(await settlesBefore(FOREVER, AbortSignal.abort())).toBe(false);
+    expect(await settlesBefore(Promise.resolve(1), AbortSignal.abort())).toBe(false);
   });
 
   test("a rejection after the abort is nobody's unhandled rejection", async () => {
@@ -35,7 +35,7 @@ describe("settles", () => {
     const late = new Promise((_, reject) => {
       fail = reject;
     });
-    expect(await settles(late, AbortSignal.abort())).toBe(false);
+    expect(await settlesBefore(late, AbortSignal.abort())).toBe(false);
     fail(new Error("too late"));
     await new Promise((resolve) => setTimeout(resolve, 20));
     process.off("unhandledRejection", note);
@@ -55,21 +55,21 @@ describe("settles", () => {
       listeners -= 1;
       remove(...args);
     };
-    await settles(Promise.resolve(), signal);
-    await settles(Promise.reject(new Error("x")), signal);
+    await settlesBefore(Promise.resolve(), signal);
+    await settlesBefore(Promise.reject(new Error("x")), signal);
     expect(listeners).toBe(0);
   });
 });
 
 describe("a wait", () => {
   test("ends after its time", async () => {
-    const signal = new Waits().within(1, never());
+    const signal = new RequestDeadlines().within(1, never());
     await aborted(signal);
     expect(signal.aborted).toBe(true);
   });
 
   test("ends when its client goes, or if it has gone, and no other ends with it", () => {
-    const waits = new Waits();
+    const waits = new RequestDeadlines();
     const client = new AbortController();
     const wait = waits.within(60_000, client.signal);
     const other = waits.within(60_000, never());
@@ -82,7 +82,7 @@ describe("a wait", () => {
   });
 
   test("ends with all others when the server stops, as do those to come", () => {
-    const waits = new Waits();
+    const waits = new RequestDeadlines();
     const under = [waits.within(60_000, never()), waits.within(60_000, never())];
     waits.stop();
     expect(under.map((each) => each.aborted)).toEqual([true, true]);
@@ -90,7 +90,7 @@ describe("a wait", () => {
   });
 
   test("without an end of its own ends first at a stop, while what has its time goes on", () => {
-    const waits = new Waits();
+    const waits = new RequestDeadlines();
     const [endless, timed] = [waits.untilStop(never()), waits.within(60_000, never())];
     waits.stopEndless();
     expect([endless.aborted, timed.aborted, waits.untilStop(never()).aborted]).toEqual([true, false, true]);
@@ -99,7 +99,7 @@ describe("a wait", () => {
   });
 
   test("that is over is remembered by nobody", async () => {
-    const waits = new Waits();
+    const waits = new RequestDeadlines();
     await aborted(waits.within(1, never()));
     expect((waits as unknown as { timed: { open: Set<unknown> } }).timed.open.size).toBe(0);
   });

@@ -3,7 +3,7 @@ import http, { type ServerResponse } from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { Reply } from "../../../lib/http/route";
-import { answer } from "../../../lib/http/send-reply";
+import { sendReply } from "../../../lib/http/send-reply";
 import { until } from "../../../scripts/process";
 
 const servers: http.Server[] = [];
@@ -44,7 +44,7 @@ test("the stream to a response that was destroyed before, and has said so, ends 
   last(responses).destroy();
   await closed;
   const body = endless(3);
-  await answer(last(responses), new Reply(200, body), never);
+  await sendReply(last(responses), new Reply(200, body), never);
   expect(body.destroyed).toBe(true);
 });
 
@@ -54,7 +54,7 @@ test("the stream to a client that goes while it takes nothing in ends, also wher
     const gone = new AbortController();
     responses[0]?.socket?.once("close", () => gone.abort());
     const body = endless(100);
-    const answering = answer(last(responses), new Reply(200, body), () => gone.signal);
+    const answering = sendReply(last(responses), new Reply(200, body), () => gone.signal);
     expect(await until(() => last(responses).writableNeedDrain, 10_000)).toBe(true);
     client.destroy();
     await answering;
@@ -68,7 +68,7 @@ test("the stream to a client that takes nothing in for a minute ends, though not
     jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate"] });
     const body = endless(1);
     body.push(Buffer.alloc(20_000_000));
-    const answering = answer(last(responses), new Reply(200, body), never);
+    const answering = sendReply(last(responses), new Reply(200, body), never);
     await jest.advanceTimersByTimeAsync(59_000);
     expect(last(responses).destroyed).toBe(false);
     await jest.advanceTimersByTimeAsync(2000);

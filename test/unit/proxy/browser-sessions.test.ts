@@ -1,7 +1,7 @@
 import type { Request, Response } from "express";
 import { Credentials } from "../../../lib/auth/credentials";
 import { Signatures } from "../../../lib/cluster/rpc/signatures";
-import { Visits } from "../../../lib/proxy/browser-sessions";
+import { BrowserSessions } from "../../../lib/proxy/browser-sessions";
 import { quietLog } from "../../support/unit/quiet-log";
 
 const HOUR = 3_600_000;
@@ -11,7 +11,7 @@ const settings = { token: ["one", "two"], token_file: null, user: "ann", passwor
 /** One node's door; all of a cluster know the secret. */
 function doorOf(changed: Partial<typeof settings> = {}, secret = "shared") {
   const credentials = new Credentials({ ...settings, ...changed }, quietLog().log, secret);
-  return new Visits(new Signatures([secret]), credentials).door((_request, response, next) => {
+  return new BrowserSessions(new Signatures([secret]), credentials).sessionAuth((_request, response, next) => {
     response.locals.asked = true;
     next();
   });

@@ -4,7 +4,7 @@ import type { RegistryAuth } from "../../../lib/docker/engine";
 import { fromBase64 } from "../../../lib/runs/base64";
 import { EventStream } from "../../../lib/runs/jobs/live-output";
 import { loginFor, registryOf } from "../../../lib/runs/jobs/registry-login";
-import { Slots } from "../../../lib/runs/semaphore";
+import { Semaphore } from "../../../lib/runs/semaphore";
 
 const fieldOf = (option: string) => `driver_opts.${option}`;
 
@@ -103,7 +103,7 @@ describe("places for runs", () => {
   const stays = new AbortController().signal;
 
   test("are given in order; who leaves the queue is passed over", async () => {
-    const slots = new Slots(1, 60_000);
+    const slots = new Semaphore(1, 60_000);
     const free = await slots.take(stays);
     const order: string[] = [];
     const leaves = new AbortController();
@@ -130,7 +130,7 @@ describe("places for runs", () => {
   });
 
   test("who waits too long is told so, and loses nobody's place", async () => {
-    const slots = new Slots(1, 20);
+    const slots = new Semaphore(1, 20);
     const free = await slots.take(stays);
     await expect(slots.take(stays)).rejects.toMatchObject({ code: "NO_ROOM", status: 503 });
     free();

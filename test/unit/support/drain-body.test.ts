@@ -1,5 +1,5 @@
 import { PassThrough, Writable } from "node:stream";
-import { readOff } from "../../../lib/support/drain-body";
+import { drainBody } from "../../../lib/support/drain-body";
 import { until } from "../../../scripts/process";
 
 test("the rest of a body that was piped somewhere is read off: its sender is not left standing", async () => {
@@ -12,13 +12,13 @@ test("the rest of a body that was piped somewhere is read off: its sender is not
   // The other end has taken what it takes, and no more.
   await new Promise((resolve) => setTimeout(resolve, 20));
   body.unpipe(wanted);
-  readOff(body);
+  drainBody(body);
   await sent;
 });
 
 test("a body without end is cut off", async () => {
   const body = new PassThrough();
-  readOff(body);
+  drainBody(body);
   const part = Buffer.alloc(1_000_000);
   const more = () => {
     while (!body.destroyed && body.write(part));

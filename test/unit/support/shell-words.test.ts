@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import fc from "fast-check";
-import { splitWords } from "../../../lib/support/shell-words";
+import { splitShellWords } from "../../../lib/support/shell-words";
 
 /** How a real shell splits a text of which nothing is expanded; undefined if it can't be read. */
 function splitByShell(text: string): string[] | undefined {
@@ -32,11 +32,11 @@ test.each([
   ["héllo 𝄞\\𝄞", ["héllo", "𝄞𝄞"]],
   ["a\r\nb", ["a", "b"]],
 ])("%j is the words %j", (text, words) => {
-  expect(splitWords(text)).toEqual(words);
+  expect(splitShellWords(text)).toEqual(words);
 });
 
 test.each(["'a", '"a', "a\\", "'a' \"b", '"a\\'])("%j is refused: something is left open", (text) => {
-  expect(() => splitWords(text)).toThrow(/left open|ends in a backslash/);
+  expect(() => splitShellWords(text)).toThrow(/left open|ends in a backslash/);
 });
 
 test("quotes, backslashes and blanks mean what they mean to a real shell", () => {
@@ -52,7 +52,7 @@ test("quotes, backslashes and blanks mean what they mean to a real shell", () =>
   const text = fc.array(fc.oneof(literal, literal, blank, escaped, single, quoted), { maxLength: 12 }).map((parts) => parts.join(""));
   fc.assert(
     fc.property(text, (line) => {
-      expect(splitWords(line)).toEqual(splitByShell(line));
+      expect(splitShellWords(line)).toEqual(splitByShell(line));
     }),
     { numRuns: 200 },
   );
@@ -63,7 +63,7 @@ test("whatever the text, it is split or refused, and no character comes from now
     fc.property(fc.string({ unit: "binary" }), (text) => {
       let words: string[];
       try {
-        words = splitWords(text);
+        words = splitShellWords(text);
       } catch (error) {
         expect(text).toMatch(/['"\\]/);
         return (error as Error).message.length > 0;
@@ -76,5 +76,5 @@ test("whatever the text, it is split or refused, and no character comes from now
 });
 
 test("a long text takes no more stack than a short one", () => {
-  expect(splitWords(`"${'\\"'.repeat(500_000)}" ${"a ".repeat(100_000)}`)).toHaveLength(100_001);
+  expect(splitShellWords(`"${'\\"'.repeat(500_000)}" ${"a ".repeat(100_000)}`)).toHaveLength(100_001);
 });

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { PoolList } from "../../../../lib/cluster/routing/container-cache";
+import { ContainerCache } from "../../../../lib/cluster/routing/container-cache";
 import { AppError } from "../../../../lib/errors";
 import { noAnswer, peerOf, poolOf } from "../../../support/unit/cluster-parts";
 
@@ -34,10 +34,10 @@ function threeNodes(lease = 0) {
       return version === have ? { version, lease } : { version, lease, json: JSON.stringify(list) };
     },
   });
-  return { lists, asked, peers, poolList: new PoolList(pool) };
+  return { lists, asked, peers, poolList: new ContainerCache(pool) };
 }
 
-const read = async (list: PoolList) => {
+const read = async (list: ContainerCache) => {
   const { body, headers } = await list.read();
   return { items: JSON.parse(String(body)), nodes: headers["X-Cluster-Nodes"], missing: headers["X-Cluster-Missing"] };
 };

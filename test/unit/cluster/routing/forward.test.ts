@@ -2,8 +2,8 @@ import type { IncomingHttpHeaders } from "node:http";
 import { type Duplex, duplexPair, Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import fc from "fast-check";
-import { type ForwardOptions, forward, whole } from "../../../../lib/cluster/routing/forward";
-import type { Exchange } from "../../../../lib/cluster/routing/routed-request";
+import { type ForwardOptions, forward, readWhole } from "../../../../lib/cluster/routing/forward";
+import type { RoutedRequest } from "../../../../lib/cluster/routing/routed-request";
 import type { PeerCall } from "../../../../lib/cluster/rpc/peer-client";
 import { Reply, type Upgraded } from "../../../../lib/support/reply";
 import { exchangeOf, noAnswer, peerOf, poolOf } from "../../../support/unit/cluster-parts";
@@ -15,7 +15,7 @@ function answerOf(headers: IncomingHttpHeaders = {}, statusCode = 200, body = "a
 }
 
 /** What is sent to the peer when the request is forwarded. */
-async function sent(exchange: Partial<Exchange>, options?: ForwardOptions): Promise<PeerCall> {
+async function sent(exchange: Partial<RoutedRequest>, options?: ForwardOptions): Promise<PeerCall> {
   const calls: PeerCall[] = [];
   const pool = poolOf({ peers: [peer], send: async (_peer, call) => calls.push(call) && answerOf() });
   await forward(pool, peer, exchangeOf(exchange), 5000, options);
@@ -52,7 +52,7 @@ test.each(["close, X-Hop,accept", " x-hop ,\tACCEPT ", "X-HOP, Accept, authoriza
 
 test("a request is sent on with its method, address, caller and the time that is left to it, until its client goes", async () => {
   const client = new AbortController();
-  const call = await sent({ method: "DELETE", url: "//x/%2e?a=b", caller: "anna", gone: client.signal });
+  const call = await sent({ method: "DELETE", url: "//x/%2e?a=b", caller: "anna", clientSignal: client.signal });
   expect(call).toMatchObject({ method: "DELETE", url: "//x/%2e?a=b", caller: "anna", left: 5000 });
   expect(call.signal?.aborted).toBe(false);
   client.abort();
@@ -75,7 +75,7 @@ test.each(["GET", "DELETE", "POST"])("where a body of %s ends the peer is told, 
   expect(measured.headers).toEqual({ "content-length": "4" });
 });
 
-test.each<[string, Partial<Exchange>, ForwardOptions]>([
+test.each<[string, Partial<RoutedRequest>, ForwardOptions]>([
   ["is read whole anyway", { readsBody: true, body: async () => ({ name: "ü" }) }, {}],
   ["is replaced", { readsBody: true }, { body: { name: "ü" } }],
 ])("a body that %s is sent on as plain JSON, and says so, whatever form it came in", async (_what, exchange, options) => {
@@ -91,7 +91,7 @@ test("a body that streams on is still said to be compressed", async () => {
 });
 
 test("a run does not end because its client goes", async () => {
-  const call = await sent({ gone: AbortSignal.abort() }, { body: {}, stays: true });
+  const call = await sent({ clientSignal: AbortSignal.abort() }, { body: {}, stays: true });
   expect(call.signal?.aborted).toBe(false);
 });
 
@@ -144,10 +144,10 @@ describe("while the peer's answer is waited for", () => {
 
 test("an answer read whole is what it was, as bytes", async () => {
   const bytes = (reply: Reply) => String(reply.body);
-  expect(bytes(await whole(new Reply(200, answerOf())))).toBe("answer");
-  expect(bytes(await whole(new Reply(200, { a: 1 })))).toBe('{"a":1}');
-  expect((await whole(new Reply(201, answerOf(), { etag: "e" }))).headers).toEqual({ etag: "e" });
-  for (const body of [null, "text", Buffer.from("bytes")]) expect((await whole(new Reply(200, body))).body).toBe(body);
+  expect(bytes(await readWhole(new Reply(200, answerOf())))).toBe("answer");
+  expect(bytes(await readWhole(new Reply(200, { a: 1 })))).toBe('{"a":1}');
+  expect((await readWhole(new Reply(201, answerOf(), { etag: "e" }))).headers).toEqual({ etag: "e" });
+  for (const body of [null, "text", Buffer.from("bytes")]) expect((await readWhole(new Reply(200, body))).body).toBe(body);
 });
 
 /** All that comes to one end; its other direction stays open. */
@@ -172,7 +172,7 @@ describe("an offer of an upgrade", () => {
     const pool = poolOf({ send: async () => answerOf({ "x-error-code": "NOT_RUNNING" }, 409, "no") });
     const reply = await forward(pool, peer, exchangeOf({ headers: OFFER, upgrade: true }), 5000);
     expect(reply).toMatchObject({ status: 409, headers: { "x-error-code": "NOT_RUNNING" } });
-    expect(String((await whole(reply)).body)).toBe("no");
+    expect(String((await readWhole(reply)).body)).toBe("no");
   });
 
   test("that the peer takes joins both connections, whatever came early", async () => {

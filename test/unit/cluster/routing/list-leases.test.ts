@@ -1,7 +1,7 @@
-import { PoolList } from "../../../../lib/cluster/routing/container-cache";
+import { ContainerCache } from "../../../../lib/cluster/routing/container-cache";
 import { clusterDispatch } from "../../../../lib/cluster/routing/dispatch";
-import { Leases } from "../../../../lib/cluster/routing/list-leases";
-import { Placer } from "../../../../lib/cluster/scheduling/scheduler";
+import { ListLeases } from "../../../../lib/cluster/routing/list-leases";
+import { Scheduler } from "../../../../lib/cluster/scheduling/scheduler";
 import { Reply } from "../../../../lib/support/reply";
 import { exchangeOf, poolOf } from "../../../support/unit/cluster-parts";
 
@@ -9,7 +9,7 @@ import { exchangeOf, poolOf } from "../../../support/unit/cluster-parts";
 function leasesOf() {
   const told: string[] = [];
   const waiting: (() => void)[] = [];
-  const leases = new Leases((node) => {
+  const leases = new ListLeases((node) => {
     told.push(node);
     return new Promise<void>((resolve) => waiting.push(resolve));
   });
@@ -65,7 +65,7 @@ test("a change is answered only when all who hold the list know of it", async ()
   const { leases, answers } = leasesOf();
   const pool = poolOf({});
   const settings = { queueWait: 0, queueLength: 0, left: 1000 };
-  const dispatch = clusterDispatch(pool, new PoolList(pool), leases, new Placer(pool, undefined as never, settings), 1000);
+  const dispatch = clusterDispatch(pool, new ContainerCache(pool), leases, new Scheduler(pool, undefined as never, settings), 1000);
   leases.give("n2");
   const told = { yet: false };
   const local = async () => {

@@ -1,13 +1,13 @@
 import { validateHeaderValue } from "node:http";
 import { Readable } from "node:stream";
 import { eachOutcome } from "../../../../lib/cluster/routing/every-node";
-import type { Exchange } from "../../../../lib/cluster/routing/routed-request";
+import type { RoutedRequest } from "../../../../lib/cluster/routing/routed-request";
 import type { PeerCall } from "../../../../lib/cluster/rpc/peer-client";
 import { AppError } from "../../../../lib/errors";
 import { Reply } from "../../../../lib/support/reply";
 import { exchangeOf, noAnswer, peerOf, poolOf } from "../../../support/unit/cluster-parts";
 
-const pull = (local: Exchange["local"] = async () => new Reply(200, null)) => exchangeOf({ method: "HEAD", url: "/busybox", local });
+const pull = (local: RoutedRequest["local"] = async () => new Reply(200, null)) => exchangeOf({ method: "HEAD", url: "/busybox", local });
 const pulled = () => Object.assign(Readable.from([]), { statusCode: 200, headers: { "x-image-id": "sha256:1" } });
 
 test("every node's outcome is told, the worst on top", async () => {

@@ -1,5 +1,5 @@
 import { keyOf } from "../../../../lib/cluster/routing/routed-request";
-import { aloneDispatch } from "../../../../lib/cluster/routing/single-node";
+import { singleNodeDispatch } from "../../../../lib/cluster/routing/single-node";
 import { bestNode, everyNode, here, owners, type Where } from "../../../../lib/cluster/routing/where";
 import { hashKey, KEY_LABEL } from "../../../../lib/cluster/scheduling/idempotency";
 import { AppError } from "../../../../lib/errors";
@@ -7,7 +7,7 @@ import { Reply } from "../../../../lib/support/reply";
 import { exchangeOf, foundOf, NEEDS, poolOf } from "../../../support/unit/cluster-parts";
 
 const { host } = poolOf({});
-const dispatch = aloneDispatch("n0", host);
+const dispatch = singleNodeDispatch("n0", host);
 const run = bestNode((body, key) => ({ name: "web", body: { ...body, planned: key ?? "without a key" }, needs: NEEDS }));
 
 test.each<[string, Where]>([
@@ -41,7 +41,7 @@ test("alone, a request may be pinned to this node and to no other", async () => 
 
 test("alone, a run repeated with its key answers what is there already", async () => {
   const found = foundOf({ labels: { [KEY_LABEL]: hashKey("k") } });
-  const repeating = aloneDispatch("n0", poolOf({ own: async () => ({ exact: [found], prefix: [] }) }).host);
+  const repeating = singleNodeDispatch("n0", poolOf({ own: async () => ({ exact: [found], prefix: [] }) }).host);
   const local = () => Promise.reject(new AppError("NAME_TAKEN"));
   const answer = await repeating(exchangeOf({ where: run, headers: { "idempotency-key": "k" }, local }));
   expect(answer).toMatchObject({ status: 200, body: { id: found.id, host: "n0", repeated: true } });
@@ -50,7 +50,7 @@ test("alone, a run repeated with its key answers what is there already", async (
 
 test("a container whose id begins with the name is not what the key has made", async () => {
   const found = foundOf({ labels: { [KEY_LABEL]: hashKey("k") } });
-  const prefixed = aloneDispatch("n0", poolOf({ own: async () => ({ exact: [foundOf()], prefix: [found] }) }).host);
+  const prefixed = singleNodeDispatch("n0", poolOf({ own: async () => ({ exact: [foundOf()], prefix: [found] }) }).host);
   const local = () => Promise.reject(new AppError("NAME_TAKEN"));
   await expect(prefixed(exchangeOf({ where: run, headers: { "idempotency-key": "k" }, local }))).rejects.toMatchObject({
     code: "NAME_TAKEN",

@@ -3,7 +3,7 @@ import http from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { Peer } from "../../../../lib/cluster/membership/peer";
 import { PeerClient } from "../../../../lib/cluster/rpc/peer-client";
-import { LinkServer } from "../../../../lib/cluster/rpc/rpc-server";
+import { RpcServer } from "../../../../lib/cluster/rpc/rpc-server";
 import { Signatures } from "../../../../lib/cluster/rpc/signatures";
 import { until } from "../../../../scripts/process";
 import { recordOf } from "../../../support/unit/cluster-parts";
@@ -15,7 +15,7 @@ test("when a peer closes its link no idle connection to it is used any more, and
   const signatures = new Signatures(["key"]);
   const nodes = await Promise.all(
     ["n1", "n2"].map(async (name) => {
-      const links = new LinkServer(name, signatures, async () => ({}) as never, quietLog().log);
+      const links = new RpcServer(name, signatures, async () => ({}) as never, quietLog().log);
       const sockets = new Set<Socket>();
       const server = http.createServer({ keepAliveTimeout: 60_000 }, (_request, response) => response.end("done"));
       server.on("connection", (socket) => sockets.add(socket.once("close", () => sockets.delete(socket))));
@@ -28,7 +28,7 @@ test("when a peer closes its link no idle connection to it is used any more, and
   const client = new PeerClient("n0", signatures, () => ({}) as never);
   try {
     for (const { peer, sockets } of nodes) {
-      await client.ask(peer, "ping", {}, DEADLINE);
+      await client.call(peer, "ping", {}, DEADLINE);
       const response = await client.send(peer, { method: "GET", url: "/", caller: "", left: DEADLINE });
       await once(response.resume(), "close");
       expect(sockets.size).toBe(2);

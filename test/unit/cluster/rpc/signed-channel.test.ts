@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { Signatures } from "../../../../lib/cluster/rpc/signatures";
-import { Channel } from "../../../../lib/cluster/rpc/signed-channel";
+import { SignedChannel } from "../../../../lib/cluster/rpc/signed-channel";
 
 const ends = (asker = "key", answerer = "key", sessions = ["session", "session"]) =>
   [
-    new Channel(new Signatures([asker]), sessions[0] as string, "asks"),
-    new Channel(new Signatures([answerer]), sessions[1] as string, "answers"),
+    new SignedChannel(new Signatures([asker]), sessions[0] as string, "asks"),
+    new SignedChannel(new Signatures([answerer]), sessions[1] as string, "answers"),
   ] as const;
 
 test("what either end sends the other reads, in order, whatever is in it", () => {

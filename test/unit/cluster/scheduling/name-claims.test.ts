@@ -1,10 +1,10 @@
 import fc from "fast-check";
-import { type NameAnswer, Names } from "../../../../lib/cluster/scheduling/name-claims";
+import { type NameAnswer, NameClaims } from "../../../../lib/cluster/scheduling/name-claims";
 import { AppError } from "../../../../lib/errors";
 
 interface Host {
   node: string;
-  names: Names;
+  names: NameClaims;
   containers: Set<string>;
   started: Set<string>;
 }
@@ -14,8 +14,8 @@ function network(size: number, scheduler: fc.Scheduler): Host[] {
   const hosts: Host[] = [];
   for (let index = 0; index < size; index += 1) {
     const containers = new Set<string>();
-    const host: Host = { node: `n${index}`, containers, started: new Set(), names: undefined as unknown as Names };
-    host.names = new Names(
+    const host: Host = { node: `n${index}`, containers, started: new Set(), names: undefined as unknown as NameClaims };
+    host.names = new NameClaims(
       async (name, claim) => {
         const others = hosts.filter((other) => other !== host);
         const answers = await Promise.all(
@@ -77,7 +77,7 @@ test("of containers of one name that are run on all hosts at once exactly one st
 });
 
 test("a name that another host has is refused, naming the host", async () => {
-  const names = new Names(
+  const names = new NameClaims(
     async () => ({ answers: [{ node: "n2", value: { taken: true } }], missing: [] }),
     async () => false,
   );
@@ -85,7 +85,7 @@ test("a name that another host has is refused, naming the host", async () => {
 });
 
 test("two runs of one name on one host: the second is refused while the first is under way, and may be tried after it", () => {
-  const names = new Names(
+  const names = new NameClaims(
     async () => ({ answers: [], missing: [] }),
     async () => false,
   );

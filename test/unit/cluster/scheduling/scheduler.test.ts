@@ -1,5 +1,5 @@
 import { Bidder, type Inventory } from "../../../../lib/cluster/scheduling/bidder";
-import { Placer } from "../../../../lib/cluster/scheduling/scheduler";
+import { Scheduler } from "../../../../lib/cluster/scheduling/scheduler";
 import { AppError } from "../../../../lib/errors";
 import { Reply } from "../../../../lib/support/reply";
 import { exchangeOf, NEEDS, peerOf, poolOf } from "../../../support/unit/cluster-parts";
@@ -29,7 +29,7 @@ test("a node that leaves after its bid is passed over: the run goes to the next"
     peers.length = 0;
     return bid;
   };
-  const placer = new Placer(poolOf({ peers, ask }), bidder("n0"), { queueWait: 0, queueLength: 0, left: 1000 });
+  const placer = new Scheduler(poolOf({ peers, ask }), bidder("n0"), { queueWait: 0, queueLength: 0, left: 1000 });
   expect(await placer.place(exchangeOf(), plan)).toMatchObject({ status: 200, body: { done: "here" } });
 });
 
@@ -38,7 +38,7 @@ test("a port that every node says is taken is that error; a node that gives no a
   const taken = { ports: new Set(["80/tcp"]) };
   const settings = { queueWait: 0, queueLength: 0, left: 1000 };
   const placed = (ask?: () => Promise<unknown>) => {
-    const placer = new Placer(poolOf({ peers: [peerOf("n1")], ...(ask && { ask }) }), bidder("n0", taken), settings);
+    const placer = new Scheduler(poolOf({ peers: [peerOf("n1")], ...(ask && { ask }) }), bidder("n0", taken), settings);
     return placer.place(exchangeOf(), { ...plan, needs });
   };
   await expect(placed(() => bidder("n1", taken).bid(needs))).rejects.toMatchObject({ code: "PORT_TAKEN", status: 409 });
@@ -46,13 +46,13 @@ test("a port that every node says is taken is that error; a node that gives no a
   await expect(placed(() => bidder("n1", { lacks: "compose" }).bid(needs))).rejects.toMatchObject({ code: "NO_NODE" });
   const gone = peerOf("n1");
   gone.failed("refused");
-  const placer = new Placer(poolOf({ peers: [gone] }), bidder("n0", taken), settings);
+  const placer = new Scheduler(poolOf({ peers: [gone] }), bidder("n0", taken), settings);
   await expect(placer.place(exchangeOf(), { ...plan, needs })).rejects.toMatchObject({ code: "NO_NODE" });
 });
 
 test("what is accepted counts until the run says that it has started, or is over", async () => {
   const node = bidder("n0");
-  const placer = new Placer(poolOf({}), node, { queueWait: 0, queueLength: 0, left: 1000 });
+  const placer = new Scheduler(poolOf({}), node, { queueWait: 0, queueLength: 0, left: 1000 });
   const large = { ...plan, needs: { ...NEEDS, memory: 0.75 * 2 ** 30 } };
   const reserved = async () => (await node.bid(NEEDS)).reservedMemory;
   const local = async (_body: unknown, started?: () => void) => {

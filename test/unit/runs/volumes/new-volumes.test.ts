@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { AppError } from "../../../../lib/errors";
-import type { Leftovers } from "../../../../lib/runs/reaper";
+import type { Reaper } from "../../../../lib/runs/reaper";
 import { NewVolumes } from "../../../../lib/runs/volumes/new-volumes";
 
-type Remove = Parameters<Leftovers["unused"]>[1];
+type Remove = Parameters<Reaper["unused"]>[1];
 
 /** Volumes of an engine, which removes when it is let. */
 function engineOf(...names: string[]) {
