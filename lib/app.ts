@@ -14,45 +14,48 @@ import { Signatures } from "./cluster/rpc/signatures";
 import { readLoad } from "./cluster/scheduling/load";
 import { sweepHalfMade } from "./docker/create/sweep-unstarted";
 import { type DockerHost, openDocker } from "./docker/docker-host";
-import { crossOrigin, crossOriginProxied } from "./http/cors";
+import { corsMiddleware, proxyCorsMiddleware } from "./http/cors";
 import { errorHandler } from "./http/error-handler";
 import { registerRoutes } from "./http/express-adapter";
-import { InProcess } from "./http/in-process";
+import { InProcessClient } from "./http/in-process";
 import { Metrics } from "./http/metrics";
 import { burstLimits, FailureLimit } from "./http/rate-limit";
 import { RequestDeadlines } from "./http/request-deadlines";
 import { requestLogger } from "./http/request-logger";
 import type { Route } from "./http/route";
-import { RouteUpgrades, upgradesOf } from "./http/route-upgrades";
-import { HINT } from "./managed/compose";
-import { Managed } from "./managed/managed-containers";
+import { RouteUpgrades, upgradeMatcher } from "./http/route-upgrades";
+import { COMPOSE_MISSING_HINT } from "./managed/compose";
+import { ManagedContainers } from "./managed/managed-containers";
 import { openApiDocument } from "./openapi/document";
 import { BrowserSessions } from "./proxy/browser-sessions";
 import { ProxyListener } from "./proxy/proxy-listener";
 import { ReverseProxy } from "./proxy/reverse-proxy";
 import { UpstreamResolver } from "./proxy/upstream-resolver";
-import { insideRoutes } from "./routes/container-exec";
-import { oneContainerRoutes } from "./routes/container-lifecycle";
-import { containerRoutes } from "./routes/container-list";
+import { containerExecRoutes } from "./routes/container-exec";
+import { containerLifecycleRoutes } from "./routes/container-lifecycle";
+import { containerListRoutes } from "./routes/container-list";
 import { docsRoutes } from "./routes/docs";
 import { fileRoutes } from "./routes/files";
 import { imageRoutes } from "./routes/images";
 import { managedRoutes } from "./routes/managed";
 import { mcpRoutes } from "./routes/mcp";
 import { nodeRoutes } from "./routes/nodes";
-import { proxied, proxyRoutes } from "./routes/proxy";
-import { verbRoutes } from "./routes/root";
+import { proxyOperations, proxyRoutes } from "./routes/proxy";
+import { rootRoutes } from "./routes/root";
 import { runRoutes } from "./routes/runs";
 import { statusRoutes } from "./routes/status";
 import { terminalRoutes } from "./routes/terminals";
 import { volumeRoutes } from "./routes/volumes";
-import { openRuns, type RunHost } from "./runs/run-host";
+import { createRunHost, type RunHost } from "./runs/run-host";
 import { listen, type RunningServer } from "./server/listen";
-import { firstOf } from "./server/upgrades";
+import { firstAccepting } from "./server/upgrades";
 import { defaultRouteAddress } from "./support/default-route";
+import { lazyRequire } from "./support/lazy-require";
 import type { Logger, Logs } from "./support/logger";
 import { settlesBefore } from "./support/settles-before";
 import { Terminals } from "./terminal/terminals";
+
+const loadSharedRateLimits = lazyRequire(() => require("./http/shared-rate-limit") as typeof import("./http/shared-rate-limit"));
 
 /** So long (ms) a node that stops takes requests on, while a load balancer sees by /health that it should send it no more. */
 const DRAIN = 1500;
@@ -71,30 +74,30 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const host = settings.node_name ?? new URL(url).host;
   const service = { name: "docker-server", version, host };
   const docker = await openDocker(settings, host, log);
-  const runs = openRuns(docker, settings, log);
-  const managed = new Managed(docker, settings.default_user_uid, log);
+  const runs = createRunHost(docker, settings, log);
+  const managed = new ManagedContainers(docker, settings.default_user_uid, log);
   const facts = hostFacts(docker, runs, managed);
   const cluster = settings.cluster ? openCluster(settings, host, url, version, facts, log) : undefined;
   const terminals = new Terminals(docker, log);
   const signatures = cluster?.signatures ?? new Signatures([randomUUID()]);
   const tickets = new Tickets(signatures);
-  const metrics = new Metrics(readLoad, () => ({ running: runs.slots.taken, waiting: runs.slots.waiting, warm: runs.code.warm }));
+  const metrics = new Metrics(readLoad, () => ({ running: runs.slots.inUse, waiting: runs.slots.waiting, warm: runs.code.warmCount }));
   const waits = new RequestDeadlines();
   let stopping = false;
   const counts = settings.cluster && settings.redis !== null ? openCounts(settings.redis, log) : undefined;
 
   const routes: Route[] = [];
-  const openApi = () => openApiDocument([...routes, ...proxied], { title: service.name, version });
+  const openApi = () => openApiDocument([...routes, ...proxyOperations], { title: service.name, version });
   const serviceInfo = () => ({ name: service.name, version, description: "Runs containers over HTTP; see /docs" });
   routes.push(
-    ...verbRoutes(docker, managed, settings, host, serviceInfo, cluster?.names),
+    ...rootRoutes(docker, managed, settings, host, serviceInfo, cluster?.nameClaims),
     ...runRoutes(runs, settings, host),
     ...volumeRoutes(runs.volumes, host),
     ...imageRoutes(docker, settings, host),
-    ...containerRoutes(docker, settings, host, cluster?.names),
-    ...oneContainerRoutes(docker, managed, host, cluster?.names),
-    ...managedRoutes(docker, managed, settings, host, cluster?.names),
-    ...insideRoutes(docker, settings, host),
+    ...containerListRoutes(docker, settings, host, cluster?.nameClaims),
+    ...containerLifecycleRoutes(docker, managed, host, cluster?.nameClaims),
+    ...managedRoutes(docker, managed, settings, host, cluster?.nameClaims),
+    ...containerExecRoutes(docker, settings, host),
     ...fileRoutes(docker, settings, host),
     ...terminalRoutes(docker, terminals, tickets),
     ...proxyRoutes(docker, host),
@@ -104,13 +107,13 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   );
 
   const app = express();
-  routes.push(...mcpRoutes(routes, new InProcess(app), service));
+  routes.push(...mcpRoutes(routes, new InProcessClient(app), service));
   app.disable("x-powered-by");
   app.disable("etag");
   app.set("query parser", "simple");
   if (settings.trust_proxy !== null)
     app.set("trust proxy", /^\d+$/.test(settings.trust_proxy) ? Number(settings.trust_proxy) : settings.trust_proxy);
-  const observe = requestLogger(audit, (...counted) => metrics.count(...counted));
+  const observe = requestLogger(audit, (...counted) => metrics.countRequest(...counted));
   app.use(observe);
   app.use(
     helmet({
@@ -119,8 +122,8 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       strictTransportSecurity: settings.https && { includeSubDomains: false },
     }),
   );
-  if (settings.cors_origin.length > 0) app.use(crossOrigin(settings.cors_origin));
-  const credentials = new Credentials(settings, log, settings.cluster ? (settings.cluster_key ?? settings.token[0]) : undefined);
+  if (settings.cors_origin.length > 0) app.use(corsMiddleware(settings.cors_origin));
+  const credentials = Credentials.load(settings, log, settings.cluster ? (settings.cluster_key ?? settings.token[0]) : undefined);
   const authenticate = authenticator(
     credentials,
     new FailureLimit(settings.low_burst),
@@ -132,7 +135,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
     authenticate,
     limits: burstLimits(
       { low: settings.low_burst, mid: settings.mid_burst, high: settings.high_burst },
-      counts && ((name) => counts.of(name)),
+      counts && ((name) => counts.storeFor(name)),
     ),
     dispatch: cluster?.dispatch ?? singleNodeDispatch(host, facts),
     waits,
@@ -141,25 +144,25 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const answerError = errorHandler(log, { traces: settings.node_env === "development" });
   app.use(answerError);
   const gateway = new ReverseProxy({
-    ways: new UpstreamResolver(docker, cluster?.pool),
+    upstreams: new UpstreamResolver(docker, cluster?.pool),
     pool: cluster?.pool,
-    timeout: settings.proxy_timeout * 1000,
-    isOurs: (authorization) => typeof credentials.check({ authorization }) === "object",
+    responseTimeoutMs: settings.proxy_timeout * 1000,
+    isOwnCredential: (authorization) => typeof credentials.check({ authorization }) === "object",
   });
-  const steps = { app, observe, answerError, authenticate: authenticate({}) };
-  const front = new ProxyListener(gateway, { ...steps, crossOrigin: crossOriginProxied(settings.cors_origin), sandbox: true });
+  const steps = { app, requestLogger: observe, errorHandler: answerError, authenticate: authenticate({}) };
+  const front = new ProxyListener(gateway, { ...steps, cors: proxyCorsMiddleware(settings.cors_origin), sandbox: true });
   const door = new BrowserSessions(signatures, credentials).sessionAuth(steps.authenticate);
-  const pages = new ProxyListener(gateway, { ...steps, crossOrigin: crossOriginProxied([]), authenticate: door, sandbox: false });
+  const pages = new ProxyListener(gateway, { ...steps, cors: proxyCorsMiddleware([]), authenticate: door, sandbox: false });
 
-  await cluster?.meet();
-  const listener = { answer: front.listener(app), expects: front.expects };
-  const takers = [...(cluster ? [cluster.links] : []), front.upgrades, new RouteUpgrades(upgradesOf(routes), app)];
+  await cluster?.discover();
+  const listener = { handleRequest: front.listenerWithFallback(app), handlesExpectContinue: front.handlesExpectContinue };
+  const takers = [...(cluster ? [cluster.rpcServer] : []), front.upgrades, new RouteUpgrades(upgradeMatcher(routes), app)];
   const { proxy_port } = settings;
-  const pagesListener = { answer: pages.listener(pages.elsewhere), expects: pages.expects };
+  const pagesListener = { handleRequest: pages.listenerWithFallback(pages.notFoundListener), handlesExpectContinue: pages.handlesExpectContinue };
   const pagesServer = proxy_port === null ? undefined : await listen(pagesListener, { ...settings, port: proxy_port }, log, pages.upgrades);
-  const server = await listen(listener, settings, log, firstOf(...takers));
+  const server = await listen(listener, settings, log, firstAccepting(...takers));
   void docker.containers.watch();
-  const endings = [sweepHalfMade(docker.containers, docker.runner, log), runs.sweep(), managed.sweep()];
+  const endings = [sweepHalfMade(docker.containers, docker.runner, log), runs.startSweep(), managed.sweep()];
   await cluster?.start();
   return {
     port: server.port,
@@ -171,7 +174,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
         await sleep(Math.min(DRAIN, settings.stop_timeout * 1000));
       }
       const end = performance.now() + settings.stop_timeout * 1000;
-      const endless = setTimeout(() => waits.stopEndless(), Math.min(STREAM_AT_STOP, settings.stop_timeout * 500));
+      const endless = setTimeout(() => waits.stopUnbounded(), Math.min(STREAM_AT_STOP, settings.stop_timeout * 500));
       const cut = setTimeout(() => waits.stop(), Math.min(WAIT_AT_STOP, settings.stop_timeout * 500));
       await Promise.all([server.stop(), pagesServer?.stop()]);
       clearTimeout(endless);
@@ -189,24 +192,23 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   };
 }
 
-// What isn't used isn't loaded.
 function openCounts(redis: string, log: Logger) {
-  const { SharedCounts } = require("./http/shared-rate-limit") as typeof import("./http/shared-rate-limit");
-  return new SharedCounts(redis, log);
+  const { SharedRateLimits } = loadSharedRateLimits();
+  return new SharedRateLimits(redis, log);
 }
 
 /** This host's Docker, as the cluster asks about it. */
-function hostFacts({ engine, containers, inventory }: DockerHost, { slots }: RunHost, { compose }: Managed): HostFacts {
+function hostFacts({ engine, containers, inventory }: DockerHost, { slots }: RunHost, { compose }: ManagedContainers): HostFacts {
   return {
     find: (id) => containers.holding(id),
     list: () => containers.read(),
     onChange: (tell) => containers.onChange(tell),
     holdsVolume: (name) => inventory.hasVolumes([name]),
     inventory: async (needs) => {
-      const lacks = needs.compose && (await compose.version()) === null ? { lacks: HINT } : {};
+      const lacks = needs.compose && (await compose.version()) === null ? { lacks: COMPOSE_MISSING_HINT } : {};
       return { ...(await inventory.read(needs.image, needs.volumes)), ...lacks };
     },
-    runs: () => ({ running: slots.taken, waiting: slots.waiting }),
+    runs: () => ({ running: slots.inUse, waiting: slots.waiting }),
     async state() {
       const { containers: all } = await containers.read();
       const { Version } = await engine.call((docker) => docker.version());

@@ -1,4 +1,4 @@
-/** Kinds of errors a client can see, each with its HTTP status (container-management-api.md, "Error Types", and more). */
+/** Kinds of errors, each with its HTTP status (container-management-api.md, "Error Types", and more). */
 export const KINDS = {
   auth_error: 401,
   forbidden: 403,
@@ -23,7 +23,7 @@ export const KINDS = {
 
 export type Kind = keyof typeof KINDS;
 
-/** Every error this server answers: its code, its kind and what it says when the place that raises it says nothing more exact. */
+/** Every error of this server: code, kind and default message. Clients see all three, so they don't change. */
 const CATALOGUE = {
   MISSING_CREDENTIALS: ["auth_error", "Credentials are required"],
   WRONG_CREDENTIALS: ["auth_error", "These credentials are not valid"],
@@ -91,23 +91,31 @@ const CATALOGUE = {
 
 export type ErrorCode = keyof typeof CATALOGUE;
 
+const ERROR_CODES = Object.keys(CATALOGUE) as ErrorCode[];
+
 export interface ErrorOptions {
   message?: string;
   /** For the client: the field at fault, candidates, and so on. Never a secret. */
   details?: Record<string, unknown>;
-  /** Overrides the code that the client sees, such as MISSING_IMAGE for INVALID_INPUT. */
-  code?: string;
+  /** Replaces the entry's code but keeps its kind and status: a route's document may give IMAGE_NOT_FOUND the status 400. */
+  code?: ErrorCode;
+  /** What the client reads as `code`, such as MISSING_IMAGE for INVALID_INPUT. The default is `code`. */
+  clientCode?: string;
   /** For the log only. */
   cause?: unknown;
 }
 
-/** The one error class: whatever else is thrown is answered as INTERNAL. */
+/** The one error class. Anything else that is thrown is answered as INTERNAL. */
 export class AppError extends Error {
   readonly kind: Kind;
   readonly status: number;
-  readonly code: string;
+  /** For comparisons in this program. */
+  readonly code: ErrorCode;
+  /** Sent to clients and peers as `code`. Not limited to the catalogue: it can name a field, or come from a newer node. */
+  readonly clientCode: string;
   readonly details: Record<string, unknown>;
 
+  /** @param entry of the catalogue: gives kind, status, and the default of code and message */
   constructor(entry: ErrorCode, options: ErrorOptions = {}) {
     const [kind, message] = CATALOGUE[entry];
     super(options.message ?? message, { cause: options.cause });
@@ -115,46 +123,76 @@ export class AppError extends Error {
     this.kind = kind;
     this.status = entry === "METHOD_NOT_ALLOWED" ? 405 : KINDS[kind];
     this.code = options.code ?? entry;
+    this.clientCode = options.clientCode ?? this.code;
     this.details = options.details ?? {};
   }
 }
 
-/**
- * The error that another node has answered.
- * @param body its answer
- */
-export function answeredError(body: { error?: string; code?: string; message?: string; details?: Record<string, unknown> }): AppError {
-  const { code = "NODE_FAILED", message = "A node failed", details = {} } = body;
-  const sameKind = Object.entries(CATALOGUE).find(([, [kind]]) => kind === body.error)?.[0] ?? "NODE_FAILED";
-  const entry = (Object.hasOwn(CATALOGUE, code) && CATALOGUE[code as ErrorCode][0] === body.error ? code : sameKind) as ErrorCode;
-  return new AppError(entry, { code, message, details });
+/** Whether the object does not exist (or no longer): an AppError of kind not_found. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof AppError && error.kind === "not_found";
 }
 
-/** What a log says of an error that another node has answered, of which only the head is known. */
+/** Whether the engine or a node can't be reached now: an AppError of kind unavailable. */
+export function isUnavailable(error: unknown): boolean {
+  return error instanceof AppError && error.kind === "unavailable";
+}
+
+/** Whether this version's catalogue has the code. */
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(CATALOGUE, code);
+}
+
+/** The fields of an error that peers send each other and event streams carry. */
+export function errorFields({ kind, clientCode, message, status, details }: AppError) {
+  return { error: kind, code: clientCode, message, status, details };
+}
+
+/** The JSON body of every error response. */
+export function errorBody({ kind, clientCode, message, status, details }: AppError, request_id: string): object {
+  return { error: kind, code: clientCode, message, status, request_id, timestamp: new Date().toISOString(), details, detail: message };
+}
+
+/**
+ * The error in another node's response. A code that this version doesn't know compares as NODE_FAILED and is passed on unchanged.
+ * @param body the response body
+ */
+export function answeredError(body: { error?: string; code?: string; message?: string; details?: Record<string, unknown> }): AppError {
+  const { code: clientCode = "NODE_FAILED", message = "A node failed", details = {} } = body;
+  const code = isErrorCode(clientCode) ? clientCode : "NODE_FAILED";
+  const hasKind = (entry: ErrorCode) => CATALOGUE[entry][0] === body.error;
+  const entry = hasKind(code) ? code : (ERROR_CODES.find(hasKind) ?? "NODE_FAILED");
+  return new AppError(entry, { code, clientCode, message, details });
+}
+
+/**
+ * The log fields for another node's error response whose body was streamed through unread.
+ * @param code its X-Error-Code
+ */
 export function loggedError(status: number, code: string): { error: string; code: string } {
-  const known = Object.hasOwn(CATALOGUE, code) ? CATALOGUE[code as ErrorCode][0] : undefined;
-  const fits = (kind: string) => KINDS[kind as Kind] === status;
-  const error = known && fits(known) ? known : Object.keys(KINDS).find(fits);
+  const known = isErrorCode(code) ? CATALOGUE[code][0] : undefined;
+  const hasStatus = (kind: string) => KINDS[kind as Kind] === status;
+  const error = known && hasStatus(known) ? known : Object.keys(KINDS).find(hasStatus);
   return { error: error ?? known ?? "upstream_error", code };
 }
 
 /**
  * A 400 that names the field at fault.
  * @param place dotted path of the field, such as `ports.80`
- * @param reason why it is refused, for people
+ * @param reason the rest of a sentence that begins with the field; "is required" makes the code MISSING_…
  */
 export function invalidField(place: string, reason: string): AppError {
   const missing = reason === "is required";
   const field = place.slice(0, 200);
   const name = field.split(".")[0]?.replace(/\W/g, "_").slice(0, 40).toUpperCase() || "INPUT";
   return new AppError("INVALID_INPUT", {
-    code: `${missing ? "MISSING" : "INVALID"}_${name}`,
+    clientCode: `${missing ? "MISSING" : "INVALID"}_${name}`,
     message: `${field} ${reason}`,
     details: missing ? { field, provided: null } : { field },
   });
 }
 
-/** What was thrown, as an error that can be answered: what nobody has foreseen is INTERNAL, with its cause. */
+/** Any thrown value as an AppError: INTERNAL, with the value as its cause, unless it is one already. */
 export function asAppError(thrown: unknown): AppError {
   return thrown instanceof AppError ? thrown : new AppError("INTERNAL", { cause: thrown });
 }

@@ -1,15 +1,18 @@
 import { isUtf8 } from "node:buffer";
 import type { Entry } from "yauzl";
-import { ArchiveFault, foldersOf, insideName, NamesLength } from "./entry-names";
-import { type Spool, tooLarge } from "./spool";
+import { lazyRequire } from "../support/lazy-require";
+import { ArchiveFault, NameBudget, normalizeEntryName, parentFolders } from "./entry-names";
+import { contentTooLarge, type Spool } from "./spool";
+
+const loadYauzl = lazyRequire(() => require("yauzl") as typeof import("yauzl"));
 
 /** Entries that an archive may have. */
-export const MOST_ENTRIES = 100_000;
+export const MAX_ZIP_ENTRIES = 100_000;
 /** An archive that unpacks to more than this (bytes) may not do so to more than so many times its own size. */
 const UNSUSPICIOUS = 100_000_000;
 const MOST_RATIO = 200;
 /** bytes */
-export const LOCAL_HEADER = 30;
+export const LOCAL_HEADER_BYTES = 30;
 
 export const STORED = 0;
 export const DEFLATED = 8;
@@ -22,8 +25,8 @@ const FOLDER = 0o040000;
 export interface ZipEntry {
   /** below the archive's root */
   name: string;
-  folder: boolean;
-  executable: boolean;
+  isFolder: boolean;
+  isExecutable: boolean;
   entry: Entry;
 }
 
@@ -47,18 +50,17 @@ export async function* zipEntries(zip: Awaited<ReturnType<typeof openZip>>): Asy
 export async function openZip(spool: Spool) {
   // Names and sizes are judged here, so that the entry at fault is known; a name that isn't UTF-8 is refused rather than guessed at.
   const options = { decodeStrings: false, validateEntrySizes: false, autoClose: false };
-  // What isn't used isn't loaded.
-  const { fromRandomAccessReaderPromise, RandomAccessReader } = require("yauzl") as typeof import("yauzl");
+  const { fromRandomAccessReaderPromise, RandomAccessReader } = loadYauzl();
   // By itself it would go to the disk several times an entry.
   class Blocks extends RandomAccessReader {
     override read(buffer: Buffer, offset: number, length: number, position: number, done: (error: Error | null, read?: number) => void) {
-      spool.read(buffer.subarray(offset, offset + length), position).then((read) => done(null, read), done);
+      spool.readAt(buffer.subarray(offset, offset + length), position).then((read) => done(null, read), done);
     }
   }
   const zip = await fromRandomAccessReaderPromise(new Blocks(), spool.size, options).catch((error) => {
     throw asFault(error, undefined);
   });
-  if (zip.entryCount > MOST_ENTRIES) throw new ArchiveFault(`has more than ${MOST_ENTRIES} entries`);
+  if (zip.entryCount > MAX_ZIP_ENTRIES) throw new ArchiveFault(`has more than ${MAX_ZIP_ENTRIES} entries`);
   return zip;
 }
 
@@ -75,7 +77,7 @@ function checkedEntry(entry: Entry): ZipEntry {
   if (!isUtf8(fileNameRaw)) throw new ArchiveFault("has a name that isn't UTF-8", shown);
   if (shown.includes("\\")) throw new ArchiveFault("has a name with a backslash", shown);
   if (/^[A-Za-z]:/.test(shown)) throw new ArchiveFault("has a name with a drive letter", shown);
-  const name = insideName(shown);
+  const name = normalizeEntryName(shown);
   const folder = shown.endsWith("/");
   if (name === "" && !folder) throw new ArchiveFault("has a root that is no folder", shown);
   const mode = entry.externalFileAttributes >>> 16;
@@ -87,11 +89,11 @@ function checkedEntry(entry: Entry): ZipEntry {
   if (entry.compressionMethod === STORED && entry.compressedSize !== entry.uncompressedSize)
     throw new ArchiveFault("has an entry whose sizes don't fit", shown);
   if (folder && entry.uncompressedSize > 0) throw new ArchiveFault("has a folder with content", shown);
-  return { name, folder, executable: (mode & 0o111) !== 0, entry };
+  return { name, isFolder: folder, isExecutable: (mode & 0o111) !== 0, entry };
 }
 
 /** Of a bomb, that is. */
-export const isSuspicious = (unpacked: number, packed: number) => unpacked > UNSUSPICIOUS && unpacked > packed * MOST_RATIO;
+export const isZipBomb = (unpacked: number, packed: number) => unpacked > UNSUSPICIOUS && unpacked > packed * MOST_RATIO;
 
 /** What an archive holds. */
 export interface ZipSummary {
@@ -107,16 +109,16 @@ export interface ZipSummary {
  * @param limit bytes that it may unpack to
  * @throws ArchiveFault; AppError CONTENT_TOO_LARGE
  */
-export async function checkZip(spool: Spool, limit: number): Promise<ZipSummary> {
+export async function checkZipDirectory(spool: Spool, limit: number): Promise<ZipSummary> {
   const names = new ZipNames();
   const ranges: { name: string; from: number; to: number }[] = [];
   let bytes = 0;
-  for await (const { name, folder, entry } of zipEntries(await openZip(spool))) {
-    names.add(name, folder);
+  for await (const { name, isFolder, entry } of zipEntries(await openZip(spool))) {
+    names.add(name, isFolder);
     const from = entry.relativeOffsetOfLocalHeader;
-    ranges.push({ name, from, to: from + LOCAL_HEADER + entry.compressedSize });
+    ranges.push({ name, from, to: from + LOCAL_HEADER_BYTES + entry.compressedSize });
     bytes += entry.uncompressedSize;
-    if (isSuspicious(bytes, spool.size)) throw new ArchiveFault(`unpacks to more than ${MOST_RATIO} times its size`, name);
+    if (isZipBomb(bytes, spool.size)) throw new ArchiveFault(`unpacks to more than ${MOST_RATIO} times its size`, name);
   }
   ranges.sort((a, b) => a.from - b.from);
   ranges.reduce(
@@ -126,7 +128,7 @@ export async function checkZip(spool: Spool, limit: number): Promise<ZipSummary>
     },
     { name: "", from: 0, to: 0 },
   );
-  if (bytes > limit) throw tooLarge(limit);
+  if (bytes > limit) throw contentTooLarge(limit);
   return { files: names.files.size, folders: [...names.folders].sort(), bytes };
 }
 
@@ -135,13 +137,13 @@ class ZipNames {
   readonly folders = new Set<string>();
   private readonly explicit = new Set<string>();
   private readonly folded = new Map<string, string>();
-  private readonly length = new NamesLength();
+  private readonly length = new NameBudget();
 
   /** @throws ArchiveFault if it is there twice, or differs from another only by case */
   add(name: string, folder: boolean): void {
     if (this.explicit.has(name)) throw new ArchiveFault("has a name twice", name);
     this.explicit.add(name);
-    for (const parent of foldersOf(name)) {
+    for (const parent of parentFolders(name)) {
       if (this.folders.has(parent)) break;
       this.place(parent, true, name);
     }

@@ -2,7 +2,10 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
 import type { DockerOptions } from "dockerode";
+import { lazyRequire } from "../support/lazy-require";
 import { commandLine } from "./cli/shell-quote";
+
+const loadDockerCli = lazyRequire(() => require("docker-cli-js") as typeof import("docker-cli-js"));
 
 export interface EndpointSettings {
   docker_host: string | null;
@@ -92,9 +95,7 @@ interface ContextEndpoint {
 }
 
 async function readContext(name: string, env: Record<string, string>) {
-  // What isn't used isn't loaded.
-  const { dockerCommand } = require("docker-cli-js") as typeof import("docker-cli-js");
-  const { raw } = await dockerCommand(commandLine(["context", "inspect", "--", name]), { echo: false, env });
+  const { raw } = await loadDockerCli().dockerCommand(commandLine(["context", "inspect", "--", name]), { echo: false, env });
   const context = (JSON.parse(raw) as ContextEndpoint[])[0];
   const docker = context?.Endpoints.docker;
   if (!docker) throw new Error(`The docker context ${name} names no engine`);

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import Docker from "dockerode";
-import type { AppError } from "../errors";
+import { type AppError, isUnavailable } from "../errors";
 import { settlesBefore } from "../support/settles-before";
 import type { Endpoint } from "./endpoint";
 import { type During, fromEngine } from "./engine-errors";
@@ -169,7 +169,7 @@ export class Engine {
 
   private typed(error: unknown, during?: During): AppError {
     const typed = fromEngine(error, during);
-    if (typed.kind === "unavailable") this.doubt();
+    if (isUnavailable(typed)) this.doubt();
     return typed;
   }
 }

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { isNotFound } from "../errors";
 import type { ContainerList } from "./containers/container-list";
 import type { Engine } from "./engine";
 import type { Images } from "./images/images";
@@ -81,7 +82,7 @@ export class HostInventory {
       this.reservations.set(id, reservation);
       return reservation;
     } catch (error) {
-      if ((error as { kind?: string }).kind === "not_found") return { memory: 0, cpus: 0 }; // gone meanwhile
+      if (isNotFound(error)) return { memory: 0, cpus: 0 }; // gone meanwhile
       throw error;
     }
   }

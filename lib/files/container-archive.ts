@@ -2,15 +2,15 @@ import type { Readable } from "node:stream";
 import { type Extract, extract } from "tar-stream";
 import type { Engine } from "../docker/engine";
 import { fromEngine } from "../docker/engine-errors";
-import { AppError } from "../errors";
+import { AppError, isNotFound } from "../errors";
 
-export type TarEntry = Extract extends AsyncIterable<infer Entry> ? Entry : never;
+export type TarStreamEntry = Extract extends AsyncIterable<infer Entry> ? Entry : never;
 
 /** What of a container's files the engine has begun to send, as a tar. */
-export interface Sent {
+export interface ContainerArchive {
   entries: Extract;
   /** Ends the conversation. */
-  end(): void;
+  close(): void;
 }
 
 /**
@@ -18,9 +18,9 @@ export interface Sent {
  * @param path absolute, without links
  * @throws AppError FILE_NOT_FOUND if it is gone
  */
-export async function readArchive(engine: Engine, id: string, path: string): Promise<Sent> {
+export async function readContainerArchive(engine: Engine, id: string, path: string): Promise<ContainerArchive> {
   const tar = await engine.stream("GET", `/containers/${id}/archive`, { query: { path } }).catch((error: AppError) => {
-    throw error.kind === "not_found" ? new AppError("FILE_NOT_FOUND", { details: { path }, cause: error }) : error;
+    throw isNotFound(error) ? new AppError("FILE_NOT_FOUND", { details: { path }, cause: error }) : error;
   });
   const entries = extract();
   // Whoever reads the entries gets it.
@@ -32,7 +32,7 @@ export async function readArchive(engine: Engine, id: string, path: string): Pro
     tar.destroy();
     entries.destroy();
   };
-  return { entries, end };
+  return { entries, close: end };
 }
 
 /**
@@ -40,7 +40,7 @@ export async function readArchive(engine: Engine, id: string, path: string): Pro
  * @param folder absolute: its own name comes first in all but a tar of the root, which has none
  * @param name the entry's in the tar
  */
-export function nameIn(folder: string, name: string): string {
+export function pathInFolder(folder: string, name: string): string {
   const parts = name.split("/").filter((part) => part !== "" && part !== ".");
   return (folder === "/" ? parts : parts.slice(1)).join("/");
 }
@@ -50,7 +50,7 @@ export function nameIn(folder: string, name: string): string {
  * @param path absolute, of a folder that is there
  * @throws AppError READ_ONLY, NO_SPACE, IN_THE_WAY
  */
-export async function writeArchive(engine: Engine, id: string, path: string, tar: Readable): Promise<void> {
+export async function writeContainerArchive(engine: Engine, id: string, path: string, tar: Readable): Promise<void> {
   const options = { path, noOverwriteDirNonDir: "true" };
   try {
     await engine.send(tar, (docker, abortSignal) => docker.getContainer(id).putArchive(tar, { ...options, abortSignal }), "write");

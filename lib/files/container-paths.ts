@@ -1,8 +1,8 @@
 import type { Engine } from "../docker/engine";
-import { AppError, invalidField } from "../errors";
+import { AppError, invalidField, isNotFound } from "../errors";
 
 /** Relative paths are meant below it, and what is asked for in it is not looked for outside. */
-export const HOME = "/app";
+export const APP_FOLDER = "/app";
 /** Links that may lead on to another, as in Linux. */
 const HOPS = 40;
 
@@ -13,19 +13,19 @@ const GO_LINK = 27;
 const GO_OTHERS = [26, 25, 24, 21, 19];
 
 /** What is at a path of a container. */
-export interface Place {
+export interface ContainerPath {
   /** absolute, without links */
   path: string;
   kind: "file" | "folder" | "other";
   /** bytes */
   size: number;
-  modified: Date;
+  modifiedAt: Date;
 }
 
-type Stat = Omit<Place, "path" | "kind"> & { kind: Place["kind"] | "link"; target: string };
+type Stat = Omit<ContainerPath, "path" | "kind"> & { kind: ContainerPath["kind"] | "link"; target: string };
 
 /** Finds what is in one container, running or not. */
-export class Places {
+export class ContainerPaths {
   /** @param id full id */
   constructor(
     private readonly engine: Engine,
@@ -37,8 +37,8 @@ export class Places {
    * @param given relative to /app, or absolute
    * @throws AppError FILE_NOT_FOUND, LEADS_OUT
    */
-  async find(given: string): Promise<Place> {
-    const { found, missing } = await this.reach(given);
+  async resolve(given: string): Promise<ContainerPath> {
+    const { found, missing } = await this.resolvePartly(given);
     if (missing.length > 0) throw notFound(given);
     return found;
   }
@@ -47,10 +47,10 @@ export class Places {
    * The same for a path that need not be there: how far it is there, and the names that are missing.
    * @throws AppError FILE_NOT_FOUND if a file stands in the way
    */
-  async reach(given: string): Promise<{ found: Place; missing: string[] }> {
+  async resolvePartly(given: string): Promise<{ found: ContainerPath; missing: string[] }> {
     const path = absolute(given);
-    const confined = path === HOME || path.startsWith(`${HOME}/`);
-    let found: Place = { path: "/", kind: "folder", size: 0, modified: new Date(0) };
+    const confined = path === APP_FOLDER || path.startsWith(`${APP_FOLDER}/`);
+    let found: ContainerPath = { path: "/", kind: "folder", size: 0, modifiedAt: new Date(0) };
     let root = "/";
     const todo = path.split("/").filter(Boolean).reverse();
     for (let hops = 0; todo.length > 0; ) {
@@ -65,16 +65,16 @@ export class Places {
       const at = `${found.path === "/" ? "" : found.path}/${name}`;
       const stat = await this.stat(at);
       if (!stat) return { found, missing: [name, ...todo.reverse()] };
-      if (stat.kind !== "link") found = { path: at, kind: stat.kind, size: stat.size, modified: stat.modified };
+      if (stat.kind !== "link") found = { path: at, kind: stat.kind, size: stat.size, modifiedAt: stat.modifiedAt };
       else {
         hops += 1;
         if (hops > HOPS) throw new AppError("LEADS_OUT", { message: `Links lead in a circle: ${given}` });
         // The engine tells where it leads in the end.
-        found = { path: "/", kind: "folder", size: 0, modified: stat.modified };
+        found = { path: "/", kind: "folder", size: 0, modifiedAt: stat.modifiedAt };
         todo.push(...stat.target.split("/").filter(Boolean).reverse());
-        if (confined && at !== HOME && !below(stat.target, root)) throw leadsOut(given, stat.target);
+        if (confined && at !== APP_FOLDER && !below(stat.target, root)) throw leadsOut(given, stat.target);
       }
-      if (confined && at === HOME) root = stat.kind === "link" ? stat.target : HOME;
+      if (confined && at === APP_FOLDER) root = stat.kind === "link" ? stat.target : APP_FOLDER;
     }
     if (confined && !below(found.path, root)) throw leadsOut(given, found.path);
     return { found, missing: [] };
@@ -88,7 +88,7 @@ export class Places {
       return statOf(String(answer.headers["x-docker-container-path-stat"]));
     } catch (error) {
       // The container itself has just been found. Below a file is nothing, too.
-      if (error instanceof AppError && error.kind === "not_found") return undefined;
+      if (isNotFound(error)) return undefined;
       throw error;
     }
   }
@@ -98,7 +98,7 @@ function statOf(header: string): Stat {
   const { mode, size, mtime, linkTarget } = JSON.parse(Buffer.from(header, "base64").toString());
   const has = (bit: number) => Math.floor(mode / 2 ** bit) % 2 === 1;
   const kind = has(GO_FOLDER) ? "folder" : has(GO_LINK) ? "link" : GO_OTHERS.some(has) ? "other" : "file";
-  return { kind, size, modified: new Date(mtime), target: linkTarget };
+  return { kind, size, modifiedAt: new Date(mtime), target: linkTarget };
 }
 
 /** @throws AppError naming the path if a relative one leads out of /app */
@@ -108,9 +108,9 @@ function absolute(given: string): string {
   for (const part of given.split("/")) {
     if (part === "" || part === ".") continue;
     if (part !== "..") parts.push(part);
-    else if (parts.pop() === undefined && relative) throw invalidField("path", `leads out of ${HOME}; give it as an absolute one`);
+    else if (parts.pop() === undefined && relative) throw invalidField("path", `leads out of ${APP_FOLDER}; give it as an absolute one`);
   }
-  return `${relative ? HOME : ""}/${parts.join("/")}`.replace(/(?<=.)\/$/, "");
+  return `${relative ? APP_FOLDER : ""}/${parts.join("/")}`.replace(/(?<=.)\/$/, "");
 }
 
 const below = (path: string, root: string) => path === root || root === "/" || path.startsWith(`${root}/`);
@@ -120,6 +120,6 @@ const notFound = (path: string) =>
 
 const leadsOut = (path: string, target: string) =>
   new AppError("LEADS_OUT", {
-    message: `A link leads out of ${HOME}, to ${target.slice(0, 300)}; what is there is to be asked for by that path`,
+    message: `A link leads out of ${APP_FOLDER}, to ${target.slice(0, 300)}; what is there is to be asked for by that path`,
     details: { path, target },
   });

@@ -1,12 +1,15 @@
 import { addAbortSignal, Readable } from "node:stream";
 import { finished } from "node:stream/promises";
-import { insideName } from "../archive/entry-names";
-import { MOST_ENTRIES } from "../archive/zip-read";
+import { normalizeEntryName } from "../archive/entry-names";
+import { MAX_ZIP_ENTRIES } from "../archive/zip-read";
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField } from "../errors";
-import { nameIn, readArchive, type TarEntry } from "./container-archive";
-import { Places } from "./container-paths";
+import { lazyRequire } from "../support/lazy-require";
+import { pathInFolder, readContainerArchive, type TarStreamEntry } from "./container-archive";
+import { ContainerPaths } from "./container-paths";
 import { openFile } from "./download";
+
+const loadYazl = lazyRequire(() => require("yazl") as typeof import("yazl"));
 
 /** The fastest: who waits for it is on the other side of a network, and the node has other things to do. */
 const LEVEL = 1;
@@ -14,7 +17,7 @@ const LEVEL = 1;
 const LONGEST_COMMENT = 60_000;
 
 /** A zip that is made while it is read. */
-export interface ZipOut {
+export interface ZipDownload {
   /** for the file that it becomes */
   name: string;
   bytes: AsyncGenerator<Buffer>;
@@ -32,14 +35,12 @@ interface Linked {
  * @param path relative to /app, or absolute
  * @throws AppError FILE_NOT_FOUND, LEADS_OUT
  */
-export async function zipOf(engine: Engine, id: string, path: string): Promise<ZipOut> {
-  const found = await new Places(engine, id).find(path);
+export async function zipFolder(engine: Engine, id: string, path: string): Promise<ZipDownload> {
+  const found = await new ContainerPaths(engine, id).resolve(path);
   if (found.kind === "other") throw invalidField("path", "is neither a file nor a folder");
   const last = found.path.slice(found.path.lastIndexOf("/") + 1);
-  const sent = await readArchive(engine, id, found.path);
-  // What isn't used isn't loaded.
-  const { ZipFile } = require("yazl") as typeof import("yazl");
-  const zip = new ZipFile();
+  const sent = await readContainerArchive(engine, id, found.path);
+  const zip = new (loadYazl().ZipFile)();
   const out = zip.outputStream as NodeJS.ReadableStream & { destroy(error?: Error): void; destroyed: boolean };
   const root = found.kind === "folder" ? found.path : "";
   const linked: Linked[] = [];
@@ -49,8 +50,8 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
     let count = 0;
     for await (const entry of sent.entries) {
       count += 1;
-      if (count > MOST_ENTRIES) throw new AppError("CONTENT_TOO_LARGE", { message: `More than ${MOST_ENTRIES} entries` });
-      const name = root === "" ? last : nameIn(root, entry.header.name);
+      if (count > MAX_ZIP_ENTRIES) throw new AppError("CONTENT_TOO_LARGE", { message: `More than ${MAX_ZIP_ENTRIES} entries` });
+      const name = root === "" ? last : pathInFolder(root, entry.header.name);
       await addEntry(name, entry, left);
     }
     // Not before: while the engine sends of a container, nothing else can be had of it.
@@ -58,7 +59,7 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
     // Of a text it would take only what fits an older character set, and no line breaks.
     zip.end({ forceZip64Format: false, comment: Buffer.from(left.comment()) as never });
   }
-  async function addEntry(name: string, entry: TarEntry, left: LeftOut): Promise<void> {
+  async function addEntry(name: string, entry: TarStreamEntry, left: LeftOut): Promise<void> {
     const { type, mtime, mode, size } = entry.header;
     const dated = mtime ? { mtime } : {};
     if (name !== "" && !canHold(name)) left.add(name);
@@ -85,7 +86,7 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
       zip.addReadStream(bytes, name, { ...options, size: file.size });
       await finished(bytes);
     } finally {
-      file.end();
+      file.close();
     }
   }
   async function* bytes(): AsyncGenerator<Buffer> {
@@ -95,7 +96,7 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
       for await (const chunk of out) yield chunk as Buffer;
     } finally {
       over.abort();
-      sent.end();
+      sent.close();
       out.destroy();
     }
   }
@@ -106,7 +107,7 @@ export async function zipOf(engine: Engine, id: string, path: string): Promise<Z
 function canHold(name: string): boolean {
   if (name.includes("\\") || /^[A-Za-z]:/.test(name)) return false;
   try {
-    return insideName(name) === name;
+    return normalizeEntryName(name) === name;
   } catch {
     return false;
   }

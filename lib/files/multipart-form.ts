@@ -1,6 +1,9 @@
 import type { Readable } from "node:stream";
 import { AppError } from "../errors";
+import { lazyRequire } from "../support/lazy-require";
 import { onPrematureClose } from "../support/premature-close";
+
+const loadBusboy = lazyRequire(() => require("@fastify/busboy") as typeof import("@fastify/busboy"));
 
 /**
  * Finds the one file of a form.
@@ -36,8 +39,7 @@ export async function fileOfForm(body: Readable, type: string, take: (file: Read
 }
 
 function parserOf(type: string, invalid: (reason: string) => AppError) {
-  // What isn't used isn't loaded.
-  const { Busboy } = require("@fastify/busboy") as typeof import("@fastify/busboy");
+  const { Busboy } = loadBusboy();
   try {
     return new Busboy({ headers: { "content-type": type }, limits: { files: 2, fields: 100, fieldSize: 65_536, parts: 110 } });
   } catch (error) {

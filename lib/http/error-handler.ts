@@ -1,8 +1,8 @@
 import { STATUS_CODES } from "node:http";
 import type { ErrorRequestHandler } from "express";
-import { AppError } from "../errors";
+import { AppError, errorBody } from "../errors";
 import type { Logger } from "../support/logger";
-import { headerText } from "../support/reply";
+import { toHeaderText } from "../support/reply";
 
 interface HttpError {
   status?: number;
@@ -19,24 +19,19 @@ export function errorHandler(log: Logger, options = { traces: false }): ErrorReq
   return (thrown, _request, response, _next) => {
     const error = toAppError(thrown);
     const { request_id } = response.locals;
-    response.locals.error = { error: error.kind, code: error.code };
-    if (error.status >= 500) log.error(error.message, { request_id, code: error.code, cause: causeOf(thrown) });
+    response.locals.error = { error: error.kind, code: error.clientCode };
+    if (error.status >= 500) log.error(error.message, { request_id, code: error.clientCode, cause: causeOf(thrown) });
     if (response.headersSent || response.destroyed) {
       // Half an answer is out: breaking the connection is the only way left to say that it isn't whole.
       response.destroy();
       return;
     }
-    const { code, message, status } = error;
-    response.set({ "X-Error-Code": code, "X-Error-Message": headerText(message) });
+    const { clientCode, message, status } = error;
+    response.set({ "X-Error-Code": clientCode, "X-Error-Message": toHeaderText(message) });
     if (status === 429 || status === 503) response.get("Retry-After") ?? response.set("Retry-After", "1");
     const stacktrace = options.traces ? { stacktrace: (thrown as Partial<Error>)?.stack ?? "" } : {};
     response.status(status).json({ ...errorBody(error, request_id), ...stacktrace });
   };
-}
-
-/** The one body of all errors. */
-export function errorBody({ kind, code, message, status, details }: AppError, request_id: string): object {
-  return { error: kind, code, message, status, request_id, timestamp: new Date().toISOString(), details, detail: message };
 }
 
 function toAppError(thrown: unknown): AppError {

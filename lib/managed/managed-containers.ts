@@ -5,54 +5,54 @@ import type { NameClaims } from "../docker/create/runner";
 import { sweepRegularly } from "../docker/create/sweep-unstarted";
 import type { DockerHost } from "../docker/docker-host";
 import type { ContainerInspectInfo } from "../docker/engine";
-import { AppError } from "../errors";
+import { AppError, isUnavailable } from "../errors";
 import { KeyedMutex } from "../support/keyed-mutex";
 import type { Logger } from "../support/logger";
 import { settlesBefore } from "../support/settles-before";
-import { giveAppFolder } from "./app-folder";
-import { bootOf, entryOf, SHELL } from "./boot";
+import { chownAppFolder } from "./app-folder";
+import { findBootInterpreter, bootEntrypoint, SHELL_PATH } from "./boot";
 import { Compose } from "./compose";
 import { composeDocument } from "./compose-document";
-import { type ManagedSpec, RESUME_LABEL, readManagedSpec, specFrom } from "./managed-spec";
-import { HostPorts } from "./ports";
-import { endReplacement, halfReplaced } from "./replacement";
-import { type Action, checkState, wrongState } from "./states";
+import { type ManagedSpec, RESUME_LABEL, readManagedSpec, restoreSpec } from "./managed-spec";
+import { HostPorts } from "./host-ports";
+import { finishReplacement, unfinishedReplacements } from "./replacement";
+import { type LifecycleAction, assertStateAllows, wrongStateError } from "./states";
 
 /** While the engine is gone, what is to be removed is tried again after so long (ms). */
-const DISCARD_PAUSE = 500;
+const ROLLBACK_RETRY_MS = 500;
 
 /** How far it came while it was waited for: if the image is still being pulled, nothing else has been done yet. */
 export type Progress = "pulling" | "done";
 
 export interface CreateOptions {
   /** Ends the wait for the image's pull: what is under way goes on. */
-  enough: AbortSignal;
+  waitSignal: AbortSignal;
   /** Aborted when whoever placed it here no longer waits for it. */
-  abandoned: AbortSignal | undefined;
+  callerSignal: AbortSignal | undefined;
   /** Keeps the name to one container where there are other hosts. */
   claims: NameClaims | undefined;
 }
 
 /** What a caller asks for; the rest is found out. */
-export type Wanted = Omit<ManagedSpec, "boot">;
+export type RequestedSpec = Omit<ManagedSpec, "boot">;
 
-interface HowToApply {
+interface ApplyOptions {
   /** It takes the place of a running one. */
   resume: boolean;
   /** As `resume` if absent. */
   start?: boolean;
   /** Of this image nothing is known yet. */
-  fresh: boolean;
+  unknownImage: boolean;
   /** There is no container yet. */
   first?: boolean;
 }
 
 /** The managed containers of this host: each a Compose project with a volume of its own, and no file. */
-export class Managed {
+export class ManagedContainers {
   readonly compose: Compose;
-  private readonly ports: HostPorts;
-  private readonly turns = new KeyedMutex();
-  private readonly later = new Set<Promise<void>>();
+  private readonly hostPorts: HostPorts;
+  private readonly mutex = new KeyedMutex();
+  private readonly pending = new Set<Promise<void>>();
 
   /** @param user uid:gid that they run as; the image's own if null */
   constructor(
@@ -61,7 +61,7 @@ export class Managed {
     private readonly log: Logger,
   ) {
     this.compose = new Compose(docker.engine, docker.cli);
-    this.ports = new HostPorts(docker.containers);
+    this.hostPorts = new HostPorts(docker.containers);
   }
 
   /**
@@ -69,14 +69,14 @@ export class Managed {
    * If it can't be created nothing is left.
    * @throws AppError COMPOSE_MISSING, PORT_TAKEN, INVALID_SPEC, COMPOSE_FAILED, NAME_TAKEN and those of `Images.ensure`
    */
-  async create(cuid: string, wanted: Wanted, options: CreateOptions): Promise<Progress> {
+  async create(cuid: string, wanted: RequestedSpec, options: CreateOptions): Promise<Progress> {
     await this.compose.assertInstalled();
     await this.docker.engine.assertAlive();
-    if (options.abandoned?.aborted) throw new AppError("ABANDONED");
-    const release = await this.ports.claim(cuid, wanted.ports);
+    if (options.callerSignal?.aborted) throw new AppError("ABANDONED");
+    const release = await this.hostPorts.claim(cuid, wanted.ports);
     const ready = this.docker.images.ensure(wanted.image, "missing");
-    const made = ready.then(() => this.turns.take(cuid, () => this.make(cuid, wanted, options))).finally(release);
-    if (await settlesBefore(ready, options.enough)) {
+    const made = ready.then(() => this.mutex.runExclusive(cuid, () => this.createContainer(cuid, wanted, options))).finally(release);
+    if (await settlesBefore(ready, options.waitSignal)) {
       await made;
       return "done";
     }
@@ -84,34 +84,34 @@ export class Managed {
       .catch((error: Error) =>
         this.log.error("a managed container can't be created after its request was answered", { cuid, reason: error.message }),
       )
-      .finally(() => this.later.delete(later));
-    this.later.add(later);
+      .finally(() => this.pending.delete(later));
+    this.pending.add(later);
     return "pulling";
   }
 
-  private async make(cuid: string, wanted: Wanted, { abandoned, claims }: CreateOptions): Promise<void> {
+  private async createContainer(cuid: string, wanted: RequestedSpec, { callerSignal, claims }: CreateOptions): Promise<void> {
     const claim = claims?.open(cuid);
     try {
       if ((await this.docker.containers.holding(cuid)).exact.length > 0) {
         throw new AppError("NAME_TAKEN", { message: `The name ${cuid} is taken`, details: { name: cuid } });
       }
-      await this.orDown(cuid, async () => {
-        const id = await this.apply(cuid, { ...wanted, boot: SHELL }, { resume: false, fresh: true, first: true });
-        if (this.user !== null) await giveAppFolder(this.docker.engine, id, this.user);
+      await this.rollbackOnError(cuid, async () => {
+        const id = await this.apply(cuid, { ...wanted, boot: SHELL_PATH }, { resume: false, unknownImage: true, first: true });
+        if (this.user !== null) await chownAppFolder(this.docker.engine, id, this.user);
         await claim?.confirm();
-        if (abandoned?.aborted) throw new AppError("ABANDONED");
+        if (callerSignal?.aborted) throw new AppError("ABANDONED");
       });
     } finally {
       claim?.close();
     }
   }
 
-  private async orDown(cuid: string, work: () => Promise<void>): Promise<void> {
+  private async rollbackOnError(cuid: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
-      const discarded = this.discard(cuid);
-      if (!(error instanceof AppError && error.kind === "unavailable")) await discarded;
+      const discarded = this.downUntilRemoved(cuid);
+      if (!isUnavailable(error)) await discarded;
       throw error;
     } finally {
       this.docker.containers.changed();
@@ -119,15 +119,15 @@ export class Managed {
   }
 
   // An engine that is gone may still make it as it comes back: it is removed then.
-  private async discard(cuid: string): Promise<void> {
+  private async downUntilRemoved(cuid: string): Promise<void> {
     for (;;) {
       try {
         return await this.compose.down(cuid);
       } catch (error) {
-        if (!(error instanceof AppError && error.kind === "unavailable")) {
+        if (!isUnavailable(error)) {
           return this.log.error("a managed container that can't be created is left", { cuid, reason: String(error) });
         }
-        await sleep(DISCARD_PAUSE, undefined, { ref: false });
+        await sleep(ROLLBACK_RETRY_MS, undefined, { ref: false });
       }
     }
   }
@@ -139,18 +139,18 @@ export class Managed {
    * @param enough ends the wait for a new image's pull; asked again, it joins
    * @throws AppError NOT_MANAGED, WRONG_STATE and those of `create`
    */
-  async change(given: ContainerSummary, edit: (spec: Wanted) => Wanted, enough: AbortSignal): Promise<Progress> {
+  async change(given: ContainerSummary, edit: (spec: RequestedSpec) => RequestedSpec, enough: AbortSignal): Promise<Progress> {
     if (!readManagedSpec(given)) throw new AppError("NOT_MANAGED");
     await this.compose.assertInstalled();
     const cuid = given.name;
-    return this.turns.take(cuid, async () => {
-      await endReplacement(this.docker, cuid);
+    return this.mutex.runExclusive(cuid, async () => {
+      await finishReplacement(this.docker, cuid);
       const info = await this.inspect((await this.docker.containers.find(cuid, { prefix: false })).id);
-      checkState("change", info.State.Status);
+      assertStateAllows("change", info.State.Status);
       const before = this.specOf(info);
       const after = { ...before, ...edit(before) };
       if (isDeepStrictEqual(before, after)) return "done";
-      const release = await this.ports.claim(cuid, after.ports);
+      const release = await this.hostPorts.claim(cuid, after.ports);
       try {
         const ready = this.docker.images.ensure(after.image, "missing");
         if (!(await settlesBefore(ready, enough))) {
@@ -170,10 +170,10 @@ export class Managed {
   private async replace(cuid: string, { State, Config }: ContainerInspectInfo, before: ManagedSpec, after: ManagedSpec): Promise<void> {
     const fresh = after.image !== before.image;
     try {
-      await this.apply(cuid, fresh ? { ...after, boot: SHELL } : after, { resume: State.Running, fresh });
+      await this.apply(cuid, fresh ? { ...after, boot: SHELL_PATH } : after, { resume: State.Running, unknownImage: fresh });
     } catch (error) {
       const resume = Config.Labels?.[RESUME_LABEL] === "true";
-      await this.apply(cuid, before, { resume, fresh: false, start: State.Running }).catch((failure: Error) => {
+      await this.apply(cuid, before, { resume, unknownImage: false, start: State.Running }).catch((failure: Error) => {
         this.log.error("a managed container that can't be changed is not as it was", { cuid, reason: failure.message });
       });
       throw error;
@@ -181,14 +181,14 @@ export class Managed {
   }
 
   /** @returns id of the container */
-  private async apply(cuid: string, spec: ManagedSpec, how: HowToApply): Promise<string> {
+  private async apply(cuid: string, spec: ManagedSpec, how: ApplyOptions): Promise<string> {
     const { engine, containers } = this.docker;
     const start = how.start ?? how.resume;
     const image = await engine.call((docker, abortSignal) => docker.getImage(spec.image).inspect({ abortSignal } as object));
     const own = [image.Config.Entrypoint ?? [], image.Config.Cmd ?? []].flat();
     const document = (boot: string) => {
       const made = { ...spec, boot };
-      return composeDocument(cuid, made, { entry: entryOf(made, own), user: this.user ?? undefined, resume: how.resume });
+      return composeDocument(cuid, made, { entry: bootEntrypoint(made, own), user: this.user ?? undefined, resume: how.resume });
     };
     const up = (boot: string, options: { start: boolean }) => {
       const work = () => this.compose.up(cuid, document(boot), options);
@@ -199,11 +199,11 @@ export class Managed {
       return (await containers.find(cuid, { prefix: false })).id;
     };
     // Only in a container that is there can be looked who will look.
-    const looks = how.fresh && spec.command === undefined;
+    const looks = how.unknownImage && spec.command === undefined;
     await up(spec.boot, { start: start && !looks });
     const id = await find();
     if (!looks) return id;
-    const boot = await bootOf(engine, id);
+    const boot = await findBootInterpreter(engine, id);
     if (start || boot !== spec.boot) await up(boot, { start });
     return find();
   }
@@ -213,14 +213,14 @@ export class Managed {
    * @param work gets the id
    * @throws AppError WRONG_STATE
    */
-  async act(given: ContainerSummary, action: Action, work: (id: string) => Promise<void>): Promise<void> {
+  async changeState(given: ContainerSummary, action: LifecycleAction, work: (id: string) => Promise<void>): Promise<void> {
     if (!readManagedSpec(given)) return work(given.id);
-    await this.turns.take(given.name, async () => {
+    await this.mutex.runExclusive(given.name, async () => {
       const { id } = await this.docker.containers.find(given.name, { prefix: false });
       const { Status } = (await this.inspect(id)).State;
-      checkState(action, Status);
+      assertStateAllows(action, Status);
       await work(id).catch((error: AppError) => {
-        throw error.code === "NOT_RUNNING" ? wrongState(action, Status) : error;
+        throw error.code === "NOT_RUNNING" ? wrongStateError(action, Status) : error;
       });
     });
   }
@@ -232,7 +232,7 @@ export class Managed {
   async remove(given: ContainerSummary): Promise<boolean> {
     if (!readManagedSpec(given)) return false;
     await this.compose.assertInstalled();
-    await this.turns.take(given.name, () => this.compose.down(given.name).finally(() => this.docker.containers.changed()));
+    await this.mutex.runExclusive(given.name, () => this.compose.down(given.name).finally(() => this.docker.containers.changed()));
     return true;
   }
 
@@ -243,9 +243,9 @@ export class Managed {
   sweep(): () => void {
     return sweepRegularly(async () => {
       const { containers } = await this.docker.containers.read();
-      for (const cuid of halfReplaced(containers).filter((each) => !this.turns.busy(each))) {
-        await this.turns
-          .take(cuid, () => endReplacement(this.docker, cuid))
+      for (const cuid of unfinishedReplacements(containers).filter((each) => !this.mutex.isBusy(each))) {
+        await this.mutex
+          .runExclusive(cuid, () => finishReplacement(this.docker, cuid))
           .then(
             () => this.log.info("a managed container whose change was cut off is whole again", { cuid }),
             (error: Error) =>
@@ -257,7 +257,7 @@ export class Managed {
 
   /** Resolves when what was answered "it goes on" has gone on as far as it will. */
   async idle(): Promise<void> {
-    await Promise.all([...this.later, this.turns.idle()]);
+    await Promise.all([...this.pending, this.mutex.idle()]);
   }
 
   private inspect(id: string): Promise<ContainerInspectInfo> {
@@ -267,6 +267,6 @@ export class Managed {
   private specOf({ Name, Config }: ContainerInspectInfo): ManagedSpec {
     const kept = readManagedSpec({ name: Name.slice(1), labels: Config.Labels ?? {} });
     if (!kept) throw new AppError("NOT_MANAGED");
-    return specFrom(kept, Config.Env ?? []);
+    return restoreSpec(kept, Config.Env ?? []);
   }
 }

@@ -1,11 +1,11 @@
 import { z } from "zod";
 import { here } from "../cluster/routing/where";
 import type { DockerHost } from "../docker/docker-host";
-import { AppError } from "../errors";
+import { AppError, isUnavailable } from "../errors";
 import type { Metrics } from "../http/metrics";
 import { Reply, type Route, route } from "../http/route";
-import { HINT } from "../managed/compose";
-import type { Managed } from "../managed/managed-containers";
+import { COMPOSE_MISSING_HINT } from "../managed/compose";
+import type { ManagedContainers } from "../managed/managed-containers";
 
 export interface Service {
   name: string;
@@ -19,7 +19,7 @@ export interface Service {
  * @param docker this host's
  * @param stopping whether it takes requests for a last moment
  */
-export function statusRoutes(docker: DockerHost, managed: Managed, service: Service, metrics: Metrics, stopping: () => boolean): Route[] {
+export function statusRoutes(docker: DockerHost, managed: ManagedContainers, service: Service, metrics: Metrics, stopping: () => boolean): Route[] {
   const health = route({
     method: "get",
     path: "/health",
@@ -68,7 +68,7 @@ export function statusRoutes(docker: DockerHost, managed: Managed, service: Serv
       await docker.engine.assertAlive(0);
       const { Version } = await docker.engine.call((api) => api.version());
       const compose_version = await managed.compose.version();
-      const hint = compose_version === null ? { hint: HINT } : {};
+      const hint = compose_version === null ? { hint: COMPOSE_MISSING_HINT } : {};
       return { status: "ok", docker: "ok", docker_version: Version, compose_version, ...hint, host: service.host };
     },
   });
@@ -102,7 +102,7 @@ export function statusRoutes(docker: DockerHost, managed: Managed, service: Serv
     answers: { 200: { description: "Metrics", contentType: "text/plain" } },
     async handler() {
       const containers = await docker.containers.read().catch((error: unknown) => {
-        if (error instanceof AppError && error.kind === "unavailable") return undefined;
+        if (isUnavailable(error)) return undefined;
         throw error;
       });
       return new Reply(200, await metrics.text(containers?.containers.map((container) => container.state)), {

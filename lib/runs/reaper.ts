@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerList } from "../docker/containers/container-list";
 import type { ContainerCreateOptions, Engine } from "../docker/engine";
-import { AppError } from "../errors";
+import { AppError, isNotFound, isUnavailable } from "../errors";
 import type { Logger } from "../support/logger";
 import type { EngineClock } from "./engine-clock";
 
@@ -30,7 +30,7 @@ export class Reaper {
   ) {}
 
   /** @param seconds that it is used */
-  async mark(seconds: number): Promise<{ name: string; Labels: Record<string, string> }> {
+  async nameAndLabels(seconds: number): Promise<{ name: string; Labels: Record<string, string> }> {
     const expires = Math.ceil((await this.clock.now()) + seconds + MARGIN);
     return { name: `${JOB_PREFIX}${randomUUID()}`, Labels: { [EXPIRES_LABEL]: String(expires) } };
   }
@@ -41,7 +41,7 @@ export class Reaper {
    * @returns its id
    * @throws AppError INVALID_SPEC, IMAGE_NOT_FOUND, ENGINE_UNREACHABLE
    */
-  async create(options: ContainerCreateOptions & { name: string }, purpose: "create" | "start"): Promise<string> {
+  async createContainer(options: ContainerCreateOptions & { name: string }, purpose: "create" | "start"): Promise<string> {
     let settled: Promise<unknown> = Promise.resolve();
     try {
       const made = this.engine.call((docker) => {
@@ -52,13 +52,13 @@ export class Reaper {
       return (await made).id;
     } catch (error) {
       // An engine that was too slow, or went away, may have made it all the same, or may still do so.
-      if (error instanceof AppError && error.kind === "unavailable") void settled.then(() => this.container(options.name));
+      if (isUnavailable(error)) void settled.then(() => this.removeContainer(options.name));
       throw error;
     }
   }
 
   /** Removes a container with its anonymous volumes, running or not. Never throws: if the engine is gone, it goes on trying without being waited for. */
-  container(id: string): Promise<void> {
+  removeContainer(id: string): Promise<void> {
     return this.sure(id, async () => {
       await this.engine.call((docker, abortSignal) => docker.getContainer(id).remove({ force: true, v: true, abortSignal }));
       this.containers.changed();
@@ -66,7 +66,7 @@ export class Reaper {
   }
 
   /** Removes a volume that nothing uses; as `container`. */
-  volume(name: string): Promise<void> {
+  removeVolume(name: string): Promise<void> {
     return this.sure(name, () => this.engine.call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal })));
   }
 
@@ -74,7 +74,7 @@ export class Reaper {
    * Removes a volume unless something uses it.
    * @param each decides at every attempt whether it is made
    */
-  unused(name: string, each: (remove: () => Promise<void>) => Promise<void>): Promise<void> {
+  removeUnusedVolume(name: string, each: (remove: () => Promise<void>) => Promise<void>): Promise<void> {
     const remove = async () => {
       await this.engine
         .call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal }))
@@ -84,7 +84,7 @@ export class Reaper {
   }
 
   /** Removes an image; as `container`. */
-  image(name: string): Promise<void> {
+  removeImage(name: string): Promise<void> {
     return this.sure(name, () => this.engine.call((docker, abortSignal) => docker.getImage(name).remove({ force: true, abortSignal })));
   }
 
@@ -109,8 +109,8 @@ export class Reaper {
     try {
       await remove();
     } catch (error) {
-      if (error instanceof AppError && error.kind === "unavailable") return "later";
-      const gone = error instanceof AppError && (error.kind === "not_found" || /already in progress/i.test(error.message));
+      if (isUnavailable(error)) return "later";
+      const gone = isNotFound(error) || (error instanceof AppError && /already in progress/i.test(error.message));
       if (!gone) this.log.error("what a run has made can't be removed", { what, reason: (error as Error).message });
     }
     return "done";

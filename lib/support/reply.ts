@@ -1,38 +1,53 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { AppError, type ErrorCode, isErrorCode } from "../errors";
 
-export type Body = object | string | Buffer | AsyncIterable<Buffer>;
+export type ReplyBody = object | string | Buffer | AsyncIterable<Buffer>;
 
-/** An answer to a request that isn't simply an object with status 200. */
+/** A response: a handler returns one when it is not simply an object with status 200. */
 export class Reply {
   constructor(
     readonly status: number,
-    /** objects go out as JSON, text as text/plain unless a header says otherwise, what is iterated is streamed */
-    readonly body: Body | null,
+    /** objects are sent as JSON, strings as text/plain unless a header says otherwise, async iterables are streamed */
+    readonly body: ReplyBody | null,
     readonly headers: Record<string, string> = {},
   ) {}
 }
 
 /** What a header can carry of a text: one line of ASCII. */
-export function headerText(text: string): string {
+export function toHeaderText(text: string): string {
   return text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 500);
 }
 
 /** An answer that goes out as it comes: no proxy is to keep it back. */
-export function streamed(type: string, body: AsyncIterable<Buffer>): Reply {
+export function streamReply(type: string, body: AsyncIterable<Buffer>): Reply {
   return new Reply(200, body, { "Content-Type": `${type}; charset=utf-8`, "X-Accel-Buffering": "no", "Cache-Control": "no-cache" });
 }
 
-/** What is left of a request that offered an upgrade: its connection, and the bytes that came after its head. */
-export interface Upgradable {
+/** A client's offer to upgrade its connection (RFC 9110, section 7.8): the connection, and the bytes that came after the head. */
+export interface UpgradeOffer {
   request: IncomingMessage;
   socket: Duplex;
   head: Buffer;
 }
 
-/** An answer to such a request that takes its connection over, and writes the 101 itself. */
-export class Upgraded extends Reply {
-  constructor(readonly take: (connection: Upgradable) => void) {
+declare module "http" {
+  interface IncomingMessage {
+    /** Set by the server on a request whose offer of an upgrade a route or the proxy may accept. */
+    upgradeOffer?: UpgradeOffer;
+  }
+}
+
+/** Accepts an offered upgrade: `takeOver` gets the connection and writes the 101 itself. */
+export class UpgradeReply extends Reply {
+  constructor(readonly takeOver: (offer: UpgradeOffer) => void) {
     super(101, null);
   }
+}
+
+/** The error code of a failed outcome; undefined for a success, or a code that this version doesn't know. */
+export function errorCodeOf(outcome: Reply | AppError): ErrorCode | undefined {
+  if (outcome instanceof AppError) return outcome.code;
+  const code = outcome.headers["x-error-code"];
+  return code !== undefined && isErrorCode(code) ? code : undefined;
 }

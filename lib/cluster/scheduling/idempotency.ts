@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AppError } from "../../errors";
-import { Reply } from "../../support/reply";
+import { AppError, type ErrorCode } from "../../errors";
+import { errorCodeOf, Reply } from "../../support/reply";
 import { type Found, wasStarted } from "../pool";
 import type { Plan } from "../routing/where";
 
@@ -18,7 +18,7 @@ const PATIENCE = 10_000;
 const LOOK_AGAIN = 100;
 
 /** What the same key has made before may stand in the way of another: with its name, its port or what it has reserved. */
-const IN_THE_WAY = new Set(["NAME_TAKEN", "PORT_TAKEN", "NO_NODE"]);
+const IN_THE_WAY: ReadonlySet<ErrorCode> = new Set(["NAME_TAKEN", "PORT_TAKEN", "NO_NODE"]);
 
 /**
  * Runs what must not run twice: if its name is taken by what the same key made before, that is the answer. What the same key
@@ -26,7 +26,7 @@ const IN_THE_WAY = new Set(["NAME_TAKEN", "PORT_TAKEN", "NO_NODE"]);
  * @param find who holds a name
  * @param run the run itself
  */
-export async function once(
+export async function runOnce(
   plan: Plan,
   key: string | undefined,
   find: (name: string) => Promise<{ node: string; found: Found }[]>,
@@ -39,11 +39,11 @@ export async function once(
       if (error instanceof AppError && IN_THE_WAY.has(error.code)) return error;
       throw error;
     });
-    const code = outcome instanceof AppError ? outcome.code : (outcome.headers["x-error-code"] ?? "");
-    if (outcome instanceof Reply && !IN_THE_WAY.has(code)) return outcome;
+    const code = errorCodeOf(outcome);
+    if (outcome instanceof Reply && !(code && IN_THE_WAY.has(code))) return outcome;
     const holders = await find(plan.name).catch(() => []);
     const ofKey = holders.filter(({ found }) => found.labels[KEY_LABEL] === hashKey(key));
-    const before = ofKey.find(({ found }) => plan.created || wasStarted(found));
+    const before = ofKey.find(({ found }) => plan.doneWhenCreated || wasStarted(found));
     if (before)
       return new Reply(200, {
         ...plan.responseFields?.(before.found),

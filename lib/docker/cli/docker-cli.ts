@@ -1,6 +1,9 @@
+import { lazyRequire } from "../../support/lazy-require";
 import type { Endpoint } from "../endpoint";
 import { type During, fromCli } from "../engine-errors";
 import { commandLine } from "./shell-quote";
+
+const loadDockerCli = lazyRequire(() => require("docker-cli-js") as typeof import("docker-cli-js"));
 
 /**
  * Runs one docker command.
@@ -18,8 +21,7 @@ export type Cli = (during: During, args: readonly string[], stdin?: string) => P
  */
 export function dockerCli(endpoint: Endpoint): Cli {
   return async (during, args, stdin) => {
-    // What isn't used isn't loaded.
-    const { Docker } = require("docker-cli-js") as typeof import("docker-cli-js");
+    const { Docker } = loadDockerCli();
     const line = commandLine(args, { stdin: stdin !== undefined });
     const options = { echo: false, env: endpoint.env, ...(stdin === undefined ? {} : { stdin }) };
     try {

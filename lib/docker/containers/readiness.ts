@@ -1,6 +1,6 @@
 import http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AppError } from "../../errors";
+import { AppError, isUnavailable } from "../../errors";
 import { settlesBefore } from "../../support/settles-before";
 import type { Engine } from "../engine";
 import type { ContainerLogs } from "./logs";
@@ -61,7 +61,7 @@ async function probe(engine: Engine, id: string, { path, port }: Readiness, over
   } catch (error) {
     const { message } = error as Error;
     if (!(error instanceof AppError)) return { ready: false, said: message, ended: false };
-    if (error.kind === "unavailable") throw error;
+    if (isUnavailable(error)) throw error;
     // One that is started again by its restart policy may yet come up.
     const ended = error.code === "CONTAINER_NOT_FOUND" || (error.code === "NOT_RUNNING" && error.details.status !== "restarting");
     return { ready: false, said: ended ? "it has ended" : message, ended };

@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerInspectInfo } from "dockerode";
-import { AppError } from "../../errors";
+import { AppError, isNotFound, isUnavailable } from "../../errors";
 import type { Logger } from "../../support/logger";
 import { settlesBefore } from "../../support/settles-before";
 import { createArgs, envFile } from "../cli/create-args";
@@ -195,7 +195,7 @@ export class Runner {
     } catch (error) {
       const failure = fromEngine(error, "start");
       const discarded = this.discard(id);
-      if (failure.kind !== "unavailable") await discarded;
+      if (!isUnavailable(failure)) await discarded;
       throw failure;
     }
   }
@@ -206,8 +206,8 @@ export class Runner {
       try {
         return await this.remove(id);
       } catch (error) {
-        if (error instanceof AppError && error.kind === "not_found") return;
-        if (!(error instanceof AppError && error.kind === "unavailable")) {
+        if (isNotFound(error)) return;
+        if (!isUnavailable(error)) {
           return this.log.error("a container that failed to start is left", { id, reason: String(error) });
         }
         await sleep(DISCARD_PAUSE, undefined, { ref: false });

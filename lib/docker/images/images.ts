@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
-import { AppError } from "../../errors";
+import { AppError, isNotFound, isUnavailable } from "../../errors";
 import type { Cli } from "../cli/docker-cli";
 import type { Engine, RegistryAuth } from "../engine";
 import { fromCli } from "../engine-errors";
@@ -81,7 +81,7 @@ export class Images {
       const failed = await this.engine.stream("POST", "/images/create", { query: { fromImage: image }, auth, during: "pull" }).then(
         (report) => failureIn(report, tell),
         // What the engine says of a registry has the statuses of its own errors.
-        (error: AppError) => (error.kind === "unavailable" ? Promise.reject(error) : error.message),
+        (error: AppError) => (isUnavailable(error) ? Promise.reject(error) : error.message),
       );
       if (failed !== undefined) throw fromCli({ stderr: failed }, "pull");
     };
@@ -115,7 +115,7 @@ export class Images {
       const digest = info.RepoDigests?.map((each) => each.split("@")[1]).find(Boolean);
       return { image, id: info.Id, volumes: Object.keys(info.Config.Volumes ?? {}), ...(digest ? { digest } : {}) };
     } catch (error) {
-      if (error instanceof AppError && error.kind === "not_found") return undefined;
+      if (isNotFound(error)) return undefined;
       throw error;
     }
   }

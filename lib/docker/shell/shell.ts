@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AppError } from "../../errors";
+import { AppError, isNotFound } from "../../errors";
 import { settlesBefore } from "../../support/settles-before";
 import { exec, exitCode } from "../containers/exec";
 import { type Frame, framesOf } from "../containers/stream-frames";
@@ -116,10 +116,7 @@ export class Shell {
 
   private async isOver(): Promise<boolean> {
     const state = this.engine.call((docker, abortSignal) => docker.getExec(this.execId).inspect({ abortSignal }));
-    return state.then(
-      ({ Running }) => !Running,
-      (error: AppError) => error.kind === "not_found",
-    );
+    return state.then(({ Running }) => !Running, isNotFound);
   }
 
   private async run(script: string, name: string): Promise<number | null> {

@@ -3,12 +3,12 @@ import { AppError } from "../../errors";
 import type { Logger } from "../../support/logger";
 import { outputFields } from "../../support/tail-buffer";
 import type { RunDeps } from "../attached-container";
-import { ensureImage } from "../jobs/ensure-image";
-import type { Limit } from "../run-end";
+import { ensureImage } from "../ensure-image";
+import type { RunLimit } from "../run-limits";
 import type { Semaphore } from "../semaphore";
 import { type CodeEnd, Sandbox, type SandboxImage } from "./sandbox";
 import type { SandboxSettings } from "./sandbox-options";
-import { type PoolSettings, WARM_LIFE, WarmPool } from "./warm-pool";
+import { type PoolSettings, MAX_WARM_MS, WarmPool } from "./warm-pool";
 
 export type CodeSettings = SandboxSettings & PoolSettings;
 
@@ -17,7 +17,7 @@ interface Tools extends RunDeps {
   slots: Semaphore;
 }
 
-const LIMITS: Record<Limit, (settings: CodeSettings) => string> = {
+const LIMITS: Record<RunLimit, (settings: CodeSettings) => string> = {
   "limits.execution_time": ({ run_max_time }) => `The run took longer than ${run_max_time} s`,
   "limits.read.size": ({ run_max_output }) => `The run wrote more than ${run_max_output} bytes`,
   "limits.memory": ({ run_memory }) => `The run needed more memory than ${run_memory} bytes`,
@@ -34,11 +34,11 @@ export class CodeRuns {
     private readonly settings: CodeSettings,
     log: Logger,
   ) {
-    this.pool = new WarmPool((image, ended) => Sandbox.open(tools, settings, image, WARM_LIFE, ended), settings, log);
+    this.pool = new WarmPool((image, ended) => Sandbox.open(tools, settings, image, MAX_WARM_MS, ended), settings, log);
   }
 
   /** How many sandboxes wait for a payload. */
-  get warm(): number {
+  get warmCount(): number {
     return this.pool.size;
   }
 
@@ -60,7 +60,7 @@ export class CodeRuns {
     if (!image)
       throw new AppError("IMAGE_NOT_FOUND", { message: `${reference} was pulled and is gone again`, details: { field: "image" } });
     const leave = await slots.take(ended);
-    const end = this.pool.begin(image);
+    const end = this.pool.beginRun(image);
     try {
       return this.resultOf(await this.runIn(image, Buffer.from(JSON.stringify(payload)), ended, started, leave));
     } finally {
@@ -100,7 +100,7 @@ export class CodeRuns {
   private resultOf({ result, limit, exit_code, tails }: CodeEnd): string {
     if (result !== undefined) return result;
     const details = { ...outputFields(tails), ...(exit_code === undefined ? {} : { exit_code }) };
-    if (limit) throw new AppError("RUN_LIMITED", { code: limit, message: LIMITS[limit](this.settings), details });
+    if (limit) throw new AppError("RUN_LIMITED", { clientCode: limit, message: LIMITS[limit](this.settings), details });
     throw new AppError("RUN_NO_RESULT", { details });
   }
 }

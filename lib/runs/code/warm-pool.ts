@@ -1,4 +1,4 @@
-import { AppError } from "../../errors";
+import { isNotFound } from "../../errors";
 import type { Logger } from "../../support/logger";
 import { Demand } from "./demand";
 import type { Sandbox, SandboxImage } from "./sandbox";
@@ -132,7 +132,7 @@ export class WarmPool {
       made = await this.open(shelf.image, this.closing.signal);
     } catch (error) {
       shelf.pausedUntil = performance.now() + PAUSE;
-      const gone = error instanceof AppError && error.kind === "not_found";
+      const gone = isNotFound(error);
       if (!gone && !this.closing.signal.aborted) this.log.warn("no sandbox can be kept warm", { reason: (error as Error).message });
     }
     shelf.making -= 1;

@@ -1,7 +1,7 @@
 import type { Engine } from "../../docker/engine";
-import { AppError } from "../../errors";
+import { isNotFound } from "../../errors";
 import { TooMuchContent } from "../volumes/content-out";
-import type { Place } from "../volumes/volume-contents";
+import type { Place } from "../volumes/run-volumes";
 import { getContent } from "../volumes/volume-io";
 
 /** What a run gives back of a path. */
@@ -34,7 +34,7 @@ export async function collectOutputs(
       returned[path].content = bytes.toString("base64");
     } catch (error) {
       if (error instanceof TooMuchContent) warnings.push(`${path} is not given back: it holds more than ${limit} bytes`);
-      else if (error instanceof AppError && error.kind === "not_found") warnings.push(`${path} is not given back: it is gone`);
+      else if (isNotFound(error)) warnings.push(`${path} is not given back: it is gone`);
       else throw error;
     }
   }

@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { checkVolumeOptions } from "../../docker/create/policy";
 import { permittedVolumes } from "../../docker/create/volume-policy";
-import { AppError, invalidField } from "../../errors";
-import { fromBase64 } from "../base64";
+import { AppError, invalidField, isNotFound } from "../../errors";
+import { fromBase64 } from "../../support/base64";
 import type { Tools } from "../jobs/one-off-runs";
 import { EMPTY_IMAGE } from "../reaper";
 import { TooMuchContent } from "./content-out";
 import type { Hold } from "./new-volumes";
-import { checkedArchive } from "./volume-contents";
+import { checkedArchive } from "./run-volumes";
 
 export interface NewVolume {
   name: string;
@@ -131,7 +131,7 @@ function infoOf({ Name, Driver, Labels, ...rest }: Awaited<ReturnType<typeof per
 }
 
 function asDriverError(error: AppError): never {
-  if (error.kind === "not_found") throw invalidField("driver", `can't be had: ${error.message}`);
+  if (isNotFound(error)) throw invalidField("driver", `can't be had: ${error.message}`);
   throw error;
 }
 
@@ -139,7 +139,7 @@ function asDriverError(error: AppError): never {
 function asVolumeError(error: unknown): never {
   if (!(error instanceof AppError)) throw error;
   const { message, cause } = error;
-  if (error.kind === "not_found") throw new AppError("VOLUME_NOT_FOUND", { message, cause });
+  if (isNotFound(error)) throw new AppError("VOLUME_NOT_FOUND", { message, cause });
   if (error.kind === "conflict") throw new AppError("VOLUME_IN_USE", { message, cause });
   throw error;
 }

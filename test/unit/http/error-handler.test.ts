@@ -167,15 +167,15 @@ test("an empty body, JSON of any +json type and an empty form are objects", asyn
 
 test("a field at fault is named in code, message and details", () => {
   expect(invalidField("ports.80", "must be a port")).toMatchObject({
-    code: "INVALID_PORTS",
+    clientCode: "INVALID_PORTS",
     message: "ports.80 must be a port",
     details: { field: "ports.80" },
   });
   expect(invalidField("env_vars", "is required")).toMatchObject({
-    code: "MISSING_ENV_VARS",
+    clientCode: "MISSING_ENV_VARS",
     details: { field: "env_vars", provided: null },
   });
-  expect(invalidField("", "is odd").code).toBe("INVALID_INPUT");
+  expect(invalidField("", "is odd").clientCode).toBe("INVALID_INPUT");
 });
 
 test.each([

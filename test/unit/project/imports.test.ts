@@ -9,7 +9,7 @@ const ALLOWED: [place: string, imports: string[]][] = [
   ["lib/app.ts", ["config/", "lib/", "package.json"]],
   ["lib/errors.ts", []],
   ["lib/support/", ["lib/support/", "lib/errors"]],
-  ["lib/server/", ["lib/server/", "lib/http/", "lib/errors", "lib/support/"]],
+  ["lib/server/", ["lib/server/", "lib/errors", "lib/support/"]],
   ["lib/docker/", ["lib/docker/", "lib/errors", "lib/support/"]],
   ["lib/cluster/", ["lib/cluster/", "lib/errors", "lib/support/"]],
   ["lib/archive/", ["lib/archive/", "lib/errors", "lib/support/"]],

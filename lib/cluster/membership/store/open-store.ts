@@ -1,6 +1,10 @@
+import { lazyRequire } from "../../../support/lazy-require";
 import type { Logger } from "../../../support/logger";
 import { FolderStore } from "./folder-store";
 import type { Store } from "./store";
+
+const loadRedisStore = lazyRequire(() => require("./redis-store") as typeof import("./redis-store"));
+const loadS3Store = lazyRequire(() => require("./s3-store") as typeof import("./s3-store"));
 
 export interface StoreSettings {
   folder: string;
@@ -14,13 +18,12 @@ export interface StoreSettings {
 
 /** The store that the settings name: a Redis, a bucket, else a folder. */
 export function openStore(settings: StoreSettings, log: Logger): Store {
-  // What isn't used isn't loaded.
   if (settings.redis !== null) {
-    const { RedisStore } = require("./redis-store") as typeof import("./redis-store");
+    const { RedisStore } = loadRedisStore();
     return new RedisStore(settings.redis, Math.max(settings.refresh_rate * 3, 10_000), log);
   }
   if (settings.s3 !== null) {
-    const { S3Store } = require("./s3-store") as typeof import("./s3-store");
+    const { S3Store } = loadS3Store();
     const prefix = settings.folder.replace(/^\/+|\/+$/g, "");
     return new S3Store({
       bucket: settings.s3,
