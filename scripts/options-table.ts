@@ -4,16 +4,16 @@ import { envNames } from "../config/load";
 import type { Setting } from "../config/setting";
 import { SETTINGS } from "../config/settings";
 
-const README = path.resolve(__dirname, "../README.md");
+const PAGE = path.resolve(__dirname, "../docs/settings.md");
 const PLACE = /(<!-- options -->\n)[\s\S]*?(<!-- \/options -->)/;
 
-/** The README with its options table made anew from the settings. */
-export function withOptionsTable(readme: string): string {
+/** Replaces the options table of a page by one made from `SETTINGS`. */
+export function withOptionsTable(page: string): string {
   const rows = (Object.entries(SETTINGS) as [string, Setting][]).map(
     ([name, row]) => `| ${[flagOf(name, row), envOf(name, row), defaultOf(row), row.help].join(" | ")} |`,
   );
   const table = ["| flag | environment | default | |", "| --- | --- | --- | --- |", ...rows].join("\n");
-  return readme.replace(PLACE, (_all, start: string, end: string) => `${start}${table}\n${end}`);
+  return page.replace(PLACE, (_all, start: string, end: string) => `${start}${table}\n${end}`);
 }
 
 function flagOf(name: string, row: Setting): string {
@@ -31,4 +31,4 @@ function defaultOf(row: Setting): string {
   return value === null || value === "" ? "" : `\`${value}\``;
 }
 
-if (require.main === module) writeFileSync(README, withOptionsTable(readFileSync(README, "utf8")));
+if (require.main === module) writeFileSync(PAGE, withOptionsTable(readFileSync(PAGE, "utf8")));
