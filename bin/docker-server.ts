@@ -9,15 +9,15 @@ import { start } from "../lib/app";
 import { openLogs } from "../lib/support/logger";
 
 /** Of what lives. Buffers that pass through count: by the engine's own reckoning all that lives is marked anew for every 30 MB of them. */
-const HEAP_ROOM_PERCENT = 300;
+const HEAP_GROWING_PERCENT = 300;
 
 async function main(): Promise<void> {
-  setFlagsFromString(`--heap-growing-percent=${HEAP_ROOM_PERCENT}`);
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
   const loaded = await loadSettings(process.argv.slice(2));
   if (loaded === null) return;
   const { settings, warnings } = loaded;
   if (settings.token.length === 0 && settings.token_file === null && settings.password === null)
-    settings.token.push(newToken(settings.cluster));
+    settings.token.push(generateToken(settings.cluster));
   if ((settings.user === null) !== (settings.password === null)) throw new SettingsError("--user and --password go together");
   if (settings.cluster && settings.token.length === 0 && settings.cluster_key === null) {
     throw new SettingsError("A cluster needs --cluster_key, or a --token that is the same on all nodes to derive it from");
@@ -59,7 +59,7 @@ function causeOf(reason: unknown): string {
 }
 
 /** A random token, printed this once, for whoever starts the server by hand. */
-function newToken(cluster: boolean): string {
+function generateToken(cluster: boolean): string {
   if (cluster || !process.stdout.isTTY) throw new SettingsError("A token is required: give --token, --token_file or DS_TOKEN");
   const token = randomBytes(24).toString("base64url");
   process.stdout.write(`No token was given. Use this one, it is shown only now: ${token}\n`);

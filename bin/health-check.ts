@@ -4,8 +4,8 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 
-const LISTENING = "0A";
-const TIMEOUT = 4000;
+const TCP_LISTEN = "0A";
+const TIMEOUT_MS = 4000;
 
 interface Listener {
   host: string;
@@ -13,29 +13,29 @@ interface Listener {
   inode: string;
 }
 
-function listeners(file: string): Listener[] {
-  const rows = read(file).trim().split("\n").slice(1);
+function readListeners(file: string): Listener[] {
+  const rows = readText(file).trim().split("\n").slice(1);
   return rows.flatMap((row) => {
     const [, local = "", , state, , , , , , inode = ""] = row.trim().split(/\s+/);
     const [address = "", port = ""] = local.split(":");
-    if (state !== LISTENING) return [];
-    return hosts(address).map((host) => ({ host, port: Number.parseInt(port, 16), inode }));
+    if (state !== TCP_LISTEN) return [];
+    return toHosts(address).map((host) => ({ host, port: Number.parseInt(port, 16), inode }));
   });
 }
 
 /** Where a listener answers. The kernel writes addresses as 32-bit words of hexadecimal digits in the machine's byte order. */
-function hosts(hex: string): string[] {
+function toHosts(hex: string): string[] {
   if (/^0+$/.test(hex)) return hex.length === 8 ? ["127.0.0.1"] : ["127.0.0.1", "::1"];
   const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) => [...Buffer.from(word, "hex").reverse()]);
   return [bytes.length === 4 ? bytes.join(".") : (Buffer.from(bytes).toString("hex").match(/.{4}/g) ?? []).join(":")];
 }
 
-function socketsOfServer(): Set<string> {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && read(`/proc/${name}/comm`).trim() === "docker-server");
-  return new Set(pids.flatMap((pid) => socketsOf(`/proc/${pid}/fd`)));
+function serverSocketInodes(): Set<string> {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && readText(`/proc/${name}/comm`).trim() === "docker-server");
+  return new Set(pids.flatMap((pid) => socketInodes(`/proc/${pid}/fd`)));
 }
 
-function socketsOf(folder: string): string[] {
+function socketInodes(folder: string): string[] {
   try {
     return readdirSync(folder).flatMap((fd) => /^socket:\[(\d+)\]$/.exec(readlinkSync(`${folder}/${fd}`))?.[1] ?? []);
   } catch {
@@ -43,7 +43,7 @@ function socketsOf(folder: string): string[] {
   }
 }
 
-function read(file: string): string {
+function readText(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch {
@@ -52,9 +52,9 @@ function read(file: string): string {
 }
 
 /** The certificate bears the name that clients use, not this address: it isn't verified here. */
-function healthy(client: typeof http | typeof https, { host, port }: Listener): Promise<boolean> {
+function isHealthy(client: typeof http | typeof https, { host, port }: Listener): Promise<boolean> {
   return new Promise((resolve) => {
-    const request = client.get({ host, port, path: "/health", timeout: TIMEOUT, rejectUnauthorized: false }, (response) => {
+    const request = client.get({ host, port, path: "/health", timeout: TIMEOUT_MS, rejectUnauthorized: false }, (response) => {
       response.resume();
       resolve(response.statusCode === 200);
     });
@@ -64,9 +64,9 @@ function healthy(client: typeof http | typeof https, { host, port }: Listener): 
 }
 
 async function main(): Promise<void> {
-  const own = socketsOfServer();
-  const found = [...listeners("/proc/net/tcp"), ...listeners("/proc/net/tcp6")].filter(({ inode }) => own.has(inode));
-  const outcomes = await Promise.all(found.flatMap((listener) => [healthy(http, listener), healthy(https, listener)]));
+  const own = serverSocketInodes();
+  const found = [...readListeners("/proc/net/tcp"), ...readListeners("/proc/net/tcp6")].filter(({ inode }) => own.has(inode));
+  const outcomes = await Promise.all(found.flatMap((listener) => [isHealthy(http, listener), isHealthy(https, listener)]));
   process.exit(outcomes.includes(true) ? 0 : 1);
 }
 

@@ -22,7 +22,7 @@ export async function readFlags(argv: string[], failure: (message: string) => Er
     .fail((message, error) => {
       throw failure((error?.message ?? message).split("\n")[0] ?? "wrong arguments");
     });
-  for (const [name, row] of Object.entries(SETTINGS) as [string, Setting][]) parser.option(name, describe(name, row));
+  for (const [name, row] of Object.entries(SETTINGS) as [string, Setting][]) parser.option(name, optionOf(name, row));
   const given = await parser.parse(argv.map((argument) => plainBoolean(argument, failure)));
   if (given.help || given.version) return null;
   return withoutAliases(given);
@@ -40,7 +40,7 @@ function plainBoolean(argument: string, failure: (message: string) => Error): st
   }
 }
 
-function describe(name: string, row: Setting) {
+function optionOf(name: string, row: Setting) {
   const spellings = [name, ...(row.aliases ?? [])].flatMap((each) => [each, each.replaceAll("_", "-")]);
   return {
     type: row.type === "boolean" ? ("boolean" as const) : ("string" as const),

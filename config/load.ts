@@ -8,7 +8,7 @@ import { SETTINGS, type SettingName, type Settings } from "./settings";
 /** A setting that can't be used: one line for the terminal, exit code 2. */
 export class SettingsError extends Error {}
 
-export interface Loaded {
+export interface LoadedSettings {
   settings: Settings;
   /** Lines to log once there is a logger, such as unknown DS_ variables. */
   warnings: string[];
@@ -24,7 +24,7 @@ const TABLE = Object.entries(SETTINGS) as [SettingName, Setting][];
  * @returns the settings and warnings; null when --help or --version was answered
  * @throws SettingsError for an unknown flag, a bad value or an unreadable file
  */
-export async function loadSettings(argv: string[], env = process.env, folder = process.cwd()): Promise<Loaded | null> {
+export async function loadSettings(argv: string[], env = process.env, folder = process.cwd()): Promise<LoadedSettings | null> {
   const flags = await readFlags(argv, (message) => new SettingsError(message));
   if (flags === null) return null;
   const variables = { ...nonEmpty(readDotenv(folder)), ...nonEmpty(env) };

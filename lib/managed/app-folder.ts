@@ -9,7 +9,7 @@ const FOLDER_MODE = 0o755;
  * Gives a container's own folder to its user, who could else write nothing there.
  * @param user uid:gid
  */
-export async function giveAppFolder(engine: Engine, id: string, user: string): Promise<void> {
+export async function chownAppFolder(engine: Engine, id: string, user: string): Promise<void> {
   const [uid, gid] = user.split(":").map(Number);
   const tar = pack();
   tar.entry({ name: `${APP_FOLDER.slice(1)}/`, type: "directory", mode: FOLDER_MODE, uid: uid ?? 0, gid: gid ?? 0 });

@@ -1,11 +1,11 @@
 import { MANAGED_LABEL } from "../docker/containers/container-list";
 import { PORT_LABEL } from "../docker/containers/published-port";
-import { CUID_LABEL, type ManagedSpec, RESUME_LABEL, SPEC_LABEL, toLabel } from "./managed-spec";
+import { CUID_LABEL, type ManagedSpec, RESUME_LABEL, SPEC_LABEL, serializeSpec } from "./managed-spec";
 
 /** The folder that stays when a container is made anew. */
 export const APP_FOLDER = "/app";
 
-export interface DocumentOptions {
+export interface ComposeDocumentOptions {
   /** what it runs instead of the image's own; the image's own if empty */
   entry: string[];
   /** uid:gid; the image's own if absent */
@@ -15,7 +15,7 @@ export interface DocumentOptions {
 }
 
 /** The Compose project of a managed container, as Compose reads it on its standard input. */
-export function composeDocument(cuid: string, spec: ManagedSpec, { entry, user, resume }: DocumentOptions): string {
+export function composeDocument(cuid: string, spec: ManagedSpec, { entry, user, resume }: ComposeDocumentOptions): string {
   const { cpus, memory, pids } = spec.resources;
   const served = spec.ports.find(({ protocol }) => protocol === "tcp");
   const tags = spec.tags.length > 0 ? { TAGS: spec.tags.join(",") } : {};
@@ -38,7 +38,7 @@ export function composeDocument(cuid: string, spec: ManagedSpec, { entry, user, 
       [MANAGED_LABEL]: "true",
       ...(served ? { [PORT_LABEL]: String(served.container) } : {}),
       [CUID_LABEL]: cuid,
-      [SPEC_LABEL]: toLabel(spec),
+      [SPEC_LABEL]: serializeSpec(spec),
       ...(resume ? { [RESUME_LABEL]: "true" } : {}),
     },
     ...(entry.length > 0 ? { entrypoint: entry } : {}),
@@ -48,14 +48,14 @@ export function composeDocument(cuid: string, spec: ManagedSpec, { entry, user, 
     ...(memory === undefined ? {} : { mem_limit: memory }),
     ...(pids === undefined ? {} : { pids_limit: pids }),
   };
-  return asYaml({ services: { app }, volumes: { app: { name: cuid } } });
+  return toYaml({ services: { app }, volumes: { app: { name: cuid } } });
 }
 
 /** What JSON may hold as it is and YAML may not, or takes for the end of a line. */
 const ESCAPED_IN_YAML = /[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]/g;
 
 /** JSON that YAML reads as the same: Compose replaces every `$…` in it, but for `$$`. */
-function asYaml(document: object): string {
+function toYaml(document: object): string {
   const text = JSON.stringify(document, (_key, value) =>
     typeof value === "string" ? value.replaceAll("$", "$$$$").replace(/\p{Surrogate}/gu, "\ufffd") : value,
   );

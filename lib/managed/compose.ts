@@ -5,18 +5,18 @@ import { KeyedMutex } from "../support/keyed-mutex";
 import { settlesBefore } from "../support/settles-before";
 
 /** What is said where Compose is missing. */
-export const HINT =
+export const COMPOSE_MISSING_HINT =
   "docker compose is not installed on this host: install docker-compose-plugin (Docker's packages) or docker-compose 2 (Debian's)";
 /** So long (ms) it is believed that Compose is there, or isn't. */
-const VALID = 60_000;
+const VERSION_CACHE_MS = 60_000;
 /** So long (ms) Compose gives a container to end before it kills it. */
-const GRACE = 10_000;
+const STOP_GRACE_MS = 10_000;
 
 /** The docker Compose CLI of this host. No project of it is a file. */
 export class Compose {
   /** One that was no longer waited for may still be at it. */
-  private readonly turns = new KeyedMutex();
-  private known: { version: Promise<string | null>; at: number } | undefined;
+  private readonly projectMutex = new KeyedMutex();
+  private cachedVersion: { version: Promise<string | null>; at: number } | undefined;
 
   constructor(
     private readonly engine: Engine,
@@ -25,18 +25,18 @@ export class Compose {
 
   /** Its version; null if it isn't installed. */
   version(): Promise<string | null> {
-    if (this.known && performance.now() - this.known.at < VALID) return this.known.version;
+    if (this.cachedVersion && performance.now() - this.cachedVersion.at < VERSION_CACHE_MS) return this.cachedVersion.version;
     const version = this.cli("compose", ["compose", "version", "--short"]).then(
       (said) => (Number(/^v?(\d+)\./.exec(said)?.[1]) >= 2 ? said.trim() : null),
       () => null,
     );
-    this.known = { version, at: performance.now() };
+    this.cachedVersion = { version, at: performance.now() };
     return version;
   }
 
   /** @throws AppError COMPOSE_MISSING naming what to install */
   async assertInstalled(): Promise<void> {
-    if ((await this.version()) === null) throw new AppError("COMPOSE_MISSING", { message: HINT });
+    if ((await this.version()) === null) throw new AppError("COMPOSE_MISSING", { message: COMPOSE_MISSING_HINT });
   }
 
   /**
@@ -58,8 +58,8 @@ export class Compose {
     // What it says of its progress it says to nobody, also when this process has been killed: it then still ends what it has begun. Of
     // this server's folder, where a .env may lie, it knows nothing.
     const common = ["compose", "--progress=quiet", `--project-name=${project}`, "--project-directory=/", "--env-file=/dev/null"];
-    const running = this.turns.take(project, () => this.cli("compose", [...common, ...args], document));
-    const inTime = settlesBefore(running, AbortSignal.timeout(this.engine.readTimeout + GRACE));
+    const running = this.projectMutex.runExclusive(project, () => this.cli("compose", [...common, ...args], document));
+    const inTime = settlesBefore(running, AbortSignal.timeout(this.engine.readTimeout + STOP_GRACE_MS));
     const ended = await this.engine.whileAlive(inTime, "create").catch(() => false);
     if (!ended) throw new AppError("ENGINE_UNREACHABLE", { cause: "docker compose came to no end" });
     await running;

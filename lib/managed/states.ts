@@ -1,7 +1,7 @@
 import { AppError } from "../errors";
 
 /** From which states a managed container may be moved, and how. */
-const FROM = {
+const ALLOWED_STATES = {
   start: ["created", "exited"],
   stop: ["running", "paused", "restarting"],
   restart: ["running", "paused", "restarting", "exited"],
@@ -10,17 +10,17 @@ const FROM = {
   change: ["created", "running", "exited"],
 } as const satisfies Record<string, readonly string[]>;
 
-export type Action = keyof typeof FROM;
+export type LifecycleAction = keyof typeof ALLOWED_STATES;
 
 /** @throws AppError WRONG_STATE */
-export function checkState(action: Action, status: string): void {
-  const from: readonly string[] = FROM[action];
-  if (!from.includes(status)) throw wrongState(action, status);
+export function assertStateAllows(action: LifecycleAction, status: string): void {
+  const from: readonly string[] = ALLOWED_STATES[action];
+  if (!from.includes(status)) throw wrongStateError(action, status);
 }
 
-export function wrongState(action: Action, status: string): AppError {
+export function wrongStateError(action: LifecycleAction, status: string): AppError {
   return new AppError("WRONG_STATE", {
-    message: `${action} needs a container that is ${FROM[action].join(" or ")}; this one is ${status}`,
-    details: { action, status, allowed: FROM[action] },
+    message: `${action} needs a container that is ${ALLOWED_STATES[action].join(" or ")}; this one is ${status}`,
+    details: { action, status, allowed: ALLOWED_STATES[action] },
   });
 }

@@ -1,10 +1,10 @@
 import { WebStandardStreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js";
 import { AppError } from "../errors";
-import type { InProcess } from "../http/in-process";
+import type { InProcessClient } from "../http/in-process";
 import { Reply, type Route, type RouteCall } from "../http/route";
 import { settlesBefore } from "../support/settles-before";
-import { mcpServer } from "./mcp-server";
-import { Sessions } from "./sessions";
+import { createMcpServer } from "./mcp-server";
+import { SseSessions } from "./sse-sessions";
 import { Tools } from "./tools";
 
 export interface McpService {
@@ -15,14 +15,14 @@ export interface McpService {
 }
 
 /** The routes as tools of the Model Context Protocol, over both of its HTTP transports. */
-export class Mcp {
+export class McpEndpoint {
   private readonly tools: Tools;
-  private readonly sessions = new Sessions();
+  private readonly sessions = new SseSessions();
 
   /** @param routes all of them: those that name a tool are tools */
   constructor(
     routes: Route[],
-    private readonly inside: InProcess,
+    private readonly inProcess: InProcessClient,
     private readonly service: McpService,
   ) {
     this.tools = new Tools(routes);
@@ -55,10 +55,10 @@ export class Mcp {
   }
 
   /** Opens a stream of the older transport. */
-  async stream(call: RouteCall): Promise<Reply> {
+  async openStream(call: RouteCall): Promise<Reply> {
     // The stream is of this node: its messages must come here, through whichever node.
     const messages = `/mcp/messages?node=${encodeURIComponent(this.service.host)}`;
-    const stream = await this.sessions.begin(this.serverFor(call), call.caller.identity, messages, call.streamSignal);
+    const stream = await this.sessions.open(this.serverFor(call), call.caller.identity, messages, call.streamSignal);
     const headers = { "Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no" };
     return new Reply(200, stream, headers);
   }
@@ -71,10 +71,10 @@ export class Mcp {
 
   private serverFor({ caller }: RouteCall, key?: string) {
     const headers: Record<string, string> = key === undefined ? {} : { "Idempotency-Key": key };
-    return mcpServer(
+    return createMcpServer(
       this.tools,
       { name: this.service.name, version: this.service.version },
-      (request, signal) => this.inside.send({ ...request, headers, caller, signal }),
+      (request, signal) => this.inProcess.send({ ...request, headers, caller, signal }),
       caller.request_id,
     );
   }

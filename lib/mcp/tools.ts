@@ -5,8 +5,8 @@ import { isReserved, type Route } from "../http/route";
 import { jsonSchema } from "../openapi/json-schema";
 
 /** What makes an answer a stream: a tool's answer is one whole. */
-const STREAMS = new Set(["follow", "stream"]);
-const NODE = z.string().optional().describe("The node to run on; chosen or found by itself if absent");
+const STREAMING_FIELDS = new Set(["follow", "stream"]);
+const NODE_FIELD = z.string().optional().describe("The node to run on; chosen or found by itself if absent");
 
 /** A tool as clients see it. */
 export interface ToolDoc {
@@ -27,24 +27,24 @@ type Arguments = Record<string, unknown>;
 
 /** The routes that are tools, and what a call of one is as a request. */
 export class Tools {
-  private readonly known: Map<string, { route: Route; fields: z.ZodObject }>;
+  private readonly byName: Map<string, { route: Route; fields: z.ZodObject }>;
 
   constructor(routes: Route[]) {
-    const tools = routes.flatMap((route) => (route.tool === undefined ? [] : [[route.tool, { route, fields: fieldsOf(route) }] as const]));
-    this.known = new Map(tools);
-    if (this.known.size < tools.length) throw new Error("two routes are the same tool");
+    const tools = routes.flatMap((route) => (route.tool === undefined ? [] : [[route.tool, { route, fields: toolFields(route) }] as const]));
+    this.byName = new Map(tools);
+    if (this.byName.size < tools.length) throw new Error("two routes are the same tool");
   }
 
   get names(): string[] {
-    return [...this.known.keys()];
+    return [...this.byName.keys()];
   }
 
-  docs(): ToolDoc[] {
-    return [...this.known].map(([name, { route, fields }]) => ({
+  list(): ToolDoc[] {
+    return [...this.byName].map(([name, { route, fields }]) => ({
       name,
       description: route.summary,
       inputSchema: { type: "object", ...jsonSchema(fields, "input") },
-      annotations: annotationsOf(route),
+      annotations: toAnnotations(route),
     }));
   }
 
@@ -55,12 +55,12 @@ export class Tools {
    * @throws AppError naming the argument at fault
    */
   toRequest(name: string, given: Arguments): ToolRequest | undefined {
-    const tool = this.known.get(name);
+    const tool = this.byName.get(name);
     if (!tool) return undefined;
     const { route, fields } = tool;
     const stranger = Object.keys(given).find((field) => !Object.hasOwn(fields.shape, field));
     if (stranger !== undefined) throw invalidField(stranger, "is not known here");
-    const { params, query, body } = divided(route, given);
+    const { params, query, body } = splitArguments(route, given);
     if (route.params) readInput(route.params, params);
     const path = route.path.replace(/[:*](\w+)/g, (_all, field: string) =>
       String(params[field]).split("/").map(encodeURIComponent).join("/"),
@@ -71,24 +71,24 @@ export class Tools {
         message: `${first} is a word of this API, and no container's name`,
         details: { id: first },
       });
-    const search = searchOf(query);
+    const search = toQueryString(query);
     return { method: route.method.toUpperCase(), path: search === "" ? path : `${path}?${search}`, body: route.body && body };
   }
 }
 
-function fieldsOf(route: Route): z.ZodObject {
+function toolFields(route: Route): z.ZodObject {
   const shape = { ...route.body?.shape, ...route.query?.shape, ...route.params?.shape };
-  const whole = Object.entries(shape).filter(([name]) => !STREAMS.has(name));
-  return z.object({ ...Object.fromEntries(whole), node: NODE }).strict();
+  const whole = Object.entries(shape).filter(([name]) => !STREAMING_FIELDS.has(name));
+  return z.object({ ...Object.fromEntries(whole), node: NODE_FIELD }).strict();
 }
 
-function annotationsOf({ method }: Route): ToolDoc["annotations"] {
+function toAnnotations({ method }: Route): ToolDoc["annotations"] {
   if (method === "get" || method === "head") return { readOnlyHint: method === "get" };
   if (method === "delete") return { readOnlyHint: false, destructiveHint: true, idempotentHint: true };
   return method === "put" ? { readOnlyHint: false, destructiveHint: false } : { readOnlyHint: false };
 }
 
-function divided(route: Route, given: Arguments): { params: Arguments; query: Arguments; body: Arguments } {
+function splitArguments(route: Route, given: Arguments): { params: Arguments; query: Arguments; body: Arguments } {
   const parts = { params: {}, query: {}, body: {} } as Record<"params" | "query" | "body", Arguments>;
   for (const [name, value] of Object.entries(given)) {
     const isParam = Object.hasOwn(route.params?.shape ?? {}, name);
@@ -98,7 +98,7 @@ function divided(route: Route, given: Arguments): { params: Arguments; query: Ar
   return parts;
 }
 
-function searchOf(query: Arguments): string {
+function toQueryString(query: Arguments): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     for (const item of Array.isArray(value) ? value : [value]) {

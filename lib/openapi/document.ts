@@ -2,12 +2,12 @@ import { z } from "zod";
 import { KINDS } from "../errors";
 import type { Method, Route } from "../http/route";
 import { jsonSchema } from "./json-schema";
-import { answersOf } from "./responses";
+import { responsesOf } from "./responses";
 
 const CREDENTIALS = [{ basic: [] }, { bearer: [] }, { token: [] }];
 
 /** What the document says of a route; OPTIONS are only passed on. */
-export type Described = Omit<Route, "handler" | "method"> & { method: Method | "options" };
+export type DocumentedRoute = Omit<Route, "handler" | "method"> & { method: Method | "options" };
 
 const errorSchema = z.object({
   error: z.enum(Object.keys(KINDS) as [string, ...string[]]),
@@ -26,11 +26,11 @@ const errorSchema = z.object({
  * @param routes all of them
  * @param info title and version
  */
-export function openApiDocument(routes: Described[], info: { title: string; version: string }): object {
+export function openApiDocument(routes: DocumentedRoute[], info: { title: string; version: string }): object {
   const paths: Record<string, Record<string, object>> = {};
   const templates = pathTemplates(routes);
   for (const route of routes) {
-    const path = templates.get(shapeOf(route)) as string;
+    const path = templates.get(pathShape(route)) as string;
     paths[path] = { ...paths[path], [route.method]: operation(route, path) };
   }
   return {
@@ -50,30 +50,30 @@ export function openApiDocument(routes: Described[], info: { title: string; vers
   };
 }
 
-const shapeOf = (route: Described) => route.path.replace(/[:*]\w+/g, "{}");
+const pathShape = (route: DocumentedRoute) => route.path.replace(/[:*]\w+/g, "{}");
 
 /** Paths that differ only in the names of their parameters are one path to OpenAPI: it gets the names that single segments have. */
-function pathTemplates(routes: Described[]): Map<string, string> {
+function pathTemplates(routes: DocumentedRoute[]): Map<string, string> {
   const ordered = [...routes].sort((a, b) => Number(b.path.includes("*")) - Number(a.path.includes("*")));
-  return new Map(ordered.map((route) => [shapeOf(route), route.path.replace(/[:*](\w+)/g, "{$1}")]));
+  return new Map(ordered.map((route) => [pathShape(route), route.path.replace(/[:*](\w+)/g, "{$1}")]));
 }
 
-function operation(route: Described, path: string): object {
-  const names = namesOf(path, /\{(\w+)\}/g);
-  const renamed = Object.fromEntries(namesOf(route.path, /[:*](\w+)/g).map((name, place) => [name, names[place] ?? name]));
+function operation(route: DocumentedRoute, path: string): object {
+  const names = parameterNames(path, /\{(\w+)\}/g);
+  const renamed = Object.fromEntries(parameterNames(route.path, /[:*](\w+)/g).map((name, place) => [name, names[place] ?? name]));
   return {
     operationId: `${route.method}${route.path.replace(/\W+(\w)?/g, (_all, letter: string | undefined) => letter?.toUpperCase() ?? "")}`,
     summary: route.summary,
     ...(route.public ? { security: [] } : route.anonymous ? { security: [{}, ...CREDENTIALS] } : {}),
-    parameters: [...parameters(route.params, "path", renamed), ...parameters(route.query, "query"), ...common(route)],
+    parameters: [...parameters(route.params, "path", renamed), ...parameters(route.query, "query"), ...commonParameters(route)],
     ...(route.body ? { requestBody: requestBody(route.body, route.example) } : {}),
     ...(route.streams ? { requestBody: streamedBody(route.streams) } : {}),
-    responses: answersOf(route),
+    responses: responsesOf(route),
   };
 }
 
 /** What many routes take without declaring it. */
-function common({ where, keyed }: Described): object[] {
+function commonParameters({ where, keyed }: DocumentedRoute): object[] {
   const optional = (name: string, place: "query" | "header", description: string, type = "string") => {
     return { name, in: place, required: false, description, schema: { type } };
   };
@@ -84,7 +84,7 @@ function common({ where, keyed }: Described): object[] {
   ];
 }
 
-function namesOf(path: string, parameter: RegExp): string[] {
+function parameterNames(path: string, parameter: RegExp): string[] {
   return [...path.matchAll(parameter)].map(([, name = ""]) => name);
 }
 

@@ -5,12 +5,12 @@ import { processesOf } from "../docker/containers/inspect";
 import { followUsage, type Usage, usageOf } from "../docker/containers/stats";
 import type { DockerHost } from "../docker/docker-host";
 import { command, flag, text } from "../http/fields";
-import { Reply, type Route, route, streamed } from "../http/route";
-import { eventText } from "../support/event-format";
+import { Reply, type Route, route, streamReply } from "../http/route";
+import { formatEvent } from "../support/event-format";
 import { outputFields } from "../support/tail-buffer";
-import { byId, environment, optional } from "./schemas/common";
-import * as answers from "./schemas/containers";
-import { logQuery } from "./schemas/logs";
+import { containerParams, environment, optional } from "./schemas/common";
+import * as answers from "./schemas/container-answers";
+import { logQuery } from "./schemas/log-query";
 
 const OWNER: Where = { at: "owner" };
 
@@ -20,7 +20,7 @@ const OWNER: Where = { at: "owner" };
  * @param settings.run_wait seconds that a command is waited for
  * @param settings.output_limit MB kept of each of its streams
  */
-export function insideRoutes(docker: DockerHost, settings: { run_wait: number; output_limit: number }, host: string): Route[] {
+export function containerExecRoutes(docker: DockerHost, settings: { run_wait: number; output_limit: number }, host: string): Route[] {
   const find = (id: string) => docker.containers.find(id, { prefix: true });
 
   const logs = route({
@@ -29,12 +29,12 @@ export function insideRoutes(docker: DockerHost, settings: { run_wait: number; o
     where: OWNER,
     burst: "mid",
     summary: "Logs of a container, as text",
-    params: byId,
+    params: containerParams,
     query: logQuery,
     answers: answers.logs,
     async handler(call) {
       const { id } = await find(call.params.id);
-      return streamed("text/plain", await docker.logs.follow(id, call.query, call.streamSignal));
+      return streamReply("text/plain", await docker.logs.follow(id, call.query, call.streamSignal));
     },
   });
 
@@ -45,7 +45,7 @@ export function insideRoutes(docker: DockerHost, settings: { run_wait: number; o
     burst: "low",
     summary: "Run a command inside a running container",
     tool: "exec_in",
-    params: byId,
+    params: containerParams,
     body: z.object({
       command: command
         .refine((words) => words.length > 0, { error: "must hold a command" })
@@ -80,7 +80,7 @@ export function insideRoutes(docker: DockerHost, settings: { run_wait: number; o
     burst: "mid",
     summary: "What a container uses",
     tool: "stats",
-    params: byId,
+    params: containerParams,
     query: z.object({ stream: flag.default(false).describe("Every second, until the container ends") }),
     answers: answers.stats,
     async handler(call) {
@@ -88,8 +88,8 @@ export function insideRoutes(docker: DockerHost, settings: { run_wait: number; o
       if (!call.query.stream) return { id, name, ...(await usageOf(docker.engine, id)), host };
       const format = call.accepts("application/x-ndjson", "text/event-stream") || "application/x-ndjson";
       const usages = await followUsage(docker.engine, id, call.streamSignal);
-      const text = (usage: Usage) => eventText(format as "text/event-stream", "stats", { id, name, ...usage, host });
-      return streamed(format, asText(usages, text));
+      const text = (usage: Usage) => formatEvent(format as "text/event-stream", "stats", { id, name, ...usage, host });
+      return streamReply(format, encodeUsages(usages, text));
     },
   });
 
@@ -100,7 +100,7 @@ export function insideRoutes(docker: DockerHost, settings: { run_wait: number; o
     burst: "mid",
     summary: "The processes of a container",
     tool: "top",
-    params: byId,
+    params: containerParams,
     answers: answers.top,
     async handler({ params }) {
       const { id, name } = await find(params.id);
@@ -111,6 +111,6 @@ export function insideRoutes(docker: DockerHost, settings: { run_wait: number; o
   return [logs, execute, stats, top];
 }
 
-async function* asText(usages: AsyncIterable<Usage>, text: (usage: Usage) => string): AsyncGenerator<Buffer> {
+async function* encodeUsages(usages: AsyncIterable<Usage>, text: (usage: Usage) => string): AsyncGenerator<Buffer> {
   for await (const usage of usages) yield Buffer.from(text(usage));
 }

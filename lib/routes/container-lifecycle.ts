@@ -7,11 +7,11 @@ import type { DockerHost } from "../docker/docker-host";
 import { AppError, invalidField } from "../errors";
 import { flag, integer } from "../http/fields";
 import { type Route, route } from "../http/route";
-import type { Managed } from "../managed/managed-containers";
+import type { ManagedContainers } from "../managed/managed-containers";
 import { readManagedSpec } from "../managed/managed-spec";
-import type { Action } from "../managed/states";
-import { byId, newName } from "./schemas/common";
-import * as answers from "./schemas/containers";
+import type { LifecycleAction } from "../managed/states";
+import { containerParams, newContainerName } from "./schemas/common";
+import * as answers from "./schemas/container-answers";
 
 const OWNER: Where = { at: "owner" };
 const grace = z.object({ timeout: integer(0, 3600).optional().describe("Seconds that it is given to end before it is killed") });
@@ -22,7 +22,7 @@ const grace = z.object({ timeout: integer(0, 3600).optional().describe("Seconds 
  * @param host this node's name
  * @param claims keep names to one container where there are other nodes
  */
-export function oneContainerRoutes(docker: DockerHost, managed: Managed, host: string, claims?: NameClaims): Route[] {
+export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedContainers, host: string, claims?: NameClaims): Route[] {
   const find = (id: string) => docker.containers.find(id, { prefix: true });
   const { lifecycle } = docker;
 
@@ -31,17 +31,17 @@ export function oneContainerRoutes(docker: DockerHost, managed: Managed, host: s
     const container = await find(given);
     await work(container);
     try {
-      return answers.viewOf(await docker.containers.find(readManagedSpec(container) ? container.name : container.id, { prefix: false }));
+      return answers.toContainerView(await docker.containers.find(readManagedSpec(container) ? container.name : container.id, { prefix: false }));
     } catch (error) {
       // One that goes when it ends has gone with its stop.
       if (!(error instanceof AppError && error.code === "CONTAINER_NOT_FOUND")) throw error;
-      return answers.viewOf({ ...container, state: "exited", ports: [] });
+      return answers.toContainerView({ ...container, state: "exited", ports: [] });
     }
   }
 
   /** Moves a container from one state to another. */
-  const move = (given: string, action: Action, work: (id: string) => Promise<void>) =>
-    after(given, (container) => managed.act(container, action, work));
+  const move = (given: string, action: LifecycleAction, work: (id: string) => Promise<void>) =>
+    after(given, (container) => managed.changeState(container, action, work));
 
   const inspect = route({
     method: "get",
@@ -50,11 +50,11 @@ export function oneContainerRoutes(docker: DockerHost, managed: Managed, host: s
     burst: "high",
     summary: "Inspect a container",
     tool: "inspect",
-    params: byId,
-    answers: answers.inspected,
+    params: containerParams,
+    answers: answers.inspect,
     async handler({ params }) {
       const container = await find(params.id);
-      return { ...answers.viewOf(container), ...(await inspectContainer(docker.engine, container.id)) };
+      return { ...answers.toContainerView(container), ...(await inspectContainer(docker.engine, container.id)) };
     },
   });
 
@@ -65,9 +65,9 @@ export function oneContainerRoutes(docker: DockerHost, managed: Managed, host: s
     burst: "mid",
     summary: "Remove a container; a managed one with its volume",
     tool: "remove_container",
-    params: byId,
+    params: containerParams,
     query: z.object({ force: flag.default(true).describe("Also while it runs") }),
-    answers: answers.removed,
+    answers: answers.remove,
     async handler({ params, query }) {
       const container = await find(params.id);
       const { id, name, state } = container;
@@ -84,7 +84,7 @@ export function oneContainerRoutes(docker: DockerHost, managed: Managed, host: s
     },
   });
 
-  const state = { method: "post", where: OWNER, burst: "mid", params: byId, answers: answers.done } as const;
+  const state = { method: "post", where: OWNER, burst: "mid", params: containerParams, answers: answers.lifecycle } as const;
 
   const start = route({
     ...state,
@@ -133,7 +133,7 @@ export function oneContainerRoutes(docker: DockerHost, managed: Managed, host: s
     path: "/containers/:id/rename",
     summary: "Give a container another name",
     tool: "rename",
-    body: z.object({ name: newName.describe("No container of any node has it") }),
+    body: z.object({ name: newContainerName.describe("No container of any node has it") }),
     example: { name: "another-name" },
     handler: ({ params, body }) =>
       after(params.id, async (container) => {

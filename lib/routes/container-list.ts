@@ -6,11 +6,11 @@ import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
 import { Reply, type Route, type RouteCall, route } from "../http/route";
 import { outputFields } from "../support/tail-buffer";
-import * as answers from "./schemas/containers";
-import { joinedPages, pageOf, pageQuery } from "./schemas/pages";
-import { asBadRequest, planService, readinessOf, serviceBody, toServiceSpec } from "./schemas/service";
+import * as answers from "./schemas/container-answers";
+import { mergePages, toPage, pageQuery } from "./schemas/container-pages";
+import { toBadRequest, planContainerRun, toReadiness, containerRunBody, toContainerRunSpec } from "./schemas/container-run";
 
-export interface ServiceSettings {
+export interface ContainerRunSettings {
   /** seconds */
   run_wait: number;
   /** seconds */
@@ -25,34 +25,34 @@ export interface ServiceSettings {
  * @param host this node's name
  * @param claims keep names to one container where there are other nodes
  */
-export function containerRoutes(docker: DockerHost, settings: ServiceSettings, host: string, claims?: NameClaims): Route[] {
+export function containerListRoutes(docker: DockerHost, settings: ContainerRunSettings, host: string, claims?: NameClaims): Route[] {
   const list = route({
     method: "get",
     path: "/containers",
-    where: everyNode(joinedPages),
+    where: everyNode(mergePages),
     burst: "high",
     summary: "List managed containers, page by page",
     tool: "containers",
     query: pageQuery,
-    answers: answers.page,
+    answers: answers.list,
     async handler({ query }) {
-      return pageOf((await docker.containers.read()).containers, query);
+      return toPage((await docker.containers.read()).containers, query);
     },
   });
 
   const run = route({
     method: "post",
     path: "/containers/run",
-    where: bestNode(planService),
+    where: bestNode(planContainerRun),
     keyed: true,
     burst: "low",
     summary: "Run a container and publish a port of it",
     tool: "run_service",
-    body: serviceBody,
+    body: containerRunBody,
     example: { image: "nginx:latest", container_port: 80, host_port: 0, name: "nginx-demo", wait_ready: true, health_path: "/" },
-    answers: answers.ran,
+    answers: answers.run,
     async handler(call) {
-      const { spec, warnings } = toServiceSpec(call.body, call.idempotencyKey);
+      const { spec, warnings } = toContainerRunSpec(call.body, call.idempotencyKey);
       const { detach, image } = call.body;
       const warned = warnings.length > 0 ? { warnings } : {};
       const outcome = await docker.runner
@@ -61,18 +61,18 @@ export function containerRoutes(docker: DockerHost, settings: ServiceSettings, h
           limit: settings.output_limit * 1_000_000,
           enough: call.within((detach ? settings.pull_wait : settings.run_wait) * 1000),
           abandoned: call.callerSignal,
-          started: call.started,
+          started: call.markStarted,
           claims,
         })
         .catch((error: AppError) => {
-          throw asBadRequest(error);
+          throw toBadRequest(error);
         });
       if (outcome.status === "pulling") return new Reply(202, { name: spec.name, image, status: "pulling", host, ...warned });
       if (outcome.status === "exited") {
         const { id, exit_code, ...output } = outcome;
         return { ...endedView(id, spec, call.body.container_port), exit_code, ...outputFields(output), ...warned };
       }
-      call.started();
+      call.markStarted();
       try {
         const view = await started(outcome.id, spec, call);
         return detach ? { ...view, ...warned } : new Reply(202, { ...view, ...warned });
@@ -88,16 +88,16 @@ export function containerRoutes(docker: DockerHost, settings: ServiceSettings, h
   async function started(
     id: string,
     spec: RunSpec,
-    call: RouteCall<unknown, unknown, ReturnType<typeof serviceBody.parse>>,
+    call: RouteCall<unknown, unknown, ReturnType<typeof containerRunBody.parse>>,
   ): Promise<object> {
-    const readiness = readinessOf(call.body);
+    const readiness = toReadiness(call.body);
     if (readiness) {
       await untilReady(docker.engine, docker.logs, id, readiness, call.streamSignal).catch(async (error: AppError) => {
         if (spec.remove && error.code === "NOT_READY") await docker.runner.remove(id).catch(() => undefined);
         throw error;
       });
     }
-    return docker.containers.find(id, { prefix: false }).then(answers.documentedView, (error: AppError) => {
+    return docker.containers.find(id, { prefix: false }).then(answers.toContainerRunView, (error: AppError) => {
       if (error.code !== "CONTAINER_NOT_FOUND") throw error;
       return endedView(id, spec, call.body.container_port);
     });

@@ -1,23 +1,23 @@
 import { z } from "zod";
-import type { Owner } from "../archive/zip-to-tar";
+import type { FileOwner } from "../archive/zip-to-tar";
 import type { Where } from "../cluster/routing/where";
 import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
-import { HOME } from "../files/container-paths";
-import { type FileFound, findFile, openFile } from "../files/download";
-import { zipOf } from "../files/folder-zip";
+import { APP_FOLDER } from "../files/container-paths";
+import { type FoundFile, findFile, openFile } from "../files/download";
+import { zipFolder } from "../files/folder-zip";
 import { listFolder } from "../files/listing";
 import { uploadZip } from "../files/upload";
 import { text } from "../http/fields";
 import { Reply, type Route, route } from "../http/route";
-import { byId } from "./schemas/common";
-import * as answers from "./schemas/files";
+import { containerParams } from "./schemas/common";
+import * as answers from "./schemas/file-answers";
 
 const OWNER: Where = { at: "owner" };
 /** As container-management-api.md shows it. */
 const DEFAULT_OWNER = "1000:1000";
 
-const somePath = text.min(1, "must be a path").max(4096, "must be a path").describe(`In the container; a relative one is below ${HOME}`);
+const somePath = text.min(1, "must be a path").max(4096, "must be a path").describe(`In the container; a relative one is below ${APP_FOLDER}`);
 
 /**
  * Files of a container, running or not, wherever it is (container-management-api.md).
@@ -28,9 +28,9 @@ const somePath = text.min(1, "must be a path").max(4096, "must be a path").descr
 export function fileRoutes(docker: DockerHost, settings: { upload_limit: number; default_user_uid: string | null }, host: string): Route[] {
   const { engine, containers } = docker;
   const find = (id: string) => containers.find(id, { prefix: true });
-  const common = { where: OWNER, params: byId } as const;
-  const folder = z.object({ path: somePath.default(HOME) });
-  const owner = ownerOf(settings.default_user_uid ?? DEFAULT_OWNER);
+  const common = { where: OWNER, params: containerParams } as const;
+  const folder = z.object({ path: somePath.default(APP_FOLDER) });
+  const owner = parseOwner(settings.default_user_uid ?? DEFAULT_OWNER);
 
   const upload = route({
     ...common,
@@ -40,23 +40,23 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     summary: "Unpack a zip archive in a container",
     query: folder,
     streams: ["application/zip", "multipart/form-data"],
-    answers: answers.uploaded,
+    answers: answers.upload,
     async handler(call) {
       const encoding = call.header("content-encoding") ?? "identity";
       if (encoding !== "identity") throw new AppError("UNSUPPORTED_MEDIA_TYPE", { message: `An archive in ${encoding} is not taken` });
       const { id, name } = await find(call.params.id);
       const limit = settings.upload_limit * 1_000_000;
-      const uploaded = await uploadZip(engine, id, call.raw, call.header("content-type") ?? "", call.query.path, owner, limit);
+      const uploaded = await uploadZip(engine, id, call.rawBody, call.header("content-type") ?? "", call.query.path, owner, limit);
       return { id, name, ...uploaded, host };
     },
   });
 
   const fileQuery = z.object({ path: somePath });
-  const described = ({ size, modified }: Pick<FileFound, "size" | "modified">) => ({
+  const described = ({ size, modifiedAt }: Pick<FoundFile, "size" | "modified">) => ({
     "Accept-Ranges": "bytes",
     "Cache-Control": "no-cache",
     "Content-Length": String(size),
-    "Last-Modified": modified.toUTCString(),
+    "Last-Modified": modifiedAt.toUTCString(),
   });
 
   const head = route({
@@ -66,7 +66,7 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     burst: "mid",
     summary: "Whether a file is in a container, and its size",
     query: fileQuery,
-    answers: answers.fileHead,
+    answers: answers.downloadHead,
     async handler(call) {
       const { id } = await find(call.params.id);
       const found = await findFile(engine, id, call.query.path);
@@ -82,20 +82,20 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     burst: "mid",
     summary: "A file of a container, or with Range a part of it",
     query: fileQuery,
-    answers: answers.file,
+    answers: answers.download,
     async handler(call) {
       const { id } = await find(call.params.id);
-      const { path, name, modified } = await findFile(engine, id, call.query.path);
+      const { path, name, modifiedAt } = await findFile(engine, id, call.query.path);
       const file = await openFile(engine, id, path);
       try {
         const part = call.range(file.size);
         const { start, end } = part ?? { start: 0, end: file.size - 1 };
-        const headers = described({ size: end - start + 1, modified });
+        const headers = described({ size: end - start + 1, modifiedAt: modified });
         call.attachment(name);
         const ranged: Record<string, string> = part ? { "Content-Range": `bytes ${start}-${end}/${file.size}` } : {};
         return new Reply(part ? 206 : 200, file.bytes(start, end), { ...headers, ...ranged });
       } catch (error) {
-        file.end();
+        file.close();
         throw error;
       }
     },
@@ -108,10 +108,10 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     burst: "mid",
     summary: "A folder of a container as a zip archive",
     query: folder,
-    answers: answers.zip,
+    answers: answers.downloadZip,
     async handler(call) {
       const { id } = await find(call.params.id);
-      const { name, bytes } = await zipOf(engine, id, call.query.path);
+      const { name, bytes } = await zipFolder(engine, id, call.query.path);
       call.attachment(name);
       return new Reply(200, bytes, { "Content-Type": "application/zip", "Cache-Control": "no-cache" });
     },
@@ -125,7 +125,7 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     summary: "What is in a folder of a container",
     tool: "list_files",
     query: folder,
-    answers: answers.listing,
+    answers: answers.list,
     async handler({ params, query, clientSignal }) {
       const { id, name } = await find(params.id);
       return { id, name, ...(await listFolder(engine, id, query.path, clientSignal)), host };
@@ -136,7 +136,7 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
 }
 
 /** @throws Error at the start if it can't be read */
-function ownerOf(setting: string): Owner {
+function parseOwner(setting: string): FileOwner {
   const [, uid, gid] = /^(\d{1,9})(?::(\d{1,9}))?$/.exec(setting) ?? [];
   if (uid === undefined) throw new Error(`default_user_uid must be uid:gid, such as 1000:1000, not ${setting}`);
   return { uid: Number(uid), gid: Number(gid ?? uid) };

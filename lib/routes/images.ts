@@ -1,16 +1,16 @@
 import { z } from "zod";
-import { eachNode, everyNode } from "../cluster/routing/where";
+import { everyOutcome, everyNode } from "../cluster/routing/where";
 import type { DockerHost } from "../docker/docker-host";
 import { listImages, removeImage } from "../docker/images/image-list";
 import type { PulledImage, PullProgress } from "../docker/images/images";
 import { AppError } from "../errors";
 import { flag } from "../http/fields";
-import { Reply, type Route, type RouteCall, route, streamed } from "../http/route";
-import { type EventFormat, EventStream } from "../runs/jobs/live-output";
-import { loginFor } from "../runs/jobs/registry-login";
+import { Reply, type Route, type RouteCall, route, streamReply } from "../http/route";
+import { type EventFormat, EventStream } from "../runs/jobs/event-stream";
+import { loginFor } from "../docker/images/registry-login";
 import { settlesBefore } from "../support/settles-before";
 import { imageReference } from "./schemas/common";
-import { images, joinedImages, pullBody, pulled, pulledOnAll, removed, removedOnAll } from "./schemas/images";
+import { imageListAnswers, imagePullAnswers, imagePullBody, imageRemoveAnswers, mergeImageLists, mergePullOutcomes, mergeRemovalOutcomes } from "./schemas/image-schemas";
 
 /**
  * The images of all nodes (dockapi.md).
@@ -21,11 +21,11 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
   const list = route({
     method: "get",
     path: "/images",
-    where: everyNode(joinedImages),
+    where: everyNode(mergeImageLists),
     burst: "high",
     summary: "List all images",
     tool: "images",
-    answers: images,
+    answers: imageListAnswers,
     async handler() {
       return { images: (await listImages(docker.engine)).map((each) => ({ ...each, host })) };
     },
@@ -34,13 +34,13 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
   const pull = route({
     method: "post",
     path: "/images/pull",
-    where: eachNode(pulledOnAll),
+    where: everyOutcome(mergePullOutcomes),
     burst: "low",
     summary: "Pull an image on every node",
     tool: "pull_image",
-    body: pullBody,
+    body: imagePullBody,
     example: { image: "nginx:latest" },
-    answers: pulled,
+    answers: imagePullAnswers,
     async handler(call) {
       const { image, auth_config } = call.body;
       const login = auth_config && loginFor(image, auth_config);
@@ -76,7 +76,7 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
   ): Reply {
     const events = new EventStream(format);
     const pulling = begin((progress) => {
-      if (!events.full) void events.send("progress", { ...progress, host });
+      if (!events.isFull) void events.send("progress", { ...progress, host });
     });
     void settlesBefore(pulling, call.streamSignal).then(async (settled) => {
       if (!settled) return events.fail(new AppError("STOPPING"));
@@ -85,19 +85,19 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
         (error: unknown) => events.fail(error),
       );
     });
-    return streamed(format, events.body);
+    return streamReply(format, events.body);
   }
 
   const remove = route({
     method: "delete",
     path: "/images/*image",
-    where: eachNode(removedOnAll),
+    where: everyOutcome(mergeRemovalOutcomes),
     burst: "mid",
     summary: "Remove an image from every node",
     tool: "remove_image",
     params: z.object({ image: imageReference.describe("Image reference, with its slashes, or an id") }),
     query: z.object({ force: flag.default(false).describe("Also where stopped containers are made of it") }),
-    answers: removed,
+    answers: imageRemoveAnswers,
     async handler({ params, query }) {
       return { image: params.image, removed: true, ...(await removeImage(docker.engine, params.image, query.force)), host };
     },

@@ -4,11 +4,11 @@ import type { NameClaims } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import type { AppError } from "../errors";
 import { Reply, type Route, route } from "../http/route";
-import type { Managed, Wanted } from "../managed/managed-containers";
+import type { ManagedContainers, RequestedSpec } from "../managed/managed-containers";
 import { readManagedSpec } from "../managed/managed-spec";
-import { byId } from "./schemas/common";
-import * as answers from "./schemas/containers";
-import { changeBody, changeOf, createBody, planManaged, portsBody, toPorts, toWanted } from "./schemas/managed";
+import { containerParams } from "./schemas/common";
+import * as answers from "./schemas/container-answers";
+import { changeBody, toSpecChange, createBody, planManagedContainer, portsBody, toPortMappings, toRequestedSpec } from "./schemas/managed-bodies";
 
 /**
  * Containers that are made first and started later, and can be changed (container-management-api.md).
@@ -18,14 +18,14 @@ import { changeBody, changeOf, createBody, planManaged, portsBody, toPorts, toWa
  */
 export function managedRoutes(
   docker: DockerHost,
-  managed: Managed,
+  managed: ManagedContainers,
   settings: { pull_wait: number },
   host: string,
   claims?: NameClaims,
 ): Route[] {
-  const view = async (cuid: string) => answers.viewOf(await docker.containers.find(cuid, { prefix: false }));
+  const view = async (cuid: string) => answers.toContainerView(await docker.containers.find(cuid, { prefix: false }));
 
-  async function change(id: string, edit: (spec: Wanted) => Wanted, enough: AbortSignal): Promise<Reply | object> {
+  async function change(id: string, edit: (spec: RequestedSpec) => RequestedSpec, enough: AbortSignal): Promise<Reply | object> {
     const container = await docker.containers.find(id, { prefix: true });
     const progress = await managed.change(container, edit, enough);
     const { name: cuid } = container;
@@ -36,7 +36,7 @@ export function managedRoutes(
   const create = route({
     method: "post",
     path: "/containers",
-    where: bestNode(planManaged),
+    where: bestNode(planManagedContainer),
     keyed: true,
     burst: "low",
     summary: "Create a managed container, to be started later",
@@ -49,16 +49,16 @@ export function managedRoutes(
       resources: { cpus: 1, memory: "4096m", pids: 2048 },
       ports: [{ host: 8080, container: 80, protocol: "tcp" }],
     },
-    answers: answers.created,
+    answers: answers.create,
     async handler(call) {
       const { cuid, image } = { ...call.body, cuid: call.body.cuid as string };
       const enough = call.within(settings.pull_wait * 1000);
-      const progress = await managed.create(cuid, toWanted(call.body, call.idempotencyKey), {
-        enough,
-        abandoned: call.callerSignal,
+      const progress = await managed.create(cuid, toRequestedSpec(call.body, call.idempotencyKey), {
+        waitSignal: enough,
+        callerSignal: call.callerSignal,
         claims,
       });
-      call.started();
+      call.markStarted();
       if (progress === "pulling") return new Reply(202, { cuid, image, status: progress, host });
       return new Reply(201, await view(cuid), { Location: `/containers/${cuid}` });
     },
@@ -71,11 +71,11 @@ export function managedRoutes(
     burst: "low",
     summary: "Change a managed container: it is made anew, what is in its /app stays, and if it ran it runs again",
     tool: "update_container",
-    params: byId,
+    params: containerParams,
     body: changeBody,
     example: { env: { NEW_VAR: "value", OLD_VAR: null }, tags: ["updated", "v2"], resources: { memory: "8192m" } },
-    answers: answers.changed,
-    handler: (call) => change(call.params.id, changeOf(call.body), call.within(settings.pull_wait * 1000)),
+    answers: answers.change,
+    handler: (call) => change(call.params.id, toSpecChange(call.body), call.within(settings.pull_wait * 1000)),
   });
 
   const updatePorts = route({
@@ -85,12 +85,12 @@ export function managedRoutes(
     burst: "low",
     summary: "Publish other ports of a managed container, which is made anew for it",
     tool: "update_ports",
-    params: byId,
+    params: containerParams,
     body: portsBody,
     example: { ports: [{ host: 3000, container: 3000, protocol: "tcp" }] },
-    answers: answers.changed,
+    answers: answers.change,
     handler: (call) =>
-      change(call.params.id, (spec) => ({ ...spec, ports: toPorts(call.body.ports) }), call.within(settings.pull_wait * 1000)),
+      change(call.params.id, (spec) => ({ ...spec, ports: toPortMappings(call.body.ports) }), call.within(settings.pull_wait * 1000)),
   });
 
   const status = route({
@@ -100,7 +100,7 @@ export function managedRoutes(
     burst: "high",
     summary: "How a container is",
     tool: "status",
-    params: byId,
+    params: containerParams,
     answers: answers.status,
     // One that was replaced between the two questions is asked for again.
     handler: ({ params }) =>
@@ -113,7 +113,7 @@ export function managedRoutes(
 
   async function statusOf(given: string): Promise<object> {
     const container = await docker.containers.find(given, { prefix: true });
-    const { labels: _, host_port: __, container_port: ___, ...rest } = answers.viewOf(container);
+    const { labels: _, host_port: __, container_port: ___, ...rest } = answers.toContainerView(container);
     const { started, finished, exit_code, restart_count, health } = await inspectContainer(docker.engine, container.id);
     return { ...rest, running: rest.status === "running", started, finished, exit_code, restart_count, health };
   }

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { here } from "../cluster/routing/where";
 import { AppError, invalidField } from "../errors";
-import type { InProcess } from "../http/in-process";
+import type { InProcessClient } from "../http/in-process";
 import { type Route, type RouteCall, route } from "../http/route";
-import type { Mcp, McpService } from "../mcp/mcp-endpoint";
+import type { McpEndpoint, McpService } from "../mcp/mcp-endpoint";
 
 const id = z.union([z.string(), z.number()]);
 const message = z.object({
@@ -26,9 +26,9 @@ const example = {
  * @param routes all of them
  * @param inside answers a tool's call as any request
  */
-export function mcpRoutes(routes: Route[], inside: InProcess, service: McpService): Route[] {
-  let loaded: Mcp | undefined;
-  const mcp = (): Mcp => {
+export function mcpRoutes(routes: Route[], inside: InProcessClient, service: McpService): Route[] {
+  let loaded: McpEndpoint | undefined;
+  const mcp = (): McpEndpoint => {
     loaded ??= load(routes, inside, service);
     return loaded;
   };
@@ -68,7 +68,7 @@ export function mcpRoutes(routes: Route[], inside: InProcess, service: McpServic
       if (newer !== undefined)
         throw new AppError("METHOD_NOT_ALLOWED", { message: "Messages go to POST /mcp", details: { allow: "POST" } });
       if (!takesEvents(call)) throw invalidField("Accept", "must be text/event-stream; messages go to POST /mcp");
-      return mcp().stream(call);
+      return mcp().openStream(call);
     },
   });
 
@@ -94,7 +94,7 @@ function takesEvents(call: RouteCall): boolean {
 }
 
 // The SDK takes more memory than all routes: it is loaded when somebody speaks to it.
-function load(...parts: ConstructorParameters<typeof Mcp>): Mcp {
+function load(...parts: ConstructorParameters<typeof McpEndpoint>): McpEndpoint {
   const { Mcp: Loaded } = require("../mcp/mcp-endpoint") as typeof import("../mcp/mcp-endpoint");
   return new Loaded(...parts);
 }

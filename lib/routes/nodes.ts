@@ -19,7 +19,7 @@ const status = z.object({
   seconds_since_seen: z.number(),
 });
 
-const shown = ({ sequence: _, process: __, ...rest }: NodeRecord) => rest;
+const publicFields = ({ sequence: _, process: __, ...rest }: NodeRecord) => rest;
 
 /** What is asked about the nodes themselves. */
 export function nodeRoutes(cluster: Cluster): Route[] {
@@ -39,7 +39,7 @@ export function nodeRoutes(cluster: Cluster): Route[] {
       const { peers } = pool.members;
       const [own, { answers, missing }] = await Promise.all([cluster.record(), callPeers(pool, "status", {})]);
       const alive = [own, ...answers.map(({ value }) => value)].map((record) => ({
-        ...shown(record),
+        ...publicFields(record),
         reachable: true,
         seconds_since_seen: 0,
       }));
@@ -48,10 +48,10 @@ export function nodeRoutes(cluster: Cluster): Route[] {
         return peer
           ? [
               {
-                ...shown(peer.record),
+                ...publicFields(peer.record),
                 reachable: false,
                 reason,
-                seconds_since_seen: Math.round((performance.now() - peer.lastSeen) / 1000),
+                seconds_since_seen: Math.round((performance.now() - peer.lastSeenAt) / 1000),
               },
             ]
           : [];

@@ -4,8 +4,8 @@ import { upstream } from "../docker/containers/published-port";
 import type { DockerHost } from "../docker/docker-host";
 import { integer } from "../http/fields";
 import { type Route, route } from "../http/route";
-import type { Described } from "../openapi/document";
-import { byId } from "./schemas/common";
+import type { DocumentedRoute } from "../openapi/document";
+import { containerParams } from "./schemas/common";
 
 const port = integer(1, 65535).optional().describe("The container's port, if it publishes several");
 
@@ -21,7 +21,7 @@ export function proxyRoutes({ containers, engine }: Pick<DockerHost, "containers
     burst: "high",
     summary: "Where a container's published port is reached, as its node sees it",
     tool: "upstream",
-    params: byId,
+    params: containerParams,
     query: z.object({ port }),
     answers: {
       200: {
@@ -43,13 +43,13 @@ export function proxyRoutes({ containers, engine }: Pick<DockerHost, "containers
 const METHODS = ["get", "head", "post", "put", "patch", "delete", "options"] as const;
 
 /** What the proxy itself takes, which is no route of Express: for the OpenAPI document. */
-export const proxied: Described[] = METHODS.map((method) => ({
+export const proxyOperations: DocumentedRoute[] = METHODS.map((method) => ({
   method,
   path: "/proxy/:id/*path",
   where: owner,
   burst: "none",
   summary: "What the container serves at this path; WebSockets too",
-  params: byId.extend({ path: z.string().describe("Path at the container, with its slashes, passed on as it is written") }),
+  params: containerParams.extend({ path: z.string().describe("Path at the container, with its slashes, passed on as it is written") }),
   query: z.object({ port }),
   answers: {
     200: { description: "Whatever the container answers, with any status; at `--proxy_port` with a cookie that opens this path" },

@@ -4,16 +4,16 @@ import { exec } from "../docker/containers/exec";
 import type { NameClaims } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import { command, flag, text } from "../http/fields";
-import { Reply, type Route, route, streamed } from "../http/route";
-import type { Managed } from "../managed/managed-containers";
+import { Reply, type Route, route, streamReply } from "../http/route";
+import type { ManagedContainers } from "../managed/managed-containers";
 import { settlesBefore } from "../support/settles-before";
 import { outputFields } from "../support/tail-buffer";
-import * as answers from "./schemas/answers";
-import { byId, environment, imageReference } from "./schemas/common";
-import { logQuery } from "./schemas/logs";
-import { planRun, runBody, toRunSpec } from "./schemas/run";
+import * as answers from "./schemas/root-answers";
+import { containerParams, environment, imageReference } from "./schemas/common";
+import { logQuery } from "./schemas/log-query";
+import { planRootRun, rootRunBody, toRunSpec } from "./schemas/root-run";
 
-export interface VerbSettings {
+export interface RootSettings {
   /** seconds */
   run_wait: number;
   /** seconds */
@@ -29,10 +29,10 @@ export interface VerbSettings {
  * @param claims keep names to one container where there are other nodes
  * @param serviceInfo what `GET /` answers to those without credentials
  */
-export function verbRoutes(
+export function rootRoutes(
   docker: DockerHost,
-  managed: Managed,
-  settings: VerbSettings,
+  managed: ManagedContainers,
+  settings: RootSettings,
   host: string,
   serviceInfo: () => object,
   claims?: NameClaims,
@@ -78,13 +78,13 @@ export function verbRoutes(
     burst: "mid",
     summary: "Logs of a container",
     tool: "logs",
-    params: byId,
+    params: containerParams,
     query: logQuery,
     answers: answers.logs,
     async handler(call) {
       const { id, name } = await docker.containers.find(call.params.id, { prefix: true });
       if (call.query.follow || call.accepts("json", "text") === "text")
-        return streamed("text/plain", await docker.logs.follow(id, call.query, call.streamSignal));
+        return streamReply("text/plain", await docker.logs.follow(id, call.query, call.streamSignal));
       return { id, name, ...outputFields(await docker.logs.collect(id, call.query, limit, call.clientSignal)), host };
     },
   });
@@ -92,12 +92,12 @@ export function verbRoutes(
   const run = route({
     method: "put",
     path: "/",
-    where: bestNode(planRun),
+    where: bestNode(planRootRun),
     keyed: true,
     burst: "low",
     summary: "Run a container",
     tool: "run_container",
-    body: runBody,
+    body: rootRunBody,
     example: { image: "redis", name: "p-redis", detach: true, ports: { "1234": "6379" } },
     answers: answers.run,
     async handler(call) {
@@ -108,7 +108,7 @@ export function verbRoutes(
         limit,
         enough: call.within(wait * 1000),
         abandoned: call.callerSignal,
-        started: call.started,
+        started: call.markStarted,
         claims,
       });
       const said = {
@@ -130,7 +130,7 @@ export function verbRoutes(
     burst: "low",
     summary: "Execute a command in a running container",
     tool: "exec",
-    params: byId,
+    params: containerParams,
     body: z.object({
       data: command
         .refine((words) => words.length > 0, { error: "must hold a command" })
@@ -161,7 +161,7 @@ export function verbRoutes(
     burst: "mid",
     summary: "Remove a container by force, running or not",
     tool: "remove",
-    params: byId,
+    params: containerParams,
     answers: answers.remove,
     async handler(call) {
       const container = await docker.containers.find(call.params.id, { prefix: false });

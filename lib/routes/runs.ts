@@ -1,10 +1,10 @@
 import { bestNode } from "../cluster/routing/where";
 import { AppError } from "../errors";
-import { Reply, type Route, type RouteCall, route, streamed } from "../http/route";
-import { type EventFormat, EventStream } from "../runs/jobs/live-output";
+import { Reply, type Route, type RouteCall, route, streamReply } from "../http/route";
+import { type EventFormat, EventStream } from "../runs/jobs/event-stream";
 import type { StartedOneOff } from "../runs/jobs/one-off-runs";
 import type { RunHost } from "../runs/run-host";
-import { planRun, runAnswers, runBody } from "./schemas/job";
+import { planOneOffRun, oneOffRunAnswers, oneOffRunBody } from "./schemas/one-off-run";
 
 /**
  * Runs that end with their request (oneoff-docker-runner.md, docker-run.md).
@@ -15,13 +15,13 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
   const run = route({
     method: "post",
     path: "/run",
-    where: bestNode(planRun, { live: true }),
+    where: bestNode(planOneOffRun, { live: true }),
     burst: "low",
     summary: "Run a container once, to its end, and answer its output; with a payload: run code, and answer its result",
     tool: "run",
-    body: runBody,
+    body: oneOffRunBody,
     example: { image: "alpine:latest", command: ["echo", "Hello, World!"], env_vars: { MY_VAR: "value" } },
-    answers: runAnswers,
+    answers: oneOffRunAnswers,
     async handler(call) {
       const { payload, env_vars = {}, volumes = {}, pull_policy = "always", ...rest } = call.body;
       const format = call.accepts("json", "text/event-stream", "application/x-ndjson");
@@ -33,7 +33,7 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
         if (payload) {
           const result = await runs.code.run(rest.image, payload, ended, enough, () => {
             begun = true;
-            call.started();
+            call.markStarted();
           });
           return result === undefined
             ? pulling
@@ -41,12 +41,12 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
         }
         const run = await runs.oneOffs.start({ ...rest, env_vars, volumes, pull_policy }, ended, enough);
         if (!run) return pulling;
-        call.started();
+        call.markStarted();
         if (format === "text/event-stream" || format === "application/x-ndjson") return live(run, format, call);
         begun = true;
         return { ...(await run.finish()), host };
       } catch (error) {
-        const said = stopping(error, call.clientSignal);
+        const said = abandonedToStopping(error, call.clientSignal);
         // It has run already: no other node is to run it again, whatever this one's trouble is.
         if (begun && said instanceof AppError && said.status >= 500) said.details.begun = true;
         throw said;
@@ -57,18 +57,18 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
   function live(run: StartedOneOff, format: EventFormat, { clientSignal }: Pick<RouteCall, "clientSignal">): Reply {
     const events = new EventStream(format);
     run
-      .finish((frame) => events.frame(frame))
+      .finish((frame) => events.sendFrame(frame))
       .then(
         (result) => events.end("result", { ...result, host }),
-        (thrown: Error) => events.fail(stopping(thrown, clientSignal)),
+        (thrown: Error) => events.fail(abandonedToStopping(thrown, clientSignal)),
       );
-    return streamed(format, events.body);
+    return streamReply(format, events.body);
   }
 
   return [run];
 }
 
 /** A run that was ended though its client is there was ended by the server's stop. */
-function stopping(error: unknown, gone: AbortSignal): unknown {
+function abandonedToStopping(error: unknown, gone: AbortSignal): unknown {
   return error instanceof AppError && error.code === "ABANDONED" && !gone.aborted ? new AppError("STOPPING") : error;
 }

@@ -5,9 +5,9 @@ import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
 import { flag } from "../http/fields";
 import { type Route, route } from "../http/route";
-import { columns } from "../terminal/protocol";
+import { terminalDimension } from "../terminal/protocol";
 import type { Terminals } from "../terminal/terminals";
-import { byId } from "./schemas/common";
+import { containerParams } from "./schemas/common";
 
 const DEFAULT_SIZE = { cols: 80, rows: 24 };
 
@@ -33,10 +33,10 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
     ticketed: true,
     summary:
       "A shell in a running container over a WebSocket; until the first stdin the container's own output, unless the query asks for a shell",
-    params: byId,
+    params: containerParams,
     query: z.object({
-      cols: columns.optional().describe("Width of the terminal, 80 if absent"),
-      rows: columns.optional().describe("Height of the terminal, 24 if absent"),
+      cols: terminalDimension.optional().describe("Width of the terminal, 80 if absent"),
+      rows: terminalDimension.optional().describe("Height of the terminal, 24 if absent"),
       ticket: z.string().min(1).optional().describe("Instead of credentials, as `POST /ws/{id}/ticket` gives it"),
       tty: flag.optional().describe("Whether the shell has a terminal; as with cols or rows if absent, else stdout and stderr are apart"),
     }),
@@ -51,8 +51,8 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
         atOnce: sized || tty !== undefined,
       };
       const { id } = await docker.containers.find(call.params.id, { prefix: true });
-      if (ticket !== undefined && !tickets.use(ticket, id)) throw new AppError("WRONG_TICKET");
-      return terminals.answer(id, spec, { id: call.caller.request_id, stop: call.streamSignal });
+      if (ticket !== undefined && !tickets.redeem(ticket, id)) throw new AppError("WRONG_TICKET");
+      return terminals.open(id, spec, { id: call.caller.request_id, stop: call.streamSignal });
     },
   });
 
@@ -62,7 +62,7 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
     where: owner,
     burst: "low",
     summary: "A ticket that opens one terminal in this container, for a page in a browser, which can't send credentials with it",
-    params: byId,
+    params: containerParams,
     answers: {
       200: {
         description: "To be used once, in time, through any node",
@@ -71,7 +71,7 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
     },
     async handler(call) {
       const { id } = await docker.containers.find(call.params.id, { prefix: true });
-      return tickets.give(id, call.caller.identity);
+      return tickets.issue(id, call.caller.identity);
     },
   });
 

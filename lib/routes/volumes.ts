@@ -1,7 +1,7 @@
 import { bestNode, everyNode, volume } from "../cluster/routing/where";
 import { Reply, type Route, route } from "../http/route";
 import type { Volumes } from "../runs/volumes/volumes";
-import { byName, joinedLists, list, made, planVolume, read, removed, volumeBody } from "./schemas/volumes";
+import { volumeParams, mergeVolumeLists, volumeListAnswers, volumeCreateAnswers, planVolume, volumeReadAnswers, volumeRemoveAnswers, volumeBody } from "./schemas/volume-schemas";
 
 /**
  * Named volumes: made in one request (oneoff-docker-runner.md), listed, read back and removed.
@@ -17,7 +17,7 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     tool: "volume",
     body: volumeBody,
     example: { name: "my-volume" },
-    answers: made,
+    answers: volumeCreateAnswers,
     async handler({ body }) {
       await volumes.create({ ...body, content: body.content ?? undefined });
       return new Reply(200, { status: "success", detail: "success" }, { "X-Volume-Host": host });
@@ -27,11 +27,11 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
   const all = route({
     method: "get",
     path: "/volumes",
-    where: everyNode(joinedLists),
+    where: everyNode(mergeVolumeLists),
     burst: "high",
     summary: "List all volumes",
     tool: "volumes",
-    answers: list,
+    answers: volumeListAnswers,
     async handler() {
       return { volumes: (await volumes.list()).map((each) => ({ ...each, host })) };
     },
@@ -44,8 +44,8 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     burst: "mid",
     summary: "Read a volume with its content",
     tool: "read_volume",
-    params: byName,
-    answers: read,
+    params: volumeParams,
+    answers: volumeReadAnswers,
     async handler(call) {
       const { content, ...info } = await volumes.read(call.params.name);
       if (call.accepts("json", "application/gzip") === "application/gzip")
@@ -61,8 +61,8 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     burst: "mid",
     summary: "Remove a volume that no container uses",
     tool: "remove_volume",
-    params: byName,
-    answers: removed,
+    params: volumeParams,
+    answers: volumeRemoveAnswers,
     async handler({ params }) {
       await volumes.remove(params.name);
       return { name: params.name, removed: true, host };

@@ -7,10 +7,10 @@ import { readInput } from "../http/input";
 const SIGNALS =
   "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
 
-export const columns = integer(1, 10_000);
+export const terminalDimension = integer(1, 10_000);
 
 /** What clients send. */
-const message = z.discriminatedUnion(
+const clientMessage = z.discriminatedUnion(
   "type",
   [
     z.object({
@@ -18,7 +18,7 @@ const message = z.discriminatedUnion(
       data: z.string({ error: "must be text" }),
       encoding: z.enum(["utf8", "utf-8", "base64"], { error: "must be utf8 or base64" }).default("utf8"),
     }),
-    z.object({ type: z.literal("resize"), cols: columns, rows: columns }),
+    z.object({ type: z.literal("resize"), cols: terminalDimension, rows: terminalDimension }),
     z.object({
       type: z.literal("signal"),
       name: text
@@ -49,16 +49,16 @@ export type ServerMessage =
  */
 export function readMessage(frame: Buffer, isBinary: boolean): ClientMessage {
   if (isBinary) throw new AppError("INVALID_BODY", { message: "Messages are text frames; bytes go as base64" });
-  const said = readInput(message, parsed(frame));
-  if (said.type !== "stdin") return said;
-  const { data, encoding } = said;
+  const message = readInput(clientMessage, parseJsonObject(frame));
+  if (message.type !== "stdin") return message;
+  const { data, encoding } = message;
   if (encoding !== "base64") return { type: "stdin", bytes: Buffer.from(data) };
   const bytes = Buffer.from(data, "base64");
   if (bytes.toString("base64").replace(/=+$/, "") === data.replace(/=+$/, "")) return { type: "stdin", bytes };
   throw invalidField("data", "must be base64");
 }
 
-function parsed(frame: Buffer): object {
+function parseJsonObject(frame: Buffer): object {
   let value: unknown;
   try {
     value = JSON.parse(frame.toString());
@@ -76,7 +76,7 @@ export class OutputMessages {
   /** @returns undefined if there is nothing whole yet */
   push(chunk: Buffer): ServerMessage | undefined {
     const bytes = this.rest.length > 0 ? Buffer.concat([this.rest, chunk]) : chunk;
-    const whole = bytes.length - unfinished(bytes);
+    const whole = bytes.length - incompleteTailLength(bytes);
     this.rest = Buffer.from(bytes.subarray(whole));
     return this.messageOf(bytes.subarray(0, whole));
   }
@@ -94,7 +94,7 @@ export class OutputMessages {
 }
 
 /** How many bytes at the end are the beginning of a character that goes on. */
-function unfinished(bytes: Buffer): number {
+function incompleteTailLength(bytes: Buffer): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back += 1) {
     const byte = bytes[bytes.length - back] as number;
     if (byte < 0x80) return 0;

@@ -2,25 +2,25 @@ import type { IncomingMessage } from "node:http";
 import { WebSocketServer } from "ws";
 import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
-import { Upgraded } from "../http/route";
+import { UpgradeReply } from "../http/route";
 import type { Logger } from "../support/logger";
 import { Terminal, type TerminalSpec } from "./terminal";
-import { Client } from "./websocket-client";
+import { TerminalClient } from "./terminal-client";
 
 /** bytes of a client's frame */
-const LARGEST_MESSAGE = 1_048_576;
+const MAX_MESSAGE_BYTES = 1_048_576;
 
 /** All terminals of this host. */
 export class Terminals {
-  private readonly sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: LARGEST_MESSAGE });
-  private readonly open = new Set<Promise<void>>();
-  private readonly ids = new WeakMap<IncomingMessage, string>();
+  private readonly sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
+  private readonly running = new Set<Promise<void>>();
+  private readonly requestIds = new WeakMap<IncomingMessage, string>();
 
   constructor(
     private readonly docker: DockerHost,
     private readonly log: Logger,
   ) {
-    this.sockets.on("headers", (headers, request) => headers.push(`X-Request-Id: ${this.ids.get(request)}`));
+    this.sockets.on("headers", (headers, request) => headers.push(`X-Request-Id: ${this.requestIds.get(request)}`));
   }
 
   /**
@@ -29,22 +29,22 @@ export class Terminals {
    * @param request its id, and what is aborted when the server stops
    * @throws AppError NOT_RUNNING, CONTAINER_NOT_FOUND, ENGINE_UNREACHABLE
    */
-  async answer(container: string, spec: TerminalSpec, request: { id: string; stop: AbortSignal }): Promise<Upgraded> {
+  async open(container: string, spec: TerminalSpec, request: { id: string; stop: AbortSignal }): Promise<UpgradeReply> {
     const { State } = await this.docker.engine.call((docker, abortSignal) => docker.getContainer(container).inspect({ abortSignal }));
     if (!State.Running || State.Paused || State.Restarting) throw new AppError("NOT_RUNNING");
-    return new Upgraded((connection) => {
-      this.ids.set(connection.request, request.id);
+    return new UpgradeReply((connection) => {
+      this.requestIds.set(connection.request, request.id);
       this.sockets.handleUpgrade(connection.request, connection.socket, connection.head, (socket) => {
-        const client = new Client(socket, request.id, this.log);
+        const client = new TerminalClient(socket, request.id, this.log);
         const over = new Terminal(this.docker, container, client, spec, request.stop).run();
-        this.open.add(over);
-        void over.finally(() => this.open.delete(over));
+        this.running.add(over);
+        void over.finally(() => this.running.delete(over));
       });
     });
   }
 
   /** Resolves when nothing runs of those there are. */
   async idle(): Promise<void> {
-    await Promise.all(this.open);
+    await Promise.all(this.running);
   }
 }

@@ -4,7 +4,7 @@ import { map, matching, scalar, text } from "../../http/fields";
 import { isReserved } from "../../http/route";
 
 /** The name of a container that may be made. */
-export const newName = matching(
+export const newContainerName = matching(
   /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$/,
   "must be letters, digits, _ . -, two or more, beginning with a letter or digit",
 ).refine((name) => !isReserved(name), { error: "is a word of this API" });
@@ -12,7 +12,7 @@ export const newName = matching(
 /** A container that is asked for: a name, an id or the beginning of one. */
 export const containerId = matching(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, "must be the name or id of a container");
 
-export const byId = z.object({ id: containerId.describe("Name or id of the container") });
+export const containerParams = z.object({ id: containerId.describe("Name or id of the container") });
 
 export const imageReference = text.refine(isReference, {
   error: "must be an image reference, such as redis, host:5000/app:1.2 or app@sha256:…",
@@ -24,7 +24,7 @@ export const environment = map(matching(/^[A-Za-z_][A-Za-z0-9_.-]*$/, "must be t
 export const optional = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);
 
 /** A caller's login at an image's registry. */
-export const login = z
+export const registryLogin = z
   .object({
     username: text,
     password: text.describe("With the user _json_key: the key, in base64"),
@@ -34,7 +34,7 @@ export const login = z
   .strict();
 
 /** What went to an output stream, in an answer. */
-export const outputAnswer = {
+export const outputSchema = {
   stdout: z.string(),
   stderr: z.string(),
   stdout_encoding: z.literal("base64").optional().describe("present if stdout isn't UTF-8 and so is base64"),

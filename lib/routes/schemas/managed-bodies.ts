@@ -3,23 +3,23 @@ import type { Plan } from "../../cluster/routing/where";
 import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
 import { command, integer, list, matching, number, scalar } from "../../http/fields";
 import { newCuid } from "../../managed/cuid";
-import type { Wanted } from "../../managed/managed-containers";
-import type { ManagedPort, Resources } from "../../managed/managed-spec";
+import type { RequestedSpec } from "../../managed/managed-containers";
+import type { PortMapping, ResourceLimits } from "../../managed/managed-spec";
 import { environment, imageReference, optional } from "./common";
-import { planRun, size } from "./run";
+import { planRootRun, memorySize } from "./root-run";
 
-const PORT = 65_535;
+const MAX_PORT = 65_535;
 
 const port = z
   .object({
-    host: optional(integer(0, PORT)).describe("Port of the node, on all its addresses; 0 or absent for a free one"),
-    container: integer(1, PORT),
+    host: optional(integer(0, MAX_PORT)).describe("Port of the node, on all its addresses; 0 or absent for a free one"),
+    container: integer(1, MAX_PORT),
     protocol: z.enum(["tcp", "udp"], { error: "must be tcp or udp" }).default("tcp"),
   })
   .strict();
 const ports = z.array(port, { error: "must be a list of ports, such as [{host: 8080, container: 80, protocol: tcp}]" }).max(1000);
 const tags = list(matching(/^[^\p{Cc},]{1,128}$/u, "must be tags of up to 128 characters, without commas"));
-const limits = { cpus: number(0.01, 10_000), memory: size, pids: integer(-1, 4_194_304) };
+const limits = { cpus: number(0.01, 10_000), memory: memorySize, pids: integer(-1, 4_194_304) };
 const variable = matching(/^[A-Za-z_][A-Za-z0-9_.-]*$/, "must be the name of a variable");
 const cuid = matching(/^c[0-9a-z]{24}$/, "must be a cuid");
 
@@ -47,60 +47,60 @@ export const changeBody = z.object({
 
 export const portsBody = z.object({ ports: ports.describe("Instead of those there are") });
 
-type Create = z.output<typeof createBody>;
+type CreateBody = z.output<typeof createBody>;
 
 /**
  * Reads out of a body what placement must know, and fixes its cuid.
  * @param body as it came, and valid
  */
-export function planManaged(body: object, key: string | undefined): Plan {
+export function planManagedContainer(body: object, key: string | undefined): Plan {
   const { image, ports: published = [], resources, cuid: given } = createBody.parse(body);
   const name = given ?? newCuid(key);
-  const { needs } = planRun({ image, memory: resources?.memory, cpus: resources?.cpus }, key);
+  const { needs } = planRootRun({ image, memory: resources?.memory, cpus: resources?.cpus }, key);
   const hosts = published.flatMap(({ host, protocol }) => (host ? [`${host}/${protocol}`] : []));
   return {
     name,
     body: { ...body, cuid: name },
     needs: { ...needs, ports: hosts, compose: true },
-    created: true,
+    doneWhenCreated: true,
     responseFields: () => ({ cuid: name }),
   };
 }
 
 /** What is to be created. */
-export function toWanted(body: Create, key: string | undefined): Wanted {
+export function toRequestedSpec(body: CreateBody, key: string | undefined): RequestedSpec {
   const { image, env = {}, tags: given = [], resources = {}, ports: published = [], command: words } = body;
   return {
     image,
     env,
     tags: given,
     resources: limited(resources),
-    ports: toPorts(published),
+    ports: toPortMappings(published),
     labels: key === undefined ? {} : { [KEY_LABEL]: hashKey(key) },
     ...(words === undefined || words.length === 0 ? {} : { command: words }),
   };
 }
 
 /** How a container's spec is to be other. */
-export function changeOf(body: z.output<typeof changeBody>): (spec: Wanted) => Wanted {
+export function toSpecChange(body: z.output<typeof changeBody>): (spec: RequestedSpec) => RequestedSpec {
   const { env = {}, tags: given, resources = {}, image } = body;
   return (spec) => ({
     ...spec,
-    env: present({ ...spec.env, ...env }),
+    env: withoutNulls({ ...spec.env, ...env }),
     tags: given ?? spec.tags,
     resources: limited({ ...spec.resources, ...resources }),
     image: image ?? spec.image,
   });
 }
 
-export function toPorts(given: z.output<typeof ports>): ManagedPort[] {
+export function toPortMappings(given: z.output<typeof ports>): PortMapping[] {
   return given.map(({ host, container, protocol }) => ({ host: host || null, container, protocol }));
 }
 
-type Loose<T> = { [Key in keyof T]?: T[Key] | null | undefined };
+type Nullable<T> = { [Key in keyof T]?: T[Key] | null | undefined };
 
-const limited = (resources: Loose<Resources>): Resources => present(resources);
+const limited = (resources: Nullable<ResourceLimits>): ResourceLimits => withoutNulls(resources);
 
-function present<T extends object>(fields: Loose<T>): T {
+function withoutNulls<T extends object>(fields: Nullable<T>): T {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined)) as T;
 }

@@ -5,31 +5,31 @@ import { SSEServerTransport } from "@modelcontextprotocol/sdk/server/sse.js";
 import { AppError } from "../errors";
 
 /** Load balancers cut streams on which nothing comes; so often (ms) something does. */
-const KEEP_ALIVE = 15_000;
+const KEEP_ALIVE_INTERVAL_MS = 15_000;
 
 /** The streams of the older transport that are open here: requests come apart from them, and are answered on them. */
-export class Sessions {
-  private readonly open = new Map<string, { transport: SSEServerTransport; identity: string }>();
+export class SseSessions {
+  private readonly sessions = new Map<string, { transport: SSEServerTransport; identity: string }>();
 
   /**
    * Opens a stream.
    * @param identity of the client: nobody else's messages are taken
    * @param messages where the client sends its own
-   * @param over ends it
+   * @param streamSignal ends it
    */
-  async begin(server: Server, identity: string, messages: string, over: AbortSignal): Promise<PassThrough> {
+  async open(server: Server, identity: string, messages: string, streamSignal: AbortSignal): Promise<PassThrough> {
     const stream = Object.assign(new PassThrough(), { writeHead: () => undefined });
     const transport = new SSEServerTransport(messages, stream as unknown as ServerResponse);
-    this.open.set(transport.sessionId, { transport, identity });
-    const timer = setInterval(() => stream.write(": still here\n\n"), KEEP_ALIVE);
+    this.sessions.set(transport.sessionId, { transport, identity });
+    const timer = setInterval(() => stream.write(": still here\n\n"), KEEP_ALIVE_INTERVAL_MS);
     const end = () => {
       clearInterval(timer);
-      this.open.delete(transport.sessionId);
+      this.sessions.delete(transport.sessionId);
       void server.close();
     };
     await server.connect(transport);
-    if (over.aborted) end();
-    else over.addEventListener("abort", end, { once: true });
+    if (streamSignal.aborted) end();
+    else streamSignal.addEventListener("abort", end, { once: true });
     return stream;
   }
 
@@ -38,9 +38,9 @@ export class Sessions {
    * @throws AppError if there is no such stream of this client
    */
   async deliver(id: string, identity: string, message: object): Promise<void> {
-    const session = this.open.get(id);
+    const session = this.sessions.get(id);
     if (session?.identity !== identity)
-      throw new AppError("ROUTE_NOT_FOUND", { code: "SESSION_NOT_FOUND", message: "No such session: open a new one at /mcp" });
+      throw new AppError("ROUTE_NOT_FOUND", { clientCode: "SESSION_NOT_FOUND", message: "No such session: open a new one at /mcp" });
     await session.transport.handleMessage(message).catch(() => {
       throw new AppError("INVALID_BODY", { message: "The body is no message of JSON-RPC 2.0" });
     });

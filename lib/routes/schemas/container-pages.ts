@@ -4,7 +4,7 @@ import { withTag } from "../../docker/images/image-reference";
 import { flag, integer, list, matching, text } from "../../http/fields";
 import { CUID_LABEL, readManagedSpec } from "../../managed/managed-spec";
 import { imageReference } from "./common";
-import { type ContainerView, viewOf } from "./containers";
+import { type ContainerView, toContainerView } from "./container-answers";
 
 const STATES = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
 
@@ -39,40 +39,40 @@ export const pageQuery = z.object({
 
 type PageQuery = z.output<typeof pageQuery>;
 
-export interface Page {
+export interface ContainerPage {
   containers: ContainerView[];
   next_cursor: string | null;
 }
 
 // What is made or removed between two pages leaves this order of all others as it is.
-const placeOf = ({ created, id }: { created: string; id: string }) => `${created} ${id}`;
-const newestFirst = (a: ContainerView, b: ContainerView) => (placeOf(a) < placeOf(b) ? 1 : -1);
+const sortKey = ({ created, id }: { created: string; id: string }) => `${created} ${id}`;
+const newestFirst = (a: ContainerView, b: ContainerView) => (sortKey(a) < sortKey(b) ? 1 : -1);
 
 /** One page of this host's containers, the newest first. */
-export function pageOf(containers: ContainerSummary[], query: PageQuery): Page {
-  const found = containers.filter((each) => fits(each, query)).map(viewOf);
-  return cut(found, query, false);
+export function toPage(containers: ContainerSummary[], query: PageQuery): ContainerPage {
+  const found = containers.filter((each) => matchesQuery(each, query)).map(toContainerView);
+  return firstPage(found, query, false);
 }
 
 /** The pages of several nodes as one. */
-export function joinedPages(pages: object[], query: object): Page {
-  const given = pages as Page[];
+export function mergePages(pages: object[], query: object): ContainerPage {
+  const given = pages as ContainerPage[];
   const further = given.some(({ next_cursor }) => next_cursor !== null);
-  return cut(
+  return firstPage(
     given.flatMap(({ containers }) => containers),
     query as PageQuery,
     further,
   );
 }
 
-function cut(containers: ContainerView[], { limit }: PageQuery, further: boolean): Page {
+function firstPage(containers: ContainerView[], { limit }: PageQuery, further: boolean): ContainerPage {
   const page = containers.sort(newestFirst).slice(0, limit);
   const last = page.at(-1);
   const more = last !== undefined && (further || containers.length > limit);
-  return { containers: page, next_cursor: more ? Buffer.from(placeOf(last)).toString("base64url") : null };
+  return { containers: page, next_cursor: more ? Buffer.from(sortKey(last)).toString("base64url") : null };
 }
 
-function fits(container: ContainerSummary, { all, status, label = [], tags, name, image, cursor: after }: PageQuery): boolean {
+function matchesQuery(container: ContainerSummary, { all, status, label = [], tags, name, image, cursor: after }: PageQuery): boolean {
   const { labels } = container;
   const labelled = (wanted: string) => {
     const [key = "", ...value] = wanted.split("=");
@@ -85,7 +85,7 @@ function fits(container: ContainerSummary, { all, status, label = [], tags, name
     label.every(labelled) &&
     (name === undefined || container.name.includes(name)) &&
     (image === undefined || container.image === image || container.image === withTag(image) || `${container.image}:latest` === image) &&
-    (after === undefined || placeOf(container) < after)
+    (after === undefined || sortKey(container) < after)
   );
 }
 

@@ -3,12 +3,12 @@ import type { ContainerSummary, PortSummary } from "../../docker/containers/cont
 import { PORT_LABEL } from "../../docker/containers/published-port";
 import type { AnswerDoc } from "../../http/route";
 import { readManagedSpec, SPEC_LABEL } from "../../managed/managed-spec";
-import { outputAnswer } from "./common";
+import { outputSchema } from "./common";
 
 const port = z.object({ host_ip: z.string().optional(), host: z.number().optional(), container: z.number(), protocol: z.string() });
 
 /** A container as the resource routes answer it (dockapi.md). */
-const view = z.object({
+const containerView = z.object({
   id: z.string(),
   name: z.string(),
   image: z.string(),
@@ -24,21 +24,21 @@ const view = z.object({
   resources: z.object({ cpus: z.number().optional(), memory: z.string().optional(), pids: z.number().optional() }).optional(),
 });
 
-export type ContainerView = z.output<typeof view>;
+export type ContainerView = z.output<typeof containerView>;
 
 /** The port that a container was published for, or else its first. */
-export function viewOf(container: ContainerSummary): ContainerView {
+export function toContainerView(container: ContainerSummary): ContainerView {
   const { id, name, image, state, labels, ports, created, host } = container;
   const labelled = Number(labels[PORT_LABEL]) || undefined;
   const published = ports.filter((each): each is PortSummary & { host: number } => each.protocol === "tcp" && each.host !== undefined);
   const chosen = published.find((each) => each.container === labelled) ?? (labelled === undefined ? published[0] : undefined);
   const container_port = chosen?.container ?? labelled ?? null;
   const view = { id, name, image, status: state, labels, host_port: chosen?.host ?? null, container_port, ports, created, host };
-  return { ...view, ...managedView(container) };
+  return { ...view, ...managedFields(container) };
 }
 
 /** What else is told of a managed one: what it is to be, also while it doesn't run. */
-function managedView(container: ContainerSummary) {
+function managedFields(container: ContainerSummary) {
   const kept = readManagedSpec(container);
   if (!kept) return {};
   const { [SPEC_LABEL]: _, ...labels } = container.labels;
@@ -50,22 +50,22 @@ function managedView(container: ContainerSummary) {
 }
 
 /** What `POST /containers/run` answers of a container. */
-export function documentedView(container: ContainerSummary): Omit<ContainerView, "ports" | "created"> {
-  const { ports: _, created: __, ...documented } = viewOf(container);
+export function toContainerRunView(container: ContainerSummary): Omit<ContainerView, "ports" | "created"> {
+  const { ports: _, created: __, ...documented } = toContainerView(container);
   return documented;
 }
 
 type Answers = Record<number, AnswerDoc>;
 
-const which = { id: z.string(), name: z.string(), host: view.shape.host };
-const { ports: _, created: __, ...documented } = view.shape;
+const containerRef = { id: z.string(), name: z.string(), host: containerView.shape.host };
+const { ports: _, created: __, ...documented } = containerView.shape;
 const warnings = z.array(z.string()).optional();
 
-export const page: Answers = {
+export const list: Answers = {
   200: {
     description: "One page, the newest first; of several nodes with whether that is all of them, and who is missing",
     schema: z.object({
-      containers: z.array(view),
+      containers: z.array(containerView),
       next_cursor: z.string().nullable().describe("The cursor of the next page; null at the end"),
       complete: z.boolean().optional(),
       missing: z.array(z.string()).optional(),
@@ -73,13 +73,13 @@ export const page: Answers = {
   },
 };
 
-export const ran: Answers = {
+export const run: Answers = {
   200: {
     description: "It runs, and is ready if that was waited for; without detach: it has ended",
     schema: z.object({
       ...documented,
       exit_code: z.number().optional(),
-      ...z.object(outputAnswer).partial().shape,
+      ...z.object(outputSchema).partial().shape,
       warnings,
       repeated: z.literal(true).optional().describe("present if the same Idempotency-Key had made it before"),
     }),
@@ -91,17 +91,17 @@ export const ran: Answers = {
       name: z.string(),
       image: z.string(),
       status: z.string(),
-      host: view.shape.host,
+      host: containerView.shape.host,
       warnings,
     }),
   },
   504: { description: "It was not ready in time; it is left as it is, unless auto_remove is set, and the error tells the end of its log" },
 };
 
-export const inspected: Answers = {
+export const inspect: Answers = {
   200: {
     description: "The container",
-    schema: view.extend({
+    schema: containerView.extend({
       command: z.array(z.string()),
       started: z.string().nullable(),
       finished: z.string().nullable(),
@@ -117,29 +117,29 @@ export const inspected: Answers = {
   },
 };
 
-export const done: Answers = { 200: { description: "The container as it is now", schema: view } };
+export const lifecycle: Answers = { 200: { description: "The container as it is now", schema: containerView } };
 
 const cuid = z.string();
-const pulling = z.object({ cuid, image: z.string(), status: z.literal("pulling"), host: view.shape.host });
+const pulling = z.object({ cuid, image: z.string(), status: z.literal("pulling"), host: containerView.shape.host });
 
-export const created: Answers = {
+export const create: Answers = {
   200: {
     description: "The same Idempotency-Key has made it before",
-    schema: z.object({ ...which, cuid, status: z.string(), repeated: z.literal(true) }),
+    schema: z.object({ ...containerRef, cuid, status: z.string(), repeated: z.literal(true) }),
   },
-  201: { description: "Created, and not started", schema: view, headers: { Location: "Its path" } },
+  201: { description: "Created, and not started", schema: containerView, headers: { Location: "Its path" } },
   202: { description: "Its image is still being pulled; then it is created", schema: pulling },
 };
 
-export const changed: Answers = {
-  200: { description: "The container as it is now", schema: view },
+export const change: Answers = {
+  200: { description: "The container as it is now", schema: containerView },
   202: { description: "Its new image is still being pulled, and nothing has changed; the same request again joins", schema: pulling },
 };
 
 export const status: Answers = {
   200: {
     description: "How it is",
-    schema: view
+    schema: containerView
       .pick({
         id: true,
         name: true,
@@ -163,14 +163,14 @@ export const status: Answers = {
   },
 };
 
-export const removed: Answers = { 200: { description: "Removed", schema: z.object({ ...which, removed: z.literal(true) }) } };
+export const remove: Answers = { 200: { description: "Removed", schema: z.object({ ...containerRef, removed: z.literal(true) }) } };
 
 export const logs: Answers = { 200: { description: "The log, both streams as they were written", contentType: "text/plain" } };
 
 const executed = z.object({
-  ...which,
+  ...containerRef,
   exit_code: z.number().nullable().describe("null while it runs"),
-  ...outputAnswer,
+  ...outputSchema,
   stderr: z.string().nullable().describe("null if it wrote none"),
 });
 
@@ -183,7 +183,7 @@ export const stats: Answers = {
   200: {
     description: "What it uses; with stream as application/x-ndjson or text/event-stream: the same as `stats` every second",
     schema: z.object({
-      ...which,
+      ...containerRef,
       read: z.string(),
       cpu_percent: z.number().describe("of one core"),
       memory: z.number().describe("bytes"),
@@ -202,6 +202,6 @@ export const stats: Answers = {
 export const top: Answers = {
   200: {
     description: "Its processes, as ps tells them",
-    schema: z.object({ ...which, titles: z.array(z.string()), processes: z.array(z.array(z.string())) }),
+    schema: z.object({ ...containerRef, titles: z.array(z.string()), processes: z.array(z.array(z.string())) }),
   },
 };

@@ -4,7 +4,7 @@ import type { Plan } from "../../cluster/routing/where";
 import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
 import type { RunSpec } from "../../docker/create/run-spec";
 import { command, flag, integer, list, map, matching, number, scalar, text } from "../../http/fields";
-import { environment, imageReference, newName } from "./common";
+import { environment, imageReference, newContainerName } from "./common";
 
 const PORT = String.raw`\d{1,5}(?:-\d{1,5})?`;
 const ADDRESS = String.raw`(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:]+\])`;
@@ -14,19 +14,19 @@ const hostPort = matching(new RegExp(`^(?:${ADDRESS}:)?(?:${PORT})?$`), "must be
 const containerPort = scalar.pipe(
   matching(new RegExp(`^${PORT}(?:/(?:tcp|udp|sctp))?$`), "must be a container port, such as 6379 or 53/udp"),
 );
-export const source = matching(
+export const mountSource = matching(
   /^(?:\/[^:\0]{0,4095}|[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254})$/,
   "must be an absolute path on the host or the name of a volume",
 );
-export const target = matching(
+export const mountTarget = matching(
   new RegExp(`^/[^:\\0]{0,4095}(?::${MOUNT_OPTIONS}(?:,${MOUNT_OPTIONS})*)?$`),
   "must be an absolute path in the container, which :ro may follow",
 );
 const containerPath = matching(/^\/[^:\0]{0,4095}$/, "must be an absolute path in the container");
-export const size = scalar.pipe(matching(/^\d+(?:\.\d+)?[bkmgBKMG]?$/, "must be a size, such as 512m or a number of bytes"));
+export const memorySize = scalar.pipe(matching(/^\d+(?:\.\d+)?[bkmgBKMG]?$/, "must be a size, such as 512m or a number of bytes"));
 const duration = matching(/^(?:\d+(?:\.\d+)?(?:ns|us|ms|s|m|h))+$/, "must be a duration, such as 30s or 1m30s");
 const capability = matching(/^[A-Za-z_]+$/, "must be the name of a capability");
-export const network = matching(/^(?:container:)?[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, "must be the name of a network");
+export const networkName = matching(/^(?:container:)?[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, "must be the name of a network");
 export const restartPolicy = matching(
   /^(?:no|always|unless-stopped|on-failure(?::\d{1,9})?)$/,
   "must be no, always, unless-stopped or on-failure[:times]",
@@ -35,25 +35,25 @@ const namespace = matching(
   /^(?:host|private|shareable|none|container:[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254})$/,
   "must be host, private or container:NAME",
 );
-const plain = matching(/^[^\0\r\n]{1,4096}$/, "must be one line of text");
+const singleLine = matching(/^[^\0\r\n]{1,4096}$/, "must be one line of text");
 
 /** The body of `PUT /` (dockerserver.md, "PUT Data", and what people give to `docker run`). */
-export const runBody = z.object({
+export const rootRunBody = z.object({
   image: imageReference.describe("The image to run"),
-  name: newName.optional().describe("The container's name; a UUID if absent"),
+  name: newContainerName.optional().describe("The container's name; a UUID if absent"),
   remove: flag.default(false).describe("Remove the container when it ends"),
   detach: flag.default(false).describe("Answer as soon as it is started"),
   ports: map(hostPort, containerPort).default({}).describe("Host port to container port"),
-  volumes: map(source, target).default({}).describe("Host path or volume to container path"),
+  volumes: map(mountSource, mountTarget).default({}).describe("Host path or volume to container path"),
   data: command.optional().describe("The command: a list, or a text that is split into words as a shell would"),
   env: environment.default({}).describe("Environment variables"),
   labels: map(matching(/^[^\0\s=]+$/, "must be a label's key"), scalar).default({}),
-  network: network.optional(),
+  network: networkName.optional(),
   restart: restartPolicy.optional(),
-  memory: size.optional(),
+  memory: memorySize.optional(),
   cpus: number(0.01, 10_000).optional(),
   pids: integer(-1, 4_194_304).optional(),
-  user: plain.optional(),
+  user: singleLine.optional(),
   workdir: containerPath.optional(),
   entrypoint: command.optional(),
   hostname: matching(/^[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$/, "must be a host name").optional(),
@@ -87,15 +87,15 @@ export const runBody = z.object({
   userns: namespace.optional(),
 });
 
-const UNITS: Record<string, number> = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
+const BYTES_PER_UNIT: Record<string, number> = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
 
 /**
  * Reads out of a run's body what placement must know, and fixes its name.
  * @param body as it came, and valid
  * @param key the request's Idempotency-Key: the same key makes the same name
  */
-export function planRun(body: object, key: string | undefined): Plan {
-  const { name: given, image, pull, ports, volumes, memory = "0", cpus = 0 } = runBody.parse(body);
+export function planRootRun(body: object, key: string | undefined): Plan {
+  const { name: given, image, pull, ports, volumes, memory = "0", cpus = 0 } = rootRunBody.parse(body);
   const name = given ?? (key === undefined ? randomUUID() : `key-${hashKey(key)}`);
   const [, size = "0", unit = "b"] = /^([\d.]+)([a-z]?)$/.exec(memory.toLowerCase()) ?? [];
   const needs = {
@@ -106,7 +106,7 @@ export function planRun(body: object, key: string | undefined): Plan {
       return port === "" || port === "0" ? [] : [`${port}/${container.split("/")[1] ?? "tcp"}`];
     }),
     volumes: Object.keys(volumes).filter((source) => !source.startsWith("/")),
-    memory: Number(size) * (UNITS[unit] ?? 1),
+    memory: Number(size) * (BYTES_PER_UNIT[unit] ?? 1),
     cpus,
     slot: false,
   };
@@ -118,13 +118,13 @@ export function planRun(body: object, key: string | undefined): Plan {
  * @param key the request's Idempotency-Key
  * @returns it, and what of the request can't be honoured
  */
-export function toRunSpec(body: z.output<typeof runBody>, key: string | undefined): { spec: RunSpec; warnings: string[] } {
+export function toRunSpec(body: z.output<typeof rootRunBody>, key: string | undefined): { spec: RunSpec; warnings: string[] } {
   const { detach: _, data, name, ...rest } = body;
   const labels = key === undefined ? rest.labels : { ...rest.labels, [KEY_LABEL]: hashKey(key) };
   const spec: RunSpec = { ...rest, labels, name: name ?? randomUUID(), command: data };
-  const bothEnds = spec.remove && spec.restart !== undefined && spec.restart !== "no";
+  const conflicting = spec.remove && spec.restart !== undefined && spec.restart !== "no";
   return {
     spec,
-    warnings: bothEnds ? ["remove and restart exclude each other: the container is removed when it ends and not restarted"] : [],
+    warnings: conflicting ? ["remove and restart exclude each other: the container is removed when it ends and not restarted"] : [],
   };
 }

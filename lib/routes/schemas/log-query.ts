@@ -1,12 +1,12 @@
 import { z } from "zod";
 import { flag, matching, text } from "../../http/fields";
 
-const UNITS = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
+const SECONDS_PER_UNIT = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 
 /** A moment: seconds since 1970, a date of RFC 3339, or how long ago (`10m`). Gives seconds since 1970. */
-const moment = text.transform((value, context) => {
+const pointInTime = text.transform((value, context) => {
   const ago = /^(\d+)([smhd])$/.exec(value);
-  if (ago) return Math.floor(Date.now() / 1000) - Number(ago[1]) * UNITS[ago[2] as keyof typeof UNITS];
+  if (ago) return Math.floor(Date.now() / 1000) - Number(ago[1]) * SECONDS_PER_UNIT[ago[2] as keyof typeof SECONDS_PER_UNIT];
   if (/^\d+(\.\d+)?$/.test(value)) return Number(value);
   const time = /^\d{4}-\d\d-\d\d/.test(value) ? Date.parse(value) : Number.NaN;
   if (!Number.isNaN(time) && time >= 0) return time / 1000;
@@ -20,8 +20,8 @@ export const logQuery = z.object({
     .transform((value) => (value === "all" ? undefined : Number(value)))
     .optional()
     .describe("Lines from the end"),
-  since: moment.optional().describe("Seconds since 1970, a date, or an age such as 10m"),
-  until: moment.optional(),
+  since: pointInTime.optional().describe("Seconds since 1970, a date, or an age such as 10m"),
+  until: pointInTime.optional(),
   timestamps: flag.default(false).describe("Put its time before each line"),
   follow: flag.default(false).describe("Stream as text, until the container ends"),
 });

@@ -2,9 +2,9 @@ import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { command, flag, integer, map, matching, number } from "../../http/fields";
 import type { AnswerDoc } from "../../http/route";
-import { environment, imageReference, login, optional, outputAnswer } from "./common";
+import { environment, imageReference, registryLogin, optional, outputSchema } from "./common";
 
-const place = matching(/^\/[^:\0]{0,4095}(?::r[ow])?$/, "must be an absolute path in the container, which :ro may follow").refine(
+const mountPath = matching(/^\/[^:\0]{0,4095}(?::r[ow])?$/, "must be an absolute path in the container, which :ro may follow").refine(
   (path) => !path.split("/").includes(".."),
   { error: "must not lead upwards" },
 );
@@ -18,7 +18,7 @@ export const volumeName = matching(
   "must be letters, digits, _ . -, two or more, beginning with a letter or digit",
 );
 
-const entry = z.discriminatedUnion(
+const volumeEntry = z.discriminatedUnion(
   "type",
   [
     z.object({ type: z.literal("file"), content: content.describe("base64"), mode: optional(mode), response }).strict(),
@@ -42,10 +42,10 @@ const payload = z
   .meta({ type: "object", additionalProperties: true, description: "Makes it a code run: what its program reads" });
 
 /** Fields of code runs; all others are of one-offs. */
-const OF_CODE = new Set(["image", "payload"]);
+const CODE_RUN_FIELDS = new Set(["image", "payload"]);
 
 /** The body of `POST /run`: a one-off (oneoff-docker-runner.md), or code with its payload (docker-run.md). */
-export const runBody = z
+export const oneOffRunBody = z
   .object({
     image: imageReference.describe("The image to run"),
     command: optional(command).describe("A list, or a text that is split into words as a shell would"),
@@ -56,8 +56,8 @@ export const runBody = z
       .enum(["always", "missing", "never"], { error: "must be always, missing or never" })
       .optional()
       .describe("always if absent"),
-    auth_config: optional(login).describe("Login at the image's registry"),
-    volumes: optional(map(place, entry)).describe("What is to be at a path in the container, which :ro may follow"),
+    auth_config: optional(registryLogin).describe("Login at the image's registry"),
+    volumes: optional(map(mountPath, volumeEntry)).describe("What is to be at a path in the container, which :ro may follow"),
     stdin: optional(z.string({ error: "must be text" })).describe("What it reads"),
     memory: optional(integer(6_291_456, 2 ** 50)).describe("Bytes; run_memory if absent"),
     cpus: optional(number(0.01, 10_000)),
@@ -65,7 +65,7 @@ export const runBody = z
   })
   .superRefine((body, context) => {
     if (body.payload === undefined) return;
-    const other = Object.entries(body).find(([name, value]) => value !== undefined && !OF_CODE.has(name));
+    const other = Object.entries(body).find(([name, value]) => value !== undefined && !CODE_RUN_FIELDS.has(name));
     if (other) context.addIssue({ code: "custom", path: [other[0]], message: "can't be had with a payload" });
   });
 
@@ -73,16 +73,16 @@ export const runBody = z
  * Reads out of a run's body what placement must know.
  * @param body as it came, and valid
  */
-export function planRun(body: object): Plan {
-  const { image, payload, pull_policy, volumes = {}, memory = 0, cpus = 0 } = runBody.parse(body);
+export function planOneOffRun(body: object): Plan {
+  const { image, payload, pull_policy, volumes = {}, memory = 0, cpus = 0 } = oneOffRunBody.parse(body);
   const pull = pull_policy ?? (payload ? "missing" : "always");
-  const named = Object.values(volumes).flatMap((each) => (each.type === "volume" ? [each.name] : []));
-  return { name: "the run", body, needs: { image, pull, ports: [], volumes: named, memory, cpus, slot: true } };
+  const namedVolumes = Object.values(volumes).flatMap((each) => (each.type === "volume" ? [each.name] : []));
+  return { name: "the run", body, needs: { image, pull, ports: [], volumes: namedVolumes, memory, cpus, slot: true } };
 }
 
-const ran = z.object({
+const oneOffResult = z.object({
   status: z.string().describe("success, or `error: ` and the exit code or the limit that ended it, such as limits.execution_time"),
-  ...outputAnswer,
+  ...outputSchema,
   exit_code: z.number(),
   volumes: z.record(z.string(), z.object({ type: z.string(), content: z.string().nullable() })).describe("What was asked back, by path"),
   execution_time: z.number().describe("Seconds"),
@@ -90,11 +90,11 @@ const ran = z.object({
   warnings: z.array(z.string()).optional(),
 });
 
-export const runAnswers: Record<number, AnswerDoc> = {
+export const oneOffRunAnswers: Record<number, AnswerDoc> = {
   200: {
     description:
       "It has run; as text/event-stream or application/x-ndjson: its output as it comes, then this as the event `result`. Of a code run: the object that its program wrote",
-    schema: z.union([ran, z.record(z.string(), z.unknown()).describe("Of a code run")]),
+    schema: z.union([oneOffResult, z.record(z.string(), z.unknown()).describe("Of a code run")]),
     contentType: ["text/event-stream", "application/x-ndjson"],
   },
   202: {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { map, matching, scalar, text } from "../../http/fields";
 import type { AnswerDoc } from "../../http/route";
-import { volumeName } from "./job";
+import { volumeName } from "./one-off-run";
 
 /** The body of `POST /volume` (oneoff-docker-runner.md). */
 export const volumeBody = z.object({
@@ -13,7 +13,7 @@ export const volumeBody = z.object({
   labels: map(matching(/^[^\0\s=]+$/, "must be a label's key"), scalar).default({}),
 });
 
-export const byName = z.object({ name: volumeName });
+export const volumeParams = z.object({ name: volumeName });
 
 /**
  * A volume needs no image; the node that has it already is to have it again.
@@ -24,11 +24,11 @@ export function planVolume(body: object): Plan {
   return { name, body, needs: { image: "scratch", pull: "missing", ports: [], volumes: [name], memory: 0, cpus: 0, slot: false } };
 }
 
-type Listed = { volumes: { name: string; host: string }[] };
+type VolumeList = { volumes: { name: string; host: string }[] };
 
 /** The lists of several nodes as one. */
-export function joinedLists(lists: object[]): Listed {
-  const volumes = (lists as Listed[]).flatMap((each) => each.volumes);
+export function mergeVolumeLists(lists: object[]): VolumeList {
+  const volumes = (lists as VolumeList[]).flatMap((each) => each.volumes);
   const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
   return { volumes: volumes.sort((a, b) => order(a.name, b.name) || order(a.host, b.host)) };
 }
@@ -38,26 +38,26 @@ const listed = z.object({ ...info, created: z.string().optional() });
 
 type Answers = Record<number, AnswerDoc>;
 
-export const made: Answers = {
+export const volumeCreateAnswers: Answers = {
   200: {
     description: "It is there, with its content",
     schema: z.object({ status: z.literal("success"), detail: z.literal("success") }),
     headers: { "X-Volume-Host": "The node that has it" },
   },
 };
-export const list: Answers = {
+export const volumeListAnswers: Answers = {
   200: {
     description: "The volumes by name; of several nodes with whether that is all of them, and who is missing",
     schema: z.object({ volumes: z.array(listed), complete: z.boolean().optional(), missing: z.array(z.string()).optional() }),
   },
 };
-export const read: Answers = {
+export const volumeReadAnswers: Answers = {
   200: {
     description: "The volume, its content in base64; as application/gzip the content alone",
     schema: z.object({ ...listed.shape, content: z.string() }),
     contentType: "application/gzip",
   },
 };
-export const removed: Answers = {
+export const volumeRemoveAnswers: Answers = {
   200: { description: "Removed", schema: z.object({ name: z.string(), removed: z.literal(true), host: info.host }) },
 };

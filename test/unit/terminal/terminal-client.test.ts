@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import WebSocket, { WebSocketServer } from "ws";
-import { Client } from "../../../lib/terminal/websocket-client";
+import { TerminalClient } from "../../../lib/terminal/terminal-client";
 import { until } from "../../../scripts/process";
 import { quietLog } from "../../support/unit/quiet-log";
 
@@ -26,29 +26,29 @@ async function connect(options: WebSocket.ClientOptions = {}, interval = INTERVA
   far.on("ping", () => {
     pings += 1;
   });
-  return { far, client: new Client(socket, "an-id", quietLog().log, interval), pings: () => pings };
+  return { far, client: new TerminalClient(socket, "an-id", quietLog().log, interval), pings: () => pings };
 }
 
 test("a client that is silent but answers pings stays", async () => {
   const { client, far, pings } = await connect();
   expect(await until(() => pings() > 10, DEADLINE)).toBe(true);
-  expect(client.gone.aborted).toBe(false);
+  expect(client.closedSignal.aborted).toBe(false);
   far.terminate();
-  expect(await until(() => client.gone.aborted, DEADLINE)).toBe(true);
+  expect(await until(() => client.closedSignal.aborted, DEADLINE)).toBe(true);
 });
 
 test("a client that answers no ping is dropped", async () => {
   const { client } = await connect({ autoPong: false });
-  expect(await until(() => client.gone.aborted, DEADLINE)).toBe(true);
+  expect(await until(() => client.closedSignal.aborted, DEADLINE)).toBe(true);
 });
 
 test("a client that is not read from is not dropped for its silence, but is once it has gone", async () => {
   const { client, far, pings } = await connect();
   client.pause();
   expect(await until(() => pings() > 10, DEADLINE)).toBe(true);
-  expect(client.gone.aborted).toBe(false);
+  expect(client.closedSignal.aborted).toBe(false);
   far.terminate();
-  expect(await until(() => client.gone.aborted, DEADLINE)).toBe(true);
+  expect(await until(() => client.closedSignal.aborted, DEADLINE)).toBe(true);
 });
 
 test("messages are taken one after the other, as they came, and what can't be read is answered in its place", async () => {
@@ -78,10 +78,10 @@ test("a client whose messages can't be read and who reads no answers costs no me
   const { client, far } = await connect({}, 1_000_000);
   client.onMessage(() => undefined);
   let answered = 0;
-  const fail = client.fail.bind(client);
-  jest.spyOn(client, "fail").mockImplementation((error) => {
+  const sendError = client.sendError.bind(client);
+  jest.spyOn(client, "sendError").mockImplementation((error) => {
     answered += 1;
-    return fail(error);
+    return sendError(error);
   });
   far.pause();
   const FRAMES = 200_000;
@@ -101,8 +101,8 @@ test("a client whose messages can't be read and who reads no answers costs no me
 test("a client that asked for the close and doesn't answer it has gone", async () => {
   const { client, far } = await connect({}, 1_000_000);
   far.pause();
-  client.leave();
-  expect(await until(() => client.gone.aborted, DEADLINE)).toBe(true);
+  client.closeOnRequest();
+  expect(await until(() => client.closedSignal.aborted, DEADLINE)).toBe(true);
   far.terminate();
 });
 
@@ -110,7 +110,7 @@ test("what is sent to one that has gone is nobody's fault", async () => {
   const { client, far } = await connect();
   far.terminate();
   await client.send({ type: "exit", code: 0 });
-  expect(await until(() => client.gone.aborted, DEADLINE)).toBe(true);
+  expect(await until(() => client.closedSignal.aborted, DEADLINE)).toBe(true);
   await client.send({ type: "exit", code: 0 });
   client.close(1000);
 });

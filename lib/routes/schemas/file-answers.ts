@@ -3,13 +3,13 @@ import type { AnswerDoc } from "../../http/route";
 
 type Answers = Record<number, AnswerDoc>;
 
-const which = { id: z.string(), name: z.string(), host: z.string().describe("the node") };
+const containerRef = { id: z.string(), name: z.string(), host: z.string().describe("the node") };
 const path = z.string().describe("absolute, without links");
 
-export const uploaded: Answers = {
+export const upload: Answers = {
   200: {
     description: "All of the archive is in the container",
-    schema: z.object({ ...which, path, files: z.number(), bytes: z.number().describe("unpacked") }),
+    schema: z.object({ ...containerRef, path, files: z.number(), bytes: z.number().describe("unpacked") }),
   },
   409: { description: "The place is read-only, or something of another kind has a name of the archive" },
   413: { description: "The archive, or what it unpacks to, is larger than upload_limit" },
@@ -22,7 +22,7 @@ const fileHeaders = {
   "Accept-Ranges": "bytes",
 };
 
-export const file: Answers = {
+export const download: Answers = {
   200: { description: "The file", contentType: "application/octet-stream", headers: fileHeaders },
   206: {
     description: "The part that Range asks for",
@@ -32,20 +32,20 @@ export const file: Answers = {
   416: { description: "The file has no such part" },
 };
 
-export const fileHead: Answers = { 200: { description: "The file is there", headers: fileHeaders } };
+export const downloadHead: Answers = { 200: { description: "The file is there", headers: fileHeaders } };
 
-export const zip: Answers = {
+export const downloadZip: Answers = {
   200: {
     description: "A zip of what is in the folder; its comment names what was left out, which are links",
     contentType: "application/zip",
   },
 };
 
-export const listing: Answers = {
+export const list: Answers = {
   200: {
     description: "What is in the folder, by name",
     schema: z.object({
-      ...which,
+      ...containerRef,
       path,
       entries: z.array(
         z.object({

@@ -1,30 +1,29 @@
 import type { WebSocket } from "ws";
-import { asAppError } from "../errors";
-import { errorBody } from "../http/error-handler";
+import { asAppError, errorBody } from "../errors";
 import type { Logger } from "../support/logger";
 import { type ClientMessage, readMessage, type ServerMessage } from "./protocol";
 
 /** Between pings (ms), so that load balancers see that a silent terminal lives. */
-const PING_INTERVAL = 30_000;
-const PROBE_INTERVAL = 1000;
+const PING_INTERVAL_MS = 30_000;
+const PROBE_INTERVAL_MS = 1000;
 /** For the answer to a close (ms) of a client that asked for it: it may read no more, as documented examples do. */
-const LAST_WORD = 1000;
+const CLOSE_TIMEOUT_MS = 1000;
 
 /** WebSocket close codes (RFC 6455, section 7.4.1). */
-export const DONE = 1000;
-export const GOING_AWAY = 1001;
-export const FAILED = 1011;
+export const CLOSE_NORMAL = 1000;
+export const CLOSE_GOING_AWAY = 1001;
+export const CLOSE_INTERNAL_ERROR = 1011;
 
 /** The client of a terminal: messages instead of frames, and pings. */
-export class Client {
-  private readonly leaving = new AbortController();
+export class TerminalClient {
+  private readonly closed = new AbortController();
   /** It showed since the last ping that it lives: by anything it sent, or by taking in what it was sent. */
   private alive = true;
-  private probing: NodeJS.Timeout | undefined;
+  private probeTimer: NodeJS.Timeout | undefined;
   /** Those for whose sake nothing more is taken in. */
   private pauses = 0;
   /** Messages are taken one after the other, as they came. */
-  private taking: Promise<void> = Promise.resolve();
+  private queue: Promise<void> = Promise.resolve();
 
   /**
    * @param requestId told with every error
@@ -34,7 +33,7 @@ export class Client {
     private readonly socket: WebSocket,
     private readonly requestId: string,
     private readonly log: Logger,
-    pingInterval = PING_INTERVAL,
+    pingInterval = PING_INTERVAL_MS,
   ) {
     const lives = () => {
       this.alive = true;
@@ -48,14 +47,14 @@ export class Client {
       .on("error", () => undefined);
     socket.once("close", () => {
       clearInterval(timer);
-      clearInterval(this.probing);
-      this.leaving.abort();
+      clearInterval(this.probeTimer);
+      this.closed.abort();
     });
   }
 
   /** Aborted when it has gone. */
-  get gone(): AbortSignal {
-    return this.leaving.signal;
+  get closedSignal(): AbortSignal {
+    return this.closed.signal;
   }
 
   private ping(): void {
@@ -69,11 +68,11 @@ export class Client {
   onMessage(take: (message: ClientMessage) => Promise<void> | void): void {
     this.socket.on("message", (data, isBinary) => {
       const resume = this.pause();
-      this.taking = this.taking.then(async () => {
+      this.queue = this.queue.then(async () => {
         try {
           await take(readMessage(data as Buffer, isBinary));
         } catch (error) {
-          await this.fail(error);
+          await this.sendError(error);
         } finally {
           resume();
         }
@@ -93,9 +92,10 @@ export class Client {
   }
 
   /** Tells what went wrong. */
-  fail(thrown: unknown): Promise<void> {
+  sendError(thrown: unknown): Promise<void> {
     const error = asAppError(thrown);
-    if (error.status >= 500) this.log.error(error.message, { request_id: this.requestId, code: error.code, cause: String(error.cause) });
+    if (error.status >= 500)
+      this.log.error(error.message, { request_id: this.requestId, code: error.clientCode, cause: String(error.cause) });
     return this.send({ type: "error", error: errorBody(error, this.requestId) });
   }
 
@@ -107,7 +107,7 @@ export class Client {
     this.pauses += 1;
     this.socket.pause();
     // Of one that is not read from only what is written to it tells that it has gone.
-    this.probing ??= setInterval(() => this.ping(), PROBE_INTERVAL);
+    this.probeTimer ??= setInterval(() => this.ping(), PROBE_INTERVAL_MS);
     return () => {
       this.pauses -= 1;
       if (this.pauses === 0) this.resume();
@@ -115,8 +115,8 @@ export class Client {
   }
 
   private resume(): void {
-    clearInterval(this.probing);
-    this.probing = undefined;
+    clearInterval(this.probeTimer);
+    this.probeTimer = undefined;
     this.alive = true;
     this.socket.resume();
   }
@@ -128,8 +128,8 @@ export class Client {
   }
 
   /** Closes as the client asked; one that doesn't answer has gone all the same. */
-  leave(): void {
-    this.close(DONE);
-    setTimeout(() => this.socket.terminate(), LAST_WORD).unref();
+  closeOnRequest(): void {
+    this.close(CLOSE_NORMAL);
+    setTimeout(() => this.socket.terminate(), CLOSE_TIMEOUT_MS).unref();
   }
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { AnswerDoc } from "../../http/route";
-import { outputAnswer } from "./common";
+import { outputSchema } from "./common";
 
 type Answers = Record<number, AnswerDoc>;
 
@@ -17,9 +17,9 @@ const container = z.object({
   host: z.string().describe("the node that holds it"),
 });
 
-const which = { id: z.string(), name: z.string(), host: z.string().describe("the node") };
-const started = z.object({ ...which, status: z.string(), warnings: z.array(z.string()).optional() });
-const info = z.object({ name: z.string(), version: z.string(), description: z.string() });
+const containerRef = { id: z.string(), name: z.string(), host: z.string().describe("the node") };
+const started = z.object({ ...containerRef, status: z.string(), warnings: z.array(z.string()).optional() });
+const serviceInfo = z.object({ name: z.string(), version: z.string(), description: z.string() });
 
 export const pull: Answers = {
   200: { description: "Pulled", headers: { "Docker-Content-Digest": "Digest of the manifest", "X-Image-Id": "Id of the image" } },
@@ -29,14 +29,14 @@ export const pull: Answers = {
 export const list: Answers = {
   200: {
     description: "All containers, running or not",
-    schema: z.union([z.array(container), info.describe("To those without credentials: what this service is")]),
+    schema: z.union([z.array(container), serviceInfo.describe("To those without credentials: what this service is")]),
   },
 };
 
 export const logs: Answers = {
   200: {
     description: "The log; as text/plain if that is asked for or followed",
-    schema: z.object({ ...which, ...outputAnswer }),
+    schema: z.object({ ...containerRef, ...outputSchema }),
     contentType: "text/plain",
   },
 };
@@ -46,18 +46,18 @@ export const run: Answers = {
     description: "Started (detach), or ended",
     schema: started.extend({
       exit_code: z.number().optional().describe("present with the output if it was waited for"),
-      ...z.object(outputAnswer).partial().shape,
+      ...z.object(outputSchema).partial().shape,
       repeated: z.literal(true).optional().describe("present if the same Idempotency-Key had made it before"),
     }),
   },
   202: { description: "Still running, or its image still being pulled; it goes on", schema: started.partial({ id: true }) },
 };
 
-const executed = z.object({ ...which, exec_id: z.string(), exit_code: z.number().nullable(), running: z.boolean(), ...outputAnswer });
+const executed = z.object({ ...containerRef, exec_id: z.string(), exit_code: z.number().nullable(), running: z.boolean(), ...outputSchema });
 
 export const exec: Answers = {
   200: { description: "The command has ended", schema: executed },
   202: { description: "It still runs", schema: executed },
 };
 
-export const remove: Answers = { 200: { description: "Removed", schema: z.object({ ...which, removed: z.literal(true) }) } };
+export const remove: Answers = { 200: { description: "Removed", schema: z.object({ ...containerRef, removed: z.literal(true) }) } };

@@ -1,6 +1,6 @@
 import type { ContainerList } from "../docker/containers/container-list";
 import { AppError } from "../errors";
-import { type ManagedPort, readManagedSpec } from "./managed-spec";
+import { type PortMapping, readManagedSpec } from "./managed-spec";
 
 /** The host ports of managed containers, which are theirs also while they don't run. */
 export class HostPorts {
@@ -14,15 +14,15 @@ export class HostPorts {
    * @returns to be called then
    * @throws AppError PORT_TAKEN
    */
-  async claim(cuid: string, ports: readonly ManagedPort[]): Promise<() => void> {
-    const wanted = ports.flatMap(keyOf);
+  async claim(cuid: string, ports: readonly PortMapping[]): Promise<() => void> {
+    const wanted = ports.flatMap(portKeys);
     const twice = wanted.find((port, place) => wanted.indexOf(port) < place);
-    if (twice !== undefined) throw taken(twice, "asked for twice");
+    if (twice !== undefined) throw portTaken(twice, "asked for twice");
     const holders = wanted.length === 0 ? new Map<string, string>() : await this.holders(cuid);
     // From here on nothing else comes in between.
     for (const port of wanted) {
       const holder = holders.get(port) ?? this.claimed.get(port);
-      if (holder !== undefined && holder !== cuid) throw taken(port, `taken by ${holder}`);
+      if (holder !== undefined && holder !== cuid) throw portTaken(port, `taken by ${holder}`);
     }
     for (const port of wanted) this.claimed.set(port, cuid);
     return () => {
@@ -36,14 +36,14 @@ export class HostPorts {
     return new Map(
       others.flatMap((each) => {
         const published = each.ports.flatMap(({ host, protocol }) => (host === undefined ? [] : [`${host}/${protocol}`]));
-        return [...published, ...(readManagedSpec(each)?.ports ?? []).flatMap(keyOf)].map((port) => [port, each.name] as const);
+        return [...published, ...(readManagedSpec(each)?.ports ?? []).flatMap(portKeys)].map((port) => [port, each.name] as const);
       }),
     );
   }
 }
 
-const keyOf = ({ host, protocol }: ManagedPort) => (host === null ? [] : [`${host}/${protocol}`]);
+const portKeys = ({ host, protocol }: PortMapping) => (host === null ? [] : [`${host}/${protocol}`]);
 
-function taken(port: string, why: string): AppError {
+function portTaken(port: string, why: string): AppError {
   return new AppError("PORT_TAKEN", { message: `The host port ${port} is ${why}`, details: { field: "ports", port } });
 }

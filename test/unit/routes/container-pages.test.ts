@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import type { ContainerSummary } from "../../../lib/docker/containers/container-list";
-import { joinedPages, type Page, pageOf, pageQuery } from "../../../lib/routes/schemas/pages";
+import { mergePages, type ContainerPage, toPage, pageQuery } from "../../../lib/routes/schemas/container-pages";
 
 /** A container that was made in a certain second. */
 function container(id: number, second: number, host: string): ContainerSummary {
@@ -25,10 +25,10 @@ function walk(nodes: ContainerSummary[][], limit: number, between: (page: number
   for (let page = 0; cursor !== null; page += 1) {
     between(page);
     const query = pageQuery.parse({ limit, ...(cursor === undefined ? {} : { cursor }) });
-    const joined = joinedPages(
-      nodes.map((each) => pageOf(each, query)),
+    const joined = mergePages(
+      nodes.map((each) => toPage(each, query)),
       query,
-    ) as Page;
+    ) as ContainerPage;
     expect(joined.containers.length).toBeLessThanOrEqual(limit);
     seen.push(...joined.containers.map(({ name }) => name));
     cursor = joined.next_cursor;
