@@ -2,30 +2,30 @@ import { MANAGED_LABEL } from "../docker/containers/container-list";
 import { PORT_LABEL } from "../docker/containers/published-port";
 import { CUID_LABEL, type ManagedSpec, RESUME_LABEL, SPEC_LABEL, serializeSpec } from "./managed-spec";
 
-/** The folder that stays when a container is made anew. */
+/** Mount point of the container's volume, which survives its replacement. */
 export const APP_FOLDER = "/app";
 
 export interface ComposeDocumentOptions {
-  /** what it runs instead of the image's own; the image's own if empty */
-  entry: string[];
-  /** uid:gid; the image's own if absent */
+  /** replaces the image's entrypoint; empty: the image's own */
+  entrypoint: string[];
+  /** uid:gid; undefined: the image's own user */
   user: string | undefined;
-  /** Whether it is to be started after it was made, in the place of one that runs. */
+  /** Whether the container replaces a running one, so that it must be started even after an interruption. */
   resume: boolean;
 }
 
-/** The Compose project of a managed container, as Compose reads it on its standard input. */
-export function composeDocument(cuid: string, spec: ManagedSpec, { entry, user, resume }: ComposeDocumentOptions): string {
+/** The Compose file of a managed container's project, as YAML, for Compose's stdin. */
+export function composeDocument(cuid: string, spec: ManagedSpec, { entrypoint, user, resume }: ComposeDocumentOptions): string {
   const { cpus, memory, pids } = spec.resources;
-  const served = spec.ports.find(({ protocol }) => protocol === "tcp");
+  const tcpPort = spec.ports.find(({ protocol }) => protocol === "tcp");
   const tags = spec.tags.length > 0 ? { TAGS: spec.tags.join(",") } : {};
   const app = {
     image: spec.image,
     pull_policy: "never",
     container_name: cuid,
-    // The engine's own: a network for each would use up its addresses.
+    // A network per project would exhaust the engine's address pools.
     network_mode: "bridge",
-    // As a list: a long key of a map is more than YAML takes.
+    // A list: YAML limits the length of a map's key.
     environment: Object.entries({ ...spec.env, CONTAINER_UID: cuid, ...tags }).map(([name, value]) => `${name}=${value}`),
     volumes: [{ type: "volume", source: "app", target: APP_FOLDER }],
     ports: spec.ports.map(({ host, container, protocol }) => ({
@@ -36,12 +36,12 @@ export function composeDocument(cuid: string, spec: ManagedSpec, { entry, user, 
     labels: {
       ...spec.labels,
       [MANAGED_LABEL]: "true",
-      ...(served ? { [PORT_LABEL]: String(served.container) } : {}),
+      ...(tcpPort ? { [PORT_LABEL]: String(tcpPort.container) } : {}),
       [CUID_LABEL]: cuid,
       [SPEC_LABEL]: serializeSpec(spec),
       ...(resume ? { [RESUME_LABEL]: "true" } : {}),
     },
-    ...(entry.length > 0 ? { entrypoint: entry } : {}),
+    ...(entrypoint.length > 0 ? { entrypoint } : {}),
     ...(spec.command ? { command: spec.command } : {}),
     ...(user === undefined ? {} : { user }),
     ...(cpus === undefined ? {} : { cpus }),
@@ -51,10 +51,10 @@ export function composeDocument(cuid: string, spec: ManagedSpec, { entry, user, 
   return toYaml({ services: { app }, volumes: { app: { name: cuid } } });
 }
 
-/** What JSON may hold as it is and YAML may not, or takes for the end of a line. */
+/** Characters that JSON allows unescaped and YAML does not, or reads as line breaks. */
 const ESCAPED_IN_YAML = /[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]/g;
 
-/** JSON that YAML reads as the same: Compose replaces every `$…` in it, but for `$$`. */
+/** Serializes as JSON that is also YAML. `$` is doubled: Compose interpolates `$NAME`. Lone surrogates become U+FFFD. */
 function toYaml(document: object): string {
   const text = JSON.stringify(document, (_key, value) =>
     typeof value === "string" ? value.replaceAll("$", "$$$$").replace(/\p{Surrogate}/gu, "\ufffd") : value,

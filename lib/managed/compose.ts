@@ -1,33 +1,33 @@
-import type { Cli } from "../docker/cli/docker-cli";
+import type { DockerCli } from "../docker/cli/docker-cli";
 import type { Engine } from "../docker/engine";
 import { AppError } from "../errors";
 import { KeyedMutex } from "../support/keyed-mutex";
 import { settlesBefore } from "../support/settles-before";
 
-/** What is said where Compose is missing. */
+/** Shown wherever Compose is missing. */
 export const COMPOSE_MISSING_HINT =
   "docker compose is not installed on this host: install docker-compose-plugin (Docker's packages) or docker-compose 2 (Debian's)";
-/** So long (ms) it is believed that Compose is there, or isn't. */
+/** Lifetime of a version lookup, also of one that found no Compose. */
 const VERSION_CACHE_MS = 60_000;
-/** So long (ms) Compose gives a container to end before it kills it. */
+/** Compose's own default time between SIGTERM and SIGKILL of a container. */
 const STOP_GRACE_MS = 10_000;
 
-/** The docker Compose CLI of this host. No project of it is a file. */
+/** The docker Compose CLI of this host. Projects are passed on stdin and never stored in a file. */
 export class Compose {
-  /** One that was no longer waited for may still be at it. */
+  /** A timed-out call of Compose may still be running: the next one for the same project must wait for it. */
   private readonly projectMutex = new KeyedMutex();
   private cachedVersion: { version: Promise<string | null>; at: number } | undefined;
 
   constructor(
     private readonly engine: Engine,
-    private readonly cli: Cli,
+    private readonly cli: DockerCli,
   ) {}
 
-  /** Its version; null if it isn't installed. */
+  /** Compose's version, such as 2.29.1; null if Compose 2 is not installed. */
   version(): Promise<string | null> {
     if (this.cachedVersion && performance.now() - this.cachedVersion.at < VERSION_CACHE_MS) return this.cachedVersion.version;
     const version = this.cli("compose", ["compose", "version", "--short"]).then(
-      (said) => (Number(/^v?(\d+)\./.exec(said)?.[1]) >= 2 ? said.trim() : null),
+      (stdout) => (Number(/^v?(\d+)\./.exec(stdout)?.[1]) >= 2 ? stdout.trim() : null),
       () => null,
     );
     this.cachedVersion = { version, at: performance.now() };
@@ -40,28 +40,28 @@ export class Compose {
   }
 
   /**
-   * Makes the containers of a project what its document says, those that are there already too.
-   * @param options.start also starts them; else they run or don't as before
-   * @throws AppError PORT_TAKEN, INVALID_SPEC, COMPOSE_FAILED; ENGINE_UNREACHABLE, after which it may still come to it
+   * Creates or replaces the containers of a project according to its document.
+   * @param document the Compose file, see `composeDocument`
+   * @param options.start whether to start them too
+   * @throws AppError PORT_TAKEN, INVALID_SPEC, COMPOSE_FAILED; ENGINE_UNREACHABLE, after which the engine may still carry it out
    */
   up(project: string, document: string, options: { start: boolean }): Promise<void> {
     return this.run(project, ["--file=-", "up", options.start ? "--detach" : "--no-start", "--no-build"], document);
   }
 
-  /** Removes a project's containers at once, running or not, and its volumes. */
+  /** Removes a project's containers, without a stop timeout, and its volumes. */
   down(project: string): Promise<void> {
     return this.run(project, ["down", "--volumes", "--timeout=0"]);
   }
 
   private async run(project: string, args: string[], document?: string): Promise<void> {
     await this.engine.assertAlive();
-    // What it says of its progress it says to nobody, also when this process has been killed: it then still ends what it has begun. Of
-    // this server's folder, where a .env may lie, it knows nothing.
+    // Quiet, so that Compose survives our death without a broken pipe. Empty env file and another directory: never read our `.env`.
     const common = ["compose", "--progress=quiet", `--project-name=${project}`, "--project-directory=/", "--env-file=/dev/null"];
-    const running = this.projectMutex.runExclusive(project, () => this.cli("compose", [...common, ...args], document));
-    const inTime = settlesBefore(running, AbortSignal.timeout(this.engine.readTimeout + STOP_GRACE_MS));
+    const call = this.projectMutex.runExclusive(project, () => this.cli("compose", [...common, ...args], document));
+    const inTime = settlesBefore(call, AbortSignal.timeout(this.engine.readTimeoutMs + STOP_GRACE_MS));
     const ended = await this.engine.whileAlive(inTime, "create").catch(() => false);
     if (!ended) throw new AppError("ENGINE_UNREACHABLE", { cause: "docker compose came to no end" });
-    await running;
+    await call;
   }
 }

@@ -2,34 +2,35 @@ import type { ContainerList } from "../docker/containers/container-list";
 import { AppError } from "../errors";
 import { type PortMapping, readManagedSpec } from "./managed-spec";
 
-/** The host ports of managed containers, which are theirs also while they don't run. */
+/** The host ports of managed containers, reserved for them also while they are stopped. */
 export class HostPorts {
-  /** of containers that are just being made */
+  /** `port/protocol` to cuid, of containers being created or changed */
   private readonly claimed = new Map<string, string>();
 
   constructor(private readonly list: ContainerList) {}
 
   /**
-   * Keeps ports to one container until it is made, and shows them by itself.
-   * @returns to be called then
+   * Reserves ports until the container exists and its labels reserve them.
+   * @returns releases the reservation
    * @throws AppError PORT_TAKEN
    */
   async claim(cuid: string, ports: readonly PortMapping[]): Promise<() => void> {
-    const wanted = ports.flatMap(portKeys);
-    const twice = wanted.find((port, place) => wanted.indexOf(port) < place);
-    if (twice !== undefined) throw portTaken(twice, "asked for twice");
-    const holders = wanted.length === 0 ? new Map<string, string>() : await this.holders(cuid);
-    // From here on nothing else comes in between.
-    for (const port of wanted) {
+    const requested = ports.flatMap(portKeys);
+    const duplicate = requested.find((port, index) => requested.indexOf(port) < index);
+    if (duplicate !== undefined) throw portTaken(duplicate, "asked for twice");
+    const holders = requested.length === 0 ? new Map<string, string>() : await this.holders(cuid);
+    // No await from here on: check and claim must be atomic.
+    for (const port of requested) {
       const holder = holders.get(port) ?? this.claimed.get(port);
       if (holder !== undefined && holder !== cuid) throw portTaken(port, `taken by ${holder}`);
     }
-    for (const port of wanted) this.claimed.set(port, cuid);
+    for (const port of requested) this.claimed.set(port, cuid);
     return () => {
-      for (const port of wanted) if (this.claimed.get(port) === cuid) this.claimed.delete(port);
+      for (const port of requested) if (this.claimed.get(port) === cuid) this.claimed.delete(port);
     };
   }
 
+  /** Ports published by other containers or reserved in their labels, with the container's name. */
   private async holders(cuid: string): Promise<Map<string, string>> {
     const { containers } = await this.list.read();
     const others = containers.filter(({ name }) => name !== cuid && !name.endsWith(`_${cuid}`));

@@ -2,59 +2,58 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { ContainerSummary } from "../docker/containers/container-list";
 import type { NameClaims } from "../docker/create/runner";
-import { sweepRegularly } from "../docker/create/sweep-unstarted";
+import { sweepPeriodically } from "../docker/create/sweep-unstarted";
 import type { DockerHost } from "../docker/docker-host";
 import type { ContainerInspectInfo } from "../docker/engine";
 import { AppError, isUnavailable } from "../errors";
 import { KeyedMutex } from "../support/keyed-mutex";
 import type { Logger } from "../support/logger";
 import { settlesBefore } from "../support/settles-before";
-import { chownAppFolder } from "./app-folder";
-import { findBootInterpreter, bootEntrypoint, SHELL_PATH } from "./boot";
+import { bootEntrypoint, chownAppFolder, findBootInterpreter, SHELL_PATH } from "./app-folder";
 import { Compose } from "./compose";
 import { composeDocument } from "./compose-document";
-import { type ManagedSpec, RESUME_LABEL, readManagedSpec, restoreSpec } from "./managed-spec";
 import { HostPorts } from "./host-ports";
+import { type ManagedSpec, RESUME_LABEL, readManagedSpec, restoreSpec } from "./managed-spec";
 import { finishReplacement, unfinishedReplacements } from "./replacement";
-import { type LifecycleAction, assertStateAllows, wrongStateError } from "./states";
+import { assertStateAllows, type LifecycleAction, wrongStateError } from "./states";
 
-/** While the engine is gone, what is to be removed is tried again after so long (ms). */
+/** Between two attempts to remove a container that could not be created, while the engine is unreachable. */
 const ROLLBACK_RETRY_MS = 500;
 
-/** How far it came while it was waited for: if the image is still being pulled, nothing else has been done yet. */
+/** State of an operation when the wait for it ended; with "pulling" only the image's pull has begun. */
 export type Progress = "pulling" | "done";
 
 export interface CreateOptions {
-  /** Ends the wait for the image's pull: what is under way goes on. */
+  /** Ends the wait for the image's pull; the operation itself continues in the background. */
   waitSignal: AbortSignal;
-  /** Aborted when whoever placed it here no longer waits for it. */
+  /** Aborted when the node that placed the container here no longer waits; undefined for a local request. */
   callerSignal: AbortSignal | undefined;
-  /** Keeps the name to one container where there are other hosts. */
+  /** Checks the name against the other nodes; undefined without a cluster. */
   claims: NameClaims | undefined;
 }
 
-/** What a caller asks for; the rest is found out. */
+/** The spec as a request states it; `boot` depends on the image and is determined here. */
 export type RequestedSpec = Omit<ManagedSpec, "boot">;
 
 interface ApplyOptions {
-  /** It takes the place of a running one. */
+  /** The container replaces a running one: it is marked so that an interrupted replacement still starts it. */
   resume: boolean;
-  /** As `resume` if absent. */
+  /** Whether to start it; defaults to `resume`. */
   start?: boolean;
-  /** Of this image nothing is known yet. */
+  /** Whether the image's boot interpreter must still be determined. */
   unknownImage: boolean;
-  /** There is no container yet. */
+  /** Whether this creates the container rather than replacing it. */
   first?: boolean;
 }
 
-/** The managed containers of this host: each a Compose project with a volume of its own, and no file. */
+/** The managed containers of this host: each is a Compose project with its own volume, without any file on the host. */
 export class ManagedContainers {
   readonly compose: Compose;
   private readonly hostPorts: HostPorts;
   private readonly mutex = new KeyedMutex();
   private readonly pending = new Set<Promise<void>>();
 
-  /** @param user uid:gid that they run as; the image's own if null */
+  /** @param user uid:gid that the containers run as; null for the image's own user */
   constructor(
     private readonly docker: DockerHost,
     private readonly user: string | null,
@@ -65,38 +64,36 @@ export class ManagedContainers {
   }
 
   /**
-   * Creates a container and doesn't start it, pulling its image first if need be: if that takes longer, it goes on by itself.
-   * If it can't be created nothing is left.
+   * Creates a container without starting it, pulling its image first if necessary. If the wait ends before the pull, both continue in
+   * the background. A failed creation leaves nothing behind.
    * @throws AppError COMPOSE_MISSING, PORT_TAKEN, INVALID_SPEC, COMPOSE_FAILED, NAME_TAKEN and those of `Images.ensure`
    */
-  async create(cuid: string, wanted: RequestedSpec, options: CreateOptions): Promise<Progress> {
+  async create(cuid: string, requested: RequestedSpec, options: CreateOptions): Promise<Progress> {
     await this.compose.assertInstalled();
     await this.docker.engine.assertAlive();
     if (options.callerSignal?.aborted) throw new AppError("ABANDONED");
-    const release = await this.hostPorts.claim(cuid, wanted.ports);
-    const ready = this.docker.images.ensure(wanted.image, "missing");
-    const made = ready.then(() => this.mutex.runExclusive(cuid, () => this.createContainer(cuid, wanted, options))).finally(release);
+    const release = await this.hostPorts.claim(cuid, requested.ports);
+    const ready = this.docker.images.ensure(requested.image, "missing");
+    const created = ready.then(() => this.mutex.runExclusive(cuid, () => this.createContainer(cuid, requested, options))).finally(release);
     if (await settlesBefore(ready, options.waitSignal)) {
-      await made;
+      await created;
       return "done";
     }
-    const later = made
-      .catch((error: Error) =>
-        this.log.error("a managed container can't be created after its request was answered", { cuid, reason: error.message }),
-      )
-      .finally(() => this.pending.delete(later));
-    this.pending.add(later);
+    const background = created
+      .catch((error: Error) => this.log.error("Managed container not created after 202", { cuid, reason: error.message }))
+      .finally(() => this.pending.delete(background));
+    this.pending.add(background);
     return "pulling";
   }
 
-  private async createContainer(cuid: string, wanted: RequestedSpec, { callerSignal, claims }: CreateOptions): Promise<void> {
+  private async createContainer(cuid: string, requested: RequestedSpec, { callerSignal, claims }: CreateOptions): Promise<void> {
     const claim = claims?.open(cuid);
     try {
-      if ((await this.docker.containers.holding(cuid)).exact.length > 0) {
+      if ((await this.docker.containers.findMatches(cuid)).exact.length > 0) {
         throw new AppError("NAME_TAKEN", { message: `The name ${cuid} is taken`, details: { name: cuid } });
       }
       await this.rollbackOnError(cuid, async () => {
-        const id = await this.apply(cuid, { ...wanted, boot: SHELL_PATH }, { resume: false, unknownImage: true, first: true });
+        const id = await this.apply(cuid, { ...requested, boot: SHELL_PATH }, { resume: false, unknownImage: true, first: true });
         if (this.user !== null) await chownAppFolder(this.docker.engine, id, this.user);
         await claim?.confirm();
         if (callerSignal?.aborted) throw new AppError("ABANDONED");
@@ -106,26 +103,28 @@ export class ManagedContainers {
     }
   }
 
+  /** Runs `work`; if it fails, removes the container and its volume before rethrowing. */
   private async rollbackOnError(cuid: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
-      const discarded = this.downUntilRemoved(cuid);
-      if (!isUnavailable(error)) await discarded;
+      const removed = this.downUntilRemoved(cuid);
+      // An unreachable engine can take minutes to return: answer now, remove later.
+      if (!isUnavailable(error)) await removed;
       throw error;
     } finally {
-      this.docker.containers.changed();
+      this.docker.containers.invalidate();
     }
   }
 
-  // An engine that is gone may still make it as it comes back: it is removed then.
+  // An engine that was unreachable may still complete the creation when it returns: retry until it answers.
   private async downUntilRemoved(cuid: string): Promise<void> {
     for (;;) {
       try {
         return await this.compose.down(cuid);
       } catch (error) {
         if (!isUnavailable(error)) {
-          return this.log.error("a managed container that can't be created is left", { cuid, reason: String(error) });
+          return this.log.error("Managed container not rolled back", { cuid, reason: String(error) });
         }
         await sleep(ROLLBACK_RETRY_MS, undefined, { ref: false });
       }
@@ -133,13 +132,13 @@ export class ManagedContainers {
   }
 
   /**
-   * Makes a container anew, of what it was and what is to be other: one that runs then runs again, and what is in its folder stays.
-   * If that can't be it is as it was.
-   * @param edit of its spec
-   * @param enough ends the wait for a new image's pull; asked again, it joins
+   * Replaces a container by one with a changed spec: it runs again if it ran, and its /app volume is kept. A failed change restores the
+   * previous container.
+   * @param edit makes the new spec from the current one
+   * @param waitSignal ends the wait for a new image's pull, which continues; a repeated call joins it
    * @throws AppError NOT_MANAGED, WRONG_STATE and those of `create`
    */
-  async change(given: ContainerSummary, edit: (spec: RequestedSpec) => RequestedSpec, enough: AbortSignal): Promise<Progress> {
+  async change(given: ContainerSummary, edit: (spec: RequestedSpec) => RequestedSpec, waitSignal: AbortSignal): Promise<Progress> {
     if (!readManagedSpec(given)) throw new AppError("NOT_MANAGED");
     await this.compose.assertInstalled();
     const cuid = given.name;
@@ -153,64 +152,70 @@ export class ManagedContainers {
       const release = await this.hostPorts.claim(cuid, after.ports);
       try {
         const ready = this.docker.images.ensure(after.image, "missing");
-        if (!(await settlesBefore(ready, enough))) {
-          ready.catch((error: Error) => this.log.warn("the image of a change can't be pulled", { cuid, reason: error.message }));
+        if (!(await settlesBefore(ready, waitSignal))) {
+          ready.catch((error: Error) => this.log.warn("Image of a change not pulled", { cuid, reason: error.message }));
           return "pulling";
         }
         await ready;
         await this.replace(cuid, info, before, after);
       } finally {
         release();
-        this.docker.containers.changed();
+        this.docker.containers.invalidate();
       }
       return "done";
     });
   }
 
+  /** Applies the new spec, and the previous one again if that fails. */
   private async replace(cuid: string, { State, Config }: ContainerInspectInfo, before: ManagedSpec, after: ManagedSpec): Promise<void> {
-    const fresh = after.image !== before.image;
+    const unknownImage = after.image !== before.image;
     try {
-      await this.apply(cuid, fresh ? { ...after, boot: SHELL_PATH } : after, { resume: State.Running, unknownImage: fresh });
+      await this.apply(cuid, unknownImage ? { ...after, boot: SHELL_PATH } : after, { resume: State.Running, unknownImage });
     } catch (error) {
       const resume = Config.Labels?.[RESUME_LABEL] === "true";
       await this.apply(cuid, before, { resume, unknownImage: false, start: State.Running }).catch((failure: Error) => {
-        this.log.error("a managed container that can't be changed is not as it was", { cuid, reason: failure.message });
+        this.log.error("Managed container not restored after a failed change", { cuid, reason: failure.message });
       });
       throw error;
     }
   }
 
-  /** @returns id of the container */
-  private async apply(cuid: string, spec: ManagedSpec, how: ApplyOptions): Promise<string> {
+  /**
+   * Creates or replaces the container with Compose.
+   * @returns id of the container
+   */
+  private async apply(cuid: string, spec: ManagedSpec, options: ApplyOptions): Promise<string> {
     const { engine, containers } = this.docker;
-    const start = how.start ?? how.resume;
+    const start = options.start ?? options.resume;
     const image = await engine.call((docker, abortSignal) => docker.getImage(spec.image).inspect({ abortSignal } as object));
-    const own = [image.Config.Entrypoint ?? [], image.Config.Cmd ?? []].flat();
+    const imageCommand = [image.Config.Entrypoint ?? [], image.Config.Cmd ?? []].flat();
     const document = (boot: string) => {
-      const made = { ...spec, boot };
-      return composeDocument(cuid, made, { entry: bootEntrypoint(made, own), user: this.user ?? undefined, resume: how.resume });
+      const booted = { ...spec, boot };
+      const entrypoint = bootEntrypoint(booted, imageCommand);
+      return composeDocument(cuid, booted, { entrypoint, user: this.user ?? undefined, resume: options.resume });
     };
-    const up = (boot: string, options: { start: boolean }) => {
-      const work = () => this.compose.up(cuid, document(boot), options);
-      return how.first ? work() : containers.replacing(cuid, work);
+    const up = (boot: string, upOptions: { start: boolean }) => {
+      const work = () => this.compose.up(cuid, document(boot), upOptions);
+      return options.first ? work() : containers.whileReplacing(cuid, work);
     };
     const find = async () => {
-      containers.changed();
+      containers.invalidate();
       return (await containers.find(cuid, { prefix: false })).id;
     };
-    // Only in a container that is there can be looked who will look.
-    const looks = how.unknownImage && spec.command === undefined;
-    await up(spec.boot, { start: start && !looks });
+    // The interpreter can be looked up only in a created container: create it, look, and replace it if the guess was wrong.
+    const lookUpBoot = options.unknownImage && spec.command === undefined;
+    await up(spec.boot, { start: start && !lookUpBoot });
     const id = await find();
-    if (!looks) return id;
+    if (!lookUpBoot) return id;
     const boot = await findBootInterpreter(engine, id);
     if (start || boot !== spec.boot) await up(boot, { start });
     return find();
   }
 
   /**
-   * Does to a container what may be done to it in its state; what isn't managed says itself what it can't.
-   * @param work gets the id
+   * Runs a lifecycle action if the container's state allows it. Containers that are not managed are not checked here: the engine's own
+   * errors apply.
+   * @param work performs the action on the container with this id
    * @throws AppError WRONG_STATE
    */
   async changeState(given: ContainerSummary, action: LifecycleAction, work: (id: string) => Promise<void>): Promise<void> {
@@ -227,35 +232,34 @@ export class ManagedContainers {
 
   /**
    * Removes a managed container with its volume.
-   * @returns whether it is one
+   * @returns false if the container is not managed, and was not removed
    */
   async remove(given: ContainerSummary): Promise<boolean> {
     if (!readManagedSpec(given)) return false;
     await this.compose.assertInstalled();
-    await this.mutex.runExclusive(given.name, () => this.compose.down(given.name).finally(() => this.docker.containers.changed()));
+    await this.mutex.runExclusive(given.name, () => this.compose.down(given.name).finally(() => this.docker.containers.invalidate()));
     return true;
   }
 
   /**
-   * Ends what a server that was killed has left half done: at once, and every minute.
-   * @returns ends it
+   * Completes replacements that a killed server left unfinished: now, and every minute.
+   * @returns stops the sweep
    */
   sweep(): () => void {
-    return sweepRegularly(async () => {
+    return sweepPeriodically(async () => {
       const { containers } = await this.docker.containers.read();
       for (const cuid of unfinishedReplacements(containers).filter((each) => !this.mutex.isBusy(each))) {
         await this.mutex
           .runExclusive(cuid, () => finishReplacement(this.docker, cuid))
           .then(
-            () => this.log.info("a managed container whose change was cut off is whole again", { cuid }),
-            (error: Error) =>
-              this.log.warn("a managed container whose change was cut off can't be made whole", { cuid, reason: error.message }),
+            () => this.log.info("Interrupted change of a managed container completed", { cuid }),
+            (error: Error) => this.log.warn("Interrupted change of a managed container not completed", { cuid, reason: error.message }),
           );
       }
     }, this.log);
   }
 
-  /** Resolves when what was answered "it goes on" has gone on as far as it will. */
+  /** Resolves when no creation or change is running in the background. */
   async idle(): Promise<void> {
     await Promise.all([...this.pending, this.mutex.idle()]);
   }
@@ -265,8 +269,8 @@ export class ManagedContainers {
   }
 
   private specOf({ Name, Config }: ContainerInspectInfo): ManagedSpec {
-    const kept = readManagedSpec({ name: Name.slice(1), labels: Config.Labels ?? {} });
-    if (!kept) throw new AppError("NOT_MANAGED");
-    return restoreSpec(kept, Config.Env ?? []);
+    const stored = readManagedSpec({ name: Name.slice(1), labels: Config.Labels ?? {} });
+    if (!stored) throw new AppError("NOT_MANAGED");
+    return restoreSpec(stored, Config.Env ?? []);
   }
 }

@@ -1,11 +1,11 @@
 import { z } from "zod";
 import { CUID_PATTERN } from "./cuid";
 
-/** A managed container's own label: its cuid, which is its name, too. What has another name was made of an image that was committed of one. */
+/** The cuid of a managed container, which is also its name. With another name the label was inherited from a committed image. */
 export const CUID_LABEL = "docker-server.cuid";
-/** What it is to be, without the values of its environment: the list shows labels to all. */
+/** The spec as JSON, without the values of environment variables: lists show labels to every client. */
 export const SPEC_LABEL = "docker-server.spec";
-/** On one that takes the place of a running one: if it was never started, that is still to come. */
+/** Set on a container that replaces a running one: if it was never started, the replacement was interrupted. */
 export const RESUME_LABEL = "docker-server.resume";
 
 const port = z.object({ host: z.number().nullable(), container: z.number(), protocol: z.enum(["tcp", "udp"]) });
@@ -18,9 +18,9 @@ const storedSpec = z.object({
   ports: z.array(port),
   command: z.array(z.string()).optional(),
   labels: z.record(z.string(), z.string()),
-  /** see `entryOf` */
+  /** interpreter that checks for /app/boot.py, see `bootEntrypoint` */
   boot: z.string(),
-  /** names of variables */
+  /** names of the environment variables */
   env: z.array(z.string()),
 });
 
@@ -28,29 +28,31 @@ export type PortMapping = z.output<typeof port>;
 export type ResourceLimits = z.output<typeof resources>;
 type StoredSpec = z.output<typeof storedSpec>;
 
-/** What a managed container is to be (container-management-api.md, "Create Container"). */
+/** The desired state of a managed container (container-management-api.md, "Create Container"). */
 export interface ManagedSpec extends Omit<StoredSpec, "env"> {
   env: Record<string, string>;
 }
 
-/** What its labels tell of a managed container; undefined if it is none. */
+/** Reads the spec from a container's labels; undefined if the container is not managed. */
 export function readManagedSpec({ name, labels }: { name: string; labels: Record<string, string> }): StoredSpec | undefined {
   if (labels[CUID_LABEL] !== name || !CUID_PATTERN.test(name)) return undefined;
   try {
     return storedSpec.parse(JSON.parse(labels[SPEC_LABEL] ?? ""));
   } catch {
-    return undefined; // a label like ours, of somebody else
+    return undefined; // the label was set by somebody else
   }
 }
 
 /**
- * @param env what the container has, as the engine tells it: the values that the labels leave out
+ * Completes a stored spec with the values of its variables.
+ * @param env the container's environment, as `NAME=value` lines of the engine
  */
 export function restoreSpec({ env: names, ...rest }: StoredSpec, env: readonly string[]): ManagedSpec {
   const values = new Map(env.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
   return { ...rest, env: Object.fromEntries(names.flatMap((name) => (values.has(name) ? [[name, values.get(name) as string]] : []))) };
 }
 
+/** The value of `SPEC_LABEL`. */
 export function serializeSpec({ env, ...rest }: ManagedSpec): string {
   return JSON.stringify({ ...rest, env: Object.keys(env) } satisfies StoredSpec);
 }

@@ -1,6 +1,6 @@
 import { AppError } from "../errors";
 
-/** From which states a managed container may be moved, and how. */
+/** The states in which each action on a managed container is allowed. */
 const ALLOWED_STATES = {
   start: ["created", "exited"],
   stop: ["running", "paused", "restarting"],
@@ -14,8 +14,8 @@ export type LifecycleAction = keyof typeof ALLOWED_STATES;
 
 /** @throws AppError WRONG_STATE */
 export function assertStateAllows(action: LifecycleAction, status: string): void {
-  const from: readonly string[] = ALLOWED_STATES[action];
-  if (!from.includes(status)) throw wrongStateError(action, status);
+  const allowed: readonly string[] = ALLOWED_STATES[action];
+  if (!allowed.includes(status)) throw wrongStateError(action, status);
 }
 
 export function wrongStateError(action: LifecycleAction, status: string): AppError {
