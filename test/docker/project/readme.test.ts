@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Daemon, startDaemon } from "../../../scripts/daemon";
 import { answers, run, runOrThrow, until } from "../../../scripts/process";
 import { type Engine, startEngine } from "../../support/engine";
-import { importBusybox } from "../../support/images";
+import { importWeb } from "../../support/images";
 import { readmeCommand, readmeCommands } from "../../support/readme";
 import { ask } from "../../support/server";
 
@@ -19,7 +19,8 @@ let env: NodeJS.ProcessEnv;
 const daemons: Daemon[] = [];
 beforeAll(async () => {
   engine = await startEngine({ name: "readme" });
-  await importBusybox(engine, "redis");
+  // Like the image that the README names, it keeps running and writes to its log.
+  await importWeb(engine, "redis");
   const installed = path.join(engine.folder, "installed");
   mkdirSync(path.join(engine.folder, "mnt/shared"), { recursive: true });
   env = { PATH: `${installed}/bin:${process.env.PATH}`, HOME: engine.folder, npm_config_prefix: installed, DOCKER_HOST: engine.dockerHost };
@@ -51,21 +52,34 @@ async function onHost(line: string): Promise<string> {
 }
 
 test("every command of the README is one that these tests run", () => {
-  const beginnings = readmeCommands().map((line) => line.split(" ").slice(0, 2).join(" "));
+  const beginnings = readmeCommands().map((line) => line.split(" -H ")[0]?.split(" ").slice(0, 4).join(" "));
   expect([...new Set(beginnings)].sort()).toEqual([
-    "curl -X",
+    "curl -X DELETE http://localhost:1717/p-redis",
+    "curl -X PUT http://localhost:1717/",
     "curl http://localhost:1717/",
-    "docker run",
-    "docker-server --token",
-    "npm install",
+    "curl http://localhost:1717/p-redis",
+    "curl http://localhost:1717/run",
+    "docker run -d -p",
+    "docker-server --token my_secret_token",
+    "docker-server --token my_secret_token --cluster",
+    "npm install -g docker-server",
   ]);
 });
 
-test("installed, started and asked as the README's first lines say, it runs a container and lists it", async () => {
+test("the README's first commands install and start it, run and list a container, read its log, execute in it, run a job and remove it", async () => {
   const [alone = ""] = readmeCommands().filter((line) => line.startsWith("docker-server"));
   await keep(alone, 1717);
-  expect(JSON.parse(await onHost(readmeCommand("curl -X")))).toMatchObject({ name: "p-redis", status: "running" });
-  expect(JSON.parse(await onHost(readmeCommand("curl http")))).toMatchObject([{ name: "p-redis", image: "redis" }]);
+  const answer = async (beginning: string) => JSON.parse(await onHost(readmeCommand(beginning)));
+  expect(await answer("curl -X PUT")).toMatchObject({ name: "p-redis", status: "running" });
+  expect(await answer("curl http://localhost:1717/ ")).toMatchObject([{ name: "p-redis", image: "redis" }]);
+  const ofContainer = readmeCommands().filter((line) => line.startsWith("curl http://localhost:1717/p-redis "));
+  const [logs = "", exec = ""] = ofContainer;
+  expect(ofContainer).toHaveLength(2);
+  expect(await until(async () => JSON.parse(await onHost(logs)).stdout === "serving\n", 10_000)).toBe(true);
+  expect(JSON.parse(await onHost(exec))).toMatchObject({ exit_code: 0, stdout: "hello\n" });
+  // There is no registry here: the run takes the image of the host, and says so.
+  expect(await answer("curl http://localhost:1717/run")).toMatchObject({ status: "success", stdout: "hello\n" });
+  expect(await answer("curl -X DELETE")).toMatchObject({ name: "p-redis", removed: true });
 });
 
 const STORES: Record<string, () => Promise<NodeJS.ProcessEnv>> = {
