@@ -8,135 +8,138 @@ import { promisify } from "node:util";
 import { LRUCache } from "lru-cache";
 import { AppError } from "../errors";
 import { onPrematureClose } from "../support/premature-close";
+import { contentTooLarge } from "./limits";
 
-/** Read and written at a time (bytes): in smaller pieces most of the time goes into handing them on. */
-export const CHUNK = 1_048_576;
-/** What comes in pieces that are smaller still is written when there are so many: each of them takes more memory than its bytes. */
-const PIECES = 256;
-/** Pieces that may wait while others are written. */
-const AHEAD = 64;
-/** What is read here and there is read in blocks of this size (bytes), and the last ones are kept. */
-const BLOCK = 65_536;
-const BLOCKS = 4;
+/** Bytes of one read or write: with smaller pieces, the overhead per call dominates. */
+export const CHUNK_BYTES = 1_048_576;
+/** Pieces that are written together at most, however small: each takes more memory than its bytes. */
+const MAX_PIECES_PER_WRITE = 256;
+/** Pieces accepted while others are being written. */
+const MAX_QUEUED_PIECES = 64;
+/** Random reads go through a cache of blocks. */
+const BLOCK_BYTES = 65_536;
+const CACHED_BLOCKS = 4;
 
-const readAt = promisify(fs.read);
-const writeAt = promisify(fs.writev);
+const readFile = promisify(fs.read);
+const writeFile = promisify(fs.writev);
 
 /**
- * A file without a name in the folder for temporary files: whatever becomes of this process, nothing of it stays.
- * What is read of it while it is still filled waits until it is there.
+ * An unnamed temporary file: nothing of it remains, even if this process is killed. It can be read while it is being filled; a read
+ * waits until its bytes have been written.
  */
 export class Spool {
-  /** bytes that have come */
+  /** bytes received */
   size = 0;
-  private written = 0;
-  private state: "filling" | "whole" | "over" = "filling";
-  private readonly fd: number;
-  private readonly calls = new Set<Promise<unknown>>();
-  private readonly waiting = new Set<() => void>();
+  private writtenBytes = 0;
+  private state: "filling" | "complete" | "closed" = "filling";
+  private readonly pendingCalls = new Set<Promise<unknown>>();
+  private readonly waiters = new Set<() => void>();
   private readonly readers = new Set<Readable>();
-  private readonly blocks = new LRUCache<number, Buffer>({ max: BLOCKS });
+  private readonly blocks = new LRUCache<number, Buffer>({ max: CACHED_BLOCKS });
 
-  /** @throws AppError NO_SPACE, INTERNAL */
-  constructor() {
+  private constructor(private readonly fd: number) {}
+
+  /** @throws AppError NO_SPACE */
+  static create(): Spool {
     try {
       const name = path.join(tmpdir(), `docker-server-${randomUUID()}`);
-      this.fd = fs.openSync(name, "wx+", 0o600);
+      const fd = fs.openSync(name, "wx+", 0o600);
       fs.unlinkSync(name);
+      return new Spool(fd);
     } catch (error) {
-      throw ofThisNode(error);
+      throw toDiskError(error);
     }
   }
 
   /**
-   * Takes in all that comes.
+   * Writes a whole stream.
    * @param limit bytes
-   * @throws AppError CONTENT_TOO_LARGE, NO_SPACE; whatever goes wrong with what comes
+   * @throws AppError CONTENT_TOO_LARGE, NO_SPACE; the stream's own errors
    */
   async fill(source: Readable, limit: number): Promise<void> {
-    const taken = this.writer(limit);
-    onPrematureClose(source, (error = new LeftEarly()) => taken.destroy(error));
-    // The request outlives what it carries: it is still to be answered.
-    source.pipe(taken);
+    const writer = this.createWriter(limit);
+    onPrematureClose(source, (error = new ClosedEarlyError()) => writer.destroy(error));
+    // Not stream.pipeline: it would destroy the request, which still needs a response.
+    source.pipe(writer);
     try {
-      await finished(taken);
-      this.change("whole");
+      await finished(writer);
+      this.setState("complete");
     } catch (error) {
-      source.unpipe(taken);
-      this.change("over");
-      throw ofThisNode(error);
+      source.unpipe(writer);
+      this.setState("closed");
+      throw toDiskError(error);
     }
   }
 
-  private writer(limit: number): Writable {
+  private createWriter(limit: number): Writable {
     let pieces: Buffer[] = [];
     let size = 0;
-    const write = () => {
+    const flush = () => {
       const written = this.write(pieces, size);
       pieces = [];
       size = 0;
       return written;
     };
     return new Writable({
-      // More comes while a chunk is written. It is counted by its pieces, which may be of a byte and of 64 kB.
+      // Counts queued pieces instead of bytes: a piece can have one byte or 64 kB.
       objectMode: true,
-      highWaterMark: AHEAD,
+      highWaterMark: MAX_QUEUED_PIECES,
       write: (chunk: Buffer, _encoding, done) => {
         this.size += chunk.length;
-        if (this.size > limit) return done(tooLarge(limit));
+        if (this.size > limit) return done(contentTooLarge(limit));
         pieces.push(chunk);
         size += chunk.length;
-        if (size < CHUNK && pieces.length < PIECES) done();
-        else write().then(() => done(), done);
+        if (size < CHUNK_BYTES && pieces.length < MAX_PIECES_PER_WRITE) done();
+        else flush().then(() => done(), done);
       },
-      final: (done) => void write().then(() => done(), done),
+      final: (done) => void flush().then(() => done(), done),
     });
   }
 
   private async write(pieces: Buffer[], size: number): Promise<void> {
-    for (let done = 0, left = pieces; done < size; ) {
-      const { bytesWritten } = await this.call(() => writeAt(this.fd, left, this.written));
+    for (let done = 0, remaining = pieces; done < size; ) {
+      const { bytesWritten } = await this.call(() => writeFile(this.fd, remaining, this.writtenBytes));
       done += bytesWritten;
-      this.written += bytesWritten;
-      // On a full disk, say. What comes of the rest tells why.
-      if (done < size) left = [Buffer.concat(pieces).subarray(done)];
+      this.writtenBytes += bytesWritten;
+      // A short write, for example on a full disk: writing the rest gives the error.
+      if (done < size) remaining = [Buffer.concat(pieces).subarray(done)];
     }
-    this.wake();
+    this.wakeWaiters();
   }
 
-  /** Its bytes from one to another, both included. */
-  reader(start: number, end: number): Readable {
-    const own = { read: this.readStreamed, close: keptOpen };
-    const reader = fs.createReadStream("", { fd: this.fd, start, end, highWaterMark: CHUNK, fs: own });
+  /** Streams the bytes from `start` to `end`, both included. */
+  createReadStream(start: number, end: number): Readable {
+    const fileSystem = { read: this.readForStream, close: closeNothing };
+    const reader = fs.createReadStream("", { fd: this.fd, start, end, highWaterMark: CHUNK_BYTES, fs: fileSystem });
     this.readers.add(reader);
-    // Whoever reads it gets it.
+    // The reader's consumer gets the error too.
     return reader.on("error", () => undefined).once("close", () => this.readers.delete(reader));
   }
 
-  private readonly readStreamed = (
+  private readonly readForStream = (
     _fd: number,
-    into: Buffer,
+    buffer: Buffer,
     offset: number,
     length: number,
     position: number,
-    done: (error: Error | null, read?: number, into?: Buffer) => void,
+    done: (error: Error | null, bytesRead?: number, buffer?: Buffer) => void,
   ) => {
     const read = async () => {
-      await this.reaches(position);
-      return this.call(() => readAt(this.fd, into, offset, length, position));
+      await this.waitForByte(position);
+      return this.call(() => readFile(this.fd, buffer, offset, length, position));
     };
-    read().then(({ bytesRead }) => done(null, bytesRead, into), done);
+    read().then(({ bytesRead }) => done(null, bytesRead, buffer), done);
   };
 
   /**
-   * Reads what fits into a buffer: for many small pieces, most of which lie near the one before.
-   * @returns bytes read, fewer only at the end
+   * Fills a buffer from a position. For many small reads, most of them near the previous one.
+   * @returns bytes read; fewer than the buffer holds only at the end of the file
    */
-  async read(into: Buffer, position: number): Promise<number> {
+  async readAt(buffer: Buffer, position: number): Promise<number> {
     let done = 0;
-    while (done < into.length) {
-      const number = Math.floor((position + done) / BLOCK);
-      const copied = (await this.block(number)).subarray(position + done - number * BLOCK).copy(into, done);
+    while (done < buffer.length) {
+      const number = Math.floor((position + done) / BLOCK_BYTES);
+      const copied = (await this.block(number)).subarray(position + done - number * BLOCK_BYTES).copy(buffer, done);
       if (copied === 0) break;
       done += copied;
     }
@@ -144,60 +147,59 @@ export class Spool {
   }
 
   private async block(number: number): Promise<Buffer> {
-    const kept = this.blocks.get(number);
-    if (kept) return kept;
-    // One that isn't whole would be kept as it is.
-    await this.reaches((number + 1) * BLOCK - 1);
-    const { buffer, bytesRead } = await this.call(() => readAt(this.fd, Buffer.allocUnsafeSlow(BLOCK), 0, BLOCK, number * BLOCK));
+    const cached = this.blocks.get(number);
+    if (cached) return cached;
+    // Wait for the whole block: an incomplete one would stay in the cache.
+    await this.waitForByte((number + 1) * BLOCK_BYTES - 1);
+    const { buffer, bytesRead } = await this.call(() =>
+      readFile(this.fd, Buffer.allocUnsafeSlow(BLOCK_BYTES), 0, BLOCK_BYTES, number * BLOCK_BYTES),
+    );
     const block = buffer.subarray(0, bytesRead);
     this.blocks.set(number, block);
     return block;
   }
 
-  /** Waits until the byte at a position is there, or nothing more comes. */
-  private async reaches(position: number): Promise<void> {
-    while (this.state === "filling" && this.written <= position) await new Promise<void>((resolve) => this.waiting.add(resolve));
+  /** Waits until the byte at a position has been written, or the file is complete or closed. */
+  private async waitForByte(position: number): Promise<void> {
+    while (this.state === "filling" && this.writtenBytes <= position) await new Promise<void>((resolve) => this.waiters.add(resolve));
   }
 
-  private change(state: Spool["state"]): void {
-    if (this.state !== "over") this.state = state;
-    this.wake();
+  private setState(state: Spool["state"]): void {
+    if (this.state !== "closed") this.state = state;
+    this.wakeWaiters();
   }
 
-  private wake(): void {
-    for (const resolve of this.waiting) resolve();
-    this.waiting.clear();
+  private wakeWaiters(): void {
+    for (const resolve of this.waiters) resolve();
+    this.waiters.clear();
   }
 
-  /** Once the file is closed its number could be another file's. */
+  /** Tracks calls with the file descriptor: `close` waits for them, because the number can be reused for another file. */
   private async call<T>(work: () => Promise<T>): Promise<T> {
-    if (this.state === "over") throw new LeftEarly();
+    if (this.state === "closed") throw new ClosedEarlyError();
     const call = work();
-    this.calls.add(call);
-    return call.finally(() => this.calls.delete(call));
+    this.pendingCalls.add(call);
+    return call.finally(() => this.pendingCalls.delete(call));
   }
 
-  /** Ends whatever is done with it, and gives its room back. */
+  /** Ends all reads and writes, and frees the disk space. */
   async close(): Promise<void> {
-    this.change("over");
-    for (const reader of this.readers) reader.destroy(new LeftEarly());
-    await Promise.allSettled(this.calls);
-    // For a large one that takes a while, for which nobody need wait.
+    this.setState("closed");
+    for (const reader of this.readers) reader.destroy(new ClosedEarlyError());
+    await Promise.allSettled(this.pendingCalls);
+    // Not awaited: closing a large file takes a while.
     fs.close(this.fd, () => undefined);
   }
 }
 
-/** Streams destroyed close their file, which others may still read. */
-const keptOpen = (_fd: number, done: (error?: Error | null) => void) => done(null);
+/** A destroyed read stream would close the file descriptor, which other readers still use. */
+const closeNothing = (_fd: number, done: (error?: Error | null) => void) => done(null);
 
-/** Whoever sent it, or wanted it, has gone before its end. */
-class LeftEarly extends Error {}
+/** The sender or the reader closed before the end. */
+class ClosedEarlyError extends Error {}
 
-export const tooLarge = (limit: number) =>
-  new AppError("CONTENT_TOO_LARGE", { message: `More than ${limit} bytes are not taken`, details: { limit } });
-
-/** What this host's file system said, as an error for the client. */
-export function ofThisNode(error: unknown): unknown {
-  const full = error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
-  return full ? new AppError("NO_SPACE", { message: "This node has no room to take in an upload", cause: error }) : error;
+/** @returns AppError NO_SPACE for a full disk or quota; other errors unchanged */
+function toDiskError(error: unknown): unknown {
+  const isFull = error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
+  return isFull ? new AppError("NO_SPACE", { message: "This node has no room to take in an upload", cause: error }) : error;
 }

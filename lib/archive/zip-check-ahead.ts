@@ -1,51 +1,53 @@
 import type { Entry } from "yauzl";
+import { isZipBomb, MAX_ZIP_ENTRIES } from "./limits";
 import type { Spool } from "./spool";
-import { DEFLATED, isSuspicious, LOCAL_HEADER, MOST_ENTRIES, STORED } from "./zip-read";
-import { isSmall, type Packed, sumOf, unpacked } from "./zip-unpack";
+import { DEFLATED, LOCAL_HEADER_BYTES, STORED } from "./zip-read";
+import { crc32Of, isSmallEntry, type PackedEntry, unpackEntry } from "./zip-unpack";
 
-/** APPNOTE.TXT of the zip format, 4.3.7. */
-const SIGNATURE = 0x04034b50;
-/** Encrypted, or with its sizes behind its bytes. */
-const UNKNOWN = 0b1001;
+/** Of a local file header (APPNOTE.TXT, 4.3.7). */
+const LOCAL_HEADER_SIGNATURE = 0x04034b50;
+/** Flags of an entry that is encrypted, or has its sizes only behind its bytes (APPNOTE.TXT, 4.4.4). */
+const UNSUPPORTED_FLAGS = 0b1001;
 
-interface Checked extends Packed {
-  /** of its packed bytes: what is packed may end before, and the archive too */
+interface CheckedEntry extends PackedEntry {
+  /** offset behind the packed bytes; deflated data can end before, and the archive too */
   end: number;
 }
 
 /**
- * Checks the large files of a zip archive while it still comes in: they lie there in a row, each behind a header of its own, and its
- * directory only at the end. Wherever it meets what it doesn't expect it stops: what it hasn't checked is checked by the directory.
- * @param limit bytes that it may unpack to
- * @returns whether an entry of the directory is one of those that are what they say
+ * Checks the large files of a zip archive during its upload, by the local header before each file; the directory comes only at the end.
+ * Stops at the first entry that is unusual or wrong: `checkZipContent` checks the remaining ones, and reports faults.
+ * @param limit bytes that the archive may unpack to
+ * @returns whether an entry of the directory is identical to one that was checked
  */
 export async function checkAhead(spool: Spool, limit: number): Promise<(entry: Entry) => boolean> {
-  const checked = new Map<number, Checked>();
+  const byOffset = new Map<number, CheckedEntry>();
   try {
-    await walk(spool, limit, checked);
+    for await (const [offset, checked] of checkLocalEntries(spool, limit)) byOffset.set(offset, checked);
   } catch {
-    // Told, with the name of the entry, when the directory is there.
+    // The check by the directory reports it, with the entry's name.
   }
   return (entry) => {
-    const same = checked.get(entry.relativeOffsetOfLocalHeader);
+    const checked = byOffset.get(entry.relativeOffsetOfLocalHeader);
     return (
-      same !== undefined &&
-      same.end <= spool.size &&
-      same.compressionMethod === entry.compressionMethod &&
-      same.compressedSize === entry.compressedSize &&
-      same.uncompressedSize === entry.uncompressedSize &&
-      same.crc32 === entry.crc32
+      checked !== undefined &&
+      checked.end <= spool.size &&
+      checked.compressionMethod === entry.compressionMethod &&
+      checked.compressedSize === entry.compressedSize &&
+      checked.uncompressedSize === entry.uncompressedSize &&
+      checked.crc32 === entry.crc32
     );
   };
 }
 
-async function walk(spool: Spool, limit: number, checked: Map<number, Checked>): Promise<void> {
-  const header = Buffer.alloc(LOCAL_HEADER);
-  let bytes = 0;
-  let at = 0;
-  for (let entries = 0; entries < MOST_ENTRIES; entries++) {
-    if ((await spool.read(header, at)) < LOCAL_HEADER || header.readUInt32LE(0) !== SIGNATURE) return;
-    if (header.readUInt16LE(6) & UNKNOWN) return;
+/** Yields the large entries that are valid, by the offset of their local header. */
+async function* checkLocalEntries(spool: Spool, limit: number): AsyncGenerator<[offset: number, checked: CheckedEntry]> {
+  const header = Buffer.alloc(LOCAL_HEADER_BYTES);
+  let unpackedBytes = 0;
+  let offset = 0;
+  for (let count = 0; count < MAX_ZIP_ENTRIES; count += 1) {
+    if ((await spool.readAt(header, offset)) < LOCAL_HEADER_BYTES || header.readUInt32LE(0) !== LOCAL_HEADER_SIGNATURE) return;
+    if (header.readUInt16LE(6) & UNSUPPORTED_FLAGS) return;
     const packed = {
       compressionMethod: header.readUInt16LE(8),
       crc32: header.readUInt32LE(14),
@@ -53,14 +55,14 @@ async function walk(spool: Spool, limit: number, checked: Map<number, Checked>):
       uncompressedSize: header.readUInt32LE(22),
     };
     if (packed.compressionMethod !== STORED && packed.compressionMethod !== DEFLATED) return;
-    const start = at + LOCAL_HEADER + header.readUInt16LE(26) + header.readUInt16LE(28);
+    const start = offset + LOCAL_HEADER_BYTES + header.readUInt16LE(26) + header.readUInt16LE(28);
     const end = start + packed.compressedSize;
-    bytes += packed.uncompressedSize;
-    if (bytes > limit || isSuspicious(bytes, end)) return;
-    if (!isSmall(packed)) {
-      if ((await sumOf(unpacked(spool, start, packed))) !== packed.crc32) return;
-      checked.set(at, { ...packed, end });
+    unpackedBytes += packed.uncompressedSize;
+    if (unpackedBytes > limit || isZipBomb(unpackedBytes, end)) return;
+    if (!isSmallEntry(packed)) {
+      if ((await crc32Of(unpackEntry(spool, start, packed))) !== packed.crc32) return;
+      yield [offset, { ...packed, end }];
     }
-    at = end;
+    offset = end;
   }
 }

@@ -1,27 +1,28 @@
 import { isUtf8 } from "node:buffer";
 import type { Entry } from "yauzl";
 import { lazyRequire } from "../support/lazy-require";
-import { ArchiveFault, NameBudget, normalizeEntryName, parentFolders } from "./entry-names";
-import { contentTooLarge, type Spool } from "./spool";
+import { ArchiveFault, toArchiveFault } from "./archive-fault";
+import { NameBudget, normalizeEntryName, parentFolders } from "./entry-names";
+import { checkEntryCount, contentTooLarge, isZipBomb, MAX_UNPACK_RATIO, MAX_ZIP_ENTRIES } from "./limits";
+import type { Spool } from "./spool";
+
+/** Size of a local file header without name and extra field (APPNOTE.TXT, 4.3.7). */
+export const LOCAL_HEADER_BYTES = 30;
+
+/** Compression methods (APPNOTE.TXT, 4.4.5). */
+export const STORED = 0;
+export const DEFLATED = 8;
+
+/** File types in Unix' st_mode, which is the upper half of the external attributes. */
+const TYPE_MASK = 0o170000;
+const REGULAR_FILE = 0o100000;
+const DIRECTORY = 0o040000;
+
+const UNREADABLE = "can't be read as a zip archive";
 
 const loadYauzl = lazyRequire(() => require("yauzl") as typeof import("yauzl"));
 
-/** Entries that an archive may have. */
-export const MAX_ZIP_ENTRIES = 100_000;
-/** An archive that unpacks to more than this (bytes) may not do so to more than so many times its own size. */
-const UNSUSPICIOUS = 100_000_000;
-const MOST_RATIO = 200;
-/** bytes */
-export const LOCAL_HEADER_BYTES = 30;
-
-export const STORED = 0;
-export const DEFLATED = 8;
-/** st_mode of Unix, in the upper half of the attributes. */
-const KIND = 0o170000;
-const REGULAR = 0o100000;
-const FOLDER = 0o040000;
-
-/** A file or a folder of a zip archive, found in order. */
+/** An entry of a zip archive's directory whose fields are valid. */
 export interface ZipEntry {
   /** below the archive's root */
   name: string;
@@ -31,103 +32,97 @@ export interface ZipEntry {
 }
 
 /**
- * Reads what a zip archive says of its entries, one by one.
- * @throws ArchiveFault for what can't be read or is not to be unpacked
+ * Reads the directory of a zip archive, entry by entry.
+ * @throws ArchiveFault for an unreadable directory or an entry that is refused
  */
 export async function* zipEntries(zip: Awaited<ReturnType<typeof openZip>>): AsyncGenerator<ZipEntry> {
-  let last: string | undefined;
+  let lastName: string | undefined;
   try {
     for await (const entry of zip.eachEntry()) {
-      last = entry.fileNameRaw.toString();
-      yield checkedEntry(entry);
+      lastName = entry.fileNameRaw.toString();
+      yield validateEntry(entry);
     }
   } catch (error) {
-    throw asFault(error, last);
+    throw toZipFault(error, lastName);
   }
 }
 
-/** @throws ArchiveFault if it is none, or has too many entries */
+/** @throws ArchiveFault if it is no zip archive, or has too many entries */
 export async function openZip(spool: Spool) {
-  // Names and sizes are judged here, so that the entry at fault is known; a name that isn't UTF-8 is refused rather than guessed at.
+  // Names and sizes are validated here, so that errors name the entry. Names that aren't UTF-8 are refused, not guessed.
   const options = { decodeStrings: false, validateEntrySizes: false, autoClose: false };
   const { fromRandomAccessReaderPromise, RandomAccessReader } = loadYauzl();
-  // By itself it would go to the disk several times an entry.
-  class Blocks extends RandomAccessReader {
+  // yauzl's own file reader reads from the disk several times an entry; the spool caches blocks.
+  class SpoolReader extends RandomAccessReader {
     override read(buffer: Buffer, offset: number, length: number, position: number, done: (error: Error | null, read?: number) => void) {
       spool.readAt(buffer.subarray(offset, offset + length), position).then((read) => done(null, read), done);
     }
   }
-  const zip = await fromRandomAccessReaderPromise(new Blocks(), spool.size, options).catch((error) => {
-    throw asFault(error, undefined);
+  const zip = await fromRandomAccessReaderPromise(new SpoolReader(), spool.size, options).catch((error) => {
+    throw toZipFault(error, undefined);
   });
-  if (zip.entryCount > MAX_ZIP_ENTRIES) throw new ArchiveFault(`has more than ${MAX_ZIP_ENTRIES} entries`);
+  checkEntryCount(zip.entryCount, MAX_ZIP_ENTRIES);
   return zip;
 }
 
-/** A library's error as what is wrong with the archive, unless the disk is at fault. */
-export function asFault(error: unknown, entry: string | undefined): unknown {
-  if (error instanceof Error && "syscall" in error) return error;
-  if (error instanceof ArchiveFault) return error.entry === undefined ? new ArchiveFault(error.message, entry) : error;
-  return new ArchiveFault(`can't be read as a zip archive: ${(error as Error).message}`, entry);
+/** @param entry name of the entry that was being read */
+export function toZipFault(error: unknown, entry: string | undefined): Error {
+  return toArchiveFault(error, UNREADABLE, entry);
 }
 
-function checkedEntry(entry: Entry): ZipEntry {
+function validateEntry(entry: Entry): ZipEntry {
   const { fileNameRaw } = entry;
-  const shown = fileNameRaw.toString();
-  if (!isUtf8(fileNameRaw)) throw new ArchiveFault("has a name that isn't UTF-8", shown);
-  if (shown.includes("\\")) throw new ArchiveFault("has a name with a backslash", shown);
-  if (/^[A-Za-z]:/.test(shown)) throw new ArchiveFault("has a name with a drive letter", shown);
-  const name = normalizeEntryName(shown);
-  const folder = shown.endsWith("/");
-  if (name === "" && !folder) throw new ArchiveFault("has a root that is no folder", shown);
+  const shownName = fileNameRaw.toString();
+  if (!isUtf8(fileNameRaw)) throw new ArchiveFault("has a name that isn't UTF-8", shownName);
+  if (shownName.includes("\\")) throw new ArchiveFault("has a name with a backslash", shownName);
+  if (/^[A-Za-z]:/.test(shownName)) throw new ArchiveFault("has a name with a drive letter", shownName);
+  const name = normalizeEntryName(shownName);
+  const isFolder = shownName.endsWith("/");
+  if (name === "" && !isFolder) throw new ArchiveFault("has a root that is no folder", shownName);
   const mode = entry.externalFileAttributes >>> 16;
-  const kind = mode & KIND;
-  if (kind !== 0 && kind !== (folder ? FOLDER : REGULAR)) throw new ArchiveFault("has an entry that is neither a file nor a folder", shown);
-  if (entry.isEncrypted()) throw new ArchiveFault("has an encrypted entry", shown);
+  const type = mode & TYPE_MASK;
+  if (type !== 0 && type !== (isFolder ? DIRECTORY : REGULAR_FILE))
+    throw new ArchiveFault("has an entry that is neither a file nor a folder", shownName);
+  if (entry.isEncrypted()) throw new ArchiveFault("has an encrypted entry", shownName);
   if (entry.compressionMethod !== STORED && entry.compressionMethod !== DEFLATED)
-    throw new ArchiveFault(`has an entry packed by method ${entry.compressionMethod}, which is not known here`, shown);
+    throw new ArchiveFault(`has an entry packed by method ${entry.compressionMethod}, which is not known here`, shownName);
   if (entry.compressionMethod === STORED && entry.compressedSize !== entry.uncompressedSize)
-    throw new ArchiveFault("has an entry whose sizes don't fit", shown);
-  if (folder && entry.uncompressedSize > 0) throw new ArchiveFault("has a folder with content", shown);
-  return { name, isFolder: folder, isExecutable: (mode & 0o111) !== 0, entry };
+    throw new ArchiveFault("has an entry whose sizes don't fit", shownName);
+  if (isFolder && entry.uncompressedSize > 0) throw new ArchiveFault("has a folder with content", shownName);
+  return { name, isFolder, isExecutable: (mode & 0o111) !== 0, entry };
 }
 
-/** Of a bomb, that is. */
-export const isZipBomb = (unpacked: number, packed: number) => unpacked > UNSUSPICIOUS && unpacked > packed * MOST_RATIO;
-
-/** What an archive holds. */
 export interface ZipSummary {
+  /** number of files */
   files: number;
-  /** all, also those that only the names of others tell of; parents first */
+  /** all folders, including those that only appear in names of other entries; parents first */
   folders: string[];
-  /** unpacked */
+  /** size after unpacking */
   bytes: number;
 }
 
 /**
- * Checks all that a zip archive says of itself: names, kinds, number, sizes, and that no two entries share their bytes.
+ * Checks the directory of a zip archive: names, types, number and sizes of entries, and that no two entries share bytes.
  * @param limit bytes that it may unpack to
  * @throws ArchiveFault; AppError CONTENT_TOO_LARGE
  */
 export async function checkZipDirectory(spool: Spool, limit: number): Promise<ZipSummary> {
   const names = new ZipNames();
-  const ranges: { name: string; from: number; to: number }[] = [];
+  const ranges: { name: string; start: number; end: number }[] = [];
   let bytes = 0;
   for await (const { name, isFolder, entry } of zipEntries(await openZip(spool))) {
     names.add(name, isFolder);
-    const from = entry.relativeOffsetOfLocalHeader;
-    ranges.push({ name, from, to: from + LOCAL_HEADER_BYTES + entry.compressedSize });
+    const start = entry.relativeOffsetOfLocalHeader;
+    ranges.push({ name, start, end: start + LOCAL_HEADER_BYTES + entry.compressedSize });
     bytes += entry.uncompressedSize;
-    if (isZipBomb(bytes, spool.size)) throw new ArchiveFault(`unpacks to more than ${MOST_RATIO} times its size`, name);
+    if (isZipBomb(bytes, spool.size)) throw new ArchiveFault(`unpacks to more than ${MAX_UNPACK_RATIO} times its size`, name);
   }
-  ranges.sort((a, b) => a.from - b.from);
-  ranges.reduce(
-    (before, range) => {
-      if (range.from < before.to) throw new ArchiveFault("has entries that share their bytes", range.name);
-      return range;
-    },
-    { name: "", from: 0, to: 0 },
-  );
+  ranges.sort((a, b) => a.start - b.start);
+  let previousEnd = 0;
+  for (const { name, start, end } of ranges) {
+    if (start < previousEnd) throw new ArchiveFault("has entries that share their bytes", name);
+    previousEnd = end;
+  }
   if (bytes > limit) throw contentTooLarge(limit);
   return { files: names.files.size, folders: [...names.folders].sort(), bytes };
 }
@@ -135,30 +130,30 @@ export async function checkZipDirectory(spool: Spool, limit: number): Promise<Zi
 class ZipNames {
   readonly files = new Set<string>();
   readonly folders = new Set<string>();
-  private readonly explicit = new Set<string>();
-  private readonly folded = new Map<string, string>();
-  private readonly length = new NameBudget();
+  private readonly entryNames = new Set<string>();
+  private readonly byFoldedName = new Map<string, string>();
+  private readonly budget = new NameBudget();
 
-  /** @throws ArchiveFault if it is there twice, or differs from another only by case */
-  add(name: string, folder: boolean): void {
-    if (this.explicit.has(name)) throw new ArchiveFault("has a name twice", name);
-    this.explicit.add(name);
+  /** @throws ArchiveFault for a duplicate, or a name that differs from another only by case */
+  add(name: string, isFolder: boolean): void {
+    if (this.entryNames.has(name)) throw new ArchiveFault("has a name twice", name);
+    this.entryNames.add(name);
     for (const parent of parentFolders(name)) {
       if (this.folders.has(parent)) break;
-      this.place(parent, true, name);
+      this.addPath(parent, true, name);
     }
-    if (name !== "") this.place(name, folder, name);
+    if (name !== "") this.addPath(name, isFolder, name);
   }
 
-  private place(name: string, folder: boolean, entry: string): void {
-    if (folder ? this.files.has(name) : this.folders.has(name)) throw new ArchiveFault("has a file and a folder of one name", entry);
-    const known = folder ? this.folders : this.files;
-    if (known.has(name)) return;
-    this.length.add(name, entry);
-    const same = name.normalize("NFC").toLowerCase();
-    const other = this.folded.get(same);
+  private addPath(path: string, isFolder: boolean, entry: string): void {
+    if (isFolder ? this.files.has(path) : this.folders.has(path)) throw new ArchiveFault("has a file and a folder of one name", entry);
+    const paths = isFolder ? this.folders : this.files;
+    if (paths.has(path)) return;
+    this.budget.add(path, entry);
+    const folded = path.normalize("NFC").toLowerCase();
+    const other = this.byFoldedName.get(folded);
     if (other !== undefined) throw new ArchiveFault(`has names that differ only by case, the other is ${other}`, entry);
-    this.folded.set(same, name);
-    known.add(name);
+    this.byFoldedName.set(folded, path);
+    paths.add(path);
   }
 }

@@ -1,109 +1,110 @@
 import { pipeline } from "node:stream";
 import { crc32, createInflateRaw, inflateRawSync } from "node:zlib";
 import type { Entry } from "yauzl";
-import { ArchiveFault } from "./entry-names";
-import { CHUNK, type Spool } from "./spool";
-import { asFault, openZip, STORED, zipEntries } from "./zip-read";
+import { ArchiveFault } from "./archive-fault";
+import { CHUNK_BYTES, type Spool } from "./spool";
+import { openZip, STORED, toZipFault, zipEntries } from "./zip-read";
 
-/** Up to this size (bytes), packed and unpacked, an entry is read in one piece: streams cost more than they save. */
-const SMALL = 65_536;
+/** An entry up to this size, packed and unpacked, is read in one piece: streams cost more than they save. */
+const SMALL_ENTRY_BYTES = 65_536;
 
-const OTHER_SIZE = "has an entry of another size than it says";
+const SIZE_MISMATCH = "has an entry of another size than it says";
 
 type Zip = Awaited<ReturnType<typeof openZip>>;
 
-/** What an archive says of an entry's content. */
-export type Packed = Pick<Entry, "compressionMethod" | "compressedSize" | "uncompressedSize" | "crc32">;
+/** The fields of an entry that describe its content. */
+export type PackedEntry = Pick<Entry, "compressionMethod" | "compressedSize" | "uncompressedSize" | "crc32">;
 
-/** A file of a zip archive. */
 export interface UnpackedFile {
   entry: Entry;
   /** below the archive's root */
   name: string;
-  executable: boolean;
-  modified: Date;
-  /** All of a small one; else to be read to its end before the next file is asked for. It throws ArchiveFault as `unpackedFiles` does. */
+  isExecutable: boolean;
+  modifiedAt: Date;
+  /** A small file's bytes; else a stream to be read to its end before the next file is asked for, which throws like `unpackFiles`. */
   content: Buffer | AsyncGenerator<Buffer>;
 }
 
 /**
- * Unpacks the files of a zip archive whose names are checked.
- * @throws ArchiveFault for what can't be read, or is larger or smaller than the archive says
+ * Unpacks the files of a zip archive whose directory is checked.
+ * @throws ArchiveFault for an unreadable entry, or one whose size differs from the directory
  */
-export async function* unpackedFiles(spool: Spool): AsyncGenerator<UnpackedFile> {
+export async function* unpackFiles(spool: Spool): AsyncGenerator<UnpackedFile> {
   const zip = await openZip(spool);
-  for await (const { name, folder, executable, entry } of zipEntries(zip)) {
-    if (folder) continue;
-    const content = isSmall(entry) ? await small(spool, zip, entry, name) : large(spool, zip, entry, name);
-    yield { entry, name, executable, modified: timeOf(entry), content };
+  for await (const { name, isFolder, isExecutable, entry } of zipEntries(zip)) {
+    if (isFolder) continue;
+    const content = isSmallEntry(entry) ? await readSmallEntry(spool, zip, entry, name) : streamLargeEntry(spool, zip, entry, name);
+    yield { entry, name, isExecutable, modifiedAt: modificationTime(entry), content };
   }
 }
 
 /**
- * Unpacks all of a zip archive to nowhere.
- * @param isChecked of an entry's content: it need not be unpacked again
- * @throws ArchiveFault if anything in it is not what it says
+ * Unpacks a whole zip archive without writing it anywhere, to check sizes and checksums.
+ * @param isChecked whether an entry's content has been checked before
+ * @throws ArchiveFault
  */
-export async function checkContent(spool: Spool, isChecked: (entry: Entry) => boolean): Promise<void> {
-  for await (const { entry, name, content } of unpackedFiles(spool)) {
+export async function checkZipContent(spool: Spool, isChecked: (entry: Entry) => boolean): Promise<void> {
+  for await (const { entry, name, content } of unpackFiles(spool)) {
     if (isChecked(entry)) continue;
-    const sum = Buffer.isBuffer(content) ? crc32(content) : await sumOf(content);
-    if (sum !== entry.crc32) throw new ArchiveFault("has an entry whose bytes are not those that were packed", name);
+    const checksum = Buffer.isBuffer(content) ? crc32(content) : await crc32Of(content);
+    if (checksum !== entry.crc32) throw new ArchiveFault("has an entry whose bytes are not those that were packed", name);
   }
 }
 
-/** Reads all that there is. */
-export async function sumOf(chunks: AsyncIterable<Buffer>): Promise<number> {
-  let sum = 0;
-  for await (const chunk of chunks) sum = crc32(chunk, sum);
-  return sum;
+/** Reads a stream to its end. */
+export async function crc32Of(chunks: AsyncIterable<Buffer>): Promise<number> {
+  let checksum = 0;
+  for await (const chunk of chunks) checksum = crc32(chunk, checksum);
+  return checksum;
 }
 
-export const isSmall = ({ compressedSize, uncompressedSize }: Packed) => compressedSize <= SMALL && uncompressedSize <= SMALL;
+export function isSmallEntry({ compressedSize, uncompressedSize }: PackedEntry): boolean {
+  return compressedSize <= SMALL_ENTRY_BYTES && uncompressedSize <= SMALL_ENTRY_BYTES;
+}
 
-function timeOf(entry: Entry): Date {
+function modificationTime(entry: Entry): Date {
   const time = entry.getLastModDate();
   return time.getTime() >= 0 ? time : new Date(0);
 }
 
-async function small(spool: Spool, zip: Zip, entry: Entry, name: string): Promise<Buffer> {
+async function readSmallEntry(spool: Spool, zip: Zip, entry: Entry, name: string): Promise<Buffer> {
   const { compressedSize, uncompressedSize } = entry;
   try {
     const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
     const packed = Buffer.allocUnsafe(compressedSize);
-    if ((await spool.read(packed, fileDataStart)) < compressedSize) throw new Error("unexpected end");
-    const stored = entry.compressionMethod === STORED;
-    const bytes = stored ? packed : inflateRawSync(packed, { maxOutputLength: Math.max(1, uncompressedSize) });
-    if (bytes.length !== uncompressedSize) throw new ArchiveFault(OTHER_SIZE);
+    if ((await spool.readAt(packed, fileDataStart)) < compressedSize) throw new Error("unexpected end");
+    const isStored = entry.compressionMethod === STORED;
+    const bytes = isStored ? packed : inflateRawSync(packed, { maxOutputLength: Math.max(1, uncompressedSize) });
+    if (bytes.length !== uncompressedSize) throw new ArchiveFault(SIZE_MISMATCH);
     return bytes;
   } catch (error) {
-    throw asFault(error, name);
+    throw toZipFault(error, name);
   }
 }
 
-async function* large(spool: Spool, zip: Zip, entry: Entry, name: string): AsyncGenerator<Buffer> {
+async function* streamLargeEntry(spool: Spool, zip: Zip, entry: Entry, name: string): AsyncGenerator<Buffer> {
   try {
     const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
-    yield* unpacked(spool, fileDataStart, entry);
+    yield* unpackEntry(spool, fileDataStart, entry);
   } catch (error) {
-    throw asFault(error, name);
+    throw toZipFault(error, name);
   }
 }
 
 /**
  * @param start of the packed bytes in the archive
- * @throws Error for what can't be unpacked, or has another size
+ * @throws Error for invalid data; ArchiveFault for another size
  */
-export async function* unpacked(spool: Spool, start: number, packed: Packed): AsyncGenerator<Buffer> {
+export async function* unpackEntry(spool: Spool, start: number, packed: PackedEntry): AsyncGenerator<Buffer> {
   const { compressionMethod, compressedSize, uncompressedSize } = packed;
-  const bytes = spool.reader(start, start + compressedSize - 1);
-  // What goes wrong with the one is told to whoever reads the other.
-  const out = compressionMethod === STORED ? bytes : pipeline(bytes, createInflateRaw({ chunkSize: CHUNK }), () => undefined);
+  const source = spool.createReadStream(start, start + compressedSize - 1);
+  // The pipeline's callback is empty: its last stream throws the error in the loop below.
+  const output = compressionMethod === STORED ? source : pipeline(source, createInflateRaw({ chunkSize: CHUNK_BYTES }), () => undefined);
   let size = 0;
-  for await (const chunk of out as AsyncIterable<Buffer>) {
+  for await (const chunk of output as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > uncompressedSize) throw new ArchiveFault(OTHER_SIZE);
+    if (size > uncompressedSize) throw new ArchiveFault(SIZE_MISMATCH);
     yield chunk;
   }
-  if (size < uncompressedSize) throw new ArchiveFault(OTHER_SIZE);
+  if (size < uncompressedSize) throw new ArchiveFault(SIZE_MISMATCH);
 }

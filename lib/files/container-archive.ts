@@ -1,53 +1,51 @@
 import type { Readable } from "node:stream";
 import { type Extract, extract } from "tar-stream";
 import type { Engine } from "../docker/engine";
-import { fromEngine } from "../docker/engine-errors";
+import { toAppErrorFromEngine } from "../docker/engine-errors";
 import { AppError, isNotFound } from "../errors";
 
-export type TarStreamEntry = Extract extends AsyncIterable<infer Entry> ? Entry : never;
-
-/** What of a container's files the engine has begun to send, as a tar. */
+/** A tar of files in a container, as the engine streams it. */
 export interface ContainerArchive {
   entries: Extract;
-  /** Ends the conversation. */
+  /** Closes the engine's stream, at any time. */
   close(): void;
 }
 
 /**
- * Begins to read a file, or a folder with all that is in it.
+ * Opens a tar of a file, or of a folder with everything below it.
  * @param path absolute, without links
- * @throws AppError FILE_NOT_FOUND if it is gone
+ * @throws AppError FILE_NOT_FOUND if it doesn't exist
  */
 export async function readContainerArchive(engine: Engine, id: string, path: string): Promise<ContainerArchive> {
   const tar = await engine.stream("GET", `/containers/${id}/archive`, { query: { path } }).catch((error: AppError) => {
     throw isNotFound(error) ? new AppError("FILE_NOT_FOUND", { details: { path }, cause: error }) : error;
   });
   const entries = extract();
-  // Whoever reads the entries gets it.
+  // The iteration over the entries throws it.
   entries.on("error", () => undefined);
-  tar.on("error", (error) => entries.destroy(fromEngine(error)));
+  tar.on("error", (error) => entries.destroy(toAppErrorFromEngine(error)));
   tar.on("close", () => tar.readableEnded || entries.destroy(new AppError("ENGINE_ERROR", { message: "The engine broke off" })));
   tar.pipe(entries);
-  const end = () => {
+  const close = () => {
     tar.destroy();
     entries.destroy();
   };
-  return { entries, close: end };
+  return { entries, close };
 }
 
 /**
- * Where in a folder that is being read an entry lies; empty for the folder itself.
- * @param folder absolute: its own name comes first in all but a tar of the root, which has none
- * @param name the entry's in the tar
+ * The path of a tar entry below the folder that is being read; empty for the folder itself.
+ * @param folder absolute path; its last part is the first part of all names, except in a tar of the root
+ * @param entryName as it is in the tar
  */
-export function pathInFolder(folder: string, name: string): string {
-  const parts = name.split("/").filter((part) => part !== "" && part !== ".");
+export function pathInFolder(folder: string, entryName: string): string {
+  const parts = entryName.split("/").filter((part) => part !== "" && part !== ".");
   return (folder === "/" ? parts : parts.slice(1)).join("/");
 }
 
 /**
  * Unpacks a tar in a container.
- * @param path absolute, of a folder that is there
+ * @param path absolute, of an existing folder
  * @throws AppError READ_ONLY, NO_SPACE, IN_THE_WAY
  */
 export async function writeContainerArchive(engine: Engine, id: string, path: string, tar: Readable): Promise<void> {
@@ -55,11 +53,12 @@ export async function writeContainerArchive(engine: Engine, id: string, path: st
   try {
     await engine.send(tar, (docker, abortSignal) => docker.getContainer(id).putArchive(tar, { ...options, abortSignal }), "write");
   } catch (error) {
-    throw typed(error as AppError);
+    throw toWriteError(error as AppError);
   }
 }
 
-function typed(error: AppError): AppError {
+/** The engine reports these cases only by the text of its message. */
+function toWriteError(error: AppError): AppError {
   const { message } = error;
   const options = { message, cause: error };
   if (/read-only/i.test(message)) return new AppError("READ_ONLY", { ...options, message: `This can't be written: ${message}` });

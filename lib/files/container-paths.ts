@@ -1,18 +1,17 @@
+import { MAX_LINK_HOPS } from "../archive/limits";
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField, isNotFound } from "../errors";
 
-/** Relative paths are meant below it, and what is asked for in it is not looked for outside. */
+/** Relative paths start here, and links in paths below it may not lead out of it. */
 export const APP_FOLDER = "/app";
-/** Links that may lead on to another, as in Linux. */
-const HOPS = 40;
 
-/** Go's FileMode, which the engine tells kinds by. */
-const GO_FOLDER = 31;
-const GO_LINK = 27;
-/** device, pipe, socket, character device, irregular */
-const GO_OTHERS = [26, 25, 24, 21, 19];
+/** Bits of Go's fs.FileMode, which the engine reports. */
+const GO_MODE_DIR = 31;
+const GO_MODE_SYMLINK = 27;
+/** device, named pipe, socket, character device, irregular */
+const GO_MODE_OTHERS = [26, 25, 24, 21, 19];
 
-/** What is at a path of a container. */
+/** A path that exists in a container. */
 export interface ContainerPath {
   /** absolute, without links */
   path: string;
@@ -22,9 +21,9 @@ export interface ContainerPath {
   modifiedAt: Date;
 }
 
-type Stat = Omit<ContainerPath, "path" | "kind"> & { kind: ContainerPath["kind"] | "link"; target: string };
+type PathStat = Omit<ContainerPath, "path" | "kind"> & { kind: ContainerPath["kind"] | "link"; target: string };
 
-/** Finds what is in one container, running or not. */
+/** Resolves paths in one container, running or not. */
 export class ContainerPaths {
   /** @param id full id */
   constructor(
@@ -33,87 +32,89 @@ export class ContainerPaths {
   ) {}
 
   /**
-   * Finds what is at a path. Links are followed; out of /app only if the path itself doesn't lie in it.
-   * @param given relative to /app, or absolute
+   * Resolves a path. Links are followed, but not out of /app if the path itself is in it.
+   * @param path relative to /app, or absolute
    * @throws AppError FILE_NOT_FOUND, LEADS_OUT
    */
-  async resolve(given: string): Promise<ContainerPath> {
-    const { found, missing } = await this.resolvePartly(given);
-    if (missing.length > 0) throw notFound(given);
+  async resolve(path: string): Promise<ContainerPath> {
+    const { found, missing } = await this.resolvePartly(path);
+    if (missing.length > 0) throw notFound(path);
     return found;
   }
 
   /**
-   * The same for a path that need not be there: how far it is there, and the names that are missing.
-   * @throws AppError FILE_NOT_FOUND if a file stands in the way
+   * Resolves a path that may be missing from some folder on.
+   * @returns the last part that exists, and the names that are missing below it
+   * @throws AppError FILE_NOT_FOUND if a parent is a file; LEADS_OUT
    */
   async resolvePartly(given: string): Promise<{ found: ContainerPath; missing: string[] }> {
-    const path = absolute(given);
-    const confined = path === APP_FOLDER || path.startsWith(`${APP_FOLDER}/`);
+    const path = toAbsolute(given);
+    const isConfined = path === APP_FOLDER || path.startsWith(`${APP_FOLDER}/`);
     let found: ContainerPath = { path: "/", kind: "folder", size: 0, modifiedAt: new Date(0) };
+    /** where /app leads to, once it is resolved */
     let root = "/";
-    const todo = path.split("/").filter(Boolean).reverse();
-    for (let hops = 0; todo.length > 0; ) {
-      const name = todo.pop() as string;
+    const remaining = path.split("/").filter(Boolean).reverse();
+    for (let hops = 0; remaining.length > 0; ) {
+      const name = remaining.pop() as string;
       if (name === "..") {
-        // Only of a link: what was given has none any more.
-        const above = found.path.slice(0, found.path.lastIndexOf("/")) || "/";
-        found = { ...found, path: above, kind: "folder" };
+        // Only in a link's target: toAbsolute has removed those of the path.
+        const parent = found.path.slice(0, found.path.lastIndexOf("/")) || "/";
+        found = { ...found, path: parent, kind: "folder" };
         continue;
       }
       if (found.kind !== "folder") throw notFound(given);
-      const at = `${found.path === "/" ? "" : found.path}/${name}`;
-      const stat = await this.stat(at);
-      if (!stat) return { found, missing: [name, ...todo.reverse()] };
-      if (stat.kind !== "link") found = { path: at, kind: stat.kind, size: stat.size, modifiedAt: stat.modifiedAt };
+      const current = `${found.path === "/" ? "" : found.path}/${name}`;
+      const stat = await this.stat(current);
+      if (!stat) return { found, missing: [name, ...remaining.reverse()] };
+      if (stat.kind !== "link") found = { path: current, kind: stat.kind, size: stat.size, modifiedAt: stat.modifiedAt };
       else {
         hops += 1;
-        if (hops > HOPS) throw new AppError("LEADS_OUT", { message: `Links lead in a circle: ${given}` });
-        // The engine tells where it leads in the end.
+        if (hops > MAX_LINK_HOPS) throw new AppError("LEADS_OUT", { message: `Links lead in a circle: ${given}` });
+        // The engine gives the final target, as an absolute path.
         found = { path: "/", kind: "folder", size: 0, modifiedAt: stat.modifiedAt };
-        todo.push(...stat.target.split("/").filter(Boolean).reverse());
-        if (confined && at !== APP_FOLDER && !below(stat.target, root)) throw leadsOut(given, stat.target);
+        remaining.push(...stat.target.split("/").filter(Boolean).reverse());
+        if (isConfined && current !== APP_FOLDER && !isWithin(stat.target, root)) throw leadsOut(given, stat.target);
       }
-      if (confined && at === APP_FOLDER) root = stat.kind === "link" ? stat.target : APP_FOLDER;
+      if (isConfined && current === APP_FOLDER) root = stat.kind === "link" ? stat.target : APP_FOLDER;
     }
-    if (confined && !below(found.path, root)) throw leadsOut(given, found.path);
+    if (isConfined && !isWithin(found.path, root)) throw leadsOut(given, found.path);
     return { found, missing: [] };
   }
 
-  /** What is at a path itself, be it a link; undefined if nothing is. */
-  async stat(path: string): Promise<Stat | undefined> {
+  /** The file, folder or link at a path, without following that link; undefined if there is none. */
+  async stat(path: string): Promise<PathStat | undefined> {
     try {
-      const answer = await this.engine.stream("HEAD", `/containers/${this.id}/archive`, { query: { path } });
-      answer.resume();
-      return statOf(String(answer.headers["x-docker-container-path-stat"]));
+      const response = await this.engine.stream("HEAD", `/containers/${this.id}/archive`, { query: { path } });
+      response.resume();
+      return parseStat(String(response.headers["x-docker-container-path-stat"]));
     } catch (error) {
-      // The container itself has just been found. Below a file is nothing, too.
+      // The container exists, since its id was just looked up. A path below a file is also answered with 404.
       if (isNotFound(error)) return undefined;
       throw error;
     }
   }
 }
 
-function statOf(header: string): Stat {
+function parseStat(header: string): PathStat {
   const { mode, size, mtime, linkTarget } = JSON.parse(Buffer.from(header, "base64").toString());
-  const has = (bit: number) => Math.floor(mode / 2 ** bit) % 2 === 1;
-  const kind = has(GO_FOLDER) ? "folder" : has(GO_LINK) ? "link" : GO_OTHERS.some(has) ? "other" : "file";
+  const hasBit = (bit: number) => Math.floor(mode / 2 ** bit) % 2 === 1;
+  const kind = hasBit(GO_MODE_DIR) ? "folder" : hasBit(GO_MODE_SYMLINK) ? "link" : GO_MODE_OTHERS.some(hasBit) ? "other" : "file";
   return { kind, size, modifiedAt: new Date(mtime), target: linkTarget };
 }
 
 /** @throws AppError naming the path if a relative one leads out of /app */
-function absolute(given: string): string {
+function toAbsolute(given: string): string {
   const parts: string[] = [];
-  const relative = !given.startsWith("/");
+  const isRelative = !given.startsWith("/");
   for (const part of given.split("/")) {
     if (part === "" || part === ".") continue;
     if (part !== "..") parts.push(part);
-    else if (parts.pop() === undefined && relative) throw invalidField("path", `leads out of ${APP_FOLDER}; give it as an absolute one`);
+    else if (parts.pop() === undefined && isRelative) throw invalidField("path", `leads out of ${APP_FOLDER}; give it as an absolute one`);
   }
-  return `${relative ? APP_FOLDER : ""}/${parts.join("/")}`.replace(/(?<=.)\/$/, "");
+  return `${isRelative ? APP_FOLDER : ""}/${parts.join("/")}`.replace(/(?<=.)\/$/, "");
 }
 
-const below = (path: string, root: string) => path === root || root === "/" || path.startsWith(`${root}/`);
+const isWithin = (path: string, root: string) => path === root || root === "/" || path.startsWith(`${root}/`);
 
 const notFound = (path: string) =>
   new AppError("FILE_NOT_FOUND", { message: `No such file or folder in the container: ${path.slice(0, 300)}`, details: { path } });

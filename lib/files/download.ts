@@ -1,64 +1,68 @@
+import type { TarStreamEntry } from "../archive/tar-read";
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField } from "../errors";
-import { readArchive, type TarEntry } from "./container-archive";
-import { Places } from "./container-paths";
+import { readContainerArchive } from "./container-archive";
+import { ContainerPaths } from "./container-paths";
 
 /** A file of a container. */
-export interface FileFound {
+export interface FoundFile {
   /** absolute, without links */
   path: string;
   name: string;
   /** bytes */
   size: number;
-  modified: Date;
+  modifiedAt: Date;
 }
 
 /**
  * Finds a file in a container.
  * @param path relative to /app, or absolute
- * @throws AppError FILE_NOT_FOUND, LEADS_OUT; 400 for what is none
+ * @throws AppError FILE_NOT_FOUND, LEADS_OUT; 400 if it is not a file
  */
-export async function findFile(engine: Engine, id: string, path: string): Promise<FileFound> {
-  const found = await new Places(engine, id).find(path);
+export async function findFile(engine: Engine, id: string, path: string): Promise<FoundFile> {
+  const found = await new ContainerPaths(engine, id).resolve(path);
   if (found.kind === "folder") throw invalidField("path", "is a folder: download-zip gives all that is in it");
   if (found.kind === "other") throw invalidField("path", "is neither a file nor a folder");
   const name = found.path.slice(found.path.lastIndexOf("/") + 1);
-  return { path: found.path, name, size: found.size, modified: found.modified };
+  return { path: found.path, name, size: found.size, modifiedAt: found.modifiedAt };
 }
 
-/** A file that has been opened: its size may have changed since it was found. */
+/** An open file. Its size can differ from when it was found. */
 export interface OpenFile {
   size: number;
-  /** Its bytes from one to another, both included; to be read to its end, or else returned. */
+  /** The bytes from `start` to `end`, both included. Read them to the end, or return the generator: both close the file. */
   bytes(start: number, end: number): AsyncGenerator<Buffer>;
-  end(): void;
+  close(): void;
 }
 
-/** @throws AppError FILE_NOT_FOUND if it is gone */
+/**
+ * @param path absolute, without links
+ * @throws AppError FILE_NOT_FOUND if it no longer exists
+ */
 export async function openFile(engine: Engine, id: string, path: string): Promise<OpenFile> {
-  const { entries, end } = await readArchive(engine, id, path);
+  const { entries, close } = await readContainerArchive(engine, id, path);
   try {
     const { value: entry } = await entries[Symbol.asyncIterator]().next();
     if (entry?.header.type !== "file") throw new AppError("FILE_NOT_FOUND", { details: { path } });
-    return { size: entry.header.size ?? 0, bytes: (from, to) => part(entry, from, to, end), end };
+    return { size: entry.header.size ?? 0, bytes: (start, end) => byteRange(entry, start, end, close), close };
   } catch (error) {
-    end();
+    close();
     throw error;
   }
 }
 
-async function* part(entry: TarEntry, start: number, last: number, end: () => void): AsyncGenerator<Buffer> {
-  let at = 0;
+async function* byteRange(entry: TarStreamEntry, start: number, end: number, close: () => void): AsyncGenerator<Buffer> {
+  let position = 0;
   try {
-    if (last < start) return;
+    if (end < start) return;
     for await (const chunk of entry as AsyncIterable<Buffer>) {
-      const from = Math.max(0, start - at);
-      const to = Math.min(chunk.length, last + 1 - at);
+      const from = Math.max(0, start - position);
+      const to = Math.min(chunk.length, end + 1 - position);
       if (from < to) yield chunk.subarray(from, to);
-      at += chunk.length;
-      if (at > last) return;
+      position += chunk.length;
+      if (position > end) return;
     }
   } finally {
-    end();
+    close();
   }
 }

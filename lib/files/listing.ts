@@ -1,21 +1,21 @@
+import { TAR_HEADER_BYTES } from "../archive/tar-read";
 import type { Engine } from "../docker/engine";
 import { invalidField } from "../errors";
-import { nameIn, readArchive } from "./container-archive";
-import { Places } from "./container-paths";
+import { pathInFolder, readContainerArchive } from "./container-archive";
+import { ContainerPaths } from "./container-paths";
 
-/** Entries of one folder that are listed, and bytes that are read to find them. */
-const MOST_LISTED = 10_000;
-const MOST_READ = 1_000_000_000;
-/** Of a tar (bytes). */
-const HEADER = 512;
+/** Limits of one listing: its entries, and the bytes that are read to find them. */
+const MAX_LISTED_ENTRIES = 10_000;
+const MAX_READ_BYTES = 1_000_000_000;
 
 const TYPES: Record<string, string> = { directory: "directory", symlink: "link", file: "file", link: "file", "contiguous-file": "file" };
 
-export interface Listed {
+/** Sent to clients as it is. */
+export interface ListedEntry {
   name: string;
   /** file, directory, link or other */
   type: string;
-  /** bytes; of a file's second name 0 */
+  /** bytes; 0 for a further name (hard link) of a file */
   size: number;
   /** octal */
   mode: string;
@@ -24,37 +24,38 @@ export interface Listed {
   target?: string;
 }
 
+/** Sent to clients as it is. */
 export interface Listing {
   /** absolute, without links */
   path: string;
-  entries: Listed[];
-  /** false: the folder holds more than was looked at */
+  entries: ListedEntry[];
+  /** false if a limit was reached before the end of the folder */
   complete: boolean;
 }
 
 /**
- * What is in a folder of a container, running or not. The engine has no way to tell but to send the whole tree below it, contents
- * included, in the order of names: they are read past, up to a bound.
+ * Lists a folder of a container, running or not. The Engine API has no listing, only a tar of everything below the folder, sorted by
+ * name: subfolders and contents are skipped, up to a limit.
  * @param path relative to /app, or absolute
- * @param gone ends it: the container can't be told anything meanwhile
- * @throws AppError FILE_NOT_FOUND, LEADS_OUT; 400 for what is no folder
+ * @param clientSignal closes the tar: the engine locks the container while it sends one
+ * @throws AppError FILE_NOT_FOUND, LEADS_OUT; 400 if it is not a folder
  */
-export async function listFolder(engine: Engine, id: string, path: string, gone: AbortSignal): Promise<Listing> {
-  const found = await new Places(engine, id).find(path);
+export async function listFolder(engine: Engine, id: string, path: string, clientSignal: AbortSignal): Promise<Listing> {
+  const found = await new ContainerPaths(engine, id).resolve(path);
   if (found.kind !== "folder") throw invalidField("path", "is no folder");
-  const { entries, end } = await readArchive(engine, id, found.path);
-  gone.addEventListener("abort", end, { once: true });
-  const listed: Listed[] = [];
-  const answer = (complete: boolean) => ({ path: found.path, entries: listed, complete });
-  let read = 0;
+  const { entries, close } = await readContainerArchive(engine, id, found.path);
+  clientSignal.addEventListener("abort", close, { once: true });
+  const listed: ListedEntry[] = [];
+  const listing = (complete: boolean) => ({ path: found.path, entries: listed, complete });
+  let readBytes = 0;
   try {
     for await (const entry of entries) {
       const { name, type, size = 0, mode = 0, mtime, linkname } = entry.header;
-      const own = nameIn(found.path, name);
-      if (own !== "" && !own.includes("/")) {
-        if (listed.length === MOST_LISTED) return answer(false);
+      const pathBelow = pathInFolder(found.path, name);
+      if (pathBelow !== "" && !pathBelow.includes("/")) {
+        if (listed.length === MAX_LISTED_ENTRIES) return listing(false);
         listed.push({
-          name: own,
+          name: pathBelow,
           type: TYPES[type ?? ""] ?? "other",
           size,
           mode: (mode & 0o7777).toString(8).padStart(4, "0"),
@@ -62,13 +63,13 @@ export async function listFolder(engine: Engine, id: string, path: string, gone:
           ...(type === "symlink" ? { target: linkname ?? "" } : {}),
         });
       }
-      read += HEADER + size;
-      if (read > MOST_READ) return answer(false);
+      readBytes += TAR_HEADER_BYTES + size;
+      if (readBytes > MAX_READ_BYTES) return listing(false);
       entry.resume();
     }
-    return answer(true);
+    return listing(true);
   } finally {
-    gone.removeEventListener("abort", end);
-    end();
+    clientSignal.removeEventListener("abort", close);
+    close();
   }
 }

@@ -1,101 +1,148 @@
 import type { Readable } from "node:stream";
-import { ArchiveFault } from "../archive/entry-names";
+import { ArchiveFault, archiveFieldError } from "../archive/archive-fault";
 import { Spool } from "../archive/spool";
 import { checkAhead } from "../archive/zip-check-ahead";
-import { checkZip, type ZipSummary } from "../archive/zip-read";
-import { type Owner, tarOf } from "../archive/zip-to-tar";
-import { checkContent } from "../archive/zip-unpack";
+import { checkZipDirectory, type ZipSummary } from "../archive/zip-read";
+import { type FileOwner, zipToTar } from "../archive/zip-to-tar";
+import { checkZipContent } from "../archive/zip-unpack";
 import type { Engine } from "../docker/engine";
-import { AppError, invalidField } from "../errors";
+import { AppError } from "../errors";
 import { drainBody } from "../support/drain-body";
-import { writeArchive } from "./container-archive";
-import { type Place, Places } from "./container-paths";
-import { fileOfForm } from "./multipart-form";
+import { lazyRequire } from "../support/lazy-require";
+import { onPrematureClose } from "../support/premature-close";
+import { writeContainerArchive } from "./container-archive";
+import { type ContainerPath, ContainerPaths } from "./container-paths";
 
 const ZIP_TYPES = /^(?:application\/(?:zip|x-zip-compressed|octet-stream)|$)/i;
 const FORM_TYPE = /^multipart\/form-data\b/i;
-/** Folders whose being there is asked about at a time. */
-const AT_ONCE = 8;
+/** Folders that are looked up in parallel. */
+const MAX_PARALLEL_LOOKUPS = 8;
 
-/** What an upload has brought into a container. */
-export interface Uploaded extends Pick<ZipSummary, "files" | "bytes"> {
-  /** absolute, of the folder it went to */
+const loadBusboy = lazyRequire(() => require("@fastify/busboy") as typeof import("@fastify/busboy"));
+
+export interface UploadOptions {
+  contentType: string;
+  /** in the container; created if it doesn't exist */
+  folder: string;
+  owner: FileOwner;
+  /** bytes, of the archive and of its content */
+  limit: number;
+}
+
+/** Sent to clients as it is. */
+export interface UploadResult extends Pick<ZipSummary, "files" | "bytes"> {
+  /** absolute, of the target folder */
   path: string;
 }
 
 /**
- * Takes in a zip archive, checks it to its last byte, and only then unpacks it in a container, running or not.
- * @param body the archive itself, or a form with it as its one file
- * @param type of the body
- * @param to folder in the container, made if it isn't there
- * @param limit bytes, of the archive and of what it unpacks to
+ * Receives a zip archive, checks all of it, and only then unpacks it in a container, running or not.
+ * @param body the archive itself, or a form with the archive as its only file
  * @throws AppError naming the entry at fault; CONTENT_TOO_LARGE, READ_ONLY, NO_SPACE, IN_THE_WAY, LEADS_OUT
  */
-export async function uploadZip(
-  engine: Engine,
-  id: string,
-  body: Readable,
-  type: string,
-  to: string,
-  owner: Owner,
-  limit: number,
-): Promise<Uploaded> {
-  const zip = new Spool();
-  const ahead = checkAhead(zip, limit);
+export async function uploadZip(engine: Engine, id: string, body: Readable, options: UploadOptions): Promise<UploadResult> {
+  const { limit } = options;
+  const zip = Spool.create();
+  const checkingAhead = checkAhead(zip, limit);
   try {
-    await receive(body, type, zip, limit);
-    const summary = await checkZip(zip, limit);
-    // The engine is asked what is there while the archive is read.
-    const checked = ahead.then((isChecked) => checkContent(zip, isChecked));
-    const [target, content] = await Promise.allSettled([targetOf(new Places(engine, id), to, summary), checked]);
+    await receiveZip(body, options.contentType, zip, limit);
+    const summary = await checkZipDirectory(zip, limit);
+    const checking = checkingAhead.then((isChecked) => checkZipContent(zip, isChecked));
+    const planning = planTarget(new ContainerPaths(engine, id), options.folder, summary);
+    const [target, content] = await Promise.allSettled([planning, checking]);
     if (target.status === "rejected") throw target.reason;
     if (content.status === "rejected") throw content.reason;
-    const { found, missing, folders } = target.value;
+    const { found, missing, newFolders } = target.value;
     const prefix = missing.map((name) => `${name}/`).join("");
-    // Unpacked a second time: to keep it from the first would take far longer.
-    const { tar, over } = tarOf(zip, prefix, folders, owner);
-    await writeArchive(engine, id, found.path, tar).finally(() => over);
+    // Unpacks a second time: storing what the check has unpacked would take far longer.
+    const { tar, finished } = zipToTar(zip, prefix, newFolders, options.owner);
+    await writeContainerArchive(engine, id, found.path, tar).finally(() => finished);
     return { path: [found.path === "/" ? "" : found.path, ...missing].join("/") || "/", files: summary.files, bytes: summary.bytes };
   } catch (error) {
     drainBody(body);
-    throw error instanceof ArchiveFault ? refused(error) : error;
+    throw error instanceof ArchiveFault ? archiveFieldError("archive", error) : error;
   } finally {
     await zip.close();
   }
 }
 
-async function receive(body: Readable, type: string, zip: Spool, limit: number): Promise<void> {
-  if (FORM_TYPE.test(type)) return fileOfForm(body, type, (file) => zip.fill(file, limit));
-  if (!ZIP_TYPES.test(type))
+async function receiveZip(body: Readable, contentType: string, zip: Spool, limit: number): Promise<void> {
+  if (FORM_TYPE.test(contentType)) return readFormFile(body, contentType, (file) => zip.fill(file, limit));
+  if (!ZIP_TYPES.test(contentType))
     throw new AppError("UNSUPPORTED_MEDIA_TYPE", { message: "The body must be application/zip, or multipart/form-data with one file" });
   await zip.fill(body, limit);
 }
 
-function refused({ message, entry }: ArchiveFault): AppError {
-  const shown = entry?.slice(0, 300);
-  const fault = invalidField("archive", `${message}${shown === undefined ? "" : `: ${shown}`}`);
-  if (shown !== undefined) fault.details.entry = shown;
-  return fault;
+/**
+ * Reads the first file of a multipart form; the rest of the form is read and ignored.
+ * @param onFile must consume the file
+ * @throws AppError INVALID_BODY if the form has no file or can't be read; errors of `onFile`
+ */
+async function readFormFile(body: Readable, contentType: string, onFile: (file: Readable) => Promise<void>): Promise<void> {
+  const form = createFormParser(contentType);
+  let reading: Promise<void> | undefined;
+  const parsed = new Promise<void>((resolve, reject) => {
+    form.on("file", (_field, file) => {
+      // The form and the file's consumer get the error too.
+      file.on("error", () => undefined);
+      if (reading) return void file.resume();
+      reading = onFile(file);
+      reading.catch(reject);
+    });
+    form.on("finish", resolve);
+    form.on("error", (error) => reject(invalidForm(`can't be read: ${(error as Error).message}`)));
+    onPrematureClose(body, (error = invalidForm("ends too early")) => reject(error));
+  });
+  body.pipe(form);
+  try {
+    await parsed;
+    if (!reading) throw invalidForm("has no file");
+    await reading;
+  } finally {
+    body.unpipe(form);
+    form.on("error", () => undefined).destroy();
+  }
 }
 
-/** Where an archive is to go: the folder that is there, the names that are missing below it, and the folders to be made there. */
-async function targetOf(places: Places, to: string, summary: ZipSummary): Promise<{ found: Place; missing: string[]; folders: string[] }> {
-  const { found, missing } = await places.reach(to);
+function createFormParser(contentType: string) {
+  const { Busboy } = loadBusboy();
+  try {
+    return new Busboy({ headers: { "content-type": contentType }, limits: { files: 2, fields: 100, fieldSize: 65_536, parts: 110 } });
+  } catch (error) {
+    throw invalidForm(`can't be read: ${(error as Error).message}`);
+  }
+}
+
+const invalidForm = (reason: string) => new AppError("INVALID_BODY", { message: `The form ${reason}` });
+
+interface UploadTarget {
+  /** the existing folder to unpack in */
+  found: ContainerPath;
+  /** names below it that don't exist yet */
+  missing: string[];
+  /** folders to be created, relative to `found`, parents first */
+  newFolders: string[];
+}
+
+/** @throws AppError IN_THE_WAY, FILE_NOT_FOUND, LEADS_OUT */
+async function planTarget(paths: ContainerPaths, folder: string, summary: ZipSummary): Promise<UploadTarget> {
+  const { found, missing } = await paths.resolvePartly(folder);
   if (found.kind !== "folder") throw new AppError("IN_THE_WAY", { message: `No folder: ${found.path}`, details: { path: found.path } });
-  if (missing.length === 0) return { found, missing, folders: await newFolders(places, found, summary.folders) };
-  const above = missing.map((_name, depth) => missing.slice(0, depth + 1).join("/"));
-  return { found, missing, folders: [...above, ...summary.folders.map((name) => `${missing.join("/")}/${name}`)] };
+  if (missing.length === 0) return { found, missing, newFolders: await findNewFolders(paths, found, summary.folders) };
+  const parents = missing.map((_name, depth) => missing.slice(0, depth + 1).join("/"));
+  return { found, missing, newFolders: [...parents, ...summary.folders.map((name) => `${missing.join("/")}/${name}`)] };
 }
 
 /**
- * Those folders of an archive that aren't there yet; nothing is to be written through a link, or where a file is.
+ * The folders of an archive that don't exist in the container.
  * @param folders parents first
+ * @throws AppError IN_THE_WAY if one is a link or a file there: nothing is written through links
  */
-async function newFolders(places: Places, { path }: Place, folders: readonly string[]): Promise<string[]> {
-  const isNew = new Set<string>();
-  const isKnown = async (name: string) => {
-    const stat = await places.stat(`${path === "/" ? "" : path}/${name}`);
-    if (!stat) return void isNew.add(name);
+async function findNewFolders(paths: ContainerPaths, { path }: ContainerPath, folders: readonly string[]): Promise<string[]> {
+  const newFolders = new Set<string>();
+  const lookUp = async (name: string) => {
+    const stat = await paths.stat(`${path === "/" ? "" : path}/${name}`);
+    if (!stat) return void newFolders.add(name);
     if (stat.kind === "folder") return;
     const message = `${name} is a folder in the archive, and ${stat.kind === "link" ? "a link" : "none"} in the container`;
     throw new AppError("IN_THE_WAY", { message, details: { entry: name } });
@@ -108,12 +155,14 @@ async function newFolders(places: Places, { path }: Place, folders: readonly str
     byDepth.set(depth, level);
   }
   for (const [, level] of [...byDepth].sort(([a], [b]) => a - b)) {
-    const asked: string[] = [];
+    const unknown: string[] = [];
     for (const name of level) {
-      if (isNew.has(name.slice(0, name.lastIndexOf("/")))) isNew.add(name);
-      else asked.push(name);
+      // Below a new folder everything is new.
+      if (newFolders.has(name.slice(0, name.lastIndexOf("/")))) newFolders.add(name);
+      else unknown.push(name);
     }
-    for (let at = 0; at < asked.length; at += AT_ONCE) await Promise.all(asked.slice(at, at + AT_ONCE).map(isKnown));
+    for (let start = 0; start < unknown.length; start += MAX_PARALLEL_LOOKUPS)
+      await Promise.all(unknown.slice(start, start + MAX_PARALLEL_LOOKUPS).map(lookUp));
   }
-  return folders.filter((name) => isNew.has(name));
+  return folders.filter((name) => newFolders.has(name));
 }

@@ -46,7 +46,12 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
       if (encoding !== "identity") throw new AppError("UNSUPPORTED_MEDIA_TYPE", { message: `An archive in ${encoding} is not taken` });
       const { id, name } = await find(call.params.id);
       const limit = settings.upload_limit * 1_000_000;
-      const uploaded = await uploadZip(engine, id, call.rawBody, call.header("content-type") ?? "", call.query.path, owner, limit);
+      const uploaded = await uploadZip(engine, id, call.rawBody, {
+        contentType: call.header("content-type") ?? "",
+        folder: call.query.path,
+        owner,
+        limit,
+      });
       return { id, name, ...uploaded, host };
     },
   });

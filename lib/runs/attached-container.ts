@@ -3,7 +3,7 @@ import type { Duplex, Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { ContainerList } from "../docker/containers/container-list";
 import type { ContainerCreateOptions, Engine } from "../docker/engine";
-import { fromEngine } from "../docker/engine-errors";
+import { toAppErrorFromEngine } from "../docker/engine-errors";
 import { AppError } from "../errors";
 import type { Reaper } from "./reaper";
 
@@ -11,17 +11,17 @@ import type { Reaper } from "./reaper";
 export interface RunDeps {
   engine: Engine;
   containers: ContainerList;
-  leftovers: Reaper;
+  reaper: Reaper;
 }
 
 /** A started container, with its streams. */
-export interface Attached {
+export interface AttachedContainer {
   id: string;
   /** a Duplex if its stdin was asked for */
   output: Readable;
-  ending: Readable;
+  waitStream: Readable;
   /** what the wait for its end answered; empty if the engine went away */
-  over: Promise<string>;
+  waitResponse: Promise<string>;
   startedAt: number;
 }
 
@@ -30,9 +30,9 @@ export interface AttachedSpec {
   /** whether its stdin is written to */
   stdin: boolean;
   /** ms that it is used at most */
-  time: number;
+  lifetimeMs: number;
   /** Before its start. */
-  fill?: (id: string) => Promise<void>;
+  prepare?: (id: string) => Promise<void>;
 }
 
 /**
@@ -40,33 +40,33 @@ export interface AttachedSpec {
  * @param ended ends it early
  * @throws AppError INVALID_SPEC, ABANDONED, ENGINE_UNREACHABLE
  */
-export async function startAttached({ engine, containers, leftovers }: RunDeps, spec: AttachedSpec, ended: AbortSignal): Promise<Attached> {
-  const { name, Labels } = await leftovers.mark(spec.time / 1000);
+export async function startAttached({ engine, containers, reaper }: RunDeps, spec: AttachedSpec, ended: AbortSignal): Promise<AttachedContainer> {
+  const { name, Labels } = await reaper.nameAndLabels(spec.lifetimeMs / 1000);
   const options = { ...spec.container, name, Labels: { ...spec.container.Labels, ...Labels } };
-  const id = await leftovers.create(options, "start");
+  const id = await reaper.createContainer(options, "start");
   const open: Readable[] = [];
   try {
-    refuse(ended);
-    await spec.fill?.(id);
+    throwIfCancelled(ended);
+    await spec.prepare?.(id);
     const [output, ending] = await Promise.all([attach(engine, id, spec.stdin), wait(engine, id)]);
     open.push(output, ending);
     // Whoever reads it hears of it; while nobody does, it must not end this process.
     output.on("error", () => undefined);
-    refuse(ended);
+    throwIfCancelled(ended);
     await engine.call((docker, abortSignal) => docker.getContainer(id).start({ abortSignal }), "start");
     const startedAt = performance.now();
     const over = text(ending).catch(() => "");
-    containers.changed();
-    return { id, output, ending, over, startedAt };
+    containers.invalidate();
+    return { id, output, waitStream: ending, waitResponse: over, startedAt };
   } catch (error) {
     for (const stream of open) stream.destroy();
-    await leftovers.container(id);
-    throw fromEngine(error, "start");
+    await reaper.removeContainer(id);
+    throw toAppErrorFromEngine(error, "start");
   }
 }
 
 /** @throws AppError ABANDONED if it is so */
-export function refuse(ended: AbortSignal): void {
+export function throwIfCancelled(ended: AbortSignal): void {
   if (ended.aborted) throw new AppError("ABANDONED");
 }
 

@@ -1,11 +1,11 @@
 import type { Readable } from "node:stream";
 import { type Frame, FrameParser } from "../docker/containers/stream-frames";
-import { fromEngine } from "../docker/engine-errors";
+import { toAppErrorFromEngine } from "../docker/engine-errors";
 import { settlesBefore } from "../support/settles-before";
 import { TailBuffer } from "../support/tail-buffer";
 
 /** What was kept of a run's output. */
-export interface Output {
+export interface RunOutput {
   stdout: TailBuffer;
   stderr: TailBuffer;
 }
@@ -24,7 +24,7 @@ export async function watchOutput(
   stop: AbortController,
   onFrame?: (frame: Frame) => Promise<void> | void,
   fed = false,
-): Promise<Output> {
+): Promise<RunOutput> {
   const kept = { stdout: new TailBuffer(limit), stderr: new TailBuffer(limit) };
   const parser = new FrameParser(false);
   const close = () => stream.destroy();
@@ -49,7 +49,7 @@ export async function watchOutput(
   } catch (error) {
     // Who doesn't read its input to the end closes its side. Whether the engine lives is told by the wait for the end.
     const closed = fed && ["EPIPE", "ECONNRESET"].includes((error as NodeJS.ErrnoException).code ?? "");
-    if (!stop.signal.aborted && !closed) throw fromEngine(error);
+    if (!stop.signal.aborted && !closed) throw toAppErrorFromEngine(error);
   } finally {
     stop.signal.removeEventListener("abort", close);
   }

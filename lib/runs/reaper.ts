@@ -61,7 +61,7 @@ export class Reaper {
   removeContainer(id: string): Promise<void> {
     return this.sure(id, async () => {
       await this.engine.call((docker, abortSignal) => docker.getContainer(id).remove({ force: true, v: true, abortSignal }));
-      this.containers.changed();
+      this.containers.invalidate();
     });
   }
 

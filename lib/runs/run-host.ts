@@ -3,7 +3,7 @@ import type { Logger } from "../support/logger";
 import { CodeRuns, type CodeSettings } from "./code/code-runs";
 import { EngineClock } from "./engine-clock";
 import { Jobs } from "./jobs/job";
-import { type OneOffSettings, OneOffs } from "./jobs/one-off-runs";
+import { type OneOffSettings, OneOffRuns } from "./jobs/one-off-runs";
 import { Reaper } from "./reaper";
 import { Semaphore } from "./semaphore";
 import { sweepExpired } from "./sweep-expired";
@@ -19,30 +19,30 @@ export interface RunSettings extends OneOffSettings, CodeSettings {
 
 /** Runs and volumes of this host, as the routes use them. */
 export interface RunHost {
-  oneOffs: OneOffs;
+  oneOffs: OneOffRuns;
   code: CodeRuns;
   volumes: Volumes;
   slots: Semaphore;
   /** Removes from now on what killed servers have left. Returns what ends it. */
-  sweep(): () => void;
+  startSweep(): () => void;
   /** Removes what waits for runs; resolves when all that was to be removed is. */
   close(): Promise<void>;
 }
 
 /** Puts this host's runs together. */
-export function openRuns({ engine, images, containers, policy }: DockerHost, settings: RunSettings, log: Logger): RunHost {
+export function createRunHost({ engine, images, containers, policy }: DockerHost, settings: RunSettings, log: Logger): RunHost {
   const leftovers = new Reaper(engine, containers, new EngineClock(engine), log);
   const slots = new Semaphore(settings.run_concurrency, settings.run_wait * 1000);
-  const jobs = new Jobs({ engine, containers, leftovers });
+  const jobs = new Jobs({ engine, containers, reaper: leftovers });
   const helper = new VolumeIo(engine, leftovers);
   const tools = { engine, images, policy, jobs, slots, leftovers, helper, newVolumes: new NewVolumes(leftovers) };
-  const code = new CodeRuns({ engine, containers, leftovers, images, slots }, settings, log);
+  const code = new CodeRuns({ engine, containers, reaper: leftovers, images, slots }, settings, log);
   return {
     code,
-    oneOffs: new OneOffs(tools, settings),
+    oneOffs: new OneOffRuns(tools, settings),
     volumes: new Volumes(tools, settings.run_files),
     slots,
-    sweep: () => sweepExpired(engine, leftovers, log),
+    startSweep: () => sweepExpired(engine, leftovers, log),
     async close() {
       await code.close();
       await leftovers.idle();

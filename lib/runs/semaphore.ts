@@ -20,7 +20,7 @@ export class Semaphore {
   }
 
   /** How many are taken. */
-  get taken(): number {
+  get inUse(): number {
     return this.held;
   }
 
@@ -29,7 +29,7 @@ export class Semaphore {
    * @returns gives the place back; may be called twice
    * @throws AppError NO_ROOM if none comes free in time, ABANDONED
    */
-  async take(ended: AbortSignal): Promise<() => void> {
+  async acquire(ended: AbortSignal): Promise<() => void> {
     if (ended.aborted) throw new AppError("ABANDONED");
     if (this.held < this.size) this.held += 1;
     else await this.wait(ended);

@@ -17,7 +17,7 @@ export class Demand {
   }
 
   /** @returns to be called at the run's end */
-  begin(): () => void {
+  beginRun(): () => void {
     this.roll();
     this.current += 1;
     this.peak = Math.max(this.peak, this.current);
@@ -35,13 +35,13 @@ export class Demand {
   }
 
   /** The most at a time in the last minute. */
-  get recent(): number {
+  get recentPeak(): number {
     this.roll();
     return Math.max(this.peak, this.peakBefore);
   }
 
   /** ms since the last run began. */
-  get idle(): number {
+  get idleMs(): number {
     return this.now() - this.usedAt;
   }
 

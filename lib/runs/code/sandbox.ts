@@ -1,12 +1,12 @@
 import type { Duplex } from "node:stream";
 import type { Frame } from "../../docker/containers/stream-frames";
-import { fromEngine } from "../../docker/engine-errors";
+import { toAppErrorFromEngine } from "../../docker/engine-errors";
 import { AppError } from "../../errors";
 import { settlesBefore } from "../../support/settles-before";
 import { TailBuffer } from "../../support/tail-buffer";
-import { type Attached, type RunDeps, refuse, startAttached } from "../attached-container";
+import { type AttachedContainer, type RunDeps, startAttached, throwIfCancelled } from "../attached-container";
 import { watchOutput } from "../output-limit";
-import { exitCode, type Limit, memoryLimit, stateOf, stopAfter } from "../run-end";
+import { exitCode, findMemoryLimit, inspectState, type RunLimit, stopAfter } from "../run-limits";
 import { ResultReader } from "./result-reader";
 import { type SandboxSettings, sandboxOptions } from "./sandbox-options";
 
@@ -18,10 +18,10 @@ export interface SandboxImage {
 }
 
 /** How a code run ended. */
-export interface CodeEnd {
+export interface CodeOutcome {
   /** the object that it wrote, as it wrote it */
   result?: string | undefined;
-  limit?: Limit | undefined;
+  limit?: RunLimit | undefined;
   exit_code?: number;
   /** the ends of its output */
   tails: Record<Frame["stream"], TailBuffer>;
@@ -43,10 +43,10 @@ export class Sandbox {
   private constructor(
     private readonly hands: RunDeps,
     private readonly settings: SandboxSettings,
-    private readonly attached: Attached,
+    private readonly attached: AttachedContainer,
   ) {
     this.startedAt = attached.startedAt;
-    void attached.over.then(() => {
+    void attached.waitResponse.then(() => {
       this.over = true;
     });
   }
@@ -56,35 +56,35 @@ export class Sandbox {
    * @param ended ends it early
    * @throws AppError INVALID_SPEC, ABANDONED, ENGINE_UNREACHABLE; ENGINE_ERROR if there is no such runtime
    */
-  static async open(hands: RunDeps, settings: SandboxSettings, image: SandboxImage, life: number, ended: AbortSignal): Promise<Sandbox> {
+  static async start(hands: RunDeps, settings: SandboxSettings, image: SandboxImage, life: number, ended: AbortSignal): Promise<Sandbox> {
     const container = sandboxOptions(image, settings);
     const time = settings.run_max_time * 1000 + life;
-    const attached = await startAttached(hands, { container, stdin: true, time }, ended).catch((error: Error) => {
+    const attached = await startAttached(hands, { container, stdin: true, lifetimeMs: time }, ended).catch((error: Error) => {
       throw asRuntimeError(error, settings.run_runtime);
     });
     return new Sandbox(hands, settings, attached);
   }
 
   /** Whether it still waits; else it has ended by itself. */
-  get waits(): boolean {
+  get isWaiting(): boolean {
     return !this.over;
   }
 
   /** Resolves when its container has ended. */
-  get end(): Promise<unknown> {
-    return this.attached.over;
+  get ended(): Promise<unknown> {
+    return this.attached.waitResponse;
   }
 
   /**
    * Gives it its payload and waits for the result, not for its end. To be closed afterwards, whatever comes.
    * @throws AppError ABANDONED if it was ended from outside; ENGINE_UNREACHABLE
    */
-  async run(payload: Buffer, ended: AbortSignal): Promise<CodeEnd> {
-    const { engine, leftovers } = this.hands;
+  async run(payload: Buffer, ended: AbortSignal): Promise<CodeOutcome> {
+    const { engine, reaper } = this.hands;
     const tails = { stdout: new TailBuffer(TAIL), stderr: new TailBuffer(TAIL) };
     if (this.over) return { tails, stale: true };
     const { stop, clear } = stopAfter(this.settings.run_max_time * 1000, ended);
-    const begun = leftovers.clock.now().catch(() => 0);
+    const begun = reaper.clock.now().catch(() => 0);
     const reader = new ResultReader();
     let result: string | undefined;
     const onFrame = ({ stream, data }: Frame) => {
@@ -96,15 +96,15 @@ export class Sandbox {
       (this.attached.output as Duplex).end(payload);
       await watchOutput(this.attached.output, this.settings.run_max_output, stop, onFrame);
       if (result !== undefined) return { result, tails };
-      const isOver = await settlesBefore(this.attached.over, stop.signal);
-      refuse(ended);
-      if (!isOver) return { limit: stop.signal.reason as Limit, tails };
-      const code = exitCode(await this.attached.over);
-      const limit = (stop.signal.reason as Limit | undefined) ?? (await memoryLimit(engine, this.attached.id, code));
+      const isOver = await settlesBefore(this.attached.waitResponse, stop.signal);
+      throwIfCancelled(ended);
+      if (!isOver) return { limit: stop.signal.reason as RunLimit, tails };
+      const code = exitCode(await this.attached.waitResponse);
+      const limit = (stop.signal.reason as RunLimit | undefined) ?? (await findMemoryLimit(engine, this.attached.id, code));
       const silent = limit === undefined && tails.stdout.bytes().length + tails.stderr.bytes().length === 0;
       return { exit_code: code, limit, tails, stale: silent && (await this.endedBefore(await begun)) };
     } catch (error) {
-      throw fromEngine(error);
+      throw toAppErrorFromEngine(error);
     } finally {
       clear();
     }
@@ -113,14 +113,14 @@ export class Sandbox {
   /** Removes it, running or not. Never throws. */
   close(): Promise<void> {
     this.attached.output.destroy();
-    this.attached.ending.destroy();
-    this.closed ??= this.hands.leftovers.container(this.attached.id);
+    this.attached.waitStream.destroy();
+    this.closed ??= this.hands.reaper.removeContainer(this.attached.id);
     return this.closed;
   }
 
   /** @param time seconds since 1970, by the engine's clock, and never too late */
   private async endedBefore(time: number): Promise<boolean> {
-    const state = await stateOf(this.hands.engine, this.attached.id);
+    const state = await inspectState(this.hands.engine, this.attached.id);
     return state !== undefined && Date.parse(state.FinishedAt) / 1000 < time;
   }
 }

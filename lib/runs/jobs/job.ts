@@ -1,27 +1,27 @@
 import type { Duplex } from "node:stream";
 import type { Frame } from "../../docker/containers/stream-frames";
 import type { ContainerCreateOptions } from "../../docker/engine";
-import { fromEngine } from "../../docker/engine-errors";
+import { toAppErrorFromEngine } from "../../docker/engine-errors";
 import { settlesBefore } from "../../support/settles-before";
-import { type Attached, type RunDeps, refuse, startAttached } from "../attached-container";
-import { type Output, watchOutput } from "../output-limit";
-import { exitCode, kill, type Limit, memoryLimit, stopAfter } from "../run-end";
+import { type AttachedContainer, type RunDeps, throwIfCancelled, startAttached } from "../attached-container";
+import { type RunOutput, watchOutput } from "../output-limit";
+import { exitCode, killContainer, type RunLimit, findMemoryLimit, stopAfter } from "../run-limits";
 
 export interface JobSpec {
   container: ContainerCreateOptions;
   /** given to it, which is then at its end */
   stdin?: Buffer | undefined;
   /** ms from its start */
-  time: number;
+  timeoutMs: number;
   /** bytes of both output streams together */
-  output: number;
+  maxOutputBytes: number;
   /** Before its start. */
-  fill: (id: string) => Promise<void>;
+  prepare: (id: string) => Promise<void>;
 }
 
-export interface JobEnd extends Output {
+export interface JobEnd extends RunOutput {
   exit_code: number;
-  limit: Limit | undefined;
+  limit: RunLimit | undefined;
   seconds: number;
 }
 
@@ -53,31 +53,31 @@ export class Jobs {
   }
 
   private async finish(
-    { id, output, ending, over, startedAt }: Attached,
+    { id, output, waitStream, waitResponse, startedAt }: AttachedContainer,
     spec: JobSpec,
     ended: AbortSignal,
     onFrame?: (frame: Frame) => Promise<void> | void,
     harvest?: (id: string) => Promise<void>,
   ): Promise<JobEnd> {
-    const { engine, leftovers } = this.hands;
-    const { stop, clear } = stopAfter(startedAt + spec.time - performance.now(), ended);
+    const { engine, reaper } = this.hands;
+    const { stop, clear } = stopAfter(startedAt + spec.timeoutMs - performance.now(), ended);
     try {
-      const kept = await watchOutput(output, spec.output, stop, onFrame, spec.stdin !== undefined);
-      if (!(await settlesBefore(over, stop.signal))) await kill(engine, id);
-      const code = exitCode(await engine.whileAlive(over));
-      refuse(ended);
+      const kept = await watchOutput(output, spec.maxOutputBytes, stop, onFrame, spec.stdin !== undefined);
+      if (!(await settlesBefore(waitResponse, stop.signal))) await killContainer(engine, id);
+      const code = exitCode(await engine.whileAlive(waitResponse));
+      throwIfCancelled(ended);
       const seconds = Math.round(performance.now() - startedAt) / 1000;
-      const limit = (stop.signal.reason as Limit | undefined) ?? (await memoryLimit(engine, id, code));
+      const limit = (stop.signal.reason as RunLimit | undefined) ?? (await findMemoryLimit(engine, id, code));
       clear();
       await harvest?.(id);
       return { ...kept, exit_code: code, limit, seconds };
     } catch (error) {
-      throw fromEngine(error);
+      throw toAppErrorFromEngine(error);
     } finally {
       clear();
       output.destroy();
-      ending.destroy();
-      await leftovers.container(id);
+      waitStream.destroy();
+      await reaper.removeContainer(id);
     }
   }
 }

@@ -1,21 +1,21 @@
 import type { Frame } from "../../docker/containers/stream-frames";
 import type { Policy } from "../../docker/create/policy";
-import { permittedVolumes } from "../../docker/create/volume-policy";
+import { findAllowedVolumes } from "../../docker/create/volume-policy";
 import type { ContainerCreateOptions, Engine, RegistryAuth } from "../../docker/engine";
 import type { Images } from "../../docker/images/images";
 import { type Output as OutputFields, outputFields } from "../../support/tail-buffer";
 import type { Reaper } from "../reaper";
 import type { Semaphore } from "../semaphore";
-import type { Hold, NewVolumes } from "../volumes/new-volumes";
-import { type Place, readVolumes, type VolumeEntry } from "../volumes/volume-contents";
+import type { VolumeHold, NewVolumes } from "../volumes/new-volumes";
+import { type RunVolume, parseVolumes, type VolumeEntry } from "../volumes/run-volumes";
 import { putContents, type VolumeIo } from "../volumes/volume-io";
-import { collectOutputs, type Returned } from "./collect-outputs";
-import { ensureImage } from "./ensure-image";
+import { collectOutputs, type ReturnedContent } from "./collect-outputs";
+import { ensureImage } from "../ensure-image";
 import type { Jobs, RunningJob } from "./job";
-import { mountsOf, type Scratch, scratchOf } from "./mounts";
+import { mountsOf, type ScratchVolumes, createScratchVolumes } from "./job-volumes";
 
 /** A one-off run that is asked for, its form checked. */
-export interface OneOff {
+export interface OneOffRequest {
   image: string;
   command?: string[] | undefined;
   entrypoint?: string[] | undefined;
@@ -45,20 +45,20 @@ export interface OneOffSettings {
 export type OneOffResult = {
   status: string;
   exit_code: number;
-  volumes: Record<string, Returned>;
+  volumes: Record<string, ReturnedContent>;
   execution_time: number;
   warnings?: string[];
 } & OutputFields;
 
 /** What this host has for runs. */
-export interface Tools {
+export interface OneOffDeps {
   engine: Engine;
   images: Images;
   policy: Policy;
   jobs: Jobs;
   slots: Semaphore;
-  helper: VolumeIo;
-  leftovers: Reaper;
+  volumeIo: VolumeIo;
+  reaper: Reaper;
   newVolumes: NewVolumes;
 }
 
@@ -68,9 +68,9 @@ export interface StartedOneOff {
 }
 
 /** Runs one-off jobs on this host. */
-export class OneOffs {
+export class OneOffRuns {
   constructor(
-    private readonly tools: Tools,
+    private readonly tools: OneOffDeps,
     private readonly settings: OneOffSettings,
   ) {}
 
@@ -80,23 +80,23 @@ export class OneOffs {
    * @param enough ends the wait for the image
    * @returns undefined if its image is still being pulled
    */
-  async start(asked: OneOff, ended: AbortSignal, enough: AbortSignal): Promise<StartedOneOff | undefined> {
-    const places = await readVolumes(asked.volumes, this.tools.policy, this.settings.run_files);
+  async start(asked: OneOffRequest, ended: AbortSignal, enough: AbortSignal): Promise<StartedOneOff | undefined> {
+    const places = await parseVolumes(asked.volumes, this.tools.policy, this.settings.run_files);
     await this.tools.engine.assertAlive();
     const names = places.flatMap(({ type, source }) => (type === "volume" && source ? [source] : []));
     const held = await this.tools.newVolumes.hold(names);
     try {
       return await this.startHeld(asked, places, names, held, ended, enough);
     } finally {
-      await held.end();
+      await held.release();
     }
   }
 
   private async startHeld(
-    asked: OneOff,
-    places: Place[],
+    asked: OneOffRequest,
+    places: RunVolume[],
     names: string[],
-    held: Hold,
+    held: VolumeHold,
     ended: AbortSignal,
     enough: AbortSignal,
   ): Promise<StartedOneOff | undefined> {
@@ -104,21 +104,21 @@ export class OneOffs {
     const absent = await this.absent(names);
     const warnings: string[] = [];
     if (!(await ensureImage(tools.images, asked, enough, warnings))) return undefined;
-    const leave = await tools.slots.take(ended);
-    let scratch: Scratch | undefined;
+    const leave = await tools.slots.acquire(ended);
+    let scratch: ScratchVolumes | undefined;
     try {
-      scratch = await scratchOf(tools, asked.image, places, settings);
+      scratch = await createScratchVolumes(tools, asked.image, places, settings);
       const job = await tools.jobs.start(this.jobOf(asked, places, scratch), ended);
-      held.given();
+      held.keep();
       const made = scratch;
       return { finish: (onFrame) => this.finish(job, places, warnings, onFrame).finally(() => close(made)) };
     } catch (error) {
       await close(scratch);
-      held.unmade(absent);
+      held.discard(absent);
       throw error;
     }
 
-    async function close(made: Scratch | undefined): Promise<void> {
+    async function close(made: ScratchVolumes | undefined): Promise<void> {
       await made?.remove();
       leave();
     }
@@ -126,11 +126,11 @@ export class OneOffs {
 
   /** @returns names of volumes that aren't there: Docker makes them */
   private async absent(names: string[]): Promise<string[]> {
-    const found = await permittedVolumes(this.tools.engine, this.tools.policy, names, "volumes");
+    const found = await findAllowedVolumes(this.tools.engine, this.tools.policy, names, "volumes");
     return names.filter((name) => !found.some((volume) => volume.Name === name));
   }
 
-  private jobOf(asked: OneOff, places: readonly Place[], scratch: Scratch) {
+  private jobOf(asked: OneOffRequest, places: readonly RunVolume[], scratch: ScratchVolumes) {
     const { settings, tools } = this;
     const memory = asked.memory ?? settings.run_memory;
     const container: ContainerCreateOptions = {
@@ -158,8 +158,8 @@ export class OneOffs {
     };
   }
 
-  private async finish(job: RunningJob, places: readonly Place[], warnings: string[], onFrame?: (frame: Frame) => Promise<void> | void) {
-    const volumes: Record<string, Returned> = {};
+  private async finish(job: RunningJob, places: readonly RunVolume[], warnings: string[], onFrame?: (frame: Frame) => Promise<void> | void) {
+    const volumes: Record<string, ReturnedContent> = {};
     const collect = (id: string) => collectOutputs(this.tools.engine, id, places, this.settings.run_files, volumes, warnings);
     const { exit_code, limit, seconds, ...output } = await job.finish(onFrame, collect);
     const code = limit ?? (exit_code === 0 ? undefined : exit_code);

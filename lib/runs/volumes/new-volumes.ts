@@ -7,13 +7,13 @@ interface Share {
 }
 
 /** A request's hold on the volumes that it may make. */
-export interface Hold {
+export interface VolumeHold {
   /** Its client is told of them. */
-  given(): void;
+  keep(): void;
   /** It has failed: those of these names were made for nothing. */
-  unmade(names: readonly string[]): void;
+  discard(names: readonly string[]): void;
   /** To be called at its end in any case. */
-  end(): Promise<void>;
+  release(): Promise<void>;
 }
 
 /**
@@ -27,16 +27,16 @@ export class NewVolumes {
   constructor(private readonly leftovers: Pick<Reaper, "unused">) {}
 
   /** To be called before it is looked whether they are there. */
-  async hold(names: readonly string[]): Promise<Hold> {
+  async hold(names: readonly string[]): Promise<VolumeHold> {
     const held = new Map(await Promise.all([...new Set(names)].map(async (name) => [name, await this.share(name)] as const)));
     return {
-      given() {
+      keep() {
         for (const share of held.values()) share.given = true;
       },
-      unmade(made) {
+      discard(made) {
         for (const [name, share] of held) share.unmade ||= made.includes(name);
       },
-      end: async () => void (await Promise.all([...held].map(([name, share]) => this.leave(name, share)))),
+      release: async () => void (await Promise.all([...held].map(([name, share]) => this.leave(name, share)))),
     };
   }
 
@@ -52,7 +52,7 @@ export class NewVolumes {
     share.holders -= 1;
     if (share.holders > 0) return;
     this.shares.delete(name);
-    if (share.unmade && !share.given) await this.leftovers.unused(name, (remove) => this.unlessHeld(name, remove));
+    if (share.unmade && !share.given) await this.leftovers.removeUnusedVolume(name, (remove) => this.unlessHeld(name, remove));
   }
 
   // While the engine is gone this is tried again for long, and somebody may have come for the volume since.

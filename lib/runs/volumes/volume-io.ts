@@ -1,6 +1,6 @@
-import { type Content, packContents } from "../../archive/tar-pack";
+import { type PathContent, packContents } from "../../archive/tar-write";
 import type { Engine } from "../../docker/engine";
-import { fromEngine } from "../../docker/engine-errors";
+import { toAppErrorFromEngine } from "../../docker/engine-errors";
 import type { Reaper } from "../reaper";
 import { contentOf } from "./content-out";
 
@@ -22,7 +22,7 @@ export class VolumeIo {
    * @param contents with paths below the volume's root
    * @param limit bytes that each may unpack to
    */
-  async fill(volume: string, image: string, contents: readonly Content[], limit: number): Promise<void> {
+  async fill(volume: string, image: string, contents: readonly PathContent[], limit: number): Promise<void> {
     const below = contents.map((content) => ({ ...content, path: content.path === "/" ? PLACE : PLACE + content.path }));
     await this.within(volume, image, false, (id) => putContents(this.engine, id, below, limit));
   }
@@ -36,7 +36,7 @@ export class VolumeIo {
   }
 
   private async within<T>(volume: string, image: string, readOnly: boolean, work: (id: string) => Promise<T>): Promise<T> {
-    const { name, Labels } = await this.leftovers.mark(LONGEST);
+    const { name, Labels } = await this.leftovers.nameAndLabels(LONGEST);
     const mount = { Type: "volume" as const, Source: volume, Target: PLACE, ReadOnly: readOnly, VolumeOptions: { NoCopy: true } };
     const spec = {
       name,
@@ -47,11 +47,11 @@ export class VolumeIo {
       NetworkDisabled: true,
       HostConfig: { Mounts: [mount as never] },
     };
-    const id = await this.leftovers.create(spec, "create");
+    const id = await this.leftovers.createContainer(spec, "create");
     try {
       return await work(id);
     } finally {
-      await this.leftovers.container(id);
+      await this.leftovers.removeContainer(id);
     }
   }
 }
@@ -60,7 +60,7 @@ export class VolumeIo {
  * Puts checked contents into a container that is not running.
  * @throws AppError INVALID_SPEC if a path can't be had there
  */
-export async function putContents(engine: Engine, id: string, contents: readonly Content[], limit: number): Promise<void> {
+export async function putContents(engine: Engine, id: string, contents: readonly PathContent[], limit: number): Promise<void> {
   if (contents.length === 0) return;
   const options = { path: "/", noOverwriteDirNonDir: "true" };
   const archive = packContents(contents, limit);
@@ -76,6 +76,6 @@ export async function getContent(engine: Engine, id: string, path: string, limit
   try {
     return await contentOf(tar, limit);
   } catch (error) {
-    throw error instanceof Error && "code" in error ? fromEngine(error) : error;
+    throw error instanceof Error && "code" in error ? toAppErrorFromEngine(error) : error;
   }
 }

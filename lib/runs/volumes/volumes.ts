@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { checkVolumeOptions } from "../../docker/create/policy";
-import { permittedVolumes } from "../../docker/create/volume-policy";
+import { findAllowedVolumes } from "../../docker/create/volume-policy";
 import { AppError, invalidField, isNotFound } from "../../errors";
 import { fromBase64 } from "../../support/base64";
 import type { Tools } from "../jobs/one-off-runs";
@@ -70,7 +70,7 @@ export class Volumes {
 
   /** @throws AppError NOT_ALLOWED if it is a folder of the host under another name, which mounts may not reach either */
   private async allowed(name: string): Promise<VolumeInfo | undefined> {
-    const [found] = await permittedVolumes(this.tools.engine, this.tools.policy, [name], "name");
+    const [found] = await findAllowedVolumes(this.tools.engine, this.tools.policy, [name], "name");
     return found && infoOf(found);
   }
 
@@ -126,7 +126,7 @@ export class Volumes {
   }
 }
 
-function infoOf({ Name, Driver, Labels, ...rest }: Awaited<ReturnType<typeof permittedVolumes>>[number]): VolumeInfo {
+function infoOf({ Name, Driver, Labels, ...rest }: Awaited<ReturnType<typeof findAllowedVolumes>>[number]): VolumeInfo {
   return { name: Name, driver: Driver, labels: Labels ?? {}, created: (rest as { CreatedAt?: string }).CreatedAt };
 }
 

@@ -1,17 +1,17 @@
 import { Readable } from "node:stream";
 import { ArchiveLinks } from "../../../lib/archive/entry-names";
 import { Spool } from "../../../lib/archive/spool";
-import { checkZip } from "../../../lib/archive/zip-read";
+import { checkZipDirectory } from "../../../lib/archive/zip-read";
 import { type ZipPart, zipOf } from "../../support/zips";
 
 const DEEP = "A/".repeat(2000);
 const LIMIT = 100_000_000;
 
 async function check(parts: ZipPart[]) {
-  const spool = new Spool();
+  const spool = Spool.create();
   try {
     await spool.fill(Readable.from([zipOf(parts)]), LIMIT);
-    return await checkZip(spool, LIMIT);
+    return await checkZipDirectory(spool, LIMIT);
   } finally {
     await spool.close();
   }

@@ -18,12 +18,12 @@ test("what comes is read as it came, also while it comes, in whatever pieces", a
       const sent = piecesOf(sizes);
       const whole = Buffer.concat(sent);
       const [start, end] = [one % whole.length, other % whole.length].sort((a, b) => a - b) as [number, number];
-      const spool = new Spool();
+      const spool = Spool.create();
       try {
         const part = Buffer.alloc(200_000);
         const [streamed, read] = await Promise.all([
-          buffer(spool.reader(start, end)),
-          spool.read(part, start),
+          buffer(spool.createReadStream(start, end)),
+          spool.readAt(part, start),
           spool.fill(Readable.from(sent, { objectMode: true }), LIMIT),
         ]);
         expect(streamed.equals(whole.subarray(start, end + 1))).toBe(true);
@@ -49,21 +49,21 @@ function piecesOf(sizes: readonly number[]): Buffer[] {
 }
 
 test("whoever waits for what never comes is told so", async () => {
-  const tooMuch = new Spool();
-  const waiting = [tooMuch.read(Buffer.alloc(10), 2_000_000), buffer(tooMuch.reader(2_000_000, 2_000_010))];
+  const tooMuch = Spool.create();
+  const waiting = [tooMuch.readAt(Buffer.alloc(10), 2_000_000), buffer(tooMuch.createReadStream(2_000_000, 2_000_010))];
   const told = Promise.all(waiting.map((each) => expect(each).rejects.toThrow()));
   await expect(tooMuch.fill(Readable.from([noise]), 1_000_000)).rejects.toMatchObject({ code: "CONTENT_TOO_LARGE" });
   await told;
   await tooMuch.close();
 
-  const unused = new Spool();
-  const closed = expect(unused.read(Buffer.alloc(10), 0)).rejects.toThrow();
+  const unused = Spool.create();
+  const closed = expect(unused.readAt(Buffer.alloc(10), 0)).rejects.toThrow();
   await unused.close();
   await closed;
 });
 
 test("what has left before it is taken in is told, too", async () => {
-  const spool = new Spool();
+  const spool = Spool.create();
   const source = new Readable({ read: () => undefined });
   source.destroy();
   await once(source, "close");

@@ -3,8 +3,8 @@ import { PassThrough, Readable } from "node:stream";
 import fc from "fast-check";
 import { Spool } from "../../../lib/archive/spool";
 import { checkAhead } from "../../../lib/archive/zip-check-ahead";
-import { checkZip, openZip, zipEntries } from "../../../lib/archive/zip-read";
-import { checkContent } from "../../../lib/archive/zip-unpack";
+import { checkZipDirectory, openZip, zipEntries } from "../../../lib/archive/zip-read";
+import { checkZipContent } from "../../../lib/archive/zip-unpack";
 import { type ZipPart, zipOf } from "../../support/zips";
 
 jest.setTimeout(60_000);
@@ -15,7 +15,7 @@ const part = (name: string, more: Partial<ZipPart> = {}): ZipPart => ({ name, da
 
 /** The names of those files that needn't be checked again. */
 async function ahead(archive: Buffer, limit = LIMIT): Promise<string[]> {
-  const spool = new Spool();
+  const spool = Spool.create();
   try {
     const [isChecked] = await Promise.all([checkAhead(spool, limit), spool.fill(Readable.from([archive]), LIMIT)]);
     const names: string[] = [];
@@ -30,7 +30,7 @@ test("large files are checked while their archive still comes in", async () => {
   const parts = [part("a"), part("b", { method: 0 }), part("c", { flags: 0x808 }), part("d")];
   const archive = zipOf(parts);
   const source = new PassThrough();
-  const spool = new Spool();
+  const spool = Spool.create();
   try {
     const filled = spool.fill(source, LIMIT);
     source.write(archive.subarray(0, -1_000_000));
@@ -103,12 +103,12 @@ test("an archive is judged the same whether it is checked ahead or not, whatever
 });
 
 async function judged(archive: Buffer, isAhead: boolean): Promise<string> {
-  const spool = new Spool();
+  const spool = Spool.create();
   try {
     const found = isAhead ? checkAhead(spool, LIMIT) : undefined;
     await spool.fill(Readable.from([archive]), LIMIT);
-    await checkZip(spool, LIMIT);
-    await checkContent(spool, (await found) ?? (() => false));
+    await checkZipDirectory(spool, LIMIT);
+    await checkZipContent(spool, (await found) ?? (() => false));
     return "good";
   } catch (error) {
     return (error as Error).message;

@@ -3,9 +3,9 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { Spool } from "../../../lib/archive/spool";
-import { tarOf } from "../../../lib/archive/zip-to-tar";
+import { zipToTar } from "../../../lib/archive/zip-to-tar";
 import { Engine } from "../../../lib/docker/engine";
-import { writeArchive } from "../../../lib/files/container-archive";
+import { writeContainerArchive } from "../../../lib/files/container-archive";
 import { zipOf } from "../../support/zips";
 
 const FILES = Array.from({ length: 400 }, (_, at) => ({ name: `f${at}`, data: randomBytes(60_000) }));
@@ -27,14 +27,14 @@ test.each(Object.keys(FAULTS))("of an engine that %s a request gets an error, an
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  const spool = new Spool();
+  const spool = Spool.create();
   try {
     await spool.fill(Readable.from([zipOf(FILES)]), 100_000_000);
     const engine = new Engine({ options: { host: "127.0.0.1", port, protocol: "http" } } as never, 1000, 1000);
-    const { tar, over } = tarOf(spool, "", ["a"], { uid: 0, gid: 0 });
+    const { tar, finished } = zipToTar(spool, "", ["a"], { uid: 0, gid: 0 });
     const code = what.startsWith("refuses") ? "READ_ONLY" : "ENGINE_UNREACHABLE";
-    await expect(writeArchive(engine, "x", "/", tar)).rejects.toMatchObject({ code });
-    await over;
+    await expect(writeContainerArchive(engine, "x", "/", tar)).rejects.toMatchObject({ code });
+    await finished;
   } finally {
     await spool.close();
     server.closeAllConnections();

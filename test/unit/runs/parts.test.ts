@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { checkVolumeOptions } from "../../../lib/docker/create/policy";
 import type { RegistryAuth } from "../../../lib/docker/engine";
-import { fromBase64 } from "../../../lib/runs/base64";
-import { EventStream } from "../../../lib/runs/jobs/live-output";
-import { loginFor, registryOf } from "../../../lib/runs/jobs/registry-login";
+import { decodeBase64 } from "../../../lib/support/base64";
+import { EventStream } from "../../../lib/runs/jobs/event-stream";
+import { loginFor, registryOf } from "../../../lib/docker/images/registry-login";
 import { Semaphore } from "../../../lib/runs/semaphore";
 
 const fieldOf = (option: string) => `driver_opts.${option}`;
@@ -13,14 +13,14 @@ describe("base64", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         const text = Buffer.from(bytes).toString("base64");
-        expect(fromBase64(text, "f")).toEqual(Buffer.from(bytes));
-        expect(fromBase64(text.replace(/(.{76})/g, "$1\n"), "f")).toEqual(Buffer.from(bytes));
+        expect(decodeBase64(text, "f")).toEqual(Buffer.from(bytes));
+        expect(decodeBase64(text.replace(/(.{76})/g, "$1\n"), "f")).toEqual(Buffer.from(bytes));
       }),
     );
   });
 
   test.each(["aGk", "aGk*", "aG k=", "aGk=x", "a===", "=", "aGl=", "aGk=aGk=", "-_-_", "aGk=\0", "äää="])("%j is refused", (text) => {
-    expect(() => fromBase64(text, "content")).toThrow("content must be base64");
+    expect(() => decodeBase64(text, "content")).toThrow("content must be base64");
   });
 });
 
@@ -104,15 +104,15 @@ describe("places for runs", () => {
 
   test("are given in order; who leaves the queue is passed over", async () => {
     const slots = new Semaphore(1, 60_000);
-    const free = await slots.take(stays);
+    const free = await slots.acquire(stays);
     const order: string[] = [];
     const leaves = new AbortController();
-    const first = slots.take(stays).then((give) => {
+    const first = slots.acquire(stays).then((give) => {
       order.push("first");
       return give;
     });
-    const second = slots.take(leaves.signal).catch((error) => order.push(error.code));
-    const third = slots.take(stays).then((give) => {
+    const second = slots.acquire(leaves.signal).catch((error) => order.push(error.code));
+    const third = slots.acquire(stays).then((give) => {
       order.push("third");
       return give;
     });
@@ -126,15 +126,15 @@ describe("places for runs", () => {
     (await third)();
     expect(order).toEqual(["ABANDONED", "first", "third"]);
     expect(slots.waiting).toBe(0);
-    (await slots.take(stays))();
+    (await slots.acquire(stays))();
   });
 
   test("who waits too long is told so, and loses nobody's place", async () => {
     const slots = new Semaphore(1, 20);
-    const free = await slots.take(stays);
-    await expect(slots.take(stays)).rejects.toMatchObject({ code: "NO_ROOM", status: 503 });
+    const free = await slots.acquire(stays);
+    await expect(slots.acquire(stays)).rejects.toMatchObject({ code: "NO_ROOM", status: 503 });
     free();
-    (await slots.take(stays))();
+    (await slots.acquire(stays))();
   });
 });
 
@@ -145,7 +145,7 @@ describe("live output", () => {
         const events = new EventStream("application/x-ndjson");
         let rest = Buffer.from(text);
         for (const cut of [...cuts, rest.length]) {
-          void events.frame({ stream: "stdout", data: rest.subarray(0, cut) });
+          void events.sendFrame({ stream: "stdout", data: rest.subarray(0, cut) });
           rest = rest.subarray(cut);
         }
         events.end("result", { status: "success" });
@@ -164,8 +164,8 @@ describe("live output", () => {
 
   test("what isn't UTF-8 is base64 and says so", async () => {
     const events = new EventStream("text/event-stream");
-    void events.frame({ stream: "stderr", data: Buffer.from([0xff, 0xfe, 0x41]) });
-    void events.frame({ stream: "stdout", data: Buffer.from([0xe2, 0x82]) });
+    void events.sendFrame({ stream: "stderr", data: Buffer.from([0xff, 0xfe, 0x41]) });
+    void events.sendFrame({ stream: "stdout", data: Buffer.from([0xe2, 0x82]) });
     events.end("error", { code: "X" });
     let all = "";
     for await (const chunk of events.body) all += chunk;

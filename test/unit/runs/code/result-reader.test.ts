@@ -77,16 +77,16 @@ describe("demand", () => {
   test("is the most runs at a time of the last minute, then none", () => {
     const time = { now: 0 };
     const demand = at(time);
-    const ends = [demand.begin(), demand.begin(), demand.begin()];
+    const ends = [demand.beginRun(), demand.beginRun(), demand.beginRun()];
     time.now = 5000;
     for (const end of ends) end();
-    expect(demand.recent).toBe(3);
+    expect(demand.recentPeak).toBe(3);
     time.now = 31_000;
-    demand.begin();
-    expect(demand.recent).toBe(3);
+    demand.beginRun();
+    expect(demand.recentPeak).toBe(3);
     time.now = 61_000;
-    expect(demand.recent).toBe(1);
+    expect(demand.recentPeak).toBe(1);
     time.now = 300_000;
-    expect([demand.recent, demand.idle]).toEqual([1, 269_000]);
+    expect([demand.recentPeak, demand.idleMs]).toEqual([1, 269_000]);
   });
 });

@@ -1,5 +1,5 @@
 import type { Sandbox, SandboxImage } from "../../../../lib/runs/code/sandbox";
-import { type PoolSettings, WARM_LIFE, WarmPool } from "../../../../lib/runs/code/warm-pool";
+import { type PoolSettings, MAX_WARM_MS, WarmPool } from "../../../../lib/runs/code/warm-pool";
 import { quietLog } from "../../../support/unit/quiet-log";
 
 /** A sandbox that is nothing but its life. */
@@ -55,7 +55,7 @@ const waiting = () =>
 
 /** Runs of an image at the same time, and time enough to make others in their places. */
 async function runs(image: SandboxImage, count = 1): Promise<void> {
-  const ends = Array.from({ length: count }, () => pool.begin(image));
+  const ends = Array.from({ length: count }, () => pool.beginRun(image));
   for (const _ of ends) await (await pool.take(image))?.close();
   for (const end of ends) end();
   await pass(1500);
@@ -74,7 +74,7 @@ test("one that was taken is never there again, and another comes in its place", 
   await runs(a);
   const taken = new Set<Sandbox | undefined>();
   for (let run = 0; run < 5; run += 1) {
-    const end = pool.begin(a);
+    const end = pool.beginRun(a);
     taken.add(await pool.take(a));
     end();
     await pass(1500);
@@ -87,9 +87,9 @@ test("one that was taken is never there again, and another comes in its place", 
 test("who has waited for too long goes before its label's time comes, and a fresh one waits in its place", async () => {
   await runs(a);
   const [old] = open();
-  for (let time = 0; time < WARM_LIFE; time += 60_000) {
+  for (let time = 0; time < MAX_WARM_MS; time += 60_000) {
     expect(old?.closed).toBe(0);
-    pool.begin(a)();
+    pool.beginRun(a)();
     await pass(60_000);
   }
   await pass(10_000);
@@ -148,7 +148,7 @@ test("at its end all that wait are removed, also what is still being made", asyn
     { run_memory: 1, run_pool_memory: 4, run_concurrency: 4 },
     quietLog().log,
   );
-  slow.begin(b)();
+  slow.beginRun(b)();
   await pass(1500);
   const closing = Promise.all([pool.close(), slow.close()]);
   finish(late as unknown as Sandbox);

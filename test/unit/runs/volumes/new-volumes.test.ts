@@ -3,7 +3,7 @@ import { AppError } from "../../../../lib/errors";
 import type { Reaper } from "../../../../lib/runs/reaper";
 import { NewVolumes } from "../../../../lib/runs/volumes/new-volumes";
 
-type Remove = Parameters<Reaper["unused"]>[1];
+type Remove = Parameters<Reaper["removeUnusedVolume"]>[1];
 
 /** Volumes of an engine, which removes when it is let. */
 function engineOf(...names: string[]) {
@@ -12,7 +12,7 @@ function engineOf(...names: string[]) {
   let each: Remove = (remove) => remove();
   const attempt = (name: string) => each(() => new Promise((done) => tries.push(() => done(void there.delete(name)))));
   const volumes = new NewVolumes({
-    unused: (name, decide) => {
+    removeUnusedVolume: (name, decide) => {
       each = decide;
       return attempt(name);
     },
@@ -28,8 +28,8 @@ function engineOf(...names: string[]) {
 test("what a failed request alone has made goes, what it has not made stays", async () => {
   const { there, volumes, finish } = engineOf("new", "old");
   const held = await volumes.hold(["new", "old", "new"]);
-  held.unmade(["new"]);
-  const ended = held.end();
+  held.discard(["new"]);
+  const ended = held.release();
   await finish();
   await ended;
   expect([...there]).toEqual(["old"]);
@@ -42,9 +42,9 @@ test("in whatever order requests for one new volume end, it stays if one of them
       const { there, volumes, finish } = engineOf("v");
       const holds = await Promise.all(all.map(() => volumes.hold(["v"])));
       const ended = all.map((outcome, index) => {
-        if (outcome === "given") holds[index]?.given();
-        if (outcome === "unmade") holds[index]?.unmade(["v"]);
-        return holds[index]?.end();
+        if (outcome === "given") holds[index]?.keep();
+        if (outcome === "unmade") holds[index]?.discard(["v"]);
+        return holds[index]?.release();
       });
       await finish();
       await Promise.all(ended);
@@ -56,8 +56,8 @@ test("in whatever order requests for one new volume end, it stays if one of them
 test("who comes while it is removed waits until it is gone, and who came before a later attempt keeps it", async () => {
   const { there, volumes, attempt, finish, under } = engineOf("v");
   const failed = await volumes.hold(["v"]);
-  failed.unmade(["v"]);
-  const ended = failed.end();
+  failed.discard(["v"]);
+  const ended = failed.release();
   let next: Awaited<ReturnType<typeof volumes.hold>> | undefined;
   const coming = volumes.hold(["v"]).then((held) => {
     next = held;
@@ -70,17 +70,17 @@ test("who comes while it is removed waits until it is gone, and who came before 
   there.add("v");
   await attempt("v");
   expect(under()).toBe(0);
-  next?.given();
-  await next?.end();
+  next?.keep();
+  await next?.release();
   expect([...there]).toEqual(["v"]);
 });
 
 test("a removal that fails holds nobody up", async () => {
   const volumes = new NewVolumes({
-    unused: (_name, each) => each(() => Promise.reject(new AppError("ENGINE_UNREACHABLE"))).catch(() => undefined),
+    removeUnusedVolume: (_name, each) => each(() => Promise.reject(new AppError("ENGINE_UNREACHABLE"))).catch(() => undefined),
   });
   const held = await volumes.hold(["v"]);
-  held.unmade(["v"]);
-  const [, again] = await Promise.all([held.end(), volumes.hold(["v"])]);
-  await again.end();
+  held.discard(["v"]);
+  const [, again] = await Promise.all([held.release(), volumes.hold(["v"])]);
+  await again.release();
 });

@@ -1,9 +1,9 @@
 import { ArchiveFault } from "../../archive/entry-names";
-import { checkArchive } from "../../archive/tar-check";
-import type { Content } from "../../archive/tar-pack";
+import { checkTarGz } from "../../archive/tar-read";
+import type { PathContent } from "../../archive/tar-write";
 import { checkBind, type Policy } from "../../docker/create/policy";
 import { invalidField } from "../../errors";
-import { fromBase64 } from "../base64";
+import { decodeBase64 } from "../../support/base64";
 
 /** One entry of a run's `volumes`, its form checked. */
 export type VolumeEntry =
@@ -12,14 +12,14 @@ export type VolumeEntry =
   | { type: "host"; host_path: string; response: boolean };
 
 /** What a run's container is to have at a path. */
-export interface Place {
+export interface RunVolume {
   path: string;
   readOnly: boolean;
   type: VolumeEntry["type"];
   /** The content is to be given back. */
   response: boolean;
   /** of a file or a folder */
-  content?: Content;
+  content?: PathContent;
   /** of a volume: its name; of a folder of the host: its path */
   source?: string;
 }
@@ -30,8 +30,8 @@ export interface Place {
  * @param limit bytes that each may unpack to
  * @throws AppError naming the field, and the entry of an archive; NOT_ALLOWED
  */
-export async function readVolumes(volumes: Record<string, VolumeEntry>, policy: Policy, limit: number): Promise<Place[]> {
-  const places: Place[] = [];
+export async function parseVolumes(volumes: Record<string, VolumeEntry>, policy: Policy, limit: number): Promise<RunVolume[]> {
+  const places: RunVolume[] = [];
   const paths = new Set<string>();
   for (const [key, entry] of Object.entries(volumes)) {
     const [, given = "", access] = /^(.*?)(?::(ro|rw))?$/s.exec(key) ?? [];
@@ -52,10 +52,10 @@ export async function readVolumes(volumes: Record<string, VolumeEntry>, policy: 
 
 type Given = Extract<VolumeEntry, { content: string }>;
 
-async function readContent(entry: Given, path: string, field: string, limit: number): Promise<Content> {
+async function readContent(entry: Given, path: string, field: string, limit: number): Promise<PathContent> {
   const mode = entry.mode === undefined ? undefined : Number.parseInt(entry.mode, 8);
-  const bytes = fromBase64(entry.content, field);
-  if (entry.type === "directory") return { path, mode, archive: await checkedArchive(bytes, field, limit) };
+  const bytes = decodeBase64(entry.content, field);
+  if (entry.type === "directory") return { path, mode, archive: await checkArchiveField(bytes, field, limit) };
   if (bytes.length > limit) throw invalidField(field, `must not hold more than ${limit} bytes`);
   return { path, mode, file: bytes };
 }
@@ -64,9 +64,9 @@ async function readContent(entry: Given, path: string, field: string, limit: num
  * @returns the same bytes, if they are a gzipped tar without fault
  * @throws AppError naming the field and the entry
  */
-export async function checkedArchive(bytes: Buffer, field: string, limit: number): Promise<Buffer> {
+export async function checkArchiveField(bytes: Buffer, field: string, limit: number): Promise<Buffer> {
   try {
-    await checkArchive(bytes, limit);
+    await checkTarGz(bytes, limit);
     return bytes;
   } catch (error) {
     if (!(error instanceof ArchiveFault)) throw error;
@@ -76,4 +76,4 @@ export async function checkedArchive(bytes: Buffer, field: string, limit: number
   }
 }
 
-const depth = ({ path }: Place) => path.split("/").length;
+const depth = ({ path }: RunVolume) => path.split("/").length;

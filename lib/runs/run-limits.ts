@@ -1,9 +1,9 @@
 import type { Engine } from "../docker/engine";
-import { AppError } from "../errors";
+import { AppError, isNotFound } from "../errors";
 import { settlesBefore } from "../support/settles-before";
 
 /** Which limit ended a run. */
-export type Limit = "limits.execution_time" | "limits.read.size" | "limits.memory";
+export type RunLimit = "limits.execution_time" | "limits.read.size" | "limits.memory";
 
 /** An out-of-memory kill may be known a moment after the end it made (ms). */
 const OOM_PAUSE = 50;
@@ -18,7 +18,7 @@ const KILLED = 137;
 export function stopAfter(time: number, ended: AbortSignal): { stop: AbortController; clear: () => void } {
   const stop = new AbortController();
   const end = () => stop.abort();
-  const timer = setTimeout(() => stop.abort("limits.execution_time" satisfies Limit), Math.max(0, time));
+  const timer = setTimeout(() => stop.abort("limits.execution_time" satisfies RunLimit), Math.max(0, time));
   if (ended.aborted) end();
   else ended.addEventListener("abort", end, { once: true });
   return {
@@ -43,29 +43,29 @@ export function exitCode(answer: string): number {
 }
 
 /** Kills a container, unless it has ended by itself. */
-export async function kill(engine: Engine, id: string): Promise<void> {
+export async function killContainer(engine: Engine, id: string): Promise<void> {
   try {
     await engine.call((docker, abortSignal) => docker.getContainer(id).kill({ abortSignal }));
   } catch (error) {
-    if (!(error instanceof AppError && (error.code === "NOT_RUNNING" || error.kind === "not_found"))) throw error;
+    if (!isNotFound(error) && !(error instanceof AppError && error.code === "NOT_RUNNING")) throw error;
   }
 }
 
 /** Tells whether a container that ended with this code was out of memory. */
-export async function memoryLimit(engine: Engine, id: string, code: number): Promise<Limit | undefined> {
+export async function findMemoryLimit(engine: Engine, id: string, code: number): Promise<RunLimit | undefined> {
   for (let tries = code === KILLED ? 3 : Number(code !== 0); tries > 0; tries -= 1) {
-    if ((await stateOf(engine, id))?.OOMKilled) return "limits.memory";
+    if ((await inspectState(engine, id))?.OOMKilled) return "limits.memory";
     if (tries > 1) await settlesBefore(new Promise(() => undefined), AbortSignal.timeout(OOM_PAUSE));
   }
   return undefined;
 }
 
 /** What the engine says of a container's end; undefined if somebody has removed it. */
-export async function stateOf(engine: Engine, id: string): Promise<{ OOMKilled: boolean; FinishedAt: string } | undefined> {
+export async function inspectState(engine: Engine, id: string): Promise<{ OOMKilled: boolean; FinishedAt: string } | undefined> {
   try {
     return (await engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }))).State;
   } catch (error) {
-    if (error instanceof AppError && error.kind === "not_found") return undefined;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
 }

@@ -7,7 +7,7 @@ const FORM = /^[A-Za-z0-9+/]*={0,2}$/;
  * @param field to be named in the error
  * @throws AppError for any foreign character, a wrong length or bits that are left over
  */
-export function fromBase64(text: string, field: string): Buffer {
+export function decodeBase64(text: string, field: string): Buffer {
   const plain = text.includes("\n") ? text.replace(/\r?\n/g, "") : text;
   const foreign = FORM.test(plain) ? undefined : /[^A-Za-z0-9+/=]/.exec(plain)?.[0];
   if (foreign !== undefined) throw invalidField(field, `must be base64, and ${JSON.stringify(foreign)} is none of its characters`);

@@ -1,10 +1,10 @@
 import type { Engine } from "../../docker/engine";
 import type { Reaper } from "../reaper";
-import type { Place } from "../volumes/volume-contents";
+import type { RunVolume } from "../volumes/run-volumes";
 import type { VolumeIo } from "../volumes/volume-io";
 
 /** Volumes that are made for one run. They have names, for an anonymous one would stay if somebody else removed the run's container. */
-export interface Scratch {
+export interface ScratchVolumes {
   /** what is mounted at a path of the container */
   mounts: Map<string, object>;
   remove(): Promise<void>;
@@ -20,17 +20,17 @@ interface Tools {
  * Prepares what the contents of a run need: each folder has a volume of its own, that comes into being with the container; what may
  * only be read is put into one volume before, and mounted from it part by part.
  */
-export async function scratchOf(
+export async function createScratchVolumes(
   tools: Tools,
   image: string,
-  places: readonly Place[],
+  places: readonly RunVolume[],
   { run_max_time, run_files }: { run_max_time: number; run_files: number },
-): Promise<Scratch> {
+): Promise<ScratchVolumes> {
   const mounts = new Map<string, object>();
   const made: string[] = [];
-  const remove = async () => void (await Promise.all(made.map((name) => tools.leftovers.volume(name))));
+  const remove = async () => void (await Promise.all(made.map((name) => tools.leftovers.removeVolume(name))));
   const mark = async () => {
-    const { name, Labels } = await tools.leftovers.mark(run_max_time);
+    const { name, Labels } = await tools.leftovers.nameAndLabels(run_max_time);
     made.push(name);
     return { name, Labels };
   };
@@ -52,7 +52,7 @@ export async function scratchOf(
 async function fill(
   { engine, helper }: Tools,
   image: string,
-  places: readonly Place[],
+  places: readonly RunVolume[],
   { name, Labels }: { name: string; Labels: Record<string, string> },
   limit: number,
   mounts: Map<string, object>,
@@ -69,7 +69,7 @@ async function fill(
 }
 
 /** The mounts of a run's container, as the Engine API wants them. */
-export function mountsOf(places: readonly Place[], scratch: Scratch): object[] {
+export function mountsOf(places: readonly RunVolume[], scratch: ScratchVolumes): object[] {
   return places.flatMap(({ type, path, source, readOnly }) => {
     const mount = { Target: path, ReadOnly: readOnly, Source: source };
     if (type === "volume") return [{ ...mount, Type: "volume" }];

@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { PassThrough } from "node:stream";
 import type { Frame } from "../../docker/containers/stream-frames";
-import { asAppError } from "../../errors";
-import { type EventFormat, eventText } from "../../support/event-format";
+import { asAppError, errorFields } from "../../errors";
+import { type EventFormat, formatEvent } from "../../support/event-format";
 
 export type { EventFormat };
 
@@ -22,7 +22,7 @@ export class EventStream {
   }
 
   /** @returns resolves when the client has room for more; undefined if it has */
-  frame({ stream, data }: Frame): Promise<void> | undefined {
+  sendFrame({ stream, data }: Frame): Promise<void> | undefined {
     const parts = this.decoders[stream].push(data);
     return parts && this.send(stream, parts);
   }
@@ -40,19 +40,18 @@ export class EventStream {
 
   /** Ends it with what went wrong. */
   fail(error: unknown): void {
-    const { kind, code, message, status, details } = asAppError(error);
-    this.end("error", { error: kind, code, message, status, details });
+    this.end("error", errorFields(asAppError(error)));
   }
 
   /** Whether the client is behind with what was sent. */
-  get full(): boolean {
+  get isFull(): boolean {
     return this.body.writableNeedDrain;
   }
 
   /** @returns as `frame` */
   send(event: string, data: object): Promise<void> | undefined {
     if (!this.body.writable) return undefined;
-    if (this.body.write(eventText(this.format, event, data))) return undefined;
+    if (this.body.write(formatEvent(this.format, event, data))) return undefined;
     return new Promise((resolve) => {
       const done = () => {
         this.body.off("drain", done).off("close", done);

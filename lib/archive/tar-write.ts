@@ -1,0 +1,78 @@
+import { Readable } from "node:stream";
+import { finished } from "node:stream/promises";
+import { type Header, type Pack, pack } from "tar-stream";
+import { normalizeEntryName } from "./entry-names";
+import { readTarGz } from "./tar-read";
+
+/** A file or a folder to be written at a path of a container. */
+export interface PathContent {
+  /** absolute path in the container */
+  path: string;
+  mode: number | undefined;
+  /** of a file */
+  file?: Buffer;
+  /** Writes an entry for the folder itself: it doesn't exist yet, and the archive may have none for it. */
+  createFolder?: boolean;
+  /** of a folder: a gzipped tar, already checked */
+  archive?: Buffer;
+}
+
+export const FILE_MODE = 0o644;
+export const FOLDER_MODE = 0o755;
+
+/**
+ * Writes one tar of all contents, to be unpacked at the root. Archives are repacked entry by entry, so that the engine unpacks exactly
+ * what was checked.
+ * @param limit bytes that each archive may unpack to
+ */
+export function packContents(contents: readonly PathContent[], limit: number): Readable {
+  const tar = pack();
+  const stream = Readable.from(tar);
+  packAll(tar, contents, limit).catch((error: Error) => tar.destroy(error));
+  return stream;
+}
+
+async function packAll(tar: Pack, contents: readonly PathContent[], limit: number): Promise<void> {
+  for (const { path, mode, file, createFolder, archive } of contents) {
+    const root = path.slice(1);
+    if (file) await addTarEntry(tar, { name: root, type: "file", mode: mode ?? FILE_MODE, size: file.length }, file);
+    if (createFolder) await addTarEntry(tar, { name: `${root}/`, type: "directory", mode: FOLDER_MODE });
+    if (archive) await repack(tar, root, archive, limit);
+    if (!file && mode !== undefined) await addTarEntry(tar, { name: `${root}/`, type: "directory", mode });
+  }
+  tar.finalize();
+}
+
+async function repack(tar: Pack, root: string, archive: Buffer, limit: number): Promise<void> {
+  for await (const { type, name, target, header, body } of readTarGz(archive, limit)) {
+    const { mode, uid, gid, mtime, size } = header;
+    const repacked: Partial<Header> & { name: string } = {
+      name: name === "" ? `${root}/` : `${root}/${name}`,
+      type,
+      ...withoutUndefined({ mode, uid, gid, mtime }),
+    };
+    if (type === "symlink") repacked.linkname = target;
+    if (type === "link") repacked.linkname = `${root}/${normalizeEntryName(target)}`;
+    if (type !== "file") {
+      body.resume();
+      await addTarEntry(tar, repacked);
+      continue;
+    }
+    const sink = tar.entry({ ...repacked, size: size ?? 0 });
+    body.pipe(sink);
+    await finished(sink);
+  }
+}
+
+function withoutUndefined(fields: Partial<Header>): Partial<Header> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+/** Resolves when the entry, with all of its bytes, has been written. */
+export function addTarEntry(tar: Pack, header: Partial<Header> & { name: string }, bytes: Buffer = Buffer.alloc(0)): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const entry = tar.entry(header, bytes, (error) => (error ? reject(error) : resolve()));
+    // The callback has the same error.
+    entry.on("error", () => undefined);
+  });
+}
