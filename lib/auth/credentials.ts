@@ -12,106 +12,117 @@ export interface CredentialSettings {
   password: string | null;
 }
 
-/** Who a request comes from: `missing` and `wrong`, or the identity that the audit log and the rate limit know it by. */
+/** Result of a check. The identity is the client's name in the audit log and for rate limits; it never reveals a token. */
 export type Verdict = { identity: string; fingerprint: string } | "missing" | "wrong";
 
-const FILE_CHECK_INTERVAL = 1000;
+interface ValidCredential {
+  identity: string;
+  digest: Buffer;
+}
 
-/** Knows the valid credentials, and compares in constant time. */
+const TOKEN_FILE_POLL_MS = 1000;
+
+/** The valid credentials. Comparisons take constant time. */
 export class Credentials {
   private readonly key: Buffer;
-  private fixed: { identity: string; digest: Buffer }[] = [];
-  private fromFile: { identity: string; digest: Buffer }[] = [];
+  private readonly configured: ValidCredential[];
+  private fromFile: ValidCredential[] = [];
 
-  /**
-   * @param secret that all nodes of a cluster know: they call a client by the same name then
-   * @throws Error if the token file can't be read or is empty
-   */
-  constructor(settings: CredentialSettings, log: Logger, secret?: string) {
-    // The name stands in logs: made slowly, so that nobody finds a token by trying what would give it.
+  private constructor(settings: CredentialSettings, secret: string | undefined) {
+    // Identities appear in logs: a slow key derivation keeps a reader from finding the token by trial.
     this.key = secret === undefined ? randomBytes(32) : scryptSync(secret, "docker-server identities", 32);
-    this.fixed = settings.token.map((token) => this.entry(token));
+    this.configured = settings.token.map((token) => this.tokenCredential(token));
     if (settings.user !== null && settings.password !== null) {
-      this.fixed.push({ identity: settings.user, digest: this.digest(`${settings.user}:${settings.password}`) });
+      this.configured.push({ identity: settings.user, digest: this.digest(`${settings.user}:${settings.password}`) });
     }
-    const file = settings.token_file;
-    if (file === null) return;
-    const text = readFileSync(file, "utf8");
-    this.fromFile = this.tokensIn(text, file);
-    void this.follow(file, text, log);
   }
 
-  // Not by its time: a change just after the first reading could go unseen, and so could one within the clock's grain.
-  private async follow(file: string, text: string, log: Logger): Promise<never> {
-    let before = text;
+  /**
+   * Reads the token file, if there is one, and follows its changes until the process ends.
+   * @param secret known to all nodes of a cluster, so that they give a client the same identity
+   * @throws Error if the token file can't be read or is empty
+   */
+  static load(settings: CredentialSettings, log: Logger, secret?: string): Credentials {
+    const credentials = new Credentials(settings, secret);
+    const { token_file } = settings;
+    if (token_file === null) return credentials;
+    const content = readFileSync(token_file, "utf8");
+    credentials.fromFile = credentials.parseTokens(content, token_file);
+    void credentials.watchTokenFile(token_file, content, log);
+    return credentials;
+  }
+
+  // Compares contents: a modification time misses changes within one tick of the file system's clock, and those right after the first read.
+  private async watchTokenFile(file: string, initialContent: string, log: Logger): Promise<never> {
+    let previous = initialContent;
     for (;;) {
-      await sleep(FILE_CHECK_INTERVAL, undefined, { ref: false });
-      const found = await readFile(file, "utf8").catch((error: Error) => error);
-      if (String(found) === before) continue;
-      before = String(found);
+      await sleep(TOKEN_FILE_POLL_MS, undefined, { ref: false });
+      const current = await readFile(file, "utf8").catch((error: Error) => error);
+      if (String(current) === previous) continue;
+      previous = String(current);
       try {
-        if (found instanceof Error) throw found;
-        this.fromFile = this.tokensIn(found, file);
-        log.info("the token file was read again", { tokens: this.fromFile.length });
+        if (current instanceof Error) throw current;
+        this.fromFile = this.parseTokens(current, file);
+        log.info("Token file reloaded", { tokens: this.fromFile.length });
       } catch (error) {
-        log.error("the token file can't be read; the tokens read before stay valid", { reason: (error as Error).message });
+        log.error("Token file not readable, previous tokens stay valid", { reason: (error as Error).message });
       }
     }
   }
 
-  private tokensIn(text: string, file: string) {
-    const tokens = text
+  private parseTokens(content: string, file: string): ValidCredential[] {
+    const tokens = content
       .split("\n")
       .map((line) => line.trim())
       .filter(Boolean);
     if (tokens.length === 0) throw new Error(`${file} holds no token`);
-    return tokens.map((token) => this.entry(token));
+    return tokens.map((token) => this.tokenCredential(token));
   }
 
-  private entry(token: string) {
+  private tokenCredential(token: string): ValidCredential {
     const digest = this.digest(token);
     return { identity: `token-${digest.toString("hex").slice(0, 8)}`, digest };
   }
 
-  // Digests under a key of ours are of one length and tell nothing about what they were made of.
+  // timingSafeEqual needs equal lengths; the key keeps others from computing a digest of their own.
   private digest(text: string): Buffer {
     return createHmac("sha256", this.key).update(text).digest();
   }
 
   /**
-   * Looks at the credentials a request presents: `Basic base64(token)`, `Basic base64(user:password)`, `Bearer token` or `X-Access-Token: token`.
-   * @param headers of the request
+   * Checks the credentials of a request: `Basic base64(token)`, `Basic base64(user:password)`, `Bearer token` or
+   * `X-Access-Token: token`.
    */
   check(headers: IncomingHttpHeaders): Verdict {
-    const presented = presentedSecret(headers);
-    if (presented === undefined) return "missing";
-    const digest = this.digest(presented);
-    let match: string | undefined;
-    // All are compared, whichever matches, so that time tells nothing.
-    for (const entry of [...this.fixed, ...this.fromFile]) {
-      if (timingSafeEqual(entry.digest, digest)) match = entry.identity;
+    const secret = presentedSecret(headers);
+    if (secret === undefined) return "missing";
+    const digest = this.digest(secret);
+    let identity: string | undefined;
+    // Constant time: the loop doesn't stop at a match.
+    for (const credential of [...this.configured, ...this.fromFile]) {
+      if (timingSafeEqual(credential.digest, digest)) identity = credential.identity;
     }
-    return match === undefined ? "wrong" : { identity: match, fingerprint: digest.toString("base64") };
+    return identity === undefined ? "wrong" : { identity, fingerprint: digest.toString("base64") };
   }
 
-  /** The fingerprint of the valid credentials that go by this name; undefined if there are none, or no longer. */
+  /** The fingerprint of the valid credentials with this identity; undefined if there are none. */
   fingerprintOf(identity: string): string | undefined {
-    return [...this.fixed, ...this.fromFile].find((entry) => entry.identity === identity)?.digest.toString("base64");
+    return [...this.configured, ...this.fromFile].find((credential) => credential.identity === identity)?.digest.toString("base64");
   }
 
-  /** A short name for what was presented, under which a later request can be known again. */
+  /** A keyed digest of a request's credentials, valid or not, by which a later request with the same ones is recognized. */
   fingerprint(headers: IncomingHttpHeaders): string {
     return this.digest(presentedSecret(headers) ?? "").toString("base64");
   }
 }
 
 function presentedSecret(headers: IncomingHttpHeaders): string | undefined {
-  const access = headers["x-access-token"];
-  if (typeof access === "string") return access;
+  const accessToken = headers["x-access-token"];
+  if (typeof accessToken === "string") return accessToken;
   const [scheme, ...rest] = (headers.authorization ?? "").trim().split(/ +/);
   const value = rest.join(" ");
   if (!scheme) return undefined;
   if (scheme.toLowerCase() === "bearer") return value;
   if (scheme.toLowerCase() === "basic") return Buffer.from(value, "base64").toString();
-  return `${scheme} ${value}`; // of no known scheme, but presented: wrong, not missing
+  return `${scheme} ${value}`; // an unknown scheme makes the credentials wrong, not missing
 }

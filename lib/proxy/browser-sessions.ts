@@ -1,19 +1,20 @@
 import type { Request, RequestHandler, Response } from "express";
-import { refuseCrossSite } from "../auth/authenticate";
 import type { Credentials } from "../auth/credentials";
+import { refuseCrossSite } from "../auth/cross-site";
 import type { Signatures } from "../cluster/rpc/signatures";
-import { readTarget } from "./proxy-path";
+import { parseProxyTarget } from "./proxy-path";
 
-/** Name of the cookie by which a browser is let in, at the proxy's own port. */
-export const COOKIE = "docker-server-proxy";
+/** Name of the session cookie, which is set at the proxy's own port only. */
+export const SESSION_COOKIE = "docker-server-proxy";
 
-/** Seconds that a cookie is valid by the clock of the node that gave it: long enough that an hour's difference to another is no matter. */
-const VALID = 12 * 3600;
+/** Lifetime of a cookie by the clock of the node that set it: long enough that a clock skew of an hour doesn't matter. */
+const SESSION_SECONDS = 12 * 3600;
+/** Part of the signature: nodes of other versions must verify it. */
 const PURPOSE = "visit";
 
 /**
- * Visits of browsers to containers: who has signed in to one gets a cookie that opens its path and nothing else, for as long as
- * what they signed in with is valid.
+ * Cookie sessions of browsers at the proxy's own port. A user who signs in to one container gets a cookie for its path and for
+ * nothing else, valid until it expires or the credentials behind it stop being valid.
  */
 export class BrowserSessions {
   /**
@@ -26,60 +27,62 @@ export class BrowserSessions {
   ) {}
 
   /**
-   * Lets in who brings a valid cookie; anyone else as `authenticate` does, and gives them one.
-   * @param authenticate for those without
+   * Accepts a request with a valid cookie. Any other request is authenticated as usual and gets a cookie then.
+   * @param authenticate for requests without a valid cookie
    */
   sessionAuth(authenticate: RequestHandler): RequestHandler {
     return (request, response, next) => {
-      const prefix = readTarget(request.url)?.prefix;
+      const prefix = parseProxyTarget(request.url)?.prefix;
       if (prefix === undefined) return authenticate(request, response, next);
-      const caller = this.callerOf(request, prefix);
-      if (caller !== undefined) {
-        response.locals.identity = caller;
-        response.locals.visit = true;
-        // Pages that may use the API do so with a token of theirs, never with what a browser keeps.
+      const identity = this.identityFromCookie(request, prefix);
+      if (identity !== undefined) {
+        response.locals.identity = identity;
+        response.locals.browserSession = true;
+        // No origins are allowed: pages that may use the API present a token, not a browser's cookie.
         refuseCrossSite(request, []);
         return next();
       }
-      // A browser presents what it was told for one realm to no other: pages of one container can't have it sign in to the next.
+      // One realm per container: a browser sends stored Basic credentials only to the realm that they were entered for, so that
+      // the pages of one container can't have it sign in to the next.
       response.locals.realm = `docker-server ${prefix}/`;
       return authenticate(request, response, (error) => {
-        if (!error) this.give(request, response, prefix);
+        if (!error) this.setCookie(request, response, prefix);
         next(error);
       });
     };
   }
 
-  private give(request: Request, response: Response, prefix: string): void {
+  private setCookie(request: Request, response: Response, prefix: string): void {
     const verdict = this.credentials.check(request.headers);
     if (typeof verdict === "string") return;
-    const until = String(Math.floor(Date.now() / 1000) + VALID);
+    const expiresAt = String(Math.floor(Date.now() / 1000) + SESSION_SECONDS);
     const caller = Buffer.from(verdict.identity).toString("base64url");
-    const signature = this.signatures.sign(PURPOSE, signed(prefix, until, caller, verdict.fingerprint));
+    const signature = this.signatures.sign(PURPOSE, signedText(prefix, expiresAt, caller, verdict.fingerprint));
     const secure = request.secure ? "; Secure" : "";
     response.append(
       "Set-Cookie",
-      `${COOKIE}=${until}.${caller}.${signature}; Path=${prefix}/; Max-Age=${VALID}; HttpOnly; SameSite=Lax${secure}`,
+      `${SESSION_COOKIE}=${expiresAt}.${caller}.${signature}; Path=${prefix}/; Max-Age=${SESSION_SECONDS}; HttpOnly; SameSite=Lax${secure}`,
     );
   }
 
-  /** The identity of whoever signed in; undefined if there is no valid cookie. */
-  private callerOf({ headers }: Request, prefix: string): string | undefined {
-    // Pages may set others of the same name.
+  /** The identity of the user who signed in; undefined without a valid cookie. */
+  private identityFromCookie({ headers }: Request, prefix: string): string | undefined {
+    // All cookies of this name are tried: a container's page may have set others.
     for (const pair of headers.cookie?.split(";") ?? []) {
       const [name, value = ""] = pair.trim().split("=");
-      if (name !== COOKIE) continue;
-      const [until = "", caller = "", signature = ""] = value.split(".");
+      if (name !== SESSION_COOKIE) continue;
+      const [expiresAt = "", caller = "", signature = ""] = value.split(".");
       const identity = Buffer.from(caller, "base64url").toString();
       const fingerprint = this.credentials.fingerprintOf(identity);
-      if (fingerprint === undefined || !this.signatures.verify(PURPOSE, signed(prefix, until, caller, fingerprint), signature)) continue;
-      if (Date.now() < Number(until) * 1000) return identity;
+      if (fingerprint === undefined) continue;
+      if (!this.signatures.verify(PURPOSE, signedText(prefix, expiresAt, caller, fingerprint), signature)) continue;
+      if (Date.now() < Number(expiresAt) * 1000) return identity;
     }
     return undefined;
   }
 }
 
-/** With the fingerprint of what they signed in with: the cookie is worth nothing once that is no longer valid. */
-function signed(prefix: string, until: string, caller: string, fingerprint: string): string {
-  return [prefix, until, caller, fingerprint].join("\n");
+/** @param fingerprint of the credentials: a cookie is invalid once they are no longer valid */
+function signedText(prefix: string, expiresAt: string, caller: string, fingerprint: string): string {
+  return [prefix, expiresAt, caller, fingerprint].join("\n");
 }

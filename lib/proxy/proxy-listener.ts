@@ -2,83 +2,82 @@ import type http from "node:http";
 import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } from "express";
 import { AppError } from "../errors";
 import { RouteUpgrades } from "../http/route-upgrades";
-import { isProxied, readTarget } from "./proxy-path";
+import { isProxyTarget, parseProxyTarget } from "./proxy-path";
 import type { ReverseProxy } from "./reverse-proxy";
 
-/** What requests to containers have in common with all others. */
-export interface Steps {
-  /** whose requests and answers know what Express adds to them */
+/** What proxied requests share with all others. */
+export interface ProxyListenerDeps {
+  /** the app whose request and response prototypes are used */
   app: Express;
-  observe: RequestHandler;
-  /** Says to pages of other origins what they may do. */
-  crossOrigin: RequestHandler;
+  requestLogger: RequestHandler;
+  cors: RequestHandler;
   authenticate: RequestHandler;
-  answerError: ErrorRequestHandler;
-  /** whether what is served here shares its origin with the API */
+  errorHandler: ErrorRequestHandler;
+  /** whether the containers' pages share their origin with the API */
   sandbox: boolean;
 }
 
 /**
- * Stands in front of Express and takes what is for containers: it passes the same doors and logs, and nothing that it doesn't
- * need.
+ * Handles requests to containers in front of Express: with the same logging, authentication and errors, but without the cost of
+ * the router and of the other middleware.
  */
 export class ProxyListener {
-  /** Any but those to HTTP/2, which are none (RFC 9113, section 3.1). */
+  /** Takes every upgrade but h2c, which RFC 9113, section 3.1, has removed. */
   readonly upgrades = new RouteUpgrades(
-    ({ url = "", headers }) => isProxied(url) && !/\bh2c\b/i.test(headers.upgrade ?? ""),
-    (request, response) => this.take(request, response),
+    ({ url = "", headers }) => isProxyTarget(url) && !/\bh2c\b/i.test(headers.upgrade ?? ""),
+    (request, response) => this.handleProxied(request, response),
   );
 
   constructor(
-    private readonly gateway: ReverseProxy,
-    private readonly steps: Steps,
+    private readonly proxy: ReverseProxy,
+    private readonly deps: ProxyListenerDeps,
   ) {}
 
-  /** @param otherwise answers what is not for containers */
-  listener(otherwise: http.RequestListener): http.RequestListener {
+  /** @param fallback handles requests that are not for containers */
+  listenerWithFallback(fallback: http.RequestListener): http.RequestListener {
     return (request, response) => {
-      if (isProxied(request.url ?? "")) this.take(request, response);
-      else otherwise(request, response);
+      if (isProxyTarget(request.url ?? "")) this.handleProxied(request, response);
+      else fallback(request, response);
     };
   }
 
-  /** Whether it is the container's to say that a client may send the body of this request. */
-  expects(request: http.IncomingMessage): boolean {
-    return isProxied(request.url ?? "");
+  /** Whether the container, not this server, answers a request's `Expect: 100-continue`. */
+  handlesExpectContinue(request: http.IncomingMessage): boolean {
+    return isProxyTarget(request.url ?? "");
   }
 
-  /** Answers what is not for containers, where nothing but them is served. */
-  readonly elsewhere: http.RequestListener = (plainRequest, plainResponse) =>
-    this.meet(plainRequest, plainResponse, async ({ method, url }, response) => {
+  /** The fallback where only containers are served: redirects `/proxy/{id}` to `/proxy/{id}/`, and answers 404 to the rest. */
+  readonly notFoundListener: http.RequestListener = (plainRequest, plainResponse) =>
+    this.runAsExpress(plainRequest, plainResponse, async ({ method, url }, response) => {
       const [path, ...query] = url.split("?");
-      const asked = method === "GET" || method === "HEAD" ? readTarget(`${path}/`) : undefined;
-      if (!asked) throw new AppError("ROUTE_NOT_FOUND");
-      response.redirect(307, [`${asked.prefix}/`, ...query].join("?"));
+      const target = method === "GET" || method === "HEAD" ? parseProxyTarget(`${path}/`) : undefined;
+      if (!target) throw new AppError("ROUTE_NOT_FOUND");
+      response.redirect(307, [`${target.prefix}/`, ...query].join("?"));
     });
 
-  private take(plainRequest: http.IncomingMessage, plainResponse: http.ServerResponse): void {
-    const { authenticate, crossOrigin, sandbox } = this.steps;
-    this.meet(plainRequest, plainResponse, async (request, response, fail) => {
-      const relay = (error?: unknown) => (error ? fail(error) : this.gateway.answer(request, response, sandbox).catch(fail));
-      const enter = async () => authenticate(request, response, relay);
-      crossOrigin(request, response, () => void enter().catch(fail));
+  private handleProxied(plainRequest: http.IncomingMessage, plainResponse: http.ServerResponse): void {
+    const { authenticate, cors, sandbox } = this.deps;
+    this.runAsExpress(plainRequest, plainResponse, async (request, response, fail) => {
+      const relay = (error?: unknown) => (error ? fail(error) : this.proxy.handle(request, response, sandbox).catch(fail));
+      const authenticateAndRelay = async () => authenticate(request, response, relay);
+      cors(request, response, () => void authenticateAndRelay().catch(fail));
     });
   }
 
-  private meet(
+  private runAsExpress(
     plainRequest: http.IncomingMessage,
     plainResponse: http.ServerResponse,
-    answer: (request: Request, response: Response, fail: (error: unknown) => void) => Promise<void>,
+    handler: (request: Request, response: Response, fail: (error: unknown) => void) => Promise<void>,
   ): void {
-    const { app, observe, answerError } = this.steps;
-    // As Express itself does it.
+    const { app, requestLogger, errorHandler } = this.deps;
+    // The same setup as in Express's own app.handle.
     const request: Request = Object.setPrototypeOf(plainRequest, app.request);
     const response: Response = Object.setPrototypeOf(plainResponse, app.response);
     request.originalUrl = request.url;
     request.res = response;
     response.req = request;
-    response.locals = {};
-    const fail = (error: unknown) => answerError(error, request, response, () => undefined);
-    observe(request, response, () => void answer(request, response, fail).catch(fail));
+    response.locals = {} as Response["locals"];
+    const fail = (error: unknown) => errorHandler(error, request, response, () => undefined);
+    requestLogger(request, response, () => void handler(request, response, fail).catch(fail));
   }
 }

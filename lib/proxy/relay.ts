@@ -1,231 +1,238 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
-import type { Connection, Connections, Listener, Target } from "./connections";
-import type { Framing } from "./http1/framing";
-import type { AnswerHead, RawHeaders } from "./http1/message-head";
-import { passedTrailers, RequestBody } from "./http1/request-body";
-import { AnswerReader, type AnswerSink } from "./http1/response-reader";
-import { resetConnection } from "./reset-connection";
+import net, { type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import tls from "node:tls";
+import type { ConnectionListener, ConnectionPool, UpstreamConnection, UpstreamEndpoint } from "./connection-pool";
+import { formatHead, type RawHeaders, type ResponseHead } from "./http1/message-head";
+import { forwardableTrailers, RequestBodySender } from "./http1/request-body";
+import { type BodyFraming, ResponseReader, type ResponseSink } from "./http1/response-reader";
 
-/** A client that takes nothing in for so long (ms) while there is something to take is cut off. */
-const STALL = 60_000;
+/** A client that reads nothing for this time, while there is something to read, is disconnected. */
+const CLIENT_STALL_TIMEOUT_MS = 60_000;
 
-/** Watches the other end while nothing comes from it; returns what ends that. */
-export type Guard = (begun: boolean, dead: (error: Error) => void) => () => void;
+/**
+ * Watches whether the upstream node is alive while nothing arrives from it.
+ * @param responseStarted whether the response head has arrived
+ * @param onDead called when the node counts as dead
+ * @returns stops watching
+ */
+export type WatchUpstream = (responseStarted: boolean, onDead: (error: Error) => void) => () => void;
 
-/** One request on its way. */
+/** One client request and how it is sent upstream. */
 export interface ProxyRequest {
   request: IncomingMessage;
   response: ServerResponse;
-  target: Target;
-  /** Never on a connection that lay idle. */
-  fresh: boolean;
-  /** What is sent first, with its empty line, as latin1. */
+  endpoint: UpstreamEndpoint;
+  /** Don't reuse an idle connection. */
+  forceNewConnection: boolean;
+  /** Request line and headers with the final empty line, written as latin1. */
   head: string;
-  /** ms until the answer begins, counted from the last of the request */
-  timeout: number;
-  /** What the client gets of an answer's headers. */
-  headersFor(head: AnswerHead): RawHeaders;
-  /** Told of a 101, if the request offers an upgrade. */
-  upgraded: ((head: AnswerHead, socket: Socket) => void) | undefined;
-  guard: Guard | undefined;
+  /** Limit from the last byte of the request to the first of the response. */
+  responseTimeoutMs: number;
+  /** The headers for the client, made from those of the upstream response. */
+  toClientHeaders(head: ResponseHead): RawHeaders;
+  /** Takes the upstream socket after a 101; undefined if the request offers no upgrade. */
+  onUpgrade: ((head: ResponseHead, socket: Socket) => void) | undefined;
+  watchUpstream: WatchUpstream | undefined;
 }
 
-/** Why there is no answer, or not all of it. */
+/** Why there is no response, or only a part of one. */
 export class RelayFailure extends Error {
   constructor(
     readonly reason: "unreachable" | "timeout" | "broken",
     cause: Error,
-    /** The other end has not had the request, or closed an idle connection just before it came. */
-    readonly untouched: boolean,
+    /** The upstream did not process the request: it never received it, or closed a reused connection just before. */
+    readonly safeToRetry: boolean,
   ) {
     super(cause.message, { cause });
   }
 }
 
-/** Takes one request to where it is answered and the answer back, each as fast as the slower end takes it in. */
-export class Relay implements Listener, AnswerSink {
-  private readonly connection: Connection;
-  private readonly reader: AnswerReader;
-  private readonly upload: RequestBody;
-  private isConnected: boolean;
+/** Relays one request upstream and its response back, each as fast as the slower end accepts it. */
+export class Relay implements ConnectionListener, ResponseSink {
+  private readonly connection: UpstreamConnection;
+  private readonly responseReader: ResponseReader;
+  private readonly requestBody: RequestBodySender;
+  private connected: boolean;
+  /** Before the response head: the response timeout. After it: the stall timeout of the client. */
   private timer: NodeJS.Timeout | undefined;
-  private unguard: (() => void) | undefined;
-  private framing: Framing | undefined;
-  private unflushed = false;
-  private over = false;
+  private stopWatching: (() => void) | undefined;
+  private framing: BodyFraming | undefined;
+  private headUnflushed = false;
+  private finished = false;
 
-  /** Resolves when all is over, be it that the client has gone; rejects with a RelayFailure. */
-  static run(errand: ProxyRequest, connections: Connections): Promise<void> {
-    return new Promise((resolve, reject) => new Relay(errand, connections, (failure) => (failure ? reject(failure) : resolve())));
+  /** Resolves at the end of the response, or when the client disconnects; rejects with a RelayFailure. */
+  static run(proxyRequest: ProxyRequest, pool: ConnectionPool): Promise<void> {
+    return new Promise((resolve, reject) => new Relay(proxyRequest, pool, (failure) => (failure ? reject(failure) : resolve())));
   }
 
   private constructor(
-    private readonly errand: ProxyRequest,
-    private readonly connections: Connections,
+    private readonly proxyRequest: ProxyRequest,
+    private readonly pool: ConnectionPool,
     private readonly settle: (failure?: RelayFailure) => void,
   ) {
-    const { request, response, target } = errand;
-    this.connection = connections.take(target, errand.fresh);
-    this.isConnected = this.connection.used;
+    const { request, response, endpoint } = proxyRequest;
+    this.connection = pool.acquire(endpoint, proxyRequest.forceNewConnection);
+    this.connected = this.connection.reused;
     this.connection.listener = this;
-    this.reader = new AnswerReader(request.method as string, errand.upgraded !== undefined, this);
-    this.upload = new RequestBody(request, this.connection.socket, () => this.timer?.refresh());
-    this.timer = setTimeout(() => this.fail("timeout", new Error("no answer in time")), errand.timeout);
-    this.unguard = errand.guard?.(false, (error) => this.fail("broken", error));
-    response.once("close", this.leave).on("drain", this.flow);
-    // One that waits behind another on its connection is told nothing of its end.
-    if (response.socket === null) request.socket.once("close", this.leave);
-    this.connection.socket.write(errand.head, "latin1");
-    if (this.isConnected) this.upload.begin();
-    if (response.destroyed || request.socket.destroyed) this.leave();
+    this.responseReader = new ResponseReader(request.method as string, proxyRequest.onUpgrade !== undefined, this);
+    this.requestBody = new RequestBodySender(request, this.connection.socket, () => this.timer?.refresh());
+    this.timer = setTimeout(() => this.fail("timeout", new Error("no answer in time")), proxyRequest.responseTimeoutMs);
+    this.stopWatching = proxyRequest.watchUpstream?.(false, (error) => this.fail("broken", error));
+    response.once("close", this.handleClientClose).on("drain", this.resumeUpstream);
+    // A response that is queued behind another on its connection emits no "close" when the connection closes.
+    if (response.socket === null) request.socket.once("close", this.handleClientClose);
+    this.connection.socket.write(proxyRequest.head, "latin1");
+    if (this.connected) this.requestBody.start();
+    if (response.destroyed || request.socket.destroyed) this.handleClientClose();
   }
 
-  connected(): void {
-    this.isConnected = true;
-    this.upload.begin();
+  onConnect(): void {
+    this.connected = true;
+    this.requestBody.start();
   }
 
-  data(bytes: Buffer): void {
-    this.read(() => this.reader.take(bytes));
-    if (!this.unflushed || this.over) return;
-    this.unflushed = false;
-    this.errand.response.flushHeaders();
+  onData(bytes: Buffer): void {
+    this.parse(() => this.responseReader.push(bytes));
+    if (!this.headUnflushed || this.finished) return;
+    this.headUnflushed = false;
+    this.proxyRequest.response.flushHeaders();
   }
 
-  drain(): void {
-    this.upload.resume();
+  onDrain(): void {
+    this.requestBody.resume();
   }
 
-  ended(): void {
-    this.read(() => this.reader.finish());
+  onEnd(): void {
+    this.parse(() => this.responseReader.finish());
   }
 
-  failed(error: Error): void {
-    this.fail(this.isConnected ? "broken" : "unreachable", error);
+  onError(error: Error): void {
+    this.fail(this.connected ? "broken" : "unreachable", error);
   }
 
-  private read(take: () => void): void {
+  private parse(step: () => void): void {
     try {
-      take();
+      step();
     } catch (error) {
       this.fail("broken", error as Error);
     }
   }
 
-  interim(head: AnswerHead): void {
+  onInterim(head: ResponseHead): void {
     this.timer?.refresh();
-    const { request, response } = this.errand;
+    const { request, response } = this.proxyRequest;
     const { socket } = response;
-    // A client that is behind has enough to read: nothing is kept for it, whose number the container decides.
+    // The container decides how many 1xx it sends: for a slow client they are dropped, not buffered.
     if (socket?.writableNeedDrain) return;
     if (head.status === 100) {
       if (request.headers.expect !== undefined) response.writeContinue();
     } else if (request.httpVersionMinor > 0 && socket) {
-      socket.write(headText(`HTTP/1.1 ${head.status} ${head.reason}`, this.errand.headersFor(head)), "latin1");
+      socket.write(formatHead(`HTTP/1.1 ${head.status} ${head.reason}`, this.proxyRequest.toClientHeaders(head)), "latin1");
     }
   }
 
-  head(head: AnswerHead, framing: Framing): void {
-    const { request, response, guard } = this.errand;
-    this.quiet();
-    this.unguard = guard?.(true, (error) => this.fail("broken", error));
+  onHead(head: ResponseHead, framing: BodyFraming): void {
+    const { request, response, watchUpstream } = this.proxyRequest;
+    this.clearResponseWait();
+    this.stopWatching = watchUpstream?.(true, (error) => this.fail("broken", error));
     this.framing = framing;
-    this.unflushed = true;
-    const headers = this.errand.headersFor(head);
-    const trailed = framing.kind === "chunked" && request.httpVersionMinor > 0;
-    for (let at = 0; at < headers.length; at += 2) {
-      // Only chunks can have trailers: Node sends no other answer that announces some.
-      if (trailed || (headers[at] as string).toLowerCase() !== "trailer") {
-        response.appendHeader(headers[at] as string, headers[at + 1] as string);
+    this.headUnflushed = true;
+    const headers = this.proxyRequest.toClientHeaders(head);
+    const canHaveTrailers = framing.kind === "chunked" && request.httpVersionMinor > 0;
+    for (let index = 0; index < headers.length; index += 2) {
+      // Node throws if a response that isn't chunked announces trailers.
+      if (canHaveTrailers || (headers[index] as string).toLowerCase() !== "trailer") {
+        response.appendHeader(headers[index] as string, headers[index + 1] as string);
       }
     }
     if (framing.kind === "close") {
-      // Its end is as uncertain to the client as it is here.
+      // Without a length upstream, the client too gets its end of the body by the end of the connection.
       response.removeHeader("Transfer-Encoding");
       response.setHeader("Connection", "close");
     }
     response.writeHead(head.status, head.reason);
   }
 
-  body(bytes: Buffer): void {
-    this.unflushed = false;
-    const { response } = this.errand;
-    if (this.over || response.write(bytes)) return;
+  onBody(bytes: Buffer): void {
+    this.headUnflushed = false;
+    const { response } = this.proxyRequest;
+    if (this.finished || response.write(bytes)) return;
     this.connection.socket.pause();
-    this.timer ??= setTimeout(() => response.destroy(), STALL);
+    this.timer ??= setTimeout(() => response.destroy(), CLIENT_STALL_TIMEOUT_MS);
   }
 
-  private readonly flow = (): void => {
+  private readonly resumeUpstream = (): void => {
     clearTimeout(this.timer);
     this.timer = undefined;
     this.connection.socket.resume();
   };
 
-  end(trailers: RawHeaders, reusable: boolean): void {
-    if (this.over) return;
-    const { response } = this.errand;
-    const reuse = reusable && this.upload.sent;
-    this.close();
-    if (reuse) this.connections.give(this.connection);
+  onComplete(trailers: RawHeaders, reusable: boolean): void {
+    if (this.finished) return;
+    const { response } = this.proxyRequest;
+    const reuse = reusable && this.requestBody.sent;
+    this.finish();
+    if (reuse) this.pool.release(this.connection);
     else this.connection.destroy();
-    response.addTrailers(inPairs(passedTrailers(trailers)));
+    response.addTrailers(toPairs(forwardableTrailers(trailers)));
     response.end();
     this.settle();
   }
 
-  upgraded(head: AnswerHead, rest: Buffer): void {
-    this.close();
-    this.errand.upgraded?.(head, this.connection.detach(rest));
+  onUpgrade(head: ResponseHead, rest: Buffer): void {
+    this.finish();
+    this.proxyRequest.onUpgrade?.(head, this.connection.detachSocket(rest));
     this.settle();
   }
 
-  private readonly leave = (): void => {
-    if (this.over) return;
-    this.close();
+  private readonly handleClientClose = (): void => {
+    if (this.finished) return;
+    this.finish();
     this.connection.destroy();
     this.settle();
   };
 
   private fail(reason: RelayFailure["reason"], error: Error): void {
-    if (this.over) return;
-    const { request, response } = this.errand;
-    const repeatable = this.connection.used && !this.reader.begun && reason === "broken" && SAFE.has(request.method as string);
-    const untouched = !this.upload.touched && (reason === "unreachable" || (repeatable && this.upload.sent));
-    this.close();
+    if (this.finished) return;
+    const { request, response } = this.proxyRequest;
+    const closedBeforeResponse = this.connection.reused && !this.responseReader.started && reason === "broken";
+    const repeatable = closedBeforeResponse && SAFE_METHODS.has(request.method as string);
+    const safeToRetry = !this.requestBody.mayHaveSent && (reason === "unreachable" || (repeatable && this.requestBody.sent));
+    this.finish();
     this.connection.destroy();
-    // An end that looks like the body's own would pass for one.
+    // The client takes a regular end of the connection for the end of this body: only a reset shows that it is incomplete.
     if (this.framing?.kind === "close" && response.socket) resetConnection(response.socket);
-    this.settle(new RelayFailure(reason, error, untouched));
+    this.settle(new RelayFailure(reason, error, safeToRetry));
   }
 
-  private quiet(): void {
+  private clearResponseWait(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    this.unguard?.();
-    this.unguard = undefined;
+    this.stopWatching?.();
+    this.stopWatching = undefined;
   }
 
-  private close(): void {
-    this.over = true;
-    this.quiet();
-    this.upload.stop();
-    const { request, response } = this.errand;
-    response.off("close", this.leave).off("drain", this.flow);
-    request.socket.off("close", this.leave);
+  private finish(): void {
+    this.finished = true;
+    this.clearResponseWait();
+    this.requestBody.stop();
+    const { request, response } = this.proxyRequest;
+    response.off("close", this.handleClientClose).off("drain", this.resumeUpstream);
+    request.socket.off("close", this.handleClientClose);
   }
 }
 
-/** Methods that may be asked twice (RFC 9110, section 9.2.2), of which those that change nothing are. */
-const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
+/** The safe methods of RFC 9110, section 9.2.1: repeating one changes nothing. */
+const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 
-function inPairs(headers: RawHeaders): [string, string][] {
-  return headers.flatMap((name, at) => (at % 2 === 0 ? [[name, headers[at + 1] as string] as [string, string]] : []));
+/** Closes a connection in such a way that the other end sees an error, not a regular end. */
+export function resetConnection(socket: Duplex): void {
+  // A TLS connection needs no reset: without its close_notify alert the end is an error already.
+  if (socket instanceof net.Socket && !(socket instanceof tls.TLSSocket) && !socket.destroyed) socket.resetAndDestroy();
+  else socket.destroy();
 }
 
-/** A head as it is sent, with its empty line. */
-export function headText(firstLine: string, headers: RawHeaders): string {
-  let text = `${firstLine}\r\n`;
-  for (let at = 0; at < headers.length; at += 2) text += `${headers[at]}: ${headers[at + 1]}\r\n`;
-  return `${text}\r\n`;
+function toPairs(headers: RawHeaders): [string, string][] {
+  return headers.flatMap((name, index) => (index % 2 === 0 ? [[name, headers[index + 1] as string] as [string, string]] : []));
 }

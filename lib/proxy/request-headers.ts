@@ -1,13 +1,13 @@
 import type { Request } from "express";
 import { PEER_HEADER } from "../cluster/rpc/signatures";
-import { hopByHop, type RawHeaders } from "./http1/message-head";
-import { requestFraming } from "./http1/request-body";
+import { hopByHopMatcher, type RawHeaders } from "./http1/message-head";
+import { requestBodyFraming } from "./http1/request-body";
 
-/** This server's name in `Via`. */
-const PSEUDONYM = "docker-server";
+/** This server's name in `Via` (RFC 9110, section 7.6.3). */
+const VIA_PSEUDONYM = "docker-server";
 
-/** What is said anew, and what only this server may be told. */
-const OWN = new Set([
+/** Headers that this server sets anew, or that are for it alone. */
+const REPLACED_OR_WITHHELD = new Set([
   "host",
   "content-length",
   "expect",
@@ -26,82 +26,84 @@ const OWN = new Set([
   PEER_HEADER,
 ]);
 
-/** What is kept from the container. */
-export interface Secrets {
-  /** whether the Authorization is this server's */
+/** Credentials of this server that a container must not see. */
+export interface WithheldCredentials {
+  /** whether the Authorization header is for this server */
   authorization: boolean;
-  /** name of the cookie that is this server's */
+  /** name of this server's session cookie */
   cookie: string;
 }
 
 /**
- * The headers of a client's request, as they go on: without what was between the two, with what the other end has to know
- * of the client (RFC 9110, section 7.6).
+ * The headers that a client's request is forwarded with: without hop-by-hop headers and credentials, and with the forwarding
+ * headers that describe the client (RFC 9110, section 7.6).
  * @param prefix path under which the client sees the container
  */
-export function clientHeaders(request: Request, prefix: string, secrets: Secrets, request_id: string): RawHeaders {
+export function clientRequestHeaders(request: Request, prefix: string, withheld: WithheldCredentials, requestId: string): RawHeaders {
   const { rawHeaders, httpVersion } = request;
-  const isHop = hopByHop(rawHeaders);
+  const isHopByHop = hopByHopMatcher(rawHeaders);
   const headers: RawHeaders = [];
-  // Only of who sent it: what came from a load balancer is to be believed, what any client wrote is not.
+  // X-Forwarded-For is believed if a trusted load balancer sent it; any client can write one.
   const trusted: boolean = request.app.get("trust proxy fn")(request.socket.remoteAddress, 0);
   let via = "";
-  let before = "";
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const written = rawHeaders[at] as string;
-    const value = rawHeaders[at + 1] as string;
-    const name = written.toLowerCase();
+  let forwardedFor = "";
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const rawName = rawHeaders[index] as string;
+    const value = rawHeaders[index + 1] as string;
+    const name = rawName.toLowerCase();
     if (name === "via") via += `${value}, `;
-    else if (name === "x-forwarded-for" && trusted) before += `${value}, `;
-    if (isHop(name) || OWN.has(name) || (name === "authorization" && secrets.authorization)) continue;
-    if (name !== "cookie") headers.push(written, value);
-    else if (otherCookies(value, secrets.cookie) !== "") headers.push(written, otherCookies(value, secrets.cookie));
+    else if (name === "x-forwarded-for" && trusted) forwardedFor += `${value}, `;
+    if (isHopByHop(name) || REPLACED_OR_WITHHELD.has(name) || (name === "authorization" && withheld.authorization)) continue;
+    const forwardedValue = name === "cookie" ? withoutCookie(value, withheld.cookie) : value;
+    if (name !== "cookie" || forwardedValue !== "") headers.push(rawName, forwardedValue);
   }
-  headers.push("Via", `${via}${httpVersion} ${PSEUDONYM}`);
-  headers.push("X-Forwarded-For", before + (request.socket.remoteAddress ?? "unknown"));
+  headers.push("Via", `${via}${httpVersion} ${VIA_PSEUDONYM}`);
+  headers.push("X-Forwarded-For", forwardedFor + (request.socket.remoteAddress ?? "unknown"));
   headers.push("X-Forwarded-Proto", request.protocol, "X-Forwarded-Host", request.host ?? "", "X-Forwarded-Prefix", prefix);
-  headers.push("X-Request-Id", request_id);
-  const hops = request.headers["max-forwards"];
-  if (hops !== undefined) headers.push("Max-Forwards", request.method === "OPTIONS" ? String(Number(hops) - 1) : String(hops));
+  headers.push("X-Request-Id", requestId);
+  const maxForwards = request.headers["max-forwards"];
+  if (maxForwards !== undefined)
+    headers.push("Max-Forwards", request.method === "OPTIONS" ? String(Number(maxForwards) - 1) : String(maxForwards));
   return headers;
 }
 
-/** The headers of another node's request, as they go on to the container: it has prepared them. */
-export function nodeHeaders({ rawHeaders }: Request): RawHeaders {
-  const isHop = hopByHop(rawHeaders);
+/** The headers that a request of another node is forwarded to the container with; that node has made them by `clientRequestHeaders`. */
+export function peerRequestHeaders({ rawHeaders }: Request): RawHeaders {
+  const isHopByHop = hopByHopMatcher(rawHeaders);
   const headers: RawHeaders = [];
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = (rawHeaders[at] as string).toLowerCase();
-    if (!isHop(name) && name !== "host" && name !== "content-length" && name !== "expect" && name !== PEER_HEADER)
-      headers.push(rawHeaders[at] as string, rawHeaders[at + 1] as string);
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] as string).toLowerCase();
+    if (!isHopByHop(name) && name !== "host" && name !== "content-length" && name !== "expect" && name !== PEER_HEADER)
+      headers.push(rawHeaders[index] as string, rawHeaders[index + 1] as string);
   }
   return headers;
 }
 
 /**
- * What is said of the connection and the body, whoever is at the other end.
- * @param host the other end's
- * @param upgrade the protocol that is offered, if one is
+ * The headers of the upstream connection and of the body's framing.
+ * @param host for the Host header
+ * @param upgrade the offered protocol, if any
  */
 export function connectionHeaders(request: Request, host: string, upgrade: string | undefined): RawHeaders {
   const { headers } = request;
-  const framing = requestFraming(request);
-  const trailers = /\btrailers\b/i.test(String(headers.te));
-  const options = [...(upgrade === undefined ? [] : ["Upgrade"]), ...(trailers ? ["TE"] : [])];
+  const framing = requestBodyFraming(request);
+  const acceptsTrailers = /\btrailers\b/i.test(String(headers.te));
+  const options = [...(upgrade === undefined ? [] : ["Upgrade"]), ...(acceptsTrailers ? ["TE"] : [])];
   return [
     "Host",
     host,
     ...(options.length > 0 ? ["Connection", options.join(", ")] : []),
     ...(upgrade === undefined ? [] : ["Upgrade", upgrade]),
-    ...(trailers ? ["TE", "trailers"] : []),
+    ...(acceptsTrailers ? ["TE", "trailers"] : []),
     ...(headers.expect === undefined ? [] : ["Expect", headers.expect]),
     ...(framing === "chunked" ? ["Transfer-Encoding", "chunked"] : []),
     ...(headers["content-length"] === undefined || framing === "chunked" ? [] : ["Content-Length", headers["content-length"]]),
   ];
 }
 
-function otherCookies(value: string, own: string): string {
-  if (!value.includes(own)) return value;
-  const kept = value.split(";").filter((pair) => !pair.trim().startsWith(`${own}=`));
-  return kept.join(";").trim();
+/** Removes the cookies of this name from a Cookie header. */
+function withoutCookie(header: string, name: string): string {
+  if (!header.includes(name)) return header;
+  const others = header.split(";").filter((pair) => !pair.trim().startsWith(`${name}=`));
+  return others.join(";").trim();
 }

@@ -3,133 +3,171 @@ import type { Pool } from "../cluster/pool";
 import { PeerFailure } from "../cluster/rpc/peer-failure";
 import { PEER_HEADER } from "../cluster/rpc/signatures";
 import { AppError } from "../errors";
-import { upgradable } from "../http/route-upgrades";
 import { pipeBoth } from "../support/pipe-both";
-import { COOKIE } from "./browser-sessions";
-import { Connections } from "./connections";
-import { type AnswerHead, valuesOf } from "./http1/message-head";
-import { type Asked, readTarget } from "./proxy-path";
-import { headText, Relay, RelayFailure } from "./relay";
-import { clientHeaders, connectionHeaders, nodeHeaders, type Secrets } from "./request-headers";
-import { resetConnection } from "./reset-connection";
-import { confined, passedHeaders } from "./response-headers";
-import type { UpstreamResolver, Way } from "./upstream-resolver";
+import { SESSION_COOKIE } from "./browser-sessions";
+import { ConnectionPool } from "./connection-pool";
+import { formatHead, headerValues, type RawHeaders, type ResponseHead } from "./http1/message-head";
+import { type ProxyTarget, parseProxyTarget } from "./proxy-path";
+import { type ProxyRequest, Relay, RelayFailure, resetConnection } from "./relay";
+import { clientRequestHeaders, connectionHeaders, peerRequestHeaders } from "./request-headers";
+import { confineToPrefix, endToEndHeaders } from "./response-headers";
+import type { ResolvedUpstream, UpstreamResolver } from "./upstream-resolver";
 
-const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-const REFUSED = new Set(["TRACE", "CONNECT"]);
-/** ms that another node is given over what it gives the container itself. */
-const LEEWAY = 2000;
+const ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+const REFUSED_METHODS = new Set(["TRACE", "CONNECT"]);
+/** Added to the response timeout for another node, which applies the same timeout to the container. */
+const PEER_LEEWAY_MS = 2000;
 
-export interface GatewayOptions {
-  ways: UpstreamResolver;
+export interface ReverseProxyOptions {
+  upstreams: UpstreamResolver;
+  /** undefined without a cluster */
   pool: Pool | undefined;
-  /** ms until an answer begins */
-  timeout: number;
-  /** Whether a request's Authorization lets it in here. */
-  isOurs(authorization: string): boolean;
+  /** Limit from the end of a request to the first byte of its response. */
+  responseTimeoutMs: number;
+  /** Whether an Authorization header is valid for this server itself. */
+  isOwnCredential(authorization: string): boolean;
 }
 
-/** Takes requests to what containers serve, and brings the answers back. */
-export class ReverseProxy {
-  private readonly connections = new Connections();
+/** One attempt to relay a request. */
+interface Attempt {
+  request: Request;
+  response: Response;
+  target: ProxyTarget;
+  upstream: ResolvedUpstream;
+  /** whether the container's pages share their origin with the API */
+  sandbox: boolean;
+  forceNewConnection: boolean;
+}
 
-  constructor(private readonly options: GatewayOptions) {}
+/** Relays requests to what containers serve, on this node or on another one. */
+export class ReverseProxy {
+  private readonly connectionPool = new ConnectionPool();
+
+  constructor(private readonly options: ReverseProxyOptions) {}
 
   /**
-   * Answers one request of a client that was let in.
-   * @param sandbox whether its pages share their origin with the API
-   * @throws AppError
+   * Answers one authenticated request. A request that the upstream did not process is sent once more, to a newly resolved upstream.
+   * @param sandbox whether the container's pages share their origin with the API
+   * @throws AppError of `UpstreamResolver.resolve`; METHOD_NOT_ALLOWED; INVALID_INPUT; UPSTREAM_FAILED; UPSTREAM_TIMEOUT; NODE_FAILED
    */
-  async answer(request: Request, response: Response, sandbox: boolean): Promise<void> {
+  async handle(request: Request, response: Response, sandbox: boolean): Promise<void> {
     response.locals.route = "/proxy/:id/*path";
-    const asked = readTarget(request.url);
-    if (!asked) throw new AppError("CONTAINER_NOT_FOUND", { message: "No container can have this name" });
-    if (!allowed(request, response)) return;
+    const target = parseProxyTarget(request.url);
+    if (!target) throw new AppError("CONTAINER_NOT_FOUND", { message: "No container can have this name" });
+    checkForwardable(request, response);
+    if (endsHere(request)) return void response.set({ Allow: ALLOWED_METHODS, "Content-Length": "0" }).end();
     for (let attempt = 1; ; attempt++) {
-      const way = await this.options.ways.find(asked, response.locals.peer !== undefined);
+      const upstream = await this.options.upstreams.resolve(target, response.locals.peer !== undefined);
       try {
-        return await this.relay(request, response, { asked, way, sandbox, fresh: attempt > 1 });
+        return await this.relay({ request, response, target, upstream, sandbox, forceNewConnection: attempt > 1 });
       } catch (error) {
         if (!(error instanceof RelayFailure)) throw error;
-        this.options.ways.forget();
-        if (error.reason === "unreachable") way.peer?.failed(error.message);
-        if (attempt > 1 || !error.untouched || response.destroyed) throw typed(error, way);
+        this.options.upstreams.invalidate();
+        if (error.reason === "unreachable") upstream.peer?.markMissing(error.message);
+        if (attempt > 1 || !error.safeToRetry || response.destroyed) throw toAppError(error, upstream);
       }
     }
   }
 
-  private relay(request: Request, response: Response, given: { asked: Asked; way: Way; sandbox: boolean; fresh: boolean }): Promise<void> {
-    const { asked, way, sandbox, fresh } = given;
-    const offer = upgradable(request);
-    const protocol = offer && request.headers.upgrade;
-    const { timeout, ways } = this.options;
-    const hop = response.locals.peer !== undefined;
-    const headers = connectionHeaders(request, way.host, protocol);
-    headers.push(...(hop ? nodeHeaders(request) : this.fromClient(request, response, asked, sandbox)));
-    const rules = { prefix: asked.prefix, sandbox, own: COOKIE, told: response.hasHeader("Access-Control-Allow-Origin") };
-    const passed = (head: AnswerHead) => passedHeaders(head, response.locals.request_id);
-    const told = (head: AnswerHead) => (hop ? passed(head) : confined(passed(head), rules));
-    if (way.peer) headers.push(PEER_HEADER, this.seal(way.peer.name, request, response, way.url));
+  private relay(attempt: Attempt): Promise<void> {
+    const { request, response, upstream, forceNewConnection } = attempt;
+    const { responseTimeoutMs, upstreams } = this.options;
+    const { peer } = upstream;
+    const offer = request.upgradeOffer;
+    const toClientHeaders = responseHeaderFilter(attempt);
     return Relay.run(
       {
         request,
         response,
-        target: way.target,
-        fresh: fresh || offer !== undefined,
-        head: headText(`${request.method} ${way.url} HTTP/1.1`, headers),
-        timeout: way.peer ? timeout + LEEWAY : timeout,
-        guard: way.guard,
-        headersFor(head) {
-          // Another node's own refusal: it knows better by now.
-          if (way.peer && head.status >= 400 && valuesOf(head.headers, "x-error-code").length > 0) ways.forget();
-          return told(head);
+        endpoint: upstream.endpoint,
+        forceNewConnection: forceNewConnection || offer !== undefined,
+        head: formatHead(`${request.method} ${upstream.target} HTTP/1.1`, this.upstreamHeaders(attempt)),
+        responseTimeoutMs: peer ? responseTimeoutMs + PEER_LEEWAY_MS : responseTimeoutMs,
+        watchUpstream: upstream.watchUpstream,
+        toClientHeaders(head) {
+          // An error of the other node itself: the cached location of the container may be out of date.
+          if (peer && head.status >= 400 && headerValues(head.headers, "x-error-code").length > 0) upstreams.invalidate();
+          return toClientHeaders(head);
         },
-        upgraded:
-          offer &&
-          ((head, socket) => {
-            response.statusCode = 101;
-            const agreed = valuesOf(head.headers, "upgrade").join(", ");
-            const visit = response.get("Set-Cookie");
-            const answer = ["Connection", "Upgrade", "Upgrade", agreed || (protocol as string), ...told(head)];
-            if (visit) answer.push("Set-Cookie", visit);
-            offer.socket.write(headText(`HTTP/1.1 101 ${head.reason}`, answer), "latin1");
-            pipeBoth(offer, socket, resetConnection);
-          }),
+        onUpgrade: offer && upgradeHandler(attempt, offer, toClientHeaders),
       },
-      this.connections,
+      this.connectionPool,
     );
   }
 
-  private fromClient(request: Request, response: Response, { prefix }: Asked, sandbox: boolean) {
-    const { authorization = "", "x-access-token": token, "x-forward-authorization": forward } = request.headers;
-    // Who was let in by a token of ours, or a cookie, may have credentials of the container's beside it.
-    const beside = token !== undefined || response.locals.visit;
-    // A page that isn't sandboxed could ask for what its browser keeps.
-    const ours = !(sandbox && forward === "true") && (!beside || this.options.isOurs(authorization));
-    const secrets: Secrets = { authorization: ours, cookie: COOKIE };
-    return clientHeaders(request, prefix, secrets, response.locals.request_id);
+  private upstreamHeaders(attempt: Attempt): RawHeaders {
+    const { request, response, upstream } = attempt;
+    const { peer, host, target } = upstream;
+    const headers = connectionHeaders(request, host, request.upgradeOffer && request.headers.upgrade);
+    headers.push(...(response.locals.peer ? peerRequestHeaders(request) : this.headersFromClient(attempt)));
+    if (peer) headers.push(PEER_HEADER, this.signForPeer(peer.name, request, response, target));
+    return headers;
   }
 
-  private seal(to: string, { method }: Request, response: Response, url: string): string {
-    const { pool, timeout } = this.options;
-    return (pool as Pool).client.signRequest(to, { method, url, caller: response.locals.identity ?? "", left: timeout });
+  private headersFromClient({ request, response, target, sandbox }: Attempt): RawHeaders {
+    const { authorization = "", "x-access-token": token, "x-forward-authorization": forward } = request.headers;
+    // After authentication by X-Access-Token or by a session cookie, the Authorization header may be for the container.
+    const hasOtherCredentials = token !== undefined || response.locals.browserSession;
+    // X-Forward-Authorization counts only for sandboxed pages: any other page could use it to get the credentials that its browser stores.
+    const withheld = !(sandbox && forward === "true") && (!hasOtherCredentials || this.options.isOwnCredential(authorization));
+    return clientRequestHeaders(request, target.prefix, { authorization: withheld, cookie: SESSION_COOKIE }, response.locals.request_id);
+  }
+
+  private signForPeer(nodeName: string, { method }: Request, response: Response, url: string): string {
+    const { pool, responseTimeoutMs } = this.options;
+    return (pool as Pool).client.signRequest(nodeName, {
+      method,
+      url,
+      caller: response.locals.identity ?? "",
+      remainingMs: responseTimeoutMs,
+    });
   }
 
   close(): void {
-    this.connections.close();
+    this.connectionPool.close();
   }
 }
 
-/** Refuses what can't go on, and answers what must not. */
-function allowed(request: Request, response: Response): boolean {
-  const { method, headers, rawHeaders } = request;
-  if (REFUSED.has(method)) {
-    response.set("Allow", METHODS);
-    throw new AppError("METHOD_NOT_ALLOWED", { details: { allow: METHODS } });
+/** Makes the headers for the client from those of an upstream response. */
+function responseHeaderFilter({ response, target, sandbox }: Attempt): (head: ResponseHead) => RawHeaders {
+  const { request_id, peer } = response.locals;
+  // The node that the client is connected to confines them.
+  if (peer) return (head) => endToEndHeaders(head, request_id);
+  const confinement = {
+    prefix: target.prefix,
+    sandbox,
+    sessionCookie: SESSION_COOKIE,
+    hasOwnCors: response.hasHeader("Access-Control-Allow-Origin"),
+  };
+  return (head) => confineToPrefix(endToEndHeaders(head, request_id), confinement);
+}
+
+/** Answers the client with the upstream's 101 and connects the two sockets. */
+function upgradeHandler(
+  { request, response }: Attempt,
+  offer: NonNullable<Request["upgradeOffer"]>,
+  toClientHeaders: (head: ResponseHead) => RawHeaders,
+): ProxyRequest["onUpgrade"] {
+  return (head, socket) => {
+    response.statusCode = 101;
+    const protocol = headerValues(head.headers, "upgrade").join(", ") || (request.headers.upgrade as string);
+    const headers = ["Connection", "Upgrade", "Upgrade", protocol, ...toClientHeaders(head)];
+    const sessionCookie = response.get("Set-Cookie");
+    if (sessionCookie) headers.push("Set-Cookie", sessionCookie);
+    offer.socket.write(formatHead(`HTTP/1.1 101 ${head.reason}`, headers), "latin1");
+    pipeBoth(offer, socket, resetConnection);
+  };
+}
+
+/** @throws AppError METHOD_NOT_ALLOWED; INVALID_INPUT for a request that can't be forwarded unambiguously */
+function checkForwardable({ method, headers, rawHeaders }: Request, response: Response): void {
+  if (REFUSED_METHODS.has(method)) {
+    response.set("Allow", ALLOWED_METHODS);
+    throw new AppError("METHOD_NOT_ALLOWED", { details: { allow: ALLOWED_METHODS } });
   }
   const codings = headers["transfer-encoding"]?.toLowerCase() ?? "chunked";
   const problem =
-    valuesOf(rawHeaders, "host").length > 1
+    headerValues(rawHeaders, "host").length > 1
       ? "More than one Host header"
       : codings === "chunked"
         ? undefined
@@ -138,13 +176,14 @@ function allowed(request: Request, response: Response): boolean {
     response.set("Connection", "close");
     throw new AppError("INVALID_INPUT", { message: problem });
   }
-  // RFC 9110, section 7.6.2: it stops here.
-  if (method !== "OPTIONS" || headers["max-forwards"] !== "0") return true;
-  response.set({ Allow: METHODS, "Content-Length": "0" }).end();
-  return false;
 }
 
-function typed(failure: RelayFailure, { peer }: Way): AppError {
+/** RFC 9110, section 7.6.2: an OPTIONS request with `Max-Forwards: 0` is answered by this server. */
+function endsHere({ method, headers }: Request): boolean {
+  return method === "OPTIONS" && headers["max-forwards"] === "0";
+}
+
+function toAppError(failure: RelayFailure, { peer }: ResolvedUpstream): AppError {
   if (failure.cause instanceof PeerFailure) return failure.cause.toAppError();
   if (peer) return new PeerFailure(peer.name, failure.message, failure.reason !== "unreachable").toAppError();
   const { cause } = failure;

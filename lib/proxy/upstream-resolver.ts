@@ -2,103 +2,126 @@ import { isIP } from "node:net";
 import { LRUCache } from "lru-cache";
 import type { Peer } from "../cluster/membership/peer";
 import type { Pool } from "../cluster/pool";
-import { MISSES, watchPeer } from "../cluster/routing/forward";
-import { findOwners } from "../cluster/routing/locate";
+import { MAX_MISSED_PINGS, watchPeer } from "../cluster/routing/forward";
+import { locateContainer } from "../cluster/routing/locate";
 import type { ContainerSummary } from "../docker/containers/container-list";
-import { upstream } from "../docker/containers/published-port";
+import { findUpstream } from "../docker/containers/published-port";
 import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
-import type { Target } from "./connections";
-import { type Asked, inQuery, joined, withoutPair } from "./proxy-path";
-import type { Guard } from "./relay";
+import type { UpstreamEndpoint } from "./connection-pool";
+import { joinPathAndQuery, type ProxyTarget, queryValue, withoutQueryPair } from "./proxy-path";
+import type { WatchUpstream } from "./relay";
 
-/** Where a request goes on to. */
-export interface Way {
-  target: Target;
-  /** for its Host header */
+/** Where one request is sent. */
+export interface ResolvedUpstream {
+  endpoint: UpstreamEndpoint;
+  /** for the Host header */
   host: string;
-  /** path and query that are asked of it */
-  url: string;
-  /** the node that holds the container, if it is another */
+  /** request target: path and query */
+  target: string;
+  /** the node that holds the container; undefined if it is this one */
   peer: Peer | undefined;
-  guard: Guard | undefined;
+  watchUpstream: WatchUpstream | undefined;
 }
 
-/** What was found is good for so long (ms), unless this node's containers change or it fails. */
-const KEPT = 1000;
-/** So long (ms) a connection may lie idle. Many servers keep theirs for a few seconds only; nodes do for longer. */
-const IDLE = { container: 1000, node: 30_000 };
+/** Makes the upstream of each request to the same container and port. */
+type UpstreamFactory = (target: ProxyTarget) => ResolvedUpstream;
 
-/** Finds the way to a container's published port, wherever in the pool it is. */
+/** A cached location is dropped earlier if a container of this node changes or a request to it fails. */
+const CACHE_TTL_MS = 1000;
+/** Many servers keep idle connections for only a few seconds; nodes keep theirs for longer. */
+const IDLE_TIMEOUT_MS = { container: 1000, node: 30_000 };
+
+/** Resolves a container's published port, on this node or anywhere in the pool. */
 export class UpstreamResolver {
-  private readonly found = new LRUCache<string, Promise<(asked: Asked) => Way>>({ max: 1000, ttl: KEPT });
+  private readonly cache = new LRUCache<string, Promise<UpstreamFactory>>({ max: 1000, ttl: CACHE_TTL_MS });
 
-  /** @param pool the other nodes, if there are any */
+  /** @param pool the other nodes; undefined without a cluster */
   constructor(
     private readonly docker: Pick<DockerHost, "containers" | "engine">,
     private readonly pool: Pool | undefined,
   ) {
-    docker.containers.onChange(() => this.found.clear());
+    docker.containers.onChange(() => this.cache.clear());
   }
 
   /**
-   * @param hop another node has sent this: the container is here or nowhere
-   * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID; NODES_MISSING; NOT_RUNNING; NO_PORT; UPSTREAM_UNREACHABLE
+   * Resolves the upstream of a request.
+   * @param fromPeer another node has forwarded the request: the container is looked for on this node only
+   * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID; NODES_MISSING; NODE_NOT_FOUND; NOT_RUNNING; NO_PORT; UPSTREAM_UNREACHABLE
    */
-  async find(asked: Asked, hop: boolean): Promise<Way> {
-    const port = inQuery(asked.query, "port");
-    const node = inQuery(asked.query, "node");
-    const key = `${hop} ${asked.id} ${port ?? ""} ${node ?? ""}`;
-    const known = this.found.get(key);
-    if (known) return (await known)(asked);
-    const finding = hop || !this.pool ? this.findHere(asked.id, port) : this.findInPool(this.pool, asked.id, port, node);
-    this.found.set(key, finding);
-    finding.catch(() => this.found.delete(key));
-    return (await finding)(asked);
+  async resolve(target: ProxyTarget, fromPeer: boolean): Promise<ResolvedUpstream> {
+    const port = queryValue(target.query, "port");
+    const nodeName = queryValue(target.query, "node");
+    const key = `${fromPeer} ${target.id} ${port ?? ""} ${nodeName ?? ""}`;
+    const cached = this.cache.get(key);
+    if (cached) return (await cached)(target);
+    const resolving =
+      fromPeer || !this.pool ? this.resolveLocal(target.id, port) : this.resolveInPool(this.pool, target.id, port, nodeName);
+    this.cache.set(key, resolving);
+    resolving.catch(() => this.cache.delete(key));
+    return (await resolving)(target);
   }
 
-  /** What was found has failed. */
-  forget(): void {
-    this.found.clear();
+  /** Drops all cached locations, after a request to one has failed. */
+  invalidate(): void {
+    this.cache.clear();
   }
 
-  private async findHere(id: string, port: string | undefined): Promise<(asked: Asked) => Way> {
+  private async resolveLocal(id: string, requestedPort: string | undefined): Promise<UpstreamFactory> {
     const container = await this.docker.containers.find(id, { prefix: true });
-    const chosen = choice(container, port);
-    const { host, port: reached } = await upstream(this.docker.engine, container.id, chosen);
-    const address = isIP(host) === 6 ? `[${host}]:${reached}` : `${host}:${reached}`;
-    const target = { key: `${container.id} ${address}`, idle: IDLE.container, options: { host, port: reached } };
+    const chosenPort = choosePort(container, requestedPort);
+    const { host, port } = await findUpstream(this.docker.engine, container.id, chosenPort);
+    const address = isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+    const endpoint: UpstreamEndpoint = {
+      poolKey: `${container.id} ${address}`,
+      idleTimeoutMs: IDLE_TIMEOUT_MS.container,
+      connectOptions: { host, port },
+    };
     return ({ path, query }) => {
-      const url = joined(path, chosen === undefined ? query : withoutPair(query, "port"));
-      return { target, host: address, url, peer: undefined, guard: undefined };
+      const target = joinPathAndQuery(path, chosenPort === undefined ? query : withoutQueryPair(query, "port"));
+      return { endpoint, host: address, target, peer: undefined, watchUpstream: undefined };
     };
   }
 
-  private async findInPool(pool: Pool, id: string, port: string | undefined, wanted: string | undefined) {
-    const { owners } = await findOwners(pool, id, { prefix: true });
-    const nodes = [...new Set(owners.map(({ node }) => node))];
-    const pinned = nodes.length > 1 && nodes.includes(wanted ?? "");
-    if (nodes.length > 1 && !pinned) throw new AppError("AMBIGUOUS_ID", { details: { candidates: nodes } });
-    const node = pinned ? wanted : nodes[0];
-    const strip = (asked: Asked): Asked => (pinned ? { ...asked, query: withoutPair(asked.query, "node") } : asked);
-    if (node === pool.self) {
-      const here = await this.findHere(id, port);
-      return (asked: Asked) => here(strip(asked));
+  private async resolveInPool(
+    pool: Pool,
+    id: string,
+    requestedPort: string | undefined,
+    requestedNode: string | undefined,
+  ): Promise<UpstreamFactory> {
+    const { owners } = await locateContainer(pool, id, { prefix: true });
+    const nodeNames = [...new Set(owners.map(({ node }) => node))];
+    const pinned = nodeNames.length > 1 && nodeNames.includes(requestedNode ?? "");
+    if (nodeNames.length > 1 && !pinned) throw new AppError("AMBIGUOUS_ID", { details: { candidates: nodeNames } });
+    const nodeName = pinned ? requestedNode : nodeNames[0];
+    // A `node` parameter that chose the node is for this server; any other is the container's own.
+    const withoutPin = (target: ProxyTarget): ProxyTarget =>
+      pinned ? { ...target, query: withoutQueryPair(target.query, "node") } : target;
+    if (nodeName === pool.nodeName) {
+      const resolveTarget = await this.resolveLocal(id, requestedPort);
+      return (target) => resolveTarget(withoutPin(target));
     }
-    const peer = pool.members.peers.find(({ name }) => name === node);
-    if (!peer) throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${node}` });
+    const peer = pool.members.peers.find(({ name }) => name === nodeName);
+    if (!peer) throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${nodeName}` });
     const { url } = peer.record;
-    const target = { key: `node ${peer.name} ${url}`, idle: IDLE.node, options: pool.client.connectOptions(peer) };
-    const guard: Guard = (begun, dead) => watchPeer(pool, peer, begun ? MISSES : 1, dead);
-    return (asked: Asked): Way => {
-      const { prefix, path, query } = strip(asked);
-      return { target, host: new URL(url).host, url: prefix + joined(path, query), peer, guard };
+    const endpoint: UpstreamEndpoint = {
+      poolKey: `node ${peer.name} ${url}`,
+      idleTimeoutMs: IDLE_TIMEOUT_MS.node,
+      connectOptions: pool.client.connectOptions(peer),
+    };
+    const watchUpstream: WatchUpstream = (responseStarted, onDead) => watchPeer(pool, peer, responseStarted ? MAX_MISSED_PINGS : 1, onDead);
+    return (target) => {
+      const { prefix, path, query } = withoutPin(target);
+      return { endpoint, host: new URL(url).host, target: prefix + joinPathAndQuery(path, query), peer, watchUpstream };
     };
   }
 }
 
-/** The port that a query chooses: only of a container that publishes several, and only one of these. In any other case it is the container's own. */
-function choice({ ports }: ContainerSummary, asked: string | undefined): number | undefined {
+/**
+ * The container port that a `port` parameter chooses: only if the container publishes several and this is one of them.
+ * Otherwise the parameter is the container's own, and the result undefined.
+ */
+function choosePort({ ports }: ContainerSummary, requestedPort: string | undefined): number | undefined {
   const published = new Set(ports.filter((port) => port.host && port.protocol === "tcp").map(({ container }) => container));
-  return published.size > 1 && asked !== undefined && published.has(Number(asked)) ? Number(asked) : undefined;
+  return published.size > 1 && requestedPort !== undefined && published.has(Number(requestedPort)) ? Number(requestedPort) : undefined;
 }

@@ -1,67 +1,68 @@
-import { HttpParseError, type RawHeaders, readFields } from "./message-head";
+import { HttpParseError, parseFieldLines, type RawHeaders } from "./message-head";
 
 const CR = 13;
 const LF = 10;
-/** Longest line of a size, with its extensions, and most bytes of trailers. */
-const LONGEST_LINE = 16_384;
+/** Limit of a chunk-size line with its extensions, and of all trailers together. */
+const MAX_LINE_BYTES = 16_384;
 
-/** Reads a body in chunks (RFC 9112, section 7.1), however it is cut. */
-export class Chunks {
-  private left = 0;
-  private expects: "size" | "data" | "end" | "trailer" = "size";
+/** Incremental decoder of a chunked body (RFC 9112, section 7.1). */
+export class ChunkedDecoder {
+  private remainingChunkBytes = 0;
+  private state: "size" | "data" | "end" | "trailer" = "size";
   private line = "";
   private readonly trailerLines: string[] = [];
   private trailerBytes = 0;
-  /** Those that came, once `over`. */
+  /** Set once `done`. */
   trailers: RawHeaders = [];
-  over = false;
+  done = false;
 
-  /** @param data is given what the chunks hold */
-  constructor(private readonly data: (bytes: Buffer) => void) {}
+  /** @param onData receives the decoded bytes */
+  constructor(private readonly onData: (bytes: Buffer) => void) {}
 
   /**
-   * @returns how many bytes of `bytes` belong to the body
-   * @throws Unreadable
+   * Decodes the next bytes of the connection.
+   * @returns number of bytes that belong to the body
+   * @throws HttpParseError
    */
-  take(bytes: Buffer): number {
-    let at = 0;
-    while (at < bytes.length && !this.over) {
-      if (this.expects === "data") {
-        const end = Math.min(bytes.length, at + this.left);
-        this.left -= end - at;
-        if (this.left === 0) this.expects = "end";
-        this.data(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
-        at = end;
+  push(bytes: Buffer): number {
+    let offset = 0;
+    while (offset < bytes.length && !this.done) {
+      if (this.state === "data") {
+        const end = Math.min(bytes.length, offset + this.remainingChunkBytes);
+        this.remainingChunkBytes -= end - offset;
+        if (this.remainingChunkBytes === 0) this.state = "end";
+        this.onData(offset === 0 && end === bytes.length ? bytes : bytes.subarray(offset, end));
+        offset = end;
         continue;
       }
-      const feed = bytes.indexOf(LF, at);
-      const end = feed < 0 ? bytes.length : feed;
-      this.line += bytes.toString("latin1", at, end);
-      if (this.line.length > LONGEST_LINE) throw new HttpParseError("a chunk's size without an end");
-      at = end + 1;
-      if (feed < 0) break;
+      const lineFeed = bytes.indexOf(LF, offset);
+      const end = lineFeed < 0 ? bytes.length : lineFeed;
+      this.line += bytes.toString("latin1", offset, end);
+      if (this.line.length > MAX_LINE_BYTES) throw new HttpParseError("a chunk's size without an end");
+      offset = end + 1;
+      if (lineFeed < 0) break;
       const line = this.line.charCodeAt(this.line.length - 1) === CR ? this.line.slice(0, -1) : this.line;
       this.line = "";
-      this.takeLine(line);
+      this.pushLine(line);
     }
-    return Math.min(at, bytes.length);
+    return Math.min(offset, bytes.length);
   }
 
-  private takeLine(line: string): void {
-    if (this.expects === "size") {
+  private pushLine(line: string): void {
+    if (this.state === "size") {
       const [, size] = /^([0-9a-fA-F]{1,12})[ \t]*(?:;.*)?$/.exec(line) ?? [];
       if (size === undefined) throw new HttpParseError("no chunk's size");
-      this.left = Number.parseInt(size, 16);
-      this.expects = this.left === 0 ? "trailer" : "data";
-    } else if (this.expects === "end") {
+      this.remainingChunkBytes = Number.parseInt(size, 16);
+      this.state = this.remainingChunkBytes === 0 ? "trailer" : "data";
+    } else if (this.state === "end") {
       if (line !== "") throw new HttpParseError("a chunk longer than its size");
-      this.expects = "size";
+      this.state = "size";
     } else if (line === "") {
-      this.trailers = readFields(this.trailerLines, 0);
-      this.over = true;
+      this.trailers = parseFieldLines(this.trailerLines, 0);
+      this.done = true;
     } else {
       this.trailerBytes += line.length;
-      if (this.trailerBytes > LONGEST_LINE) throw new HttpParseError("too many trailers");
+      if (this.trailerBytes > MAX_LINE_BYTES) throw new HttpParseError("too many trailers");
       this.trailerLines.push(line);
     }
   }

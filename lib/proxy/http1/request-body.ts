@@ -1,53 +1,54 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import { hopByHop, type RawHeaders } from "./message-head";
+import { formatFieldLines, hopByHopMatcher, type RawHeaders } from "./message-head";
 
-/** Whether a request has a body, and how its end is known. */
-export function requestFraming({ headers }: IncomingMessage): "none" | "length" | "chunked" {
+/** How the end of a request's body is known; `none` if it has no body. */
+export function requestBodyFraming({ headers }: IncomingMessage): "none" | "length" | "chunked" {
   if (headers["transfer-encoding"] !== undefined) return "chunked";
   return Number(headers["content-length"] ?? 0) > 0 ? "length" : "none";
 }
 
-/** Passes a request's body on, as fast as the other end takes it in. */
-export class RequestBody {
+/** Sends a request's body upstream, as fast as the upstream socket accepts it. */
+export class RequestBodySender {
   private readonly chunked: boolean;
-  private begun = false;
+  private started = false;
+  /** The whole body was written, or there is none. */
   sent: boolean;
 
-  /** @param moved called with each piece */
+  /** @param onProgress called with each chunk, and at the end */
   constructor(
     private readonly request: IncomingMessage,
     private readonly socket: Socket,
-    private readonly moved: () => void,
+    private readonly onProgress: () => void,
   ) {
-    const framing = requestFraming(request);
+    const framing = requestBodyFraming(request);
     this.chunked = framing === "chunked";
     this.sent = framing === "none";
   }
 
-  /** Whether anything of it may have gone out. */
-  get touched(): boolean {
-    return this.begun;
+  /** A part of the body may have been written: the request can't be sent a second time. */
+  get mayHaveSent(): boolean {
+    return this.started;
   }
 
-  begin(): void {
-    if (this.sent || this.begun) return;
-    this.begun = true;
-    this.request.on("data", this.pass).once("end", this.finish);
+  start(): void {
+    if (this.sent || this.started) return;
+    this.started = true;
+    this.request.on("data", this.sendChunk).once("end", this.sendEnd);
   }
 
   resume(): void {
-    if (this.begun && !this.sent) this.request.resume();
+    if (this.started && !this.sent) this.request.resume();
   }
 
-  /** Passes nothing more on. What still comes is read all the same, so that the client gets to reading its answer. */
+  /** Stops sending. The rest of the body is still read and discarded: many clients read the response only after they have sent all. */
   stop(): void {
-    this.request.off("data", this.pass).off("end", this.finish);
-    if (this.begun) this.request.resume();
+    this.request.off("data", this.sendChunk).off("end", this.sendEnd);
+    if (this.started) this.request.resume();
   }
 
-  private readonly pass = (bytes: Buffer): void => {
-    this.moved();
+  private readonly sendChunk = (bytes: Buffer): void => {
+    this.onProgress();
     const { socket } = this;
     if (!this.chunked) {
       if (!socket.write(bytes)) this.request.pause();
@@ -60,15 +61,15 @@ export class RequestBody {
     process.nextTick(() => socket.uncork());
   };
 
-  private readonly finish = (): void => {
+  private readonly sendEnd = (): void => {
     this.sent = true;
-    this.moved();
-    if (this.chunked) this.socket.write(`0\r\n${fields(this.request.rawTrailers)}\r\n`, "latin1");
+    this.onProgress();
+    if (this.chunked) this.socket.write(`0\r\n${formatFieldLines(forwardableTrailers(this.request.rawTrailers))}\r\n`, "latin1");
   };
 }
 
-/** What trailers must not say (RFC 9110, section 6.5.1): how the message is framed, routed or let in. */
-const NOT_IN_TRAILERS = new Set([
+/** Fields for framing, routing and authentication, which must not be trailers (RFC 9110, section 6.5.1). */
+const FORBIDDEN_TRAILERS = new Set([
   "content-length",
   "host",
   "trailer",
@@ -79,20 +80,13 @@ const NOT_IN_TRAILERS = new Set([
   "content-type",
 ]);
 
-/** The trailers that may go on. */
-export function passedTrailers(trailers: RawHeaders): RawHeaders {
-  const isHop = hopByHop(trailers);
-  const passed: RawHeaders = [];
-  for (let at = 0; at < trailers.length; at += 2) {
-    const name = (trailers[at] as string).toLowerCase();
-    if (!isHop(name) && !NOT_IN_TRAILERS.has(name)) passed.push(trailers[at] as string, trailers[at + 1] as string);
+/** Removes the trailers that a proxy must not forward. */
+export function forwardableTrailers(trailers: RawHeaders): RawHeaders {
+  const isHopByHop = hopByHopMatcher(trailers);
+  const forwarded: RawHeaders = [];
+  for (let index = 0; index < trailers.length; index += 2) {
+    const name = (trailers[index] as string).toLowerCase();
+    if (!isHopByHop(name) && !FORBIDDEN_TRAILERS.has(name)) forwarded.push(trailers[index] as string, trailers[index + 1] as string);
   }
-  return passed;
-}
-
-function fields(trailers: RawHeaders): string {
-  let text = "";
-  const passed = passedTrailers(trailers);
-  for (let at = 0; at < passed.length; at += 2) text += `${passed[at]}: ${passed[at + 1]}\r\n`;
-  return text;
+  return forwarded;
 }

@@ -5,7 +5,7 @@ import { Tickets } from "../../../lib/auth/tickets";
 import { FailureLimit } from "../../../lib/http/rate-limit";
 import { quietLog } from "../../support/unit/quiet-log";
 
-const credentials = new Credentials({ token: ["secret"], token_file: null, user: null, password: null }, quietLog().log);
+const credentials = Credentials.load({ token: ["secret"], token_file: null, user: null, password: null }, quietLog().log);
 const tickets = new Tickets({ sign: () => "", verify: () => false });
 const authenticate = authenticator(credentials, new FailureLimit(0), () => undefined, ["http://ours.example"], tickets);
 type Failed = { code: string };

@@ -7,7 +7,7 @@ import { until } from "../../../scripts/process";
 import { quietLog } from "../../support/unit/quiet-log";
 
 const NONE: CredentialSettings = { token: [], token_file: null, user: null, password: null };
-const made = (settings: Partial<CredentialSettings>) => new Credentials({ ...NONE, ...settings }, quietLog().log);
+const made = (settings: Partial<CredentialSettings>) => Credentials.load({ ...NONE, ...settings }, quietLog().log);
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 
 const KNOWN = { identity: expect.any(String), fingerprint: expect.any(String) };
@@ -130,7 +130,7 @@ describe("a token file", () => {
   test("that becomes empty or goes leaves the old tokens valid, says so, and tells no token", async () => {
     writeFileSync(file, "old-token\n");
     const { log, entries } = quietLog();
-    const all = new Credentials({ ...NONE, token_file: file }, log);
+    const all = Credentials.load({ ...NONE, token_file: file }, log);
     const complaints = () => entries.filter(({ level }) => level === "error").length;
     writeFileSync(file, " \n\n");
     expect(await until(() => complaints() === 1, 20_000)).toBe(true);

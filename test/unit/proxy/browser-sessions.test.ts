@@ -10,7 +10,7 @@ const settings = { token: ["one", "two"], token_file: null, user: "ann", passwor
 
 /** One node's door; all of a cluster know the secret. */
 function doorOf(changed: Partial<typeof settings> = {}, secret = "shared") {
-  const credentials = new Credentials({ ...settings, ...changed }, quietLog().log, secret);
+  const credentials = Credentials.load({ ...settings, ...changed }, quietLog().log, secret);
   return new BrowserSessions(new Signatures([secret]), credentials).sessionAuth((_request, response, next) => {
     response.locals.asked = true;
     next();

@@ -1,5 +1,5 @@
 import express, { type Request } from "express";
-import { clientHeaders } from "../../../lib/proxy/request-headers";
+import { clientRequestHeaders } from "../../../lib/proxy/request-headers";
 
 /** What a container hears of the way a request has come. */
 function forwardedFor(trust: unknown, from: string): string {
@@ -11,7 +11,7 @@ function forwardedFor(trust: unknown, from: string): string {
     method: "GET",
     socket: { remoteAddress: from },
   });
-  const headers = clientHeaders(request, "/proxy/web", { authorization: false, cookie: "c" }, "an-id");
+  const headers = clientRequestHeaders(request, "/proxy/web", { authorization: false, cookie: "c" }, "an-id");
   return headers[headers.indexOf("X-Forwarded-For") + 1] as string;
 }
 

@@ -1,12 +1,12 @@
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
-import { Connections } from "../../../lib/proxy/connections";
+import { ConnectionPool } from "../../../lib/proxy/connection-pool";
 import { Relay } from "../../../lib/proxy/relay";
 import { until } from "../../../scripts/process";
 
 /** A relay between a client and what answers as it is told, over real connections. */
 
-const connections = new Connections();
+const connections = new ConnectionPool();
 let said = "";
 /** What the far end does with a connection after its answer. */
 let afterwards: (socket: net.Socket) => void = () => undefined;
@@ -22,13 +22,13 @@ const server = http.createServer((request, response) => {
     {
       request,
       response,
-      target: { key: `far ${request.url}`, idle: 60_000, options: { host: "127.0.0.1", port } },
-      fresh: false,
+      endpoint: { poolKey: `far ${request.url}`, idleTimeoutMs: 60_000, connectOptions: { host: "127.0.0.1", port } },
+      forceNewConnection: false,
       head: `${request.method} / HTTP/1.1\r\nHost: far\r\n\r\n`,
-      timeout: 5000,
-      headersFor: ({ headers }) => headers.filter((_, at) => !/^transfer-encoding$/i.test(headers[at - (at % 2)] as string)),
-      upgraded: undefined,
-      guard: undefined,
+      responseTimeoutMs: 5000,
+      toClientHeaders: ({ headers }) => headers.filter((_, at) => !/^transfer-encoding$/i.test(headers[at - (at % 2)] as string)),
+      onUpgrade: undefined,
+      watchUpstream: undefined,
     },
     connections,
   ).catch(() => response.destroy());
@@ -90,11 +90,11 @@ test("what comes before an answer isn't kept for a client that is behind", async
 
 test("nothing is kept of connections that the other end has closed", async () => {
   said = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-  expect(await until(() => connections.places <= 1, 5000)).toBe(true);
+  expect(await until(() => connections.idleEndpointCount <= 1, 5000)).toBe(true);
   await answer("GET", "1.1", "/kept");
-  const before = connections.places;
+  const before = connections.idleEndpointCount;
   expect(before).toBeGreaterThan(0);
   afterwards = (socket) => setTimeout(() => socket.destroy(), 100);
   for (let at = 0; at < 5; at += 1) await answer("GET", "1.1", `/${at}`);
-  expect(await until(() => connections.places <= before, 10_000)).toBe(true);
+  expect(await until(() => connections.idleEndpointCount <= before, 10_000)).toBe(true);
 });

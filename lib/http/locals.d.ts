@@ -1,0 +1,23 @@
+import type { PeerRequest } from "../cluster/rpc/signatures";
+
+declare global {
+  namespace Express {
+    /** What this server knows about a request, in `response.locals`. */
+    interface Locals {
+      /** set by the request logger, the first middleware */
+      request_id: string;
+      /** path of the matched route as declared, for metrics */
+      route?: string;
+      /** set by authentication; of another node's request, the client that it acts for */
+      identity?: string;
+      /** the verified claims, if another node has sent the request */
+      peer?: PeerRequest;
+      /** authenticated by the proxy's session cookie */
+      browserSession?: boolean;
+      /** of the WWW-Authenticate header, if it isn't the server's own */
+      realm?: string;
+      /** for the audit log: kind and code of the error that was answered */
+      error?: { error: string; code: string };
+    }
+  }
+}
