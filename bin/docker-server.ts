@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// First of all: the command line may hold a token, and everybody can read the process list.
+// Before the imports: the command line may hold a token, and the process list is readable by every user.
 process.title = "docker-server";
 
 import { randomBytes } from "node:crypto";
@@ -8,7 +8,10 @@ import { loadSettings, SettingsError } from "../config/load";
 import { start } from "../lib/app";
 import { openLogs } from "../lib/support/logger";
 
-/** Of what lives. Buffers that pass through count: by the engine's own reckoning all that lives is marked anew for every 30 MB of them. */
+/**
+ * Growth of the heap, in percent of the live objects, before V8 collects it fully. Buffers in transit count as growth: by V8's own
+ * estimate each 30 MB of them would cause a full collection.
+ */
 const HEAP_GROWING_PERCENT = 300;
 
 async function main(): Promise<void> {
@@ -23,10 +26,10 @@ async function main(): Promise<void> {
     throw new SettingsError("A cluster needs --cluster_key, or a --token that is the same on all nodes to derive it from");
   }
   const logs = openLogs(settings);
-  // Whatever a request may do, it is to end neither others nor the process; what no one can have foreseen ends it with its cause in the log.
-  process.on("unhandledRejection", (reason) => logs.log.error("a failure that nobody waited for", { cause: causeOf(reason) }));
+  // A forgotten rejection belongs to one request: log it and go on. After an uncaught exception the state is unknown: log it and exit.
+  process.on("unhandledRejection", (reason) => logs.log.error("Unhandled promise rejection", { cause: causeOf(reason) }));
   process.on("uncaughtException", (error) => {
-    logs.log.fatal("an exception that nobody caught", { cause: causeOf(error) });
+    logs.log.fatal("Uncaught exception", { cause: causeOf(error) });
     void logs.close().then(() => process.exit(1));
   });
   for (const warning of warnings) logs.log.warn(warning);
@@ -36,7 +39,7 @@ async function main(): Promise<void> {
     if (stopping) return;
     stopping = true;
     logs.log.info(`stopping at ${signal}: requests under way may finish`);
-    // It may answer already while it still starts.
+    // The signal may arrive during the start.
     await (await starting).stop();
     await logs.close();
     process.exit(0);
@@ -58,7 +61,10 @@ function causeOf(reason: unknown): string {
   return reason instanceof Error ? (reason.stack ?? reason.message) : String(reason);
 }
 
-/** A random token, printed this once, for whoever starts the server by hand. */
+/**
+ * Generates a token and prints it, only for a server started at a terminal.
+ * @throws SettingsError in a cluster, where all nodes need the same token, and without a terminal to print it to
+ */
 function generateToken(cluster: boolean): string {
   if (cluster || !process.stdout.isTTY) throw new SettingsError("A token is required: give --token, --token_file or DS_TOKEN");
   const token = randomBytes(24).toString("base64url");

@@ -1,9 +1,10 @@
-// Exits with 0 if the docker-server of this container answers /health with 200. Which port and whether HTTPS may stand in
-// flags, in the environment or in a file: so it asks the kernel where the server listens.
+// Health check of the container image: exits with 0 if the docker-server in this container answers /health with 200. The port and
+// the scheme may come from flags, the environment or a file, so the kernel's socket table tells where the server listens.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 
+/** State LISTEN in /proc/net/tcp. */
 const TCP_LISTEN = "0A";
 const TIMEOUT_MS = 4000;
 
@@ -23,7 +24,7 @@ function readListeners(file: string): Listener[] {
   });
 }
 
-/** Where a listener answers. The kernel writes addresses as 32-bit words of hexadecimal digits in the machine's byte order. */
+/** Addresses at which a listener can be reached. The kernel writes addresses as 32-bit hexadecimal words in the machine's byte order. */
 function toHosts(hex: string): string[] {
   if (/^0+$/.test(hex)) return hex.length === 8 ? ["127.0.0.1"] : ["127.0.0.1", "::1"];
   const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) => [...Buffer.from(word, "hex").reverse()]);
@@ -39,7 +40,7 @@ function socketInodes(folder: string): string[] {
   try {
     return readdirSync(folder).flatMap((fd) => /^socket:\[(\d+)\]$/.exec(readlinkSync(`${folder}/${fd}`))?.[1] ?? []);
   } catch {
-    return []; // it has ended, or is another user's
+    return []; // the process has ended, or belongs to another user
   }
 }
 
@@ -51,7 +52,7 @@ function readText(file: string): string {
   }
 }
 
-/** The certificate bears the name that clients use, not this address: it isn't verified here. */
+/** Whether /health is answered with 200. The certificate names the clients' host name, not this address, so it is not verified. */
 function isHealthy(client: typeof http | typeof https, { host, port }: Listener): Promise<boolean> {
   return new Promise((resolve) => {
     const request = client.get({ host, port, path: "/health", timeout: TIMEOUT_MS, rejectUnauthorized: false }, (response) => {

@@ -6,8 +6,8 @@ import { SETTINGS } from "./settings";
 /**
  * Reads the command line; prints --help and --version.
  * @param argv arguments after the program's name
- * @param failure makes the error to throw from a message
- * @returns what was given, by setting name; null when --help or --version was answered
+ * @param failure creates the error to throw from a message
+ * @returns the given values by setting name, undefined where absent; null when --help or --version was answered
  */
 export async function readFlags(argv: string[], failure: (message: string) => Error): Promise<Record<string, unknown> | null> {
   const parser = yargs()
@@ -23,13 +23,13 @@ export async function readFlags(argv: string[], failure: (message: string) => Er
       throw failure((error?.message ?? message).split("\n")[0] ?? "wrong arguments");
     });
   for (const [name, row] of Object.entries(SETTINGS) as [string, Setting][]) parser.option(name, optionOf(name, row));
-  const given = await parser.parse(argv.map((argument) => plainBoolean(argument, failure)));
+  const given = await parser.parse(argv.map((argument) => normalizeBoolean(argument, failure)));
   if (given.help || given.version) return null;
   return withoutAliases(given);
 }
 
-// yargs takes `--https=yes`, and whatever else isn't `true`, for false without a word.
-function plainBoolean(argument: string, failure: (message: string) => Error): string {
+// yargs silently reads `--https=yes`, and any value but `true`, as false.
+function normalizeBoolean(argument: string, failure: (message: string) => Error): string {
   const [, flag = "", value = ""] = /^--([^=]+)=(.*)$/s.exec(argument) ?? [];
   const row = (SETTINGS as Record<string, Setting>)[flag.replaceAll("-", "_")];
   if (row?.type !== "boolean") return argument;
@@ -48,7 +48,7 @@ function optionOf(name: string, row: Setting) {
     alias: [...new Set(spellings)].filter((each) => each !== name),
     group: `${row.group}:`,
     describe: row.help,
-    // Shown, not set: yargs must not fill in a default, or flags would always win over the environment.
+    // For --help only: a real default in yargs would override the environment.
     defaultDescription: row.default === null || (Array.isArray(row.default) && row.default.length === 0) ? undefined : String(row.default),
   };
 }

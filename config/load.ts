@@ -5,19 +5,19 @@ import { readFlags } from "./flags";
 import { parseValue, type Setting } from "./setting";
 import { SETTINGS, type SettingName, type Settings } from "./settings";
 
-/** A setting that can't be used: one line for the terminal, exit code 2. */
+/** An invalid setting. The message is one line for the terminal; the exit code is 2. */
 export class SettingsError extends Error {}
 
 export interface LoadedSettings {
   settings: Settings;
-  /** Lines to log once there is a logger, such as unknown DS_ variables. */
+  /** Lines to log once the logger is open, such as unknown DS_ variables. */
   warnings: string[];
 }
 
 const TABLE = Object.entries(SETTINGS) as [SettingName, Setting][];
 
 /**
- * Reads all settings: flag > environment > config file > default. The only reader of process.env.
+ * Reads all settings: flag > environment > .env > config file > default. The only reader of process.env.
  * @param argv arguments after the program's name
  * @param env environment variables
  * @param folder where `.env` is looked for
@@ -68,7 +68,7 @@ function valueFrom(row: Setting, source: Source): unknown {
 }
 
 /**
- * The environment variables that set a setting, the winning one first.
+ * The environment variables of a setting, in order of precedence.
  * @param name the setting
  * @param row its row of the table
  */
@@ -83,7 +83,7 @@ function unknownVariables(variables: Record<string, string>): string[] {
     .map((key) => `The environment variable ${key} is not a setting; see --help`);
 }
 
-// An empty variable is how shells, compose files and pm2 say "unset".
+// Shells, compose files and pm2 set unset variables to the empty string.
 function nonEmpty(env: NodeJS.ProcessEnv): Record<string, string> {
   return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => Boolean(entry[1])));
 }
@@ -102,7 +102,7 @@ function readConfigFile(file: string): Record<string, unknown> {
   try {
     parsed = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    // What JSON.parse says holds a piece of the text, which may be a secret.
+    // The message of JSON.parse quotes the text, which may be a secret.
     const reason = error instanceof SyntaxError ? "it is not valid JSON" : (error as Error).message;
     throw new SettingsError(`The config file ${file} can't be read: ${reason}`);
   }

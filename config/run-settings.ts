@@ -1,6 +1,6 @@
 import type { Setting } from "./setting";
 
-/** The part of the table about runs. */
+/** The rows of the settings table about runs. */
 export const RUN_SETTINGS = {
   run_concurrency: {
     type: "number",

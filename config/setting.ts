@@ -1,10 +1,10 @@
-/** What one row of the settings table says. */
+/** One row of the settings table. */
 export interface Setting {
   type: "string" | "number" | "boolean" | "list";
   default: string | number | boolean | readonly string[] | null;
-  /** Names other than DS_<NAME> that are read from the environment. */
+  /** Further environment variables besides DS_<NAME>. */
   env?: readonly string[];
-  /** Other flag names. */
+  /** Further flag names. */
   aliases?: readonly string[];
   group: "Server" | "Access" | "Docker" | "Cluster" | "Runs" | "Logs";
   help: string;
@@ -12,7 +12,7 @@ export interface Setting {
   min?: number;
   max?: number;
   choices?: readonly string[];
-  /** Returns what is wrong with the value, or nothing. */
+  /** Returns why the value is invalid, or undefined. */
   check?: (value: string) => string | undefined;
 }
 
@@ -25,8 +25,8 @@ const TRUE = new Set(["1", "true", "yes", "on"]);
 const FALSE = new Set(["", "0", "false", "no", "off"]);
 
 /**
- * Turns what a flag, a variable or the config file gave into the setting's value.
- * @param setting its row
+ * Parses the value of a flag, a variable or the config file.
+ * @param setting the setting's row
  * @param raw text, or a value of the config file; for lists also an array of texts
  * @returns the value
  * @throws Error whose message says what the value must be
@@ -50,7 +50,7 @@ export function parseValue(setting: Setting, raw: unknown): unknown {
   return text;
 }
 
-// A secret may hold a comma or a space: one variable is one token, and more of them come by repeated flags or a file.
+// A secret may contain a comma or a space: one variable is one token; repeat the flag, or use a file, for several.
 function splitList(setting: Setting, text: string): string[] {
   return setting.secret ? [text] : text.split(/[\s,]+/).filter(Boolean);
 }
@@ -67,6 +67,6 @@ function checkText(setting: Setting, text: string): void {
   if (text === "") throw new Error("must not be empty");
   if (text.includes("\0")) throw new Error("must not hold a NUL character");
   if (setting.choices && !setting.choices.includes(text)) throw new Error(`must be one of ${setting.choices.join(", ")}`);
-  const wrong = setting.check?.(text);
-  if (wrong) throw new Error(wrong);
+  const problem = setting.check?.(text);
+  if (problem) throw new Error(problem);
 }

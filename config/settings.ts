@@ -8,7 +8,7 @@ const origin = (value: string) =>
 const hopsOrAddresses = (value: string) =>
   value === "true" ? "must be a number of proxies or their addresses, not true, or any client could forge its own" : undefined;
 
-/** Every setting there is: flags, environment, config file, validation, --help and the README's table come from here. */
+/** All settings: the source of flags, environment variables, config file, validation, --help and the documented options table. */
 export const SETTINGS = {
   host: { type: "string", default: null, env: ["SERVER_LISTEN_ADDR"], group: "Server", help: "Address to listen on; all of them if unset" },
   port: { type: "number", default: 1717, env: ["SERVER_LISTEN_PORT"], min: 0, max: 65535, group: "Server", help: "Port to listen on" },
@@ -184,7 +184,7 @@ export const SETTINGS = {
     type: "string",
     default: null,
     group: "Cluster",
-    // It goes into headers that list names.
+    // Response headers list node names, separated by commas.
     check: (name) =>
       /^[\x21-\x2b\x2d-\x7e]{1,200}$/.test(name) ? undefined : "must be up to 200 letters, digits or signs of ASCII, no comma or space",
     help: "Name of this node; address:port if unset",

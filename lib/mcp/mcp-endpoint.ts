@@ -10,16 +10,16 @@ import { Tools } from "./tools";
 export interface McpService {
   name: string;
   version: string;
-  /** this node */
+  /** this node's name */
   host: string;
 }
 
-/** The routes as tools of the Model Context Protocol, over both of its HTTP transports. */
+/** Serves the routes as tools of the Model Context Protocol, over both of its HTTP transports. */
 export class McpEndpoint {
   private readonly tools: Tools;
   private readonly sessions = new SseSessions();
 
-  /** @param routes all of them: those that name a tool are tools */
+  /** @param routes all routes; those with a `tool` name become tools */
   constructor(
     routes: Route[],
     private readonly inProcess: InProcessClient,
@@ -29,8 +29,8 @@ export class McpEndpoint {
   }
 
   /**
-   * Answers a message in the response to its own request: nothing is kept, so that the next one may go to any node.
-   * @param events whether as events, among which there may be news of its progress, or as JSON
+   * Answers one message in the response to its own request (Streamable HTTP). No session is kept: any node can take the next message.
+   * @param events true: answer as an event stream, which can carry progress; false: as JSON
    */
   async answer(call: RouteCall, message: object, events: boolean): Promise<Reply> {
     const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: !events });
@@ -41,29 +41,29 @@ export class McpEndpoint {
     const request = new Request("http://localhost/mcp", {
       method: "POST",
       headers: {
-        // Clients that take only one of them are answered too.
+        // The transport refuses a request that does not accept both; our clients may accept only one.
         Accept: "application/json, text/event-stream",
         "Content-Type": "application/json",
         ...(version === undefined ? {} : { "MCP-Protocol-Version": version }),
       },
     });
-    const answering = transport.handleRequest(request, { parsedBody: message });
-    if (!(await settlesBefore(answering, call.clientSignal))) throw new AppError("ABANDONED");
-    const { status, headers, body } = await answering;
+    const pending = transport.handleRequest(request, { parsedBody: message });
+    if (!(await settlesBefore(pending, call.clientSignal))) throw new AppError("ABANDONED");
+    const { status, headers, body } = await pending;
     headers.delete("connection");
     return new Reply(status, body as AsyncIterable<Buffer> | null, Object.fromEntries(headers));
   }
 
-  /** Opens a stream of the older transport. */
+  /** Opens an event stream of the older transport (HTTP with SSE). */
   async openStream(call: RouteCall): Promise<Reply> {
-    // The stream is of this node: its messages must come here, through whichever node.
+    // The stream belongs to this node: `?node=` forwards its messages here from any node.
     const messages = `/mcp/messages?node=${encodeURIComponent(this.service.host)}`;
     const stream = await this.sessions.open(this.serverFor(call), call.caller.identity, messages, call.streamSignal);
     const headers = { "Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no" };
     return new Reply(200, stream, headers);
   }
 
-  /** Takes a message of a stream's client. */
+  /** Accepts a message of the older transport. */
   async deliver(call: RouteCall, id: string, message: object): Promise<Reply> {
     await this.sessions.deliver(id, call.caller.identity, message);
     return new Reply(202, "Accepted");

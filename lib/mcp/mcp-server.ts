@@ -11,20 +11,21 @@ import { AppError, errorBody } from "../errors";
 import type { InProcessResponse } from "../http/in-process";
 import type { ToolRequest, Tools } from "./tools";
 
-/** How often (ms) a client that asked for it hears that its call goes on. */
+/** Between progress notifications to a client that asked for them. */
 const PROGRESS_INTERVAL_MS = 1000;
-// Each server would make its own, which takes longer than all the rest of a call.
+// Shared: compiling a validator per server would dominate the time of a call.
 const jsonSchemaValidator = new AjvJsonSchemaValidator();
 
-/** Takes a tool's request where it is answered. */
+/** Sends a tool's request to its route. */
 export type SendRequest = (request: ToolRequest, signal: AbortSignal) => Promise<InProcessResponse>;
 
 /**
- * Makes the SDK's server for one connection of a client.
- * @param info name and version
- * @param request_id for errors that no route has answered
+ * Creates the SDK's server for one connection of a client.
+ * @param info name and version of this server
+ * @param send sends a tool's request to its route
+ * @param request_id for errors that no route answered
  */
-export function createMcpServer(tools: Tools, info: { name: string; version: string }, ask: SendRequest, request_id: string): Server {
+export function createMcpServer(tools: Tools, info: { name: string; version: string }, send: SendRequest, request_id: string): Server {
   const server = new Server(info, { capabilities: { tools: {} }, jsonSchemaValidator });
   server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: tools.list() }));
   server.setRequestHandler(CallToolRequestSchema, async ({ params }, { signal, sendNotification, _meta }) => {
@@ -32,17 +33,17 @@ export function createMcpServer(tools: Tools, info: { name: string; version: str
     const startedAt = performance.now();
     const report = () => {
       const progress = Math.round((performance.now() - startedAt) / 1000);
-      const told = { progressToken: progressToken ?? "", progress, message: `${params.name} goes on since ${progress} s` };
-      sendNotification({ method: "notifications/progress", params: told }).catch(() => undefined); // it has gone
+      const progressParams = { progressToken: progressToken ?? "", progress, message: `${params.name} goes on since ${progress} s` };
+      sendNotification({ method: "notifications/progress", params: progressParams }).catch(() => undefined); // the client disconnected
     };
     const timer = progressToken === undefined ? undefined : setInterval(report, PROGRESS_INTERVAL_MS);
     try {
       const request = tools.toRequest(params.name, params.arguments ?? {});
       if (!request) throw new McpError(ErrorCode.InvalidParams, `name: no such tool: ${params.name}; there are ${tools.names.join(", ")}`);
-      return toResult(await ask(request, signal));
+      return toResult(await send(request, signal));
     } catch (error) {
       if (error instanceof McpError) throw error;
-      // Any other than our own is a pipe that broke, as the app has logged.
+      // Other errors are broken connections, which the HTTP layer has logged.
       const known = error instanceof AppError ? error : new AppError("INTERNAL");
       return errorResult(errorBody(known, request_id));
     } finally {
@@ -62,7 +63,7 @@ function toResult({ status, headers, body }: InProcessResponse): CallToolResult 
   if (!headers["content-type"]?.startsWith("application/json")) return { content, ...outcome };
   const value: unknown = JSON.parse(body.toString());
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return { content, structuredContent: { ...value }, ...outcome };
-  // A list can't be structured content by itself, nor can it say that it isn't complete.
+  // Structured content must be an object: a list, and the nodes missing from it, are wrapped in one.
   const missing = headers["x-cluster-missing"];
   if (missing === undefined) return { content, structuredContent: { result: value }, ...outcome };
   content.push({ type: "text", text: `Not complete: no answer from ${missing}` });

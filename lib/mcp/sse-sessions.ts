@@ -4,22 +4,22 @@ import type { Server } from "@modelcontextprotocol/sdk/server/index.js";
 import { SSEServerTransport } from "@modelcontextprotocol/sdk/server/sse.js";
 import { AppError } from "../errors";
 
-/** Load balancers cut streams on which nothing comes; so often (ms) something does. */
+/** Between comments on an idle stream: load balancers close streams without traffic. */
 const KEEP_ALIVE_INTERVAL_MS = 15_000;
 
-/** The streams of the older transport that are open here: requests come apart from them, and are answered on them. */
+/** The open event streams of the older transport: clients send messages as separate requests and get the answers on their stream. */
 export class SseSessions {
   private readonly sessions = new Map<string, { transport: SSEServerTransport; identity: string }>();
 
   /**
    * Opens a stream.
-   * @param identity of the client: nobody else's messages are taken
-   * @param messages where the client sends its own
+   * @param identity the client's; messages of other identities are refused
+   * @param messagesUrl where the client sends its messages
    * @param streamSignal ends it
    */
-  async open(server: Server, identity: string, messages: string, streamSignal: AbortSignal): Promise<PassThrough> {
+  async open(server: Server, identity: string, messagesUrl: string, streamSignal: AbortSignal): Promise<PassThrough> {
     const stream = Object.assign(new PassThrough(), { writeHead: () => undefined });
-    const transport = new SSEServerTransport(messages, stream as unknown as ServerResponse);
+    const transport = new SSEServerTransport(messagesUrl, stream as unknown as ServerResponse);
     this.sessions.set(transport.sessionId, { transport, identity });
     const timer = setInterval(() => stream.write(": still here\n\n"), KEEP_ALIVE_INTERVAL_MS);
     const end = () => {
@@ -34,8 +34,8 @@ export class SseSessions {
   }
 
   /**
-   * Takes a client's message; the answer comes on its stream.
-   * @throws AppError if there is no such stream of this client
+   * Handles a client's message; the answer is sent on its stream.
+   * @throws AppError SESSION_NOT_FOUND if this client has no such stream, INVALID_BODY
    */
   async deliver(id: string, identity: string, message: object): Promise<void> {
     const session = this.sessions.get(id);

@@ -4,11 +4,11 @@ import { readInput } from "../http/input";
 import { isReserved, type Route } from "../http/route";
 import { jsonSchema } from "../openapi/json-schema";
 
-/** What makes an answer a stream: a tool's answer is one whole. */
+/** Query fields that make an answer a stream: not offered, because a tool's answer is one object. */
 const STREAMING_FIELDS = new Set(["follow", "stream"]);
 const NODE_FIELD = z.string().optional().describe("The node to run on; chosen or found by itself if absent");
 
-/** A tool as clients see it. */
+/** A tool as `tools/list` shows it. */
 export interface ToolDoc {
   name: string;
   description: string;
@@ -16,7 +16,7 @@ export interface ToolDoc {
   annotations: { readOnlyHint: boolean; destructiveHint?: boolean; idempotentHint?: boolean };
 }
 
-/** The request that a call of a tool is. */
+/** The HTTP request that a tool call stands for. */
 export interface ToolRequest {
   method: string;
   path: string;
@@ -25,14 +25,16 @@ export interface ToolRequest {
 
 type Arguments = Record<string, unknown>;
 
-/** The routes that are tools, and what a call of one is as a request. */
+/** The routes that are tools, and the translation of calls into requests. */
 export class Tools {
   private readonly byName: Map<string, { route: Route; fields: z.ZodObject }>;
 
   constructor(routes: Route[]) {
-    const tools = routes.flatMap((route) => (route.tool === undefined ? [] : [[route.tool, { route, fields: toolFields(route) }] as const]));
+    const tools = routes.flatMap((route) =>
+      route.tool === undefined ? [] : [[route.tool, { route, fields: toolFields(route) }] as const],
+    );
     this.byName = new Map(tools);
-    if (this.byName.size < tools.length) throw new Error("two routes are the same tool");
+    if (this.byName.size < tools.length) throw new Error("two routes have the same tool name");
   }
 
   get names(): string[] {
@@ -49,8 +51,7 @@ export class Tools {
   }
 
   /**
-   * Makes a request of a call's arguments. What they are worth is checked where all requests are; here only what would make it a
-   * request to another route.
+   * Translates a call into a request. Only what could address another route is validated here; the route validates the rest.
    * @returns undefined if there is no such tool
    * @throws AppError naming the argument at fault
    */
@@ -58,8 +59,8 @@ export class Tools {
     const tool = this.byName.get(name);
     if (!tool) return undefined;
     const { route, fields } = tool;
-    const stranger = Object.keys(given).find((field) => !Object.hasOwn(fields.shape, field));
-    if (stranger !== undefined) throw invalidField(stranger, "is not known here");
+    const unknownField = Object.keys(given).find((field) => !Object.hasOwn(fields.shape, field));
+    if (unknownField !== undefined) throw invalidField(unknownField, "is not known here");
     const { params, query, body } = splitArguments(route, given);
     if (route.params) readInput(route.params, params);
     const path = route.path.replace(/[:*](\w+)/g, (_all, field: string) =>

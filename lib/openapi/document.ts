@@ -6,7 +6,7 @@ import { responsesOf } from "./responses";
 
 const CREDENTIALS = [{ basic: [] }, { bearer: [] }, { token: [] }];
 
-/** What the document says of a route; OPTIONS are only passed on. */
+/** The part of a route that the document describes. `options` occurs only in what the proxy passes on. */
 export type DocumentedRoute = Omit<Route, "handler" | "method"> & { method: Method | "options" };
 
 const errorSchema = z.object({
@@ -23,7 +23,7 @@ const errorSchema = z.object({
 
 /**
  * Derives the OpenAPI 3.1 document from the routes.
- * @param routes all of them
+ * @param routes all routes
  * @param info title and version
  */
 export function openApiDocument(routes: DocumentedRoute[], info: { title: string; version: string }): object {
@@ -52,7 +52,7 @@ export function openApiDocument(routes: DocumentedRoute[], info: { title: string
 
 const pathShape = (route: DocumentedRoute) => route.path.replace(/[:*]\w+/g, "{}");
 
-/** Paths that differ only in the names of their parameters are one path to OpenAPI: it gets the names that single segments have. */
+/** OpenAPI treats paths that differ only in parameter names as one: maps each shape to one template, named after single-segment parameters. */
 function pathTemplates(routes: DocumentedRoute[]): Map<string, string> {
   const ordered = [...routes].sort((a, b) => Number(b.path.includes("*")) - Number(a.path.includes("*")));
   return new Map(ordered.map((route) => [pathShape(route), route.path.replace(/[:*](\w+)/g, "{$1}")]));
@@ -72,7 +72,7 @@ function operation(route: DocumentedRoute, path: string): object {
   };
 }
 
-/** What many routes take without declaring it. */
+/** Parameters that many routes accept without declaring them. */
 function commonParameters({ where, keyed }: DocumentedRoute): object[] {
   const optional = (name: string, place: "query" | "header", description: string, type = "string") => {
     return { name, in: place, required: false, description, schema: { type } };
@@ -99,7 +99,7 @@ function parameters(schema: z.ZodObject | undefined, place: "path" | "query", re
 
 function requestBody(schema: z.ZodObject, example?: object): object {
   const content = { schema: jsonSchema(schema.strict(), "input"), ...(example ? { example } : {}) };
-  // As in `ports[1234]=6379`.
+  // Forms write maps as `ports[1234]=6379`.
   const properties = Object.entries(content.schema.properties as Record<string, { type?: string }>);
   const maps = properties.filter(([, { type }]) => type === "object").map(([name]) => name);
   const encoding = Object.fromEntries(maps.map((name) => [name, { style: "deepObject", explode: true }]));

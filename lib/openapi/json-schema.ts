@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** A schema as JSON Schema, of what it takes in or gives out. */
+/** Converts a zod schema to JSON Schema 2020-12, of its input or its output. */
 export function jsonSchema(schema: z.ZodType, io: "input" | "output"): Record<string, unknown> {
   const {
     $schema: _,

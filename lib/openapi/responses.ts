@@ -17,8 +17,8 @@ const OUTCOMES_HEADER = { "X-Cluster-Outcomes": "In a cluster: what each node ca
 const PLACEMENT_SCHEMA = { type: "object", description: "With explain, in a cluster: who was chosen and who bid what" };
 
 /**
- * What a route answers, as OpenAPI has it: also what the cluster makes of it.
- * @param route.where where it runs
+ * The OpenAPI responses of a route, including what the cluster adds to them.
+ * @param route.where where the route runs
  */
 export function responsesOf({ where, answers }: { where: Where; answers: Record<number, AnswerDoc> }): object {
   const documented = Object.entries(answers).map(([status, answer]) => {
@@ -33,14 +33,18 @@ function successResponse({ description, schema, contentType = [], headers }: Ans
     ...(schema ? { "application/json": { schema: clusterSchema(jsonSchema(schema, "output"), where) } } : {}),
     ...Object.fromEntries(others),
   };
-  return { description, ...(Object.keys(content).length > 0 ? { content } : {}), headers: headerObjects({ ...clusterHeaders(where), ...headers }) };
+  return {
+    description,
+    ...(Object.keys(content).length > 0 ? { content } : {}),
+    headers: headerObjects({ ...clusterHeaders(where), ...headers }),
+  };
 }
 
 function errorResponse({ description, headers }: AnswerDoc, where: Where): object {
   return { description, content: ERROR_CONTENT, headers: headerObjects({ ...ERROR_HEADERS, ...clusterHeaders(where), ...headers }) };
 }
 
-/** In a cluster an answer about every owner is a list, and a placement can be explained. */
+/** Adapts a schema to a cluster: answers of all owners are a list, answers of placed runs can have `placement`. */
 function clusterSchema(schema: Json, where: Where): Json {
   if (where.at === "owners")
     return { anyOf: [schema, { type: "array", items: schema, description: "In a cluster: of each node that has it" }] };

@@ -52,7 +52,7 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
       };
       const { id } = await docker.containers.find(call.params.id, { prefix: true });
       if (ticket !== undefined && !tickets.redeem(ticket, id)) throw new AppError("WRONG_TICKET");
-      return terminals.open(id, spec, { id: call.caller.request_id, stop: call.streamSignal });
+      return terminals.open(id, spec, { id: call.caller.request_id, stopSignal: call.streamSignal });
     },
   });
 

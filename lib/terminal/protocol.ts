@@ -7,9 +7,10 @@ import { readInput } from "../http/input";
 const SIGNALS =
   "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
 
+/** Columns or rows of a terminal. */
 export const terminalDimension = integer(1, 10_000);
 
-/** What clients send. */
+/** Schema of the messages that clients send (container-management-api.md, "WebSocket Integration"). */
 const clientMessage = z.discriminatedUnion(
   "type",
   [
@@ -36,15 +37,16 @@ export type ClientMessage =
   | { type: "signal"; name: string }
   | { type: "close" };
 
-/** What clients get. */
+/** Messages that the server sends. */
 export type ServerMessage =
   | { type: "stdout" | "stderr"; data: string; encoding: "utf8" | "base64" }
   | { type: "exit"; code: number }
   | { type: "error"; error: object };
 
 /**
- * Reads a frame.
- * @param isBinary whether it came as one
+ * Parses a client's message.
+ * @param frame payload of one frame
+ * @param isBinary whether it was a binary frame, which is refused
  * @throws AppError INVALID_BODY, INVALID_INPUT naming the field
  */
 export function readMessage(frame: Buffer, isBinary: boolean): ClientMessage {
@@ -67,21 +69,22 @@ function parseJsonObject(frame: Buffer): object {
   throw new AppError("INVALID_BODY", { message: "A message must be a JSON object" });
 }
 
-/** Makes messages of an output stream, as text wherever it is UTF-8: a character that comes in two pieces is kept until it is whole. */
+/** Turns an output stream into messages: text where the bytes are UTF-8, else base64. Holds back a character split between chunks. */
 export class OutputMessages {
+  /** beginning of an incomplete character */
   private rest: Buffer = Buffer.alloc(0);
 
   constructor(private readonly type: "stdout" | "stderr") {}
 
-  /** @returns undefined if there is nothing whole yet */
+  /** @returns undefined if the chunk completes no character */
   push(chunk: Buffer): ServerMessage | undefined {
     const bytes = this.rest.length > 0 ? Buffer.concat([this.rest, chunk]) : chunk;
-    const whole = bytes.length - incompleteTailLength(bytes);
-    this.rest = Buffer.from(bytes.subarray(whole));
-    return this.messageOf(bytes.subarray(0, whole));
+    const completeLength = bytes.length - incompleteTailLength(bytes);
+    this.rest = Buffer.from(bytes.subarray(completeLength));
+    return this.messageOf(bytes.subarray(0, completeLength));
   }
 
-  /** What is left when the stream has ended. */
+  /** The held-back bytes, after the end of the stream. */
   end(): ServerMessage | undefined {
     return this.messageOf(this.rest);
   }
@@ -93,7 +96,7 @@ export class OutputMessages {
   }
 }
 
-/** How many bytes at the end are the beginning of a character that goes on. */
+/** Number of bytes at the end that begin an incomplete UTF-8 character: 0 to 3. */
 function incompleteTailLength(bytes: Buffer): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back += 1) {
     const byte = bytes[bytes.length - back] as number;

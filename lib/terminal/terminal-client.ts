@@ -3,10 +3,11 @@ import { asAppError, errorBody } from "../errors";
 import type { Logger } from "../support/logger";
 import { type ClientMessage, readMessage, type ServerMessage } from "./protocol";
 
-/** Between pings (ms), so that load balancers see that a silent terminal lives. */
+/** Keeps idle terminals open through load balancers, and detects dead clients. */
 const PING_INTERVAL_MS = 30_000;
+/** Ping interval while the socket is paused: only a failing write then reveals a lost connection. */
 const PROBE_INTERVAL_MS = 1000;
-/** For the answer to a close (ms) of a client that asked for it: it may read no more, as documented examples do. */
+/** Wait for the close frame of a client that sent `close`: the documented examples never read again after it. */
 const CLOSE_TIMEOUT_MS = 1000;
 
 /** WebSocket close codes (RFC 6455, section 7.4.1). */
@@ -14,36 +15,36 @@ export const CLOSE_NORMAL = 1000;
 export const CLOSE_GOING_AWAY = 1001;
 export const CLOSE_INTERNAL_ERROR = 1011;
 
-/** The client of a terminal: messages instead of frames, and pings. */
+/** The WebSocket of a terminal's client: reads and writes messages, pings, and applies backpressure. */
 export class TerminalClient {
   private readonly closed = new AbortController();
-  /** It showed since the last ping that it lives: by anything it sent, or by taking in what it was sent. */
+  /** Whether the client has sent or received anything since the last ping. */
   private alive = true;
   private probeTimer: NodeJS.Timeout | undefined;
-  /** Those for whose sake nothing more is taken in. */
+  /** Number of unreleased `pause()` calls; the socket is read only at 0. */
   private pauses = 0;
-  /** Messages are taken one after the other, as they came. */
+  /** Tail of the chain that handles messages one at a time, in order. */
   private queue: Promise<void> = Promise.resolve();
 
   /**
-   * @param requestId told with every error
-   * @param pingInterval ms; a client that shows no life from one ping to the next is dropped
+   * @param requestId included in every error message
+   * @param pingIntervalMs a client silent from one ping to the next is disconnected
    */
   constructor(
     private readonly socket: WebSocket,
     private readonly requestId: string,
     private readonly log: Logger,
-    pingInterval = PING_INTERVAL_MS,
+    pingIntervalMs = PING_INTERVAL_MS,
   ) {
-    const lives = () => {
+    const markAlive = () => {
       this.alive = true;
     };
-    const timer = setInterval(() => this.ping(), pingInterval);
-    // What is wrong with a frame is told by the close that follows.
+    const timer = setInterval(() => this.ping(), pingIntervalMs);
+    // A protocol error is followed by `close`, which is handled.
     socket
-      .on("pong", lives)
-      .on("ping", lives)
-      .on("message", lives)
+      .on("pong", markAlive)
+      .on("ping", markAlive)
+      .on("message", markAlive)
       .on("error", () => undefined);
     socket.once("close", () => {
       clearInterval(timer);
@@ -52,25 +53,28 @@ export class TerminalClient {
     });
   }
 
-  /** Aborted when it has gone. */
+  /** Aborted when the connection is closed or lost. */
   get closedSignal(): AbortSignal {
     return this.closed.signal;
   }
 
   private ping(): void {
-    // One that is not read from can't answer.
+    // While the socket is paused, pongs are not read: their absence means nothing.
     if (!this.alive && !this.socket.isPaused) this.socket.terminate();
     else this.socket.ping(undefined, undefined, () => undefined);
     this.alive = false;
   }
 
-  /** @param take gets what comes, one by one; what it throws is answered, as is what can't be read */
-  onMessage(take: (message: ClientMessage) => Promise<void> | void): void {
+  /**
+   * Handles messages one at a time, in order. Unreadable messages and errors that the handler throws are sent to the client.
+   * @param handle gets each message
+   */
+  onMessage(handle: (message: ClientMessage) => Promise<void> | void): void {
     this.socket.on("message", (data, isBinary) => {
       const resume = this.pause();
       this.queue = this.queue.then(async () => {
         try {
-          await take(readMessage(data as Buffer, isBinary));
+          await handle(readMessage(data as Buffer, isBinary));
         } catch (error) {
           await this.sendError(error);
         } finally {
@@ -80,7 +84,7 @@ export class TerminalClient {
     });
   }
 
-  /** Resolves when it is written out, or the client has gone: until then nothing more should be sent. */
+  /** Sends a message; resolves when it is written or the connection is closed. Await it before the next one, for backpressure. */
   send(message: ServerMessage): Promise<void> {
     return new Promise((resolve) => {
       if (this.socket.readyState !== this.socket.OPEN) return resolve();
@@ -91,22 +95,26 @@ export class TerminalClient {
     });
   }
 
-  /** Tells what went wrong. */
+  /** Sends an error message; server errors are logged too. */
   sendError(thrown: unknown): Promise<void> {
     const error = asAppError(thrown);
     if (error.status >= 500)
-      this.log.error(error.message, { request_id: this.requestId, code: error.clientCode, cause: String(error.cause) });
+      this.log.error("Terminal failed", {
+        reason: error.message,
+        request_id: this.requestId,
+        code: error.clientCode,
+        cause: String(error.cause),
+      });
     return this.send({ type: "error", error: errorBody(error, this.requestId) });
   }
 
   /**
-   * Takes in nothing more.
-   * @returns ends that, once all who have asked for it did so
+   * Stops reading from the client.
+   * @returns releases this pause; reading resumes when no pause is left
    */
   pause(): () => void {
     this.pauses += 1;
     this.socket.pause();
-    // Of one that is not read from only what is written to it tells that it has gone.
     this.probeTimer ??= setInterval(() => this.ping(), PROBE_INTERVAL_MS);
     return () => {
       this.pauses -= 1;
@@ -121,13 +129,14 @@ export class TerminalClient {
     this.socket.resume();
   }
 
+  /** @param code one of the close codes above */
   close(code: number): void {
-    // The client's own close must be read.
+    // The client's close frame must be read.
     this.resume();
     this.socket.close(code);
   }
 
-  /** Closes as the client asked; one that doesn't answer has gone all the same. */
+  /** Closes after the client's `close` message; terminates the connection if no close frame arrives in time. */
   closeOnRequest(): void {
     this.close(CLOSE_NORMAL);
     setTimeout(() => this.socket.terminate(), CLOSE_TIMEOUT_MS).unref();

@@ -4,30 +4,30 @@ import type { DockerHost } from "../docker/docker-host";
 import { Shell, type WindowSize } from "../docker/shell/shell";
 import { AppError } from "../errors";
 import { type ClientMessage, OutputMessages } from "./protocol";
-import { type TerminalClient, CLOSE_NORMAL, CLOSE_INTERNAL_ERROR, CLOSE_GOING_AWAY } from "./terminal-client";
+import { CLOSE_GOING_AWAY, CLOSE_INTERNAL_ERROR, CLOSE_NORMAL, type TerminalClient } from "./terminal-client";
 
 export interface TerminalSpec extends WindowSize {
-  /** else its shell has pipes, stdout and stderr apart */
+  /** false: the shell has pipes, which keep stdout and stderr apart */
   tty: boolean;
-  /** The shell begins at once; else with the first input, and until then the container's own output is shown. */
+  /** Whether the shell starts immediately; else it starts with the first input, and the container's logs are shown until then. */
   shellAtOnce: boolean;
 }
 
-/** Who types at once wants a shell of its own and not what the container has printed: that is waited for (ms). */
+/** Logs are shown only after this delay: a client that types immediately wants its shell's output alone. */
 const LOGS_DELAY_MS = 500;
-/** Lines of the container's own output that are shown from before. */
+/** Past lines of the container's logs that are shown first. */
 const LOGS_TAIL_LINES = 1000;
-/** Input (bytes) that may wait for the shell before no more is taken in. */
+/** Input buffered for the shell; above it the client's socket is paused. */
 const INPUT_BUFFER_BYTES = 1_000_000;
 
-/** One client's terminal in a container. */
+/** One client's terminal in a container: first the container's logs, then a shell. */
 export class Terminal {
   private shell: Promise<Shell> | undefined;
   private readonly logsAborter = new AbortController();
   private size: WindowSize;
 
   /**
-   * @param containerId full id
+   * @param containerId the full id
    * @param stopSignal aborted when the server stops
    */
   constructor(
@@ -40,13 +40,13 @@ export class Terminal {
     this.size = { cols: spec.cols, rows: spec.rows };
   }
 
-  /** Resolves when the client has gone and nothing of it runs any more. */
+  /** Serves the client; resolves when it has disconnected and its shell has ended. Never rejects. */
   async run(): Promise<void> {
     const { client, stopSignal } = this;
     client.onMessage((message) => this.handleMessage(message));
-    const leave = () => client.close(CLOSE_GOING_AWAY);
-    stopSignal.addEventListener("abort", leave, { once: true });
-    if (stopSignal.aborted) leave();
+    const closeForStop = () => client.close(CLOSE_GOING_AWAY);
+    stopSignal.addEventListener("abort", closeForStop, { once: true });
+    if (stopSignal.aborted) closeForStop();
     else if (this.spec.shellAtOnce) void this.startShell();
     else void this.followLogs();
     await whenAborted(client.closedSignal);
@@ -60,7 +60,7 @@ export class Terminal {
     if (message.type === "stdin") void this.startShell();
     if (!this.shell && message.type === "signal")
       throw new AppError("NO_SHELL", { message: "There is no shell yet: it begins with the first stdin" });
-    // Whoever starts it tells why it can't be.
+    // `startShell` reports a failed start to the client.
     const shell = await this.shell?.catch(() => undefined);
     if (!shell) return;
     if (message.type === "signal") await shell.signal(message.name);
@@ -99,7 +99,7 @@ export class Terminal {
     try {
       await sleep(LOGS_DELAY_MS, undefined, { signal });
       const query = { tail: LOGS_TAIL_LINES, timestamps: false, follow: true };
-      await this.forwardOutput(await this.docker.logs.frames(this.containerId, query, signal));
+      await this.forwardOutput(await this.docker.logs.streamFrames(this.containerId, query, signal));
       const { State } = await this.docker.engine.call((docker, abortSignal) =>
         docker.getContainer(this.containerId).inspect({ abortSignal }),
       );
@@ -107,12 +107,12 @@ export class Terminal {
       await this.client.send({ type: "exit", code: State.ExitCode });
       this.client.close(CLOSE_NORMAL);
     } catch (error) {
-      // A shell can still be had.
+      // The terminal stays open: a shell may still start.
       if (!signal.aborted) await this.client.sendError(error);
     }
   }
 
-  /** Shows what comes as fast as the client takes it in. */
+  /** Sends output to the client, reading no faster than the client receives. */
   private async forwardOutput(frames: AsyncIterable<Frame>): Promise<void> {
     const outputs = { stdout: new OutputMessages("stdout"), stderr: new OutputMessages("stderr") };
     for await (const { stream, data } of frames) {

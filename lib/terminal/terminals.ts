@@ -7,7 +7,6 @@ import type { Logger } from "../support/logger";
 import { Terminal, type TerminalSpec } from "./terminal";
 import { TerminalClient } from "./terminal-client";
 
-/** bytes of a client's frame */
 const MAX_MESSAGE_BYTES = 1_048_576;
 
 /** All terminals of this host. */
@@ -24,26 +23,28 @@ export class Terminals {
   }
 
   /**
-   * A terminal in a running container, as the answer to whoever offers an upgrade.
-   * @param container full id
-   * @param request its id, and what is aborted when the server stops
+   * Opens a terminal in a running container.
+   * @param containerId the full id
+   * @param request.id id of the upgrade request
+   * @param request.stopSignal aborted when the server stops
+   * @returns the reply that accepts the upgrade to a WebSocket
    * @throws AppError NOT_RUNNING, CONTAINER_NOT_FOUND, ENGINE_UNREACHABLE
    */
-  async open(container: string, spec: TerminalSpec, request: { id: string; stop: AbortSignal }): Promise<UpgradeReply> {
-    const { State } = await this.docker.engine.call((docker, abortSignal) => docker.getContainer(container).inspect({ abortSignal }));
+  async open(containerId: string, spec: TerminalSpec, request: { id: string; stopSignal: AbortSignal }): Promise<UpgradeReply> {
+    const { State } = await this.docker.engine.call((docker, abortSignal) => docker.getContainer(containerId).inspect({ abortSignal }));
     if (!State.Running || State.Paused || State.Restarting) throw new AppError("NOT_RUNNING");
     return new UpgradeReply((connection) => {
       this.requestIds.set(connection.request, request.id);
       this.sockets.handleUpgrade(connection.request, connection.socket, connection.head, (socket) => {
         const client = new TerminalClient(socket, request.id, this.log);
-        const over = new Terminal(this.docker, container, client, spec, request.stop).run();
-        this.running.add(over);
-        void over.finally(() => this.running.delete(over));
+        const ended = new Terminal(this.docker, containerId, client, spec, request.stopSignal).run();
+        this.running.add(ended);
+        void ended.finally(() => this.running.delete(ended));
       });
     });
   }
 
-  /** Resolves when nothing runs of those there are. */
+  /** Resolves when all terminals have ended. */
   async idle(): Promise<void> {
     await Promise.all(this.running);
   }

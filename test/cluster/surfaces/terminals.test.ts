@@ -16,13 +16,13 @@ let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 let box: string;
 const terminals: TestTerminal[] = [];
 beforeAll(async () => {
-  cluster = await startCluster({ size: 3, args: ["--peer_timeout=700", "--cors_origin", ALLOWED] });
+  cluster = await startCluster({ size: 3, ownEngines: true, args: ["--peer_timeout=700", "--cors_origin", ALLOWED] });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
   box = (await place(n1, { name: unique("box") }, "n2")).name;
 });
 afterEach(async () => {
   for (const { socket } of terminals.splice(0)) socket.terminate();
-  for (const { server } of cluster.nodes) expect(server.output()).not.toMatch(/FATAL|nobody (caught|waited)|Warning/);
+  for (const { server } of cluster.nodes) expect(server.output()).not.toMatch(/FATAL|Unhandled promise rejection|Warning/);
   expect(await until(async () => (await processes()).join() === "sleep 100000", DEADLINE)).toBe(true);
 });
 afterAll(() => cluster?.stop());

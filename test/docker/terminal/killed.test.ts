@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../scripts/process";
-import { type Engine, startEngine } from "../../support/engine";
+import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
 import { dockerOf } from "../../support/one-node";
 import { unique } from "../../support/pool";
@@ -17,7 +17,7 @@ let server: TestServer;
 let box: string;
 const docker = (...args: string[]) => dockerOf(engine, args);
 beforeAll(async () => {
-  engine = await startEngine({ name: "terminals-killed" });
+  engine = await leaseEngine({ name: "terminals-killed" });
   await importBusybox(engine);
   server = await startServer({ engine });
 });

@@ -20,7 +20,7 @@ afterEach(async () => {
   for (const connection of connections.splice(0)) connection.end();
   expect(node.server.process.running()).toBe(true);
   expect((await node.request("GET", "/")).status).toBe(200);
-  expect(node.server.output()).not.toMatch(/FATAL|nobody (caught|waited)|Warning/);
+  expect(node.server.output()).not.toMatch(/FATAL|Unhandled promise rejection|Warning/);
 });
 afterAll(() => node?.stop());
 

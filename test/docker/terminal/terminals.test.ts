@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterEach(async () => {
   for (const { socket } of terminals.splice(0)) socket.terminate();
   expect(node.server.process.running()).toBe(true);
-  expect(node.server.output()).not.toMatch(/FATAL|nobody (caught|waited)|Warning/);
+  expect(node.server.output()).not.toMatch(/FATAL|Unhandled promise rejection|Warning/);
   expect(await until(async () => (await processes("box")).join() === "sleep 100000", DEADLINE)).toBe(true);
 });
 afterAll(() => node?.stop());
