@@ -1,43 +1,35 @@
 import http from "node:http";
 import type { Duplex } from "node:stream";
-import type { Upgrades } from "../server/upgrades";
-import type { Upgradable } from "../support/reply";
+import type { UpgradeHandler } from "../server/upgrades";
 import type { Route } from "./route";
 
-/** RFC 6455, section 4.2.1 */
-const VERSION = "13";
-const KEY = /^[+/0-9A-Za-z]{22}==$/;
-/** So long (ms) a connection that is to end may take over what is still to be sent. */
-const LAST_WORDS = 1000;
-
-const offers = new WeakMap<http.IncomingMessage, Upgradable>();
-
-/** The connection of a request that offers an upgrade to a route which takes them; undefined for any other request. */
-export function upgradable(request: http.IncomingMessage): Upgradable | undefined {
-  return offers.get(request);
-}
+/** The values that a client must send (RFC 6455, section 4.2.1). */
+const WEBSOCKET_VERSION = "13";
+const WEBSOCKET_KEY = /^[+/0-9A-Za-z]{22}==$/;
+/** A closing connection may take this time to send its last bytes. */
+const CLOSE_TIMEOUT_MS = 1000;
 
 /**
- * Takes upgrades, and has them answered as any other request: let in, counted,
- * logged and sent to its node by the same code. What refuses one is a plain answer, and the connection's last.
+ * Hands requests that offer an upgrade to the same listener as all other requests, so that the same code authenticates, limits,
+ * logs and routes them. The request carries the offer. A refusal is a plain response and the last one on its connection.
  */
-export class RouteUpgrades implements Upgrades {
+export class RouteUpgrades implements UpgradeHandler {
   private readonly sockets = new Set<Duplex>();
   private closed = false;
 
   /**
-   * @param isFor which it takes, of requests without a body
-   * @param answer what answers requests
+   * @param matches tells which requests without a body it handles
+   * @param listener answers requests
    */
   constructor(
-    private readonly isFor: (request: http.IncomingMessage) => boolean,
-    private readonly answer: http.RequestListener,
+    private readonly matches: (request: http.IncomingMessage) => boolean,
+    private readonly listener: http.RequestListener,
   ) {}
 
   accept(request: http.IncomingMessage, socket: Duplex, head: Buffer): boolean {
     const { method, headers } = request;
     const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
-    if (method !== "GET" || hasBody || !this.isFor(request)) return false;
+    if (method !== "GET" || hasBody || !this.matches(request)) return false;
     if (this.closed) {
       socket.destroy();
       return true;
@@ -46,42 +38,42 @@ export class RouteUpgrades implements Upgrades {
     socket.once("close", () => this.sockets.delete(socket));
     const response = new http.ServerResponse(request);
     response.shouldKeepAlive = false;
-    // Node's own listeners have left the connection with the offer.
+    // Node detaches its HTTP listeners from a connection that emits "upgrade".
     response.assignSocket(socket as Parameters<typeof response.assignSocket>[0]);
     socket.on("drain", () => response.emit("drain"));
-    response.once("finish", () => end(socket));
-    offers.set(request, { request, socket, head });
-    this.answer(request, response);
+    response.once("finish", () => endGracefully(socket));
+    request.upgradeOffer = { request, socket, head };
+    this.listener(request, response);
     return true;
   }
 
   close(): void {
     this.closed = true;
-    for (const socket of this.sockets) end(socket);
+    for (const socket of this.sockets) endGracefully(socket);
   }
 }
 
-/** Tells which requests offer a WebSocket to a route that takes one. */
-export function upgradesOf(routes: Route[]): (request: http.IncomingMessage) => boolean {
+/** Matches requests that offer a WebSocket to a route that accepts upgrades. */
+export function upgradeMatcher(routes: Route[]): (request: http.IncomingMessage) => boolean {
   const paths = routes.filter(({ upgrade }) => upgrade).map(({ path }) => patternOf(path));
   return ({ url = "", headers }) => {
     if (headers.upgrade?.toLowerCase() !== "websocket") return false;
-    if (headers["sec-websocket-version"] !== VERSION || !KEY.test(headers["sec-websocket-key"] ?? "")) return false;
+    if (headers["sec-websocket-version"] !== WEBSOCKET_VERSION || !WEBSOCKET_KEY.test(headers["sec-websocket-key"] ?? "")) return false;
     const [path = ""] = url.split("?");
     return paths.some((pattern) => pattern.test(path));
   };
 }
 
-/** As Express matches it. */
+/** The path pattern as Express matches it. */
 function patternOf(path: string): RegExp {
   const open = path.replace(/[.]/g, "\\.").replace(/:\w+/g, "[^/]+").replace(/\*\w+/g, ".+");
   return new RegExp(`^${open}/?$`);
 }
 
-function end(socket: Duplex): void {
-  // What comes after a refusal nobody reads: left where it is, it would cut the answer off.
+function endGracefully(socket: Duplex): void {
+  // Unread bytes in the receive buffer would make the kernel reset the connection before the response arrives.
   if (socket.readableFlowing === null) socket.resume();
   socket.end();
-  const timer = setTimeout(() => socket.destroy(), LAST_WORDS);
+  const timer = setTimeout(() => socket.destroy(), CLOSE_TIMEOUT_MS);
   socket.once("close", () => clearTimeout(timer));
 }

@@ -1,35 +1,33 @@
 import type { ServerResponse } from "node:http";
-import { type Body, type Reply, Upgraded } from "../support/reply";
-import { upgradable } from "./route-upgrades";
+import { type Reply, type ReplyBody, UpgradeReply } from "../support/reply";
 
-/** A client that takes nothing in for so long (ms) while there is something to take is cut off. */
-const STALL = 60_000;
-/** An answer up to this size (bytes) is the kernel's at once; only larger ones can stall. */
-const SMALL = 65_536;
+/** A client that reads nothing for this time while bytes wait for it is disconnected. */
+const STALL_TIMEOUT_MS = 60_000;
+/** A body up to this size fits the kernel's buffer; only larger ones can stall. */
+const BUFFERED_BYTES = 65_536;
 
 /**
- * Writes a handler's answer.
- * @param response where to
- * @param gone aborted when the client has gone
+ * Sends a reply.
+ * @param clientSignal aborted when the client disconnects; asked for only if the reply streams
  */
-export async function sendReply(response: ServerResponse, reply: Reply, gone: () => AbortSignal): Promise<void> {
+export async function sendReply(response: ServerResponse, reply: Reply, clientSignal: () => AbortSignal): Promise<void> {
   const { status, body, headers } = reply;
   response.statusCode = status;
-  if (reply instanceof Upgraded) {
-    const connection = upgradable(response.req);
-    if (!connection) throw new Error("an upgrade that nobody has offered");
-    return reply.take(connection);
+  if (reply instanceof UpgradeReply) {
+    const { upgradeOffer } = response.req;
+    if (!upgradeOffer) throw new Error("The client has offered no upgrade");
+    return reply.takeOver(upgradeOffer);
   }
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (body === null) return void response.end();
-  if (isStream(body)) return stream(response, body, gone());
+  if (isStream(body)) return stream(response, body, clientSignal());
   const bytes = toBytes(response, body);
   response.setHeader("Content-Length", bytes.length);
-  if (bytes.length > SMALL) response.setTimeout(STALL, () => response.destroy());
+  if (bytes.length > BUFFERED_BYTES) response.setTimeout(STALL_TIMEOUT_MS, () => response.destroy());
   response.end(bytes);
 }
 
-function isStream(body: Body): body is AsyncIterable<Buffer> {
+function isStream(body: ReplyBody): body is AsyncIterable<Buffer> {
   return typeof body === "object" && Symbol.asyncIterator in body;
 }
 
@@ -42,37 +40,37 @@ function toBytes(response: ServerResponse, body: object | string): Buffer {
   return Buffer.from(isText ? body : JSON.stringify(body));
 }
 
-async function stream(response: ServerResponse, body: AsyncIterable<Buffer>, gone: AbortSignal): Promise<void> {
-  const isOver = () => gone.aborted || response.destroyed;
+async function stream(response: ServerResponse, body: AsyncIterable<Buffer>, clientSignal: AbortSignal): Promise<void> {
+  const isClosed = () => clientSignal.aborted || response.destroyed;
   response.flushHeaders();
   try {
     for await (const chunk of body) {
-      if (!isOver() && !response.write(chunk)) await drained(response, gone);
-      if (isOver()) return; // which ends the body too
+      if (!isClosed() && !response.write(chunk)) await drained(response, clientSignal);
+      if (isClosed()) return; // leaving the loop destroys the body
     }
   } catch (error) {
-    if (isOver()) return; // what it streams from ended because the client did
+    if (isClosed()) return; // the disconnect ended the body's source
     throw error;
   }
   response.end();
 }
 
-/** Resolves when the client has taken in what was written, or has gone; cuts it off when it takes nothing for too long. */
-function drained(response: ServerResponse, gone: AbortSignal): Promise<void> {
+/** Resolves when the client has read what was written, or has disconnected; disconnects a client that reads nothing for too long. */
+function drained(response: ServerResponse, clientSignal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(stalled);
       response.off("drain", done).off("close", done);
-      gone.removeEventListener("abort", done);
+      clientSignal.removeEventListener("abort", done);
       resolve();
     };
     const stalled = setTimeout(() => {
       response.destroy();
       done();
-    }, STALL);
-    // One that waits behind another on its connection emits no "close".
-    gone.addEventListener("abort", done);
+    }, STALL_TIMEOUT_MS);
+    // A pipelined response emits no "close" while it waits behind another.
+    clientSignal.addEventListener("abort", done);
     response.on("drain", done).on("close", done);
-    if (gone.aborted || response.destroyed) done();
+    if (clientSignal.aborted || response.destroyed) done();
   });
 }

@@ -4,116 +4,116 @@ import type { Peer } from "../membership/peer";
 import { callPeer, type Pool } from "../pool";
 import { clusterHeaders, fanOut } from "../rpc/fan-out";
 
-/** What a node has told. */
-interface Held {
+/** A peer's list as this node last received it. */
+interface CachedList {
   version: string;
   json: Buffer;
-  /** Until then it is true unless the node has said that it has changed. */
-  until: number;
-  /** how often the node has said so */
+  /** The list is valid until then, on this process's clock, unless the peer reports a change. */
+  validUntil: number;
+  /** How often the peer has reported a change. */
   changes: number;
 }
 
 /**
- * The containers of all nodes as one list. A node is asked unless what it told last is surely true still, and what it has
- * told already it doesn't tell again.
+ * The containers of all nodes as one list. A peer is asked only if its lease on the cached list has ended, and sends its list only
+ * if this node doesn't hold that version yet.
  */
 export class ContainerCache {
-  private readonly held = new Map<string, Held>();
-  private joined: { parts: Buffer[]; json: Buffer } = { parts: [], json: join([]) };
+  private readonly lists = new Map<string, CachedList>();
+  private merged: { parts: Buffer[]; json: Buffer } = { parts: [], json: joinArrays([]) };
   private current: Promise<Reply> | undefined;
   private next: Promise<Reply> | undefined;
 
   constructor(private readonly pool: Pool) {}
 
   /**
-   * The list as of some moment after the call. Whoever comes while it is being read may come too late for that reading:
-   * all of them share the next.
-   * @throws AppError if not even this node's own list can be had
+   * The list as of some moment after the call. A caller may come too late for the read that is under way: all such callers share
+   * the next read.
+   * @throws AppError if no node, this one included, can list its containers
    */
   read(): Promise<Reply> {
-    if (!this.current) return this.begin();
+    if (!this.current) return this.startRead();
     this.next ??= this.current.then(
-      () => this.begin(),
-      () => this.begin(),
+      () => this.startRead(),
+      () => this.startRead(),
     );
     return this.next;
   }
 
-  private begin(): Promise<Reply> {
+  private startRead(): Promise<Reply> {
     this.next = undefined;
-    const reading = this.gather();
+    const reading = this.readAll();
     this.current = reading;
-    const over = () => {
+    const finish = () => {
       if (this.current === reading) this.current = undefined;
     };
-    reading.then(over, over);
+    reading.then(finish, finish);
     return reading;
   }
 
-  /** A node's containers are others than it has told. */
-  changed(node: string): void {
-    const held = this.heldOf(node);
-    held.until = 0;
-    held.changes += 1;
+  /** A peer reports that its containers have changed. */
+  invalidate(node: string): void {
+    const list = this.listOf(node);
+    list.validUntil = 0;
+    list.changes += 1;
   }
 
-  private heldOf(node: string): Held {
-    const known = this.held.get(node);
+  private listOf(node: string): CachedList {
+    const known = this.lists.get(node);
     if (known) return known;
-    const nothing = { version: "", json: join([]), until: 0, changes: 0 };
-    this.held.set(node, nothing);
-    return nothing;
+    const empty = { version: "", json: joinArrays([]), validUntil: 0, changes: 0 };
+    this.lists.set(node, empty);
+    return empty;
   }
 
-  private async tell(peer: Peer): Promise<Buffer> {
-    const held = this.heldOf(peer.name);
+  private async readPeer(peer: Peer): Promise<Buffer> {
+    const list = this.listOf(peer.name);
     const askedAt = performance.now();
-    const { changes } = held;
-    const { version, json, lease } = await callPeer(this.pool, peer, "list", { have: held.version });
-    if (json !== undefined) Object.assign(held, { version, json: Buffer.from(json) });
-    // Its word that it has changed goes another way, and may be here before its answer.
-    held.until = held.changes === changes ? askedAt + lease : 0;
-    return held.json;
+    const { changes } = list;
+    const { version, json, lease } = await callPeer(this.pool, peer, "list", { have: list.version });
+    if (json !== undefined) Object.assign(list, { version, json: Buffer.from(json) });
+    // A report of a change takes another connection and can overtake the answer.
+    list.validUntil = list.changes === changes ? askedAt + lease : 0;
+    return list.json;
   }
 
-  private async gather(): Promise<Reply> {
+  private async readAll(): Promise<Reply> {
     const { pool } = this;
     const { peers } = pool.members;
     const now = performance.now();
-    const sure = peers.filter((peer) => peer.missing === undefined && this.heldOf(peer.name).until > now);
+    const leased = peers.filter((peer) => peer.missingReason === undefined && this.listOf(peer.name).validUntil > now);
     const [own, others] = await Promise.all([
       pool.host.list().then(
         ({ json }) => json,
         (error: AppError) => error,
       ),
       fanOut(
-        peers.filter((peer) => !sure.includes(peer)),
-        (peer) => this.tell(peer),
+        peers.filter((peer) => !leased.includes(peer)),
+        (peer) => this.readPeer(peer),
       ),
     ]);
-    for (const name of this.held.keys()) if (!peers.some((peer) => peer.name === name)) this.held.delete(name);
+    for (const name of this.lists.keys()) if (!peers.some((peer) => peer.name === name)) this.lists.delete(name);
     const lists = new Map(others.answers.map(({ node, value }) => [node, value]));
-    for (const { name } of sure) lists.set(name, this.heldOf(name).json);
-    if (Buffer.isBuffer(own)) lists.set(pool.self, own);
-    // Alone with a dead engine there is nothing to answer.
+    for (const { name } of leased) lists.set(name, this.listOf(name).json);
+    if (Buffer.isBuffer(own)) lists.set(pool.nodeName, own);
     else if (lists.size === 0) throw own;
-    const answered = [pool.self, ...peers.map(({ name }) => name)].filter((name) => lists.has(name));
+    const answered = [pool.nodeName, ...peers.map(({ name }) => name)].filter((name) => lists.has(name));
     const parts = answered.map((name) => lists.get(name) as Buffer);
-    const missing = [...(Buffer.isBuffer(own) ? [] : [{ node: pool.self, reason: own.message }]), ...others.missing];
-    return new Reply(200, this.join(parts), { "Content-Type": "application/json; charset=utf-8", ...clusterHeaders(answered, missing) });
+    const missing = [...(Buffer.isBuffer(own) ? [] : [{ node: pool.nodeName, reason: own.message }]), ...others.missing];
+    const headers = { "Content-Type": "application/json; charset=utf-8", ...clusterHeaders(answered, missing) };
+    return new Reply(200, this.merge(parts), headers);
   }
 
-  private join(parts: Buffer[]): Buffer {
-    const before = this.joined;
+  private merge(parts: Buffer[]): Buffer {
+    const before = this.merged;
     if (parts.length !== before.parts.length || parts.some((part, index) => part !== before.parts[index]))
-      this.joined = { parts, json: join(parts) };
-    return this.joined.json;
+      this.merged = { parts, json: joinArrays(parts) };
+    return this.merged.json;
   }
 }
 
-/** Joins JSON arrays, byte by byte: what is in them is nobody's business here. */
-function join(lists: Buffer[]): Buffer {
+/** Joins JSON arrays as bytes, without parsing them. */
+function joinArrays(lists: Buffer[]): Buffer {
   const inner = lists.map((list) => list.subarray(1, list.length - 1)).filter((list) => list.length > 0);
   const comma = Buffer.from(",");
   return Buffer.concat([Buffer.from("["), ...inner.flatMap((list, index) => (index === 0 ? [list] : [comma, list])), Buffer.from("]")]);

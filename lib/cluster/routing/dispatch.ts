@@ -1,135 +1,80 @@
 import { AppError } from "../../errors";
-import { Reply } from "../../support/reply";
-import type { Peer } from "../membership/peer";
-import { callPeer, type Pool } from "../pool";
-import { clusterHeaders, fanOut, type Missing } from "../rpc/fan-out";
+import type { Reply } from "../../support/reply";
+import type { Pool } from "../pool";
 import { PeerFailure } from "../rpc/peer-failure";
-import { once } from "../scheduling/idempotency";
 import type { Scheduler } from "../scheduling/scheduler";
 import type { ContainerCache } from "./container-cache";
-import { eachAnswer } from "./each-node";
-import { eachOutcome } from "./every-node";
-import { findVolume } from "./find-volume";
-import { forward, forwardRun, readWhole } from "./forward";
+import { forward } from "./forward";
 import type { ListLeases } from "./list-leases";
-import { findOwners } from "./locate";
-import { mergedAnswer } from "./merge";
-import { type Dispatch, keyOf, type RoutedRequest } from "./routed-request";
-import type { Plan } from "./where";
+import { findPeer, locateContainer, locateVolume, reachPeer } from "./locate";
+import { mergeBodies, mergeOutcomes, mergeOwners, worstOutcome } from "./merge";
+import { type Dispatch, idempotencyKeyOf, type RoutedRequest } from "./routed-request";
 
-/**
- * The dispatch of a node among others.
- * @param list the containers of all
- * @param leases what others hold of this node's list: they know of a change before it is answered
- * @param left ms that a client's request is given on another node
- */
-export function clusterDispatch(pool: Pool, list: ContainerCache, leases: ListLeases, placer: Scheduler, left: number): Dispatch {
-  return async (exchange) => {
+export interface DispatchDeps {
+  pool: Pool;
+  /** The containers of all nodes. */
+  containerCache: ContainerCache;
+  /** The leases that other nodes hold on this node's list; a change is known to them before it is answered. */
+  leases: ListLeases;
+  scheduler: Scheduler;
+  /** ms that another node may take for a request */
+  forwardTimeoutMs: number;
+}
+
+/** The dispatcher of a node in a cluster: decides for each request between this node, another node and all nodes. */
+export function clusterDispatch(deps: DispatchDeps): Dispatch {
+  return async (request) => {
     try {
-      return await take(exchange);
+      return await dispatch(deps, request);
     } catch (error) {
       throw error instanceof PeerFailure ? error.toAppError() : error;
     } finally {
-      await leases.settled();
+      await deps.leases.settled();
     }
   };
+}
 
-  async function take(exchange: RoutedRequest): Promise<Reply> {
-    const { where } = exchange;
-    if (exchange.from) {
-      if (where.at !== "bestNode") return exchange.local();
-      return placer.takeHere(exchange, where.plan(await exchange.body(), keyOf(exchange)));
+async function dispatch(deps: DispatchDeps, request: RoutedRequest): Promise<Reply> {
+  const { pool, containerCache, scheduler, forwardTimeoutMs } = deps;
+  const { where, pinnedNode } = request;
+  if (where.at === "bestNode") {
+    const plan = where.plan(await request.readBody(), idempotencyKeyOf(request));
+    return request.peer ? scheduler.runLocally(request, plan) : scheduler.run(request, plan);
+  }
+  // A forwarded request is never forwarded again.
+  if (request.peer) return request.runHere();
+  if (pinnedNode !== undefined) {
+    if (pinnedNode === pool.nodeName) return request.runHere();
+    return forward(pool, await reachPeer(pool, pinnedNode), request, forwardTimeoutMs);
+  }
+  switch (where.at) {
+    case "here":
+      return request.runHere();
+    case "everyNode":
+      if (where.merge === "list") return containerCache.read();
+      return where.merge === "outcomes"
+        ? worstOutcome(pool, request, forwardTimeoutMs)
+        : mergeBodies(pool, request, where.merge, forwardTimeoutMs);
+    case "everyOutcome":
+      return mergeOutcomes(pool, request, where.merge, forwardTimeoutMs);
+    case "volume":
+      return runOn(deps, request, await locateVolume(pool, request.id ?? ""));
+    case "owner": {
+      const { owners } = await locateContainer(pool, request.id ?? "", { prefix: true });
+      const nodes = nodesOf(owners);
+      if (nodes.length > 1) throw new AppError("AMBIGUOUS_ID", { details: { candidates: nodes } });
+      return runOn(deps, request, nodes[0] as string);
     }
-    if (exchange.node !== undefined && where.at !== "bestNode")
-      return exchange.node === pool.self ? exchange.local() : forward(pool, await reach(exchange.node), exchange, left);
-    switch (where.at) {
-      case "here":
-        return exchange.local();
-      case "bestNode":
-        return placeOnce(exchange, where.plan(await exchange.body(), keyOf(exchange)));
-      case "everyNode":
-        if (where.merge === "list") return list.read();
-        return where.merge === "outcomes" ? eachOutcome(pool, exchange, left) : mergedAnswer(pool, exchange, where.merge, left);
-      case "eachNode":
-        return eachAnswer(pool, exchange, where.merge, left);
-      case "volume":
-        return onOne(exchange, [await findVolume(pool, exchange.id ?? "")]);
-      case "owner":
-      case "owners": {
-        const { owners, missing } = await findOwners(pool, exchange.id ?? "", { prefix: where.at === "owner" || where.prefix });
-        const nodes = [...new Set(owners.map(({ node }) => node))];
-        return where.at === "owner" ? onOne(exchange, nodes) : onAll(exchange, nodes, missing);
-      }
+    case "owners": {
+      const { owners, missing } = await locateContainer(pool, request.id ?? "", { prefix: where.prefix });
+      return mergeOwners(nodesOf(owners), missing, (node) => runOn(deps, request, node));
     }
-  }
-
-  function placeOnce(exchange: RoutedRequest, plan: Plan): Promise<Reply> {
-    const { node } = exchange;
-    const find = async (name: string) => (await findOwners(pool, name, { prefix: false })).owners;
-    const run = async () => {
-      if (node === undefined) return placer.place(exchange, plan);
-      if (node === pool.self) return placer.takeHere(exchange, plan);
-      return forwardRun(pool, await reach(node), exchange, left + (plan.longer ?? 0), plan);
-    };
-    return once(plan, keyOf(exchange), find, run);
-  }
-
-  /** The node that a client has named; found out first whether it answers, for the work itself may take long. */
-  async function reach(node: string): Promise<Peer> {
-    const peer = peerOf(node);
-    const { missing } = await fanOut([peer], () => callPeer(pool, peer, "ping", {}));
-    if (missing[0]) throw new PeerFailure(node, missing[0].reason, false);
-    return peer;
-  }
-
-  function peerOf(node: string): Peer {
-    const peer = pool.members.peers.find(({ name }) => name === node);
-    if (peer) return peer;
-    throw new AppError("NODE_NOT_FOUND", {
-      message: `No such node: ${node}`,
-      details: { nodes: [pool.self, ...pool.members.peers.map(({ name }) => name)] },
-    });
-  }
-
-  async function onOne(exchange: RoutedRequest, nodes: string[]): Promise<Reply> {
-    if (nodes.length > 1) throw new AppError("AMBIGUOUS_ID", { details: { candidates: nodes } });
-    const node = nodes[0] as string;
-    return node === pool.self ? exchange.local() : forward(pool, peerOf(node), exchange, left);
-  }
-
-  async function onAll(exchange: RoutedRequest, nodes: string[], missing: Missing[]): Promise<Reply> {
-    const headers = clusterHeaders(nodes, missing);
-    if (nodes.length === 1) return asList(await onOne(exchange, nodes), headers);
-    const replies = await Promise.all(
-      nodes.map(async (node) => {
-        return readWhole(await (node === pool.self ? exchange.local() : forward(pool, peerOf(node), exchange, left)));
-      }),
-    );
-    const worst = replies.find(({ status }) => status >= 400);
-    if (worst) return worst;
-    if (!replies.every(isJson)) throw new AppError("AMBIGUOUS_ID", { details: { candidates: nodes } });
-    const status = Math.max(...replies.map((reply) => reply.status));
-    return new Reply(
-      status,
-      replies.map((reply) => JSON.parse(String(reply.body)) as object),
-      headers,
-    );
   }
 }
 
-function isJson(reply: Reply): boolean {
-  const type = reply.headers["content-type"] ?? reply.headers["Content-Type"];
-  return type === undefined || type.startsWith("application/json");
-}
+/** One node may hold a container under its name and another under the same text as an id. */
+const nodesOf = (owners: { node: string }[]) => [...new Set(owners.map(({ node }) => node))];
 
-/** In a pool an answer about every owner is a list, also where there is but one; a stream of text stays what it is. */
-async function asList(reply: Reply, headers: Record<string, string>): Promise<Reply> {
-  if (reply.status >= 300 || !isJson(reply)) return new Reply(reply.status, reply.body, { ...reply.headers, ...headers });
-  const { body } = await readWhole(reply);
-  const { "content-length": _, ...rest } = reply.headers;
-  return new Reply(reply.status, Buffer.concat([Buffer.from("["), body as Buffer, Buffer.from("]")]), {
-    "Content-Type": "application/json; charset=utf-8",
-    ...rest,
-    ...headers,
-  });
+function runOn({ pool, forwardTimeoutMs }: DispatchDeps, request: RoutedRequest, node: string): Promise<Reply> {
+  return node === pool.nodeName ? request.runHere() : forward(pool, findPeer(pool, node), request, forwardTimeoutMs);
 }

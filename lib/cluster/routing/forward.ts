@@ -1,27 +1,22 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import type { Duplex } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { AppError } from "../../errors";
-import { Reply, Upgraded } from "../../support/reply";
+import { HOP_BY_HOP_HEADERS } from "../../support/hop-by-hop";
+import { pipeBoth } from "../../support/pipe-both";
+import { Reply, type UpgradeOffer, UpgradeReply } from "../../support/reply";
 import type { Peer } from "../membership/peer";
 import { callPeer, type Pool } from "../pool";
 import type { PeerCall } from "../rpc/peer-client";
 import { PeerFailure } from "../rpc/peer-failure";
 import { PEER_HEADER } from "../rpc/signatures";
 import type { RoutedRequest } from "./routed-request";
-import { relay } from "./upgrade-relay";
 import type { Plan } from "./where";
 
-/** RFC 9110, section 7.6.1, and what is between a client and the node it spoke to alone. */
-const NOT_FORWARDED = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "te",
+/** Hop-by-hop headers, and those between the client and the node that it is connected to. */
+const NOT_FORWARDED = new Set<string>([
+  ...HOP_BY_HOP_HEADERS,
   "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "proxy-connection",
   "host",
   "authorization",
   "x-access-token",
@@ -29,128 +24,145 @@ const NOT_FORWARDED = new Set([
   "expect",
   PEER_HEADER,
 ]);
-/** What the answering node says of its own connection and policy. */
-const NOT_RETURNED = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "date",
-  "ratelimit",
-  "ratelimit-policy",
-]);
+/** Hop-by-hop headers, and those that the entry node sets itself. */
+const NOT_RETURNED = new Set<string>([...HOP_BY_HOP_HEADERS, "trailer", "date", "ratelimit", "ratelimit-policy"]);
 
 export interface ForwardOptions {
-  /** Sent as JSON instead of what came. */
+  /** Sent as JSON in place of the client's body. */
   body?: object;
-  /** The client's leaving doesn't end it. */
-  stays?: boolean;
+  /** The request goes on when its client disconnects. */
+  outlivesClient?: boolean;
 }
 
 /**
- * Sends a request on. A body that is read whole before it runs is sent whole and signed; any other streams, and so does the answer.
- * @param left ms that the client still waits
+ * Forwards a request to a peer. A body that the route reads whole is sent whole and signed; any other body streams, and so does
+ * the reply.
+ * @param timeoutMs for the reply of a body that doesn't stream
  * @throws PeerFailure
  */
-export async function forward(pool: Pool, peer: Peer, exchange: RoutedRequest, left: number, options: ForwardOptions = {}): Promise<Reply> {
-  const { method, url, caller } = exchange;
-  const body = options.body ?? (exchange.readsBody ? await exchange.body() : undefined);
+export async function forward(
+  pool: Pool,
+  peer: Peer,
+  request: RoutedRequest,
+  timeoutMs: number,
+  options: ForwardOptions = {},
+): Promise<Reply> {
+  const { method, url, identity } = request;
+  const body = options.body ?? (request.readsBody ? await request.readBody() : undefined);
   const bytes = body && Buffer.from(JSON.stringify(body));
-  const { "content-encoding": encoding, ...headers } = kept(exchange.headers, NOT_FORWARDED);
-  if (exchange.upgrade) Object.assign(headers, { connection: "Upgrade", upgrade: exchange.headers.upgrade });
+  const { "content-encoding": encoding, ...headers } = without(request.headers, NOT_FORWARDED);
+  if (request.upgrade) Object.assign(headers, { connection: "Upgrade", upgrade: request.headers.upgrade });
   const call: PeerCall = {
     method,
     url,
-    caller,
-    left,
-    // What streams may take its time, as long as the peer answers pings.
-    ...(bytes || !hasBody(exchange) ? { timeout: left } : {}),
+    caller: identity,
+    remainingMs: timeoutMs,
+    // A streamed body may take any time while the peer answers pings.
+    ...(bytes || !hasBody(request) ? { timeoutMs } : {}),
     headers: bytes
       ? { ...headers, "content-type": "application/json", "content-length": bytes.length }
-      : { ...headers, ...(encoding === undefined ? {} : { "content-encoding": encoding }), ...framing(exchange) },
-    body: bytes ?? (hasBody(exchange) ? exchange.raw : undefined),
-    ...(options.stays ? {} : { signal: exchange.clientSignal }),
+      : { ...headers, ...(encoding === undefined ? {} : { "content-encoding": encoding }), ...framing(request) },
+    body: bytes ?? (hasBody(request) ? request.rawBody : undefined),
+    ...(options.outlivesClient ? {} : { signal: request.clientSignal }),
   };
+  pool.log.debug("Request forwarded", { request_id: request.headers["x-request-id"], peer: peer.name, method });
   const response = await sendWatched(pool, peer, call);
-  return response.statusCode === 101 ? new Upgraded((client) => relay(client, response)) : toReply(response);
+  return response.statusCode === 101 ? new UpgradeReply((offer) => relayUpgrade(offer, response)) : toReply(response);
 }
 
-/** One that takes no more connections may be stopping, and finishes what it has begun: had it died, that connection would be cut too. */
-const CLOSED = new Set(["ECONNREFUSED", "ECONNRESET", "it closed the connection"]);
-/** Pings in a row that a node may miss while a body or its answer flows: that is cut only when the node is surely away. */
-export const MISSES = 3;
+/**
+ * Forwards a run to the node that was chosen for it. A live run ends with its client and may stream; any other run goes on, and its
+ * reply is read whole.
+ * @throws PeerFailure
+ */
+export async function forwardRun(pool: Pool, peer: Peer, request: RoutedRequest, timeoutMs: number, plan: Plan): Promise<Reply> {
+  const live = request.where.at === "bestNode" && request.where.live;
+  const reply = await forward(pool, peer, request, timeoutMs, { body: plan.body, outlivesClient: !live });
+  const type = reply.headers["content-type"] ?? "";
+  if (live && /^(?:text\/event-stream|application\/x-ndjson)/.test(type)) return reply;
+  return readWhole(reply).catch((error: NodeJS.ErrnoException) => {
+    throw error instanceof AppError ? error : new PeerFailure(peer.name, error.code ?? error.message, true, request.clientSignal.aborted);
+  });
+}
+
+/** A ping refused in these ways can mean a graceful stop; had the peer died, the connection in use would break too. */
+const REFUSED_PINGS = new Set(["ECONNREFUSED", "ECONNRESET", "it closed the connection"]);
+/** Pings in a row that a peer may miss while a body flows: cutting a stream needs more certainty than cutting a wait. */
+export const MAX_MISSED_PINGS = 3;
 
 /**
- * Sends a request and waits for as long as the peer lives: a run may take its time, and a followed log all of it, but a node that
- * stands still is not waited for.
+ * Sends a request to a peer and pings the peer until the response is read: a run may take any time and a followed log has no end,
+ * but a frozen peer must not keep its client waiting.
  * @throws PeerFailure
  */
 export async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promise<IncomingMessage> {
-  const dead = new AbortController();
-  // A body that flows can't be sent a second time.
-  const misses = call.body === undefined || Buffer.isBuffer(call.body) ? 1 : MISSES;
-  const end = watchPeer(pool, peer, misses, (failure) => dead.abort(failure));
-  const signal = call.signal ? AbortSignal.any([call.signal, dead.signal]) : dead.signal;
+  const frozen = new AbortController();
+  // A streamed body can't be sent a second time.
+  const maxMissed = call.body === undefined || Buffer.isBuffer(call.body) ? 1 : MAX_MISSED_PINGS;
+  const stopWatching = watchPeer(pool, peer, maxMissed, (failure) => frozen.abort(failure));
+  const signal = call.signal ? AbortSignal.any([call.signal, frozen.signal]) : frozen.signal;
   try {
     const response = await pool.client.send(peer, { ...call, signal });
     const source = response.statusCode === 101 ? response.socket : response;
-    const unwatch = watchPeer(pool, peer, MISSES, (failure) => source.destroy(failure.toAppError()));
-    // Whoever reads it is told of its errors, too; if nobody does, they are nobody's.
-    source.once("close", unwatch).on("error", () => undefined);
+    const stopWatchingReply = watchPeer(pool, peer, MAX_MISSED_PINGS, (failure) => source.destroy(failure.toAppError()));
+    // An error of a reply that nobody reads must not end the process.
+    source.once("close", stopWatchingReply).on("error", () => undefined);
     return response;
   } catch (error) {
-    if (!dead.signal.aborted) throw error;
-    throw new PeerFailure(peer.name, (dead.signal.reason as PeerFailure).reason, true);
+    if (!frozen.signal.aborted) throw error;
+    throw new PeerFailure(peer.name, (frozen.signal.reason as PeerFailure).reason, true);
   } finally {
-    end();
+    stopWatching();
   }
 }
 
 /**
- * Pings a peer from time to time.
- * @param misses so many pings in a row without an answer, and `dead` is called
- * @returns ends it
+ * Pings a peer every `peerTimeout` ms.
+ * @param maxMissed pings in a row without an answer after which `onFrozen` is called
+ * @returns stops the pings
  */
-export function watchPeer(pool: Pool, peer: Peer, misses: number, dead: (failure: PeerFailure) => void): () => void {
+export function watchPeer(pool: Pool, peer: Peer, maxMissed: number, onFrozen: (failure: PeerFailure) => void): () => void {
   let missed = 0;
-  let over = false;
+  let stopped = false;
   const timer = setInterval(() => {
     callPeer(pool, peer, "ping", {}).then(
       () => {
         missed = 0;
       },
       (failure: PeerFailure) => {
-        if (over || failure.blameless || CLOSED.has(failure.reason)) return;
+        if (stopped || failure.healthNeutral || REFUSED_PINGS.has(failure.reason)) return;
         missed += 1;
-        if (missed < misses) return;
+        if (missed < maxMissed) return;
         clearInterval(timer);
-        peer.failed(failure.reason);
-        dead(failure);
+        peer.markMissing(failure.reason);
+        onFrozen(failure);
       },
     );
-  }, pool.peerTimeout).unref();
+  }, pool.peerTimeoutMs).unref();
   return () => {
-    over = true;
+    stopped = true;
     clearInterval(timer);
   };
 }
 
-/** Gives a run to the node that was chosen for it. What is live ends with its client and may stream; all else goes on, and is answered whole. */
-export async function forwardRun(pool: Pool, peer: Peer, exchange: RoutedRequest, left: number, plan: Plan): Promise<Reply> {
-  const live = exchange.where.at === "bestNode" && exchange.where.live;
-  const reply = await forward(pool, peer, exchange, left, { body: plan.body, stays: !live });
-  const type = reply.headers["content-type"] ?? "";
-  if (live && /^(?:text\/event-stream|application\/x-ndjson)/.test(type)) return reply;
-  return readWhole(reply).catch((error: NodeJS.ErrnoException) => {
-    throw error instanceof AppError ? error : new PeerFailure(peer.name, error.code ?? error.message, true, exchange.clientSignal.aborted);
-  });
+/**
+ * Passes another server's 101 to the client, and from then on the bytes of both directions.
+ * @param offer the client's offer of an upgrade
+ * @param accepted the other server's 101, whose socket is the connection
+ */
+function relayUpgrade(offer: UpgradeOffer, accepted: IncomingMessage): void {
+  const peerSocket: Duplex = accepted.socket;
+  if (!offer.socket.destroyed && !peerSocket.destroyed) offer.socket.write(headOf(accepted), "latin1");
+  pipeBoth(offer, peerSocket, (socket) => socket.destroy());
 }
 
-/** An answer read whole. */
+function headOf({ rawHeaders }: IncomingMessage): string {
+  const lines = ["HTTP/1.1 101 Switching Protocols"];
+  for (let at = 0; at < rawHeaders.length; at += 2) lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`);
+  return `${lines.join("\r\n")}\r\n\r\n`;
+}
+
+/** The reply with its body as bytes or text; objects become JSON. */
 export async function readWhole(reply: Reply): Promise<Reply> {
   const { status, body, headers } = reply;
   if (body === null || typeof body === "string" || Buffer.isBuffer(body)) return reply;
@@ -162,21 +174,21 @@ function hasBody({ headers }: RoutedRequest): boolean {
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
-// Node leaves the bodies of GET and DELETE unframed unless it is told: the peer would take them for requests of their own.
-function framing(exchange: RoutedRequest): OutgoingHttpHeaders {
-  if (!hasBody(exchange)) return {};
-  const { headers } = exchange;
+// Node sends the bodies of GET and DELETE without framing headers by default; the peer would read them as further requests.
+function framing(request: RoutedRequest): OutgoingHttpHeaders {
+  if (!hasBody(request)) return {};
+  const { headers } = request;
   return headers["transfer-encoding"] === undefined ? { "content-length": headers["content-length"] } : { "transfer-encoding": "chunked" };
 }
 
 function toReply(response: IncomingMessage): Reply {
-  const headers = Object.fromEntries(Object.entries(kept(response.headers, NOT_RETURNED)).map(([name, value]) => [name, String(value)]));
+  const headers = Object.fromEntries(Object.entries(without(response.headers, NOT_RETURNED)).map(([name, value]) => [name, String(value)]));
   return new Reply(response.statusCode ?? 502, response, headers);
 }
 
-function kept(headers: IncomingHttpHeaders, without: ReadonlySet<string>): OutgoingHttpHeaders {
-  const named = new Set((headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase()));
+function without(headers: IncomingHttpHeaders, names: ReadonlySet<string>): OutgoingHttpHeaders {
+  const connectionOptions = new Set((headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase()));
   return Object.fromEntries(
-    Object.entries(headers).filter(([name, value]) => value !== undefined && !without.has(name) && !named.has(name)),
+    Object.entries(headers).filter(([name, value]) => value !== undefined && !names.has(name) && !connectionOptions.has(name)),
   );
 }

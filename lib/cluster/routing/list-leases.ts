@@ -1,42 +1,44 @@
 import { settlesBefore } from "../../support/settles-before";
 
-/** So long (ms) a node answers with another's list without asking again, unless it hears that it has changed. */
-const LEASE = 25;
+/** How long a node may reuse another node's list without asking again, unless it is notified of a change. */
+const LEASE_MS = 25;
 
 /**
- * Who was told this node's list, and is promised to hear of its next change (leases as Gray and Cheriton have them, 1989:
- * a holder that can't be reached is waited for until its lease is over, and no longer).
+ * The leases that other nodes hold on this node's container list. A holder is notified of the next change; a holder that can't be
+ * reached is waited for until its lease ends, and no longer (leases as in Gray and Cheriton, 1989).
  */
 export class ListLeases {
-  /** node to when its lease ends; this process's own time */
-  private readonly given = new Map<string, number>();
-  private readonly telling = new Set<Promise<unknown>>();
+  /** By node: when its lease ends, on this process's clock. */
+  private readonly expiries = new Map<string, number>();
+  private readonly notifications = new Set<Promise<unknown>>();
 
-  /** @param tell says to a node that the list has changed; resolves when it knows */
-  constructor(private readonly tell: (node: string) => Promise<unknown>) {}
+  /** @param notify notifies a node that the list has changed; resolves when the node has confirmed */
+  constructor(private readonly notify: (node: string) => Promise<unknown>) {}
 
   /**
-   * To be called before the list is read that the node is told.
-   * @returns how long (ms) it is true from when the node asked, unless it hears otherwise
+   * Grants a lease. Must be called before the list is read that the node will get.
+   * @returns how long (ms) the list stays valid, counted from when the node asked
    */
-  give(node: string): number {
-    this.given.set(node, performance.now() + LEASE);
-    return LEASE;
+  grant(node: string): number {
+    this.expiries.set(node, performance.now() + LEASE_MS);
+    return LEASE_MS;
   }
 
-  /** The list has changed: all who hold it are told. */
-  changed(): void {
-    for (const [node, end] of this.given) {
-      const left = end - performance.now();
-      if (left <= 0) continue;
-      const told = settlesBefore(this.tell(node), AbortSignal.timeout(Math.ceil(left))).finally(() => this.telling.delete(told));
-      this.telling.add(told);
+  /** Notifies all holders that the list has changed, and ends their leases. */
+  notifyChanged(): void {
+    for (const [node, expiry] of this.expiries) {
+      const remainingMs = expiry - performance.now();
+      if (remainingMs <= 0) continue;
+      const notification = settlesBefore(this.notify(node), AbortSignal.timeout(Math.ceil(remainingMs))).finally(() =>
+        this.notifications.delete(notification),
+      );
+      this.notifications.add(notification);
     }
-    this.given.clear();
+    this.expiries.clear();
   }
 
-  /** Resolves when everybody knows of the changes so far: what is answered then, is seen through every node. */
+  /** Resolves when all holders know of the changes so far: a change that is answered then is visible through every node. */
   async settled(): Promise<void> {
-    if (this.telling.size > 0) await Promise.all(this.telling);
+    if (this.notifications.size > 0) await Promise.all(this.notifications);
   }
 }

@@ -1,42 +1,88 @@
 import { AppError } from "../../errors";
-import { callPeers, type Found, type Pool } from "../pool";
-import type { Missing } from "../rpc/fan-out";
+import type { Found } from "../local-host";
+import type { Peer } from "../membership/peer";
+import { callPeer, callPeers, type Pool } from "../pool";
+import { type FanOutResult, fanOut, type MissingNode } from "../rpc/fan-out";
+import { PeerFailure } from "../rpc/peer-failure";
 
 export interface Owners {
   owners: { node: string; found: Found }[];
-  missing: Missing[];
+  missing: MissingNode[];
 }
 
 /**
- * Finds who holds a container: by its name or full id exactly in the whole pool, else, if that is allowed, by the beginning
+ * Finds the nodes that hold a container: by its exact name or full id in the whole pool; else, if allowed, by the first digits
  * of an id that only one container has.
- * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID; NODES_MISSING if it is nowhere but not all nodes answer
+ * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID; NODES_MISSING if no node that answers has it and some nodes don't answer
  */
-export async function findOwners(pool: Pool, id: string, options: { prefix: boolean }): Promise<Owners> {
-  const [local, { answers, missing }] = await Promise.all([
-    pool.host.find(id).then(
-      (value) => ({ node: pool.self, value }),
-      (error: Error) => ({ node: pool.self, reason: error.message }),
-    ),
-    callPeers(pool, "find", { id }),
-  ]);
-  const holdings = "value" in local ? [local, ...answers] : answers;
-  const absent = "value" in local ? missing : [local, ...missing];
-  const exact = holdings.flatMap(({ node, value }) => value.exact.map((found) => ({ node, found })));
-  if (exact.length > 0) return { owners: exact, missing: absent };
-  const byPrefix = options.prefix ? holdings.flatMap(({ node, value }) => value.prefix.map((found) => ({ node, found }))) : [];
+export async function locateContainer(pool: Pool, id: string, options: { prefix: boolean }): Promise<Owners> {
+  const { answers, missing } = await askAllNodes(pool, pool.host.find(id), callPeers(pool, "find", { id }));
+  const exact = answers.flatMap(({ node, value }) => value.exact.map((found) => ({ node, found })));
+  if (exact.length > 0) return { owners: exact, missing };
+  const byPrefix = options.prefix ? answers.flatMap(({ node, value }) => value.prefix.map((found) => ({ node, found }))) : [];
   if (byPrefix.length > 1) {
     throw new AppError("AMBIGUOUS_ID", {
       details: { candidates: byPrefix.map(({ node, found }) => ({ node, id: found.id, name: found.name })) },
     });
   }
-  if (byPrefix.length === 1) return { owners: byPrefix, missing: absent };
-  if (absent.length > 0) {
-    const names = absent.map(({ node }) => node);
-    throw new AppError("NODES_MISSING", {
-      message: `No container ${id} on the nodes that answer; ${names.join(", ")} can't be asked`,
-      details: { id, missing: absent },
-    });
-  }
+  if (byPrefix.length === 1) return { owners: byPrefix, missing };
+  if (missing.length > 0) throw nodesMissing(`container ${id}`, { id }, missing);
   throw new AppError("CONTAINER_NOT_FOUND", { message: `No such container: ${id}`, details: { id } });
+}
+
+/**
+ * Finds the one node that has a volume.
+ * @throws AppError VOLUME_NOT_FOUND; AMBIGUOUS_VOLUME with the nodes; NODES_MISSING if no node that answers has it and some nodes don't
+ */
+export async function locateVolume(pool: Pool, name: string): Promise<string> {
+  const held = pool.host.holdsVolume(name).then((held) => ({ held }));
+  const { answers, missing } = await askAllNodes(pool, held, callPeers(pool, "volume", { name }));
+  const holders = answers.filter(({ value }) => value.held).map(({ node }) => node);
+  if (holders.length > 1) throw new AppError("AMBIGUOUS_VOLUME", { details: { candidates: holders } });
+  if (holders[0] !== undefined) return holders[0];
+  if (missing.length > 0) throw nodesMissing(`volume ${name}`, { name }, missing);
+  throw new AppError("VOLUME_NOT_FOUND", { message: `No such volume: ${name}`, details: { name } });
+}
+
+/** Joins this node's own answer with those of its peers; an engine that fails here makes this node one of the missing. */
+async function askAllNodes<T>(pool: Pool, own: Promise<T>, peers: Promise<FanOutResult<T>>): Promise<FanOutResult<T>> {
+  const [here, others] = await Promise.all([
+    own.then(
+      (value) => ({ value }),
+      (error: Error) => ({ reason: error.message }),
+    ),
+    peers,
+  ]);
+  return "value" in here
+    ? { answers: [{ node: pool.nodeName, ...here }, ...others.answers], missing: others.missing }
+    : { answers: others.answers, missing: [{ node: pool.nodeName, ...here }, ...others.missing] };
+}
+
+function nodesMissing(subject: string, details: object, missing: MissingNode[]): AppError {
+  return new AppError("NODES_MISSING", {
+    message: `No ${subject} on the nodes that answer; ${missing.map(({ node }) => node).join(", ")} can't be asked`,
+    details: { ...details, missing },
+  });
+}
+
+/** @throws AppError NODE_NOT_FOUND with the names of all nodes */
+export function findPeer(pool: Pool, nodeName: string): Peer {
+  const peer = pool.members.peers.find(({ name }) => name === nodeName);
+  if (peer) return peer;
+  throw new AppError("NODE_NOT_FOUND", {
+    message: `No such node: ${nodeName}`,
+    details: { nodes: [pool.nodeName, ...pool.members.peers.map(({ name }) => name)] },
+  });
+}
+
+/**
+ * Finds a node that the client named and pings it first, because the request itself may take long.
+ * @throws AppError NODE_NOT_FOUND
+ * @throws PeerFailure if it doesn't answer
+ */
+export async function reachPeer(pool: Pool, nodeName: string): Promise<Peer> {
+  const peer = findPeer(pool, nodeName);
+  const { missing } = await fanOut([peer], () => callPeer(pool, peer, "ping", {}));
+  if (missing[0]) throw new PeerFailure(nodeName, missing[0].reason, false);
+  return peer;
 }

@@ -4,48 +4,56 @@ import type { Reply } from "../../support/reply";
 import type { PeerRequest } from "../rpc/signatures";
 import type { Where } from "./where";
 
-/** A request on its way to where it runs. */
+/**
+ * One request on its way from Express to its handler, on this node or on another. Every routing step reads this value and
+ * either replies or hands it on.
+ */
 export interface RoutedRequest {
-  where: Where;
-  method: string;
-  /** path and query */
-  url: string;
-  headers: IncomingHttpHeaders;
-  /** identity of the client */
-  caller: string;
-  /** present if another node sent it: it runs here, whatever happens */
-  from: PeerRequest | undefined;
-  /** the node it pins itself to */
-  node: string | undefined;
-  /** the container it is about, or the volume */
-  id: string | undefined;
-  /** as the route's schema gives it */
-  query: object;
-  explain: boolean;
-  /** Aborted when the client, or the node that sent it, has gone. */
-  clientSignal: AbortSignal;
-  /** Aborted when the client has gone or this server stops. */
-  streamSignal: AbortSignal;
-  /** The body, read whole and found valid. */
-  body(): Promise<object>;
-  /** Whether it reads its body whole; else the body streams. */
-  readsBody: boolean;
-  /** Whether it offers an upgrade, which the answer may take. */
-  upgrade: boolean;
-  /** The body as it comes, if nobody has read it. */
-  raw: Readable;
+  readonly where: Where;
+  readonly method: string;
+  /** Path and query as the client wrote them. */
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  /** Identity of the client, as the audit log and the rate limits know it. */
+  readonly identity: string;
+  /** The signed claim of the node that forwarded this request; such a request always runs here. */
+  readonly peer: PeerRequest | undefined;
+  /** Name of the node that `?node=` asks for. */
+  readonly pinnedNode: string | undefined;
+  /** The `:id` or `:name` of the path: a container or a volume. */
+  readonly id: string | undefined;
+  /** The query, parsed by the route's schema. */
+  readonly query: object;
+  /** Whether the client asked for an explanation of the placement. */
+  readonly explain: boolean;
+  /** Aborted when the client, or the node that forwarded the request, disconnects. */
+  readonly clientSignal: AbortSignal;
+  /** Aborted when the client disconnects or this server stops. */
+  readonly streamSignal: AbortSignal;
+  /** Whether the route takes a body that is read whole; any other body streams. */
+  readonly readsBody: boolean;
+  /** Whether the route answers with an upgrade of the connection. */
+  readonly upgrade: boolean;
+  /** The unread body. */
+  readonly rawBody: Readable;
   /**
-   * Runs it on this host, with another body if one is given.
-   * @param started called when a run's container has started and shows among the others, which may be long before the answer
+   * Reads and validates the whole body.
+   * @throws AppError INVALID_BODY, INVALID_INPUT, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
    */
-  local(body?: object, started?: () => void): Promise<Reply>;
+  readBody(): Promise<object>;
+  /**
+   * Calls the route's handler on this host.
+   * @param body replaces the client's body: the body of a plan
+   * @param onStarted called when the run's container has started, which can be long before the reply
+   */
+  runHere(body?: object, onStarted?: () => void): Promise<Reply>;
 }
 
-/** Takes a request where it runs, and brings back the answer. */
-export type Dispatch = (exchange: RoutedRequest) => Promise<Reply>;
+/** Takes a request to where it runs and returns the reply. */
+export type Dispatch = (request: RoutedRequest) => Promise<Reply>;
 
-/** The request's Idempotency-Key. */
-export function keyOf({ headers }: RoutedRequest): string | undefined {
+/** The request's Idempotency-Key; undefined if it has none or an empty one. */
+export function idempotencyKeyOf({ headers }: Pick<RoutedRequest, "headers">): string | undefined {
   const key = headers["idempotency-key"];
   return typeof key === "string" && key !== "" ? key : undefined;
 }

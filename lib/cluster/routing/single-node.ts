@@ -1,21 +1,21 @@
 import { AppError } from "../../errors";
-import type { LocalHost } from "../pool";
-import { once } from "../scheduling/idempotency";
-import { type Dispatch, keyOf } from "./routed-request";
+import type { LocalHost } from "../local-host";
+import { runOnce } from "../scheduling/idempotency";
+import { type Dispatch, idempotencyKeyOf } from "./routed-request";
 
 /**
- * The dispatch of a node that stands alone: every place is here.
+ * The dispatcher of a node without a cluster: every request runs here.
  * @param self this node's name
  */
 export function singleNodeDispatch(self: string, host: LocalHost): Dispatch {
-  return async (exchange) => {
-    const { node, where } = exchange;
-    if (node !== undefined && node !== self)
-      throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${node}`, details: { nodes: [self] } });
-    if (where.at !== "bestNode") return exchange.local();
-    const key = keyOf(exchange);
-    const plan = where.plan(await exchange.body(), key);
-    const find = async (name: string) => (await host.find(name)).exact.map((found) => ({ node: self, found }));
-    return once(plan, key, find, () => exchange.local(plan.body));
+  return async (request) => {
+    const { pinnedNode, where } = request;
+    if (pinnedNode !== undefined && pinnedNode !== self)
+      throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${pinnedNode}`, details: { nodes: [self] } });
+    if (where.at !== "bestNode") return request.runHere();
+    const key = idempotencyKeyOf(request);
+    const plan = where.plan(await request.readBody(), key);
+    const findHolders = async (name: string) => (await host.find(name)).exact.map((found) => ({ node: self, found }));
+    return runOnce(plan, key, findHolders, () => request.runHere(plan.body));
   };
 }

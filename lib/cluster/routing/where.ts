@@ -1,73 +1,67 @@
 import type { AppError } from "../../errors";
 import type { Reply } from "../../support/reply";
-import type { Needs } from "../scheduling/scoring";
+import type { Needs } from "../scheduling/bid";
 
 /**
- * Where a route runs: it says so itself, and the cluster takes it there.
- * - here: the node that got the request
- * - bestNode: the node that placement chooses
- * - owner: the node that holds container `:id`
- * - owners: every node that holds it, answers merged
+ * Where a route runs. The route declares it; the dispatcher takes each request there.
+ * - here: the node that received the request
+ * - bestNode: the node that the scheduler chooses
+ * - owner: the one node that holds container `:id`
+ * - owners: every node that holds it, replies merged to a list
  * - volume: the node that holds volume `:name`
- * - everyNode: all nodes, answers merged
- * - eachNode: all nodes, and what each came to counts; what they send as events goes out as it comes
+ * - everyNode: all nodes, replies merged
+ * - everyOutcome: all nodes; each node's success or failure counts, and events are passed on as they arrive
  */
 export type Where =
   | { at: "here" }
-  | { at: "bestNode"; plan: (body: object, key: string | undefined) => Plan; live: boolean }
+  | { at: "bestNode"; plan: MakePlan; live: boolean }
   | { at: "owner" }
   | { at: "owners"; prefix: boolean }
   | { at: "volume" }
-  | { at: "everyNode"; merge: "list" | "outcomes" | Merge }
-  | { at: "eachNode"; merge: MergeOutcomes };
+  | { at: "everyNode"; merge: "list" | "outcomes" | MergeBodies }
+  | { at: "everyOutcome"; merge: MergeOutcomes };
 
-/** Makes one answer of what the nodes answered; `query` is the request's, as its schema gives it. */
-export type Merge = (bodies: object[], query: object) => object;
+/** Derives a plan from a valid body; `key` is the request's Idempotency-Key. */
+export type MakePlan = (body: object, key: string | undefined) => Plan;
 
-/** What one node came to; one that can't be asked to NODES_MISSING. */
+/** Merges the bodies of the nodes that answered; `query` is the request's, parsed by the route's schema. */
+export type MergeBodies = (bodies: object[], query: object) => object;
+
+/** What one node answered; a node that can't be reached counts as NODES_MISSING. */
 export type Outcome = { node: string; status: number; body: Record<string, unknown> } | { node: string; error: AppError };
 
 /**
- * Makes one answer of what each node came to.
- * @throws AppError if that is what they came to together
+ * Merges the outcomes of all nodes.
+ * @throws AppError if the merged outcome is a failure
  */
 export type MergeOutcomes = (outcomes: Outcome[]) => Reply;
 
-/** A run before it has a node: its name is fixed, so that a second try can't make a second container. */
+/** A run that has no node yet. Its name is fixed, so that a second try can't create a second container. */
 export interface Plan {
   name: string;
   body: object;
   needs: Needs;
-  /** It is done when it is created: it is started later, by another request. */
-  created?: boolean;
-  /** ms that its answer may take longer than a run's own */
-  longer?: number;
-  /** what its answer tells of the container, for when it is there already; what it gets is an item of the list of containers */
+  /** Creating the container completes the request; another request starts it later. */
+  doneWhenCreated?: boolean;
+  /** ms that the reply may take beyond a run's own time */
+  extraWaitMs?: number;
+  /** Fields that the reply has beside id and name when the container exists already; gets an item of the container list. */
   responseFields?: (container: object) => object;
-  /** what its route makes of the error that no node can take it */
+  /** Turns the error "no node can take it" into the one that the route documents. */
   mapRefusal?: (error: AppError) => AppError;
 }
 
 export const here: Where = { at: "here" };
+export const owner: Where = { at: "owner" };
 export const volume: Where = { at: "volume" };
 
-/**
- * @param plan reads a valid body; `key` is the request's Idempotency-Key
- * @param options.live it ends with its client, and its answer may stream; else it goes on
- */
-export const bestNode = (plan: (body: object, key: string | undefined) => Plan, options = { live: false }): Where => ({
-  at: "bestNode",
-  plan,
-  ...options,
-});
+/** @param options.live the run ends when its client disconnects, and its reply may stream; else it goes on without a client */
+export const bestNode = (plan: MakePlan, options = { live: false }): Where => ({ at: "bestNode", plan, ...options });
 
-export const owner: Where = { at: "owner" };
-
-/** @param options.prefix whether the beginning of an id will do */
+/** @param options.prefix whether the first digits of an id suffice */
 export const owners = (options: { prefix: boolean }): Where => ({ at: "owners", ...options });
 
-/** @param merge the lists of containers joined to one, each node's outcome with the worst status on top, or how objects become one */
-export const everyNode = (merge: "list" | "outcomes" | Merge): Where => ({ at: "everyNode", merge });
+/** @param merge "list": the joined container lists; "outcomes": each node's status, the worst on top; or a function of the bodies */
+export const everyNode = (merge: "list" | "outcomes" | MergeBodies): Where => ({ at: "everyNode", merge });
 
-/** @param merge how what each node came to becomes one answer */
-export const eachNode = (merge: MergeOutcomes): Where => ({ at: "eachNode", merge });
+export const everyOutcome = (merge: MergeOutcomes): Where => ({ at: "everyOutcome", merge });

@@ -78,7 +78,7 @@ test("who gives no answer is named and not waited for again, and counts again wh
   await read(poolList);
   expect(asked.map((each) => each.split(" ")[0])).toEqual(["n3"]);
   lists.n2 = ["b"];
-  peers[0]?.answered();
+  peers[0]?.markAlive();
   expect((await read(poolList)).items).toEqual(["a", "b"]);
 });
 
@@ -102,7 +102,7 @@ test("a node that promises to tell of changes is not asked again while that last
   await read(poolList);
   expect(asked).toEqual(["n2 has ", "n3 has "]);
   lists.n2 = ["changed"];
-  poolList.changed("n2");
+  poolList.invalidate("n2");
   expect(await read(poolList)).toEqual({ items: ["a", "changed"], nodes: "n0, n2, n3", missing: undefined });
   expect(asked.slice(2)).toEqual(["n2 has v:b"]);
 });
@@ -118,7 +118,7 @@ test("its promise counts from when it was asked, and ends by itself", async () =
 test("of a change that is told before the answer it has overtaken, the next reading knows", async () => {
   const { lists, poolList } = threeNodes(LONG);
   const first = read(poolList);
-  poolList.changed("n2");
+  poolList.invalidate("n2");
   await first;
   lists.n2 = ["later"];
   expect((await read(poolList)).items).toEqual(["a", "later"]);
@@ -127,6 +127,6 @@ test("of a change that is told before the answer it has overtaken, the next read
 test("a node that is found missing is not answered for, whatever it has promised", async () => {
   const { peers, poolList } = threeNodes(LONG);
   await read(poolList);
-  peers[0]?.failed("frozen");
+  peers[0]?.markMissing("frozen");
   expect(await read(poolList)).toEqual({ items: ["a"], nodes: "n0, n3", missing: "n2" });
 });

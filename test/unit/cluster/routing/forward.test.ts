@@ -5,8 +5,8 @@ import fc from "fast-check";
 import { type ForwardOptions, forward, readWhole } from "../../../../lib/cluster/routing/forward";
 import type { RoutedRequest } from "../../../../lib/cluster/routing/routed-request";
 import type { PeerCall } from "../../../../lib/cluster/rpc/peer-client";
-import { Reply, type Upgraded } from "../../../../lib/support/reply";
-import { exchangeOf, noAnswer, peerOf, poolOf } from "../../../support/unit/cluster-parts";
+import { Reply, type UpgradeReply } from "../../../../lib/support/reply";
+import { noAnswer, peerOf, poolOf, requestOf } from "../../../support/unit/cluster-parts";
 
 const peer = peerOf("n1");
 
@@ -18,13 +18,13 @@ function answerOf(headers: IncomingHttpHeaders = {}, statusCode = 200, body = "a
 async function sent(exchange: Partial<RoutedRequest>, options?: ForwardOptions): Promise<PeerCall> {
   const calls: PeerCall[] = [];
   const pool = poolOf({ peers: [peer], send: async (_peer, call) => calls.push(call) && answerOf() });
-  await forward(pool, peer, exchangeOf(exchange), 5000, options);
+  await forward(pool, peer, requestOf(exchange), 5000, options);
   return calls[0] as PeerCall;
 }
 
 /** What the client gets if the peer answers with these headers. */
 async function returned(headers: IncomingHttpHeaders, status = 200): Promise<Reply> {
-  return forward(poolOf({ send: async () => answerOf(headers, status) }), peer, exchangeOf(), 5000);
+  return forward(poolOf({ send: async () => answerOf(headers, status) }), peer, requestOf(), 5000);
 }
 
 const HOP_BY_HOP = ["connection", "keep-alive", "te", "trailer", "upgrade", "proxy-connection", "proxy-authenticate"];
@@ -52,7 +52,7 @@ test.each(["close, X-Hop,accept", " x-hop ,\tACCEPT ", "X-HOP, Accept, authoriza
 
 test("a request is sent on with its method, address, caller and the time that is left to it, until its client goes", async () => {
   const client = new AbortController();
-  const call = await sent({ method: "DELETE", url: "//x/%2e?a=b", caller: "anna", clientSignal: client.signal });
+  const call = await sent({ method: "DELETE", url: "//x/%2e?a=b", identity: "anna", clientSignal: client.signal });
   expect(call).toMatchObject({ method: "DELETE", url: "//x/%2e?a=b", caller: "anna", left: 5000 });
   expect(call.signal?.aborted).toBe(false);
   client.abort();
@@ -60,11 +60,11 @@ test("a request is sent on with its method, address, caller and the time that is
 });
 
 test("a body streams on if there is one", async () => {
-  const raw = Readable.from(["body"]);
-  expect((await sent({ raw, headers: { "transfer-encoding": "chunked" } })).body).toBe(raw);
-  expect(await sent({ raw, headers: { "content-length": "4" } })).toMatchObject({ body: raw, headers: { "content-length": "4" } });
-  expect((await sent({ raw, headers: { "content-length": "0" } })).body).toBeUndefined();
-  expect((await sent({ raw })).body).toBeUndefined();
+  const rawBody = Readable.from(["body"]);
+  expect((await sent({ rawBody, headers: { "transfer-encoding": "chunked" } })).body).toBe(rawBody);
+  expect(await sent({ rawBody, headers: { "content-length": "4" } })).toMatchObject({ body: rawBody, headers: { "content-length": "4" } });
+  expect((await sent({ rawBody, headers: { "content-length": "0" } })).body).toBeUndefined();
+  expect((await sent({ rawBody })).body).toBeUndefined();
 });
 
 // Node leaves the bodies of GET and DELETE unframed unless it is told: the peer would take them for requests of their own.
@@ -76,7 +76,7 @@ test.each(["GET", "DELETE", "POST"])("where a body of %s ends the peer is told, 
 });
 
 test.each<[string, Partial<RoutedRequest>, ForwardOptions]>([
-  ["is read whole anyway", { readsBody: true, body: async () => ({ name: "ü" }) }, {}],
+  ["is read whole anyway", { readsBody: true, readBody: async () => ({ name: "ü" }) }, {}],
   ["is replaced", { readsBody: true }, { body: { name: "ü" } }],
 ])("a body that %s is sent on as plain JSON, and says so, whatever form it came in", async (_what, exchange, options) => {
   const form = { "content-type": "application/x-www-form-urlencoded", "content-length": "3", "content-encoding": "gzip" };
@@ -91,7 +91,7 @@ test("a body that streams on is still said to be compressed", async () => {
 });
 
 test("a run does not end because its client goes", async () => {
-  const call = await sent({ clientSignal: AbortSignal.abort() }, { body: {}, stays: true });
+  const call = await sent({ clientSignal: AbortSignal.abort() }, { body: {}, outlivesClient: true });
   expect(call.signal?.aborted).toBe(false);
 });
 
@@ -105,7 +105,7 @@ test("the answer comes back with its status, its body as it streams, and all hea
 });
 
 test("a peer's failure to answer is passed on as it is", async () => {
-  await expect(forward(poolOf({}), peer, exchangeOf(), 5000)).rejects.toMatchObject({ peer: "n1", sent: false });
+  await expect(forward(poolOf({}), peer, requestOf(), 5000)).rejects.toMatchObject({ peer: "n1", sent: false });
 });
 
 describe("while the peer's answer is waited for", () => {
@@ -118,7 +118,7 @@ describe("while the peer's answer is waited for", () => {
     const send = (_peer: unknown, { signal }: PeerCall) =>
       new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(noAnswer("n1"))));
     let outcome: Error | undefined;
-    forward(poolOf({ send, ask, peerTimeout: 500 }), silent, exchangeOf(), 60_000).catch((error: Error) => {
+    forward(poolOf({ send, ask, peerTimeout: 500 }), silent, requestOf(), 60_000).catch((error: Error) => {
       outcome = error;
     });
     await jest.advanceTimersByTimeAsync(ms);
@@ -128,7 +128,7 @@ describe("while the peer's answer is waited for", () => {
   test("it is asked whether it lives, and given up if it does not: the request may have reached it", async () => {
     const { silent, outcome } = await waiting(() => Promise.reject(noAnswer("n1")), 1000);
     expect(outcome).toMatchObject({ reason: "n1 refused", sent: true });
-    expect(silent.missing).toBe("n1 refused");
+    expect(silent.missingReason).toBe("n1 refused");
     expect(jest.getTimerCount()).toBe(0);
   });
 
@@ -136,7 +136,7 @@ describe("while the peer's answer is waited for", () => {
     for (const ask of [async () => ({}), () => Promise.reject(noAnswer("n1", true))]) {
       const { silent, outcome } = await waiting(ask, 50_000);
       expect(outcome).toBeUndefined();
-      expect(silent.missing).toBeUndefined();
+      expect(silent.missingReason).toBeUndefined();
       jest.clearAllTimers();
     }
   });
@@ -170,7 +170,7 @@ describe("an offer of an upgrade", () => {
 
   test("that the peer refuses is answered as the peer has answered", async () => {
     const pool = poolOf({ send: async () => answerOf({ "x-error-code": "NOT_RUNNING" }, 409, "no") });
-    const reply = await forward(pool, peer, exchangeOf({ headers: OFFER, upgrade: true }), 5000);
+    const reply = await forward(pool, peer, requestOf({ headers: OFFER, upgrade: true }), 5000);
     expect(reply).toMatchObject({ status: 409, headers: { "x-error-code": "NOT_RUNNING" } });
     expect(String((await readWhole(reply)).body)).toBe("no");
   });
@@ -179,9 +179,9 @@ describe("an offer of an upgrade", () => {
     const [client, clientFar] = duplexPair();
     const [server, serverFar] = duplexPair();
     const accepted = { statusCode: 101, headers: {}, rawHeaders: ["Upgrade", "websocket", "X-Other", "é"], socket: server };
-    const reply = await forward(poolOf({ send: async () => accepted }), peer, exchangeOf({ headers: OFFER, upgrade: true }), 5000);
+    const reply = await forward(poolOf({ send: async () => accepted }), peer, requestOf({ headers: OFFER, upgrade: true }), 5000);
     serverFar.write("early");
-    (reply as Upgraded).take({ request: undefined as never, socket: client, head: Buffer.from("first ") });
+    (reply as UpgradeReply).takeOver({ request: undefined as never, socket: client, head: Buffer.from("first ") });
     clientFar.end("second");
     expect(await ended(serverFar)).toBe("first second");
     serverFar.end(" late");

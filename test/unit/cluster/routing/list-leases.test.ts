@@ -3,7 +3,7 @@ import { clusterDispatch } from "../../../../lib/cluster/routing/dispatch";
 import { ListLeases } from "../../../../lib/cluster/routing/list-leases";
 import { Scheduler } from "../../../../lib/cluster/scheduling/scheduler";
 import { Reply } from "../../../../lib/support/reply";
-import { exchangeOf, poolOf } from "../../../support/unit/cluster-parts";
+import { poolOf, requestOf } from "../../../support/unit/cluster-parts";
 
 /** Leases of a list; `told` says who has been told, each of whom knows only when it `answers`. */
 function leasesOf() {
@@ -21,29 +21,29 @@ function leasesOf() {
 
 test("who holds the list is told of a change once, until it asks again", () => {
   const { leases, told } = leasesOf();
-  leases.give("n2");
-  leases.changed();
-  leases.changed();
+  leases.grant("n2");
+  leases.notifyChanged();
+  leases.notifyChanged();
   expect(told).toEqual(["n2"]);
-  leases.give("n2");
-  leases.give("n3");
-  leases.changed();
+  leases.grant("n2");
+  leases.grant("n3");
+  leases.notifyChanged();
   expect(told).toEqual(["n2", "n2", "n3"]);
 });
 
 test("nobody is told whose lease is over", async () => {
   const { leases, told } = leasesOf();
-  const end = performance.now() + leases.give("n2");
+  const end = performance.now() + leases.grant("n2");
   while (performance.now() <= end) await new Promise((resolve) => setTimeout(resolve, 1));
-  leases.changed();
+  leases.notifyChanged();
   expect(told).toEqual([]);
 });
 
 test("a change is settled when all who hold the list know of it", async () => {
   const { leases, answers } = leasesOf();
   await leases.settled();
-  leases.give("n2");
-  leases.changed();
+  leases.grant("n2");
+  leases.notifyChanged();
   let settled = false;
   const settling = leases.settled().then(() => {
     settled = true;
@@ -56,23 +56,24 @@ test("a change is settled when all who hold the list know of it", async () => {
 
 test("who does not answer is waited for until its lease is over, and no longer", async () => {
   const { leases } = leasesOf();
-  leases.give("n2");
-  leases.changed();
+  leases.grant("n2");
+  leases.notifyChanged();
   await leases.settled();
 });
 
 test("a change is answered only when all who hold the list know of it", async () => {
   const { leases, answers } = leasesOf();
   const pool = poolOf({});
-  const settings = { queueWait: 0, queueLength: 0, left: 1000 };
-  const dispatch = clusterDispatch(pool, new ContainerCache(pool), leases, new Scheduler(pool, undefined as never, settings), 1000);
-  leases.give("n2");
+  const settings = { queueWaitMs: 0, queueLength: 0, runWaitMs: 1000 };
+  const scheduler = new Scheduler({ pool, bidder: undefined as never, settings });
+  const dispatch = clusterDispatch({ pool, containerCache: new ContainerCache(pool), leases, scheduler, forwardTimeoutMs: 1000 });
+  leases.grant("n2");
   const told = { yet: false };
-  const local = async () => {
-    leases.changed();
+  const runHere = async () => {
+    leases.notifyChanged();
     return new Reply(200, {});
   };
-  const answer = dispatch(exchangeOf({ method: "DELETE", local })).then(() => told.yet);
+  const answer = dispatch(requestOf({ method: "DELETE", runHere })).then(() => told.yet);
   await new Promise(setImmediate);
   told.yet = true;
   answers();

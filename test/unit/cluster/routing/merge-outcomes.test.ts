@@ -1,19 +1,20 @@
 import { validateHeaderValue } from "node:http";
 import { Readable } from "node:stream";
-import { eachOutcome } from "../../../../lib/cluster/routing/every-node";
+import { worstOutcome } from "../../../../lib/cluster/routing/merge";
 import type { RoutedRequest } from "../../../../lib/cluster/routing/routed-request";
 import type { PeerCall } from "../../../../lib/cluster/rpc/peer-client";
 import { AppError } from "../../../../lib/errors";
 import { Reply } from "../../../../lib/support/reply";
-import { exchangeOf, noAnswer, peerOf, poolOf } from "../../../support/unit/cluster-parts";
+import { noAnswer, peerOf, poolOf, requestOf } from "../../../support/unit/cluster-parts";
 
-const pull = (local: RoutedRequest["local"] = async () => new Reply(200, null)) => exchangeOf({ method: "HEAD", url: "/busybox", local });
+const pull = (runHere: RoutedRequest["runHere"] = async () => new Reply(200, null)) =>
+  requestOf({ method: "HEAD", url: "/busybox", runHere });
 const pulled = () => Object.assign(Readable.from([]), { statusCode: 200, headers: { "x-image-id": "sha256:1" } });
 
 test("every node's outcome is told, the worst on top", async () => {
   const pool = poolOf({ peers: ["n1", "n2"].map(peerOf), ask: async () => ({}), send: async () => pulled() });
   const absent = new AppError("IMAGE_NOT_FOUND");
-  const { status, headers } = await eachOutcome(
+  const { status, headers } = await worstOutcome(
     pool,
     pull(() => Promise.reject(absent)),
     60_000,
@@ -24,7 +25,7 @@ test("every node's outcome is told, the worst on top", async () => {
 
 test("what this node's own error says fits into a header, and an error nobody foresaw tells nothing of itself", async () => {
   const fail = (error: Error) =>
-    eachOutcome(
+    worstOutcome(
       poolOf({}),
       pull(() => Promise.reject(error)),
       60_000,
@@ -47,11 +48,11 @@ test("a node that freezes while it is at it is missing as soon as it fails to sa
         ? Promise.resolve(pulled())
         : new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(noAnswer(peer.name, true))));
     const ask = (peer: typeof well) => (stands && peer === frozen ? Promise.reject(noAnswer(peer.name)) : Promise.resolve({}));
-    const outcome = eachOutcome(poolOf({ peers: [well, frozen], send, ask, peerTimeout: 500 }), pull(), 600_000);
+    const outcome = worstOutcome(poolOf({ peers: [well, frozen], send, ask, peerTimeout: 500 }), pull(), 600_000);
     await jest.advanceTimersByTimeAsync(30_000);
     stands = true;
     await jest.advanceTimersByTimeAsync(2000);
-    expect(frozen.missing).toBe("n2 refused");
+    expect(frozen.missingReason).toBe("n2 refused");
     const { status, headers } = await outcome;
     expect(status).toBe(503);
     expect(headers).toMatchObject({ "X-Cluster-Outcomes": "n0=200, n1=200, n2=missing", "X-Cluster-Missing": "n2" });

@@ -1,9 +1,9 @@
 import { Readable } from "node:stream";
 import fc from "fast-check";
-import { mergedAnswer } from "../../../../lib/cluster/routing/merge";
+import { mergeBodies } from "../../../../lib/cluster/routing/merge";
 import { AppError } from "../../../../lib/errors";
 import { Reply } from "../../../../lib/support/reply";
-import { exchangeOf, noAnswer, peerOf, poolOf } from "../../../support/unit/cluster-parts";
+import { noAnswer, peerOf, poolOf, requestOf } from "../../../support/unit/cluster-parts";
 
 const joined = (bodies: object[]) => ({ items: bodies.map((body) => (body as { item: string }).item) });
 type How = "answers" | "refuses" | "breaks off" | "is away";
@@ -22,11 +22,11 @@ test("whoever answers is merged, this node first; whoever refuses, breaks off or
       const howOf = (name: string) => others[names.indexOf(name)] as How;
       const send = async ({ name }: { name: string }) =>
         howOf(name) === "is away" ? Promise.reject(noAnswer(name)) : answerOf(name, howOf(name));
-      const local = async () => {
+      const runHere = async () => {
         if (here === "answers") return new Reply(200, { item: "n0" });
         throw here === "refuses" ? new AppError("ENGINE_ERROR") : new TypeError("nobody foresaw it");
       };
-      const answer = mergedAnswer(poolOf({ peers: names.map(peerOf), ask: async () => ({}), send }), exchangeOf({ local }), joined, 1000);
+      const answer = mergeBodies(poolOf({ peers: names.map(peerOf), ask: async () => ({}), send }), requestOf({ runHere }), joined, 1000);
       const all = ["n0", ...names];
       const items = all.filter((name) => (name === "n0" ? here : howOf(name)) === "answers");
       if (items.length === 0) return expect(answer).rejects.toBeInstanceOf(Error);

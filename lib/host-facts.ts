@@ -1,0 +1,25 @@
+import type { HostFacts } from "./cluster/cluster";
+import type { DockerHost } from "./docker/docker-host";
+import { COMPOSE_MISSING_HINT } from "./managed/compose";
+import type { ManagedContainers } from "./managed/managed-containers";
+import type { RunHost } from "./runs/run-host";
+
+/** This host's Docker as the cluster sees it: lib/cluster imports nothing that talks to Docker. */
+export function hostFacts({ engine, containers, inventory }: DockerHost, { slots }: RunHost, { compose }: ManagedContainers): HostFacts {
+  return {
+    find: (id) => containers.findMatches(id),
+    list: () => containers.read(),
+    onChange: (listener) => containers.onChange(listener),
+    holdsVolume: (name) => inventory.hasVolumes([name]),
+    inventory: async (needs) => {
+      const missing = needs.compose && (await compose.version()) === null ? { missingRequirement: COMPOSE_MISSING_HINT } : {};
+      return { ...(await inventory.read(needs.image, needs.volumes)), ...missing };
+    },
+    runs: () => ({ running: slots.inUse, waiting: slots.waiting }),
+    async state() {
+      const { containers: all } = await containers.read();
+      const { Version } = await engine.call((docker) => docker.version());
+      return { docker: Version, containers: all.length };
+    },
+  };
+}

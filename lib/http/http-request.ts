@@ -1,0 +1,184 @@
+import type { Request, RequestHandler, Response } from "express";
+import { z } from "zod";
+import { idempotencyKeyOf, type RoutedRequest } from "../cluster/routing/routed-request";
+import { AppError } from "../errors";
+import { Reply } from "../support/reply";
+import { flag } from "./fields";
+import { readInput } from "./input";
+import type { RequestDeadlines } from "./request-deadlines";
+import type { Caller, Route, RouteCall } from "./route";
+
+export interface HttpRequestDeps {
+  deadlines: RequestDeadlines;
+  /** Middleware that reads a body into `request.body`. */
+  bodyParsers: RequestHandler[];
+}
+
+const NO_FIELDS = z.object({});
+/** Query parameters of every route: the node to run on, and whether the placement is to be explained. */
+const COMMON_QUERY = { node: z.string().min(1).optional(), explain: flag.optional() };
+
+/** The schema of a route's query with the parameters that every route takes. */
+export function querySchema(route: Route): z.ZodObject {
+  return (route.query ?? NO_FIELDS).extend(COMMON_QUERY).strict();
+}
+
+/** A request that Express received: the dispatcher routes this value, and the handler of the route reads it. */
+export class HttpRequest implements RoutedRequest, RouteCall {
+  readonly params: Record<string, unknown>;
+  readonly query: object;
+  readonly pinnedNode: string | undefined;
+  readonly explain: boolean;
+  body: unknown = {};
+  markStarted = (): void => undefined;
+  private disconnected: AbortController | undefined;
+
+  /**
+   * @param schema of the query, as `querySchema` makes it
+   * @throws AppError INVALID_INPUT for params or a query that don't fit the route's schemas
+   */
+  constructor(
+    private readonly route: Route,
+    schema: z.ZodObject,
+    private readonly request: Request,
+    private readonly response: Response,
+    private readonly deps: HttpRequestDeps,
+  ) {
+    this.params = route.params ? readInput(route.params, joinSegments(request.params)) : {};
+    const { node, explain, ...query } = readInput(schema, request.query) as { node?: string; explain?: boolean };
+    this.query = query;
+    this.pinnedNode = node;
+    this.explain = explain ?? false;
+  }
+
+  get where() {
+    return this.route.where;
+  }
+
+  get method(): string {
+    return this.request.method;
+  }
+
+  get url(): string {
+    return this.request.originalUrl;
+  }
+
+  get headers() {
+    return this.request.headers;
+  }
+
+  get identity(): string {
+    return this.response.locals.identity ?? "";
+  }
+
+  get peer() {
+    return this.response.locals.peer;
+  }
+
+  get id(): string | undefined {
+    return (this.params.id ?? this.params.name) as string | undefined;
+  }
+
+  get readsBody(): boolean {
+    return this.route.body !== undefined;
+  }
+
+  get upgrade(): boolean {
+    return this.route.upgrade ?? false;
+  }
+
+  get rawBody(): Request {
+    return this.request;
+  }
+
+  get caller(): Caller {
+    return { identity: this.identity, address: this.request.ip ?? "", request_id: this.response.locals.request_id };
+  }
+
+  get idempotencyKey(): string | undefined {
+    return idempotencyKeyOf(this);
+  }
+
+  async readBody(): Promise<object> {
+    if (this.request.body === undefined) await runMiddleware(this.deps.bodyParsers, this.request, this.response);
+    const parsed = this.request.body as object;
+    this.body = readInput((this.route.body ?? NO_FIELDS).strict(), parsed);
+    return parsed;
+  }
+
+  async runHere(body?: object, onStarted?: () => void): Promise<Reply> {
+    if (onStarted) this.markStarted = onStarted;
+    if (body) this.body = readInput(this.route.body ?? NO_FIELDS, body);
+    else if (this.readsBody) await this.readBody();
+    const result = await this.route.handler(this);
+    return result instanceof Reply ? result : new Reply(200, result);
+  }
+
+  get clientSignal(): AbortSignal {
+    if (this.disconnected) return this.disconnected.signal;
+    const disconnected = new AbortController();
+    this.disconnected = disconnected;
+    const { response } = this;
+    const { socket } = this.request;
+    const disconnect = () => disconnected.abort();
+    if (response.destroyed || socket.destroyed) disconnect();
+    else {
+      // A pipelined response emits no "close" while it waits behind another: its socket does.
+      socket.once("close", disconnect);
+      response.once("close", disconnect).once("close", () => socket.off("close", disconnect));
+    }
+    return disconnected.signal;
+  }
+
+  get streamSignal(): AbortSignal {
+    return this.deps.deadlines.untilStop(this.clientSignal);
+  }
+
+  get callerSignal(): AbortSignal | undefined {
+    return this.peer && this.within(this.peer.left);
+  }
+
+  within(ms: number): AbortSignal {
+    return this.deps.deadlines.within(ms, this.clientSignal);
+  }
+
+  header(name: string): string | undefined {
+    return this.request.get(name);
+  }
+
+  accepts(...types: string[]): string | false {
+    return this.request.accepts(...types);
+  }
+
+  range(size: number): { start: number; end: number } | undefined {
+    const ranges = this.request.range(size);
+    if (ranges === -1) throw new AppError("RANGE_NOT_THERE", { details: { size } });
+    // A server may ignore several ranges, or a header that it can't parse (RFC 9110, section 14.2).
+    return Array.isArray(ranges) && ranges.type === "bytes" && ranges.length === 1 ? ranges[0] : undefined;
+  }
+
+  attachment(name: string): void {
+    this.response.attachment(name);
+  }
+}
+
+/** Express gives a wildcard parameter as a list of segments. */
+function joinSegments(params: Record<string, string | string[]>): Record<string, string> {
+  return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, Array.isArray(value) ? value.join("/") : value]));
+}
+
+/** Runs middleware in order and without a pause between them: a body that flows already would be lost in a pause. */
+function runMiddleware(handlers: RequestHandler[], request: Request, response: Response): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const runFrom = (index: number): void => {
+      const handler = handlers[index];
+      if (!handler) return void resolve();
+      try {
+        void handler(request, response, (error?: unknown) => (error ? reject(error) : runFrom(index + 1)));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    runFrom(0);
+  });
+}

@@ -1,0 +1,60 @@
+import nodeCluster from "node:cluster";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Cluster } from "./cluster/cluster";
+import type { RequestDeadlines } from "./http/request-deadlines";
+import type { ReverseProxy } from "./proxy/reverse-proxy";
+import type { RunningServer } from "./server/listen";
+import { settlesBefore } from "./support/settles-before";
+
+/** A stopping node answers requests for this time, while load balancers learn from /health that it is about to stop. */
+const DRAIN_MS = 1500;
+/** After this time requests that still wait are answered as if their deadline had passed. */
+const WAITS_END_MS = 5000;
+/** After this time streams without an end of their own are ended. */
+const STREAMS_END_MS = 1500;
+
+/** Whether this node is about to stop; /health reports it. */
+export class Drain {
+  active = false;
+}
+
+export interface ShutdownDeps {
+  cluster: Cluster | undefined;
+  drain: Drain;
+  deadlines: RequestDeadlines;
+  servers: RunningServer[];
+  proxy: ReverseProxy;
+  /** Resolves when work that goes on without a request is finished. */
+  finishWork(): Promise<unknown>;
+  /** Closes connections and stops sweeps. */
+  close(): void;
+  stopTimeoutMs: number;
+}
+
+/** Stops the program: leaves the cluster, drains, ends requests within `stopTimeoutMs`, then closes everything else. */
+export async function shutDown({
+  cluster,
+  drain,
+  deadlines,
+  servers,
+  proxy,
+  finishWork,
+  close,
+  stopTimeoutMs,
+}: ShutdownDeps): Promise<void> {
+  await cluster?.leave();
+  // A worker's parent process accepts the connections and stops sending them; without a parent the kernel would reset those that wait.
+  if (cluster && !nodeCluster.isWorker) {
+    drain.active = true;
+    await sleep(Math.min(DRAIN_MS, stopTimeoutMs));
+  }
+  const endAt = performance.now() + stopTimeoutMs;
+  const endStreams = setTimeout(() => deadlines.stopUnbounded(), Math.min(STREAMS_END_MS, stopTimeoutMs / 2));
+  const endWaits = setTimeout(() => deadlines.stop(), Math.min(WAITS_END_MS, stopTimeoutMs / 2));
+  await Promise.all(servers.map((server) => server.stop()));
+  clearTimeout(endStreams);
+  proxy.close();
+  clearTimeout(endWaits);
+  await settlesBefore(finishWork(), AbortSignal.timeout(Math.max(0, Math.ceil(endAt - performance.now()))));
+  close();
+}
