@@ -5,23 +5,23 @@ import { importBusybox } from "../test/support/images";
 import { startServer, type TestServer, TOKEN } from "../test/support/server";
 import { HttpClient } from "./http-client";
 
-/** A private engine, and the three ways to it that are compared. */
+/** An engine that only the benchmark uses, and the three ways to reach it that are compared. */
 export interface Bed {
   engine: Engine;
   server: TestServer;
-  /** this server, asked over HTTP */
+  /** this server's HTTP API */
   ours: HttpClient;
   /** the Engine API over its socket */
   raw: HttpClient;
-  /** the docker CLI as typed at a prompt; throws an Error unless it exits as expected */
+  /** the docker CLI; @throws Error if its exit code differs from `exitCode` */
   cli(args: string[], exitCode?: number): Promise<string>;
   close(): Promise<void>;
 }
 
-/** Whoever asks this server presents this. */
+/** Headers of each request to this server. */
 export const CREDENTIALS = { Authorization: `Bearer ${TOKEN}` };
 
-/** Starts an engine with an image, and the built server on it. Whatever happens, both end with this process. */
+/** Starts an engine with an image and the built server on it. Both end with this process. */
 export async function makeBed(): Promise<Bed> {
   const engine = await startEngine({ name: "bench" });
   try {

@@ -5,23 +5,23 @@ import { CREDENTIALS } from "./bed";
 import { compareNumbers, type Pair, timed } from "./compare";
 import { HttpClient } from "./http-client";
 
-const SIZE = 3;
+const CLUSTER_SIZE = 3;
 const CONTAINERS = 30;
 const LIST_ROUNDS = 5;
-const SECONDS = 1;
+const LOAD_SECONDS = 1;
 const ROUNDS = 40;
 const IMAGE = "busybox";
-const LINES = "i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo line $i of a log; done; sleep 6000";
-/** ms that another node's having the container may add */
-const OVERHEAD = 3;
+const PRINT_100_LINES = "i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo line $i of a log; done; sleep 6000";
+/** Allowed extra time when another node holds the container. */
+const MAX_HOP_MS = 3;
 
-/** Three nodes against one, and the way through another node against the straight one. */
+/** Compares three nodes with one, and a request through a peer with a request to the container's own node. */
 export async function benchCluster(): Promise<Pair[]> {
   const one = await startCluster({ size: 1 });
   try {
-    const three = await startCluster({ size: SIZE });
+    const three = await startCluster({ size: CLUSTER_SIZE });
     try {
-      return [...(await lists(one, three)), ...(await throughAnother(three))];
+      return [...(await benchLists(one, three)), ...(await benchHop(three))];
     } finally {
       await three.stop();
     }
@@ -30,8 +30,8 @@ export async function benchCluster(): Promise<Pair[]> {
   }
 }
 
-/** The list of the same number of containers, all on one node or spread over three. */
-async function lists(one: TestCluster, three: TestCluster): Promise<Pair[]> {
+/** Lists the same number of containers, on one node or spread over three. */
+async function benchLists(one: TestCluster, three: TestCluster): Promise<Pair[]> {
   for (const { nodes } of [one, three]) {
     for (const { engine } of nodes) {
       for (let made = 0; made < CONTAINERS / nodes.length; made++) await engine.docker(["create", IMAGE]);
@@ -39,34 +39,34 @@ async function lists(one: TestCluster, three: TestCluster): Promise<Pair[]> {
   }
   const pairs: Pair[] = [];
   for (const concurrency of [1, 16]) {
-    const time = (cluster: TestCluster) => listTime(cluster.nodes[0] as TestNode, concurrency);
-    const what = `list of ${CONTAINERS}, ${concurrency} at a time: one node, three nodes`;
-    const { near, far } = await compareNumbers(what, LIST_ROUNDS, { near: () => time(one), far: () => time(three) });
-    pairs.push({ what, near, far, atMost: { ratio: 1.5 } });
+    const time = (cluster: TestCluster) => listTimeMs(cluster.nodes[0] as TestNode, concurrency);
+    const title = `list of ${CONTAINERS}, ${concurrency} at a time: one node, three nodes`;
+    const medians = await compareNumbers(title, LIST_ROUNDS, { baseline: () => time(one), measured: () => time(three) });
+    pairs.push({ title, ...medians, atMost: { ratio: 1.5 } });
   }
   return pairs;
 }
 
-/** ms that a request takes on average. */
-async function listTime({ server }: TestNode, concurrency: number): Promise<number> {
-  const result = await autocannon({ url: `${server.url}/`, headers: CREDENTIALS, connections: concurrency, duration: SECONDS });
+/** Mean time of one request, in ms. */
+async function listTimeMs({ server }: TestNode, concurrency: number): Promise<number> {
+  const result = await autocannon({ url: `${server.url}/`, headers: CREDENTIALS, connections: concurrency, duration: LOAD_SECONDS });
   const failed = result.non2xx + result.errors + result.timeouts;
   if (failed > 0) throw new Error(`${failed} of the requests to ${server.url} failed`);
   return (1000 * result.duration * concurrency) / result.requests.total;
 }
 
-async function throughAnother({ nodes }: TestCluster): Promise<Pair[]> {
+async function benchHop({ nodes }: TestCluster): Promise<Pair[]> {
   const [holder, other] = nodes as [TestNode, TestNode];
-  const near = clientOf(holder);
-  const far = clientOf(other);
-  const { id } = await near.askJson("PUT", `/?node=${holder.name}`, { image: IMAGE, detach: true, data: ["sh", "-c", LINES] });
+  const direct = clientOf(holder);
+  const viaPeer = clientOf(other);
+  const { id } = await direct.askJson("PUT", `/?node=${holder.name}`, { image: IMAGE, detach: true, data: ["sh", "-c", PRINT_100_LINES] });
   const run = async (client: HttpClient) => {
     const name = `bench-${randomUUID()}`;
-    const took = await timed({
+    const durationMs = await timed({
       work: () => client.ask("PUT", `/?node=${holder.name}`, { image: IMAGE, name, detach: true, data: ["sleep", "600"] }),
     });
-    await near.ask("DELETE", `/${name}`);
-    return took;
+    await direct.ask("DELETE", `/${name}`);
+    return durationMs;
   };
   const works: Record<string, (client: HttpClient) => Promise<number>> = {
     logs: (client) => timed({ work: () => client.ask("GET", `/${id}`) }),
@@ -75,12 +75,12 @@ async function throughAnother({ nodes }: TestCluster): Promise<Pair[]> {
   };
   const pairs: Pair[] = [];
   for (const [verb, work] of Object.entries(works)) {
-    const what = `${verb}: its own node asked, another`;
-    const medians = await compareNumbers(what, ROUNDS, { near: () => work(near), far: () => work(far) });
-    pairs.push({ what, ...medians, atMost: { more: OVERHEAD } });
+    const title = `${verb}: direct, through a peer`;
+    const medians = await compareNumbers(title, ROUNDS, { baseline: () => work(direct), measured: () => work(viaPeer) });
+    pairs.push({ title, ...medians, atMost: { more: MAX_HOP_MS } });
   }
-  near.close();
-  far.close();
+  direct.close();
+  viaPeer.close();
   return pairs;
 }
 

@@ -1,7 +1,7 @@
-/** The three that are compared: this server, the Engine API over its socket, the docker CLI. */
+/** What is compared: this server, the Engine API over its socket, the docker CLI. */
 export type Side = "ours" | "raw" | "cli";
 
-/** Nobody always comes first, nor always after the same one: each leaves the engine something to do. */
+/** Rounds rotate through these orders: each side leaves work to the engine, which slows the side after it. */
 const ORDERS: Side[][] = [
   ["ours", "raw", "cli"],
   ["cli", "raw", "ours"],
@@ -11,16 +11,16 @@ const ORDERS: Side[][] = [
   ["ours", "cli", "raw"],
 ];
 
-/** One measurement: the medians of the three sides, and what is asked of ours. */
+/** One measurement: the medians of the three sides and the target for this server. */
 export interface Comparison {
-  what: string;
-  /** ms: less is better; of the others more is */
+  title: string;
+  /** lower is better for ms, higher for rates */
   unit: "ms" | "requests/s" | "MB/s";
   medians: Record<Side, number>;
   target?: { against: "raw" | "cli"; ratio: number } | undefined;
 }
 
-/** What one side does: only `work` is timed. */
+/** The work of one side; only `work` is timed. */
 export interface Task<T> {
   prepare?(): Promise<T>;
   work(prepared: T): Promise<unknown>;
@@ -28,50 +28,50 @@ export interface Task<T> {
 }
 
 /**
- * Times the three sides one after the other, round by round, so that whatever else the machine does hits all alike.
- * One round before the first goes unmeasured.
+ * Times the three sides in turns, so that other load on the machine affects all of them alike. The first round is a warm-up and is not
+ * counted.
  */
 export async function compareTimes<T>(
-  what: string,
+  title: string,
   rounds: number,
   tasks: Record<Side, Task<T>>,
   target?: Comparison["target"],
 ): Promise<Comparison> {
-  const medians = await compareValues(what, rounds, (side) => timed(tasks[side]));
-  return { what, unit: "ms", medians, target };
+  const medians = await compareValues(title, rounds, (side) => timed(tasks[side]));
+  return { title, unit: "ms", medians, target };
 }
 
-/** Like `compareTimes`, for any number that a side gives. */
-export async function compareValues(what: string, rounds: number, value: (side: Side) => Promise<number>): Promise<Record<Side, number>> {
-  return inTurns(what, rounds, ORDERS, value);
+/** Like `compareTimes`, for a number that each side measures itself. */
+export async function compareValues(title: string, rounds: number, value: (side: Side) => Promise<number>): Promise<Record<Side, number>> {
+  return measureInTurns(title, rounds, ORDERS, value);
 }
 
-/** Two ways to the same, and what may lie between them. */
+/** A measurement with its baseline and the difference that is allowed. */
 export interface Pair {
-  what: string;
+  title: string;
   /** medians in ms */
-  near: number;
-  far: number;
+  baseline: number;
+  measured: number;
   atMost: { ratio: number } | { more: number };
 }
 
-/** Medians of two numbers, taken in turns. */
+/** Medians of numbers that are measured in turns. */
 export function compareNumbers<S extends string>(
-  what: string,
+  title: string,
   rounds: number,
   sides: Record<S, () => Promise<number>>,
 ): Promise<Record<S, number>> {
   const order = Object.keys(sides) as S[];
-  return inTurns(what, rounds, [order, [...order].reverse()], (side) => sides[side]());
+  return measureInTurns(title, rounds, [order, [...order].reverse()], (side) => sides[side]());
 }
 
-async function inTurns<S extends string>(
-  what: string,
+async function measureInTurns<S extends string>(
+  title: string,
   rounds: number,
   orders: S[][],
   value: (side: S) => Promise<number>,
 ): Promise<Record<S, number>> {
-  process.stderr.write(`${what} `);
+  process.stderr.write(`${title} `);
   const sides = orders[0] as S[];
   const values = Object.fromEntries(sides.map((side) => [side, []])) as unknown as Record<S, number[]>;
   for (let round = 0; round <= rounds; round++) {
@@ -85,14 +85,14 @@ async function inTurns<S extends string>(
   return Object.fromEntries(sides.map((side) => [side, median(values[side])])) as Record<S, number>;
 }
 
-/** How long (ms) a task's work takes. */
+/** Runs a task. @returns the time of its work, in ms */
 export async function timed<T>({ prepare, work, cleanUp }: Task<T>): Promise<number> {
   const prepared = (await prepare?.()) as T;
   const start = performance.now();
   await work(prepared);
-  const took = performance.now() - start;
+  const durationMs = performance.now() - start;
   await cleanUp?.(prepared);
-  return took;
+  return durationMs;
 }
 
 export function median(values: number[]): number {

@@ -2,7 +2,7 @@ import type { Bed } from "./bed";
 import { type Comparison, compareTimes, type Task } from "./compare";
 import { newContainer } from "./container";
 
-/** A container removed by force, while it runs and when it has never been started. */
+/** Removes containers by force: running ones, and ones that were never started. */
 export async function benchDelete(bed: Bed): Promise<Comparison[]> {
   const target = { against: "raw", ratio: 1.15 } as const;
   const comparisons: Comparison[] = [];

@@ -6,7 +6,7 @@ import { demultiplex } from "./http-client";
 const ROUNDS = 24;
 const COMMAND = ["echo", "hello"];
 
-/** A command in a running container, with its output and exit code. */
+/** Executes a command in a running container and reads its output and exit code. */
 export function benchExec(bed: Bed): Promise<Comparison[]> {
   return withContainer(bed, ["sleep", "600"], async (id) => [
     await compareTimes(

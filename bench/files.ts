@@ -9,30 +9,33 @@ import { type Bed, CREDENTIALS } from "./bed";
 import { type Comparison, compareTimes, type Task } from "./compare";
 import { newContainer } from "./container";
 
-const BLOCK = 1_000_000;
-const BLOCKS = 200;
-const MANY = 20_000;
+const BLOCK_BYTES = 1_000_000;
+const BLOCK_COUNT = 200;
+const SMALL_FILE_COUNT = 20_000;
 
 interface Content {
-  what: string;
+  title: string;
   rounds: number;
-  /** whether the archive's entries are deflated, or stored as they are */
+  /** entries are deflated; else stored */
   deflated: boolean;
   files: { name: string; bytes: Buffer }[];
 }
 
-/** Files into a container: a zip archive to this server, a tar to the engine, `docker cp` of a folder. */
+/** Copies files into a container: as a zip through this server, as a tar through the Engine API, with `docker cp`. */
 export async function benchFiles(bed: Bed): Promise<Comparison[]> {
-  const noise = repeated(randomBytes(BLOCK));
+  const noise = repeatBlock(randomBytes(BLOCK_BYTES));
   const contents: Content[] = [
-    { what: "200 MB that don't compress, as zip stores them", rounds: 6, deflated: false, files: [{ name: "big", bytes: noise }] },
-    { what: "200 MB that don't compress, deflated", rounds: 6, deflated: true, files: [{ name: "big", bytes: noise }] },
-    { what: "200 MB of text, deflated to a third", rounds: 6, deflated: true, files: [{ name: "big", bytes: repeated(text()) }] },
+    { title: "200 MB of random bytes, stored", rounds: 6, deflated: false, files: [{ name: "big", bytes: noise }] },
+    { title: "200 MB of random bytes, deflated", rounds: 6, deflated: true, files: [{ name: "big", bytes: noise }] },
+    { title: "200 MB of text, deflated", rounds: 6, deflated: true, files: [{ name: "big", bytes: repeatBlock(textBlock()) }] },
     {
-      what: "20,000 small files",
+      title: "20,000 small files",
       rounds: 2,
       deflated: true,
-      files: Array.from({ length: MANY }, (_, index) => ({ name: `${index % 100}/${index}`, bytes: Buffer.from(`file ${index}\n`) })),
+      files: Array.from({ length: SMALL_FILE_COUNT }, (_, index) => ({
+        name: `${index % 100}/${index}`,
+        bytes: Buffer.from(`file ${index}\n`),
+      })),
     },
   ];
   const comparisons: Comparison[] = [];
@@ -40,14 +43,14 @@ export async function benchFiles(bed: Bed): Promise<Comparison[]> {
   return comparisons;
 }
 
-async function benchContent(bed: Bed, { what, rounds, deflated, files }: Content): Promise<Comparison> {
+async function benchContent(bed: Bed, { title, rounds, deflated, files }: Content): Promise<Comparison> {
   const folder = path.join(bed.engine.folder, "files");
   for (const { name, bytes } of files) {
     mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     writeFileSync(path.join(folder, name), bytes);
   }
-  const zip = await zipped(files, deflated);
-  const tar = await tarred(files);
+  const zip = await zipOf(files, deflated);
+  const tar = await tarOf(files);
   const task = (work: (id: string) => Promise<unknown>): Task<string> => ({
     async prepare() {
       const id = await newContainer(bed, ["sleep", "600"], false);
@@ -67,30 +70,30 @@ async function benchContent(bed: Bed, { what, rounds, deflated, files }: Content
     cli: task((id) => bed.cli(["cp", `${folder}/.`, `${id}:/app`])),
   };
   try {
-    return await compareTimes(what, rounds, tasks, { against: "cli", ratio: 1.43 });
+    return await compareTimes(title, rounds, tasks, { against: "cli", ratio: 1.43 });
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-const repeated = (block: Buffer) => Buffer.concat(Array.from({ length: BLOCKS }, () => block));
+const repeatBlock = (block: Buffer) => Buffer.concat(Array.from({ length: BLOCK_COUNT }, () => block));
 
-function text(): Buffer {
+function textBlock(): Buffer {
   const lines = Array.from(
     { length: 14_000 },
     (_, at) => `${at} ${Math.random().toString(36)} the quick brown fox jumps over ${Math.random()}`,
   );
-  return Buffer.from(lines.join("\n")).subarray(0, BLOCK);
+  return Buffer.from(lines.join("\n")).subarray(0, BLOCK_BYTES);
 }
 
-function zipped(files: Content["files"], compress: boolean): Promise<Buffer> {
+function zipOf(files: Content["files"], compress: boolean): Promise<Buffer> {
   const zip = new ZipFile();
   for (const { name, bytes } of files) zip.addBuffer(bytes, name, { compress });
   zip.end();
   return buffer(zip.outputStream);
 }
 
-async function tarred(files: Content["files"]): Promise<Buffer> {
+async function tarOf(files: Content["files"]): Promise<Buffer> {
   const tar = pack();
   const whole = buffer(tar as never);
   for (const { name, bytes } of files) await new Promise((resolve) => tar.entry({ name }, bytes, resolve));
@@ -102,9 +105,9 @@ function send(target: http.RequestOptions, type: string, bytes: Buffer): Promise
   return new Promise((resolve, reject) => {
     const headers = { ...CREDENTIALS, "Content-Type": type, "Content-Length": bytes.length };
     const request = http.request({ ...target, headers }, async (response) => {
-      const said = await buffer(response);
+      const text = await buffer(response);
       if (response.statusCode === 200) resolve();
-      else reject(new Error(`${target.method} ${target.path}: ${response.statusCode} ${said}`));
+      else reject(new Error(`${target.method} ${target.path}: ${response.statusCode} ${text}`));
     });
     request.on("error", reject).end(bytes);
   });

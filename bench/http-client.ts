@@ -1,7 +1,7 @@
 import http from "node:http";
 import type { Duplex } from "node:stream";
 
-/** What both HTTP sides are asked with: node:http on kept-alive connections, nothing above it. */
+/** The client for both HTTP sides: node:http with keep-alive and nothing on top. */
 export class HttpClient {
   private readonly agent = new http.Agent({ keepAlive: true });
 
@@ -14,7 +14,7 @@ export class HttpClient {
     private readonly headers: Record<string, string> = {},
   ) {}
 
-  /** Resolves with the answer as soon as its headers are there. */
+  /** Sends a request. Resolves with the response when its headers have arrived. */
   open(method: string, path: string, json?: unknown): Promise<http.IncomingMessage> {
     const body = json === undefined ? undefined : JSON.stringify(json);
     const length = body === undefined ? {} : { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body) };
@@ -25,7 +25,7 @@ export class HttpClient {
     });
   }
 
-  /** One request with its whole answer. Throws an Error if its status is none of `expected`. */
+  /** Sends a request and reads the whole response. @throws Error if the status is not one of `expected` */
   async ask(method: string, path: string, json?: unknown, expected: number[] = [200, 201, 204]): Promise<Buffer> {
     const response = await this.open(method, path, json);
     const body = await wholeBody(response);
@@ -42,7 +42,7 @@ export class HttpClient {
   }
 }
 
-/** A connection of the Engine API that goes on as bytes both ways. */
+/** Opens an upgraded connection of the Engine API, which carries raw bytes in both directions. */
 export function upgraded(socketPath: string, path: string, json?: object): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const headers = { Connection: "Upgrade", Upgrade: "tcp", ...(json ? { "Content-Type": "application/json" } : {}) };
@@ -63,7 +63,7 @@ export async function wholeBody(stream: AsyncIterable<Buffer>): Promise<Buffer> 
   return Buffer.concat(chunks);
 }
 
-/** Standard output and standard error out of what the engine multiplexes on one connection. */
+/** Splits the engine's multiplexed stream into standard output and standard error. */
 export function demultiplex(bytes: Buffer): { stdout: string; stderr: string } {
   const parts: Record<1 | 2, Buffer[]> = { 1: [], 2: [] };
   for (let at = 0; at + 8 <= bytes.length; ) {

@@ -5,11 +5,11 @@ import { demultiplex } from "./http-client";
 
 const ROUNDS = 24;
 const LINES = 10_000;
-const PRINT = ["sh", "-c", `i=0; while [ $i -lt ${LINES} ]; do i=$((i+1)); echo "line $i of a log that somebody wants to read"; done`];
+const PRINT_COMMAND = ["sh", "-c", `i=0; while [ $i -lt ${LINES} ]; do i=$((i+1)); echo "line $i of a log with some text in it"; done`];
 
-/** All lines a container has printed, as one text. */
+/** Reads the whole log of a container. */
 export function benchLogs(bed: Bed): Promise<Comparison[]> {
-  return withContainer(bed, PRINT, async (id) => {
+  return withContainer(bed, PRINT_COMMAND, async (id) => {
     await bed.raw.ask("POST", `/containers/${id}/wait`);
     return [
       await compareTimes(
@@ -19,7 +19,7 @@ export function benchLogs(bed: Bed): Promise<Comparison[]> {
           ours: { work: async () => expectLines((await bed.ours.askJson("GET", `/${id}`)).stdout as string) },
           raw: {
             async work() {
-              // Whether what comes is to be taken apart depends on the container.
+              // Only containers without a terminal have a multiplexed log.
               const { Config } = await bed.raw.askJson("GET", `/containers/${id}/json`);
               const bytes = await bed.raw.ask("GET", `/containers/${id}/logs?stdout=1&stderr=1`);
               expectLines((Config as { Tty: boolean }).Tty ? bytes.toString() : demultiplex(bytes).stdout);
@@ -35,5 +35,5 @@ export function benchLogs(bed: Bed): Promise<Comparison[]> {
 
 function expectLines(text: string): void {
   const lines = text.split("\n").length - 1;
-  if (lines !== LINES) throw new Error(`a log of ${LINES} lines came with ${lines}`);
+  if (lines !== LINES) throw new Error(`expected ${LINES} log lines, got ${lines}`);
 }

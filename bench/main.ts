@@ -8,13 +8,13 @@ import { benchList } from "./list";
 import { benchLogs } from "./logs";
 import { benchManaged } from "./managed";
 import { benchProxy } from "./proxy";
-import { comparisonTable, type Own, ownTable, pairTable, proxyTable } from "./report";
+import { type AbsoluteMeasurement, absoluteTable, comparisonTable, pairTable, proxyTable } from "./report";
 import { benchRun } from "./run";
 import { benchRuns } from "./runs";
 import { benchStart, residentMegabytes } from "./start";
 import { benchTerminals } from "./terminals";
 
-const COMPARED: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
+const ONE_NODE_BENCHES: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
   list: benchList,
   run: benchRun,
   exec: benchExec,
@@ -25,50 +25,55 @@ const COMPARED: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
   managed: benchManaged,
   terminals: benchTerminals,
 };
-const ALL = ["start", ...Object.keys(COMPARED), "cluster", "proxy"];
-/** They have beds of their own. */
-const APART = new Set(["cluster", "proxy"]);
+const BENCH_NAMES = ["start", ...Object.keys(ONE_NODE_BENCHES), "cluster", "proxy"];
+/** These start engines of their own. */
+const BENCHES_WITH_OWN_ENGINES = new Set(["cluster", "proxy"]);
 
 async function main(chosen: string[]): Promise<void> {
-  if (chosen.some((name) => !APART.has(name))) await oneNode(chosen);
+  if (chosen.some((name) => !BENCHES_WITH_OWN_ENGINES.has(name))) await runOneNodeBenches(chosen);
   if (chosen.includes("cluster")) {
     const pairs = await benchCluster();
-    process.stdout.write(`\nNodes on engines and networks of their own, on this one machine (medians, in turns)\n${pairTable(pairs)}`);
+    process.stdout.write(`\nNodes with separate engines and networks on this machine (medians, measured in turns)\n${pairTable(pairs)}`);
   }
   if (!chosen.includes("proxy")) return;
   const { rows, own } = await benchProxy();
-  process.stdout.write(`\nThe proxy and nginx in front of one container, in turns (medians)\n${proxyTable(rows)}\n${ownTable(own)}`);
+  process.stdout.write(
+    `\nThe proxy and nginx in front of one container (medians, measured in turns)\n${proxyTable(rows)}\n${absoluteTable(own)}`,
+  );
 }
 
-async function oneNode(chosen: string[]): Promise<void> {
+async function runOneNodeBenches(chosen: string[]): Promise<void> {
   const bed = await makeBed();
   const comparisons: Comparison[] = [];
-  const own: Own[] = [];
+  const own: AbsoluteMeasurement[] = [];
   try {
     if (chosen.includes("start")) own.push(...(await benchStart(bed)));
-    for (const [name, bench] of Object.entries(COMPARED)) {
+    for (const [name, bench] of Object.entries(ONE_NODE_BENCHES)) {
       if (chosen.includes(name)) comparisons.push(...(await bench(bed)));
     }
-    if (comparisons.length > 0) own.push({ what: "memory after all this", value: residentMegabytes(bed.server.process.pid), unit: "MB" });
+    if (comparisons.length > 0)
+      own.push({ title: "memory after all benchmarks", value: residentMegabytes(bed.server.process.pid), unit: "MB" });
   } finally {
     await bed.close();
   }
   if (comparisons.length > 0) {
-    process.stdout.write(`\nThis server, the Engine API over its socket, and the docker CLI, in turns on one engine (medians)\n`);
+    process.stdout.write(`\nThis server, the Engine API over its socket, and the docker CLI on one engine (medians, measured in turns)\n`);
     process.stdout.write(comparisonTable(comparisons));
   }
-  process.stdout.write(`\n${ownTable(own)}`);
+  process.stdout.write(`\n${absoluteTable(own)}`);
 }
 
 const names = process.argv.slice(2);
-const unknown = names.filter((name) => !ALL.includes(name));
+const unknown = names.filter((name) => !BENCH_NAMES.includes(name));
 if (unknown.length > 0) {
-  process.stderr.write(`bench: unknown: ${unknown.join(" ")}. There are: ${ALL.join(" ")}; all of them if none is named.\n`);
+  process.stderr.write(
+    `bench: unknown benchmark: ${unknown.join(" ")}. Known: ${BENCH_NAMES.join(" ")}; without a name all of them run.\n`,
+  );
   process.exit(2);
 }
-// The end of this process ends the private engine and all that belongs to it.
+// Exiting runs the handlers that stop the engines and their processes.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
-main(names.length > 0 ? names : ALL).catch((error: Error) => {
+main(names.length > 0 ? names : BENCH_NAMES).catch((error: Error) => {
   process.stderr.write(`\nbench: ${error.stack}\n`);
   process.exit(1);
 });

@@ -9,10 +9,10 @@ const COMMAND = ["sleep", "600"];
 const TARGET = { against: "cli", ratio: 1.15 } as const;
 const SPEC: ManagedSpec = { image: "busybox", env: {}, tags: [], resources: {}, ports: [], command: COMMAND, labels: {}, boot: "" };
 
-/** A managed container made, changed and started, against Docker Compose typed by hand, and the least that the engine must be told. */
+/** Creates, changes and starts a managed container, compared with Docker Compose and with the minimal calls of the Engine API. */
 export async function benchManaged(bed: Bed): Promise<Comparison[]> {
-  const sides: Record<Side, Project> = { ours: ours(bed), raw: raw(bed), cli: typed(bed) };
-  const compare = (what: string, prepare: (project: Project, cuid: string) => Promise<unknown>, work: typeof prepare) => {
+  const sides: Record<Side, Project> = { ours: viaServer(bed), raw: viaEngineApi(bed), cli: viaCompose(bed) };
+  const compare = (title: string, prepare: (project: Project, cuid: string) => Promise<unknown>, work: typeof prepare) => {
     const task = (project: Project): Task<string> => ({
       async prepare() {
         const cuid = newCuid();
@@ -25,7 +25,7 @@ export async function benchManaged(bed: Bed): Promise<Comparison[]> {
         await bed.raw.ask("DELETE", `/volumes/${cuid}`);
       },
     });
-    return compareTimes(what, ROUNDS, { ours: task(sides.ours), raw: task(sides.raw), cli: task(sides.cli) }, TARGET);
+    return compareTimes(title, ROUNDS, { ours: task(sides.ours), raw: task(sides.raw), cli: task(sides.cli) }, TARGET);
   };
   const create = (project: Project, cuid: string) => project.create(cuid);
   return [
@@ -35,7 +35,7 @@ export async function benchManaged(bed: Bed): Promise<Comparison[]> {
   ];
 }
 
-/** A container that isn't started, with a volume of its name; then the same with another environment; then started. */
+/** The three operations: create with a volume of the container's name, change the environment, start. */
 interface Project {
   create(cuid: string): Promise<unknown>;
   change(cuid: string): Promise<unknown>;
@@ -44,7 +44,7 @@ interface Project {
 
 const CHANGE = { COLOR: "blue" };
 
-function ours({ ours: client }: Bed): Project {
+function viaServer({ ours: client }: Bed): Project {
   return {
     create: (cuid) => client.ask("POST", "/containers", { image: "busybox", command: COMMAND, cuid }),
     change: (cuid) => client.ask("PATCH", `/containers/${cuid}`, { env: CHANGE }),
@@ -52,7 +52,7 @@ function ours({ ours: client }: Bed): Project {
   };
 }
 
-function raw({ raw: client }: Bed): Project {
+function viaEngineApi({ raw: client }: Bed): Project {
   const make = (cuid: string, env: string[]) => {
     const options = { Image: "busybox", Cmd: COMMAND, Env: env, HostConfig: { Binds: [`${cuid}:/app`] } };
     return client.ask("POST", `/containers/create?name=${cuid}`, options);
@@ -67,10 +67,10 @@ function raw({ raw: client }: Bed): Project {
   };
 }
 
-/** As a person would, with the document that this server gives to Compose. */
-function typed({ engine }: Bed): Project {
+/** Calls Compose with the document that this server would give it. */
+function viaCompose({ engine }: Bed): Project {
   const compose = async (cuid: string, env: Record<string, string>, ...command: string[]) => {
-    const document = composeDocument(cuid, { ...SPEC, env }, { entry: [], user: undefined, resume: false });
+    const document = composeDocument(cuid, { ...SPEC, env }, { entrypoint: [], user: undefined, resume: false });
     const { code, stderr } = await engine.docker(["compose", "--project-name", cuid, "--file", "-", ...command], document);
     if (code !== 0) throw new Error(`docker compose ${command.join(" ")}: ${stderr}`);
   };

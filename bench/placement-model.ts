@@ -1,31 +1,32 @@
-import { type Bid, loadOf, type Ranked, rank, shortlist } from "../lib/cluster/scheduling/scoring";
+import type { Bid } from "../lib/cluster/scheduling/bid";
+import { loadOf, type RankedBid, rank, shortlist } from "../lib/cluster/scheduling/scoring";
 
-/** One simulated node. Loads are shares of a machine. */
+/** A simulated node. Loads are shares of a machine, 0 to 1. */
 export interface SimulatedNode {
   name: string;
-  /** what its containers come to use */
+  /** what its containers will use */
   true: number;
-  /** what it measures of itself: new containers take a while to be busy */
+  /** its own measurement, which lags: new containers need time to become busy */
   measured: number;
-  /** placements of late, fading, as the bidder counts them */
+  /** recent placements, decaying, as the bidder counts them */
   recent: number;
-  /** the load of its last record */
+  /** load in its last record */
   load: number;
   engine: "ok";
 }
 
-/** Who decides: knows what was given from here and not heard of yet. */
-export interface Entry {
+/** The node that decides, with its own placements that are not confirmed yet. */
+export interface EntryNode {
   node: SimulatedNode;
   underWay: Map<string, number>;
 }
 
-/** Chooses a node for a run. `bids` is how many nodes were asked over the network. */
-export type Policy = (nodes: readonly SimulatedNode[], entry: Entry) => { node: SimulatedNode; bids: number };
+/** Chooses a node for a run. `bids`: number of nodes asked over the network. */
+export type Policy = (nodes: readonly SimulatedNode[], entry: EntryNode) => { node: SimulatedNode; bids: number };
 
-const pick = <T>(list: readonly T[]) => list[Math.floor(Math.random() * list.length)] as T;
+const pickRandom = <T>(list: readonly T[]) => list[Math.floor(Math.random() * list.length)] as T;
 
-function least(nodes: readonly SimulatedNode[], by: (node: SimulatedNode) => number): SimulatedNode {
+function minBy(nodes: readonly SimulatedNode[], by: (node: SimulatedNode) => number): SimulatedNode {
   let best = nodes[0] as SimulatedNode;
   let bestBy = by(best);
   for (const node of nodes) {
@@ -40,68 +41,68 @@ function bidOf(node: SimulatedNode): Bid {
   return { node: name, cpu: measured, memory: 0, reservedCpu: 0, reservedMemory: 0, recent, hasImage: true, hasVolumes: true };
 }
 
-/** What is compared. `ours` asks the entry's own node and a shortlist of all, as the server does, with the server's code. */
+/** The compared policies. `ours` runs the server's own code: it asks the entry node and a shortlist of all nodes. */
 export const policies = {
   ours(nodes, { node: own, underWay }) {
     const asked = shortlist(nodes, Math.random).filter((node) => node !== own);
     const candidates = [own, ...asked];
     const ranked = rank(candidates.map(bidOf), (name) => ({ all: underWay.get(name) ?? 0, slots: 0 }), Math.random);
-    const { bid } = ranked[0] as Ranked;
+    const { bid } = ranked[0] as RankedBid;
     return { node: candidates.find(({ name }) => name === bid.node) as SimulatedNode, bids: asked.length };
   },
-  random: (nodes) => ({ node: pick(nodes), bids: 0 }),
-  "least on records": (nodes) => ({ node: least(nodes, (node) => node.load), bids: 0 }),
-  "best of two, live": (nodes) => ({ node: least([pick(nodes), pick(nodes)], (node) => loadOf(bidOf(node))), bids: 2 }),
-  "optimum, all fresh": (nodes) => ({ node: least(nodes, (node) => node.true), bids: nodes.length - 1 }),
+  random: (nodes) => ({ node: pickRandom(nodes), bids: 0 }),
+  "least on records": (nodes) => ({ node: minBy(nodes, (node) => node.load), bids: 0 }),
+  "best of two, live": (nodes) => ({ node: minBy([pickRandom(nodes), pickRandom(nodes)], (node) => loadOf(bidOf(node))), bids: 2 }),
+  "optimum, all fresh": (nodes) => ({ node: minBy(nodes, (node) => node.true), bids: nodes.length - 1 }),
 } satisfies Record<string, Policy>;
 
-/** What is simulated, times in seconds. */
-export const SCENE = {
+/** Parameters of the simulation; times in seconds. */
+export const SCENARIO = {
   recordAge: 30,
   length: 180,
   burstEvery: 10,
-  /** runs a node and burst */
+  /** runs per node and burst */
   runs: 1,
-  /** through so many nodes, each with so many requests that know nothing of each other */
+  /** entry nodes, and concurrent requests on each that don't see each other */
   entries: 8,
-  abreast: 4,
-  /** a container takes so much of a machine, on average */
+  concurrency: 4,
+  /** mean share of a machine that a container uses */
   weight: 0.02,
-  /** a container is this busy after about so long */
+  /** time constant until a container uses its share */
   lag: 10,
-  /** of the bidder */
+  /** half-life of recent placements, as in the bidder */
   halfLife: 20,
-  /** loads at the start */
+  /** range of the initial loads */
   start: [0.05, 0.45],
 } as const;
 
-/** What became of one game. */
-export interface Outcome {
+/** Result of one simulation. */
+export interface SimulationResult {
   p99: number;
   worst: number;
-  /** nodes asked for a bid, a run */
+  /** nodes asked per run */
   bids: number;
 }
 
-/** Plays bursts on `count` nodes. */
-export function play(count: number, policy: Policy, live: boolean): Outcome {
+/** Simulates bursts on `count` nodes. */
+export function simulate(count: number, policy: Policy, live: boolean): SimulationResult {
   const nodes: SimulatedNode[] = Array.from({ length: count }, (_, index) => {
-    const load = SCENE.start[0] + (SCENE.start[1] - SCENE.start[0]) * Math.random();
+    const load = SCENARIO.start[0] + (SCENARIO.start[1] - SCENARIO.start[0]) * Math.random();
     return { name: String(index), true: load, measured: load, recent: 0, load, engine: "ok" };
   });
   let bids = 0;
   let runs = 0;
-  // Records are written at moments of their own.
-  const turn = nodes.map(() => Math.floor(Math.random() * SCENE.recordAge));
-  for (let second = 0; second < SCENE.length; second += 1) {
+  // Each node writes its record at its own offset.
+  const turn = nodes.map(() => Math.floor(Math.random() * SCENARIO.recordAge));
+  for (let second = 0; second < SCENARIO.length; second += 1) {
     nodes.forEach((node, index) => {
-      node.measured += (node.true - node.measured) / SCENE.lag;
-      node.recent *= 0.5 ** (1 / SCENE.halfLife);
-      if (second % SCENE.recordAge === turn[index]) node.load = loadOf(bidOf(node));
+      node.measured += (node.true - node.measured) / SCENARIO.lag;
+      node.recent *= 0.5 ** (1 / SCENARIO.halfLife);
+      if (second % SCENARIO.recordAge === turn[index]) node.load = loadOf(bidOf(node));
     });
-    if (second % SCENE.burstEvery === 0) {
-      const many = Math.max(1, Math.round(count * SCENE.runs));
-      bids += burst(nodes, many, policy, live);
+    if (second % SCENARIO.burstEvery === 0) {
+      const many = Math.max(1, Math.round(count * SCENARIO.runs));
+      bids += simulateBurst(nodes, many, policy, live);
       runs += many;
     }
   }
@@ -110,25 +111,25 @@ export function play(count: number, policy: Policy, live: boolean): Outcome {
   return { p99: loads[at] as number, worst: loads[count - 1] as number, bids: bids / runs };
 }
 
-/** Requests come in waves: those of one wave are decided before any of them has been accepted anywhere. */
-function burst(nodes: readonly SimulatedNode[], runs: number, policy: Policy, live: boolean): number {
-  const entries: Entry[] = Array.from({ length: Math.min(SCENE.entries, nodes.length) }, () => ({
-    node: pick(nodes),
+/** Requests come in waves: all requests of a wave are decided before any of them is accepted. */
+function simulateBurst(nodes: readonly SimulatedNode[], runs: number, policy: Policy, live: boolean): number {
+  const entries: EntryNode[] = Array.from({ length: Math.min(SCENARIO.entries, nodes.length) }, () => ({
+    node: pickRandom(nodes),
     underWay: new Map(),
   }));
-  const wave = live ? entries.length * SCENE.abreast : 1;
+  const wave = live ? entries.length * SCENARIO.concurrency : 1;
   let bids = 0;
   for (let left = runs; left > 0; left -= wave) {
     const chosen = Array.from({ length: Math.min(wave, left) }, (_, index) => {
-      const entry = entries[index % entries.length] as Entry;
+      const entry = entries[index % entries.length] as EntryNode;
       const { node, bids: asked } = policy(nodes, entry);
       bids += asked;
-      // Until its container has started, which takes longer than a burst.
+      // Stays for the whole burst: a container takes longer to start.
       entry.underWay.set(node.name, (entry.underWay.get(node.name) ?? 0) + 1);
       return node;
     });
     for (const node of chosen) {
-      node.true += -Math.log(1 - Math.random()) * SCENE.weight;
+      node.true += -Math.log(1 - Math.random()) * SCENARIO.weight;
       node.recent += 1;
     }
   }

@@ -11,56 +11,56 @@ import { residentMemory } from "../test/support/one-node";
 import { startWeb } from "../test/support/web";
 import { CREDENTIALS } from "./bed";
 import { compareNumbers } from "./compare";
-import type { Own, ProxyRow } from "./report";
+import type { AbsoluteMeasurement, ProxyRow } from "./report";
 
 const ROUNDS = 5;
-const SECONDS = 2;
+const LOAD_SECONDS = 2;
 const CONNECTIONS = 32;
 const NGINX_PORT = 8080;
-const SMALL = 1000;
-const LARGE = 10_000_000;
-/** Large bodies one after the other, a round. */
+const SMALL_BYTES = 1000;
+const LARGE_BYTES = 10_000_000;
+/** Sequential large bodies per round. */
 const LARGE_COUNT = 20;
-const MESSAGES = 5000;
-const HUGE = 5_000_000_000;
+const MESSAGE_COUNT = 5000;
+const HUGE_BYTES = 5_000_000_000;
 
-interface Side {
+interface ProxySide {
   url: string;
 }
 
-/** This server, straight and through another node, and nginx in front of the same container. */
-export async function benchProxy(): Promise<{ rows: ProxyRow[]; own: Own[] }> {
+/** Compares this server, directly and through a peer, with nginx in front of the same container. */
+export async function benchProxy(): Promise<{ rows: ProxyRow[]; own: AbsoluteMeasurement[] }> {
   const cluster = await startCluster({ size: 2 });
   let nginx: Daemon | undefined;
   try {
-    const [holder, other] = cluster.nodes as [TestNode, TestNode];
+    const [owner, peer] = cluster.nodes as [TestNode, TestNode];
     const web = `web-${randomUUID().slice(0, 8)}`;
-    await startWeb(holder.engine, web);
-    const { upstream } = (await holder.request("GET", `/proxy/${web}`)).json;
-    nginx = await startNginx(holder, upstream);
+    await startWeb(owner.engine, web);
+    const { upstream } = (await owner.request("GET", `/proxy/${web}`)).json;
+    nginx = await startNginx(owner, upstream);
     const sides = {
-      ours: { url: `${holder.server.url}/proxy/${web}` },
-      another: { url: `${other.server.url}/proxy/${web}` },
-      nginx: { url: `http://${holder.engine.address}:${NGINX_PORT}` },
+      ours: { url: `${owner.server.url}/proxy/${web}` },
+      viaPeer: { url: `${peer.server.url}/proxy/${web}` },
+      nginx: { url: `http://${owner.engine.address}:${NGINX_PORT}` },
     };
-    const measures: [what: string, unit: string, measure: (side: Side) => Promise<number>, target: number][] = [
+    const measures: [title: string, unit: string, measure: (side: ProxySide) => Promise<number>, target: number][] = [
       ["1 kB bodies, kept alive", "requests/s", smallRate, 0.25],
       ["10 MB down", "MB/s", (side) => largeRate(side, "GET"), 0.8],
       ["10 MB up", "MB/s", (side) => largeRate(side, "PUT"), 0.8],
-      ["WebSocket, to and fro", "messages/s", messageRate, 0.25],
+      ["WebSocket round trips", "messages/s", messageRate, 0.25],
     ];
     const rows: ProxyRow[] = [];
-    for (const [what, unit, measure, target] of measures) {
-      const medians = await compareNumbers(what, ROUNDS, {
+    for (const [title, unit, measure, target] of measures) {
+      const medians = await compareNumbers(title, ROUNDS, {
         ours: () => measure(sides.ours),
-        another: () => measure(sides.another),
+        viaPeer: () => measure(sides.viaPeer),
         nginx: () => measure(sides.nginx),
       });
-      rows.push({ what, unit, ...medians, target });
+      rows.push({ title, unit, ...medians, target });
     }
-    const own: Own = {
-      what: "memory that 5 GB take on their way through",
-      value: await growth(holder, sides.ours),
+    const own: AbsoluteMeasurement = {
+      title: "memory growth while 5 GB pass through",
+      value: await memoryGrowthMb(owner, sides.ours),
       unit: "MB",
       atMost: 100,
     };
@@ -71,7 +71,7 @@ export async function benchProxy(): Promise<{ rows: ProxyRow[]; own: Own[] }> {
   }
 }
 
-/** nginx as it is set up for such a container: connections to it are kept, nothing is buffered on disk, WebSockets pass. */
+/** nginx with upstream keep-alive, no buffering on disk, and WebSocket upgrades. */
 async function startNginx({ engine }: TestNode, upstream: string): Promise<Daemon> {
   const folder = path.join(engine.folder, "nginx");
   mkdirSync(folder);
@@ -106,25 +106,26 @@ async function startNginx({ engine }: TestNode, upstream: string): Promise<Daemo
   });
 }
 
-async function smallRate({ url }: Side): Promise<number> {
-  const options = { url: `${url}/bytes?size=${SMALL}`, headers: CREDENTIALS, connections: CONNECTIONS, duration: SECONDS };
+async function smallRate({ url }: ProxySide): Promise<number> {
+  const options = { url: `${url}/bytes?size=${SMALL_BYTES}`, headers: CREDENTIALS, connections: CONNECTIONS, duration: LOAD_SECONDS };
   const { non2xx, errors, timeouts, requests, duration } = await autocannon(options);
   if (non2xx + errors + timeouts > 0) throw new Error(`requests to ${url} failed`);
   return requests.total / duration;
 }
 
-async function largeRate({ url }: Side, method: "GET" | "PUT"): Promise<number> {
+async function largeRate({ url }: ProxySide, method: "GET" | "PUT"): Promise<number> {
   const agent = new http.Agent({ keepAlive: true });
-  const body = method === "PUT" ? Buffer.alloc(LARGE) : undefined;
+  const body = method === "PUT" ? Buffer.alloc(LARGE_BYTES) : undefined;
   const start = performance.now();
-  for (let at = 0; at < LARGE_COUNT; at++) await wholeAnswer(`${url}${body ? "/sink" : `/bytes?size=${LARGE}`}`, method, agent, body);
+  for (let at = 0; at < LARGE_COUNT; at++)
+    await drainResponse(`${url}${body ? "/sink" : `/bytes?size=${LARGE_BYTES}`}`, method, agent, body);
   const seconds = (performance.now() - start) / 1000;
   agent.destroy();
-  return (LARGE_COUNT * LARGE) / 1e6 / seconds;
+  return (LARGE_COUNT * LARGE_BYTES) / 1e6 / seconds;
 }
 
-/** Reads an answer and drops it; returns its size in bytes. */
-function wholeAnswer(url: string, method: string, agent: http.Agent, body?: Buffer): Promise<number> {
+/** Reads and discards a response. @returns its size in bytes */
+function drainResponse(url: string, method: string, agent: http.Agent, body?: Buffer): Promise<number> {
   return new Promise((resolve, reject) => {
     const headers = { ...CREDENTIALS, ...(body ? { "Content-Length": body.length } : {}) };
     const request = http.request(url, { method, agent, headers }, (response) => {
@@ -139,29 +140,29 @@ function wholeAnswer(url: string, method: string, agent: http.Agent, body?: Buff
   });
 }
 
-async function messageRate({ url }: Side): Promise<number> {
+async function messageRate({ url }: ProxySide): Promise<number> {
   const socket = new WebSocket(`${url.replace("http", "ws")}/`, { headers: CREDENTIALS, perMessageDeflate: false });
   await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject));
   const start = performance.now();
-  for (let at = 0; at < MESSAGES; at++) {
+  for (let at = 0; at < MESSAGE_COUNT; at++) {
     const echo = new Promise((resolve) => socket.once("message", resolve));
     socket.send("ping");
     await echo;
   }
   const seconds = (performance.now() - start) / 1000;
   socket.terminate();
-  return MESSAGES / seconds;
+  return MESSAGE_COUNT / seconds;
 }
 
-/** MB by which the server's memory grows at most during a large download. */
-async function growth({ server }: TestNode, { url }: Side): Promise<number> {
+/** Peak growth of the server's memory during a large download, in MB. */
+async function memoryGrowthMb({ server }: TestNode, { url }: ProxySide): Promise<number> {
   const before = residentMemory(server.process.pid);
   let most = before;
   const timer = setInterval(() => {
     most = Math.max(most, residentMemory(server.process.pid));
   }, 100);
   const agent = new http.Agent();
-  await wholeAnswer(`${url}/bytes?size=${HUGE}`, "GET", agent);
+  await drainResponse(`${url}/bytes?size=${HUGE_BYTES}`, "GET", agent);
   clearInterval(timer);
   return most - before;
 }

@@ -1,78 +1,95 @@
 import { table } from "table";
 import type { Comparison, Pair } from "./compare";
 
-/** A number that only this server has, with what is asked of it. */
-export interface Own {
-  what: string;
+/** A measurement without a counterpart, with its limit. */
+export interface AbsoluteMeasurement {
+  title: string;
   value: number;
   unit: "ms" | "MB";
   atMost?: number;
 }
 
-/** The comparisons as a table for people: medians, and how ours compares. */
+/** The comparisons as a text table: medians and ratios. */
 export function comparisonTable(comparisons: Comparison[]): string {
   const head = ["", "unit", "ours", "raw API", "docker CLI", "ours / raw", "ours / CLI", "target"];
-  return table([head, ...comparisons.map(comparisonRow)], { columns: numbersRight(head.length) });
+  return table([head, ...comparisons.map(comparisonRow)], { columns: alignNumbersRight(head.length) });
 }
 
-function comparisonRow({ what, unit, medians, target }: Comparison): string[] {
+function comparisonRow({ title, unit, medians, target }: Comparison): string[] {
   const { ours, raw, cli } = medians;
   const ratios = { raw: ours / raw, cli: ours / cli };
-  const more = unit !== "ms";
-  let wanted = "";
+  const higherIsBetter = unit !== "ms";
+  let targetText = "";
   if (target) {
-    const met = more ? ratios[target.against] >= target.ratio : ratios[target.against] <= target.ratio;
-    wanted = `${more ? "≥" : "≤"} ${target.ratio} × ${target.against}: ${met ? "met" : "MISSED"}`;
+    const met = higherIsBetter ? ratios[target.against] >= target.ratio : ratios[target.against] <= target.ratio;
+    targetText = `${higherIsBetter ? "≥" : "≤"} ${target.ratio} × ${target.against}: ${met ? "met" : "MISSED"}`;
   }
-  return [what, unit, short(ours), short(raw), short(cli), ratios.raw.toFixed(2), ratios.cli.toFixed(2), wanted];
+  return [title, unit, formatNumber(ours), formatNumber(raw), formatNumber(cli), ratios.raw.toFixed(2), ratios.cli.toFixed(2), targetText];
 }
 
-/** The cluster's pairs as a table. */
+/** Measurements and their baselines as a text table. */
 export function pairTable(pairs: Pair[]): string {
-  const rows = pairs.map(({ what, near, far, atMost }) => {
-    const met = "ratio" in atMost ? far / near <= atMost.ratio : far - near <= atMost.more;
-    const wanted = "ratio" in atMost ? `≤ ${atMost.ratio} ×` : `≤ + ${atMost.more} ms`;
-    return [what, "ms", short(near), short(far), (far / near).toFixed(2), (far - near).toFixed(1), `${wanted}: ${met ? "met" : "MISSED"}`];
+  const rows = pairs.map(({ title, baseline, measured, atMost }) => {
+    const met = "ratio" in atMost ? measured / baseline <= atMost.ratio : measured - baseline <= atMost.more;
+    const targetText = "ratio" in atMost ? `≤ ${atMost.ratio} ×` : `≤ + ${atMost.more} ms`;
+    return [
+      title,
+      "ms",
+      formatNumber(baseline),
+      formatNumber(measured),
+      (measured / baseline).toFixed(2),
+      (measured - baseline).toFixed(1),
+      `${targetText}: ${met ? "met" : "MISSED"}`,
+    ];
   });
   const head = ["", "unit", "first", "second", "second / first", "difference", "target"];
-  return table([head, ...rows], { columns: numbersRight(head.length) });
+  return table([head, ...rows], { columns: alignNumbersRight(head.length) });
 }
 
-/** What the proxy does, beside nginx. */
+/** A throughput of the proxy and of nginx. */
 export interface ProxyRow {
-  what: string;
-  /** more is better */
+  title: string;
+  /** of a rate: higher is better */
   unit: string;
   ours: number;
-  /** through another node */
-  another: number;
+  /** through a peer */
+  viaPeer: number;
   nginx: number;
-  /** least of nginx's */
+  /** lowest accepted ratio to nginx */
   target: number;
 }
 
 export function proxyTable(rows: ProxyRow[]): string {
-  const lines = rows.map(({ what, unit, ours, another, nginx, target }) => {
+  const lines = rows.map(({ title, unit, ours, viaPeer, nginx, target }) => {
     const met = `≥ ${target} × nginx: ${ours / nginx >= target ? "met" : "MISSED"}`;
-    return [what, unit, short(ours), short(another), short(nginx), (ours / nginx).toFixed(2), (another / nginx).toFixed(2), met];
+    return [
+      title,
+      unit,
+      formatNumber(ours),
+      formatNumber(viaPeer),
+      formatNumber(nginx),
+      (ours / nginx).toFixed(2),
+      (viaPeer / nginx).toFixed(2),
+      met,
+    ];
   });
   const head = ["", "unit", "ours", "another node", "nginx", "ours / nginx", "another / nginx", "target"];
-  return table([head, ...lines], { columns: numbersRight(head.length) });
+  return table([head, ...lines], { columns: alignNumbersRight(head.length) });
 }
 
-/** The numbers without a counterpart as a table. */
-export function ownTable(numbers: Own[]): string {
-  const rows = numbers.map(({ what, value, unit, atMost }) => {
-    const wanted = atMost === undefined ? "" : `≤ ${atMost}: ${value <= atMost ? "met" : "MISSED"}`;
-    return [what, unit, short(value), wanted];
+/** Measurements without a counterpart as a text table. */
+export function absoluteTable(numbers: AbsoluteMeasurement[]): string {
+  const rows = numbers.map(({ title, value, unit, atMost }) => {
+    const targetText = atMost === undefined ? "" : `≤ ${atMost}: ${value <= atMost ? "met" : "MISSED"}`;
+    return [title, unit, formatNumber(value), targetText];
   });
-  return table([["this server alone", "unit", "", "target"], ...rows], { columns: numbersRight(4) });
+  return table([["this server alone", "unit", "", "target"], ...rows], { columns: alignNumbersRight(4) });
 }
 
-function numbersRight(columns: number) {
+function alignNumbersRight(columns: number) {
   return Array.from({ length: columns }, (_, column) => ({ alignment: column < 2 ? ("left" as const) : ("right" as const) }));
 }
 
-function short(value: number): string {
+function formatNumber(value: number): string {
   return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : 2);
 }

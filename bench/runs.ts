@@ -5,54 +5,55 @@ import { type Bed, CREDENTIALS } from "./bed";
 import { type Comparison, compareValues, median, type Side, timed } from "./compare";
 import { demultiplex, HttpClient, upgraded, wholeBody } from "./http-client";
 
-/** How many are begun at once, or clients there are. */
-const TOGETHER = 8;
-const SINGLES = 8;
-const BURSTS = 5;
-/** Of clients that don't rest: how often, and how many runs each does then. */
-const SPELLS = 2;
-const RUNS = 3;
+/** Runs started at once, and clients of the closed loop. */
+const CONCURRENT_RUNS = 8;
+const SINGLE_ROUNDS = 8;
+const BURST_ROUNDS = 5;
+/** Closed loop: rounds, and runs of each client in a round. */
+const CLOSED_LOOP_ROUNDS = 2;
+const RUNS_PER_CLIENT = 3;
 const IMAGE = "code-runner";
 const PAYLOAD = { script: Buffer.from("echo hello").toString("base64") };
 const RESULT = '{"stdout":"hello","stderr":"","error":""}';
-const SPEAK = ["echo", "hello"];
-/** Between rounds (ms): runs come from people, who need a moment. */
-const REST = 1500;
+const ECHO_COMMAND = ["echo", "hello"];
+/** Pause between rounds, so that the pool of warm containers can refill as between requests of people. */
+const PAUSE_MS = 1500;
 
-/** Code runs, warm and cold, and one-offs, against `docker run` and the Engine API: one at a time, eight at once, and eight clients that never rest. */
+/** Code runs (warm and cold) and one-offs, compared with `docker run` and the Engine API: one at a time, eight at once, and eight clients in a closed loop. */
 export async function benchRuns(bed: Bed): Promise<Comparison[]> {
   await importRunner(bed.engine);
   const common = ["--run_memory=100000000", "--run_concurrency=16"];
   const warm = await startServer({ engine: bed.engine, args: [...common, "--run_pool_memory=1600000000"] });
   const cold = await startServer({ engine: bed.engine, args: [...common, "--run_pool_memory=0"] });
   try {
-    const kinds: Kind[] = [
+    const kinds: RunKind[] = [
       {
-        what: "code run warm",
+        title: "code run warm",
         sides: codeSides(bed, warm),
-        targets: { one: { against: "cli", ratio: 0.1 }, late: { against: "cli", ratio: 1 } },
+        targets: { single: { against: "cli", ratio: 0.1 }, p99: { against: "cli", ratio: 1 } },
       },
-      { what: "code run cold", sides: codeSides(bed, cold), targets: {} },
-      { what: "one-off", sides: oneOffSides(bed, cold), targets: { one: { against: "raw", ratio: 1.1 } } },
+      { title: "code run cold", sides: codeSides(bed, cold), targets: {} },
+      { title: "one-off", sides: oneOffSides(bed, cold), targets: { single: { against: "raw", ratio: 1.1 } } },
     ];
     const comparisons: Comparison[] = [];
-    for (const kind of kinds) comparisons.push(...(await bursts(kind, 1)), ...(await bursts(kind, TOGETHER)), ...(await endless(kind)));
+    for (const kind of kinds)
+      comparisons.push(...(await benchBurst(kind, 1)), ...(await benchBurst(kind, CONCURRENT_RUNS)), ...(await benchClosedLoop(kind)));
     return comparisons;
   } finally {
     await Promise.all([warm.stop(), cold.stop()]);
   }
 }
 
-/** A kind of run: each side does one of it. */
-interface Kind {
-  what: string;
+/** A kind of run and how each side does it. */
+interface RunKind {
+  title: string;
   sides: Record<Side, () => Promise<unknown>>;
-  targets: { one?: Target; late?: Target };
+  targets: { single?: Target; p99?: Target };
 }
 
 type Target = NonNullable<Comparison["target"]>;
 
-function codeSides(bed: Bed, server: TestServer): Kind["sides"] {
+function codeSides(bed: Bed, server: TestServer): RunKind["sides"] {
   const client = new HttpClient({ host: "127.0.0.1", port: server.port }, CREDENTIALS);
   return {
     ours: async () => expectText((await client.ask("POST", "/run", { image: IMAGE, payload: PAYLOAD })).toString(), RESULT),
@@ -64,54 +65,63 @@ function codeSides(bed: Bed, server: TestServer): Kind["sides"] {
   };
 }
 
-function oneOffSides(bed: Bed, server: TestServer): Kind["sides"] {
+function oneOffSides(bed: Bed, server: TestServer): RunKind["sides"] {
   const client = new HttpClient({ host: "127.0.0.1", port: server.port }, CREDENTIALS);
-  const body = { image: "busybox", command: SPEAK, pull_policy: "never" };
+  const body = { image: "busybox", command: ECHO_COMMAND, pull_policy: "never" };
   return {
     ours: async () => expectText(String((await client.askJson("POST", "/run", body)).stdout), "hello\n"),
-    raw: () => rawRun(bed, { Image: "busybox", Cmd: SPEAK }, undefined, "hello\n"),
-    cli: async () => expectText(await bed.cli(["run", "--rm", "busybox", ...SPEAK]), "hello\n"),
+    raw: () => rawRun(bed, { Image: "busybox", Cmd: ECHO_COMMAND }, undefined, "hello\n"),
+    cli: async () => expectText(await bed.cli(["run", "--rm", "busybox", ...ECHO_COMMAND]), "hello\n"),
   };
 }
 
-/** Runs begun at once, with a rest before: the time of one, and of the last ones. */
-async function bursts({ what, sides, targets }: Kind, at: number): Promise<Comparison[]> {
+/** Starts runs at once after a pause: median and 99th percentile of their times. */
+async function benchBurst({ title, sides, targets }: RunKind, at: number): Promise<Comparison[]> {
   const all: Record<Side, number[]> = { ours: [], raw: [], cli: [] };
-  const medians = await compareValues(`${what}, ${at} at once`, at === 1 ? SINGLES : BURSTS, async (side) => {
-    await sleep(REST);
+  const medians = await compareValues(`${title}, ${at} at once`, at === 1 ? SINGLE_ROUNDS : BURST_ROUNDS, async (side) => {
+    await sleep(PAUSE_MS);
     const times = await Promise.all(Array.from({ length: at }, () => timed({ work: sides[side] })));
     all[side].push(...times);
     return median(times);
   });
-  if (at === 1) return [{ what: `${what}, one at a time`, unit: "ms", medians, target: targets.one }];
+  if (at === 1) return [{ title: `${title}, one at a time`, unit: "ms", medians, target: targets.single }];
   return [
-    { what: `${what}, ${at} at once`, unit: "ms", medians },
-    { what: `${what}, ${at} at once, p99`, unit: "ms", medians: eachSide((side) => late(all[side])), target: targets.late },
+    { title: `${title}, ${at} at once`, unit: "ms", medians },
+    { title: `${title}, ${at} at once, p99`, unit: "ms", medians: forEachSide((side) => percentile99(all[side])), target: targets.p99 },
   ];
 }
 
-/** Clients that each begin the next run when one is over: runs a second, and the time of the last ones. */
-async function endless({ what, sides, targets }: Kind): Promise<Comparison[]> {
+/** Closed loop: each client starts its next run when one has ended. Runs per second and 99th percentile. */
+async function benchClosedLoop({ title, sides, targets }: RunKind): Promise<Comparison[]> {
   const all: Record<Side, number[]> = { ours: [], raw: [], cli: [] };
-  const medians = await compareValues(`${what}, ${TOGETHER} clients`, SPELLS, async (side) => {
-    await sleep(REST);
+  const medians = await compareValues(`${title}, ${CONCURRENT_RUNS} clients`, CLOSED_LOOP_ROUNDS, async (side) => {
+    await sleep(PAUSE_MS);
     const start = performance.now();
     const client = async () => {
-      for (let run = 0; run < RUNS; run += 1) all[side].push(await timed({ work: sides[side] }));
+      for (let run = 0; run < RUNS_PER_CLIENT; run += 1) all[side].push(await timed({ work: sides[side] }));
     };
-    await Promise.all(Array.from({ length: TOGETHER }, client));
-    return (TOGETHER * RUNS * 1000) / (performance.now() - start);
+    await Promise.all(Array.from({ length: CONCURRENT_RUNS }, client));
+    return (CONCURRENT_RUNS * RUNS_PER_CLIENT * 1000) / (performance.now() - start);
   });
   return [
-    { what: `${what}, ${TOGETHER} clients`, unit: "requests/s", medians },
-    { what: `${what}, ${TOGETHER} clients, p99`, unit: "ms", medians: eachSide((side) => late(all[side])), target: targets.late },
+    { title: `${title}, ${CONCURRENT_RUNS} clients`, unit: "requests/s", medians },
+    {
+      title: `${title}, ${CONCURRENT_RUNS} clients, p99`,
+      unit: "ms",
+      medians: forEachSide((side) => percentile99(all[side])),
+      target: targets.p99,
+    },
   ];
 }
 
-const eachSide = (value: (side: Side) => number): Record<Side, number> => ({ ours: value("ours"), raw: value("raw"), cli: value("cli") });
+const forEachSide = (value: (side: Side) => number): Record<Side, number> => ({
+  ours: value("ours"),
+  raw: value("raw"),
+  cli: value("cli"),
+});
 
-/** What 99 of 100 stay below. */
-function late(times: number[]): number {
+/** The 99th percentile. */
+function percentile99(times: number[]): number {
   const sorted = [...times].sort((a, b) => a - b);
   return sorted[Math.ceil(sorted.length * 0.99) - 1] as number;
 }

@@ -7,14 +7,14 @@ import { freePorts } from "../test/support/ports";
 import { TOKEN } from "../test/support/server";
 import { type Bed, CREDENTIALS } from "./bed";
 import { median } from "./compare";
-import type { Own } from "./report";
+import type { AbsoluteMeasurement } from "./report";
 
 const PROGRAM = path.resolve(__dirname, "../dist/bin/docker-server.js");
 const STARTS = 7;
-const IDLE = 2000;
+const IDLE_MS = 2000;
 
-/** From the start of the process to its first answered list, and the memory it then takes when nothing happens. */
-export async function benchStart({ engine }: Bed): Promise<Own[]> {
+/** Time from the start of the process to its first answered list, and memory when idle. */
+export async function benchStart({ engine }: Bed): Promise<AbsoluteMeasurement[]> {
   process.stderr.write("start ");
   const times: number[] = [];
   const sizes: number[] = [];
@@ -35,7 +35,7 @@ export async function benchStart({ engine }: Bed): Promise<Own[]> {
     }
     times.push(performance.now() - startedAt);
     if (start < 3) {
-      await sleep(IDLE);
+      await sleep(IDLE_MS);
       sizes.push(residentMegabytes(child.pid as number));
     }
     child.kill("SIGKILL");
@@ -44,12 +44,12 @@ export async function benchStart({ engine }: Bed): Promise<Own[]> {
   }
   process.stderr.write("\n");
   return [
-    { what: "from start to first answer", value: median(times), unit: "ms", atMost: 800 },
-    { what: "memory when idle", value: median(sizes), unit: "MB", atMost: 100 },
+    { title: "from start to first answer", value: median(times), unit: "ms", atMost: 800 },
+    { title: "memory when idle", value: median(sizes), unit: "MB", atMost: 100 },
   ];
 }
 
-/** What a process has in memory, MB. */
+/** Resident memory of a process, in MB. */
 export function residentMegabytes(pid: number): number {
   const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
   return (Number(kilobytes) * 1024) / 1_000_000;

@@ -6,17 +6,21 @@ import { type Comparison, compareValues, median, type Side } from "./compare";
 import { withContainer } from "./container";
 import { upgraded } from "./http-client";
 
-const KEYS = 100;
+const KEY_COUNT = 100;
 const ECHO_ROUNDS = 5;
 const FLOOD_ROUNDS = 5;
-const FLOOD = 50_000_000;
-/** What a container may write as fast as it can: text, and bytes that no text is made of. */
-const FLOODS = { text: "x", bytes: "\\377" };
+const FLOOD_BYTES = 50_000_000;
+/** Output of the throughput test: text, and bytes that are not UTF-8. */
+const FLOOD_CHARACTERS = { text: "x", bytes: "\\377" };
 
-/** A shell with a terminal: this server's over a WebSocket, the engine's over its socket, `docker exec -it` under a terminal. */
+/** A shell with a terminal: over this server's WebSocket, over the engine's socket, and with `docker exec -it` under a terminal. */
 export function benchTerminals(bed: Bed): Promise<Comparison[]> {
   return withContainer(bed, ["sleep", "6000"], async (id) => {
-    const open: Record<Side, () => Promise<Screen>> = { ours: () => ours(bed, id), raw: () => raw(bed, id), cli: () => typed(bed, id) };
+    const open: Record<Side, () => Promise<Screen>> = {
+      ours: () => openViaServer(bed, id),
+      raw: () => openViaEngineApi(bed, id),
+      cli: () => openViaCli(bed, id),
+    };
     const within = async (side: Side, measure: (screen: Screen) => Promise<number>) => {
       const screen = await open[side]();
       try {
@@ -26,24 +30,24 @@ export function benchTerminals(bed: Bed): Promise<Comparison[]> {
         screen.close();
       }
     };
-    const echo = await compareValues("terminal, echo", ECHO_ROUNDS, (side) => within(side, echoTime));
-    const comparisons: Comparison[] = [{ what: "terminal, a key till it is seen", unit: "ms", medians: echo }];
-    for (const [what, character] of Object.entries(FLOODS)) {
-      const medians = await compareValues(`terminal, ${what}`, FLOOD_ROUNDS, (side) =>
+    const echo = await compareValues("terminal, echo", ECHO_ROUNDS, (side) => within(side, echoTimeMs));
+    const comparisons: Comparison[] = [{ title: "terminal, key to echo", unit: "ms", medians: echo }];
+    for (const [title, character] of Object.entries(FLOOD_CHARACTERS)) {
+      const medians = await compareValues(`terminal, ${title}`, FLOOD_ROUNDS, (side) =>
         within(side, (screen) => floodRate(screen, character)),
       );
-      comparisons.push({ what: `terminal, a flood of ${what}`, unit: "MB/s", medians, target: { against: "cli", ratio: 0.7 } });
+      comparisons.push({ title: `terminal, a flood of ${title}`, unit: "MB/s", medians, target: { against: "cli", ratio: 0.7 } });
     }
     return comparisons;
   });
 }
 
-/** ms from a key to its echo. */
-async function echoTime(screen: Screen): Promise<number> {
+/** Median time from a key to its echo, in ms. */
+async function echoTimeMs(screen: Screen): Promise<number> {
   screen.type("echo rea''dy; cat >/dev/null\n");
   await screen.shows("ready\r\n");
   const times: number[] = [];
-  for (let key = 0; key < KEYS; key++) {
+  for (let key = 0; key < KEY_COUNT; key++) {
     const start = performance.now();
     screen.type("k");
     await screen.shows("k");
@@ -52,18 +56,18 @@ async function echoTime(screen: Screen): Promise<number> {
   return median(times);
 }
 
-/** MB/s of what a command writes, from its being typed to its end. */
+/** Throughput of a command's output, from typing it to its end, in MB/s. */
 async function floodRate(screen: Screen, character: string): Promise<number> {
   const before = screen.bytes;
   const start = performance.now();
-  screen.type(`head -c ${FLOOD} /dev/zero | tr '\\000' '${character}'; echo do''ne\n`);
+  screen.type(`head -c ${FLOOD_BYTES} /dev/zero | tr '\\000' '${character}'; echo do''ne\n`);
   await screen.shows("done\r\n");
   const seconds = (performance.now() - start) / 1000;
-  if (screen.bytes - before < FLOOD) throw new Error(`a terminal showed only ${screen.bytes - before} bytes`);
-  return FLOOD / 1e6 / seconds;
+  if (screen.bytes - before < FLOOD_BYTES) throw new Error(`the terminal received only ${screen.bytes - before} bytes`);
+  return FLOOD_BYTES / 1e6 / seconds;
 }
 
-/** What somebody at a terminal sees. */
+/** The receiving side of a terminal. */
 class Screen {
   bytes = 0;
   private tail = "";
@@ -80,7 +84,7 @@ class Screen {
     this.waiting?.();
   }
 
-  /** Waits for a text; what came up to it has been seen then. */
+  /** Waits until the output ends with the text; consumes the output up to there. */
   shows(text: string): Promise<void> {
     return new Promise((resolve) => {
       this.waiting = () => {
@@ -94,7 +98,7 @@ class Screen {
   }
 }
 
-async function ours({ server }: Bed, id: string): Promise<Screen> {
+async function openViaServer({ server }: Bed, id: string): Promise<Screen> {
   const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws/${id}?cols=80&rows=24`, { headers: CREDENTIALS });
   const screen = new Screen(
     (data) => socket.send(JSON.stringify({ type: "stdin", data })),
@@ -108,7 +112,7 @@ async function ours({ server }: Bed, id: string): Promise<Screen> {
   return screen;
 }
 
-async function raw({ raw: client, engine }: Bed, id: string): Promise<Screen> {
+async function openViaEngineApi({ raw: client, engine }: Bed, id: string): Promise<Screen> {
   const options = { Cmd: ["sh"], Tty: true, AttachStdin: true, AttachStdout: true, AttachStderr: true };
   const { Id } = await client.askJson("POST", `/containers/${id}/exec`, options);
   const socket: Duplex = await upgraded(engine.socket, `/exec/${Id}/start`, { Detach: false, Tty: true });
@@ -120,8 +124,8 @@ async function raw({ raw: client, engine }: Bed, id: string): Promise<Screen> {
   return screen;
 }
 
-/** `script` gives it the terminal that it asks for. */
-async function typed({ engine }: Bed, id: string): Promise<Screen> {
+/** `script` provides the terminal that `docker exec -it` requires. */
+async function openViaCli({ engine }: Bed, id: string): Promise<Screen> {
   const child = spawn("script", ["-qfc", `docker exec -it ${id} sh`, "/dev/null"], {
     env: { PATH: process.env.PATH, HOME: engine.folder, DOCKER_HOST: engine.dockerHost },
   });
