@@ -2,23 +2,25 @@ import { randomUUID, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { Logger } from "../support/logger";
+import { type LocalHost, wasStarted } from "./local-host";
 import { Members } from "./membership/members";
 import type { NodeRecord } from "./membership/record";
 import { openStore, type StoreSettings } from "./membership/store/open-store";
-import { callPeer, callPeers, type LocalHost, type Pool, wasStarted } from "./pool";
+import { callPeer, callPeers, type Pool } from "./pool";
 import { ContainerCache } from "./routing/container-cache";
 import { clusterDispatch } from "./routing/dispatch";
 import { ListLeases } from "./routing/list-leases";
 import type { Dispatch } from "./routing/routed-request";
-import { rpcHandlers } from "./rpc/methods";
+import { rpcHandlers } from "./rpc/handlers";
 import { PeerClient, type PeerTls } from "./rpc/peer-client";
 import { RpcServer } from "./rpc/rpc-server";
 import { Signatures } from "./rpc/signatures";
+import type { Needs } from "./scheduling/bid";
 import { Bidder, type Inventory } from "./scheduling/bidder";
 import { type Load, readLoad } from "./scheduling/load";
 import { NameClaims } from "./scheduling/name-claims";
 import { Scheduler } from "./scheduling/scheduler";
-import { loadOf, type Needs } from "./scheduling/scoring";
+import { loadOf } from "./scheduling/scoring";
 
 export interface ClusterSettings extends StoreSettings {
   cluster_key: string | null;
@@ -41,64 +43,83 @@ export interface ClusterSettings extends StoreSettings {
   pull_wait: number;
 }
 
-/** What the cluster must know of this host. */
+/** What the cluster needs to know about this host. */
 export interface HostFacts extends LocalHost {
   inventory(needs: Needs): Promise<Inventory>;
-  /** runs that are under way, and that wait their turn */
+  /** POST /run requests that are running, and that wait for a slot */
   runs(): { running: number; waiting: number };
-  /** version of the engine and number of containers; throws if the engine doesn't answer */
+  /** version of the engine and number of containers; rejects if the engine doesn't answer */
   state(): Promise<{ docker: string; containers: number }>;
 }
 
 export interface Cluster {
   dispatch: Dispatch;
-  names: NameClaims;
+  nameClaims: NameClaims;
   pool: Pool;
   signatures: Signatures;
-  /** Where other nodes' links come in. */
-  links: RpcServer;
-  /** This node's record as it is now. */
+  /** Accepts the RPC connections of other nodes. */
+  rpcServer: RpcServer;
+  /** Makes this node's record as of now. */
   record(): Promise<NodeRecord>;
-  /** Learns who is there: before it listens, or it would answer for all nodes without knowing any. */
-  meet(): Promise<void>;
+  /** Reads the members. Must come before this node listens: it would answer for the whole pool without knowing the other nodes. */
+  discover(): Promise<void>;
+  /** Publishes this node and joins the others. */
   start(): Promise<void>;
-  /** Withdraws this node and says goodbye to the others; requests under way can still reach them. */
+  /** Withdraws this node and leaves the others; requests in progress can still reach them. */
   leave(): Promise<void>;
+  /** Closes the connections to other nodes. */
   close(): void;
 }
 
-/** How often (ms) this machine's load is measured. */
-const MEASURE_INTERVAL = 2000;
-/** How much of a new reading counts: a burst of starts must not look like a busy machine. */
-const WEIGHT = 0.15;
-const NOTHING: Needs = { image: "none", pull: "always", ports: [], volumes: [], memory: 0, cpus: 0, slot: false };
+export interface ClusterDeps {
+  settings: ClusterSettings;
+  /** this node's */
+  nodeName: string;
+  /** where peers reach this node */
+  url: string;
+  /** of this program */
+  version: string;
+  host: HostFacts;
+  log: Logger;
+}
+
+const LOAD_INTERVAL_MS = 2000;
+/** Weight of a new CPU reading in the moving average: a burst of container starts must not look like a busy machine. */
+const CPU_READING_WEIGHT = 0.15;
+/** Added to the time that a run may take, for the requests between nodes. */
+const FORWARD_MARGIN_SECONDS = 10;
+/** A bid for this is the node's load without any run. */
+const NO_NEEDS: Needs = { image: "none", pull: "always", ports: [], volumes: [], memory: 0, cpus: 0, slot: false };
 
 /**
- * Puts the cluster's side of this node together.
- * @param self its name
- * @param url where peers reach it
- * @throws Error if a store or a certificate authority can't be used as the settings say
+ * Wires the cluster side of this node.
+ * @throws Error if the store or the certificate authority of the settings can't be used
  */
-export function openCluster(settings: ClusterSettings, self: string, url: string, version: string, host: HostFacts, log: Logger): Cluster {
+export function openCluster({ settings, nodeName, url, version, host, log }: ClusterDeps): Cluster {
   const signatures = new Signatures(settings.cluster_key ? [settings.cluster_key] : settings.token);
-  const client = new PeerClient(self, signatures, peerTls(settings));
+  const client = new PeerClient(nodeName, signatures, peerTls(settings));
   let load: Load | undefined;
-  const measure = async () => {
-    load = settle(load, await readLoad());
+  const measureLoad = async () => {
+    load = smoothLoad(load, await readLoad());
   };
-  const bidder = new Bidder(self, host.inventory, () => load ?? { cpu: 0, memory: 0 }, settings.run_concurrency);
-  const identity = randomUUID();
+  const bidder = new Bidder({
+    nodeName,
+    inventory: host.inventory,
+    load: () => load ?? { cpu: 0, memory: 0 },
+    slotCount: settings.run_concurrency,
+  });
+  const processId = randomUUID();
   let sequence = 0;
 
-  async function record(): Promise<NodeRecord> {
+  async function ownRecord(): Promise<NodeRecord> {
     sequence += 1;
     const state = await host.state().catch(() => undefined);
-    const bid = await bidder.bid(NOTHING);
+    const bid = await bidder.bid(NO_NEEDS);
     return {
-      name: self,
+      name: nodeName,
       url,
       sequence,
-      process: identity,
+      process: processId,
       version,
       docker: state?.docker ?? null,
       engine: state ? "ok" : "down",
@@ -108,84 +129,91 @@ export function openCluster(settings: ClusterSettings, self: string, url: string
     };
   }
 
-  const probe = async (peer: Parameters<typeof callPeer>[1]) => {
-    await callPeer(pool, peer, "ping", {});
-  };
-  const rates = { name: self, refreshRate: settings.refresh_rate, cacheInterval: settings.cache_interval };
-  const members = new Members(openStore(settings, log), signatures, rates, record, probe, log);
-  const pool: Pool = { self, host, members, client, peerTimeout: settings.peer_timeout, log };
-  const poolList = new ContainerCache(pool);
-  const leases = new ListLeases(async (node) => {
-    const holder = members.peers.find(({ name }) => name === node);
-    if (holder)
-      await callPeer(pool, holder, "changed", {}).catch((error: Error) =>
-        log.debug("a node can't be told", { node, reason: error.message }),
-      );
+  const members = new Members({
+    store: openStore(settings, log),
+    signatures,
+    settings: { nodeName, refreshIntervalMs: settings.refresh_rate, readIntervalMs: settings.cache_interval },
+    ownRecord,
+    probe: async (peer) => void (await callPeer(pool, peer, "ping", {})),
+    log,
   });
-  host.onChange(() => leases.changed());
-  const names = new NameClaims(
-    (name, claim, late) => callPeers(pool, "name", { name, claim, late }, { missingToo: late }),
+  const pool: Pool = { nodeName, host, members, client, peerTimeoutMs: settings.peer_timeout, log };
+  const containerCache = new ContainerCache(pool);
+  const leases = new ListLeases(async (node) => {
+    const peer = members.peers.find(({ name }) => name === node);
+    if (!peer) return;
+    await callPeer(pool, peer, "changed", {}).catch((error: Error) =>
+      log.debug("Container change not delivered", { peer: node, reason: error.message }),
+    );
+  });
+  host.onChange(() => leases.notifyChanged());
+  const nameClaims = new NameClaims(
+    (name, claim, late) => callPeers(pool, "name", { name, claim, late }, { includeMissing: late }),
     async (name, started) => (await host.find(name)).exact.some((found) => !started || wasStarted(found)),
   );
-  const left = (settings.run_wait + settings.pull_wait + settings.run_max_time + 10) * 1000;
-  const placer = new Scheduler(pool, bidder, { queueWait: settings.queue_wait * 1000, queueLength: settings.queue_length, left });
-  const links = new RpcServer(self, signatures, rpcHandlers({ host, members, bidder, names, leases, poolList, record }), log);
-  let timer: NodeJS.Timeout | undefined;
+  const runWaitMs = (settings.run_wait + settings.pull_wait + settings.run_max_time + FORWARD_MARGIN_SECONDS) * 1000;
+  const scheduler = new Scheduler({
+    pool,
+    bidder,
+    settings: { queueWaitMs: settings.queue_wait * 1000, queueLength: settings.queue_length, runWaitMs },
+  });
+  const handlers = rpcHandlers({ host, members, bidder, nameClaims, leases, containerCache, ownRecord });
+  let loadTimer: NodeJS.Timeout | undefined;
 
   return {
-    dispatch: clusterDispatch(pool, poolList, leases, placer, left),
-    names,
+    dispatch: clusterDispatch({ pool, containerCache, leases, scheduler, forwardTimeoutMs: runWaitMs }),
+    nameClaims,
     pool,
     signatures,
-    record,
-    meet: () => members.meet(),
+    rpcServer: new RpcServer(nodeName, signatures, handlers, log),
+    record: ownRecord,
+    discover: () => members.discover(),
     async start() {
-      await measure();
-      timer = setInterval(
-        () => void measure().catch((error: Error) => log.debug("the load can't be measured", { reason: error.message })),
-        MEASURE_INTERVAL,
+      await measureLoad();
+      loadTimer = setInterval(
+        () => void measureLoad().catch((error: Error) => log.debug("Load measurement failed", { reason: error.message })),
+        LOAD_INTERVAL_MS,
       ).unref();
       await members.start();
-      // At a reload the process before this one may overwrite its record once more, and leave: nobody is to take that for the node's.
-      await callPeers(pool, "join", { record: await record(), predecessor: members.predecessor });
+      // During a reload this node's previous process may publish its record again, and leave: the peers must ignore both.
+      await callPeers(pool, "join", { record: await ownRecord(), predecessor: members.predecessor });
     },
     async leave() {
-      clearInterval(timer);
+      clearInterval(loadTimer);
       await members.stop();
-      await callPeers(pool, "leave", { process: identity, predecessor: members.predecessor });
+      await callPeers(pool, "leave", { process: processId, predecessor: members.predecessor });
     },
-    links,
     close: () => client.close(),
   };
 }
 
-function settle(before: Load | undefined, now: Load): Load {
+function smoothLoad(before: Load | undefined, now: Load): Load {
   if (!before) return now;
-  return { cpu: before.cpu + WEIGHT * (now.cpu - before.cpu), memory: now.memory };
+  return { cpu: before.cpu + CPU_READING_WEIGHT * (now.cpu - before.cpu), memory: now.memory };
 }
 
-// One Let's Encrypt certificate often serves all nodes, which reach each other by address: its own name is what is expected.
+/** One certificate often serves all nodes, which reach each other by address: its own name is then expected of the peers. */
 function peerTls(settings: ClusterSettings): () => PeerTls {
   const secureContext = createSecureContext();
-  // Beside the system's roots; as the option `ca` it would replace them.
-  if (settings.peer_ca !== null) secureContext.context.addCACert(certificates(settings.peer_ca));
-  let own: string | undefined;
+  // Added to the system's roots, which the option `ca` would replace.
+  if (settings.peer_ca !== null) secureContext.context.addCACert(readCertificates(settings.peer_ca));
+  let lastName: string | undefined;
   return () => {
-    if (settings.https && settings.peer_servername === null) own = ownName(settings.https_cert) ?? own;
-    const servername = settings.peer_servername ?? own;
+    if (settings.https && settings.peer_servername === null) lastName = certificateName(settings.https_cert) ?? lastName;
+    const servername = settings.peer_servername ?? lastName;
     return { secureContext, ...(servername ? { servername } : {}) };
   };
 }
 
-/** @throws Error if the file holds no certificate */
-function certificates(file: string): string {
+/** @throws Error if the file contains no certificate */
+function readCertificates(file: string): string {
   const pem = readFileSync(file, "utf8");
   new X509Certificate(pem);
   return pem;
 }
 
-/** The first DNS name of a certificate; undefined if it has none, or if a renewal is just putting it into its place. */
-function ownName(file: string): string | undefined {
+/** The first DNS name of a certificate; undefined if it has none, or if a renewal is replacing the file right now. */
+function certificateName(file: string): string | undefined {
   try {
     const { subjectAltName = "" } = new X509Certificate(readFileSync(file));
     return /DNS:([^,\s]+)/.exec(subjectAltName)?.[1]?.replace(/^\*\./, "node.");

@@ -9,245 +9,270 @@ import type { Store } from "./store/store";
 
 export interface MemberSettings {
   /** this node's */
-  name: string;
-  /** ms between publications */
-  refreshRate: number;
-  /** ms between reads of the store */
-  cacheInterval: number;
+  nodeName: string;
+  /** between publications of this node's record */
+  refreshIntervalMs: number;
+  /** between reads of the store */
+  readIntervalMs: number;
 }
 
-/** A store that doesn't answer in this time (ms) is down. */
-const STORE_TIMEOUT = 5000;
-/** Missing peers are looked after so often (ms). */
-const PROBE_INTERVAL = 100;
+export interface MembersDeps {
+  store: Store;
+  signatures: Signatures;
+  settings: MemberSettings;
+  /** makes this node's record as of now */
+  ownRecord: () => Promise<NodeRecord>;
+  /** asks a peer whether it answers; rejects with the reason if it doesn't */
+  probe: (peer: Peer) => Promise<void>;
+  log: Logger;
+}
 
-/** Who is there: what the store says, corrected by who answers. A store that is down changes nothing. */
+type StoreOperation = "publish" | "read" | "withdraw";
+
+/** A store that takes longer to answer counts as down. */
+const STORE_TIMEOUT_MS = 5000;
+/** How often missing peers are checked for a due probe. */
+const PROBE_INTERVAL_MS = 100;
+/** A missing peer is removed after this time of silence, or after 10 publication intervals if that is longer. */
+const MIN_SILENCE_MS = 60_000;
+
+/** The members of the cluster: what the store holds, corrected by which peers answer. While the store is down nothing changes. */
 export class Members {
-  private readonly known = new Map<string, Peer>();
-  /** Processes of nodes that have left, and records of those that fell silent: these are ignored. */
-  private readonly gone = new Map<string, string>();
-  /** Processes of nodes that have been at another address since: their records, put back, would lead to whoever is there now. */
-  private readonly moved = new LRUCache<string, true>({ max: 1000 });
-  /** Processes whose node is another process by now: at a reload they may still publish for a moment. */
-  private readonly superseded = new LRUCache<string, true>({ max: 1000 });
-  /** Records that have been warned of. */
-  private readonly refused = new LRUCache<string, true>({ max: 1000 });
+  private readonly peersByName = new Map<string, Peer>();
+  /** By name of a node that is no longer a member: the process that left, or the id of the last record of a silent node. Both stay ignored. */
+  private readonly departed = new Map<string, string>();
+  /** Processes whose node has published another address since: an old record of theirs, put back, would lead to a wrong node. */
+  private readonly relocatedProcesses = new LRUCache<string, true>({ max: 1000 });
+  /** Processes that another process of the same node has replaced: during a reload the old one may publish once more. */
+  private readonly supersededProcesses = new LRUCache<string, true>({ max: 1000 });
+  /** Hashes of the unusable records that have been logged. */
+  private readonly loggedRecords = new LRUCache<string, true>({ max: 1000 });
   private readonly timers: NodeJS.Timeout[] = [];
-  /** What the store can't do at present. */
-  private readonly failing = new Set<string>();
-  /** What it has been asked for and not answered, maybe for long. */
-  private readonly pending = new Set<string>();
-  /** This process, as its record names it. */
-  private process: string | undefined;
-  private reading: Promise<void> = Promise.resolve();
-  private publishing: Promise<void> = Promise.resolve();
+  /** Store operations whose last attempt failed. */
+  private readonly failingOperations = new Set<StoreOperation>();
+  /** Store operations that have not completed, even if their time is over. */
+  private readonly pendingOperations = new Set<StoreOperation>();
+  /** This process's id in its record; undefined before the first publication. */
+  private ownProcess: string | undefined;
+  private currentRead: Promise<void> = Promise.resolve();
+  private currentPublication: Promise<void> = Promise.resolve();
   private stopped = false;
-  private met = false;
+  private discovered = false;
   /** The process that had this node's name before, if the store still held its record at the start. */
   predecessor: string | undefined;
 
-  /**
-   * @param own makes this node's record
-   * @param probe asks a peer whether it lives; rejects with the reason if it doesn't
-   */
-  constructor(
-    private readonly store: Store,
-    private readonly signatures: Signatures,
-    private readonly settings: MemberSettings,
-    private readonly own: () => Promise<NodeRecord>,
-    private readonly probe: (peer: Peer) => Promise<void>,
-    private readonly log: Logger,
-  ) {}
+  constructor(private readonly deps: MembersDeps) {}
 
-  /** Reads once who is there, waiting for a store that is down no longer than 5 s. */
-  async meet(): Promise<void> {
+  /** Reads the members once; a store that is down delays it by 5 s at most. */
+  async discover(): Promise<void> {
     await this.refresh();
-    this.met = true;
+    this.discovered = true;
   }
 
-  /** Publishes and reads once, waiting for a store that is down no longer than 5 s, then keeps doing so. */
+  /** Publishes and reads once (a store that is down delays each by 5 s at most), then keeps doing so. */
   async start(): Promise<void> {
-    this.publishing = this.publish();
-    await this.publishing;
+    const { refreshIntervalMs, readIntervalMs } = this.deps.settings;
+    this.currentPublication = this.publish();
+    await this.currentPublication;
     await this.refresh();
-    this.every(this.settings.refreshRate, () => {
-      this.publishing = this.publish();
-      return this.publishing;
+    this.repeat(refreshIntervalMs, () => {
+      this.currentPublication = this.publish();
+      return this.currentPublication;
     });
-    this.every(this.settings.cacheInterval, () => this.refresh());
-    this.every(PROBE_INTERVAL, () => this.probeMissing());
+    this.repeat(readIntervalMs, () => this.refresh());
+    this.repeat(PROBE_INTERVAL_MS, () => this.probeMissingPeers());
   }
 
   /** Withdraws this node's record. */
   async stop(): Promise<void> {
+    const { store } = this.deps;
     this.stopped = true;
     for (const timer of this.timers) clearTimeout(timer);
-    // What is just being written must not come after the withdrawal.
-    await this.publishing.catch(() => undefined);
-    await this.withStore("withdrawn from", async () => {
-      // At a reload the next process of this node has published by now: what stands there is not this one's any more.
-      const stored = (await this.store.read()).get(keyOf(this.settings.name));
-      if (stored !== undefined && this.isOwn(stored)) await this.store.withdraw(keyOf(this.settings.name));
+    // A write that is under way must not land after the withdrawal.
+    await this.currentPublication.catch(() => undefined);
+    await this.useStore("withdraw", async () => {
+      // During a reload the next process of this node has published already: that record is not ours to withdraw.
+      const stored = (await store.read()).get(this.ownKey);
+      if (stored !== undefined && this.isOwnRecord(stored)) await store.withdraw(this.ownKey);
     });
-    await this.store.close().catch(() => undefined);
+    await store.close().catch(() => undefined);
   }
 
-  /** All other nodes, also those that are missing at present. */
+  /** All other nodes, including those marked missing. */
   get peers(): Peer[] {
-    return [...this.known.values()];
+    return [...this.peersByName.values()];
   }
 
   /**
-   * @param record of a node that has said that it is there
-   * @param predecessor the process before it
+   * Handles a node's `join`.
+   * @param predecessor the node's process before, if there was one
    */
-  joined(record: NodeRecord, predecessor: string | undefined): void {
-    if (predecessor !== undefined && predecessor !== record.process) this.superseded.set(predecessor, true);
-    this.accept(record);
+  handleJoin(record: NodeRecord, predecessor: string | undefined): void {
+    if (predecessor !== undefined && predecessor !== record.process) this.supersededProcesses.set(predecessor, true);
+    this.acceptRecord(record);
   }
 
   /**
-   * @param name of a node that has said that it leaves
-   * @param process that says so: the next one of that name may be there already
-   * @param predecessor the one before it, which may be all that is known yet
+   * Handles a node's `leave`.
+   * @param process the one that leaves: the node's next process may have joined already
+   * @param predecessor the process before it, which may be the only one known here
    */
-  left(name: string, process: string, predecessor?: string): void {
-    const peer = this.known.get(name);
+  handleLeave(nodeName: string, process: string, predecessor?: string): void {
+    const peer = this.peersByName.get(nodeName);
     if (peer && peer.record.process !== process && peer.record.process !== predecessor) return;
-    this.known.delete(name);
-    this.gone.set(name, process);
+    this.peersByName.delete(nodeName);
+    this.departed.set(nodeName, process);
+    this.deps.log.debug("Peer left", { peer: nodeName });
+  }
+
+  private get ownKey(): string {
+    return storeKey(this.deps.settings.nodeName);
   }
 
   private async publish(): Promise<void> {
-    const record = await this.own();
-    this.process = record.process;
-    await this.withStore("published to", () => this.store.publish(keyOf(this.settings.name), encodeRecord(record, this.signatures)));
+    const { store, signatures, ownRecord } = this.deps;
+    const record = await ownRecord();
+    this.ownProcess = record.process;
+    await this.useStore("publish", () => store.publish(this.ownKey, encodeRecord(record, signatures)));
   }
 
   /** Reads the store now. */
   refresh(): Promise<void> {
-    const read = () => this.readAll();
-    this.reading = this.reading.then(read, read);
-    return this.reading;
+    const read = () => this.readStore();
+    this.currentRead = this.currentRead.then(read, read);
+    return this.currentRead;
   }
 
-  private async readAll(): Promise<void> {
-    const texts = await this.withStore("read", () => this.store.read());
-    for (const [key, text] of texts ?? []) this.take(key, text);
-    this.forgetSilent();
-    const own = texts?.get(keyOf(this.settings.name));
-    // The process before this one may have published, or withdrawn, once more after this one began.
-    if (texts && this.process !== undefined && !this.stopped && (own === undefined || !this.isOwn(own))) await this.publish();
+  private async readStore(): Promise<void> {
+    const texts = await this.useStore("read", () => this.deps.store.read());
+    for (const [key, text] of texts ?? []) this.acceptStored(key, text);
+    this.removeSilentPeers();
+    const own = texts?.get(this.ownKey);
+    // The process before this one may have published, or withdrawn, after this one first published.
+    if (texts && this.ownProcess !== undefined && !this.stopped && (own === undefined || !this.isOwnRecord(own))) await this.publish();
   }
 
-  private isOwn(text: string): boolean {
+  private isOwnRecord(text: string): boolean {
     try {
-      return decodeRecord(text, this.signatures).process === this.process;
+      return decodeRecord(text, this.deps.signatures).process === this.ownProcess;
     } catch {
       return false;
     }
   }
 
-  private take(key: string, text: string): void {
+  private acceptStored(key: string, text: string): void {
     let record: NodeRecord;
     try {
-      record = decodeRecord(text, this.signatures);
-      if (keyOf(record.name) !== key) throw new Error("it stands under another node's name");
-      if (this.moved.has(record.process)) throw new Error("its node has another address by now, or two nodes have one name");
+      record = decodeRecord(text, this.deps.signatures);
+      if (storeKey(record.name) !== key) throw new Error("it stands under another node's name");
+      if (this.relocatedProcesses.has(record.process)) throw new Error("its node has another address by now, or two nodes have one name");
     } catch (error) {
-      this.refuse(key, (error as Error).message);
+      this.logUnusable(key, (error as Error).message);
       return;
     }
-    if (record.name === this.settings.name) {
-      if (!this.met) this.predecessor = record.process;
+    if (record.name === this.deps.settings.nodeName) {
+      if (!this.discovered) this.predecessor = record.process;
       return;
     }
-    this.accept(record);
+    this.acceptRecord(record);
   }
 
-  private accept(record: NodeRecord): void {
-    if (this.superseded.has(record.process)) return;
-    const gone = this.gone.get(record.name);
-    if (gone === record.process || gone === idOf(record)) return;
-    this.gone.delete(record.name);
-    const peer = this.known.get(record.name);
-    if (peer && peer.record.url !== record.url) this.moved.set(peer.record.process, true);
-    if (peer) peer.published(record);
-    else this.known.set(record.name, new Peer(record));
+  private acceptRecord(record: NodeRecord): void {
+    if (this.supersededProcesses.has(record.process)) return;
+    const departed = this.departed.get(record.name);
+    if (departed === record.process || departed === recordId(record)) return;
+    this.departed.delete(record.name);
+    const peer = this.peersByName.get(record.name);
+    if (peer && peer.record.url !== record.url) this.relocatedProcesses.set(peer.record.process, true);
+    if (peer) peer.updateRecord(record);
+    else {
+      this.peersByName.set(record.name, this.createPeer(record));
+      this.deps.log.debug("Peer added", { peer: record.name, url: record.url });
+    }
   }
 
-  // It is read every few seconds, and told of once.
-  private refuse(key: string, reason: string): void {
-    const which = createHash("sha256").update(`${key}\n${reason}`).digest("base64");
-    if (!this.refused.has(which))
-      this.log.warn("a record of the store is not used", { key: key.slice(0, 100), reason: reason.slice(0, 300) });
-    this.refused.set(which, true);
+  private createPeer(record: NodeRecord): Peer {
+    const { log } = this.deps;
+    return new Peer(record, {
+      onMissing: ({ name }, reason) => log.warn("Peer marked missing", { peer: name, reason }),
+      onAlive: ({ name }) => log.info("Peer answers again", { peer: name }),
+    });
   }
 
-  // A folder that is no longer mounted reads empty: a record's absence says nothing of a node that answers.
-  private forgetSilent(): void {
-    const longest = Math.max(10 * this.settings.refreshRate, 60_000);
+  /** The store is read every few seconds: each unusable record is logged once. */
+  private logUnusable(key: string, reason: string): void {
+    const hash = createHash("sha256").update(`${key}\n${reason}`).digest("base64");
+    if (!this.loggedRecords.has(hash)) this.deps.log.warn("Store record ignored", { key: key.slice(0, 100), reason: reason.slice(0, 300) });
+    this.loggedRecords.set(hash, true);
+  }
+
+  /** Removes peers that neither publish nor answer. A missing record alone means nothing: an unmounted folder reads as empty. */
+  private removeSilentPeers(): void {
+    const limitMs = Math.max(10 * this.deps.settings.refreshIntervalMs, MIN_SILENCE_MS);
     for (const peer of this.peers) {
-      // While the store is down nobody is heard of who isn't asked: silence begins with the first question unanswered.
-      if (peer.missing === undefined || performance.now() - Math.max(peer.lastSeen, peer.missingSince) < longest) continue;
-      this.log.warn("a node has been silent for too long and counts as gone", { node: peer.name });
-      this.known.delete(peer.name);
-      this.gone.set(peer.name, idOf(peer.record));
+      // While the store is down, peers that nobody calls are not heard of: silence counts from the first failed call.
+      if (peer.missingReason === undefined || performance.now() - Math.max(peer.lastSeenAt, peer.missingSince) < limitMs) continue;
+      this.deps.log.warn("Peer removed after long silence", { peer: peer.name, reason: peer.missingReason });
+      this.peersByName.delete(peer.name);
+      this.departed.set(peer.name, recordId(peer.record));
     }
   }
 
-  private async probeMissing(): Promise<void> {
+  private async probeMissingPeers(): Promise<void> {
     await Promise.all(
       this.peers
-        .filter((peer) => peer.due)
+        .filter((peer) => peer.retryDue)
         .map((peer) =>
-          this.probe(peer).then(
-            () => peer.answered(),
-            (error: Error) => peer.failed(error instanceof PeerFailure ? error.reason : error.message),
+          this.deps.probe(peer).then(
+            () => peer.markAlive(),
+            (error: Error) => peer.markMissing(error instanceof PeerFailure ? error.reason : error.message),
           ),
         ),
     );
   }
 
-  private async withStore<T>(what: string, use: () => Promise<T>): Promise<T | undefined> {
+  /** @returns undefined if the store failed; the first of several failures in a row is logged, and the recovery */
+  private async useStore<T>(operation: StoreOperation, use: () => Promise<T>): Promise<T | undefined> {
+    const { log } = this.deps;
     try {
-      // A folder that hangs would take one thread more each time.
-      if (this.pending.has(what)) throw new Error("it has not answered yet");
-      this.pending.add(what);
-      const result = await inTime(use().finally(() => this.pending.delete(what)));
-      if (this.failing.delete(what)) this.log.info(`the store can be ${what} again`);
+      // Each attempt on a folder that hangs would block one more thread.
+      if (this.pendingOperations.has(operation)) throw new Error("it has not answered yet");
+      this.pendingOperations.add(operation);
+      const result = await withStoreTimeout(use().finally(() => this.pendingOperations.delete(operation)));
+      if (this.failingOperations.delete(operation)) log.info("Store available again", { operation });
       return result;
     } catch (error) {
-      if (!this.failing.has(what))
-        this.log.warn(`the store can't be ${what}; the nodes known so far stay`, { reason: (error as Error).message.slice(0, 300) });
-      this.failing.add(what);
+      if (!this.failingOperations.has(operation))
+        log.warn("Store unavailable, known nodes stay", { operation, reason: (error as Error).message.slice(0, 300) });
+      this.failingOperations.add(operation);
       return undefined;
     }
   }
 
-  private every(ms: number, work: () => Promise<void>): void {
+  private repeat(intervalMs: number, work: () => Promise<void>): void {
     const slot = this.timers.push(undefined as unknown as NodeJS.Timeout) - 1;
-    const again = () => {
+    const schedule = () => {
       if (this.stopped) return;
-      this.timers[slot] = setTimeout(() => work().then(again, again), ms).unref();
+      this.timers[slot] = setTimeout(() => work().then(schedule, schedule), intervalMs).unref();
     };
-    again();
+    schedule();
   }
 }
 
-function inTime<T>(promise: Promise<T>): Promise<T> {
+function withStoreTimeout<T>(promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer in ${STORE_TIMEOUT} ms`)), STORE_TIMEOUT);
+    const timer = setTimeout(() => reject(new Error(`no answer in ${STORE_TIMEOUT_MS} ms`)), STORE_TIMEOUT_MS);
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
 
-function idOf(record: NodeRecord): string {
+/** Differs for every record that a node publishes. */
+function recordId(record: NodeRecord): string {
   return `${record.process} ${record.sequence}`;
 }
 
-/** A node's name as every store can hold it. */
-function keyOf(name: string): string {
-  const readable = name.replace(/[^a-zA-Z0-9-]+/g, "-").slice(0, 60);
-  return `${readable}_${createHash("sha256").update(name).digest("hex").slice(0, 12)}`;
+/** A node's name as a key that every store accepts. */
+function storeKey(nodeName: string): string {
+  const readable = nodeName.replace(/[^a-zA-Z0-9-]+/g, "-").slice(0, 60);
+  return `${readable}_${createHash("sha256").update(nodeName).digest("hex").slice(0, 12)}`;
 }

@@ -1,57 +1,74 @@
 import type { NodeRecord } from "./record";
 
-/** First and longest pause (ms) before a peer that didn't answer is tried again. */
-const FIRST_PAUSE = 250;
-const LONGEST_PAUSE = 15_000;
+/** First and longest pause before a missing peer is probed again. */
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 15_000;
 
-/** Another node, as this one knows it. All times are this process's own: clocks of machines differ. */
+/** Called when a peer becomes missing, and when it answers again. */
+export interface PeerListener {
+  onMissing(peer: Peer, reason: string): void;
+  onAlive(peer: Peer): void;
+}
+
+/** Another node as this one knows it. All times are of this process's monotonic clock: clocks of machines differ. */
 export class Peer {
-  private pause = 0;
-  private triedAgainAt = 0;
-  private why: string | undefined;
-  /** when it was last heard of: its record had changed, or it answered */
-  lastSeen = performance.now();
-  /** when it was found missing, if it is */
+  private pauseMs = 0;
+  private retryAt = 0;
+  private reason: string | undefined;
+  /** when its record last changed or it last answered */
+  lastSeenAt = performance.now();
+  /** when it was marked missing; 0 if it never was */
   missingSince = 0;
 
-  constructor(public record: NodeRecord) {}
+  constructor(
+    public record: NodeRecord,
+    private readonly listener?: PeerListener,
+  ) {}
 
   get name(): string {
     return this.record.name;
   }
 
-  /** Why it is left out at present; undefined if it isn't. */
-  get missing(): string | undefined {
-    return this.why;
+  /** Why it is marked missing; undefined if it is not. */
+  get missingReason(): string | undefined {
+    return this.reason;
   }
 
-  /** @param record what the store holds of it now */
-  published(record: NodeRecord): void {
+  /** @param record as read from the store, or received from the peer */
+  updateRecord(record: NodeRecord): void {
     const changed = record.process !== this.record.process || record.sequence !== this.record.sequence;
     this.record = record;
     if (!changed) return;
-    this.lastSeen = performance.now();
-    // Whoever publishes lives: it is asked again at once.
-    this.triedAgainAt = 0;
-    this.pause = 0;
+    this.lastSeenAt = performance.now();
+    // A node that publishes is running: probe it without a pause.
+    this.retryAt = 0;
+    this.pauseMs = 0;
   }
 
-  answered(): void {
-    this.lastSeen = performance.now();
-    this.why = undefined;
-    this.pause = 0;
+  /** Notes an answer of the peer: it is not missing, and its next pause is the first again. */
+  markAlive(): void {
+    const wasMissing = this.reason !== undefined;
+    this.lastSeenAt = performance.now();
+    this.reason = undefined;
+    this.pauseMs = 0;
+    if (wasMissing) this.listener?.onAlive(this);
   }
 
-  /** @param reason for people: refused, timed out … */
-  failed(reason: string): void {
-    if (this.why === undefined) this.missingSince = performance.now();
-    this.why = reason;
-    this.pause = Math.min(this.pause === 0 ? FIRST_PAUSE : this.pause * 2, LONGEST_PAUSE);
-    this.triedAgainAt = performance.now() + this.pause;
+  /**
+   * Notes a failed call. Each one in a row doubles the pause before the next probe.
+   * @param reason for people: refused, timed out …
+   */
+  markMissing(reason: string): void {
+    const wasMissing = this.reason !== undefined;
+    if (!wasMissing) this.missingSince = performance.now();
+    this.reason = reason;
+    this.pauseMs = Math.min(this.pauseMs === 0 ? FIRST_PAUSE_MS : this.pauseMs * 2, LONGEST_PAUSE_MS);
+    this.retryAt = performance.now() + this.pauseMs;
+    if (!wasMissing) this.listener?.onMissing(this, reason);
   }
 
-  /** Whether it is time to ask a missing peer again. */
-  get due(): boolean {
-    return this.why !== undefined && performance.now() >= this.triedAgainAt;
+  /** Whether the peer is missing and its pause is over. */
+  get retryDue(): boolean {
+    return this.reason !== undefined && performance.now() >= this.retryAt;
   }
 }

@@ -1,46 +1,47 @@
 import type { Peer } from "../membership/peer";
 import { PeerFailure } from "./peer-failure";
 
-export interface Missing {
+export interface MissingNode {
   node: string;
   reason: string;
 }
 
-/** What came back from several nodes, and who gave nothing. */
-export interface Gathered<T> {
+/** The answers of several nodes, and the nodes without one. */
+export interface FanOutResult<T> {
   answers: { node: string; value: T }[];
-  missing: Missing[];
+  missing: MissingNode[];
 }
 
 /**
- * Asks all peers at once. Those known to be missing are not waited for; one that fails now is known to be from then on.
- * @param ask one peer, within its deadline
- * @param options.missingToo ask them all the same: whoever stood still itself takes others for missing
+ * Asks all peers in parallel. Peers marked missing are skipped; a peer that fails now is marked missing.
+ * @param ask asks one peer, with a deadline
+ * @param options.includeMissing asks peers marked missing too: after this process was frozen, its marks may be wrong
  */
 export async function fanOut<T>(
   peers: readonly Peer[],
   ask: (peer: Peer) => Promise<T>,
-  options: { missingToo?: boolean } = {},
-): Promise<Gathered<T>> {
-  const gathered: Gathered<T> = { answers: [], missing: [] };
+  options: { includeMissing?: boolean } = {},
+): Promise<FanOutResult<T>> {
+  const result: FanOutResult<T> = { answers: [], missing: [] };
   await Promise.all(
     peers.map(async (peer) => {
-      if (peer.missing !== undefined && !options.missingToo) return void gathered.missing.push({ node: peer.name, reason: peer.missing });
+      if (peer.missingReason !== undefined && !options.includeMissing)
+        return void result.missing.push({ node: peer.name, reason: peer.missingReason });
       try {
-        gathered.answers.push({ node: peer.name, value: await ask(peer) });
-        peer.answered();
+        result.answers.push({ node: peer.name, value: await ask(peer) });
+        peer.markAlive();
       } catch (error) {
         if (!(error instanceof PeerFailure)) throw error;
-        if (!error.blameless) peer.failed(error.reason);
-        gathered.missing.push({ node: peer.name, reason: error.reason });
+        if (!error.healthNeutral) peer.markMissing(error.reason);
+        result.missing.push({ node: peer.name, reason: error.reason });
       }
     }),
   );
-  return gathered;
+  return result;
 }
 
-/** Who answered and who didn't, as every merged answer says. */
-export function clusterHeaders(answered: readonly string[], missing: readonly Missing[]): Record<string, string> {
+/** The headers of a merged response: which nodes answered, and which did not. */
+export function clusterHeaders(answered: readonly string[], missing: readonly MissingNode[]): Record<string, string> {
   const names = missing.map(({ node }) => node).join(", ");
   return { "X-Cluster-Nodes": answered.join(", "), ...(missing.length > 0 ? { "X-Cluster-Missing": names } : {}) };
 }

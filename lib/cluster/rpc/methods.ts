@@ -1,114 +1,64 @@
 import { z } from "zod";
-import type { Members } from "../membership/members";
-import { type NodeRecord, recordSchema } from "../membership/record";
-import type { Holding, ListAnswer, LocalHost } from "../pool";
-import type { ContainerCache } from "../routing/container-cache";
-import type { ListLeases } from "../routing/list-leases";
-import type { Bidder } from "../scheduling/bidder";
-import type { NameAnswer, NameClaims } from "../scheduling/name-claims";
-import type { Bid, Needs } from "../scheduling/scoring";
+import { recordSchema } from "../membership/record";
+import { bidSchema, needsSchema } from "../scheduling/bid";
+import { PeerFailure } from "./peer-failure";
 
 const text = z.string().max(300);
+const nothing = z.object({});
+const found = z.object({ id: z.string(), name: z.string(), state: z.string(), labels: z.record(z.string(), z.string()) });
 
-const BODIES = {
-  ping: z.object({}),
-  status: z.object({}),
-  find: z.object({ id: z.string() }),
-  /** `have`: the version that the asker holds already */
-  list: z.object({ have: text }),
-  changed: z.object({}),
-  volume: z.object({ name: text }),
-  bid: z.object({
-    image: z.string(),
-    pull: z.enum(["missing", "always", "never"]),
-    ports: z.array(z.string()),
-    volumes: z.array(z.string()),
-    memory: z.number(),
-    cpus: z.number(),
-    slot: z.boolean(),
-    compose: z.boolean().optional(),
-  }) satisfies z.ZodType<Needs>,
-  name: z.object({ name: text.min(1), claim: text, late: z.boolean() }),
-  join: z.object({ record: recordSchema, predecessor: text.optional() }),
-  leave: z.object({ process: text, predecessor: text.optional() }),
+/** Everything that nodes ask each other. Nodes of different versions work together: names and fields stay as they are. */
+const METHODS = {
+  /** whether the node answers */
+  ping: { params: nothing, result: nothing },
+  /** its record as of now */
+  status: { params: nothing, result: recordSchema },
+  /** its containers that match an id or a name */
+  find: { params: z.object({ id: z.string() }), result: z.object({ exact: z.array(found), prefix: z.array(found) }) },
+  /**
+   * All its containers. `have` is the version that the caller holds; `json`, which can be megabytes, is left out if that is current.
+   * `lease` is the time in ms, counted from the call, for which the answer holds unless the node calls `changed`.
+   */
+  list: {
+    params: z.object({ have: text }),
+    result: z.object({ version: z.string(), json: z.string().exactOptional(), lease: z.number() }),
+  },
+  /** tells that the caller's containers are no longer those of its last `list` answer */
+  changed: { params: nothing, result: nothing },
+  /** whether it has a volume */
+  volume: { params: z.object({ name: text }), result: z.object({ held: z.boolean() }) },
+  /** its bid for a run */
+  bid: { params: needsSchema, result: bidSchema },
+  /** whether it has, or is about to start, a container of this name; `late`: the caller has started its own already */
+  name: { params: z.object({ name: text.min(1), claim: text, late: z.boolean() }), result: z.object({ taken: z.boolean() }) },
+  /** tells that the caller has started, and which process was that node before */
+  join: { params: z.object({ record: recordSchema, predecessor: text.optional() }), result: nothing },
+  /** tells that the caller stops */
+  leave: { params: z.object({ process: text, predecessor: text.optional() }), result: nothing },
 };
 
-/** What one node says to another, by question. */
-export interface RpcResults {
-  /** that it lives */
-  ping: Record<string, never>;
-  /** its record as of now */
-  status: NodeRecord;
-  /** what it holds under an id */
-  find: Holding;
-  /** all its containers */
-  list: ListAnswer;
-  /** that it knows of it: the asker's containers are others than it was told */
-  changed: Record<string, never>;
-  /** whether it has a volume */
-  volume: { held: boolean };
-  /** its bid for a run */
-  bid: Bid;
-  /** whether it has a name that is about to be started elsewhere */
-  name: NameAnswer;
-  /** that it knows of the asker's going */
-  leave: Record<string, never>;
-  /** that it knows of the asker, and of the process that was the asker's node before */
-  join: Record<string, never>;
+export type RpcMethod = keyof typeof METHODS;
+export type RpcParams<M extends RpcMethod> = z.output<(typeof METHODS)[M]["params"]>;
+export type RpcResult<M extends RpcMethod> = z.output<(typeof METHODS)[M]["result"]>;
+
+/** Answers a call of node `from`; the message of an error it rejects with is sent back. */
+export type RpcHandler = (method: string, params: unknown, from: string) => Promise<object>;
+
+export const isRpcMethod = (name: string): name is RpcMethod => Object.hasOwn(METHODS, name);
+
+/** @throws ZodError if these are no parameters of the method */
+export function parseParams<M extends RpcMethod>(method: M, params: unknown): RpcParams<M> {
+  return METHODS[method].params.parse(params) as RpcParams<M>;
 }
 
-export type RpcMethod = keyof RpcResults;
-export type RpcParams<Q extends RpcMethod> = z.output<(typeof BODIES)[Q]>;
-
-/** Answers another node's question; rejects with what people are told of it. */
-export type RpcHandler = (question: string, body: unknown, from: string) => Promise<object>;
-
-interface Answering {
-  host: LocalHost;
-  members: Members;
-  bidder: Bidder;
-  names: NameClaims;
-  leases: ListLeases;
-  poolList: ContainerCache;
-  record(): Promise<NodeRecord>;
-}
-
-/** Makes what answers for this node. */
-export function rpcHandlers({ host, members, bidder, names, leases, poolList, record }: Answering): RpcHandler {
-  const answers: { [Q in RpcMethod]: (body: RpcParams<Q>, from: string) => RpcResults[Q] | Promise<RpcResults[Q]> } = {
-    ping: () => ({}),
-    status: record,
-    find: ({ id }) => host.find(id),
-    list: async ({ have }, from) => {
-      const given = leases.give(from);
-      const { version, json, followed } = await host.list();
-      const lease = followed ? given : 0;
-      return version === have ? { version, lease } : { version, lease, json: json.toString() };
-    },
-    changed: (_, from) => {
-      poolList.changed(from);
-      return {};
-    },
-    volume: async ({ name }) => ({ held: await host.holdsVolume(name) }),
-    bid: (needs) => bidder.bid(needs),
-    name: ({ name, claim, late }) => names.answer(name, claim, late),
-    join({ record, predecessor }, from) {
-      if (record.name !== from) throw new Error("it is another node's record");
-      members.joined(record, predecessor);
-      return {};
-    },
-    async leave({ process, predecessor }, from) {
-      // At a reload its next process is in the store before it leaves.
-      await members.refresh();
-      members.left(from, process, predecessor);
-      return {};
-    },
-  };
-  const isQuestion = (name: string): name is RpcMethod => Object.hasOwn(answers, name);
-
-  return async (question, body, from) => {
-    if (!isQuestion(question)) throw new Error(`it does not know the question ${question}`);
-    const answer = answers[question] as (body: unknown, from: string) => object | Promise<object>;
-    return answer(BODIES[question].parse(body), from);
-  };
+/**
+ * Checks a peer's answer. It is returned as it came: clients see bids as the nodes wrote them, with the fields of newer versions.
+ * @throws PeerFailure if the answer is none of this method
+ */
+export function checkResult<M extends RpcMethod>(peer: string, method: M, answer: unknown): RpcResult<M> {
+  const { success, error } = METHODS[method].result.safeParse(answer);
+  if (success) return answer as RpcResult<M>;
+  const [issue] = error.issues;
+  const place = issue?.path.length ? ` at ${issue.path.join(".")}` : "";
+  throw new PeerFailure(peer, `invalid answer to ${method}${place}: ${issue?.message}`, true, true);
 }

@@ -7,15 +7,15 @@ import { urlToHttpOptions } from "node:url";
 import { drainBody } from "../../support/drain-body";
 import { onPrematureClose } from "../../support/premature-close";
 import type { Peer } from "../membership/peer";
-import type { RpcMethod, RpcParams, RpcResults } from "./methods";
-import { LINK_PATH, PeerConnection } from "./peer-connection";
+import { checkResult, type RpcMethod, type RpcParams, type RpcResult } from "./methods";
+import { PeerConnection, RPC_PATH } from "./peer-connection";
 import { PeerFailure } from "./peer-failure";
 import { digestOf, PEER_HEADER, type Signatures } from "./signatures";
 
 export interface PeerTls {
-  /** the roots to trust */
+  /** holds the trusted root certificates */
   secureContext: SecureContext;
-  /** the name that peers' certificates must have */
+  /** the name that peers' certificates must carry */
   servername?: string | undefined;
 }
 
@@ -25,47 +25,51 @@ export interface PeerCall {
   url: string;
   headers?: OutgoingHttpHeaders;
   body?: Buffer | Readable | undefined;
-  /** identity of the client behind it */
+  /** identity of the client that the request is made for */
   caller: string;
-  /** ms for the answer's headers to arrive */
-  timeout?: number;
-  /** ms that the client still waits */
-  left: number;
+  /** for the response's headers to arrive */
+  timeoutMs?: number;
+  /** how long the client still waits */
+  remainingMs: number;
   signal?: AbortSignal | undefined;
 }
 
-/** Speaks to other nodes: asks them over links, and sends clients' requests on. */
+/** Sends RPC calls to other nodes over lasting connections, and forwards clients' requests to them over HTTP. */
 export class PeerClient {
   private readonly agents;
-  private readonly links = new Map<string, PeerConnection>();
+  private readonly connections = new Map<string, PeerConnection>();
 
-  /** @param self this node's name */
+  /**
+   * @param nodeName this node's
+   * @param tls read for each connection: certificates are renewed
+   */
   constructor(
-    private readonly self: string,
+    private readonly nodeName: string,
     private readonly signatures: Signatures,
     private readonly tls: () => PeerTls,
   ) {
-    const kept = { keepAlive: true, maxFreeSockets: 64, timeout: 30_000 };
-    this.agents = { "http:": new http.Agent(kept), "https:": new https.Agent(kept) };
+    const agentOptions = { keepAlive: true, maxFreeSockets: 64, timeout: 30_000 };
+    this.agents = { "http:": new http.Agent(agentOptions), "https:": new https.Agent(agentOptions) };
   }
 
   /**
-   * Sends a request, marked and signed, and hands back the answer as it begins; of a 101, `socket` is the connection.
-   * @throws PeerFailure if none comes
+   * Sends a signed request.
+   * @returns the response once its headers have arrived; after a 101 its `socket` is the connection
+   * @throws PeerFailure if none arrives
    */
   send(peer: Peer, call: PeerCall): Promise<IncomingMessage> {
     const target = new URL(peer.record.url);
     const secure = target.protocol === "https:";
     const to = peer.name;
-    const { method, url, caller, left } = call;
+    const { method, url, caller, remainingMs } = call;
     const digest = Buffer.isBuffer(call.body) ? digestOf(call.body) : undefined;
-    const seal = this.signatures.signRequest({ from: this.self, to, method, url, caller, left, digest });
+    const signedHeader = this.signatures.signRequest({ from: this.nodeName, to, method, url, caller, left: remainingMs, digest });
     const options = {
       ...urlToHttpOptions(target),
-      // As the client wrote it: what is sent is what is signed, and `//other.host/` is a path too.
+      // Exactly as the client wrote it, because this is what is signed; through URL a path like `//other.host/` would become a host.
       path: call.url,
       method: call.method,
-      headers: { ...call.headers, [PEER_HEADER]: seal },
+      headers: { ...call.headers, [PEER_HEADER]: signedHeader },
       agent: this.agents[target.protocol as "http:" | "https:"],
       ...(call.signal ? { signal: call.signal } : {}),
       ...(secure ? this.tls() : {}),
@@ -74,9 +78,9 @@ export class PeerClient {
       const request = (secure ? https : http).request(options);
       let sent = false;
       const timer =
-        call.timeout === undefined
+        call.timeoutMs === undefined
           ? undefined
-          : setTimeout(() => request.destroy(new Error(`no answer in ${call.timeout} ms`)), call.timeout);
+          : setTimeout(() => request.destroy(new Error(`no answer in ${call.timeoutMs} ms`)), call.timeoutMs);
       request.once("socket", (socket) => {
         if (!socket.connecting) sent = true;
         else
@@ -103,49 +107,54 @@ export class PeerClient {
     });
   }
 
-  /** What lets a request of this node in at another, if it is sent by other means than `send`. */
-  signRequest(to: string, request: Pick<PeerCall, "method" | "url" | "caller" | "left">): string {
-    return this.signatures.signRequest({ from: this.self, to, ...request });
+  /** Makes the signed header for a request that is sent by other means than `send`. */
+  signRequest(to: string, { method, url, caller, remainingMs }: Pick<PeerCall, "method" | "url" | "caller" | "remainingMs">): string {
+    return this.signatures.signRequest({ from: this.nodeName, to, method, url, caller, left: remainingMs });
   }
 
-  /** How a connection to a peer is made. */
+  /** Where to connect to reach a peer, and with which TLS options. */
   connectOptions({ record: { url } }: Peer): { host: string; port: number } | ({ host: string; port: number; secure: true } & PeerTls) {
     const { protocol, hostname, port } = new URL(url);
     const secure = protocol === "https:";
     const host = hostname.replace(/^\[|\]$/g, "");
-    const at = { host, port: Number(port || (secure ? 443 : 80)) };
-    if (!secure) return at;
-    return { ...at, secure: true, ...(isIP(host) ? {} : { servername: host }), ...this.tls() };
+    const address = { host, port: Number(port || (secure ? 443 : 80)) };
+    if (!secure) return address;
+    return { ...address, secure: true, ...(isIP(host) ? {} : { servername: host }), ...this.tls() };
   }
 
   /**
-   * Asks a question over the lasting link to the peer.
-   * @param timeout ms for the answer to come
-   * @throws PeerFailure
+   * Calls a method of a peer.
+   * @param timeoutMs for the answer to arrive
+   * @throws PeerFailure if there is no answer, or an error, or an invalid one
    */
-  async call<Q extends RpcMethod>(peer: Peer, question: Q, body: RpcParams<Q>, timeout: number): Promise<RpcResults[Q]> {
-    const link = this.linkTo(peer);
-    try {
-      return await link.call<RpcResults[Q]>(question, body, timeout);
-    } catch (error) {
-      // A node that is reloaded closes its links; its next process is there already. What is asked may be asked twice.
-      if (!link.closed) throw error;
-      return this.linkTo(peer).call<RpcResults[Q]>(question, body, timeout);
-    }
+  async call<M extends RpcMethod>(peer: Peer, method: M, params: RpcParams<M>, timeoutMs: number): Promise<RpcResult<M>> {
+    const connection = this.connectionTo(peer);
+    const answer = await connection.call(method, params, timeoutMs).catch((error: unknown) => {
+      // A node that is reloaded closes its connections, and its next process listens already. Every call may be made twice.
+      if (!connection.closedByPeer) throw error;
+      return this.connectionTo(peer).call(method, params, timeoutMs);
+    });
+    return checkResult(peer.name, method, answer);
   }
 
-  private linkTo({ name, record: { url } }: Peer): PeerConnection {
-    const before = this.links.get(name);
-    if (before && !before.over && before.url === url) return before;
-    before?.end("it is reached elsewhere now");
-    const value = this.signatures.signRequest({ from: this.self, to: name, method: "GET", url: LINK_PATH, caller: "", left: 0 });
-    const link = new PeerConnection(name, url, { header: PEER_HEADER, value }, this.signatures, this.tls(), () => this.leaveIdle(url));
-    this.links.set(name, link);
-    return link;
+  private connectionTo({ name: peer, record: { url } }: Peer): PeerConnection {
+    const existing = this.connections.get(peer);
+    if (existing && !existing.closed && existing.url === url) return existing;
+    existing?.close("it is reached elsewhere now");
+    const connection = PeerConnection.open({
+      peer,
+      url,
+      signedHeader: { name: PEER_HEADER, value: this.signRequest(peer, { method: "GET", url: RPC_PATH, caller: "", remainingMs: 0 }) },
+      signatures: this.signatures,
+      tls: this.tls(),
+      onPeerClose: () => this.closeIdleSockets(url),
+    });
+    this.connections.set(peer, connection);
+    return connection;
   }
 
-  /** A node that stops closes its idle connections next: a request must not be just on its way in one. */
-  private leaveIdle(url: string): void {
+  /** A stopping node closes its idle HTTP connections next, and a request sent on one of them at that moment would fail. */
+  private closeIdleSockets(url: string): void {
     const { hostname, port, protocol } = new URL(url);
     const { freeSockets } = this.agents[protocol as "http:" | "https:"];
     const name = `${hostname.replace(/^\[|\]$/g, "")}:${port || (protocol === "https:" ? 443 : 80)}:`;
@@ -155,12 +164,12 @@ export class PeerClient {
   }
 
   close(): void {
-    for (const link of this.links.values()) link.end("this node stops");
+    for (const connection of this.connections.values()) connection.close("this node stops");
     for (const agent of Object.values(this.agents)) agent.destroy();
   }
 }
 
-/** A body outlives the request that it goes out with: whoever sent it is still to be answered. */
+/** Streams a body. It stays open, and is drained, when the request closes early: its client still needs a response. */
 function sendStream(body: Readable, request: ClientRequest): void {
   body.pipe(request);
   onPrematureClose(body, () => request.destroy());

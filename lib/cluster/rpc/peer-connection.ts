@@ -4,113 +4,126 @@ import { PeerFailure } from "./peer-failure";
 import type { Signatures } from "./signatures";
 import { SignedChannel } from "./signed-channel";
 
-export const LINK_PATH = "/_node/link";
-/** bytes: a list of some 100,000 containers */
-export const LARGEST_MESSAGE = 64_000_000;
+export const RPC_PATH = "/_node/link";
+/** Large enough for a list of some 100,000 containers. */
+export const MAX_MESSAGE_BYTES = 64_000_000;
 
-interface Waiting {
-  resolve: (answer: never) => void;
+interface PendingCall {
+  resolve: (answer: unknown) => void;
   reject: (error: PeerFailure) => void;
   timer: NodeJS.Timeout;
 }
 
-/** A lasting connection to a peer, for questions: a request of its own for each would cost more than most answers do. */
-export class PeerConnection {
-  private readonly socket: WebSocket;
-  private channel: SignedChannel | undefined;
-  private readonly waiting = new Map<number, Waiting>();
-  /** Asked before the link was there. */
-  private readonly unsent: string[] = [];
-  private asked = 0;
-  private heardAt = 0;
-  private why = "it closed the connection";
-  over = false;
-  /** It was there, and the other end has closed it. */
-  closed = false;
+export interface PeerConnectionDeps {
+  /** the peer's name */
+  peer: string;
+  /** where the peer is reached */
+  url: string;
+  /** the signed header that lets this node in */
+  signedHeader: { name: string; value: string };
+  signatures: Signatures;
+  /** for an https URL */
+  tls: ClientOptions & { secureContext: SecureContext };
+  /** called when the peer has closed an established connection: it is stopping, or has stopped */
+  onPeerClose: () => void;
+}
 
-  /**
-   * @param peer its name
-   * @param url where it is reached
-   * @param seal what lets this node in
-   * @param tls for an https URL
-   * @param left called when the other end has closed it: it stops, or has
-   */
-  constructor(
+/** A lasting connection to a peer for RPC calls: an HTTP request for each would cost more than answering most of them. */
+export class PeerConnection {
+  private channel: SignedChannel | undefined;
+  private readonly pendingCalls = new Map<number, PendingCall>();
+  /** Calls made before the connection was established. */
+  private readonly unsent: string[] = [];
+  private lastId = 0;
+  private lastReceivedAt = 0;
+  private closeReason = "it closed the connection";
+  closed = false;
+  /** The connection was established, and the peer has closed it. */
+  closedByPeer = false;
+
+  private constructor(
     private readonly peer: string,
     readonly url: string,
-    seal: { header: string; value: string },
-    signatures: Signatures,
-    tls: ClientOptions & { secureContext: SecureContext },
-    left: () => void,
-  ) {
+    private readonly socket: WebSocket,
+  ) {}
+
+  /** Begins to connect. Calls can be made at once. */
+  static open({ peer, url, signedHeader, signatures, tls, onPeerClose }: PeerConnectionDeps): PeerConnection {
     const { protocol, host } = new URL(url);
     const secure = protocol === "https:";
-    this.socket = new WebSocket(`${secure ? "wss" : "ws"}://${host}${LINK_PATH}`, {
-      headers: { [seal.header]: seal.value },
+    const socket = new WebSocket(`${secure ? "wss" : "ws"}://${host}${RPC_PATH}`, {
+      headers: { [signedHeader.name]: signedHeader.value },
       perMessageDeflate: false,
-      maxPayload: LARGEST_MESSAGE,
+      maxPayload: MAX_MESSAGE_BYTES,
       ...(secure ? tls : {}),
     });
-    this.socket.once("message", (nonce) => {
-      this.channel = new SignedChannel(signatures, `${seal.value} ${nonce}`, "asks");
-      this.heardAt = performance.now();
-      for (const text of this.unsent.splice(0)) this.socket.send(this.channel.wrap(text));
-      this.socket.on("message", (data) => this.take(String(data)));
+    const connection = new PeerConnection(peer, url, socket);
+    // The first message is the peer's half of the session id.
+    socket.once("message", (nonce) => connection.establish(new SignedChannel(signatures, `${signedHeader.value} ${nonce}`, "asks")));
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      connection.closeReason = error.code ?? error.message;
     });
-    this.socket.on("error", (error: NodeJS.ErrnoException) => {
-      this.why = error.code ?? error.message;
+    socket.on("close", () => {
+      connection.closedByPeer = connection.channel !== undefined && !connection.closed;
+      if (connection.closedByPeer) onPeerClose();
+      connection.close(connection.closeReason);
     });
-    this.socket.on("close", () => {
-      this.closed = this.channel !== undefined && !this.over;
-      if (this.closed) left();
-      this.end(this.why);
-    });
+    return connection;
+  }
+
+  private establish(channel: SignedChannel): void {
+    this.channel = channel;
+    this.lastReceivedAt = performance.now();
+    for (const text of this.unsent.splice(0)) this.socket.send(channel.wrap(text));
+    this.socket.on("message", (data) => this.receive(String(data)));
   }
 
   /**
-   * @param timeout ms for the answer to come
+   * @param timeoutMs for the answer to arrive
+   * @returns the answer, unchecked
    * @throws PeerFailure
    */
-  call<T>(question: string, body: object, timeout: number): Promise<T> {
-    const id = ++this.asked;
-    const text = JSON.stringify({ id, question, body });
+  call(method: string, params: object, timeoutMs: number): Promise<unknown> {
+    this.lastId += 1;
+    const id = this.lastId;
+    const text = JSON.stringify({ id, question: method, body: params });
     if (this.channel) this.socket.send(this.channel.wrap(text));
     else this.unsent.push(text);
-    const askedAt = performance.now();
-    return new Promise<T>((resolve, reject) => {
+    const calledAt = performance.now();
+    return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.waiting.delete(id);
-        reject(new PeerFailure(this.peer, `no answer in ${timeout} ms`, true));
-        // Nothing else came either: a new connection may do better than one whose network was away.
-        if (this.heardAt < askedAt) this.end("no answer");
-      }, timeout);
-      this.waiting.set(id, { resolve, reject, timer });
+        this.pendingCalls.delete(id);
+        reject(new PeerFailure(this.peer, `no answer in ${timeoutMs} ms`, true));
+        // Nothing else arrived either: a new connection may work where this one's network path broke.
+        if (this.lastReceivedAt < calledAt) this.close("no answer");
+      }, timeoutMs);
+      this.pendingCalls.set(id, { resolve, reject, timer });
     });
   }
 
-  private take(message: string): void {
-    if (!this.channel || this.over) return;
+  private receive(message: string): void {
+    if (!this.channel || this.closed) return;
     try {
       const { id, answer, error } = JSON.parse(this.channel.unwrap(message));
-      this.heardAt = performance.now();
-      const asker = this.waiting.get(id);
-      this.waiting.delete(id);
-      clearTimeout(asker?.timer);
-      if (error === undefined) asker?.resolve(answer as never);
-      else asker?.reject(new PeerFailure(this.peer, error, true, true));
+      this.lastReceivedAt = performance.now();
+      const pending = this.pendingCalls.get(id);
+      this.pendingCalls.delete(id);
+      clearTimeout(pending?.timer);
+      if (error === undefined) pending?.resolve(answer);
+      else pending?.reject(new PeerFailure(this.peer, error, true, true));
     } catch (error) {
-      this.end((error as Error).message);
+      this.close((error as Error).message);
     }
   }
 
-  /** Gives up the connection, and with it what is still waited for. */
-  end(reason: string): void {
-    this.over = true;
+  /** Closes the connection; pending calls fail with this reason. */
+  close(reason: string): void {
+    this.closed = true;
     this.socket.terminate();
-    for (const { reject, timer } of this.waiting.values()) {
+    for (const { reject, timer } of this.pendingCalls.values()) {
       clearTimeout(timer);
       reject(new PeerFailure(this.peer, reason, true));
     }
-    this.waiting.clear();
+    this.pendingCalls.clear();
   }
 }

@@ -1,18 +1,19 @@
 import { AppError } from "../../errors";
 
-/** A peer that gave no answer: before it can have got the request, or after. */
+/** A request or an RPC call that a peer did not answer properly. */
 export class PeerFailure extends Error {
   constructor(
     readonly peer: string,
     readonly reason: string,
+    /** whether the peer may have received it */
     readonly sent: boolean,
-    /** it says nothing against the peer: it did answer, with an error, or the asker gave up */
-    readonly blameless = false,
+    /** whether it says nothing about the peer's health: the peer answered with an error, or the caller aborted */
+    readonly healthNeutral = false,
   ) {
     super(`${peer}: ${reason}`);
   }
 
-  /** As the client of a request that can't be tried elsewhere sees it. */
+  /** The error for the client if the request can't be retried on another node. */
   toAppError(): AppError {
     return new AppError("NODE_FAILED", {
       message: `The node ${this.peer} gave no answer: ${this.reason}`,

@@ -4,67 +4,66 @@ import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Logger } from "../../support/logger";
 import type { RpcHandler } from "./methods";
-import { LARGEST_MESSAGE, LINK_PATH } from "./peer-connection";
+import { MAX_MESSAGE_BYTES, RPC_PATH } from "./peer-connection";
 import { PEER_HEADER, type Signatures } from "./signatures";
 import { SignedChannel } from "./signed-channel";
 
-/** Takes in other nodes' links and answers what they ask over them. */
+/** Accepts the RPC connections of other nodes and answers their calls. */
 export class RpcServer {
-  private readonly sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: LARGEST_MESSAGE });
-
+  private readonly sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
   private closed = false;
 
-  /** @param self this node's name */
+  /** @param nodeName this node's */
   constructor(
-    private readonly self: string,
+    private readonly nodeName: string,
     private readonly signatures: Signatures,
-    private readonly answerer: RpcHandler,
+    private readonly handler: RpcHandler,
     private readonly log: Logger,
   ) {}
 
   /**
-   * Takes an upgrade if it is for a link; whoever may not have one is refused.
-   * @returns false if it is for something else
+   * Accepts an upgrade to an RPC connection, or refuses it if it is not signed by another node.
+   * @returns false if the upgrade is for another path
    */
   accept(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
-    if (request.url !== LINK_PATH) return false;
+    if (request.url !== RPC_PATH) return false;
     if (this.closed) {
       socket.destroy();
       return true;
     }
-    const seal = request.headers[PEER_HEADER];
-    const meant = { method: "GET", url: LINK_PATH, to: this.self };
-    const opened = typeof seal === "string" ? this.signatures.verifyRequest(seal, meant) : undefined;
-    if (opened) this.sockets.handleUpgrade(request, socket, head, (link) => this.serve(link, opened.from, seal as string));
+    const header = request.headers[PEER_HEADER];
+    const expected = { method: "GET", url: RPC_PATH, to: this.nodeName };
+    const verified = typeof header === "string" ? this.signatures.verifyRequest(header, expected) : undefined;
+    if (verified) this.sockets.handleUpgrade(request, socket, head, (client) => this.serve(client, verified.from, header as string));
     else socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     return true;
   }
 
-  private serve(link: WebSocket, from: string, seal: string): void {
+  private serve(client: WebSocket, peer: string, signedHeader: string): void {
     const nonce = randomBytes(12).toString("base64url");
-    const channel = new SignedChannel(this.signatures, `${seal} ${nonce}`, "answers");
-    link.on("error", (error) => this.log.debug("a node's link broke", { node: from, reason: error.message }));
-    link.on("message", (data) => {
+    const channel = new SignedChannel(this.signatures, `${signedHeader} ${nonce}`, "answers");
+    client.on("error", (error) => this.log.debug("RPC connection failed", { peer, reason: error.message }));
+    client.on("message", (data) => {
       try {
         const { id, question, body } = JSON.parse(channel.unwrap(String(data)));
-        const say = (said: object) => {
-          if (link.readyState === link.OPEN) link.send(channel.wrap(JSON.stringify({ id, ...said })));
+        const respond = (outcome: { answer: object } | { error: string }) => {
+          if (client.readyState === client.OPEN) client.send(channel.wrap(JSON.stringify({ id, ...outcome })));
         };
-        this.answerer(question, body, from).then(
-          (answer) => say({ answer }),
-          (error: Error) => say({ error: error.message }),
+        this.handler(question, body, peer).then(
+          (answer) => respond({ answer }),
+          (error: Error) => respond({ error: error.message }),
         );
       } catch (error) {
-        this.log.warn("a node's link is cut", { node: from, reason: (error as Error).message });
-        link.terminate();
+        this.log.warn("RPC connection closed after an invalid message", { peer, reason: (error as Error).message });
+        client.terminate();
       }
     });
-    link.send(nonce);
+    client.send(nonce);
   }
 
-  /** Cuts all links, and lets no more in. */
+  /** Closes all connections and accepts no more. */
   close(): void {
     this.closed = true;
-    for (const link of this.sockets.clients) link.terminate();
+    for (const client of this.sockets.clients) client.terminate();
   }
 }

@@ -1,18 +1,18 @@
 import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
 import { LRUCache } from "lru-cache";
 
-/** What nodes say to each other is true if it carries a signature under the cluster's key; nothing of it is secret. */
+/** Signs and verifies everything that nodes send each other, under the cluster's key. Nothing is encrypted: none of it is secret. */
 export class Signatures {
   private readonly keys: Buffer[];
-  /** Nonces of requests that were let in: none is let in twice. */
-  private readonly seen = new LRUCache<string, true>({ max: 100_000 });
+  /** Claims of accepted requests: a replayed request is refused. */
+  private readonly usedClaims = new LRUCache<string, true>({ max: 100_000 });
 
-  /** @param secrets the cluster key, or tokens it is derived from: the first signs, all are trusted */
+  /** @param secrets the cluster key, or the tokens it is derived from; the first signs, signatures of all are valid */
   constructor(secrets: readonly string[]) {
     this.keys = secrets.map((secret) => Buffer.from(hkdfSync("sha256", secret, "docker-server", "cluster", 32)));
   }
 
-  /** @param text what is signed, of the given purpose; a signature for one purpose is worth nothing for another */
+  /** @param purpose part of what is signed: a signature made for one purpose is invalid for any other */
   sign(purpose: string, text: string): string {
     return mac(this.keys[0] as Buffer, purpose, text);
   }
@@ -20,51 +20,49 @@ export class Signatures {
   verify(purpose: string, text: string, signature: string): boolean {
     const given = Buffer.from(signature);
     return this.keys.some((key) => {
-      const right = Buffer.from(mac(key, purpose, text));
-      return right.length === given.length && timingSafeEqual(right, given);
+      const valid = Buffer.from(mac(key, purpose, text));
+      return valid.length === given.length && timingSafeEqual(valid, given);
     });
   }
 
-  /**
-   * The header by which one node's request to another is known.
-   * @param request what is asked of whom, and on whose behalf
-   */
+  /** Makes the value of `PEER_HEADER` for one request to another node. It is valid once. */
   signRequest(request: PeerRequest): string {
     const claim = Buffer.from(JSON.stringify({ ...request, nonce: randomBytes(12).toString("base64url") })).toString("base64url");
     return `${claim}.${this.sign("request", claim)}`;
   }
 
   /**
-   * Reads a request's header.
-   * @param header as `seal` made it
-   * @param expected what the request really is: the header must have been made for it
-   * @returns who it is from and on whose behalf; undefined if it is not to be trusted
+   * Verifies the `PEER_HEADER` of a received request.
+   * @param expected the request as received: the header must have been made for it
+   * @returns the signed claim; undefined if the header is invalid, was used before or belongs to another request
    */
   verifyRequest(header: string, expected: Pick<PeerRequest, "method" | "url" | "to">): PeerRequest | undefined {
     const [claim = "", signature = ""] = header.split(".");
-    if (!this.verify("request", claim, signature) || this.seen.has(claim)) return undefined;
+    if (!this.verify("request", claim, signature) || this.usedClaims.has(claim)) return undefined;
     const request = JSON.parse(Buffer.from(claim, "base64url").toString()) as PeerRequest;
-    const meant = request.method === expected.method && request.url === expected.url && request.to === expected.to;
-    if (!meant) return undefined;
-    this.seen.set(claim, true);
+    const matches = request.method === expected.method && request.url === expected.url && request.to === expected.to;
+    if (!matches) return undefined;
+    this.usedClaims.set(claim, true);
     return request;
   }
 }
 
-/** Carries a seal: what the request is, from which node, on whose behalf. */
+/** The header of requests between nodes: a `PeerRequest` in base64url and its signature. */
 export const PEER_HEADER = "x-docker-server-peer";
 
+/** The claim that a node signs for a request to another. The field names are sent between nodes. */
 export interface PeerRequest {
-  /** names of nodes */
+  /** name of the sending node */
   from: string;
+  /** name of the receiving node */
   to: string;
   method: string;
   url: string;
-  /** the identity of the client behind it */
+  /** identity of the client that the request is made for */
   caller: string;
-  /** ms that its client still waits, counted from the arrival: clocks differ */
+  /** ms that the client still waits, counted from the arrival because clocks differ */
   left: number;
-  /** of a body that is sent whole, as `digestOf` makes it */
+  /** of a body that is sent whole, see `digestOf` */
   digest?: string | undefined;
 }
 
@@ -72,7 +70,7 @@ function mac(key: Buffer, purpose: string, text: string): string {
   return createHmac("sha256", key).update(`${purpose}\n${text}`).digest("base64url");
 }
 
-/** What tells one body from any other. */
+/** SHA-256 of a body in base64url. */
 export function digestOf(body: Buffer): string {
   return createHash("sha256").update(body).digest("base64url");
 }

@@ -1,47 +1,48 @@
 import type { Signatures } from "./signatures";
 
-/** Length of a signature: 256 bits in base64url. */
-const SIGNATURE = 43;
+/** Characters of a signature: 256 bits in base64url. */
+const SIGNATURE_LENGTH = 43;
 
 /**
- * The messages of one link. Each is numbered and signed for this link and direction alone: none can be forged, repeated,
- * left out or taken over from another.
+ * Signs the messages of one connection. Each signature covers the connection, the direction and the message's number, so that
+ * no message can be forged, repeated, dropped or copied from another connection.
  */
 export class SignedChannel {
-  private sent = 0;
-  private received = 0;
+  private sentCount = 0;
+  private receivedCount = 0;
 
   /**
-   * @param session what only this link has, chosen by both of its ends
-   * @param end which of the two this is
+   * @param sessionId unique to this connection: each side contributes a random part
+   * @param side "asks" is the client's, "answers" the server's; part of what is signed
    */
   constructor(
     private readonly signatures: Signatures,
-    private readonly session: string,
-    private readonly end: "asks" | "answers",
+    private readonly sessionId: string,
+    private readonly side: "asks" | "answers",
   ) {}
 
-  /** @returns the next message to send */
+  /** @returns the message to send */
   wrap(text: string): string {
-    const signature = this.signatures.sign("link", this.numbered(this.end, this.sent, text));
-    this.sent += 1;
+    const signature = this.signatures.sign("link", this.signedText(this.side, this.sentCount, text));
+    this.sentCount += 1;
     return signature + text;
   }
 
   /**
-   * @param message the next one that came
-   * @throws Error if the other end did not send it so
+   * @param message the next one received
+   * @returns its text
+   * @throws Error if this is not the next message of the other side, unaltered
    */
   unwrap(message: string): string {
-    const text = message.slice(SIGNATURE);
-    const other = this.end === "asks" ? "answers" : "asks";
-    if (!this.signatures.verify("link", this.numbered(other, this.received, text), message.slice(0, SIGNATURE)))
+    const text = message.slice(SIGNATURE_LENGTH);
+    const otherSide = this.side === "asks" ? "answers" : "asks";
+    if (!this.signatures.verify("link", this.signedText(otherSide, this.receivedCount, text), message.slice(0, SIGNATURE_LENGTH)))
       throw new Error("a message's signature is not valid");
-    this.received += 1;
+    this.receivedCount += 1;
     return text;
   }
 
-  private numbered(end: string, number: number, text: string): string {
-    return `${this.session} ${end} ${number}\n${text}`;
+  private signedText(side: string, number: number, text: string): string {
+    return `${this.sessionId} ${side} ${number}\n${text}`;
   }
 }

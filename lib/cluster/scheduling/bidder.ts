@@ -1,10 +1,11 @@
+import type { Bid, Needs } from "./bid";
 import type { Load } from "./load";
-import type { Bid, Needs } from "./scoring";
 
-/** What a host has and has given away, as its Docker room tells. */
+/** What a host has, and what of it is in use. */
 export interface Inventory {
-  /** share of memory and cores that running containers have reserved, 0 to 1 or more */
+  /** share of the memory reserved by running containers; can exceed 1 */
   reservedMemory: number;
+  /** share of the cores reserved by running containers; can exceed 1 */
   reservedCpu: number;
   /** host ports in use, as port/protocol */
   ports: ReadonlySet<string>;
@@ -13,93 +14,95 @@ export interface Inventory {
   /** bytes */
   totalMemory: number;
   cores: number;
-  /** what must be installed first, for people */
-  lacks?: string;
+  /** what must be installed on the host first, for people */
+  missingRequirement?: string;
 }
 
-/** After so long (ms) a placement counts for a half. */
-const HALF_LIFE = 20_000;
+export interface BidderDeps {
+  /** this node's */
+  nodeName: string;
+  /** reads this host's inventory for one run */
+  inventory: (needs: Needs) => Promise<Inventory>;
+  /** this machine's load as last measured */
+  load: () => Load;
+  /** runs that this node takes at a time, of those that need a slot */
+  slotCount: number;
+}
 
-/** Answers when this node is asked to take a run, and counts what it has taken. */
+/** After this time a placement counts half. */
+const PLACEMENT_HALF_LIFE_MS = 20_000;
+
+/** Makes this node's bids, and counts the runs it has accepted. */
 export class Bidder {
-  private readonly accepted = new Set<Needs>();
-  /** runs that have a slot or wait for one */
-  private runs = 0;
-  private recent = 0;
-  private recentAt = performance.now();
+  private readonly acceptedRuns = new Set<Needs>();
+  /** runs that occupy a slot or wait for one */
+  private slotRuns = 0;
+  /** recent placements, decayed up to `decayedAt` */
+  private placements = 0;
+  private decayedAt = performance.now();
 
-  /**
-   * @param node this one's name
-   * @param inventory of this host, for one run's needs
-   * @param load of this machine as last measured
-   * @param slots runs that this node takes at a time, of those that need one
-   */
-  constructor(
-    private readonly node: string,
-    private readonly inventory: (needs: Needs) => Promise<Inventory>,
-    private readonly load: () => Load,
-    private readonly slots: number,
-  ) {}
+  constructor(private readonly deps: BidderDeps) {}
 
-  /** What this node says to a run. Never throws: what stands in its way is a reason to decline. */
+  /** Never rejects: if the inventory can't be read, the bid declines with that reason. */
   async bid(needs: Needs): Promise<Bid> {
-    const { cpu, memory } = this.load();
-    const slots = needs.slot ? { slots: { taken: this.runs, size: this.slots } } : {};
-    const said = { node: this.node, cpu, memory, recent: this.fading(), ...slots };
+    const { nodeName, inventory: readInventory, load, slotCount } = this.deps;
+    const { cpu, memory } = load();
+    const slots = needs.slot ? { slots: { taken: this.slotRuns, size: slotCount } } : {};
+    const common = { node: nodeName, cpu, memory, recent: this.decayedPlacements(), ...slots };
     try {
-      const inventory = await this.inventory(needs);
-      const pending = [...this.accepted];
-      const reservedMemory = inventory.reservedMemory + sum(pending, "memory") / inventory.totalMemory;
-      const reservedCpu = inventory.reservedCpu + sum(pending, "cpus") / inventory.cores;
+      const inventory = await readInventory(needs);
+      const accepted = [...this.acceptedRuns];
+      const reservedMemory = inventory.reservedMemory + sum(accepted, "memory") / inventory.totalMemory;
+      const reservedCpu = inventory.reservedCpu + sum(accepted, "cpus") / inventory.cores;
       const { hasImage, hasVolumes } = inventory;
-      const refusal = refusalReason(needs, inventory, pending, reservedMemory);
-      return { ...said, reservedMemory, reservedCpu, hasImage, hasVolumes, ...refusal };
+      const refusal = refusalReason(needs, inventory, accepted, reservedMemory);
+      return { ...common, reservedMemory, reservedCpu, hasImage, hasVolumes, ...refusal };
     } catch (error) {
-      return { ...said, reservedMemory: 0, reservedCpu: 0, hasImage: false, hasVolumes: false, declines: (error as Error).message };
+      return { ...common, reservedMemory: 0, reservedCpu: 0, hasImage: false, hasVolumes: false, declines: (error as Error).message };
     }
   }
 
   /**
-   * Counts a run as this node's from now on.
-   * @returns to be called when its container has started, and so shows by itself, or has not
+   * Counts a run as this node's before the inventory shows its container.
+   * @returns a function to call once the container has started or failed to
    */
   accept(needs: Needs): () => void {
-    this.accepted.add(needs);
-    this.recent = this.fading() + 1;
-    return () => this.accepted.delete(needs);
+    this.acceptedRuns.add(needs);
+    this.placements = this.decayedPlacements() + 1;
+    return () => this.acceptedRuns.delete(needs);
   }
 
   /**
-   * Counts a run among those that need a slot, from now until its end.
-   * @returns to be called at its end
+   * Counts a run that needs a slot until its end.
+   * @returns a function to call at its end
    */
-  begin(needs: Needs): () => void {
+  occupySlot(needs: Needs): () => void {
     if (!needs.slot) return () => undefined;
-    this.runs += 1;
+    this.slotRuns += 1;
     return () => {
-      this.runs -= 1;
+      this.slotRuns -= 1;
     };
   }
 
-  private fading(): number {
+  private decayedPlacements(): number {
     const now = performance.now();
-    this.recent *= 0.5 ** ((now - this.recentAt) / HALF_LIFE);
-    this.recentAt = now;
-    return this.recent;
+    this.placements *= 0.5 ** ((now - this.decayedAt) / PLACEMENT_HALF_LIFE_MS);
+    this.decayedAt = now;
+    return this.placements;
   }
 }
 
-function refusalReason(needs: Needs, inventory: Inventory, pending: Needs[], reservedMemory: number): Pick<Bid, "declines" | "code"> {
-  if (inventory.lacks !== undefined) return { declines: inventory.lacks };
-  const port = needs.ports.find((each) => inventory.ports.has(each) || pending.some((other) => other.ports.includes(each)));
+function refusalReason(needs: Needs, inventory: Inventory, accepted: Needs[], reservedMemory: number): Pick<Bid, "declines" | "code"> {
+  if (inventory.missingRequirement !== undefined) return { declines: inventory.missingRequirement };
+  const port = needs.ports.find((each) => inventory.ports.has(each) || accepted.some((other) => other.ports.includes(each)));
   if (port) return { declines: `port ${port} is taken`, code: "PORT_TAKEN" };
-  // Limits may promise more than there is: who asks for none isn't refused for it.
+  // Containers may have limits of more memory than exists: a run that asks for none is not refused because of that.
   if (needs.memory > 0 && needs.memory / inventory.totalMemory + reservedMemory > 1)
     return { declines: "not enough memory is left unreserved" };
   if (needs.pull === "never" && !inventory.hasImage) return { declines: "the image is not here", code: "IMAGE_NOT_FOUND" };
   return {};
 }
 
-function sum(needs: Needs[], field: "memory" | "cpus"): number {
-  return needs.reduce((total, each) => total + each[field], 0);
+function sum(runs: Needs[], field: "memory" | "cpus"): number {
+  return runs.reduce((total, each) => total + each[field], 0);
 }

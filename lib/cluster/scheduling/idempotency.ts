@@ -2,29 +2,29 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError, type ErrorCode } from "../../errors";
 import { errorCodeOf, Reply } from "../../support/reply";
-import { type Found, wasStarted } from "../pool";
+import { type Found, wasStarted } from "../local-host";
 import type { Plan } from "../routing/where";
 
-/** The label that says which Idempotency-Key a container was made for. */
+/** The label with the hash of the Idempotency-Key that a container was created for. */
 export const KEY_LABEL = "docker-server.key";
 
-/** An Idempotency-Key as a label holds it. */
+/** Hashes an Idempotency-Key for the label: 32 hex digits. */
 export function hashKey(key: string): string {
   return createHash("sha256").update(key).digest("hex").slice(0, 32);
 }
 
-/** How long (ms) another request of the same key is waited for that is still at it, and how often it is looked after. */
-const PATIENCE = 10_000;
-const LOOK_AGAIN = 100;
+/** How long to wait for another request of the same key that is still creating its container, and how often to look for it. */
+const SAME_KEY_WAIT_MS = 10_000;
+const LOOKUP_INTERVAL_MS = 100;
 
-/** What the same key has made before may stand in the way of another: with its name, its port or what it has reserved. */
-const IN_THE_WAY: ReadonlySet<ErrorCode> = new Set(["NAME_TAKEN", "PORT_TAKEN", "NO_NODE"]);
+/** Errors that the container of an earlier request with the same key can cause: by its name, its port or its reservation. */
+const CONFLICTS: ReadonlySet<ErrorCode> = new Set(["NAME_TAKEN", "PORT_TAKEN", "NO_NODE"]);
 
 /**
- * Runs what must not run twice: if its name is taken by what the same key made before, that is the answer. What the same key
- * is just making elsewhere is waited for; should it fail, this one runs.
- * @param find who holds a name
- * @param run the run itself
+ * Runs a plan once for each Idempotency-Key. If an earlier request with this key has created the container, the reply describes it,
+ * with `repeated: true`. If another request is still creating it, this one waits, and runs in case the other fails.
+ * @param key without one the plan simply runs
+ * @param find returns the containers of a name, with their nodes
  */
 export async function runOnce(
   plan: Plan,
@@ -33,31 +33,31 @@ export async function runOnce(
   run: () => Promise<Reply>,
 ): Promise<Reply> {
   if (key === undefined) return run();
-  const end = performance.now() + PATIENCE;
+  const deadline = performance.now() + SAME_KEY_WAIT_MS;
   for (;;) {
     const outcome = await run().catch((error: unknown) => {
-      if (error instanceof AppError && IN_THE_WAY.has(error.code)) return error;
+      if (error instanceof AppError && CONFLICTS.has(error.code)) return error;
       throw error;
     });
     const code = errorCodeOf(outcome);
-    if (outcome instanceof Reply && !(code && IN_THE_WAY.has(code))) return outcome;
+    if (outcome instanceof Reply && !(code && CONFLICTS.has(code))) return outcome;
     const holders = await find(plan.name).catch(() => []);
-    const ofKey = holders.filter(({ found }) => found.labels[KEY_LABEL] === hashKey(key));
-    const before = ofKey.find(({ found }) => plan.doneWhenCreated || wasStarted(found));
-    if (before)
+    const ofSameKey = holders.filter(({ found }) => found.labels[KEY_LABEL] === hashKey(key));
+    const existing = ofSameKey.find(({ found }) => plan.doneWhenCreated || wasStarted(found));
+    if (existing)
       return new Reply(200, {
-        ...plan.responseFields?.(before.found),
-        id: before.found.id,
+        ...plan.responseFields?.(existing.found),
+        id: existing.found.id,
         name: plan.name,
-        status: before.found.state,
-        host: before.node,
+        status: existing.found.state,
+        host: existing.node,
         repeated: true,
       });
-    const hopeless = code === "NAME_TAKEN" ? holders.length > ofKey.length : ofKey.length === 0;
-    if (hopeless || performance.now() >= end) {
+    const cannotSucceed = code === "NAME_TAKEN" ? holders.length > ofSameKey.length : ofSameKey.length === 0;
+    if (cannotSucceed || performance.now() >= deadline) {
       if (outcome instanceof AppError) throw outcome;
       return outcome;
     }
-    await sleep(LOOK_AGAIN);
+    await sleep(LOOKUP_INTERVAL_MS);
   }
 }

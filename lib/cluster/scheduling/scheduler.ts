@@ -10,11 +10,12 @@ import { idempotencyKeyOf, type RoutedRequest } from "../routing/routed-request"
 import type { Plan } from "../routing/where";
 import { fanOut } from "../rpc/fan-out";
 import { PeerFailure } from "../rpc/peer-failure";
+import type { Bid } from "./bid";
 import type { Bidder } from "./bidder";
 import { runOnce } from "./idempotency";
-import { type Bid, type InFlight, type RankedBid, rank, shortlist } from "./scoring";
+import { type InFlight, loadOf, type RankedBid, rank, shortlist } from "./scoring";
 
-/** Refusals after which another node may do: what the bid could not know. */
+/** Refusals that another node may not repeat: they depend on things that a bid can't tell. */
 const TRY_NEXT: ReadonlySet<ErrorCode> = new Set([
   "PORT_TAKEN",
   "ENGINE_UNREACHABLE",
@@ -23,33 +24,35 @@ const TRY_NEXT: ReadonlySet<ErrorCode> = new Set([
   "ENGINE_ERROR",
   "NO_ROOM",
 ]);
-/** What a registry says to one node it mostly says to all: one more is asked, whose credentials or network may be others. */
-const SECOND_OPINION: ReadonlySet<ErrorCode> = new Set(["IMAGE_NOT_FOUND", "IMAGE_DENIED", "REGISTRY_UNREACHABLE"]);
-/** How often (ms) a run that waits for room asks again. */
-const ASK_AGAIN = 250;
+/** Refusals of a registry. Most are the same for all nodes: one more node is tried, which may have other credentials or another network. */
+const REGISTRY_REFUSALS: ReadonlySet<ErrorCode> = new Set(["IMAGE_NOT_FOUND", "IMAGE_DENIED", "REGISTRY_UNREACHABLE"]);
+/** How often a run that waits for room asks for bids again. */
+const BID_AGAIN_INTERVAL_MS = 250;
 
 export interface PlacementSettings {
-  /** ms that a run may wait for room */
+  /** how long a run may wait until a node has room */
   queueWaitMs: number;
   /** runs that may wait at a time */
   queueLength: number;
-  /** ms that a placed run is waited for */
+  /** how long to wait for a forwarded run's reply */
   runWaitMs: number;
 }
 
-/** Gives each run to the node that takes it best. */
+export interface SchedulerDeps {
+  pool: Pool;
+  bidder: Bidder;
+  settings: PlacementSettings;
+}
+
+/** Places each run on the node whose bid is best. */
 export class Scheduler {
-  /** Runs given to a node and not answered yet. */
-  private readonly underWay = new Map<string, InFlight>();
-  /** First come, first served: each waits for the one before it. */
+  /** By node: the runs that this node has sent there and that have not been answered. */
+  private readonly inFlight = new Map<string, InFlight>();
+  /** Runs that wait for room are served in order of arrival: each awaits the one before it. */
   private queue: Promise<unknown> = Promise.resolve();
   private waiting = 0;
 
-  constructor(
-    private readonly pool: Pool,
-    private readonly bidder: Bidder,
-    private readonly settings: PlacementSettings,
-  ) {}
+  constructor(private readonly deps: SchedulerDeps) {}
 
   /**
    * Runs a plan, once for each Idempotency-Key: on the node that the client named, or else on the best.
@@ -57,113 +60,132 @@ export class Scheduler {
    * @throws PeerFailure if the named node doesn't answer
    */
   run(request: RoutedRequest, plan: Plan): Promise<Reply> {
-    const findHolders = async (name: string) => (await locateContainer(this.pool, name, { prefix: false })).owners;
+    const findHolders = async (name: string) => (await locateContainer(this.deps.pool, name, { prefix: false })).owners;
     return runOnce(plan, idempotencyKeyOf(request), findHolders, () =>
       request.pinnedNode === undefined ? this.place(request, plan) : this.runOn(request.pinnedNode, request, plan),
     );
   }
 
   private async runOn(nodeName: string, request: RoutedRequest, plan: Plan): Promise<Reply> {
-    const { pool, settings } = this;
-    if (nodeName === pool.self) return this.takeHere(request, plan);
-    return forwardRun(pool, await reachPeer(pool, nodeName), request, settings.runWaitMs + (plan.extraWaitMs ?? 0), plan);
+    const { pool } = this.deps;
+    if (nodeName === pool.nodeName) return this.runLocally(request, plan);
+    return forwardRun(pool, await reachPeer(pool, nodeName), request, this.runWaitMs(plan), plan);
   }
 
-  /** @throws AppError NO_NODE with every node's reason; PORT_TAKEN or IMAGE_NOT_FOUND if that is all nodes' reason; whatever the chosen node says */
-  async place(exchange: RoutedRequest, plan: Plan): Promise<Reply> {
-    const bids = await this.ask(plan);
-    const ranked = this.ranked(bids);
-    if (ranked.length > 0) return this.tryEach(exchange, plan, bids, ranked);
-    if (this.settings.queueWaitMs > 0 && this.waiting < this.settings.queueLength) return this.wait(exchange, plan);
-    throw this.noNode(bids, plan);
+  /**
+   * Runs a plan on the best node, or on the next best ones if that refuses. Waits for room if the settings allow.
+   * @throws AppError NO_NODE with every node's reason; PORT_TAKEN or IMAGE_NOT_FOUND if all nodes decline for it; the chosen node's error
+   */
+  async place(request: RoutedRequest, plan: Plan): Promise<Reply> {
+    const { queueWaitMs, queueLength } = this.deps.settings;
+    const bids = await this.requestBids(request, plan);
+    const ranked = this.rankBids(request, bids);
+    if (ranked.length > 0) return this.tryInOrder(request, plan, bids, ranked);
+    if (queueWaitMs > 0 && this.waiting < queueLength) return this.waitForRoom(request, plan);
+    throw this.noNodeError(bids, plan);
   }
 
-  /** Runs it here because another node has decided so. */
-  async runLocally(exchange: RoutedRequest, plan: Plan): Promise<Reply> {
-    const release = this.bidder.accept(plan.needs);
-    const end = this.bidder.occupySlot(plan.needs);
+  /** Runs a plan on this node, because it was chosen or named. */
+  async runLocally(request: RoutedRequest, plan: Plan): Promise<Reply> {
+    const { bidder } = this.deps;
+    const release = bidder.accept(plan.needs);
+    const freeSlot = bidder.occupySlot(plan.needs);
     try {
-      const reply = await exchange.runHere(plan.body, release);
-      if (reply.body instanceof Readable) finished(reply.body, end);
-      else end();
+      const reply = await request.runHere(plan.body, release);
+      if (reply.body instanceof Readable) finished(reply.body, freeSlot);
+      else freeSlot();
       return reply;
     } catch (error) {
-      end();
+      freeSlot();
       throw error;
     } finally {
       release();
     }
   }
 
-  private async ask({ needs }: Plan): Promise<Bid[]> {
-    const { pool } = this;
-    const own = { node: undefined, load: 0, engine: "ok" as const };
+  private runWaitMs(plan: Plan): number {
+    return this.deps.settings.runWaitMs + (plan.extraWaitMs ?? 0);
+  }
+
+  private async requestBids(request: RoutedRequest, { name, needs }: Plan): Promise<Bid[]> {
+    const { pool, bidder } = this.deps;
+    const self = { peer: undefined, load: 0, engine: "ok" as const };
     const peers = pool.members.peers
       .filter((peer) => peer.missingReason === undefined)
-      .map((peer) => ({ node: peer, load: peer.record.load, engine: peer.record.engine }));
-    const listed = shortlist([own, ...peers], Math.random);
-    const asked = listed.flatMap(({ node }) => node ?? []);
-    const [mine, others] = await Promise.all([this.bidder.bid(needs), fanOut(asked, (peer) => callPeer(pool, peer, "bid", needs))]);
-    const silent = others.missing.map(({ node, reason }) => declined(node, reason));
-    return [mine, ...others.answers.map(({ value }) => value), ...silent];
+      .map((peer) => ({ peer, load: peer.record.load, engine: peer.record.engine }));
+    const candidates = shortlist([self, ...peers], Math.random).flatMap(({ peer }) => peer ?? []);
+    const [own, others] = await Promise.all([bidder.bid(needs), fanOut(candidates, (peer) => callPeer(pool, peer, "bid", needs))]);
+    const unanswered = others.missing.map(({ node, reason }) => declinedBid(node, reason));
+    const bids = [own, ...others.answers.map(({ value }) => value), ...unanswered];
+    const summary = bids.map((bid) => ({ node: bid.node, load: loadOf(bid), declines: bid.declines }));
+    pool.log.debug("Bids received", { request_id: requestIdOf(request), name, bids: summary });
+    return bids;
   }
 
-  private ranked(bids: Bid[]): RankedBid[] {
-    return rank(bids, (node) => this.given(node), Math.random);
+  private rankBids(request: RoutedRequest, bids: Bid[]): RankedBid[] {
+    const ranked = rank(bids, (node) => this.inFlightOf(node), Math.random);
+    this.deps.pool.log.debug("Bids ranked", { request_id: requestIdOf(request), order: ranked.map(orderEntry) });
+    return ranked;
   }
 
-  private async tryEach(exchange: RoutedRequest, plan: Plan, bids: Bid[], ranked: RankedBid[]): Promise<Reply> {
-    let refusal: Reply | AppError | undefined;
-    let opinions = 0;
+  private async tryInOrder(request: RoutedRequest, plan: Plan, bids: Bid[], ranked: RankedBid[]): Promise<Reply> {
+    const { log } = this.deps.pool;
+    const request_id = requestIdOf(request);
+    let firstRefusal: Reply | AppError | undefined;
+    let registryRefusals = 0;
     for (const { bid, ahead } of ranked) {
-      const outcome = await this.give(exchange, plan, bid.node);
+      log.debug("Node chosen", { request_id, name: plan.name, node: bid.node });
+      const outcome = await this.sendTo(bid.node, request, plan);
       const code = errorCodeOf(outcome);
-      if (code && SECOND_OPINION.has(code)) opinions += 1;
+      if (code && REGISTRY_REFUSALS.has(code)) registryRefusals += 1;
       else if (!code || !TRY_NEXT.has(code) || hasBegun(outcome)) {
         if (outcome instanceof AppError) throw outcome;
-        return exchange.explain && outcome.status < 400 ? explained(outcome, bid.node, bids, ranked) : outcome;
+        return request.explain && outcome.status < 400 ? withPlacement(outcome, bid.node, bids, ranked) : outcome;
       }
-      refusal ??= outcome;
-      // Who waited in vain has had its time.
-      if (opinions === 2 || (code === "NO_ROOM" && ahead > 0)) break;
+      log.debug("Run refused by node", { request_id, name: plan.name, node: bid.node, code });
+      firstRefusal ??= outcome;
+      // A run that has waited for a slot in vain has used up its waiting time.
+      if (registryRefusals === 2 || (code === "NO_ROOM" && ahead > 0)) break;
     }
-    if (refusal instanceof Reply) return refusal;
-    throw refusal ?? this.noNode(bids, plan);
+    if (firstRefusal instanceof Reply) return firstRefusal;
+    throw firstRefusal ?? this.noNodeError(bids, plan);
   }
 
-  private noNode(bids: Bid[], plan: Plan): AppError {
+  private noNodeError(bids: Bid[], plan: Plan): AppError {
     const reasons = bids.map(({ node, declines }) => ({ node, reason: declines }));
-    // A node that was not asked might take it.
-    const [code, ...others] = bids.length > this.pool.members.peers.length ? new Set(bids.map((bid) => bid.code)) : [];
-    const error = new AppError(others.length === 0 && code && isErrorCode(code) ? code : "NO_NODE", {
+    // Only if all nodes were asked: one that was not might take the run.
+    const [code, ...otherCodes] = bids.length > this.deps.pool.members.peers.length ? new Set(bids.map((bid) => bid.code)) : [];
+    const error = new AppError(otherCodes.length === 0 && code && isErrorCode(code) ? code : "NO_NODE", {
       message: `No node can take this now: ${reasons.map(({ node, reason }) => `${node}: ${reason}`).join("; ")}`,
       details: { nodes: reasons },
     });
     return plan.mapRefusal?.(error) ?? error;
   }
 
-  private given(node: string): InFlight {
-    const known = this.underWay.get(node);
+  private inFlightOf(node: string): InFlight {
+    const known = this.inFlight.get(node);
     if (known) return known;
     const none = { all: 0, slots: 0 };
-    this.underWay.set(node, none);
+    this.inFlight.set(node, none);
     return none;
   }
 
-  private async give(exchange: RoutedRequest, plan: Plan, node: string): Promise<Reply | AppError> {
-    const given = this.given(node);
+  /** @returns the node's reply, or the error why there is none */
+  private async sendTo(node: string, request: RoutedRequest, plan: Plan): Promise<Reply | AppError> {
+    const { pool } = this.deps;
+    const inFlight = this.inFlightOf(node);
     const slots = plan.needs.slot ? 1 : 0;
-    given.all += 1;
-    given.slots += slots;
+    inFlight.all += 1;
+    inFlight.slots += slots;
     try {
-      if (node === this.pool.nodeName) return await this.runLocally(exchange, plan);
-      const peer = this.pool.members.peers.find((each) => each.name === node);
+      if (node === pool.nodeName) return await this.runLocally(request, plan);
+      const peer = pool.members.peers.find((each) => each.name === node);
       if (!peer) return new AppError("ENGINE_UNREACHABLE", { message: `The node ${node} has left` });
-      return await forwardRun(this.pool, peer, exchange, this.settings.runWaitMs + (plan.extraWaitMs ?? 0), plan);
+      return await forwardRun(pool, peer, request, this.runWaitMs(plan), plan);
     } catch (error) {
       if (error instanceof AppError) return error;
       if (!(error instanceof PeerFailure)) throw error;
-      // Not sent: it can't have begun. Sent: it may have, and the client can ask by the name.
+      // A run that was not sent can't have begun. One that was sent may have: another node must not start a second.
       return error.sent
         ? new AppError("NODE_FAILED", {
             message: `${error.message}; whether ${plan.name} runs is not known: ask for it`,
@@ -171,62 +193,68 @@ export class Scheduler {
           })
         : new AppError("ENGINE_UNREACHABLE", { message: error.message });
     } finally {
-      given.all -= 1;
-      given.slots -= slots;
+      inFlight.all -= 1;
+      inFlight.slots -= slots;
     }
   }
 
-  private async wait(exchange: RoutedRequest, plan: Plan): Promise<Reply> {
-    const late = AbortSignal.timeout(Math.ceil(this.settings.queueWaitMs));
-    const { clientSignal, streamSignal } = exchange;
-    const over = AbortSignal.any([streamSignal, late]);
-    const before = this.queue;
-    let leave = () => {};
-    const left = new Promise<void>((resolve) => {
-      leave = resolve;
+  private async waitForRoom(request: RoutedRequest, plan: Plan): Promise<Reply> {
+    const { clientSignal, streamSignal } = request;
+    const timeoutSignal = AbortSignal.timeout(Math.ceil(this.deps.settings.queueWaitMs));
+    const waitSignal = AbortSignal.any([streamSignal, timeoutSignal]);
+    const previous = this.queue;
+    let leaveQueue = () => {};
+    const done = new Promise<void>((resolve) => {
+      leaveQueue = resolve;
     });
-    // Who leaves out of turn doesn't let the next one pass those before.
-    this.queue = before.then(() => left);
+    // The next one also awaits the previous ones: a run that gives up early must not let it overtake them.
+    this.queue = previous.then(() => done);
     this.waiting += 1;
+    this.deps.pool.log.debug("Run waits for room", { request_id: requestIdOf(request), name: plan.name, waiting: this.waiting });
     try {
-      await settlesBefore(before, over);
+      await settlesBefore(previous, waitSignal);
       for (;;) {
-        const bids = await this.ask(plan);
+        const bids = await this.requestBids(request, plan);
         if (streamSignal.aborted) throw new AppError(clientSignal.aborted ? "ABANDONED" : "STOPPING");
-        const ranked = this.ranked(bids);
+        const ranked = this.rankBids(request, bids);
         if (ranked.length > 0) {
-          const outcome = this.tryEach(exchange, plan, bids, ranked);
-          // Its node is to have counted it before the next one asks: else both are given the same room.
-          await Promise.race([outcome.catch(() => undefined), sleep(ASK_AGAIN)]);
-          leave();
+          const outcome = this.tryInOrder(request, plan, bids, ranked);
+          // The chosen node must have counted this run before the next one asks for bids, or both would get the same room.
+          await Promise.race([outcome.catch(() => undefined), sleep(BID_AGAIN_INTERVAL_MS)]);
+          leaveQueue();
           return await outcome;
         }
-        if (late.aborted) throw this.noNode(bids, plan);
-        await settlesBefore(sleep(ASK_AGAIN), over);
+        if (timeoutSignal.aborted) throw this.noNodeError(bids, plan);
+        await settlesBefore(sleep(BID_AGAIN_INTERVAL_MS), waitSignal);
       }
     } finally {
-      leave();
+      leaveQueue();
       this.waiting -= 1;
     }
   }
 }
 
-/** Whether what failed had run already, and says so: it is not to run a second time. */
+const requestIdOf = ({ headers }: RoutedRequest) => headers["x-request-id"];
+
+/** Whether a refusal says that the run had begun: it must not run a second time elsewhere. */
 function hasBegun(outcome: Reply | AppError): boolean {
   if (outcome instanceof AppError) return outcome.details.begun === true;
   if (!Buffer.isBuffer(outcome.body)) return false;
   return (JSON.parse(outcome.body.toString()) as { details?: { begun?: boolean } }).details?.begun === true;
 }
 
-function explained(reply: Reply, chosen: string, bids: Bid[], ranked: RankedBid[]): Reply {
+/** Adds to a reply why its node was chosen. The fields are shown to clients. */
+function withPlacement(reply: Reply, chosen: string, bids: Bid[], ranked: RankedBid[]): Reply {
   const text = Buffer.isBuffer(reply.body) ? reply.body.toString() : JSON.stringify(reply.body);
-  const order = ranked.map(({ bid, ahead, load }) => ({ node: bid.node, ahead, load }));
+  const order = ranked.map(orderEntry);
   const placement = { chosen, why: "volumes first, then where nothing waits, then the image, then the least load", order, bids };
   const { "content-length": _, ...headers } = reply.headers;
   return new Reply(reply.status, { ...(JSON.parse(text) as object), placement }, headers);
 }
 
-function declined(node: string, reason: string): Bid {
+const orderEntry = ({ bid, ahead, load }: RankedBid) => ({ node: bid.node, ahead, load });
+
+function declinedBid(node: string, reason: string): Bid {
   return {
     node,
     declines: `no answer: ${reason}`,

@@ -1,16 +1,18 @@
+import type { Found, Holding } from "../../../lib/cluster/local-host";
 import type { Members } from "../../../lib/cluster/membership/members";
 import { Peer } from "../../../lib/cluster/membership/peer";
 import type { NodeRecord } from "../../../lib/cluster/membership/record";
-import type { Found, Holding, Pool } from "../../../lib/cluster/pool";
+import type { Pool } from "../../../lib/cluster/pool";
 import type { RoutedRequest } from "../../../lib/cluster/routing/routed-request";
 import { here } from "../../../lib/cluster/routing/where";
 import type { PeerCall, PeerClient } from "../../../lib/cluster/rpc/peer-client";
 import { PeerFailure } from "../../../lib/cluster/rpc/peer-failure";
-import type { Needs } from "../../../lib/cluster/scheduling/scoring";
+import type { Needs } from "../../../lib/cluster/scheduling/bid";
+import type { Logger } from "../../../lib/support/logger";
 import { Reply } from "../../../lib/support/reply";
 import { quietLog } from "./quiet-log";
 
-/** A record as a node in good health publishes it. */
+/** The record of a healthy node. */
 export function recordOf(name: string, fields: Partial<NodeRecord> = {}): NodeRecord {
   const plain = {
     sequence: 1,
@@ -27,8 +29,8 @@ export function recordOf(name: string, fields: Partial<NodeRecord> = {}): NodeRe
 
 export const peerOf = (name: string) => new Peer(recordOf(name));
 
-/** What the client of peers throws when one gives no answer. */
-export const noAnswer = (node: string, blameless = false) => new PeerFailure(node, `${node} refused`, false, blameless);
+/** The failure of a call to a peer that refuses connections. */
+export const noAnswer = (node: string, healthNeutral = false) => new PeerFailure(node, `${node} refused`, false, healthNeutral);
 
 export const NEEDS: Needs = { image: "busybox", pull: "missing", ports: [], volumes: [], memory: 0, cpus: 0, slot: false };
 
@@ -42,48 +44,50 @@ interface PoolParts {
   own?: () => Promise<Holding>;
   /** all that this node holds */
   list?: Pool["host"]["list"];
-  /** a peer's answer to a question */
-  ask?: (peer: Peer, question: string, body: unknown) => Promise<unknown>;
-  /** a peer's answer to a request that is sent on */
+  /** a peer's answer to an RPC call */
+  ask?: (peer: Peer, method: string, params: unknown) => Promise<unknown>;
+  /** a peer's response to a forwarded request */
   send?: (peer: Peer, call: PeerCall) => Promise<unknown>;
   peerTimeout?: number;
+  log?: Logger;
 }
 
 const nothingListed: Pool["host"]["list"] = async () => ({ version: "1", json: Buffer.from("[]"), followed: true });
-const nobody = async (peer: Peer) => Promise.reject(noAnswer(peer.name));
+const refuse = async (peer: Peer) => Promise.reject(noAnswer(peer.name));
 
-/** Node `n0` among peers of which the test says what they answer. */
-export function poolOf({ peers = [], own, list = nothingListed, ask = nobody, send = nobody, peerTimeout = 1000 }: PoolParts): Pool {
+/** Node `n0` and its peers, whose answers the test defines. By default every peer refuses. */
+export function poolOf(parts: PoolParts): Pool {
+  const { peers = [], own, list = nothingListed, ask = refuse, send = refuse, peerTimeout = 1000, log = quietLog().log } = parts;
   return {
-    self: "n0",
+    nodeName: "n0",
     host: { find: own ?? (async () => ({ exact: [], prefix: [] })), list, onChange: () => undefined, holdsVolume: async () => false },
     members: { peers } as unknown as Members,
-    client: { ask, send } as unknown as PeerClient,
-    peerTimeout,
-    log: quietLog().log,
+    client: { call: ask, send } as unknown as PeerClient,
+    peerTimeoutMs: peerTimeout,
+    log,
   };
 }
 
-/** A client's request, of which this host would answer `here`. */
-export function exchangeOf(fields: Partial<RoutedRequest> = {}): RoutedRequest {
+/** A client's request, which this host would answer with `here`. */
+export function requestOf(fields: Partial<RoutedRequest> = {}): RoutedRequest {
   return {
     where: here,
     method: "GET",
     url: "/",
     headers: {},
-    caller: "somebody",
-    from: undefined,
-    node: undefined,
+    identity: "somebody",
+    peer: undefined,
+    pinnedNode: undefined,
     id: undefined,
     query: {},
     explain: false,
     clientSignal: new AbortController().signal,
     streamSignal: new AbortController().signal,
-    body: async () => ({}),
+    readBody: async () => ({}),
     readsBody: false,
     upgrade: false,
-    raw: undefined as unknown as RoutedRequest["raw"],
-    local: async () => new Reply(200, { done: "here" }),
+    rawBody: undefined as unknown as RoutedRequest["rawBody"],
+    runHere: async () => new Reply(200, { done: "here" }),
     ...fields,
   };
 }

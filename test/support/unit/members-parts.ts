@@ -4,15 +4,15 @@ import type { NodeRecord } from "../../../lib/cluster/membership/record";
 import type { Store } from "../../../lib/cluster/membership/store/store";
 import { Signatures } from "../../../lib/cluster/rpc/signatures";
 import { noAnswer, recordOf } from "./cluster-parts";
-import { quietLog } from "./quiet-log";
+import { type LogEntry, quietLog } from "./quiet-log";
 
-export const REFRESH = 1000;
-export const CACHE = 300;
+export const REFRESH_MS = 1000;
+export const READ_MS = 300;
 
-/** A store in memory, of which the test says whether it works. */
+/** A store in memory; the test sets whether it works. */
 export class MemoryStore implements Store {
   texts = new Map<string, string>();
-  /** What is asked of it fails, or is never answered. */
+  /** whether operations succeed, reject or never settle */
   state: "ok" | "fails" | "hangs" = "ok";
   reads = 0;
   closed = 0;
@@ -43,42 +43,52 @@ export class MemoryStore implements Store {
 
 export interface Node {
   members: Members;
-  /** what it says of itself from now on */
+  /** its own record from now on */
   record: NodeRecord;
   /** names of its peers */
   peers: () => string[];
   peer: (name: string) => Peer;
-  /** warnings and notices so far */
-  told: () => string[];
+  /** everything logged so far */
+  entries: LogEntry[];
+  /** messages of the warnings and notices so far */
+  logged: () => string[];
 }
 
 interface NodeParts {
   secret?: string;
-  /** the process it says it is */
+  /** its process id */
   process?: string;
-  /** of those it asks whether they live, who does */
+  /** names of the peers that answer its probes */
   alive?: Set<string>;
 }
 
-/** Node `name` of the cluster that shares the store. */
+/** Node `name` of the cluster that uses the store. */
 export function nodeOf(store: Store, name: string, { secret = "key", process, alive = new Set() }: NodeParts = {}): Node {
   const { log, entries } = quietLog();
   const node = { record: recordOf(name, process === undefined ? {} : { process, sequence: 0 }) };
-  const own = async () => {
+  const ownRecord = async () => {
     node.record = { ...node.record, sequence: node.record.sequence + 1 };
     return node.record;
   };
   const probe = async (peer: Peer) => {
     if (!alive.has(peer.name)) throw noAnswer(peer.name);
   };
-  const members = new Members(store, new Signatures([secret]), { name, refreshRate: REFRESH, cacheInterval: CACHE }, own, probe, log);
+  const members = new Members({
+    store,
+    signatures: new Signatures([secret]),
+    settings: { nodeName: name, refreshIntervalMs: REFRESH_MS, readIntervalMs: READ_MS },
+    ownRecord,
+    probe,
+    log,
+  });
   return Object.assign(node, {
     members,
     peers: () => members.peers.map((peer) => peer.name).sort(),
     peer: (wanted: string) => members.peers.find((peer) => peer.name === wanted) as Peer,
-    told: () => entries.filter(({ level }) => level === "warn" || level === "info").map(({ message }) => message),
+    entries,
+    logged: () => entries.filter(({ level }) => level === "warn" || level === "info").map(({ message }) => message),
   });
 }
 
-/** Lets so many ms pass. */
+/** Advances the fake timers by this many milliseconds. */
 export const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);

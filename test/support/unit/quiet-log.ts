@@ -6,7 +6,7 @@ export interface LogEntry {
   fields: Record<string, unknown> | undefined;
 }
 
-/** A logger that writes nowhere and remembers what it was given. */
+/** A logger that only records its entries. */
 export function quietLog(): { log: Logger; entries: LogEntry[] } {
   const entries: LogEntry[] = [];
   const levels = ["fatal", "error", "warn", "info", "debug", "trace"] as const;

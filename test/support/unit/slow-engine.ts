@@ -2,7 +2,7 @@ import { PassThrough } from "node:stream";
 import type { ContainerInfo } from "dockerode";
 import type { AppError } from "../../../lib/errors";
 
-/** A full id of one digit. */
+/** A full id made of one digit. */
 export const ID = (digit: string) => digit.repeat(64);
 
 /** A container as the engine lists it. */
@@ -11,7 +11,7 @@ export function info(fields: Partial<ContainerInfo>): ContainerInfo {
   return { ...plain, ...fields } as unknown as ContainerInfo;
 }
 
-/** An engine of which the test decides when each answer comes. An answer holds what was true when it was asked for. */
+/** An engine whose answers the test releases one by one. Each answer is the state at the time of the call. */
 export class SlowEngine {
   containers: ContainerInfo[] = [];
   asked: (() => void)[] = [];

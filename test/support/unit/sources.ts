@@ -3,10 +3,10 @@ import path from "node:path";
 
 export const ROOT = path.resolve(__dirname, "../../..");
 
-/** What stands beside the project's own files and is none of them. */
+/** Folders that hold no sources of the project. */
 const FOREIGN = new Set(["node_modules", "dist", "logs", "coverage", ".git"]);
 
-/** All files below a folder of the project, as paths from its root, without dependencies and what is built. */
+/** All files below a folder, as paths from the root of the project, without dependencies and build output. */
 export function filesIn(folder: string): string[] {
   return readdirSync(path.join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
     const name = path.posix.join(folder, entry.name);

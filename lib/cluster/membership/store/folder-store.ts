@@ -4,16 +4,18 @@ import path from "node:path";
 import type { Logger } from "../../../support/logger";
 import type { Store } from "./store";
 
-const ENDING = ".node.json";
-const LARGEST = 10_000;
+const FILE_SUFFIX = ".node.json";
+/** Larger files are no records. */
+const MAX_FILE_BYTES = 10_000;
 
-/** A folder that all nodes share. Files are written beside their place and renamed into it; unchanged ones are not read again. */
+/** A shared folder, with one file per node. A file is written under a temporary name and renamed; unchanged files are not read again. */
 export class FolderStore implements Store {
-  private readonly known = new Map<string, { stamp: string; text: string }>();
-  /** Files that can't be read and have been warned of. */
-  private readonly unreadable = new Set<string>();
+  /** By file name; the stamp is modification time, size and inode. */
+  private readonly cache = new Map<string, { stamp: string; text: string }>();
+  /** Unreadable files that have been logged. */
+  private readonly loggedFiles = new Set<string>();
 
-  /** @param folder made if it isn't there */
+  /** @param folder created at the first publication */
   constructor(
     private readonly folder: string,
     private readonly log: Logger,
@@ -32,13 +34,13 @@ export class FolderStore implements Store {
   }
 
   async read(): Promise<Map<string, string>> {
-    const names = (await readdir(this.folder)).filter((name) => name.endsWith(ENDING) && !name.startsWith("."));
-    for (const name of this.known.keys()) if (!names.includes(name)) this.known.delete(name);
+    const names = (await readdir(this.folder)).filter((name) => name.endsWith(FILE_SUFFIX) && !name.startsWith("."));
+    for (const name of this.cache.keys()) if (!names.includes(name)) this.cache.delete(name);
     const texts = new Map<string, string>();
-    // One after the other: each file that hangs would take one of the few threads that all of the process's files share.
+    // One at a time: every read that hangs blocks one of the few threads of the process's file system pool.
     for (const name of names) {
       const text = await this.readOne(name);
-      if (text !== undefined) texts.set(name.slice(0, -ENDING.length), text);
+      if (text !== undefined) texts.set(name.slice(0, -FILE_SUFFIX.length), text);
     }
     return texts;
   }
@@ -47,20 +49,20 @@ export class FolderStore implements Store {
     const file = path.join(this.folder, name);
     try {
       const status = await stat(file);
-      if (status.size > LARGEST || !status.isFile()) return undefined;
+      if (status.size > MAX_FILE_BYTES || !status.isFile()) return undefined;
       const stamp = `${status.mtimeMs} ${status.size} ${status.ino}`;
-      const known = this.known.get(name);
-      if (known?.stamp === stamp) return known.text;
+      const cached = this.cache.get(name);
+      if (cached?.stamp === stamp) return cached.text;
       const text = await readFile(file, "utf8");
-      this.known.set(name, { stamp, text });
-      this.unreadable.delete(name);
+      this.cache.set(name, { stamp, text });
+      this.loggedFiles.delete(name);
       return text;
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      // Withdrawn meanwhile, or one that is somebody else's: the others can be read all the same.
-      if (code !== "ENOENT" && !this.unreadable.has(name)) {
-        this.unreadable.add(name);
-        this.log.warn("a file of the cluster's folder can't be read", { reason: message });
+      // A missing file was withdrawn meanwhile. Any other failure concerns this file only.
+      if (code !== "ENOENT" && !this.loggedFiles.has(name)) {
+        this.loggedFiles.add(name);
+        this.log.warn("Store file unreadable", { file: name, reason: message });
       }
       return undefined;
     }
@@ -73,6 +75,6 @@ export class FolderStore implements Store {
   async close(): Promise<void> {}
 
   private file(key: string): string {
-    return path.join(this.folder, key + ENDING);
+    return path.join(this.folder, key + FILE_SUFFIX);
   }
 }

@@ -16,7 +16,7 @@ export interface StoreSettings {
   refresh_rate: number;
 }
 
-/** The store that the settings name: a Redis, a bucket, else a folder. */
+/** The store that the settings name: Redis, an S3 bucket, otherwise a folder. */
 export function openStore(settings: StoreSettings, log: Logger): Store {
   if (settings.redis !== null) {
     const { RedisStore } = loadRedisStore();

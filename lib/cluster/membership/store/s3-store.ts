@@ -3,42 +3,46 @@ import type { Store } from "./store";
 
 export interface S3Settings {
   bucket: string;
-  /** of the keys, without slashes at its ends */
+  /** of the object keys, without leading or trailing slash */
   prefix: string;
-  /** of a compatible server; Amazon's own if null */
+  /** of a compatible server; AWS if null */
   endpoint: string | null;
   region: string | null;
   pathStyle: boolean;
 }
 
-const ENDING = ".node.json";
-/** Objects got at a time. */
-const AT_A_TIME = 25;
-const LARGEST = 10_000;
-/** A request that takes longer (ms) has failed. */
-const PATIENCE = 4000;
+const KEY_SUFFIX = ".node.json";
+const MAX_PARALLEL_GETS = 25;
+/** Larger objects are no records. */
+const MAX_OBJECT_BYTES = 10_000;
+const REQUEST_TIMEOUT_MS = 4000;
 
-/** A bucket that all nodes share: a read is one list, and a get for each object that changed. */
+/** A shared bucket, with one object per node. A read lists the bucket and gets only the objects whose ETag changed. */
 export class S3Store implements Store {
   private readonly client: S3Client;
-  private readonly known = new Map<string, { tag: string; text: string }>();
+  private readonly cache = new Map<string, { tag: string; text: string }>();
 
-  /** Credentials come from where the AWS tools find theirs. */
+  /** Credentials come from the default AWS provider chain. */
   constructor(private readonly settings: S3Settings) {
     this.client = new S3Client({
       ...(settings.endpoint ? { endpoint: settings.endpoint } : {}),
       ...(settings.region ? { region: settings.region } : {}),
       forcePathStyle: settings.pathStyle,
       maxAttempts: 2,
-      requestHandler: { connectionTimeout: PATIENCE, requestTimeout: PATIENCE, socketTimeout: PATIENCE, throwOnRequestTimeout: true },
-      // Compatible servers don't all know the newer checksums.
+      requestHandler: {
+        connectionTimeout: REQUEST_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        socketTimeout: REQUEST_TIMEOUT_MS,
+        throwOnRequestTimeout: true,
+      },
+      // Some compatible servers don't support the newer checksums.
       requestChecksumCalculation: "WHEN_REQUIRED",
       responseChecksumValidation: "WHEN_REQUIRED",
     });
   }
 
   async publish(key: string, text: string): Promise<void> {
-    await this.client.send(new PutObjectCommand({ ...this.at(key), Body: text, ContentType: "application/json" }));
+    await this.client.send(new PutObjectCommand({ ...this.location(key), Body: text, ContentType: "application/json" }));
   }
 
   async read(): Promise<Map<string, string>> {
@@ -48,39 +52,39 @@ export class S3Store implements Store {
       const { bucket, prefix } = this.settings;
       const page = await this.client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: `${prefix}/`, ContinuationToken: token }));
       for (const { Key = "", ETag = "", Size = 0 } of page.Contents ?? []) {
-        if (Key.endsWith(ENDING) && Size <= LARGEST) tags.set(Key.slice(prefix.length + 1, -ENDING.length), ETag);
+        if (Key.endsWith(KEY_SUFFIX) && Size <= MAX_OBJECT_BYTES) tags.set(Key.slice(prefix.length + 1, -KEY_SUFFIX.length), ETag);
       }
       token = page.NextContinuationToken;
     } while (token);
-    for (const key of this.known.keys()) if (!tags.has(key)) this.known.delete(key);
-    const changed = [...tags].filter(([key, tag]) => this.known.get(key)?.tag !== tag);
-    // So many at a time: what waits for a connection would be late before it is asked.
+    for (const key of this.cache.keys()) if (!tags.has(key)) this.cache.delete(key);
+    const changed = [...tags].filter(([key, tag]) => this.cache.get(key)?.tag !== tag);
+    // A limited number in parallel: a get that waits for a socket uses up its timeout before it is sent.
     const worker = async () => {
       for (let next = changed.pop(); next; next = changed.pop()) await this.refresh(...next);
     };
-    await Promise.all(Array.from({ length: AT_A_TIME }, worker));
-    return new Map([...this.known].map(([key, { text }]) => [key, text]));
+    await Promise.all(Array.from({ length: MAX_PARALLEL_GETS }, worker));
+    return new Map([...this.cache].map(([key, { text }]) => [key, text]));
   }
 
   private async refresh(key: string, tag: string): Promise<void> {
     try {
-      const object = await this.client.send(new GetObjectCommand(this.at(key)));
-      this.known.set(key, { tag, text: (await object.Body?.transformToString()) ?? "" });
+      const object = await this.client.send(new GetObjectCommand(this.location(key)));
+      this.cache.set(key, { tag, text: (await object.Body?.transformToString()) ?? "" });
     } catch (error) {
       if ((error as Error).name !== "NoSuchKey") throw error;
-      this.known.delete(key);
+      this.cache.delete(key);
     }
   }
 
   async withdraw(key: string): Promise<void> {
-    await this.client.send(new DeleteObjectCommand(this.at(key)));
+    await this.client.send(new DeleteObjectCommand(this.location(key)));
   }
 
   async close(): Promise<void> {
     this.client.destroy();
   }
 
-  private at(key: string) {
-    return { Bucket: this.settings.bucket, Key: `${this.settings.prefix}/${key}${ENDING}` };
+  private location(key: string) {
+    return { Bucket: this.settings.bucket, Key: `${this.settings.prefix}/${key}${KEY_SUFFIX}` };
   }
 }

@@ -1,11 +1,11 @@
-/** Where nodes tell each other that they are there. Texts are opaque to it. */
+/** Where nodes publish their records, which are opaque texts here. */
 export interface Store {
   /**
-   * Puts a node's text in place of its last one, whole or not at all.
+   * Replaces a node's text atomically.
    * @param key letters, digits, dashes and underscores
    */
   publish(key: string, text: string): Promise<void>;
-  /** All texts by key; what could not be read of them, being torn or gone meanwhile, is left out. */
+  /** All texts by key, without those that can't be read or were withdrawn meanwhile. */
   read(): Promise<Map<string, string>>;
   withdraw(key: string): Promise<void>;
   close(): Promise<void>;

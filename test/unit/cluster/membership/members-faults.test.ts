@@ -1,12 +1,12 @@
 import { encodeRecord } from "../../../../lib/cluster/membership/record";
 import { Signatures } from "../../../../lib/cluster/rpc/signatures";
 import { recordOf } from "../../../support/unit/cluster-parts";
-import { CACHE, MemoryStore, nodeOf, pass, REFRESH } from "../../../support/unit/members-parts";
+import { MemoryStore, nodeOf, pass, READ_MS, REFRESH_MS } from "../../../support/unit/members-parts";
 
 beforeEach(() => jest.useFakeTimers());
 afterEach(() => jest.useRealTimers());
 
-/** Node n1, which watches n2's record in the store. */
+/** Node n1, with the record of n2 in the store. */
 async function watching(alive = new Set<string>()) {
   const store = new MemoryStore();
   const publishAs = async (sequence: number) => {
@@ -21,65 +21,64 @@ async function watching(alive = new Set<string>()) {
   return { store, node, publishAs };
 }
 
-/** Longer than a node may be silent. */
-const SILENCE = 61_000;
+/** Longer than a missing node may be silent. */
+const SILENCE_MS = 61_000;
 
-test("records that are torn, foreign or no records at all are passed over, each told of once, and others are read", async () => {
+test("torn, foreign and malformed records are ignored and logged once each; other records are read", async () => {
   const { store, node } = await watching();
   store.texts.set("torn", '{"record":"{');
   store.texts.set("empty", "");
   store.texts.set("foreign", encodeRecord(recordOf("n3"), new Signatures(["another key"])));
-  await pass(10 * CACHE);
+  await pass(10 * READ_MS);
   expect(node.peers()).toEqual(["n2"]);
-  expect(node.told()).toEqual(Array(3).fill("a record of the store is not used"));
+  expect(node.logged()).toEqual(Array(3).fill("Store record ignored"));
 });
 
-test("a node of another key that shares the store is told of once, however often it publishes", async () => {
+test("a node with another key that publishes repeatedly is logged once", async () => {
   const { store, node } = await watching();
   await nodeOf(store, "n3", { secret: "another key" }).members.start();
-  await pass(10 * REFRESH);
+  await pass(10 * REFRESH_MS);
   expect(node.peers()).toEqual(["n2"]);
-  expect(node.told()).toEqual(["a record of the store is not used"]);
+  expect(node.logged()).toEqual(["Store record ignored"]);
 });
 
-test("a record under another node's key is refused and told of once: who can write one file is not every node", async () => {
+test("a record stored under another node's key is refused and logged once", async () => {
   const { store, node } = await watching();
   const [key = ""] = [...store.texts.keys()].filter((each) => each.startsWith("n2_"));
   store.texts.set(key, encodeRecord(recordOf("n3"), new Signatures(["key"])));
-  await pass(10 * CACHE);
+  await pass(10 * READ_MS);
   expect(node.peers()).toEqual(["n2"]);
   expect(node.peer("n2").record.url).toBe("http://n2:8080");
-  expect(node.told()).toEqual(["a record of the store is not used"]);
+  expect(node.logged()).toEqual(["Store record ignored"]);
 });
 
-test.each(["fails", "hangs"] as const)(
-  "a store that %s changes nothing, is told of once, and is used again as soon as it works",
-  async (fault) => {
-    const { store, node, publishAs } = await watching();
-    store.state = fault;
-    await pass(30_000);
-    expect(node.peers()).toEqual(["n2"]);
-    expect(node.told()).toHaveLength(2);
-    expect(node.told().every((message) => message.includes("the nodes known so far stay"))).toBe(true);
-    if (fault === "hangs") return;
-    store.state = "ok";
-    await publishAs(2);
-    await pass(REFRESH + CACHE);
-    expect(node.peer("n2").record.sequence).toBe(2);
-    expect(node.told().slice(2).sort()).toEqual(["the store can be published to again", "the store can be read again"]);
-  },
-);
+test.each(["fails", "hangs"] as const)("a store that %s changes nothing, is logged once and is used again when it works", async (fault) => {
+  const { store, node, publishAs } = await watching();
+  store.state = fault;
+  await pass(30_000);
+  expect(node.peers()).toEqual(["n2"]);
+  expect(node.logged()).toHaveLength(2);
+  expect(node.logged().every((message) => message === "Store unavailable, known nodes stay")).toBe(true);
+  if (fault === "hangs") return;
+  store.state = "ok";
+  await publishAs(2);
+  await pass(REFRESH_MS + READ_MS);
+  expect(node.peer("n2").record.sequence).toBe(2);
+  const recovered = node.entries.filter(({ message }) => message === "Store available again");
+  expect(node.logged().slice(2)).toEqual(recovered.map(({ message }) => message));
+  expect(recovered.map(({ fields }) => fields?.operation).sort()).toEqual(["publish", "read"]);
+});
 
-test("a store that hangs is not asked again until it has answered", async () => {
+test("a store that hangs is not called again until it answers", async () => {
   const { store } = await watching();
   store.state = "hangs";
-  await pass(CACHE);
+  await pass(READ_MS);
   const before = store.reads;
   await pass(30_000);
   expect(store.reads).toBe(before);
 });
 
-test.each(["fails", "hangs"] as const)("a node starts and stops also with a store that %s, and joins when it works", async (fault) => {
+test.each(["fails", "hangs"] as const)("a node starts and stops with a store that %s, and joins once the store works", async (fault) => {
   const store = new MemoryStore();
   store.state = fault;
   const node = nodeOf(store, "n1");
@@ -90,7 +89,7 @@ test.each(["fails", "hangs"] as const)("a node starts and stops also with a stor
   if (fault === "fails") {
     store.state = "ok";
     await nodeOf(store, "n2").members.start();
-    await pass(REFRESH + CACHE);
+    await pass(REFRESH_MS + READ_MS);
     expect(store.texts.size).toBe(2);
     expect(node.peers()).toEqual(["n2"]);
     store.state = "fails";
@@ -100,54 +99,91 @@ test.each(["fails", "hangs"] as const)("a node starts and stops also with a stor
   await stopping;
 });
 
-test("a missing node is asked until it answers, and is then missing no longer", async () => {
+test("a missing node is probed until it answers", async () => {
   const alive = new Set<string>();
   const { node } = await watching(alive);
-  node.peer("n2").failed("timed out");
+  node.peer("n2").markMissing("timed out");
   await pass(5000);
-  expect(node.peer("n2").missing).toBe("n2 refused");
+  expect(node.peer("n2").missingReason).toBe("n2 refused");
   alive.add("n2");
   await pass(15_000);
-  expect(node.peer("n2").missing).toBeUndefined();
+  expect(node.peer("n2").missingReason).toBeUndefined();
 });
 
-test("a node that is missing and publishes nothing is forgotten after a minute, and not taken back from its old record, but from a new one", async () => {
+test("a missing node that publishes nothing is removed after a minute; only a new record adds it again", async () => {
   const { store, node, publishAs } = await watching();
-  node.peer("n2").failed("timed out");
-  await pass(SILENCE - 5000);
+  node.peer("n2").markMissing("timed out");
+  await pass(SILENCE_MS - 5000);
   expect(node.peers()).toEqual(["n2"]);
   await pass(10_000);
   expect(node.peers()).toEqual([]);
-  expect(node.told()).toEqual(["a node has been silent for too long and counts as gone"]);
+  expect(node.logged()).toEqual(["Peer marked missing", "Peer removed after long silence"]);
   expect(store.texts.size).toBe(2);
-  await pass(2 * SILENCE);
+  await pass(2 * SILENCE_MS);
   expect(node.peers()).toEqual([]);
   await publishAs(2);
-  await pass(CACHE);
+  await pass(READ_MS);
   expect(node.peers()).toEqual(["n2"]);
 });
 
-test("a node is not forgotten while it is either heard of or not known to be missing", async () => {
+test("a node that publishes, or is not marked missing, is not removed", async () => {
   const { node, publishAs } = await watching();
-  await pass(2 * SILENCE);
+  await pass(2 * SILENCE_MS);
   expect(node.peers()).toEqual(["n2"]);
-  node.peer("n2").failed("timed out");
+  node.peer("n2").markMissing("timed out");
   for (let sequence = 2; sequence < 10; sequence += 1) {
     await publishAs(sequence);
-    await pass(SILENCE / 2);
+    await pass(SILENCE_MS / 2);
   }
-  expect(node.peer("n2").missing).toBe("n2 refused");
+  expect(node.peer("n2").missingReason).toBe("n2 refused");
 });
 
-test("one failure does not take a node away that was not heard of for long because the store was down and nobody asked it", async () => {
+test("one failed call does not remove a node that was silent while the store was down", async () => {
   const alive = new Set(["n2"]);
   const { store, node } = await watching(alive);
   store.state = "fails";
-  await pass(2 * SILENCE);
-  node.peer("n2").failed("timed out");
-  await pass(2 * CACHE);
+  await pass(2 * SILENCE_MS);
+  node.peer("n2").markMissing("timed out");
+  await pass(2 * READ_MS);
   expect(node.peers()).toEqual(["n2"]);
-  expect(node.peer("n2").missing).toBeUndefined();
-  await pass(2 * SILENCE);
+  expect(node.peer("n2").missingReason).toBeUndefined();
+  await pass(2 * SILENCE_MS);
   expect(node.peers()).toEqual(["n2"]);
+});
+
+describe("logging", () => {
+  const entriesOf = ({ entries }: Awaited<ReturnType<typeof watching>>["node"], message: string) =>
+    entries.filter((entry) => entry.message === message);
+
+  test("a peer is logged once when it is marked missing, with the reason, and once when it answers again", async () => {
+    const alive = new Set<string>();
+    const { node } = await watching(alive);
+    node.peer("n2").markMissing("timed out");
+    await pass(5000);
+    expect(entriesOf(node, "Peer marked missing")).toEqual([
+      { level: "warn", message: "Peer marked missing", fields: { peer: "n2", reason: "timed out" } },
+    ]);
+    expect(entriesOf(node, "Peer answers again")).toEqual([]);
+    alive.add("n2");
+    await pass(15_000);
+    expect(entriesOf(node, "Peer answers again")).toEqual([{ level: "info", message: "Peer answers again", fields: { peer: "n2" } }]);
+  });
+
+  test("a failing store is logged with the operation and the reason", async () => {
+    const { store, node } = await watching();
+    store.state = "fails";
+    await pass(READ_MS);
+    expect(entriesOf(node, "Store unavailable, known nodes stay")).toEqual([
+      { level: "warn", message: "Store unavailable, known nodes stay", fields: { operation: "read", reason: "the store is down" } },
+    ]);
+  });
+
+  test("an unusable record is logged with its key and the reason", async () => {
+    const { store, node } = await watching();
+    store.texts.set("foreign", encodeRecord(recordOf("n3"), new Signatures(["another key"])));
+    await pass(READ_MS);
+    expect(entriesOf(node, "Store record ignored")).toEqual([
+      { level: "warn", message: "Store record ignored", fields: { key: "foreign", reason: "its signature is not valid" } },
+    ]);
+  });
 });

@@ -1,42 +1,43 @@
 import fc from "fast-check";
+import { Peer } from "../../../../lib/cluster/membership/peer";
 import { peerOf, recordOf } from "../../../support/unit/cluster-parts";
 
 beforeEach(() => jest.useFakeTimers());
 afterEach(() => jest.useRealTimers());
 
-/** ms after a failure until the peer is due. */
+/** ms until a retry is due. */
 function pauseOf(peer: ReturnType<typeof peerOf>): number {
   let pause = 0;
-  for (; !peer.due && pause < 100_000; pause += 50) jest.advanceTimersByTime(50);
+  for (; !peer.retryDue && pause < 100_000; pause += 50) jest.advanceTimersByTime(50);
   return pause;
 }
 
-test("a peer nothing is known against is neither missing nor due", () => {
+test("a new peer is not missing and needs no retry", () => {
   const peer = peerOf("n1");
-  expect(peer.missing).toBeUndefined();
-  expect(peer.due).toBe(false);
+  expect(peer.missingReason).toBeUndefined();
+  expect(peer.retryDue).toBe(false);
 });
 
-test("a peer that failed is missing for the last reason, and due again after a pause that doubles up to 15 s", () => {
+test("each failure updates the reason and doubles the pause, up to 15 s", () => {
   const peer = peerOf("n1");
   const pauses = Array.from({ length: 9 }, (_, index) => {
-    peer.failed(`reason ${index}`);
-    expect(peer.missing).toBe(`reason ${index}`);
-    expect(peer.due).toBe(false);
+    peer.markMissing(`reason ${index}`);
+    expect(peer.missingReason).toBe(`reason ${index}`);
+    expect(peer.retryDue).toBe(false);
     return pauseOf(peer);
   });
   expect(pauses).toEqual([250, 500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000]);
 });
 
-test("an answer ends all that, and the next pause is the first again, however often it had failed", () => {
+test("an answer ends the missing state and resets the pause", () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 20 }), (failures) => {
       const peer = peerOf("n1");
-      for (let index = 0; index < failures; index += 1) peer.failed("refused");
-      peer.answered();
-      expect(peer.missing).toBeUndefined();
-      expect(peer.due).toBe(false);
-      peer.failed("refused");
+      for (let index = 0; index < failures; index += 1) peer.markMissing("refused");
+      peer.markAlive();
+      expect(peer.missingReason).toBeUndefined();
+      expect(peer.retryDue).toBe(false);
+      peer.markMissing("refused");
       expect(pauseOf(peer)).toBe(250);
     }),
   );
@@ -45,42 +46,56 @@ test("an answer ends all that, and the next pause is the first again, however of
 test.each([
   ["a new record", { sequence: 2 }],
   ["a record of a new process", { process: "another" }],
-])("%s makes a missing peer due at once, though still missing, and its next pause the first again", (_what, fields) => {
+])("%s makes the retry due immediately and resets the pause; the peer stays missing", (_name, fields) => {
   const peer = peerOf("n1");
-  for (let index = 0; index < 5; index += 1) peer.failed("refused");
+  for (let index = 0; index < 5; index += 1) peer.markMissing("refused");
   jest.advanceTimersByTime(100);
-  const heard = peer.lastSeen;
-  peer.published(recordOf("n1", fields));
-  expect(peer.due).toBe(true);
-  expect(peer.missing).toBe("refused");
-  expect(peer.lastSeen).toBeGreaterThan(heard);
-  peer.failed("refused");
+  const seenAt = peer.lastSeenAt;
+  peer.updateRecord(recordOf("n1", fields));
+  expect(peer.retryDue).toBe(true);
+  expect(peer.missingReason).toBe("refused");
+  expect(peer.lastSeenAt).toBeGreaterThan(seenAt);
+  peer.markMissing("refused");
   expect(pauseOf(peer)).toBe(250);
 });
 
-test("the record that is already known says nothing new of a peer", () => {
+test("a record that is already known changes nothing", () => {
   const peer = peerOf("n1");
-  peer.failed("refused");
-  const heard = peer.lastSeen;
+  peer.markMissing("refused");
+  const seenAt = peer.lastSeenAt;
   jest.advanceTimersByTime(100);
-  peer.published(recordOf("n1"));
-  expect(peer.due).toBe(false);
-  expect(peer.lastSeen).toBe(heard);
+  peer.updateRecord(recordOf("n1"));
+  expect(peer.retryDue).toBe(false);
+  expect(peer.lastSeenAt).toBe(seenAt);
 });
 
-test("a peer is heard of when it answers, not when it fails", () => {
+test("an answer updates lastSeenAt, a failure does not", () => {
   const peer = peerOf("n1");
-  const first = peer.lastSeen;
+  const first = peer.lastSeenAt;
   jest.advanceTimersByTime(100);
-  peer.failed("refused");
-  expect(peer.lastSeen).toBe(first);
-  peer.answered();
-  expect(peer.lastSeen).toBe(first + 100);
+  peer.markMissing("refused");
+  expect(peer.lastSeenAt).toBe(first);
+  peer.markAlive();
+  expect(peer.lastSeenAt).toBe(first + 100);
 });
 
-test("a peer that moved is known by its new address", () => {
+test("a new record updates the address", () => {
   const peer = peerOf("n1");
-  peer.published(recordOf("n1", { sequence: 2, url: "http://elsewhere:1" }));
+  peer.updateRecord(recordOf("n1", { sequence: 2, url: "http://elsewhere:1" }));
   expect(peer.record.url).toBe("http://elsewhere:1");
   expect(peer.name).toBe("n1");
+});
+
+test("the listener is called when the peer becomes missing and when it answers again, not in between", () => {
+  const events: string[] = [];
+  const peer = new Peer(recordOf("n1"), {
+    onMissing: ({ name }, reason) => events.push(`${name} missing: ${reason}`),
+    onAlive: ({ name }) => events.push(`${name} alive`),
+  });
+  peer.markAlive();
+  peer.markMissing("timed out");
+  peer.markMissing("refused");
+  peer.markAlive();
+  peer.markAlive();
+  expect(events).toEqual(["n1 missing: timed out", "n1 alive"]);
 });

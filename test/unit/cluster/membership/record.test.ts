@@ -5,7 +5,7 @@ import { recordOf } from "../../../support/unit/cluster-parts";
 
 const signatures = new Signatures(["key"]);
 const decode = (stored: string) => decodeRecord(stored, signatures);
-/** Signed as it should be, whatever it says. */
+/** Validly signed, even if the record is invalid. */
 const signed = (record: unknown) => encodeRecord(record as NodeRecord, signatures);
 
 const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map((number) => (Object.is(number, -0) ? 0 : number));
@@ -26,22 +26,22 @@ const anyRecord: fc.Arbitrary<NodeRecord> = fc.record({
   load: finite,
 });
 
-test("a record is read as it was published, whatever names, addresses and numbers are in it", () => {
+test("any valid record is read as it was published", () => {
   fc.assert(fc.property(anyRecord, (record) => expect(decode(encodeRecord(record, signatures))).toEqual(record)));
 });
 
 test.each(["", "two words", "a,b", "Zürich", "line\nbreak", "x".repeat(301)])(
-  "the name %j, which no header can list, is refused",
+  "the name %j, which does not fit into a header list, is refused",
   (name) => {
     expect(() => decode(signed({ ...recordOf("n1"), name }))).toThrow();
   },
 );
 
-test.each(["http://10.0.0.1:80", "https://[fd00::1]:8443", "http://n1"])("the address %s is good", (url) => {
+test.each(["http://10.0.0.1:80", "https://[fd00::1]:8443", "http://n1"])("the address %s is accepted", (url) => {
   expect(decode(signed(recordOf("n1", { url }))).url).toBe(url);
 });
 
-test("a torn record is refused, wherever it was torn", () => {
+test("a record cut at any place is refused", () => {
   const whole = signed(recordOf("n1"));
   for (let length = 0; length < whole.length; length += 1) {
     expect(() => decode(whole.slice(0, length))).toThrow();
@@ -49,7 +49,7 @@ test("a torn record is refused, wherever it was torn", () => {
   }
 });
 
-test("a record of which any one character was altered is refused", () => {
+test("a record with any one character altered is refused", () => {
   const whole = signed(recordOf("n1"));
   fc.assert(
     fc.property(fc.nat({ max: whole.length - 1 }), fc.string({ minLength: 1, maxLength: 1 }), (place, other) => {
@@ -59,7 +59,7 @@ test("a record of which any one character was altered is refused", () => {
   );
 });
 
-test("a record that is unsigned, signed under another key or for another purpose is refused", () => {
+test("a record that is unsigned, or signed with another key or purpose, is refused", () => {
   const record = JSON.stringify(recordOf("n1"));
   const other = new Signatures(["other"]);
   expect(() => decode(record)).toThrow();
@@ -68,7 +68,7 @@ test("a record that is unsigned, signed under another key or for another purpose
     expect(() => decode(JSON.stringify({ record, signature }))).toThrow("signature");
 });
 
-test("text that is no record is refused with an error that tells why", () => {
+test("text that is no record is refused with a reason", () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.json()), (stored) => {
       expect(() => decode(stored)).toThrow(/./);
@@ -76,7 +76,7 @@ test("text that is no record is refused with an error that tells why", () => {
   );
 });
 
-test("a record that is too long is refused before it is read", () => {
+test("a record that is too long is refused before it is parsed", () => {
   expect(() => decode(signed({ ...recordOf("n1"), padding: "x".repeat(10_000) }))).toThrow("too long");
   expect(() => decode(`${signed(recordOf("n1"))}${" ".repeat(10_000)}`)).toThrow("too long");
 });
@@ -122,7 +122,7 @@ test.each(Object.keys(recordOf("n1")))("a signed record without its %s is refuse
   expect(() => decode(signed({ ...recordOf("n1"), [field]: undefined }))).toThrow();
 });
 
-test("what a record says of an object's prototype counts for nothing", () => {
+test("a __proto__ in a record is ignored", () => {
   const { name, ...nameless } = recordOf("n1");
   const text = (fields: object, proto: string) => `${JSON.stringify(fields).slice(0, -1)},"__proto__":${proto}}`;
   const store = (record: string) => JSON.stringify({ record, signature: signatures.sign("record", record) });

@@ -53,7 +53,7 @@ test.each(["close, X-Hop,accept", " x-hop ,\tACCEPT ", "X-HOP, Accept, authoriza
 test("a request is sent on with its method, address, caller and the time that is left to it, until its client goes", async () => {
   const client = new AbortController();
   const call = await sent({ method: "DELETE", url: "//x/%2e?a=b", identity: "anna", clientSignal: client.signal });
-  expect(call).toMatchObject({ method: "DELETE", url: "//x/%2e?a=b", caller: "anna", left: 5000 });
+  expect(call).toMatchObject({ method: "DELETE", url: "//x/%2e?a=b", caller: "anna", remainingMs: 5000 });
   expect(call.signal?.aborted).toBe(false);
   client.abort();
   expect(call.signal?.aborted).toBe(true);

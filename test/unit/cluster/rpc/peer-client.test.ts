@@ -9,33 +9,33 @@ import { until } from "../../../../scripts/process";
 import { recordOf } from "../../../support/unit/cluster-parts";
 import { quietLog } from "../../../support/unit/quiet-log";
 
-const DEADLINE = 10_000;
+const TIMEOUT_MS = 10_000;
 
-test("when a peer closes its link no idle connection to it is used any more, and those to others are", async () => {
+test("when a peer closes its RPC connection, its idle HTTP connections are closed, those of other peers are not", async () => {
   const signatures = new Signatures(["key"]);
   const nodes = await Promise.all(
     ["n1", "n2"].map(async (name) => {
-      const links = new RpcServer(name, signatures, async () => ({}) as never, quietLog().log);
+      const rpcServer = new RpcServer(name, signatures, async () => ({}) as never, quietLog().log);
       const sockets = new Set<Socket>();
       const server = http.createServer({ keepAliveTimeout: 60_000 }, (_request, response) => response.end("done"));
       server.on("connection", (socket) => sockets.add(socket.once("close", () => sockets.delete(socket))));
-      server.on("upgrade", (request, socket, head) => void links.accept(request, socket, head));
+      server.on("upgrade", (request, socket, head) => void rpcServer.accept(request, socket, head));
       await once(server.listen(0, "127.0.0.1"), "listening");
       const { port } = server.address() as AddressInfo;
-      return { peer: new Peer(recordOf(name, { url: `http://127.0.0.1:${port}` })), links, sockets, server };
+      return { peer: new Peer(recordOf(name, { url: `http://127.0.0.1:${port}` })), rpcServer, sockets, server };
     }),
   );
   const client = new PeerClient("n0", signatures, () => ({}) as never);
   try {
     for (const { peer, sockets } of nodes) {
-      await client.call(peer, "ping", {}, DEADLINE);
-      const response = await client.send(peer, { method: "GET", url: "/", caller: "", left: DEADLINE });
+      await client.call(peer, "ping", {}, TIMEOUT_MS);
+      const response = await client.send(peer, { method: "GET", url: "/", caller: "", remainingMs: TIMEOUT_MS });
       await once(response.resume(), "close");
       expect(sockets.size).toBe(2);
     }
     const [stopping, staying] = nodes as [(typeof nodes)[0], (typeof nodes)[0]];
-    stopping.links.close();
-    expect(await until(() => stopping.sockets.size === 0, DEADLINE)).toBe(true);
+    stopping.rpcServer.close();
+    expect(await until(() => stopping.sockets.size === 0, TIMEOUT_MS)).toBe(true);
     expect(staying.sockets.size).toBe(2);
   } finally {
     client.close();

@@ -13,15 +13,15 @@ const anyRequest: fc.Arbitrary<PeerRequest> = fc.record({
 const request: PeerRequest = { from: "n1", to: "n2", method: "PUT", url: "/?explain=1", caller: "anna", left: 1000 };
 const signatures = new Signatures(["key"]);
 
-test("what one node seals another of the same key opens, whatever is in it", () => {
+test("any request that one node signs is verified by another with the same key", () => {
   fc.assert(
-    fc.property(anyRequest, (sealed) => {
-      expect(new Signatures(["key"]).verifyRequest(signatures.signRequest(sealed), sealed)).toMatchObject(sealed);
+    fc.property(anyRequest, (signed) => {
+      expect(new Signatures(["key"]).verifyRequest(signatures.signRequest(signed), signed)).toMatchObject(signed);
     }),
   );
 });
 
-test("a seal is good for one request only, and the next seal of the same request for one more", () => {
+test("a signed header is accepted once; signing the same request again gives another", () => {
   const receiver = new Signatures(["key"]);
   const [first, second] = [signatures.signRequest(request), signatures.signRequest(request)];
   expect(receiver.verifyRequest(first, request)).toMatchObject(request);
@@ -29,7 +29,7 @@ test("a seal is good for one request only, and the next seal of the same request
   expect(receiver.verifyRequest(second, request)).toMatchObject(request);
 });
 
-test("a seal is not opened for another method, address or node than it was made for, and is not spent by the attempt", () => {
+test("a header is refused for another method, URL or node, and the attempt does not use it up", () => {
   fc.assert(
     fc.property(fc.constantFrom("method" as const, "url" as const, "to" as const), text, (field, other) => {
       fc.pre(other !== request[field]);
@@ -49,14 +49,14 @@ test.each([
   ["caller", "root"],
   ["left", 1_000_000],
   ["nonce", "another"],
-])("a seal of which the %s was altered is refused", (field, value) => {
+])("a header with an altered %s is refused", (field, value) => {
   const [claim = "", signature] = signatures.signRequest(request).split(".");
   const altered = { ...JSON.parse(Buffer.from(claim, "base64url").toString()), [field]: value };
   const header = `${Buffer.from(JSON.stringify(altered)).toString("base64url")}.${signature}`;
   expect(signatures.verifyRequest(header, altered)).toBeUndefined();
 });
 
-test("a seal of which any one character was altered, or any part is missing, is refused", () => {
+test("a header with any one character altered, or any part missing, is refused", () => {
   fc.assert(
     fc.property(fc.nat(), fc.string({ minLength: 1, maxLength: 1 }), (at, other) => {
       const header = signatures.signRequest(request);
@@ -69,13 +69,13 @@ test("a seal of which any one character was altered, or any part is missing, is 
   );
 });
 
-test("a signature of another purpose is worth nothing as a seal", () => {
+test("a signature for another purpose is refused as a request header", () => {
   const claim = Buffer.from(JSON.stringify({ ...request, nonce: "n" })).toString("base64url");
   expect(signatures.verifyRequest(`${claim}.${signatures.sign("record", claim)}`, request)).toBeUndefined();
   expect(signatures.verifyRequest(`${claim}.${signatures.sign("request", claim)}`, request)).toMatchObject(request);
 });
 
-test("a seal under another key is refused, and a node without a key trusts nobody", () => {
+test("a header signed with another key is refused, and a node without keys accepts none", () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), (key, other) => {
       fc.pre(key !== other);
@@ -85,7 +85,7 @@ test("a seal under another key is refused, and a node without a key trusts nobod
   expect(new Signatures([]).verifyRequest(signatures.signRequest(request), request)).toBeUndefined();
 });
 
-test("while keys are changed the first signs and all are trusted, each seal once", () => {
+test("during a key rotation the first key signs and all keys verify, each header once", () => {
   const [old, both, fresh] = [new Signatures(["old"]), new Signatures(["new", "old"]), new Signatures(["new"])];
   const fromOld = old.signRequest(request);
   expect(both.verifyRequest(fromOld, request)).toMatchObject(request);
@@ -95,7 +95,7 @@ test("while keys are changed the first signs and all are trusted, each seal once
   expect(old.verifyRequest(both.signRequest(request), request)).toBeUndefined();
 });
 
-test("garbage is refused without an error", () => {
+test("garbage is refused without an exception", () => {
   fc.assert(
     fc.property(
       fc.oneof(

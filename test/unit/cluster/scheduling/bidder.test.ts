@@ -1,9 +1,11 @@
 import fc from "fast-check";
+import type { Needs } from "../../../../lib/cluster/scheduling/bid";
 import { Bidder, type Inventory } from "../../../../lib/cluster/scheduling/bidder";
-import { loadOf, type Needs } from "../../../../lib/cluster/scheduling/scoring";
+import { loadOf } from "../../../../lib/cluster/scheduling/scoring";
 import { NEEDS } from "../../../support/unit/cluster-parts";
 
 const GB = 2 ** 30;
+const IDLE = { cpu: 0, memory: 0 };
 const ROOMY: Inventory = {
   reservedMemory: 0,
   reservedCpu: 0,
@@ -14,20 +16,15 @@ const ROOMY: Inventory = {
   cores: 4,
 };
 
-function bidder(inventory: Partial<Inventory> = {}, load = { cpu: 0.25, memory: 0.5 }, slots = 2): Bidder {
-  return new Bidder(
-    "n1",
-    async () => ({ ...ROOMY, ...inventory }),
-    () => load,
-    slots,
-  );
+function bidder(inventory: Partial<Inventory> = {}, load = { cpu: 0.25, memory: 0.5 }, slotCount = 2): Bidder {
+  return new Bidder({ nodeName: "n1", inventory: async () => ({ ...ROOMY, ...inventory }), load: () => load, slotCount });
 }
 const needs = (fields: Partial<Needs>): Needs => ({ ...NEEDS, ...fields });
 
-test("a node with room says how busy it is and what it has", async () => {
+test("a bid holds the load and the inventory", async () => {
   const bid = await bidder({ reservedMemory: 0.1, reservedCpu: 0.2, hasImage: false, hasVolumes: false }).bid(NEEDS);
-  const said = { reservedMemory: 0.1, reservedCpu: 0.2, hasImage: false, hasVolumes: false, recent: 0 };
-  expect(bid).toEqual({ node: "n1", cpu: 0.25, memory: 0.5, ...said });
+  const inventory = { reservedMemory: 0.1, reservedCpu: 0.2, hasImage: false, hasVolumes: false, recent: 0 };
+  expect(bid).toEqual({ node: "n1", cpu: 0.25, memory: 0.5, ...inventory });
 });
 
 test.each<[string, Partial<Needs>, Partial<Inventory>, RegExp | undefined]>([
@@ -44,40 +41,32 @@ test.each<[string, Partial<Needs>, Partial<Inventory>, RegExp | undefined]>([
   ["an image that is pulled anyway", { pull: "always" }, { hasImage: false }, undefined],
   // Only placement knows whether they are anywhere else.
   ["volumes that are not here", { volumes: ["data"] }, { hasVolumes: false }, undefined],
-  ["a program that is not installed here", { compose: true }, { lacks: "docker compose is not installed" }, /compose/],
+  ["a program that is not installed here", { compose: true }, { missingRequirement: "docker compose is not installed" }, /compose/],
   ["more cores than there are: they are shared", { cpus: 100 }, { reservedCpu: 3 }, undefined],
-])("what a node says to a run that needs %s", async (_what, wanted, inventory, declines) => {
+])("the bid for a run that needs %s", async (_name, wanted, inventory, declines) => {
   const bid = await bidder(inventory).bid(needs(wanted));
   if (declines) expect(bid.declines).toMatch(declines);
   else expect(bid).not.toHaveProperty("declines");
 });
 
-test("a node that can't look at its host declines and says why, and does not fail", async () => {
-  const blind = new Bidder(
-    "n1",
-    () => Promise.reject(new Error("the engine is down")),
-    () => ({ cpu: 0, memory: 0 }),
-    2,
-  );
-  expect(await blind.bid(NEEDS)).toMatchObject({ node: "n1", declines: "the engine is down" });
+test("a bid declines with the reason if the inventory can't be read", async () => {
+  const inventory = () => Promise.reject(new Error("the engine is down"));
+  const failing = new Bidder({ nodeName: "n1", inventory, load: () => IDLE, slotCount: 2 });
+  expect(await failing.bid(NEEDS)).toMatchObject({ node: "n1", declines: "the engine is down" });
 });
 
-test("the host is asked about the very run", async () => {
+test("the inventory is read for the needs of the run", async () => {
   const asked: Needs[] = [];
-  const curious = new Bidder(
-    "n1",
-    async (wanted) => {
-      asked.push(wanted);
-      return ROOMY;
-    },
-    () => ({ cpu: 0, memory: 0 }),
-    2,
-  );
-  await curious.bid(needs({ image: "redis", volumes: ["data"] }));
+  const inventory = async (wanted: Needs) => {
+    asked.push(wanted);
+    return ROOMY;
+  };
+  const recording = new Bidder({ nodeName: "n1", inventory, load: () => IDLE, slotCount: 2 });
+  await recording.bid(needs({ image: "redis", volumes: ["data"] }));
   expect(asked).toEqual([needs({ image: "redis", volumes: ["data"] })]);
 });
 
-test("what was accepted and has not started counts as there: its memory, its cores, its ports; released, it does not", async () => {
+test("an accepted run reserves its memory, cores and ports until it is released", async () => {
   const node = bidder({ reservedMemory: 0.25 });
   const run = needs({ memory: 4 * GB, cpus: 2, ports: ["8080/tcp"] });
   const release = node.accept(run);
@@ -90,7 +79,7 @@ test("what was accepted and has not started counts as there: its memory, its cor
   expect(await node.bid(run)).not.toHaveProperty("declines");
 });
 
-test("two equal runs that were accepted count twice until each is released", async () => {
+test("two equal accepted runs count twice until each is released", async () => {
   const node = bidder();
   const releases = [node.accept(needs({ memory: GB })), node.accept(needs({ memory: GB }))];
   const reserved = async () => (await node.bid(NEEDS)).reservedMemory;
@@ -101,7 +90,7 @@ test("two equal runs that were accepted count twice until each is released", asy
   expect(await reserved()).toBe(0);
 });
 
-test("runs are accepted as long as their memory fits, to the last byte, whatever their sizes, and no longer", async () => {
+test("runs of any sizes fit until the last byte of memory is reserved", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 8 }), async (sizes) => {
       const node = bidder({ totalMemory: sizes.reduce((total, size) => total + size, 0) });
@@ -114,11 +103,11 @@ test("runs are accepted as long as their memory fits, to the last byte, whatever
   );
 });
 
-describe("a placement of late", () => {
+describe("a recent placement", () => {
   beforeEach(() => jest.useFakeTimers());
   afterEach(() => jest.useRealTimers());
 
-  test("makes a node look busier, for a half after 20 s, for next to nothing after minutes, also when it is released at once", async () => {
+  test("adds to the load, half of it after 20 s and almost nothing after minutes, even if released at once", async () => {
     const node = bidder();
     const before = loadOf(await node.bid(NEEDS));
     node.accept(NEEDS)();
@@ -133,16 +122,16 @@ describe("a placement of late", () => {
   });
 });
 
-test("a run that needs a slot is told how many there are and who has them, until each has ended; any other is not", async () => {
-  const busy = bidder();
+test("a bid for a run that needs a slot counts the slots taken; any other bid has none", async () => {
+  const node = bidder();
   const run = needs({ slot: true });
-  const slots = async () => (await busy.bid(run)).slots;
-  const ends = [busy.begin(run)];
-  busy.begin(needs({}));
+  const slots = async () => (await node.bid(run)).slots;
+  const frees = [node.occupySlot(run)];
+  node.occupySlot(needs({}));
   expect(await slots()).toEqual({ taken: 1, size: 2 });
-  ends.push(busy.begin(run), busy.begin(run));
+  frees.push(node.occupySlot(run), node.occupySlot(run));
   expect(await slots()).toEqual({ taken: 3, size: 2 });
-  expect(await busy.bid(needs({}))).not.toHaveProperty("slots");
-  for (const end of ends) end();
+  expect(await node.bid(needs({}))).not.toHaveProperty("slots");
+  for (const free of frees) free();
   expect(await slots()).toEqual({ taken: 0, size: 2 });
 });

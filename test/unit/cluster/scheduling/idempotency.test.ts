@@ -1,10 +1,10 @@
-import { type Found, wasStarted } from "../../../../lib/cluster/pool";
-import { hashKey, KEY_LABEL, once } from "../../../../lib/cluster/scheduling/idempotency";
+import { type Found, wasStarted } from "../../../../lib/cluster/local-host";
+import { hashKey, KEY_LABEL, runOnce } from "../../../../lib/cluster/scheduling/idempotency";
 import { AppError } from "../../../../lib/errors";
 import { Reply } from "../../../../lib/support/reply";
 import { foundOf, NEEDS } from "../../../support/unit/cluster-parts";
 
-// Only the clock: the pauses between two looks are real, and short.
+// Only the clock is fake: the pauses between two lookups are real and short.
 beforeEach(() => jest.useFakeTimers({ doNotFake: ["setTimeout", "setImmediate", "nextTick", "queueMicrotask"] }));
 afterEach(() => jest.useRealTimers());
 
@@ -15,7 +15,7 @@ const made = new Reply(200, { id: "made" });
 const ours = (fields: Partial<Found> = {}) => foundOf({ labels: { [KEY_LABEL]: hashKey(KEY) }, ...fields });
 const theirs = foundOf({ labels: { [KEY_LABEL]: hashKey("another order") } });
 
-/** Runs whose name is taken until `runs` of them were tried. */
+/** A run that fails with NAME_TAKEN until it has been tried more than `tries` times. */
 function takenFor(tries: number) {
   return jest.fn(async () => {
     if (run.mock.calls.length <= tries) throw taken();
@@ -25,12 +25,12 @@ function takenFor(tries: number) {
 let run = takenFor(0);
 const holders = (...all: Found[]) => jest.fn(async (_name: string) => all.map((found) => ({ node: "n2", found })));
 
-/** What becomes of it. */
+/** The reply, or the error it rejects with. */
 function outcome(find: (name: string) => Promise<{ node: string; found: Found }[]>) {
-  return once(plan, KEY, find, run).catch((error: Error) => error);
+  return runOnce(plan, KEY, find, run).catch((error: Error) => error);
 }
 
-test("a run that nothing stands in the way of is run once, and nobody is asked", async () => {
+test("a run without a conflict runs once, and no node is asked", async () => {
   run = takenFor(0);
   const find = holders();
   expect(await outcome(find)).toBe(made);
@@ -38,32 +38,35 @@ test("a run that nothing stands in the way of is run once, and nobody is asked",
   expect(find).not.toHaveBeenCalled();
 });
 
-test("a run without a key is tried once, whoever has its name", async () => {
+test("a run without a key is tried once, even if its name is taken", async () => {
   run = takenFor(9);
   const find = holders(ours());
-  const answer = await once(plan, undefined, find, run).catch((error: AppError) => error);
+  const answer = await runOnce(plan, undefined, find, run).catch((error: AppError) => error);
   expect(answer).toMatchObject({ code: "NAME_TAKEN" });
   expect(run).toHaveBeenCalledTimes(1);
   expect(find).not.toHaveBeenCalled();
 });
 
-test.each(["running", "exited", "paused"])("what the same key has made before and is %s is the answer, with where it is", async (state) => {
-  run = takenFor(9);
-  const find = holders(theirs, ours({ id: "before", state }));
-  expect(await outcome(find)).toMatchObject({
-    status: 200,
-    body: { id: "before", name: "web", status: state, host: "n2", repeated: true },
-  });
-  expect(find).toHaveBeenCalledWith("web");
-  expect(run).toHaveBeenCalledTimes(1);
-});
+test.each(["running", "exited", "paused"])(
+  "an existing container of the same key that is %s is the reply, with its node",
+  async (state) => {
+    run = takenFor(9);
+    const find = holders(theirs, ours({ id: "before", state }));
+    expect(await outcome(find)).toMatchObject({
+      status: 200,
+      body: { id: "before", name: "web", status: state, host: "n2", repeated: true },
+    });
+    expect(find).toHaveBeenCalledWith("web");
+    expect(run).toHaveBeenCalledTimes(1);
+  },
+);
 
-test("another node's answer that the name is taken counts like an own one", async () => {
+test("another node's reply NAME_TAKEN counts like an error of this node", async () => {
   run = jest.fn(async () => new Reply(409, null, { "x-error-code": "NAME_TAKEN" }));
   expect(await outcome(holders(ours({ id: "before" })))).toMatchObject({ status: 200, body: { id: "before", repeated: true } });
 });
 
-test("a name that another key, or nobody's key, has is taken, at once", async () => {
+test("a name held by another key, or without a key, is refused without waiting", async () => {
   for (const other of [theirs, foundOf()]) {
     run = takenFor(9);
     expect(await outcome(holders(other))).toMatchObject({ code: "NAME_TAKEN" });
@@ -75,7 +78,7 @@ test("a name that another key, or nobody's key, has is taken, at once", async ()
 });
 
 test.each(["created", "removing", "dead"])(
-  "what the same key is just making, being %s, is waited for and then is the answer",
+  "a container of the same key that is still %s is waited for and then is the reply",
   async (state) => {
     run = takenFor(99);
     const find = holders(ours({ id: "at last" })).mockResolvedValueOnce([{ node: "n2", found: ours({ state }) }]);
@@ -83,13 +86,13 @@ test.each(["created", "removing", "dead"])(
   },
 );
 
-test("if what the same key was making is gone again, this one runs", async () => {
+test("if the container of the same key disappears, this run runs", async () => {
   run = takenFor(3);
   expect(await outcome(holders())).toBe(made);
   expect(run).toHaveBeenCalledTimes(4);
 });
 
-test("a request of the same key that does not end is not waited for without end, nor are nodes that can't be asked", async () => {
+test("the wait for a request of the same key, or for nodes that don't answer, is limited", async () => {
   const failing = () => Promise.reject(new AppError("NODES_MISSING"));
   for (const find of [holders(ours({ state: "created" })), failing]) {
     run = jest.fn(async () => {
@@ -101,7 +104,7 @@ test("a request of the same key that does not end is not waited for without end,
   }
 });
 
-test("a failure of any other kind is passed on at once", async () => {
+test("any other error is passed on at once", async () => {
   for (const error of [new AppError("IMAGE_NOT_FOUND"), new TypeError("a bug")]) {
     run = jest.fn(() => Promise.reject(error));
     expect(await outcome(holders(ours()))).toBe(error);
@@ -109,30 +112,27 @@ test("a failure of any other kind is passed on at once", async () => {
   }
 });
 
-test("a refusal of any other kind is the answer", async () => {
+test("any other error reply is the reply", async () => {
   const refusal = new Reply(404, null, { "x-error-code": "IMAGE_NOT_FOUND" });
   run = jest.fn(async () => refusal);
   expect(await outcome(holders(ours()))).toBe(refusal);
 });
 
-test.each(["PORT_TAKEN", "NO_NODE"] as const)(
-  "%s is passed on at once, unless it is the same key's own that takes the place",
-  async (code) => {
-    const error = new AppError(code);
-    run = jest.fn(() => Promise.reject(error));
-    for (const find of [holders(), holders(theirs)]) expect(await outcome(find)).toBe(error);
-    expect(run).toHaveBeenCalledTimes(2);
-    expect(await outcome(holders(ours({ id: "before" })))).toMatchObject({ status: 200, body: { id: "before", repeated: true } });
-  },
-);
+test.each(["PORT_TAKEN", "NO_NODE"] as const)("%s is passed on at once, unless a container of the same key causes it", async (code) => {
+  const error = new AppError(code);
+  run = jest.fn(() => Promise.reject(error));
+  for (const find of [holders(), holders(theirs)]) expect(await outcome(find)).toBe(error);
+  expect(run).toHaveBeenCalledTimes(2);
+  expect(await outcome(holders(ours({ id: "before" })))).toMatchObject({ status: 200, body: { id: "before", repeated: true } });
+});
 
-test("a key becomes a label of one form, whatever is in it, and different keys different labels", () => {
+test("any key becomes 32 hex digits, different for different keys", () => {
   const labels = ["", "a", "b", "ключ", "x".repeat(10_000), "a=b\n"].map(hashKey);
   for (const label of labels) expect(label).toMatch(/^[0-9a-f]{32}$/);
   expect(new Set(labels).size).toBe(labels.length);
 });
 
-test("a container that has ended was started; one that is only created, or on its way out, counts for nothing", () => {
+test("a container that has exited was started; one that is created or being removed was not", () => {
   const states = ["created", "running", "paused", "restarting", "exited", "removing", "dead"];
   expect(states.filter((state) => wasStarted(foundOf({ state })))).toEqual(["running", "paused", "restarting", "exited"]);
 });

@@ -9,7 +9,7 @@ interface Host {
   started: Set<string>;
 }
 
-/** Hosts that ask each other over a network whose every message takes as long as the scheduler likes. */
+/** Hosts that ask each other over a network that delays each message as the scheduler decides. */
 function network(size: number, scheduler: fc.Scheduler): Host[] {
   const hosts: Host[] = [];
   for (let index = 0; index < size; index += 1) {
@@ -35,7 +35,7 @@ function network(size: number, scheduler: fc.Scheduler): Host[] {
   return hosts;
 }
 
-/** Create, ask, start, as a placed node does it. */
+/** Creates, asks and starts, as a node does it with a run. */
 async function run(host: Host, name: string, scheduler: fc.Scheduler): Promise<boolean> {
   await scheduler.schedule(Promise.resolve(), `${host.node} gets the request`);
   const claim = host.names.open(name);
@@ -58,7 +58,7 @@ async function run(host: Host, name: string, scheduler: fc.Scheduler): Promise<b
   }
 }
 
-test("of containers of one name that are run on all hosts at once exactly one starts, whatever the order of messages", async () => {
+test("of containers of one name run on all hosts at once exactly one starts, in any order of messages", async () => {
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), fc.integer({ min: 2, max: 5 }), async (scheduler, size) => {
       const hosts = network(size, scheduler);
@@ -76,7 +76,7 @@ test("of containers of one name that are run on all hosts at once exactly one st
   );
 });
 
-test("a name that another host has is refused, naming the host", async () => {
+test("a name that another host has is refused, with the name of the host", async () => {
   const names = new NameClaims(
     async () => ({ answers: [{ node: "n2", value: { taken: true } }], missing: [] }),
     async () => false,
@@ -84,7 +84,7 @@ test("a name that another host has is refused, naming the host", async () => {
   await expect(names.open("web").confirm()).rejects.toMatchObject({ code: "NAME_TAKEN", details: { name: "web", node: "n2" } });
 });
 
-test("two runs of one name on one host: the second is refused while the first is under way, and may be tried after it", () => {
+test("a name can be claimed once at a time on one host", () => {
   const names = new NameClaims(
     async () => ({ answers: [], missing: [] }),
     async () => false,

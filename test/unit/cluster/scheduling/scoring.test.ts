@@ -1,5 +1,6 @@
 import fc from "fast-check";
-import { ASK_ALL, type Bid, loadOf, rank, SAMPLE, shortlist } from "../../../../lib/cluster/scheduling/scoring";
+import type { Bid } from "../../../../lib/cluster/scheduling/bid";
+import { ASK_ALL_LIMIT, loadOf, rank, SHORTLIST_SIZE, shortlist } from "../../../../lib/cluster/scheduling/scoring";
 
 const share = fc.double({ min: 0, max: 1.5, noNaN: true });
 const plainBid = fc.record({
@@ -18,7 +19,7 @@ const anyBids = fc
   .array(fc.tuple(plainBid, fc.option(fc.constantFrom("", "port 80/tcp is taken"), { nil: undefined })), { maxLength: 12 })
   .map((all) => bidsOf(all.map(([bid, declines]) => ({ ...bid, declines }))));
 
-/** Numbers from 0 to below 1, the same again for the same seed. */
+/** A seeded generator of numbers from 0 to below 1. */
 function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -30,7 +31,7 @@ function randomOf(seed: number): () => number {
 const none = () => ({ all: 0, slots: 0 });
 const idle = { cpu: 0, memory: 0, reservedCpu: 0, reservedMemory: 0, recent: 0, hasImage: true, hasVolumes: true };
 
-test("everyone who does not decline is ranked, once, and nobody else", () => {
+test("every bid that does not decline is ranked once, and no other", () => {
   fc.assert(
     fc.property(anyBids, fc.integer(), (bids, seed) => {
       const ranked = rank(bids, none, randomOf(seed)).map(({ bid }) => bid.node);
@@ -44,7 +45,7 @@ test("everyone who does not decline is ranked, once, and nobody else", () => {
   );
 });
 
-test("who has the volumes comes before who has not, then where fewest runs wait, then who has the image, then who is idler", () => {
+test("the order is: has the volumes, fewest waiting runs, has the image, least load", () => {
   fc.assert(
     fc.property(
       anyBids,
@@ -67,7 +68,7 @@ test("who has the volumes comes before who has not, then where fewest runs wait,
 });
 
 test.each(["cpu", "memory", "reservedCpu", "reservedMemory", "recent"] as const)(
-  "more %s never makes a node less loaded, nor better than its equal",
+  "more %s never lowers the load nor improves the rank",
   (field) => {
     fc.assert(
       fc.property(plainBid, fc.double({ min: 0, max: 2, noNaN: true }), fc.integer(), (bid, more, seed) => {
@@ -85,20 +86,20 @@ test.each(["cpu", "memory", "reservedCpu", "reservedMemory", "recent"] as const)
   },
 );
 
-test("of equals the one with less memory reserved is taken, and an idle CPU does not hide full memory", () => {
+test("less reserved memory ranks first, and an idle CPU does not hide full memory", () => {
   const first = (...bids: Omit<Bid, "node">[]) => rank(bidsOf(bids), none, () => 0)[0]?.bid.node;
   expect(first({ ...idle, reservedMemory: 0.6 }, { ...idle, reservedMemory: 0.5 })).toBe("n1");
   expect(first({ ...idle, cpu: 0, memory: 0.95 }, { ...idle, cpu: 0.6, memory: 0.6 })).toBe("n1");
 });
 
-test("a run given to a node and not heard of yet counts like one it has taken of late", () => {
+test("a run in flight counts like a recent placement", () => {
   const bids = bidsOf([idle, idle]);
   const given = rank(bids, (node) => ({ all: node === "n0" ? 1 : 0, slots: 0 }), Math.random);
   expect(given.map(({ bid }) => bid.node)).toEqual(["n1", "n0"]);
   expect(given[1]?.load).toBe(loadOf({ ...idle, node: "n0", recent: 1 }));
 });
 
-test("among equals chance decides, fairly, and the same chance decides the same", () => {
+test("ties are broken at random, evenly, and reproducibly for one seed", () => {
   const bids = bidsOf([idle, idle, idle]);
   const random = randomOf(1);
   const firsts = Array.from({ length: 3000 }, () => rank(bids, none, random)[0]?.bid.node);
@@ -110,7 +111,7 @@ test("among equals chance decides, fairly, and the same chance decides the same"
   );
 });
 
-test("what is ranked is not altered", () => {
+test("ranking does not alter the bids", () => {
   fc.assert(
     fc.property(anyBids, (bids) => {
       const before = structuredClone(bids);
@@ -123,27 +124,27 @@ test("what is ranked is not altered", () => {
 const engine = fc.constantFrom("ok" as const, "ok" as const, "down" as const);
 const anyRecords = fc.array(fc.record({ load: share, engine }), { maxLength: 60 });
 
-test("few nodes are all asked, of many a few, never twice the same, never one whose engine is down, and somebody if anybody is up", () => {
+test("the shortlist is all of few nodes or some of many, without duplicates or nodes whose engine is down", () => {
   fc.assert(
     fc.property(anyRecords, fc.integer(), (records, seed) => {
       const asked = shortlist(records, randomOf(seed));
       const up = records.filter((record) => record.engine === "ok");
       expect(new Set(asked).size).toBe(asked.length);
       expect(asked.every((record) => up.includes(record))).toBe(true);
-      if (records.length <= ASK_ALL) expect(asked).toEqual(up);
-      else expect(asked).toHaveLength(Math.min(SAMPLE, up.length));
+      if (records.length <= ASK_ALL_LIMIT) expect(asked).toEqual(up);
+      else expect(asked).toHaveLength(Math.min(SHORTLIST_SIZE, up.length));
       expect(shortlist(records, randomOf(seed))).toEqual(asked);
     }),
     { numRuns: 500 },
   );
 });
 
-test("few that are up among many that are down are found, whatever chance says", () => {
+test("a few nodes that are up are found among many that are down", () => {
   const records = Array.from({ length: 1000 }, (_, index) => ({ load: 0, engine: index > 996 ? ("ok" as const) : ("down" as const) }));
   for (const random of [() => 0, () => 0.999_999, Math.random]) expect(shortlist(records, random)).toHaveLength(3);
 });
 
-test("every node has its turn, and those that look busy in old records are left out more often than not", () => {
+test("every node is shortlisted sometimes, those with busy records less often", () => {
   const records = Array.from({ length: 40 }, (_, index) => ({ load: index / 40, engine: "ok" as const }));
   const random = randomOf(7);
   const times = new Map<object, number>();
@@ -154,7 +155,7 @@ test("every node has its turn, and those that look busy in old records are left 
   expect(of(0)).toBeGreaterThan(2 * of(36));
 });
 
-test("a run that needs a slot waits behind those that are there and those that were just given, whichever are more", () => {
+test("a run that needs a slot waits behind the slots taken or in flight, whichever are more", () => {
   const ahead = (taken: number, given: number) =>
     rank(bidsOf([{ ...idle, slots: { taken, size: 2 } }]), () => ({ all: given, slots: given }), Math.random)[0]?.ahead;
   expect([ahead(0, 0), ahead(1, 0), ahead(2, 0), ahead(3, 1), ahead(0, 2), ahead(1, 4)]).toEqual([0, 0, 1, 2, 1, 3]);

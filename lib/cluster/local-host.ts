@@ -1,0 +1,30 @@
+/** A container as `find` returns it to another node. */
+export interface Found {
+  id: string;
+  name: string;
+  state: string;
+  labels: Record<string, string>;
+}
+
+/** Whether it was started, ended since or not: a container that is only created, or being removed, may not exist the next moment. */
+export function wasStarted({ state }: Found): boolean {
+  return state !== "created" && state !== "removing" && state !== "dead";
+}
+
+/** The containers of one node that match an id: by exact name or full id, else by the beginning of an id. */
+export interface Holding {
+  exact: Found[];
+  prefix: Found[];
+}
+
+/** What the cluster asks of this host's Docker. */
+export interface LocalHost {
+  find(id: string): Promise<Holding>;
+  /**
+   * All containers as a JSON array. The version differs whenever the containers do. `followed` is whether changes are being watched:
+   * only then does `onChange` report every change.
+   */
+  list(): Promise<{ version: string; json: Buffer; followed: boolean }>;
+  onChange(listener: () => void): void;
+  holdsVolume(name: string): Promise<boolean>;
+}

@@ -1,0 +1,47 @@
+import { z } from "zod";
+
+/** What a run needs of its node. The field names are sent between nodes. */
+export const needsSchema = z.object({
+  image: z.string(),
+  /** only with `never` does an absent image rule a node out: otherwise it is pulled */
+  pull: z.enum(["missing", "always", "never"]),
+  /** host ports, as port/protocol */
+  ports: z.array(z.string()),
+  /** named volumes */
+  volumes: z.array(z.string()),
+  /** bytes; 0 if unspecified */
+  memory: z.number(),
+  /** cores; 0 if unspecified */
+  cpus: z.number(),
+  /** whether it takes one of the node's limited run slots */
+  slot: z.boolean(),
+  /** whether the host must have docker compose */
+  compose: z.boolean().optional(),
+});
+
+export type Needs = z.output<typeof needsSchema>;
+
+/** A node's offer for a run. The field names are sent between nodes, and shown to clients in `placement`. */
+export const bidSchema = z.object({
+  node: z.string(),
+  /** why it can't take the run; the other fields then don't count */
+  declines: z.string().exactOptional(),
+  /** the error to report if every node declines with this same code */
+  code: z.string().exactOptional(),
+  /** measured, from 0 (idle) to 1 */
+  cpu: z.number(),
+  /** measured, from 0 (free) to 1 */
+  memory: z.number(),
+  /** share of the cores reserved by running and accepted containers */
+  reservedCpu: z.number(),
+  /** share of the memory reserved by running and accepted containers */
+  reservedMemory: z.number(),
+  /** recent placements, decaying: a new container doesn't use yet what it will */
+  recent: z.number(),
+  hasImage: z.boolean(),
+  hasVolumes: z.boolean(),
+  /** run slots occupied or waited for, and slots in total; absent if the run needs none */
+  slots: z.object({ taken: z.number(), size: z.number() }).exactOptional(),
+});
+
+export type Bid = z.output<typeof bidSchema>;
