@@ -31,7 +31,7 @@ export function authenticator(
   // lock out other clients behind the same address.
   const accepted = new LRUCache<string, true>({ max: 10_000 });
 
-  return (route: Pick<Route, "public" | "anonymous" | "ticketed">): RequestHandler =>
+  return (route: Pick<Route, "public" | "anonymousBody" | "acceptsTicket">): RequestHandler =>
     async (request: Request, response: Response, next: NextFunction) => {
       // With `?node=` even a public route makes this node call another one: that needs credentials.
       if (route.public && request.query.node === undefined) return next();
@@ -53,8 +53,9 @@ export function authenticator(
         throw new AppError("TOO_MANY_WRONG_CREDENTIALS", { details: { retry_after: blockedSeconds } });
       }
       const presented = credentials.check(request.headers);
-      const verdict = presented === "missing" && route.ticketed ? checkTicket(tickets, request) : presented;
-      if (verdict === "missing" && route.anonymous && SAFE_METHODS.has(request.method)) return void response.json(route.anonymous());
+      const verdict = presented === "missing" && route.acceptsTicket ? checkTicket(tickets, request) : presented;
+      if (verdict === "missing" && route.anonymousBody && SAFE_METHODS.has(request.method))
+        return void response.json(route.anonymousBody());
       if (verdict === "wrong") await failures.count(request);
       if (verdict === "missing" || verdict === "wrong") throw unauthorized(verdict, response);
       if (verdict === presented) accepted.set(`${clientAddress(request)} ${verdict.fingerprint}`, true);

@@ -1,33 +1,34 @@
 import express, { type RequestHandler, type Response } from "express";
 import { parse } from "qs";
-import { digestOf, type PeerRequest } from "../cluster/rpc/signatures";
+import { digestOf } from "../cluster/rpc/signatures";
 import { AppError, invalidField } from "../errors";
+import { MAX_DRAINED_BYTES } from "../support/drain-body";
 
 const JSON_TYPES = ["application/json", "application/*+json"];
-/** Of a form. What is repeated (`data[]=a&data[]=b`) may be so as often as there may be fields. */
-const LIMITS = { depth: 4, parameterLimit: 2000, arrayLimit: 2000 };
 const FORM_TYPE = "application/x-www-form-urlencoded";
-/** So much past the limit (bytes) is read off, so that the client gets to see its answer; then it is cut off. */
-const EXCESS = 32_000_000;
+/** Limits of a form. A repeated field (`data[]=a&data[]=b`) may have as many values as a form has fields. */
+const FORM_LIMITS = { depth: 4, parameterLimit: 2000, arrayLimit: 2000 };
 
 /**
- * Reads a request's body into an object: JSON, or a form whose nested fields are maps (`ports[80]=8080`).
- * @param limit bytes
+ * Makes the middleware that reads a body into an object: from JSON, or from a form whose nested fields become maps
+ * (`ports[80]=8080`).
+ * @param limitBytes largest body
  */
-export function bodyReaders(limit: number): RequestHandler[] {
-  const verify = (_request: unknown, response: unknown, bytes: Buffer) => checkSigned(response as Response, bytes);
-  const bounded: RequestHandler = (request, _response, next) => {
-    let seen = 0;
+export function bodyReaders(limitBytes: number): RequestHandler[] {
+  const verify = (_request: unknown, response: unknown, bytes: Buffer) => checkSignedDigest(response as Response, bytes);
+  // Express reads a too large body to its end, so that the client gets to see the error: this limits how much.
+  const limitDraining: RequestHandler = (request, _response, next) => {
+    let receivedBytes = 0;
     request.on("data", (chunk: Buffer) => {
-      seen += chunk.length;
-      if (seen > limit + EXCESS) request.destroy();
+      receivedBytes += chunk.length;
+      if (receivedBytes > limitBytes + MAX_DRAINED_BYTES) request.destroy();
     });
     next();
   };
-  const asObject: RequestHandler = (request, response, next) => {
+  const toObject: RequestHandler = (request, response, next) => {
     if (typeof request.body === "string" && request.is(FORM_TYPE)) request.body = parseForm(request.body);
     else if (request.body === undefined) {
-      checkSigned(response, undefined);
+      checkSignedDigest(response, undefined);
       request.body = emptyBody(request.headers);
     }
     if (request.body === null || typeof request.body !== "object" || Array.isArray(request.body))
@@ -35,16 +36,16 @@ export function bodyReaders(limit: number): RequestHandler[] {
     next();
   };
   return [
-    bounded,
-    express.json({ limit, type: JSON_TYPES, strict: false, verify }),
-    express.text({ limit, type: FORM_TYPE, defaultCharset: "utf-8", verify }),
-    asObject,
+    limitDraining,
+    express.json({ limit: limitBytes, type: JSON_TYPES, strict: false, verify }),
+    express.text({ limit: limitBytes, type: FORM_TYPE, defaultCharset: "utf-8", verify }),
+    toObject,
   ];
 }
 
-/** What another node sends is what it has signed. */
-function checkSigned({ locals }: Pick<Response, "locals">, bytes: Buffer | undefined): void {
-  const peer = locals.peer as PeerRequest | undefined;
+/** @throws AppError INVALID_BODY if another node has signed a different body */
+function checkSignedDigest({ locals }: Pick<Response, "locals">, bytes: Buffer | undefined): void {
+  const { peer } = locals;
   if (peer && peer.digest !== (bytes && digestOf(bytes)))
     throw new AppError("INVALID_BODY", { message: "The body is not the one that was signed" });
 }
@@ -56,15 +57,16 @@ function parseForm(text: string): unknown {
     });
   }
   try {
-    // A list would swallow the key of `ports[80]`: fields that are lists are read from maps instead.
-    return parse(text, { ...LIMITS, parseArrays: false, plainObjects: true, strictDepth: true, throwOnLimitExceeded: true });
+    // Without parseArrays: false, `ports[80]=8080` would become a list without its key. List fields accept maps instead.
+    return parse(text, { ...FORM_LIMITS, parseArrays: false, plainObjects: true, strictDepth: true, throwOnLimitExceeded: true });
   } catch (error) {
     throw new AppError("INVALID_BODY", { message: `The form can't be read: ${(error as Error).message}` });
   }
 }
 
+/** @throws AppError UNSUPPORTED_MEDIA_TYPE if there is a body that no parser has read */
 function emptyBody(headers: { "content-length"?: string | undefined; "transfer-encoding"?: string | undefined }): object {
-  const sent = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
-  if (sent) throw new AppError("UNSUPPORTED_MEDIA_TYPE");
+  const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+  if (hasBody) throw new AppError("UNSUPPORTED_MEDIA_TYPE");
   return {};
 }

@@ -11,18 +11,19 @@ interface HttpError {
 }
 
 /**
- * The one writer of errors: the client gets the message and the request id, the log gets the cause.
- * On HEAD, which has no body, the code and the message go into headers.
- * @param options.traces the client gets the stack trace too: for development
+ * The only code that sends errors: the client gets the message and the request id, the log gets the cause.
+ * Headers repeat code and message because a response to HEAD has no body.
+ * @param options.traces whether the client gets the stack trace: for development
  */
 export function errorHandler(log: Logger, options = { traces: false }): ErrorRequestHandler {
   return (thrown, _request, response, _next) => {
     const error = toAppError(thrown);
     const { request_id } = response.locals;
     response.locals.error = { error: error.kind, code: error.clientCode };
-    if (error.status >= 500) log.error(error.message, { request_id, code: error.clientCode, cause: causeOf(thrown) });
+    if (error.status >= 500)
+      log.error("Request failed", { request_id, code: error.clientCode, reason: error.message, cause: causeOf(thrown) });
     if (response.headersSent || response.destroyed) {
-      // Half an answer is out: breaking the connection is the only way left to say that it isn't whole.
+      // Part of the response is sent: only a broken connection can tell the client that it is incomplete.
       response.destroy();
       return;
     }
@@ -38,7 +39,7 @@ function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;
   const error = (thrown ?? {}) as HttpError;
   if (error.type === "entity.too.large") return new AppError("BODY_TOO_LARGE");
-  // Express and its body parsers mark what the client did wrong with a status of 4xx.
+  // Express and its body parsers give errors of the client a 4xx status.
   if (error.status !== undefined && error.status >= 400 && error.status < 500) {
     return new AppError("INVALID_BODY", { message: error.message || (STATUS_CODES[error.status] ?? "Bad request") });
   }

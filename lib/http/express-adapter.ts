@@ -4,12 +4,12 @@ import { AppError, loggedError } from "../errors";
 import { bodyReaders } from "./body";
 import { HttpRequest, type HttpRequestDeps, querySchema } from "./http-request";
 import type { RequestDeadlines } from "./request-deadlines";
-import { type Burst, isReserved, type Route } from "./route";
+import { type BurstClass, isReserved, type Route } from "./route";
 import { sendReply } from "./send-reply";
 
 export interface ExpressAdapterDeps {
-  authenticate: (route: Pick<Route, "public" | "anonymous" | "ticketed">) => RequestHandler;
-  limits: Record<Burst, RequestHandler>;
+  authenticate: (route: Pick<Route, "public" | "anonymousBody" | "acceptsTicket">) => RequestHandler;
+  limits: Record<BurstClass, RequestHandler>;
   dispatch: Dispatch;
   deadlines: RequestDeadlines;
   bodyLimitBytes: number;
@@ -62,7 +62,7 @@ function routeHandler(route: Route, dispatch: Dispatch, deps: HttpRequestDeps): 
     response.locals.route = route.path;
     const routed = new HttpRequest(route, schema, request, response, deps);
     // HEAD of a GET route says that the route exists and does no work.
-    if (request.method === "HEAD" && route.method === "get" && !route.headWorks) return void response.type("json").end();
+    if (request.method === "HEAD" && route.method === "get" && !route.runsOnHead) return void response.type("json").end();
     if (route.upgrade && !request.upgradeOffer) {
       response.set({ Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13" });
       throw new AppError("UPGRADE_REQUIRED");

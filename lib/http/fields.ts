@@ -1,47 +1,47 @@
 import { z } from "zod";
 import { splitShellWords } from "../support/shell-words";
 
-/** Building blocks of input schemas. Each takes JSON and, as text or nested map, what a form or a query can carry. */
+// Building blocks of input schemas. Each accepts JSON values, and the strings or nested maps of a form or a query.
 
-const WORDS_OF_TRUTH = { true: true, "1": true, yes: true, on: true, false: false, "0": false, no: false, off: false, "": false } as const;
+const BOOLEAN_WORDS = { true: true, "1": true, yes: true, on: true, false: false, "0": false, no: false, off: false, "": false } as const;
 
-/** true or false, also as the words a form carries: `remove=false` is false. */
+/** A boolean, or its word in a form: `remove=false` is false. */
 export const flag = z
-  .union([z.boolean(), z.enum(Object.keys(WORDS_OF_TRUTH) as (keyof typeof WORDS_OF_TRUTH)[])], { error: "must be true or false" })
-  .transform((value) => (typeof value === "boolean" ? value : WORDS_OF_TRUTH[value]));
+  .union([z.boolean(), z.enum(Object.keys(BOOLEAN_WORDS) as (keyof typeof BOOLEAN_WORDS)[])], { error: "must be true or false" })
+  .transform((value) => (typeof value === "boolean" ? value : BOOLEAN_WORDS[value]));
 
-/** Text without NUL characters. */
+/** A string without NUL characters. */
 export const text = z.string({ error: "must be text" }).regex(/^[^\0]*$/, { error: "must not hold a NUL character" });
 
-/** Text of a known form. */
-export const matching = (form: RegExp, error: string) => z.string({ error }).regex(form, { error });
+/** A string that matches a pattern. */
+export const matching = (pattern: RegExp, error: string) => z.string({ error }).regex(pattern, { error });
 
-/** A number, also as digits. */
-export const number = (low: number, high: number) => {
-  const error = `must be a number from ${low} to ${high}`;
+/** A number, or its digits; both limits are included. */
+export const number = (min: number, max: number) => {
+  const error = `must be a number from ${min} to ${max}`;
   return z
     .union([z.number(), z.string().regex(/^-?\d+(\.\d+)?$/, { error })], { error })
     .transform(Number)
-    .pipe(z.number().min(low, { error }).max(high, { error }));
+    .pipe(z.number().min(min, { error }).max(max, { error }));
 };
 
-/** A whole number, also as digits. */
-export const integer = (low: number, high: number) => {
-  const error = `must be a whole number from ${low} to ${high}`;
+/** A whole number, or its digits; both limits are included. */
+export const integer = (min: number, max: number) => {
+  const error = `must be a whole number from ${min} to ${max}`;
   return z
     .union([z.number(), z.string().regex(/^-?\d+$/, { error })], { error })
     .transform(Number)
-    .pipe(z.number().int({ error }).min(low, { error }).max(high, { error }));
+    .pipe(z.number().int({ error }).min(min, { error }).max(max, { error }));
 };
 
-/** Text, or a number or truth value taken as text, as in `{"env": {"PORT": 80}}`. */
+/** A string; a number or boolean is converted to one, as in `{"env": {"PORT": 80}}`. */
 export const scalar = z.union([text, z.number(), z.boolean()], { error: "must be text" }).transform(String);
 
-/** A map of names to values. */
+/** A map from names to values. */
 export const map = <K extends z.ZodType<string, string>, V extends z.ZodType>(key: K, value: V) =>
   z.record(key, value, { error: "must be a map" });
 
-/** A list; a form writes it `field[0]=a&field[1]=b` or `field[]=a`, and a single value is a list of one. */
+/** A list; in a form `field[0]=a&field[1]=b` or `field[]=a`. A single value becomes a list of one. */
 export const list = <T extends z.ZodType<string, unknown>>(item: T) =>
   z
     .union([z.array(item), z.record(z.string().regex(/^\d*$/), z.union([item, z.array(item)])), item], { error: "must be a list of texts" })
@@ -50,10 +50,10 @@ export const list = <T extends z.ZodType<string, unknown>>(item: T) =>
         (Array.isArray(value) ? value : typeof value === "object" && value !== null ? Object.values(value).flat() : [value]) as string[],
     );
 
-/** Linux knows no longer ones (bytes). Engines hang on far longer ones, as they try to tell that there is no such file. */
-const LONGEST_PATH = 4096;
+/** Linux's PATH_MAX. Docker hangs on a command with a far longer name, while it builds the error. */
+const MAX_PATH_BYTES = 4096;
 
-/** A command: a list of words, or a text that is split into words as a shell would split it, and never run by one. */
+/** A command: a list of words, or a string that is split into words as a shell would do it; no shell runs it. */
 export const command = z
   .union([text, z.array(scalar), z.record(z.string().regex(/^\d*$/), z.union([text, z.array(text)]))], {
     error: "must be a command: text or a list of words",
@@ -61,7 +61,7 @@ export const command = z
   .transform((value, context) => {
     try {
       const words = typeof value === "string" ? splitShellWords(value) : (Object.values(value).flat() as string[]);
-      if (Buffer.byteLength(words[0] ?? "") <= LONGEST_PATH) return words;
+      if (Buffer.byteLength(words[0] ?? "") <= MAX_PATH_BYTES) return words;
       context.addIssue({ code: "custom", message: "must begin with a command, and this is longer than any path" });
     } catch (error) {
       context.addIssue({ code: "custom", message: `can't be split into words: ${(error as Error).message}` });

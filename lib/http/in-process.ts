@@ -1,11 +1,11 @@
 import http, { type IncomingHttpHeaders, type RequestListener } from "node:http";
 import { type Duplex, duplexPair } from "node:stream";
 import { buffer } from "node:stream/consumers";
-import { answerUnreadable } from "../server/client-errors";
+import { answerClientErrors } from "../server/client-errors";
 import type { Caller } from "./route";
 
-/** A request that this process makes to itself, for a client it has let in already. */
-export interface InnerRequest {
+/** A request of this process to its own API, on behalf of an authenticated client. */
+export interface InProcessRequest {
   method: string;
   /** path and query */
   path: string;
@@ -13,35 +13,35 @@ export interface InnerRequest {
   body?: object | undefined;
   headers?: Record<string, string>;
   caller: Caller;
-  /** Ends it. */
+  /** aborts the request */
   signal: AbortSignal;
 }
 
-export interface InnerAnswer {
+export interface InProcessResponse {
   status: number;
   headers: IncomingHttpHeaders;
   body: Buffer;
 }
 
-/** Only this module makes such pipes: a request on one is known by it, whatever its headers say. */
+/** The client behind each in-memory socket. Only this module creates such sockets, so that no header can forge one. */
 const callers = new WeakMap<object, Caller>();
 
-/** Who is behind a request, if it was made inside this process. */
-export function innerCaller({ socket }: { socket: object }): Caller | undefined {
+/** The client that an in-process request is made for; undefined for any other request. */
+export function inProcessCaller({ socket }: { socket: object }): Caller | undefined {
   return callers.get(socket);
 }
 
 /**
- * Answers requests of this process by the app itself: they pass the same limits, checks and logs as a client's, over a pipe in
- * memory instead of a connection.
+ * Sends requests of this process to its own app, through the same limits, checks and logs as a client's, over an in-memory pipe
+ * instead of a connection.
  */
-export class InProcess {
+export class InProcessClient {
   private server: http.Server | undefined;
 
   constructor(private readonly app: RequestListener) {}
 
-  /** @throws Error if the answer breaks off, or its caller has gone */
-  async send({ method, path, body, headers, caller, signal }: InnerRequest): Promise<InnerAnswer> {
+  /** @throws Error if the response breaks off or the signal aborts */
+  async send({ method, path, body, headers, caller, signal }: InProcessRequest): Promise<InProcessResponse> {
     const bytes = body && Buffer.from(JSON.stringify(body));
     const framing = bytes ? { "Content-Type": "application/json", "Content-Length": bytes.length } : {};
     const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
@@ -58,17 +58,17 @@ export class InProcess {
   }
 
   private connect(caller: Caller): Duplex {
-    const [near, far] = duplexPair();
-    // What Node and Express ask of a socket, and a pipe hasn't.
-    const socket = Object.assign(far, { remoteAddress: caller.address, setTimeout: () => far });
-    near.once("close", () => far.destroy());
-    far.once("close", () => near.destroy()).on("error", () => far.destroy());
-    callers.set(socket, caller);
+    const [clientEnd, serverEnd] = duplexPair();
+    // Node and Express use these members of a socket, which a Duplex lacks.
+    const serverSocket = Object.assign(serverEnd, { remoteAddress: caller.address, setTimeout: () => serverEnd });
+    clientEnd.once("close", () => serverEnd.destroy());
+    serverEnd.once("close", () => clientEnd.destroy()).on("error", () => serverEnd.destroy());
+    callers.set(serverSocket, caller);
     if (!this.server) {
       this.server = http.createServer(this.app);
-      answerUnreadable(this.server);
+      answerClientErrors(this.server);
     }
-    this.server.emit("connection", socket);
-    return near;
+    this.server.emit("connection", serverSocket);
+    return clientEnd;
   }
 }

@@ -2,11 +2,10 @@ import type { z } from "zod";
 import { invalidField } from "../errors";
 
 /**
- * Reads one part of a request by its schema.
- * @param schema of the part
- * @param value what came
- * @returns what the schema makes of it
- * @throws AppError INVALID_INPUT naming the first field at fault
+ * Validates one part of a request.
+ * @param value the params, query or body as received
+ * @returns the output of the schema
+ * @throws AppError INVALID_INPUT that names the first invalid field
  */
 export function readInput<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const result = schema.safeParse(value);

@@ -1,9 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
-/** Seconds: from an answer out of memory to a long pull. */
-const BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30];
+/** From a response out of memory to a long image pull. */
+const DURATION_BUCKETS_SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30];
 
-/** What Prometheus scrapes. */
+/** The metrics in Prometheus format. */
 export class Metrics {
   private readonly registry = new Registry();
   private readonly requests: Counter;
@@ -14,8 +14,8 @@ export class Metrics {
   private readonly runs: Gauge;
 
   /**
-   * @param readLoad this machine's load, each from 0 to 1
-   * @param readRuns runs that have a place, runs that wait for one, and sandboxes that wait for a run
+   * @param readLoad load of this host, each value from 0 to 1
+   * @param readRuns number of running runs, of queued runs, and of warm sandboxes
    */
   constructor(
     private readonly readLoad: () => Promise<{ cpu: number; memory: number }>,
@@ -33,7 +33,7 @@ export class Metrics {
       name: "docker_server_request_seconds",
       help: "Time to the end of the answer",
       labelNames: ["route"],
-      buckets: BUCKETS,
+      buckets: DURATION_BUCKETS_SECONDS,
       registers,
     });
     this.containers = new Gauge({
@@ -56,14 +56,15 @@ export class Metrics {
     return this.registry.contentType;
   }
 
-  count(method: string, route: string, status: number, seconds: number): void {
+  /** Counts a finished request. */
+  countRequest(method: string, route: string, status: number, seconds: number): void {
     this.requests.inc({ method, route, status });
     this.durations.observe({ route }, seconds);
   }
 
   /**
-   * All metrics as text.
-   * @param states of the containers, one each; undefined if the engine doesn't answer
+   * Formats all metrics as text.
+   * @param states the state of each container; undefined if the engine doesn't respond
    */
   async text(states: string[] | undefined): Promise<string> {
     this.engine.set(states ? 1 : 0);

@@ -2,69 +2,69 @@ import { isIPv4 } from "node:net";
 import type { Request, RequestHandler, Response } from "express";
 import { ipKeyGenerator, MemoryStore, type Options, rateLimit, type Store } from "express-rate-limit";
 import { AppError } from "../errors";
-import type { Burst } from "./route";
+import type { BurstClass } from "./route";
 
-const MINUTE = 60_000;
+const WINDOW_MS = 60_000;
 
-/** The client's address, a whole network of IPv6 counting as one. */
-export function addressOf(request: Request): string {
+/** The key under which a client's address is counted: an IPv4 address, or the network of an IPv6 address. */
+export function clientAddress(request: Request): string {
   const ip = request.ip ?? "";
-  // Taking IPv6 apart costs more than all else that lets a request in.
-  const short = ip.startsWith("::ffff:") ? ip.slice(7) : ip;
-  return isIPv4(short) ? short : ipKeyGenerator(ip);
+  // Fast path for IPv4: ipKeyGenerator costs more than the rest of authentication.
+  const withoutMapping = ip.startsWith("::ffff:") ? ip.slice(7) : ip;
+  return isIPv4(withoutMapping) ? withoutMapping : ipKeyGenerator(ip);
 }
 
 /**
- * Makes the limiters of the burst classes, counted by credential and address.
+ * Makes the rate limiters of the burst classes, which count per identity and address.
  * @param limits requests a minute; 0: no limit
- * @param countsOf where a class is counted, if not in this process
+ * @param storeFor the store of a burst class; by default each process counts for itself
  */
 export function burstLimits(
-  limits: Record<Exclude<Burst, "none">, number>,
-  countsOf?: (name: string) => Store,
-): Record<Burst, RequestHandler> {
-  const limit = (name: Exclude<Burst, "none">): RequestHandler => {
-    if (limits[name] === 0) return pass;
+  limits: Record<Exclude<BurstClass, "none">, number>,
+  storeFor?: (burst: string) => Store,
+): Record<BurstClass, RequestHandler> {
+  const limiter = (burst: Exclude<BurstClass, "none">): RequestHandler => {
+    if (limits[burst] === 0) return noLimit;
     return rateLimit({
-      windowMs: MINUTE,
-      limit: limits[name],
-      ...(countsOf ? { store: countsOf(name) } : {}),
-      // A client's request is counted where it came in.
+      windowMs: WINDOW_MS,
+      limit: limits[burst],
+      ...(storeFor ? { store: storeFor(burst) } : {}),
+      // The node that the client is connected to has counted the request.
       skip: (_request, response) => (response as Response).locals.peer !== undefined,
-      identifier: name,
+      identifier: burst,
       standardHeaders: "draft-8",
       legacyHeaders: false,
-      keyGenerator: (request, response) => `${name} ${(response as Response).locals.identity ?? ""} ${addressOf(request)}`,
+      keyGenerator: (request, response) => `${burst} ${(response as Response).locals.identity ?? ""} ${clientAddress(request)}`,
       handler: () => {
         throw new AppError("TOO_MANY_REQUESTS", {
-          message: `More than ${limits[name]} requests a minute of the ${name} burst class`,
-          details: { burst: name },
+          message: `More than ${limits[burst]} requests a minute of the ${burst} burst class`,
+          details: { burst },
         });
       },
     });
   };
-  return { low: limit("low"), mid: limit("mid"), high: limit("high"), none: pass };
+  return { low: limiter("low"), mid: limiter("mid"), high: limiter("high"), none: noLimit };
 }
 
-const pass: RequestHandler = (_request, _response, next) => next();
+const noLimit: RequestHandler = (_request, _response, next) => next();
 
-/** Counts wrong credentials by address. */
+/** Limits wrong credentials per address. */
 export class FailureLimit {
   private readonly store = new MemoryStore();
 
   /** @param limit failures a minute and address; 0: no limit */
   constructor(private readonly limit: number) {
-    this.store.init({ windowMs: MINUTE } as Options);
+    this.store.init({ windowMs: WINDOW_MS } as Options);
   }
 
   async count(request: Request): Promise<void> {
-    await this.store.increment(addressOf(request));
+    await this.store.increment(clientAddress(request));
   }
 
-  /** Whole seconds for which nothing more is tried for this address; 0 if it may. */
-  async secondsLeft(request: Request): Promise<number> {
-    const failed = this.limit === 0 ? undefined : await this.store.get(addressOf(request));
-    if (!failed || failed.totalHits < this.limit) return 0;
-    return Math.max(1, Math.ceil(((failed.resetTime?.getTime() ?? 0) - Date.now()) / 1000));
+  /** Whole seconds for which the client's address stays blocked; 0 if it isn't. */
+  async retryAfterSeconds(request: Request): Promise<number> {
+    const failures = this.limit === 0 ? undefined : await this.store.get(clientAddress(request));
+    if (!failures || failures.totalHits < this.limit) return 0;
+    return Math.max(1, Math.ceil(((failures.resetTime?.getTime() ?? 0) - Date.now()) / 1000));
   }
 }

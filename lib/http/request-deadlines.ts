@@ -1,56 +1,57 @@
-/** The waits under way for answers: each ends after its time or when its client goes, and all when the server stops. */
+/** The abort signals of running requests: each aborts at its deadline or when its client disconnects, and all abort when the server stops. */
 export class RequestDeadlines {
-  private readonly timed = new OpenWaits();
-  private readonly endless = new OpenWaits();
+  private readonly timed = new AbortGroup();
+  private readonly unbounded = new AbortGroup();
 
   /**
-   * @param ms how long at most
-   * @param gone aborted when the client has gone
-   * @returns aborted then, or at the stop
+   * Makes the signal of an operation with a deadline.
+   * @param clientSignal aborted when the client disconnects
+   * @returns aborted then, after `ms`, or by `stop`
    */
-  within(ms: number, gone: AbortSignal): AbortSignal {
-    const wait = this.timed.begin(gone);
-    const timer = setTimeout(() => wait.abort(), ms);
-    wait.signal.addEventListener("abort", () => clearTimeout(timer));
-    if (wait.signal.aborted) clearTimeout(timer);
-    return wait.signal;
+  within(ms: number, clientSignal: AbortSignal): AbortSignal {
+    const controller = this.timed.add(clientSignal);
+    const timer = setTimeout(() => controller.abort(), ms);
+    controller.signal.addEventListener("abort", () => clearTimeout(timer));
+    if (controller.signal.aborted) clearTimeout(timer);
+    return controller.signal;
   }
 
   /**
-   * @param gone aborted when the client has gone
-   * @returns aborted then, or at the stop
+   * Makes the signal of an operation without a deadline, such as a followed log.
+   * @param clientSignal aborted when the client disconnects
+   * @returns aborted then, or by `stopUnbounded`
    */
-  untilStop(gone: AbortSignal): AbortSignal {
-    return this.endless.begin(gone).signal;
+  untilStop(clientSignal: AbortSignal): AbortSignal {
+    return this.unbounded.add(clientSignal).signal;
   }
 
-  /** Ends what has no end of its own, also what is to come. */
-  stopEndless(): void {
-    this.endless.stop();
+  /** Aborts the signals without a deadline, and every later one at once. */
+  stopUnbounded(): void {
+    this.unbounded.abortAll();
   }
 
-  /** Ends all waits, also those to come. */
+  /** Aborts all signals, and every later one at once. */
   stop(): void {
-    this.endless.stop();
-    this.timed.stop();
+    this.unbounded.abortAll();
+    this.timed.abortAll();
   }
 }
 
-class OpenWaits {
-  private readonly open = new Set<AbortController>();
+class AbortGroup {
+  private readonly controllers = new Set<AbortController>();
   private stopped = false;
 
-  begin(gone: AbortSignal): AbortController {
-    const wait = new AbortController();
-    this.open.add(wait);
-    wait.signal.addEventListener("abort", () => this.open.delete(wait));
-    if (this.stopped || gone.aborted) wait.abort();
-    else gone.addEventListener("abort", () => wait.abort(), { once: true });
-    return wait;
+  add(clientSignal: AbortSignal): AbortController {
+    const controller = new AbortController();
+    this.controllers.add(controller);
+    controller.signal.addEventListener("abort", () => this.controllers.delete(controller));
+    if (this.stopped || clientSignal.aborted) controller.abort();
+    else clientSignal.addEventListener("abort", () => controller.abort(), { once: true });
+    return controller;
   }
 
-  stop(): void {
+  abortAll(): void {
     this.stopped = true;
-    for (const wait of this.open) wait.abort();
+    for (const controller of this.controllers) controller.abort();
   }
 }

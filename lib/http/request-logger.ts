@@ -2,23 +2,23 @@ import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
 import type { Logs } from "../support/logger";
 
-/** Ids that a client or a load balancer may give: nothing that could forge a line of a log. */
-const GIVEN_ID = /^[\w.:-]{1,128}$/;
+/** A request id of a client or a load balancer is accepted only in this form, so that it can't forge log lines. */
+const ACCEPTED_REQUEST_ID = /^[\w.:-]{1,128}$/;
 
-/** Called with each answered request: method, route (as declared), status and seconds. */
-export type Count = (method: string, route: string, status: number, seconds: number) => void;
+/** Counts a finished request in the metrics; `route` is the path as declared. */
+export type CountRequest = (method: string, route: string, status: number, seconds: number) => void;
 
 /**
- * Gives every request its id, and when it is over its line in actions.jsonl and its place in the metrics.
- * @param audit writes the line: never a body, a header or a query, which may hold secrets
+ * Makes the middleware that gives every request an id, and records it in the audit log and the metrics when it is finished.
+ * @param audit writes a line of the audit log; bodies, headers and queries are never logged, as they may hold secrets
  */
-export function requestLogger(audit: Logs["audit"], count: Count): RequestHandler {
+export function requestLogger(audit: Logs["audit"], count: CountRequest): RequestHandler {
   return (request, response, next) => {
     const startedAt = performance.now();
-    const given = request.get("x-request-id") ?? "";
-    const request_id = GIVEN_ID.test(given) ? given : randomUUID();
+    const receivedId = request.get("x-request-id") ?? "";
+    const request_id = ACCEPTED_REQUEST_ID.test(receivedId) ? receivedId : randomUUID();
     response.locals.request_id = request_id;
-    // Another node that it is sent on to calls it the same.
+    // Forwarded with the request, so that other nodes use the same id.
     request.headers["x-request-id"] = request_id;
     response.setHeader("X-Request-Id", request_id);
     response.once("close", () => {
@@ -34,7 +34,7 @@ export function requestLogger(audit: Logs["audit"], count: Count): RequestHandle
         user: identity ?? null,
         address: request.ip,
         ...error,
-        // An upgraded connection is over when it is closed.
+        // An upgraded connection has no end other than its close.
         ...(response.writableFinished || response.statusCode === 101 ? {} : { aborted: true }),
       });
       count(request.method, route ?? "none", response.statusCode, duration_ms / 1000);

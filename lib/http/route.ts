@@ -4,94 +4,97 @@ import type { Where } from "../cluster/routing/where";
 import type { Reply } from "../support/reply";
 
 export type Method = "get" | "head" | "post" | "put" | "patch" | "delete";
-export type Burst = "low" | "mid" | "high" | "none";
+export type BurstClass = "low" | "mid" | "high" | "none";
 
-/** Who is behind a request, as the limits and the audit log know it. */
+/** The client of a request, as the rate limits and the audit log know it. */
 export interface Caller {
   identity: string;
   address: string;
   request_id: string;
 }
 
-/** One request as a handler sees it. */
+/** A request as its handler reads it. */
 export interface RouteCall<P = unknown, Q = unknown, B = unknown> {
   params: P;
   query: Q;
   body: B;
-  /** Who asks. */
   readonly caller: Caller;
-  /** One of the request's headers, by its name in lower case. */
+  /** A request header by its lower-case name. */
   header(name: string): string | undefined;
-  /** The body as it comes, of a route that declares none. */
-  readonly raw: Readable;
-  /** The part that a Range header asks for of so many bytes, both ends included; undefined: all. @throws AppError RANGE_NOT_THERE */
+  /** The unread body, for routes that declare `streamedBodyTypes` instead of `body`. */
+  readonly rawBody: Readable;
+  /**
+   * The bytes that a Range header asks for, both ends included; undefined for all.
+   * @param size of the whole file, bytes
+   * @throws AppError RANGE_NOT_THERE
+   */
   range(size: number): { start: number; end: number } | undefined;
-  /** The answer is a file of this name: says so in Content-Disposition and Content-Type. */
+  /** Sets Content-Disposition and Content-Type for a file of this name. */
   attachment(name: string): void;
-  /** The Idempotency-Key: the same key is the same run. */
+  /** The Idempotency-Key: requests with the same key are the same run. */
   readonly idempotencyKey: string | undefined;
-  /** Present if another node placed this here: aborted when it no longer waits. */
+  /** Of a request that another node forwarded: aborted when that node no longer waits. */
   readonly callerSignal: AbortSignal | undefined;
-  /** To be called when the run's container has started: from then on it counts by itself. */
-  started(): void;
-  /** Of the content types that a route can answer, the one that the client likes best; the first if it doesn't say. */
+  /** Must be called when the run's container has started: the scheduler then stops counting it as pending. */
+  markStarted(): void;
+  /** The content type among `types` that the Accept header prefers; the first without such a header; false if none fits. */
   accepts(...types: string[]): string | false;
-  /** Aborted when the client has gone. */
+  /** Aborted when the client disconnects. */
   readonly clientSignal: AbortSignal;
-  /** Aborted when the client has gone or the server stops: for streams that have no end of their own. */
+  /** Aborted when the client disconnects or the server stops: for streams without an end of their own. */
   readonly streamSignal: AbortSignal;
-  /** Aborted after so many ms, when the client has gone or when the server stops: whoever waits for an answer waits no longer. */
+  /** A deadline: aborted after `ms`, when the client disconnects, or when the server stops. */
   within(ms: number): AbortSignal;
 }
 
-export { type Body, Reply, streamed, type Upgradable, Upgraded } from "../support/reply";
+export { Reply, type ReplyBody, streamReply, type UpgradeOffer, UpgradeReply } from "../support/reply";
 
-/** What an answer looks like, for the OpenAPI document. */
-export interface AnswerDoc {
+/** A response as the OpenAPI document describes it. */
+export interface ResponseDoc {
   description: string;
-  /** of an answer in JSON */
+  /** of a JSON body */
   schema?: z.ZodType;
-  /** that it can be instead of JSON, such as text/plain */
+  /** content types beside JSON, such as text/plain */
   contentType?: string | string[];
   headers?: Record<string, string>;
 }
 
-/** One row of the API: everything else about a route is derived from it. */
+/** One row of the API. Express, validation, the OpenAPI document, MCP tools and routing in the cluster are derived from it. */
 export interface Route {
   method: Method;
-  /** as Express writes it: `/:id`, `/*image` */
+  /** in the syntax of Express: `/:id`, `/*image` */
   path: string;
   where: Where;
-  burst: Burst;
+  burst: BurstClass;
   summary: string;
   params?: ZodObject;
   query?: ZodObject;
   body?: ZodObject;
-  /** of a body, for the OpenAPI document */
+  /** an example body, for the OpenAPI document */
   example?: object;
-  /** Content types of a body that the handler reads as it comes, for the OpenAPI document. */
-  streams?: string[];
-  answers: Record<number, AnswerDoc>;
-  /** An Idempotency-Key makes it once, for the OpenAPI document. */
-  keyed?: boolean;
-  /** No credentials are asked for. */
+  /** Content types of a body that the handler reads as a stream. */
+  streamedBodyTypes?: string[];
+  responses: Record<number, ResponseDoc>;
+  /** Whether it honours an Idempotency-Key, for the OpenAPI document. */
+  idempotent?: boolean;
+  /** Whether it needs no credentials. */
   public?: boolean;
-  /** Answered to those who present no credentials at all. */
-  anonymous?: () => object;
-  /** Of a GET: only those who offer an upgrade to a WebSocket are answered, with an `Upgraded`. */
+  /** The body for clients that present no credentials at all. */
+  anonymousBody?: () => object;
+  /** Of a GET: the client must offer an upgrade to a WebSocket; the handler returns an `UpgradeReply`. */
   upgrade?: boolean;
-  /** A `ticket` in the query lets in whoever has no credentials; the handler uses it up. */
-  ticketed?: boolean;
-  /** HEAD does the work of GET too, for its status. */
-  headWorks?: boolean;
-  /** Name of the MCP tool that calls it. */
-  tool?: string;
+  /** Whether a `ticket` in the query replaces credentials; the handler redeems it. */
+  acceptsTicket?: boolean;
+  /** Whether HEAD runs the handler too, for its status. */
+  runsOnHead?: boolean;
+  /** Name of the MCP tool that calls this route. */
+  mcpTool?: string;
   handler: (call: RouteCall) => Promise<Reply | object> | Reply | object;
 }
 
-type Of<T> = T extends ZodObject ? z.output<T> : Record<string, never>;
+type Parsed<T> = T extends ZodObject ? z.output<T> : Record<string, never>;
 
-/** Declares a route, with the handler's types taken from its schemas. */
+/** Declares a route; the types of the handler's params, query and body come from the schemas. */
 export function route<
   P extends ZodObject | undefined = undefined,
   Q extends ZodObject | undefined = undefined,
@@ -101,20 +104,20 @@ export function route<
     params?: P;
     query?: Q;
     body?: B;
-    handler: (call: RouteCall<Of<P>, Of<Q>, Of<B>>) => Promise<Reply | object> | Reply | object;
+    handler: (call: RouteCall<Parsed<P>, Parsed<Q>, Parsed<B>>) => Promise<Reply | object> | Reply | object;
   },
 ): Route {
   return declaration as unknown as Route;
 }
 
-/** First path segments that are no container's name. */
-export const RESERVED = new Set(
+/** First path segments that the API uses itself; no container can have such a name. */
+export const RESERVED_SEGMENTS = new Set(
   "run volume volumes health healthz version images containers proxy ws mcp docs redoc openapi.json metrics nodes console _ping _node".split(
     " ",
   ),
 );
 
-/** Tells whether a first path segment is taken by the API itself. */
+/** Whether the API uses this first path segment itself. */
 export function isReserved(segment: string): boolean {
-  return RESERVED.has(segment) || /^v1\.\d+$/.test(segment);
+  return RESERVED_SEGMENTS.has(segment) || /^v1\.\d+$/.test(segment);
 }

@@ -3,21 +3,20 @@ import { RedisStore } from "rate-limit-redis";
 import type { Logger } from "../support/logger";
 import { RedisConnection } from "../support/redis-connection";
 
-/** A Redis that takes longer (ms) for a count is done without; it is looked after again so often (ms). */
-const PATIENCE = 500;
-const LOOK_AGAIN = 2000;
+/** A request waits no longer than this for Redis; then its node counts locally. */
+const REDIS_TIMEOUT_MS = 500;
+const RECONNECT_INTERVAL_MS = 2000;
 
-/** Counts of requests that all nodes share through a Redis. While it is away each node counts by itself. */
-export class SharedCounts {
+/** Rate limits that all nodes share through Redis. While Redis is unavailable, each node counts for itself. */
+export class SharedRateLimits {
   private readonly redis: RedisConnection;
 
   constructor(url: string, log: Logger) {
-    this.redis = new RedisConnection(url, PATIENCE, log);
+    this.redis = new RedisConnection(url, REDIS_TIMEOUT_MS, log);
   }
 
-  /** @param name of a burst class */
-  of(name: string): Store {
-    return new SharedCount(this.redis, name);
+  storeFor(burst: string): Store {
+    return new SharedRateLimitStore(this.redis, burst);
   }
 
   close(): void {
@@ -25,56 +24,56 @@ export class SharedCounts {
   }
 }
 
-class SharedCount implements Store {
+class SharedRateLimitStore implements Store {
   readonly localKeys = false;
-  private readonly own = new MemoryStore();
-  private shared: RedisStore | undefined;
+  private readonly localStore = new MemoryStore();
+  private sharedStore: RedisStore | undefined;
   private options: Options | undefined;
 
   constructor(
     private readonly redis: RedisConnection,
-    private readonly name: string,
+    private readonly burst: string,
   ) {}
 
   init(options: Options): void {
     this.options = options;
-    this.own.init(options);
-    this.lookForRedis();
+    this.localStore.init(options);
+    this.connectInBackground();
   }
 
-  // In the background: no request waits for a Redis that may be away for long.
-  private lookForRedis(): void {
+  // In the background: no request waits for a Redis that may be unavailable for long.
+  private connectInBackground(): void {
     const store = new RedisStore({
-      prefix: `docker-server:burst:${this.name}:`,
+      prefix: `docker-server:burst:${this.burst}:`,
       sendCommand: (...command: string[]) => this.redis.use((client) => client.sendCommand(command)),
     });
     store.init(this.options as Options).then(
       () => {
-        this.shared = store;
+        this.sharedStore = store;
       },
-      () => setTimeout(() => this.lookForRedis(), LOOK_AGAIN).unref(),
+      () => setTimeout(() => this.connectInBackground(), RECONNECT_INTERVAL_MS).unref(),
     );
   }
 
   async increment(key: string): Promise<ClientRateLimitInfo> {
-    const { shared } = this;
-    if (!shared) return this.own.increment(key);
+    const { sharedStore } = this;
+    if (!sharedStore) return this.localStore.increment(key);
     try {
-      return await shared.increment(key);
+      return await sharedStore.increment(key);
     } catch {
-      if (this.shared === shared) {
-        this.shared = undefined;
-        this.lookForRedis();
+      if (this.sharedStore === sharedStore) {
+        this.sharedStore = undefined;
+        this.connectInBackground();
       }
-      return this.own.increment(key);
+      return this.localStore.increment(key);
     }
   }
 
   async decrement(key: string): Promise<void> {
-    await (this.shared ?? this.own).decrement(key);
+    await (this.sharedStore ?? this.localStore).decrement(key);
   }
 
   async resetKey(key: string): Promise<void> {
-    await (this.shared ?? this.own).resetKey(key);
+    await (this.sharedStore ?? this.localStore).resetKey(key);
   }
 }

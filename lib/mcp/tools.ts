@@ -31,7 +31,7 @@ export class Tools {
 
   constructor(routes: Route[]) {
     const tools = routes.flatMap((route) =>
-      route.tool === undefined ? [] : [[route.tool, { route, fields: toolFields(route) }] as const],
+      route.mcpTool === undefined ? [] : [[route.mcpTool, { route, fields: toolFields(route) }] as const],
     );
     this.byName = new Map(tools);
     if (this.byName.size < tools.length) throw new Error("two routes have the same tool name");

@@ -64,23 +64,23 @@ function operation(route: DocumentedRoute, path: string): object {
   return {
     operationId: `${route.method}${route.path.replace(/\W+(\w)?/g, (_all, letter: string | undefined) => letter?.toUpperCase() ?? "")}`,
     summary: route.summary,
-    ...(route.public ? { security: [] } : route.anonymous ? { security: [{}, ...CREDENTIALS] } : {}),
+    ...(route.public ? { security: [] } : route.anonymousBody ? { security: [{}, ...CREDENTIALS] } : {}),
     parameters: [...parameters(route.params, "path", renamed), ...parameters(route.query, "query"), ...commonParameters(route)],
     ...(route.body ? { requestBody: requestBody(route.body, route.example) } : {}),
-    ...(route.streams ? { requestBody: streamedBody(route.streams) } : {}),
+    ...(route.streamedBodyTypes ? { requestBody: streamedBody(route.streamedBodyTypes) } : {}),
     responses: responsesOf(route),
   };
 }
 
 /** Parameters that many routes accept without declaring them. */
-function commonParameters({ where, keyed }: DocumentedRoute): object[] {
+function commonParameters({ where, idempotent }: DocumentedRoute): object[] {
   const optional = (name: string, place: "query" | "header", description: string, type = "string") => {
     return { name, in: place, required: false, description, schema: { type } };
   };
   return [
     optional("node", "query", "The node to run on"),
     ...(where.at === "bestNode" ? [optional("explain", "query", "In a cluster: tell in `placement` who bid what", "boolean")] : []),
-    ...(keyed ? [optional("Idempotency-Key", "header", "The same key again answers what the first has made")] : []),
+    ...(idempotent ? [optional("Idempotency-Key", "header", "The same key again answers what the first has made")] : []),
   ];
 }
 

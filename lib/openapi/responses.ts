@@ -1,5 +1,5 @@
 import type { Where } from "../cluster/routing/where";
-import type { AnswerDoc } from "../http/route";
+import type { ResponseDoc } from "../http/route";
 import { jsonSchema } from "./json-schema";
 
 type Json = Record<string, unknown>;
@@ -20,14 +20,14 @@ const PLACEMENT_SCHEMA = { type: "object", description: "With explain, in a clus
  * The OpenAPI responses of a route, including what the cluster adds to them.
  * @param route.where where the route runs
  */
-export function responsesOf({ where, answers }: { where: Where; answers: Record<number, AnswerDoc> }): object {
-  const documented = Object.entries(answers).map(([status, answer]) => {
-    return [status, Number(status) < 400 ? successResponse(answer, where) : errorResponse(answer, where)];
+export function responsesOf({ where, responses }: { where: Where; responses: Record<number, ResponseDoc> }): object {
+  const documented = Object.entries(responses).map(([status, response]) => {
+    return [status, Number(status) < 400 ? successResponse(response, where) : errorResponse(response, where)];
   });
   return { ...Object.fromEntries(documented), default: errorResponse({ description: "An error" }, where) };
 }
 
-function successResponse({ description, schema, contentType = [], headers }: AnswerDoc, where: Where): object {
+function successResponse({ description, schema, contentType = [], headers }: ResponseDoc, where: Where): object {
   const others = [contentType].flat().map((type) => [type, { schema: { type: "string" } }]);
   const content = {
     ...(schema ? { "application/json": { schema: clusterSchema(jsonSchema(schema, "output"), where) } } : {}),
@@ -40,7 +40,7 @@ function successResponse({ description, schema, contentType = [], headers }: Ans
   };
 }
 
-function errorResponse({ description, headers }: AnswerDoc, where: Where): object {
+function errorResponse({ description, headers }: ResponseDoc, where: Where): object {
   return { description, content: ERROR_CONTENT, headers: headerObjects({ ...ERROR_HEADERS, ...clusterHeaders(where), ...headers }) };
 }
 
@@ -57,7 +57,7 @@ function withPlacement(schema: Json): Json {
 }
 
 function clusterHeaders({ at, ...rest }: Where): Record<string, string> {
-  if (at !== "owners" && at !== "everyNode" && at !== "eachNode") return {};
+  if (at !== "owners" && at !== "everyNode" && at !== "everyOutcome") return {};
   return "merge" in rest && rest.merge === "outcomes" ? { ...OUTCOMES_HEADER, ...NODES_HEADERS } : NODES_HEADERS;
 }
 

@@ -6,9 +6,10 @@ import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
 import { Reply, type Route, type RouteCall, route } from "../http/route";
 import { outputFields } from "../support/tail-buffer";
-import * as answers from "./schemas/container-answers";
-import { mergePages, toPage, pageQuery } from "./schemas/container-pages";
-import { toBadRequest, planContainerRun, toReadiness, containerRunBody, toContainerRunSpec } from "./schemas/container-run";
+import { mergePages, pageQuery, toPage } from "./schemas/container-pages";
+import * as responses from "./schemas/container-responses";
+import { containerRunBody, planContainerRun, toBadRequest, toContainerRunSpec, toReadiness } from "./schemas/container-run";
+import { toContainerRunView } from "./schemas/container-view";
 
 export interface ContainerRunSettings {
   /** seconds */
@@ -20,10 +21,10 @@ export interface ContainerRunSettings {
 }
 
 /**
- * The containers of all nodes: their list, and those that serve a port (dockapi.md).
- * @param docker this host's
+ * The list of containers, and `POST /containers/run`, which runs a container that serves a port (dockapi.md).
+ * @param docker this host's Docker
  * @param host this node's name
- * @param claims keep names to one container where there are other nodes
+ * @param claims checks names against the other nodes; undefined without a cluster
  */
 export function containerListRoutes(docker: DockerHost, settings: ContainerRunSettings, host: string, claims?: NameClaims): Route[] {
   const list = route({
@@ -32,9 +33,9 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
     where: everyNode(mergePages),
     burst: "high",
     summary: "List managed containers, page by page",
-    tool: "containers",
+    mcpTool: "containers",
     query: pageQuery,
-    answers: answers.list,
+    responses: responses.list,
     async handler({ query }) {
       return toPage((await docker.containers.read()).containers, query);
     },
@@ -44,48 +45,48 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
     method: "post",
     path: "/containers/run",
     where: bestNode(planContainerRun),
-    keyed: true,
+    idempotent: true,
     burst: "low",
     summary: "Run a container and publish a port of it",
-    tool: "run_service",
+    mcpTool: "run_service",
     body: containerRunBody,
     example: { image: "nginx:latest", container_port: 80, host_port: 0, name: "nginx-demo", wait_ready: true, health_path: "/" },
-    answers: answers.run,
+    responses: responses.run,
     async handler(call) {
       const { spec, warnings } = toContainerRunSpec(call.body, call.idempotencyKey);
       const { detach, image } = call.body;
-      const warned = warnings.length > 0 ? { warnings } : {};
+      const warningFields = warnings.length > 0 ? { warnings } : {};
       const outcome = await docker.runner
         .run(spec, {
           detach,
-          limit: settings.output_limit * 1_000_000,
-          enough: call.within((detach ? settings.pull_wait : settings.run_wait) * 1000),
-          abandoned: call.callerSignal,
-          started: call.markStarted,
+          outputLimit: settings.output_limit * 1_000_000,
+          waitSignal: call.within((detach ? settings.pull_wait : settings.run_wait) * 1000),
+          cancelSignal: call.callerSignal,
+          onStarted: call.markStarted,
           claims,
         })
         .catch((error: AppError) => {
           throw toBadRequest(error);
         });
-      if (outcome.status === "pulling") return new Reply(202, { name: spec.name, image, status: "pulling", host, ...warned });
+      if (outcome.status === "pulling") return new Reply(202, { name: spec.name, image, status: "pulling", host, ...warningFields });
       if (outcome.status === "exited") {
         const { id, exit_code, ...output } = outcome;
-        return { ...endedView(id, spec, call.body.container_port), exit_code, ...outputFields(output), ...warned };
+        return { ...endedView(id, spec, call.body.container_port), exit_code, ...outputFields(output), ...warningFields };
       }
       call.markStarted();
       try {
-        const view = await started(outcome.id, spec, call);
-        return detach ? { ...view, ...warned } : new Reply(202, { ...view, ...warned });
+        const view = await startedView(outcome.id, spec, call);
+        return detach ? { ...view, ...warningFields } : new Reply(202, { ...view, ...warningFields });
       } catch (error) {
-        // It runs: no other node is to run it again.
+        // It has started: `begun` keeps the entry node from retrying on another node.
         if (error instanceof AppError) error.details.begun = true;
         throw error;
       }
     },
   });
 
-  // One that isn't ready stays as it is, to be looked into; but who wants it to go when it ends has no use for it.
-  async function started(
+  // A container that is not ready in time is kept for inspection, unless auto_remove is set.
+  async function startedView(
     id: string,
     spec: RunSpec,
     call: RouteCall<unknown, unknown, ReturnType<typeof containerRunBody.parse>>,
@@ -97,13 +98,13 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
         throw error;
       });
     }
-    return docker.containers.find(id, { prefix: false }).then(answers.toContainerRunView, (error: AppError) => {
+    return docker.containers.find(id, { prefix: false }).then(toContainerRunView, (error: AppError) => {
       if (error.code !== "CONTAINER_NOT_FOUND") throw error;
       return endedView(id, spec, call.body.container_port);
     });
   }
 
-  // One that has ended and is gone, or is about to.
+  // For a container that has ended and may already be removed.
   const endedView = (id: string, { name, image, labels }: RunSpec, container_port: number) => {
     return { id, name, image, status: "exited", labels, host_port: null, container_port, host };
   };

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { FileOwner } from "../archive/zip-to-tar";
-import type { Where } from "../cluster/routing/where";
+import { owner } from "../cluster/routing/where";
 import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
 import { APP_FOLDER } from "../files/container-paths";
@@ -11,26 +11,28 @@ import { uploadZip } from "../files/upload";
 import { text } from "../http/fields";
 import { Reply, type Route, route } from "../http/route";
 import { containerParams } from "./schemas/common";
-import * as answers from "./schemas/file-answers";
+import * as responses from "./schemas/file-responses";
 
-const OWNER: Where = { at: "owner" };
-/** As container-management-api.md shows it. */
+/** uid:gid in the examples of container-management-api.md. */
 const DEFAULT_OWNER = "1000:1000";
 
-const somePath = text.min(1, "must be a path").max(4096, "must be a path").describe(`In the container; a relative one is below ${APP_FOLDER}`);
+const containerPath = text
+  .min(1, "must be a path")
+  .max(4096, "must be a path")
+  .describe(`In the container; a relative one is below ${APP_FOLDER}`);
 
 /**
- * Files of a container, running or not, wherever it is (container-management-api.md).
+ * Uploads, downloads and listings of files in a container, running or not (container-management-api.md).
  * @param settings.upload_limit MB
- * @param settings.default_user_uid uid:gid of what is uploaded
+ * @param settings.default_user_uid uid:gid of uploaded files; null: 1000:1000
  * @param host this node's name
  */
 export function fileRoutes(docker: DockerHost, settings: { upload_limit: number; default_user_uid: string | null }, host: string): Route[] {
   const { engine, containers } = docker;
   const find = (id: string) => containers.find(id, { prefix: true });
-  const common = { where: OWNER, params: containerParams } as const;
-  const folder = z.object({ path: somePath.default(APP_FOLDER) });
-  const owner = parseOwner(settings.default_user_uid ?? DEFAULT_OWNER);
+  const common = { where: owner, params: containerParams } as const;
+  const folderQuery = z.object({ path: containerPath.default(APP_FOLDER) });
+  const fileOwner = parseOwner(settings.default_user_uid ?? DEFAULT_OWNER);
 
   const upload = route({
     ...common,
@@ -38,9 +40,9 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     path: "/containers/:id/upload-zip",
     burst: "low",
     summary: "Unpack a zip archive in a container",
-    query: folder,
-    streams: ["application/zip", "multipart/form-data"],
-    answers: answers.upload,
+    query: folderQuery,
+    streamedBodyTypes: ["application/zip", "multipart/form-data"],
+    responses: responses.upload,
     async handler(call) {
       const encoding = call.header("content-encoding") ?? "identity";
       if (encoding !== "identity") throw new AppError("UNSUPPORTED_MEDIA_TYPE", { message: `An archive in ${encoding} is not taken` });
@@ -49,15 +51,15 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
       const uploaded = await uploadZip(engine, id, call.rawBody, {
         contentType: call.header("content-type") ?? "",
         folder: call.query.path,
-        owner,
+        owner: fileOwner,
         limit,
       });
       return { id, name, ...uploaded, host };
     },
   });
 
-  const fileQuery = z.object({ path: somePath });
-  const described = ({ size, modifiedAt }: Pick<FoundFile, "size" | "modified">) => ({
+  const fileQuery = z.object({ path: containerPath });
+  const fileHeaders = ({ size, modifiedAt }: Pick<FoundFile, "size" | "modifiedAt">) => ({
     "Accept-Ranges": "bytes",
     "Cache-Control": "no-cache",
     "Content-Length": String(size),
@@ -71,12 +73,12 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     burst: "mid",
     summary: "Whether a file is in a container, and its size",
     query: fileQuery,
-    answers: answers.downloadHead,
+    responses: responses.downloadHead,
     async handler(call) {
       const { id } = await find(call.params.id);
       const found = await findFile(engine, id, call.query.path);
       call.attachment(found.name);
-      return new Reply(200, null, described(found));
+      return new Reply(200, null, fileHeaders(found));
     },
   });
 
@@ -87,7 +89,7 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     burst: "mid",
     summary: "A file of a container, or with Range a part of it",
     query: fileQuery,
-    answers: answers.download,
+    responses: responses.download,
     async handler(call) {
       const { id } = await find(call.params.id);
       const { path, name, modifiedAt } = await findFile(engine, id, call.query.path);
@@ -95,7 +97,7 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
       try {
         const part = call.range(file.size);
         const { start, end } = part ?? { start: 0, end: file.size - 1 };
-        const headers = described({ size: end - start + 1, modifiedAt: modified });
+        const headers = fileHeaders({ size: end - start + 1, modifiedAt });
         call.attachment(name);
         const ranged: Record<string, string> = part ? { "Content-Range": `bytes ${start}-${end}/${file.size}` } : {};
         return new Reply(part ? 206 : 200, file.bytes(start, end), { ...headers, ...ranged });
@@ -112,8 +114,8 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     path: "/containers/:id/download-zip",
     burst: "mid",
     summary: "A folder of a container as a zip archive",
-    query: folder,
-    answers: answers.downloadZip,
+    query: folderQuery,
+    responses: responses.downloadZip,
     async handler(call) {
       const { id } = await find(call.params.id);
       const { name, bytes } = await zipFolder(engine, id, call.query.path);
@@ -128,9 +130,9 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     path: "/containers/:id/files",
     burst: "mid",
     summary: "What is in a folder of a container",
-    tool: "list_files",
-    query: folder,
-    answers: answers.list,
+    mcpTool: "list_files",
+    query: folderQuery,
+    responses: responses.list,
     async handler({ params, query, clientSignal }) {
       const { id, name } = await find(params.id);
       return { id, name, ...(await listFolder(engine, id, query.path, clientSignal)), host };
@@ -140,7 +142,10 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
   return [upload, head, download, downloadZip, list];
 }
 
-/** @throws Error at the start if it can't be read */
+/**
+ * Parses uid or uid:gid; the gid defaults to the uid.
+ * @throws Error for any other text, when the server starts
+ */
 function parseOwner(setting: string): FileOwner {
   const [, uid, gid] = /^(\d{1,9})(?::(\d{1,9}))?$/.exec(setting) ?? [];
   if (uid === undefined) throw new Error(`default_user_uid must be uid:gid, such as 1000:1000, not ${setting}`);

@@ -1,21 +1,22 @@
 import { z } from "zod";
-import { everyOutcome, everyNode } from "../cluster/routing/where";
+import { everyNode, everyOutcome } from "../cluster/routing/where";
 import type { DockerHost } from "../docker/docker-host";
 import { listImages, removeImage } from "../docker/images/image-list";
 import type { PulledImage, PullProgress } from "../docker/images/images";
+import { loginFor } from "../docker/images/registry-login";
 import { AppError } from "../errors";
 import { flag } from "../http/fields";
 import { Reply, type Route, type RouteCall, route, streamReply } from "../http/route";
 import { type EventFormat, EventStream } from "../runs/jobs/event-stream";
-import { loginFor } from "../docker/images/registry-login";
 import { settlesBefore } from "../support/settles-before";
 import { imageReference } from "./schemas/common";
-import { imageListAnswers, imagePullAnswers, imagePullBody, imageRemoveAnswers, mergeImageLists, mergePullOutcomes, mergeRemovalOutcomes } from "./schemas/image-schemas";
+import { mergeImageLists, mergePullOutcomes, mergeRemovalOutcomes } from "./schemas/image-outcomes";
+import { imageListResponses, imagePullBody, imagePullResponses, imageRemoveResponses } from "./schemas/image-schemas";
 
 /**
- * The images of all nodes (dockapi.md).
+ * Lists, pulls and removes images on all nodes (dockapi.md).
  * @param host this node's name
- * @param settings.pull_wait seconds that a pull is waited for
+ * @param settings.pull_wait seconds to wait for a pull
  */
 export function imageRoutes(docker: DockerHost, settings: { pull_wait: number }, host: string): Route[] {
   const list = route({
@@ -24,8 +25,8 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     where: everyNode(mergeImageLists),
     burst: "high",
     summary: "List all images",
-    tool: "images",
-    answers: imageListAnswers,
+    mcpTool: "images",
+    responses: imageListResponses,
     async handler() {
       return { images: (await listImages(docker.engine)).map((each) => ({ ...each, host })) };
     },
@@ -37,10 +38,10 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     where: everyOutcome(mergePullOutcomes),
     burst: "low",
     summary: "Pull an image on every node",
-    tool: "pull_image",
+    mcpTool: "pull_image",
     body: imagePullBody,
     example: { image: "nginx:latest" },
-    answers: imagePullAnswers,
+    responses: imagePullResponses,
     async handler(call) {
       const { image, auth_config } = call.body;
       const login = auth_config && loginFor(image, auth_config);
@@ -56,26 +57,26 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
       });
       const format = call.accepts("json", "text/event-stream", "application/x-ndjson");
       if (format === "text/event-stream" || format === "application/x-ndjson") {
-        const begin = (watcher: (progress: PullProgress) => void) =>
-          auth ? docker.images.pullAs(image, auth, watcher) : docker.images.pullWatched(image, watcher);
-        return live(format, begin, result, call);
+        const startPull = (onProgress: (progress: PullProgress) => void) =>
+          auth ? docker.images.pullWithLogin(image, auth, onProgress) : docker.images.pullWithProgress(image, onProgress);
+        return streamProgress(format, startPull, result, call);
       }
-      const pulling = auth ? docker.images.pullAs(image, auth) : docker.images.pull(image);
+      const pulling = auth ? docker.images.pullWithLogin(image, auth) : docker.images.pull(image);
       if (!(await settlesBefore(pulling, call.within(settings.pull_wait * 1000))))
         return new Reply(202, { image, status: "pulling", host });
       return result(await pulling);
     },
   });
 
-  // A pull goes on without its client: others may have joined it.
-  function live(
+  // The pull continues when the client disconnects: other requests may have joined it.
+  function streamProgress(
     format: EventFormat,
-    begin: (watcher: (progress: PullProgress) => void) => Promise<PulledImage>,
+    startPull: (onProgress: (progress: PullProgress) => void) => Promise<PulledImage>,
     result: (pulled: PulledImage) => object,
     call: Pick<RouteCall, "streamSignal">,
   ): Reply {
     const events = new EventStream(format);
-    const pulling = begin((progress) => {
+    const pulling = startPull((progress) => {
       if (!events.isFull) void events.send("progress", { ...progress, host });
     });
     void settlesBefore(pulling, call.streamSignal).then(async (settled) => {
@@ -94,10 +95,10 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     where: everyOutcome(mergeRemovalOutcomes),
     burst: "mid",
     summary: "Remove an image from every node",
-    tool: "remove_image",
+    mcpTool: "remove_image",
     params: z.object({ image: imageReference.describe("Image reference, with its slashes, or an id") }),
     query: z.object({ force: flag.default(false).describe("Also where stopped containers are made of it") }),
-    answers: imageRemoveAnswers,
+    responses: imageRemoveResponses,
     async handler({ params, query }) {
       return { image: params.image, removed: true, ...(await removeImage(docker.engine, params.image, query.force)), host };
     },

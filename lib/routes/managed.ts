@@ -7,14 +7,23 @@ import { Reply, type Route, route } from "../http/route";
 import type { ManagedContainers, RequestedSpec } from "../managed/managed-containers";
 import { readManagedSpec } from "../managed/managed-spec";
 import { containerParams } from "./schemas/common";
-import * as answers from "./schemas/container-answers";
-import { changeBody, toSpecChange, createBody, planManagedContainer, portsBody, toPortMappings, toRequestedSpec } from "./schemas/managed-bodies";
+import * as responses from "./schemas/container-responses";
+import { toContainerView } from "./schemas/container-view";
+import {
+  changeBody,
+  createBody,
+  planManagedContainer,
+  portsBody,
+  toPortMappings,
+  toRequestedSpec,
+  toSpecChange,
+} from "./schemas/managed-bodies";
 
 /**
- * Containers that are made first and started later, and can be changed (container-management-api.md).
- * @param settings.pull_wait seconds that an image's pull is waited for
+ * Managed containers: created first, started later, and changeable (container-management-api.md).
+ * @param settings.pull_wait seconds to wait for an image's pull
  * @param host this node's name
- * @param claims keep names to one container where there are other nodes
+ * @param claims checks names against the other nodes; undefined without a cluster
  */
 export function managedRoutes(
   docker: DockerHost,
@@ -23,11 +32,11 @@ export function managedRoutes(
   host: string,
   claims?: NameClaims,
 ): Route[] {
-  const view = async (cuid: string) => answers.toContainerView(await docker.containers.find(cuid, { prefix: false }));
+  const view = async (cuid: string) => toContainerView(await docker.containers.find(cuid, { prefix: false }));
 
-  async function change(id: string, edit: (spec: RequestedSpec) => RequestedSpec, enough: AbortSignal): Promise<Reply | object> {
+  async function change(id: string, edit: (spec: RequestedSpec) => RequestedSpec, waitSignal: AbortSignal): Promise<Reply | object> {
     const container = await docker.containers.find(id, { prefix: true });
-    const progress = await managed.change(container, edit, enough);
+    const progress = await managed.change(container, edit, waitSignal);
     const { name: cuid } = container;
     if (progress === "pulling") return new Reply(202, { cuid, image: readManagedSpec(container)?.image, status: progress, host });
     return view(cuid);
@@ -37,10 +46,10 @@ export function managedRoutes(
     method: "post",
     path: "/containers",
     where: bestNode(planManagedContainer),
-    keyed: true,
+    idempotent: true,
     burst: "low",
     summary: "Create a managed container, to be started later",
-    tool: "create_container",
+    mcpTool: "create_container",
     body: createBody,
     example: {
       image: "python:3.12-slim",
@@ -49,12 +58,12 @@ export function managedRoutes(
       resources: { cpus: 1, memory: "4096m", pids: 2048 },
       ports: [{ host: 8080, container: 80, protocol: "tcp" }],
     },
-    answers: answers.create,
+    responses: responses.create,
     async handler(call) {
       const { cuid, image } = { ...call.body, cuid: call.body.cuid as string };
-      const enough = call.within(settings.pull_wait * 1000);
+      const waitSignal = call.within(settings.pull_wait * 1000);
       const progress = await managed.create(cuid, toRequestedSpec(call.body, call.idempotencyKey), {
-        waitSignal: enough,
+        waitSignal,
         callerSignal: call.callerSignal,
         claims,
       });
@@ -70,11 +79,11 @@ export function managedRoutes(
     where: owner,
     burst: "low",
     summary: "Change a managed container: it is made anew, what is in its /app stays, and if it ran it runs again",
-    tool: "update_container",
+    mcpTool: "update_container",
     params: containerParams,
     body: changeBody,
     example: { env: { NEW_VAR: "value", OLD_VAR: null }, tags: ["updated", "v2"], resources: { memory: "8192m" } },
-    answers: answers.change,
+    responses: responses.change,
     handler: (call) => change(call.params.id, toSpecChange(call.body), call.within(settings.pull_wait * 1000)),
   });
 
@@ -84,11 +93,11 @@ export function managedRoutes(
     where: owner,
     burst: "low",
     summary: "Publish other ports of a managed container, which is made anew for it",
-    tool: "update_ports",
+    mcpTool: "update_ports",
     params: containerParams,
     body: portsBody,
     example: { ports: [{ host: 3000, container: 3000, protocol: "tcp" }] },
-    answers: answers.change,
+    responses: responses.change,
     handler: (call) =>
       change(call.params.id, (spec) => ({ ...spec, ports: toPortMappings(call.body.ports) }), call.within(settings.pull_wait * 1000)),
   });
@@ -99,21 +108,21 @@ export function managedRoutes(
     where: owner,
     burst: "high",
     summary: "How a container is",
-    tool: "status",
+    mcpTool: "status",
     params: containerParams,
-    answers: answers.status,
-    // One that was replaced between the two questions is asked for again.
+    responses: responses.status,
+    // A change may replace the container between the list and the inspection: look again.
     handler: ({ params }) =>
       statusOf(params.id).catch((error: AppError) => {
         if (error.code !== "CONTAINER_NOT_FOUND") throw error;
-        docker.containers.changed();
+        docker.containers.invalidate();
         return statusOf(params.id);
       }),
   });
 
   async function statusOf(given: string): Promise<object> {
     const container = await docker.containers.find(given, { prefix: true });
-    const { labels: _, host_port: __, container_port: ___, ...rest } = answers.toContainerView(container);
+    const { labels: _, host_port: __, container_port: ___, ...rest } = toContainerView(container);
     const { started, finished, exit_code, restart_count, health } = await inspectContainer(docker.engine, container.id);
     return { ...rest, running: rest.status === "running", started, finished, exit_code, restart_count, health };
   }

@@ -4,6 +4,7 @@ import { AppError, invalidField } from "../errors";
 import type { InProcessClient } from "../http/in-process";
 import { type Route, type RouteCall, route } from "../http/route";
 import type { McpEndpoint, McpService } from "../mcp/mcp-endpoint";
+import { lazyRequire } from "../support/lazy-require";
 
 const id = z.union([z.string(), z.number()]);
 const message = z.object({
@@ -21,27 +22,30 @@ const example = {
   params: { name: "run_container", arguments: { image: "redis", detach: true } },
 };
 
+// The MCP SDK needs more memory than all routes together.
+const mcpModule = lazyRequire(() => require("../mcp/mcp-endpoint") as typeof import("../mcp/mcp-endpoint"));
+
 /**
- * The routes that are tools, as the Model Context Protocol has them.
- * @param routes all of them
- * @param inside answers a tool's call as any request
+ * The Model Context Protocol, with routes as its tools.
+ * @param routes all routes; those with a `tool` name become tools
+ * @param inProcess sends a tool's request through this server
  */
-export function mcpRoutes(routes: Route[], inside: InProcessClient, service: McpService): Route[] {
-  let loaded: McpEndpoint | undefined;
+export function mcpRoutes(routes: Route[], inProcess: InProcessClient, service: McpService): Route[] {
+  let endpoint: McpEndpoint | undefined;
   const mcp = (): McpEndpoint => {
-    loaded ??= load(routes, inside, service);
-    return loaded;
+    endpoint ??= new (mcpModule().McpEndpoint)(routes, inProcess, service);
+    return endpoint;
   };
 
   const answer = route({
     method: "post",
     path: "/mcp",
     where: here,
-    burst: "none", // each tool spends its route's own
+    burst: "none", // each tool call counts against its own route's limit
     summary: "Model Context Protocol, Streamable HTTP without sessions: one message, answered in the response",
     body: message,
     example,
-    answers: {
+    responses: {
       200: {
         description: "The answer, as JSON or as events",
         schema: z.union([
@@ -61,11 +65,11 @@ export function mcpRoutes(routes: Route[], inside: InProcessClient, service: Mcp
     where: here,
     burst: "mid",
     summary: "Model Context Protocol, the older transport: a stream of events, the first of which names where messages go",
-    answers: { 200: { description: "The stream", contentType: "text/event-stream" } },
+    responses: { 200: { description: "The stream", contentType: "text/event-stream" } },
     handler(call) {
-      // A client of the newer transport asks whether there is such a stream, too: it needs none.
-      const newer = call.header("mcp-protocol-version") ?? call.header("mcp-session-id");
-      if (newer !== undefined)
+      // Clients of the newer transport probe for this stream, too; it is not needed there.
+      const newTransport = call.header("mcp-protocol-version") ?? call.header("mcp-session-id");
+      if (newTransport !== undefined)
         throw new AppError("METHOD_NOT_ALLOWED", { message: "Messages go to POST /mcp", details: { allow: "POST" } });
       if (!takesEvents(call)) throw invalidField("Accept", "must be text/event-stream; messages go to POST /mcp");
       return mcp().openStream(call);
@@ -81,20 +85,14 @@ export function mcpRoutes(routes: Route[], inside: InProcessClient, service: Mcp
     query: z.object({ sessionId: z.string() }),
     body: message,
     example,
-    answers: { 202: { description: "Taken", contentType: "text/plain" } },
+    responses: { 202: { description: "Taken", contentType: "text/plain" } },
     handler: (call) => mcp().deliver(call, call.query.sessionId, call.body),
   });
 
   return [answer, stream, deliver];
 }
 
-/** Whether the client says so; who takes anything at all is better served with JSON. */
+/** Whether the client names event streams explicitly; a client that accepts anything gets JSON. */
 function takesEvents(call: RouteCall): boolean {
   return /text\/event-stream/i.test(call.header("accept") ?? "");
-}
-
-// The SDK takes more memory than all routes: it is loaded when somebody speaks to it.
-function load(...parts: ConstructorParameters<typeof McpEndpoint>): McpEndpoint {
-  const { Mcp: Loaded } = require("../mcp/mcp-endpoint") as typeof import("../mcp/mcp-endpoint");
-  return new Loaded(...parts);
 }

@@ -21,7 +21,7 @@ const status = z.object({
 
 const publicFields = ({ sequence: _, process: __, ...rest }: NodeRecord) => rest;
 
-/** What is asked about the nodes themselves. */
+/** The nodes of the cluster. */
 export function nodeRoutes(cluster: Cluster): Route[] {
   const { pool } = cluster;
 
@@ -31,8 +31,8 @@ export function nodeRoutes(cluster: Cluster): Route[] {
     where: here,
     burst: "high",
     summary: "All nodes, their load and whether they answer",
-    tool: "nodes",
-    answers: {
+    mcpTool: "nodes",
+    responses: {
       200: { description: "Nodes", schema: z.object({ nodes: z.array(status), complete: z.boolean(), missing: z.array(z.string()) }) },
     },
     async handler() {

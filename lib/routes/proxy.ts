@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { owner } from "../cluster/routing/where";
-import { upstream } from "../docker/containers/published-port";
+import { findUpstream } from "../docker/containers/published-port";
 import type { DockerHost } from "../docker/docker-host";
 import { integer } from "../http/fields";
 import { type Route, route } from "../http/route";
@@ -10,7 +10,7 @@ import { containerParams } from "./schemas/common";
 const port = integer(1, 65535).optional().describe("The container's port, if it publishes several");
 
 /**
- * What is said about the proxy to containers (dockapi.md).
+ * Where the proxy to containers connects (dockapi.md); proxied requests themselves never reach Express.
  * @param host this node's name
  */
 export function proxyRoutes({ containers, engine }: Pick<DockerHost, "containers" | "engine">, host: string): Route[] {
@@ -20,10 +20,10 @@ export function proxyRoutes({ containers, engine }: Pick<DockerHost, "containers
     where: owner,
     burst: "high",
     summary: "Where a container's published port is reached, as its node sees it",
-    tool: "upstream",
+    mcpTool: "upstream",
     params: containerParams,
     query: z.object({ port }),
-    answers: {
+    responses: {
       200: {
         description: "The upstream",
         schema: z.object({ container_id: z.string(), upstream: z.string(), container_port: z.number(), host: z.string() }),
@@ -31,9 +31,9 @@ export function proxyRoutes({ containers, engine }: Pick<DockerHost, "containers
     },
     async handler({ params, query }) {
       const { id } = await containers.find(params.id, { prefix: true });
-      const found = await upstream(engine, id, query.port);
-      const address = found.host.includes(":") ? `[${found.host}]` : found.host;
-      return { container_id: id, upstream: `http://${address}:${found.port}`, container_port: found.container_port, host };
+      const upstream = await findUpstream(engine, id, query.port);
+      const address = upstream.host.includes(":") ? `[${upstream.host}]` : upstream.host;
+      return { container_id: id, upstream: `http://${address}:${upstream.port}`, container_port: upstream.container_port, host };
     },
   });
 
@@ -42,7 +42,7 @@ export function proxyRoutes({ containers, engine }: Pick<DockerHost, "containers
 
 const METHODS = ["get", "head", "post", "put", "patch", "delete", "options"] as const;
 
-/** What the proxy itself takes, which is no route of Express: for the OpenAPI document. */
+/** The operations of the proxy itself, for the OpenAPI document. */
 export const proxyOperations: DocumentedRoute[] = METHODS.map((method) => ({
   method,
   path: "/proxy/:id/*path",
@@ -51,7 +51,7 @@ export const proxyOperations: DocumentedRoute[] = METHODS.map((method) => ({
   summary: "What the container serves at this path; WebSockets too",
   params: containerParams.extend({ path: z.string().describe("Path at the container, with its slashes, passed on as it is written") }),
   query: z.object({ port }),
-  answers: {
+  responses: {
     200: { description: "Whatever the container answers, with any status; at `--proxy_port` with a cookie that opens this path" },
   },
 }));

@@ -8,9 +8,9 @@ import { Reply, type Route, route, streamReply } from "../http/route";
 import type { ManagedContainers } from "../managed/managed-containers";
 import { settlesBefore } from "../support/settles-before";
 import { outputFields } from "../support/tail-buffer";
-import * as answers from "./schemas/root-answers";
 import { containerParams, environment, imageReference } from "./schemas/common";
 import { logQuery } from "./schemas/log-query";
+import * as responses from "./schemas/root-responses";
 import { planRootRun, rootRunBody, toRunSpec } from "./schemas/root-run";
 
 export interface RootSettings {
@@ -23,11 +23,11 @@ export interface RootSettings {
 }
 
 /**
- * The six verbs at the root (dockerserver.md).
- * @param docker this host's
- * @param host this node's name, answered with every result
- * @param claims keep names to one container where there are other nodes
- * @param serviceInfo what `GET /` answers to those without credentials
+ * The six routes at the root (dockerserver.md).
+ * @param docker this host's Docker
+ * @param host this node's name
+ * @param claims checks names against the other nodes; undefined without a cluster
+ * @param serviceInfo the answer of `GET /` to clients without credentials
  */
 export function rootRoutes(
   docker: DockerHost,
@@ -37,7 +37,7 @@ export function rootRoutes(
   serviceInfo: () => object,
   claims?: NameClaims,
 ): Route[] {
-  const limit = settings.output_limit * 1_000_000;
+  const outputLimit = settings.output_limit * 1_000_000;
 
   const pull = route({
     method: "head",
@@ -47,7 +47,7 @@ export function rootRoutes(
     summary: "Pull an image; the outcome is in the headers",
     params: z.object({ image: imageReference.describe("Image reference, with its slashes") }),
     query: z.object({ platform: text.optional().describe("such as linux/arm64") }),
-    answers: answers.pull,
+    responses: responses.pull,
     async handler(call) {
       const pulling = docker.images.pull(call.params.image, call.query.platform);
       if (!(await settlesBefore(pulling, call.within(settings.pull_wait * 1000))))
@@ -63,9 +63,9 @@ export function rootRoutes(
     where: everyNode("list"),
     burst: "high",
     summary: "List all containers",
-    tool: "list",
-    anonymous: serviceInfo,
-    answers: answers.list,
+    mcpTool: "list",
+    anonymousBody: serviceInfo,
+    responses: responses.list,
     async handler() {
       return new Reply(200, (await docker.containers.read()).json, { "Content-Type": "application/json; charset=utf-8" });
     },
@@ -77,15 +77,15 @@ export function rootRoutes(
     where: owners({ prefix: true }),
     burst: "mid",
     summary: "Logs of a container",
-    tool: "logs",
+    mcpTool: "logs",
     params: containerParams,
     query: logQuery,
-    answers: answers.logs,
+    responses: responses.logs,
     async handler(call) {
       const { id, name } = await docker.containers.find(call.params.id, { prefix: true });
       if (call.query.follow || call.accepts("json", "text") === "text")
-        return streamReply("text/plain", await docker.logs.follow(id, call.query, call.streamSignal));
-      return { id, name, ...outputFields(await docker.logs.collect(id, call.query, limit, call.clientSignal)), host };
+        return streamReply("text/plain", await docker.logs.streamBytes(id, call.query, call.streamSignal));
+      return { id, name, ...outputFields(await docker.logs.readTail(id, call.query, outputLimit, call.clientSignal)), host };
     },
   });
 
@@ -93,33 +93,33 @@ export function rootRoutes(
     method: "put",
     path: "/",
     where: bestNode(planRootRun),
-    keyed: true,
+    idempotent: true,
     burst: "low",
     summary: "Run a container",
-    tool: "run_container",
+    mcpTool: "run_container",
     body: rootRunBody,
     example: { image: "redis", name: "p-redis", detach: true, ports: { "1234": "6379" } },
-    answers: answers.run,
+    responses: responses.run,
     async handler(call) {
       const { spec, warnings } = toRunSpec(call.body, call.idempotencyKey);
-      const wait = call.body.detach ? settings.pull_wait : settings.run_wait;
+      const waitSeconds = call.body.detach ? settings.pull_wait : settings.run_wait;
       const outcome = await docker.runner.run(spec, {
         detach: call.body.detach,
-        limit,
-        enough: call.within(wait * 1000),
-        abandoned: call.callerSignal,
-        started: call.markStarted,
+        outputLimit,
+        waitSignal: call.within(waitSeconds * 1000),
+        cancelSignal: call.callerSignal,
+        onStarted: call.markStarted,
         claims,
       });
-      const said = {
+      const body = {
         ...("id" in outcome ? { id: outcome.id } : {}),
         name: spec.name,
         status: outcome.status,
         host,
         ...(warnings.length > 0 ? { warnings } : {}),
       };
-      if (outcome.status === "exited") return { ...said, exit_code: outcome.exit_code, ...outputFields(outcome) };
-      return call.body.detach && outcome.status === "running" ? said : new Reply(202, said);
+      if (outcome.status === "exited") return { ...body, exit_code: outcome.exit_code, ...outputFields(outcome) };
+      return call.body.detach && outcome.status === "running" ? body : new Reply(202, body);
     },
   });
 
@@ -129,7 +129,7 @@ export function rootRoutes(
     where: owners({ prefix: true }),
     burst: "low",
     summary: "Execute a command in a running container",
-    tool: "exec",
+    mcpTool: "exec",
     params: containerParams,
     body: z.object({
       data: command
@@ -143,14 +143,14 @@ export function rootRoutes(
       user: text.max(4096, "must be a user").optional(),
     }),
     example: { data: "redis-cli ping" },
-    answers: answers.exec,
+    responses: responses.exec,
     async handler(call) {
       const { data, interactive, stdin, ...rest } = call.body;
       const { id, name } = await docker.containers.find(call.params.id, { prefix: true });
       const spec = { ...rest, command: data, stdin: interactive ? Buffer.from(stdin) : undefined };
-      const { exec_id, exit_code, ...output } = await exec(docker.engine, id, spec, limit, call.within(settings.run_wait * 1000));
-      const said = { id, name, exec_id, exit_code, running: exit_code === null, ...outputFields(output), host };
-      return exit_code === null ? new Reply(202, said) : said;
+      const { exec_id, exit_code, ...output } = await exec(docker.engine, id, spec, outputLimit, call.within(settings.run_wait * 1000));
+      const body = { id, name, exec_id, exit_code, running: exit_code === null, ...outputFields(output), host };
+      return exit_code === null ? new Reply(202, body) : body;
     },
   });
 
@@ -160,9 +160,9 @@ export function rootRoutes(
     where: owners({ prefix: false }),
     burst: "mid",
     summary: "Remove a container by force, running or not",
-    tool: "remove",
+    mcpTool: "remove",
     params: containerParams,
-    answers: answers.remove,
+    responses: responses.remove,
     async handler(call) {
       const container = await docker.containers.find(call.params.id, { prefix: false });
       const { id, name } = container;

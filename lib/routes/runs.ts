@@ -4,12 +4,12 @@ import { Reply, type Route, type RouteCall, route, streamReply } from "../http/r
 import { type EventFormat, EventStream } from "../runs/jobs/event-stream";
 import type { StartedOneOff } from "../runs/jobs/one-off-runs";
 import type { RunHost } from "../runs/run-host";
-import { planOneOffRun, oneOffRunAnswers, oneOffRunBody } from "./schemas/one-off-run";
+import { oneOffRunBody, oneOffRunResponses, planOneOffRun } from "./schemas/one-off-run";
 
 /**
- * Runs that end with their request (oneoff-docker-runner.md, docker-run.md).
- * @param host this node's name, answered with every result
- * @param settings.pull_wait seconds that an image is waited for
+ * One-off and code runs, which end with their request (oneoff-docker-runner.md, docker-run.md).
+ * @param host this node's name
+ * @param settings.pull_wait seconds to wait for an image
  */
 export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: string): Route[] {
   const run = route({
@@ -18,20 +18,20 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
     where: bestNode(planOneOffRun, { live: true }),
     burst: "low",
     summary: "Run a container once, to its end, and answer its output; with a payload: run code, and answer its result",
-    tool: "run",
+    mcpTool: "run",
     body: oneOffRunBody,
     example: { image: "alpine:latest", command: ["echo", "Hello, World!"], env_vars: { MY_VAR: "value" } },
-    answers: oneOffRunAnswers,
+    responses: oneOffRunResponses,
     async handler(call) {
       const { payload, env_vars = {}, volumes = {}, pull_policy = "always", ...rest } = call.body;
       const format = call.accepts("json", "text/event-stream", "application/x-ndjson");
-      const ended = call.streamSignal;
+      const { streamSignal } = call;
       let begun = false;
-      const enough = call.within(settings.pull_wait * 1000);
+      const waitSignal = call.within(settings.pull_wait * 1000);
       const pulling = new Reply(202, { status: "pulling", image: rest.image, host });
       try {
         if (payload) {
-          const result = await runs.code.run(rest.image, payload, ended, enough, () => {
+          const result = await runs.code.run(rest.image, payload, streamSignal, waitSignal, () => {
             begun = true;
             call.markStarted();
           });
@@ -39,22 +39,22 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
             ? pulling
             : new Reply(200, Buffer.from(result), { "Content-Type": "application/json; charset=utf-8" });
         }
-        const run = await runs.oneOffs.start({ ...rest, env_vars, volumes, pull_policy }, ended, enough);
+        const run = await runs.oneOffs.start({ ...rest, env_vars, volumes, pull_policy }, streamSignal, waitSignal);
         if (!run) return pulling;
         call.markStarted();
-        if (format === "text/event-stream" || format === "application/x-ndjson") return live(run, format, call);
+        if (format === "text/event-stream" || format === "application/x-ndjson") return streamOutput(run, format, call);
         begun = true;
         return { ...(await run.finish()), host };
       } catch (error) {
-        const said = abandonedToStopping(error, call.clientSignal);
-        // It has run already: no other node is to run it again, whatever this one's trouble is.
-        if (begun && said instanceof AppError && said.status >= 500) said.details.begun = true;
-        throw said;
+        const failure = abandonedToStopping(error, call.clientSignal);
+        // It has started: `begun` keeps the entry node from retrying on another node.
+        if (begun && failure instanceof AppError && failure.status >= 500) failure.details.begun = true;
+        throw failure;
       }
     },
   });
 
-  function live(run: StartedOneOff, format: EventFormat, { clientSignal }: Pick<RouteCall, "clientSignal">): Reply {
+  function streamOutput(run: StartedOneOff, format: EventFormat, { clientSignal }: Pick<RouteCall, "clientSignal">): Reply {
     const events = new EventStream(format);
     run
       .finish((frame) => events.sendFrame(frame))
@@ -68,7 +68,7 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
   return [run];
 }
 
-/** A run that was ended though its client is there was ended by the server's stop. */
-function abandonedToStopping(error: unknown, gone: AbortSignal): unknown {
-  return error instanceof AppError && error.code === "ABANDONED" && !gone.aborted ? new AppError("STOPPING") : error;
+/** A run that was abandoned while its client is connected was ended by the server's stop. */
+function abandonedToStopping(error: unknown, clientSignal: AbortSignal): unknown {
+  return error instanceof AppError && error.code === "ABANDONED" && !clientSignal.aborted ? new AppError("STOPPING") : error;
 }

@@ -10,16 +10,22 @@ import type { ManagedContainers } from "../managed/managed-containers";
 export interface Service {
   name: string;
   version: string;
-  /** this node */
+  /** this node's name */
   host: string;
 }
 
 /**
- * What tells how this node is: health, version, metrics.
- * @param docker this host's
- * @param stopping whether it takes requests for a last moment
+ * Health, versions and metrics of this node.
+ * @param docker this host's Docker
+ * @param stopping whether the server is shutting down: then /health fails, so that load balancers send no more requests
  */
-export function statusRoutes(docker: DockerHost, managed: ManagedContainers, service: Service, metrics: Metrics, stopping: () => boolean): Route[] {
+export function statusRoutes(
+  docker: DockerHost,
+  managed: ManagedContainers,
+  service: Service,
+  metrics: Metrics,
+  stopping: () => boolean,
+): Route[] {
   const health = route({
     method: "get",
     path: "/health",
@@ -27,9 +33,9 @@ export function statusRoutes(docker: DockerHost, managed: ManagedContainers, ser
     burst: "none",
     summary: "Whether this node and its engine answer",
     public: true,
-    headWorks: true,
-    tool: "health",
-    answers: {
+    runsOnHead: true,
+    mcpTool: "health",
+    responses: {
       200: {
         description: "They do",
         schema: z.object({ status: z.literal("ok"), docker: z.literal("ok"), host: z.string(), version: z.string() }),
@@ -49,8 +55,8 @@ export function statusRoutes(docker: DockerHost, managed: ManagedContainers, ser
     where: here,
     burst: "high",
     summary: "Whether this node reaches its engine, and which it is",
-    headWorks: true,
-    answers: {
+    runsOnHead: true,
+    responses: {
       200: {
         description: "It does",
         schema: z.object({
@@ -79,8 +85,8 @@ export function statusRoutes(docker: DockerHost, managed: ManagedContainers, ser
     where: here,
     burst: "high",
     summary: "Versions of this server and its engine",
-    tool: "version",
-    answers: {
+    mcpTool: "version",
+    responses: {
       200: {
         description: "Versions",
         schema: z.object({ version: z.string(), host: z.string(), docker: z.record(z.string(), z.unknown()) }),
@@ -93,13 +99,13 @@ export function statusRoutes(docker: DockerHost, managed: ManagedContainers, ser
     },
   });
 
-  const numbers = route({
+  const prometheus = route({
     method: "get",
     path: "/metrics",
     where: here,
     burst: "high",
     summary: "Numbers for Prometheus",
-    answers: { 200: { description: "Metrics", contentType: "text/plain" } },
+    responses: { 200: { description: "Metrics", contentType: "text/plain" } },
     async handler() {
       const containers = await docker.containers.read().catch((error: unknown) => {
         if (isUnavailable(error)) return undefined;
@@ -111,5 +117,5 @@ export function statusRoutes(docker: DockerHost, managed: ManagedContainers, ser
     },
   });
 
-  return [health, connectivity, version, numbers];
+  return [health, connectivity, version, prometheus];
 }

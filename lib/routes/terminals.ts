@@ -21,7 +21,7 @@ const MESSAGES = [
 
 /**
  * Terminals in containers (container-management-api.md, "WebSocket Integration").
- * @param docker this host's
+ * @param docker this host's Docker
  */
 export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets: Tickets): Route[] {
   const terminal = route({
@@ -30,7 +30,7 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
     where: owner,
     burst: "none",
     upgrade: true,
-    ticketed: true,
+    acceptsTicket: true,
     summary:
       "A shell in a running container over a WebSocket; until the first stdin the container's own output, unless the query asks for a shell",
     params: containerParams,
@@ -40,7 +40,7 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
       ticket: z.string().min(1).optional().describe("Instead of credentials, as `POST /ws/{id}/ticket` gives it"),
       tty: flag.optional().describe("Whether the shell has a terminal; as with cols or rows if absent, else stdout and stderr are apart"),
     }),
-    answers: { 101: { description: MESSAGES }, 426: { description: "The request is no offer of an upgrade to a WebSocket" } },
+    responses: { 101: { description: MESSAGES }, 426: { description: "The request is no offer of an upgrade to a WebSocket" } },
     async handler(call) {
       const { cols, rows, tty, ticket } = call.query;
       const sized = cols !== undefined || rows !== undefined;
@@ -48,7 +48,7 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
         cols: cols ?? DEFAULT_SIZE.cols,
         rows: rows ?? DEFAULT_SIZE.rows,
         tty: tty ?? sized,
-        atOnce: sized || tty !== undefined,
+        shellAtOnce: sized || tty !== undefined,
       };
       const { id } = await docker.containers.find(call.params.id, { prefix: true });
       if (ticket !== undefined && !tickets.redeem(ticket, id)) throw new AppError("WRONG_TICKET");
@@ -63,7 +63,7 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
     burst: "low",
     summary: "A ticket that opens one terminal in this container, for a page in a browser, which can't send credentials with it",
     params: containerParams,
-    answers: {
+    responses: {
       200: {
         description: "To be used once, in time, through any node",
         schema: z.object({ ticket: z.string(), expires_in: z.number().describe("seconds") }),

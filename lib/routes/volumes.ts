@@ -1,10 +1,19 @@
 import { bestNode, everyNode, volume } from "../cluster/routing/where";
 import { Reply, type Route, route } from "../http/route";
 import type { Volumes } from "../runs/volumes/volumes";
-import { volumeParams, mergeVolumeLists, volumeListAnswers, volumeCreateAnswers, planVolume, volumeReadAnswers, volumeRemoveAnswers, volumeBody } from "./schemas/volume-schemas";
+import {
+  mergeVolumeLists,
+  planVolume,
+  volumeBody,
+  volumeCreateResponses,
+  volumeListResponses,
+  volumeParams,
+  volumeReadResponses,
+  volumeRemoveResponses,
+} from "./schemas/volume-schemas";
 
 /**
- * Named volumes: made in one request (oneoff-docker-runner.md), listed, read back and removed.
+ * Creates, lists, reads and removes named volumes (oneoff-docker-runner.md).
  * @param host this node's name
  */
 export function volumeRoutes(volumes: Volumes, host: string): Route[] {
@@ -14,10 +23,10 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     where: bestNode(planVolume),
     burst: "low",
     summary: "Create a volume, with content if any is given",
-    tool: "volume",
+    mcpTool: "volume",
     body: volumeBody,
     example: { name: "my-volume" },
-    answers: volumeCreateAnswers,
+    responses: volumeCreateResponses,
     async handler({ body }) {
       await volumes.create({ ...body, content: body.content ?? undefined });
       return new Reply(200, { status: "success", detail: "success" }, { "X-Volume-Host": host });
@@ -30,8 +39,8 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     where: everyNode(mergeVolumeLists),
     burst: "high",
     summary: "List all volumes",
-    tool: "volumes",
-    answers: volumeListAnswers,
+    mcpTool: "volumes",
+    responses: volumeListResponses,
     async handler() {
       return { volumes: (await volumes.list()).map((each) => ({ ...each, host })) };
     },
@@ -43,9 +52,9 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     where: volume,
     burst: "mid",
     summary: "Read a volume with its content",
-    tool: "read_volume",
+    mcpTool: "read_volume",
     params: volumeParams,
-    answers: volumeReadAnswers,
+    responses: volumeReadResponses,
     async handler(call) {
       const { content, ...info } = await volumes.read(call.params.name);
       if (call.accepts("json", "application/gzip") === "application/gzip")
@@ -60,9 +69,9 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     where: volume,
     burst: "mid",
     summary: "Remove a volume that no container uses",
-    tool: "remove_volume",
+    mcpTool: "remove_volume",
     params: volumeParams,
-    answers: volumeRemoveAnswers,
+    responses: volumeRemoveResponses,
     async handler({ params }) {
       await volumes.remove(params.name);
       return { name: params.name, removed: true, host };

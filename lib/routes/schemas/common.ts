@@ -1,29 +1,40 @@
 import { z } from "zod";
-import { isReference } from "../../docker/images/image-reference";
+import { isImageReference } from "../../docker/images/image-reference";
 import { map, matching, scalar, text } from "../../http/fields";
-import { isReserved } from "../../http/route";
+import { isReserved, type ResponseDoc } from "../../http/route";
 
-/** The name of a container that may be made. */
+/** The answers of a route, by status. */
+export type Responses = Record<number, ResponseDoc>;
+
+/** The name of a new container. */
 export const newContainerName = matching(
   /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$/,
   "must be letters, digits, _ . -, two or more, beginning with a letter or digit",
 ).refine((name) => !isReserved(name), { error: "is a word of this API" });
 
-/** A container that is asked for: a name, an id or the beginning of one. */
+/** Refers to a container: its name, its id or a prefix of the id. */
 export const containerId = matching(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, "must be the name or id of a container");
 
+/** Path parameters of routes about one container. */
 export const containerParams = z.object({ id: containerId.describe("Name or id of the container") });
 
-export const imageReference = text.refine(isReference, {
+/** The name of a volume. */
+export const volumeName = matching(
+  /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}$/,
+  "must be letters, digits, _ . -, two or more, beginning with a letter or digit",
+);
+
+export const imageReference = text.refine(isImageReference, {
   error: "must be an image reference, such as redis, host:5000/app:1.2 or app@sha256:…",
 });
 
+/** Environment variables by name. */
 export const environment = map(matching(/^[A-Za-z_][A-Za-z0-9_.-]*$/, "must be the name of a variable"), scalar);
 
-/** FastAPI's clients send null for what they don't mean. */
+/** Accepts null as absent: clients generated from FastAPI send null for unset fields. */
 export const optional = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);
 
-/** A caller's login at an image's registry. */
+/** The body's login at the image's registry. */
 export const registryLogin = z
   .object({
     username: text,
@@ -33,7 +44,7 @@ export const registryLogin = z
   })
   .strict();
 
-/** What went to an output stream, in an answer. */
+/** Fields of captured output in an answer, see `outputFields`. */
 export const outputSchema = {
   stdout: z.string(),
   stderr: z.string(),

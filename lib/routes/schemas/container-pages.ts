@@ -1,14 +1,14 @@
 import { z } from "zod";
 import { type ContainerSummary, MANAGED_LABEL } from "../../docker/containers/container-list";
-import { withTag } from "../../docker/images/image-reference";
+import { withDefaultTag } from "../../docker/images/image-reference";
 import { flag, integer, list, matching, text } from "../../http/fields";
 import { CUID_LABEL, readManagedSpec } from "../../managed/managed-spec";
 import { imageReference } from "./common";
-import { type ContainerView, toContainerView } from "./container-answers";
+import { type ContainerView, toContainerView } from "./container-view";
 
 const STATES = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
 
-/** A place in the order of all containers: that of the last one of a page. */
+/** Decodes a cursor: the sort key of a page's last container. */
 const cursor = text.transform((given, context) => {
   const place = Buffer.from(given, "base64url").toString();
   if (/^\d{4}-[\d:.TZ-]+ [0-9a-f]{64}$/.test(place)) return place;
@@ -44,37 +44,38 @@ export interface ContainerPage {
   next_cursor: string | null;
 }
 
-// What is made or removed between two pages leaves this order of all others as it is.
+// Neither part ever changes, so containers created or removed between two pages don't move the others.
 const sortKey = ({ created, id }: { created: string; id: string }) => `${created} ${id}`;
 const newestFirst = (a: ContainerView, b: ContainerView) => (sortKey(a) < sortKey(b) ? 1 : -1);
 
-/** One page of this host's containers, the newest first. */
+/** One page of this host's containers, newest first. */
 export function toPage(containers: ContainerSummary[], query: PageQuery): ContainerPage {
   const found = containers.filter((each) => matchesQuery(each, query)).map(toContainerView);
   return firstPage(found, query, false);
 }
 
-/** The pages of several nodes as one. */
+/** Merges the pages of several nodes into one. */
 export function mergePages(pages: object[], query: object): ContainerPage {
-  const given = pages as ContainerPage[];
-  const further = given.some(({ next_cursor }) => next_cursor !== null);
+  const nodePages = pages as ContainerPage[];
+  const hasMore = nodePages.some(({ next_cursor }) => next_cursor !== null);
   return firstPage(
-    given.flatMap(({ containers }) => containers),
+    nodePages.flatMap(({ containers }) => containers),
     query as PageQuery,
-    further,
+    hasMore,
   );
 }
 
-function firstPage(containers: ContainerView[], { limit }: PageQuery, further: boolean): ContainerPage {
+/** @param hasMore whether containers exist beyond the given ones */
+function firstPage(containers: ContainerView[], { limit }: PageQuery, hasMore: boolean): ContainerPage {
   const page = containers.sort(newestFirst).slice(0, limit);
   const last = page.at(-1);
-  const more = last !== undefined && (further || containers.length > limit);
+  const more = last !== undefined && (hasMore || containers.length > limit);
   return { containers: page, next_cursor: more ? Buffer.from(sortKey(last)).toString("base64url") : null };
 }
 
 function matchesQuery(container: ContainerSummary, { all, status, label = [], tags, name, image, cursor: after }: PageQuery): boolean {
   const { labels } = container;
-  const labelled = (wanted: string) => {
+  const hasLabel = (wanted: string) => {
     const [key = "", ...value] = wanted.split("=");
     return Object.hasOwn(labels, key) && (value.length === 0 || labels[key] === value.join("="));
   };
@@ -82,14 +83,17 @@ function matchesQuery(container: ContainerSummary, { all, status, label = [], ta
     (all || isListed(container)) &&
     (tags === undefined || tags.every((tag) => readManagedSpec(container)?.tags.includes(tag))) &&
     (status === undefined || status.includes(container.state)) &&
-    label.every(labelled) &&
+    label.every(hasLabel) &&
     (name === undefined || container.name.includes(name)) &&
-    (image === undefined || container.image === image || container.image === withTag(image) || `${container.image}:latest` === image) &&
+    (image === undefined ||
+      container.image === image ||
+      container.image === withDefaultTag(image) ||
+      `${container.image}:latest` === image) &&
     (after === undefined || sortKey(container) < after)
   );
 }
 
-/** Not what is about to take the place of another, which is listed until then. */
+/** Whether a container is managed. Unfinished replacements are not listed: the container they replace still is. */
 function isListed({ name, labels }: ContainerSummary): boolean {
   return labels[MANAGED_LABEL] === "true" && (labels[CUID_LABEL] ?? name) === name;
 }

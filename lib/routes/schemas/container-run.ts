@@ -2,19 +2,20 @@ import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { type ContainerSummary, MANAGED_LABEL } from "../../docker/containers/container-list";
 import { PORT_LABEL } from "../../docker/containers/published-port";
-import type { Readiness } from "../../docker/containers/readiness";
+import type { ReadinessCheck } from "../../docker/containers/readiness";
 import type { RunSpec } from "../../docker/create/run-spec";
 import { AppError, invalidField } from "../../errors";
 import { command, flag, integer, list, matching, number } from "../../http/fields";
 import { environment, imageReference, newContainerName, optional } from "./common";
-import { toContainerRunView } from "./container-answers";
-import { planRootRun, restartPolicy, rootRunBody, networkName as runNetwork, mountSource, mountTarget, toRunSpec } from "./root-run";
+import { toContainerRunView } from "./container-view";
+import { mountSource, mountTarget, planRootRun, restartPolicy, rootRunBody, networkName as runNetwork, toRunSpec } from "./root-run";
 
 const NAME_LABEL = "dockapi.name";
 
+/** A flag that may be null or absent, with a default. */
 const flagOrNull = (schema: typeof flag, value: boolean) => schema.nullish().transform((given) => given ?? value);
 
-/** source:target[:options]; the source may begin with a drive of Windows, whose colon is none of these. */
+/** source:target[:options]; the source may begin with a Windows drive letter and its colon. */
 const MOUNT_PATTERN = /^([A-Za-z]:[\\/][^:]*|[^:]+):(.+)$/s;
 
 const mount = matching(MOUNT_PATTERN, "must be source:target, which :ro may follow").superRefine((text, context) => {
@@ -29,7 +30,7 @@ function splitMount(text: string): { source: string; target: string } {
   return { source: toUnixPath(from), target: to };
 }
 
-/** C:/host/data is /c/host/data to an engine, which runs on Linux: so Docker Desktop and Compose take it, too. */
+/** Converts C:/host/data to /c/host/data, as Docker Desktop and Compose do for engines, which run on Linux. */
 function toUnixPath(source: string): string {
   const [, drive, rest = ""] = /^([A-Za-z]):[\\/](.*)$/s.exec(source) ?? [];
   return drive === undefined ? source : `/${drive.toLowerCase()}/${rest.replaceAll("\\", "/")}`;
@@ -57,7 +58,7 @@ type ContainerRun = z.output<typeof containerRunBody>;
 
 const DEFAULT_READY_TIMEOUT_S = 30;
 
-/** The same container as the body of `PUT /` describes it. */
+/** Translates the body into the body of `PUT /` for the same container. */
 function toRootRunBody(body: ContainerRun): z.input<typeof rootRunBody> {
   const { image, container_port, host_port = 0, name, env, command: data, auto_remove, restart_policy, network } = body;
   return {
@@ -82,34 +83,35 @@ function toVolumeMap({ volumes = [] }: ContainerRun): Record<string, string> {
 }
 
 /**
- * Reads out of a body what placement must know, and fixes its name.
- * @param body as it came, and valid
+ * Derives the placement plan of a run and fixes its name.
+ * @param body a valid `containerRunBody`, unparsed
+ * @param key the request's Idempotency-Key: the same key gives the same name
  */
 export function planContainerRun(body: object, key: string | undefined): Plan {
   const run = containerRunBody.parse(body);
   const { name, needs } = planRootRun(toRootRunBody(run), key);
   const responseFields = (container: object) => toContainerRunView(container as ContainerSummary);
-  return { name, body: { ...body, name }, needs, extraWaitMs: toReadiness(run)?.timeout ?? 0, responseFields, mapRefusal: toBadRequest };
+  return { name, body: { ...body, name }, needs, extraWaitMs: toReadiness(run)?.timeoutMs ?? 0, responseFields, mapRefusal: toBadRequest };
 }
 
-/** By this route's document what a request asks for and can't be had is a bad request. */
+/** Turns a missing image and a taken port into the 400 that dockapi.md documents; leaves other errors as they are. */
 export function toBadRequest(error: AppError): AppError {
   const { code, message, details, cause } = error;
   return code === "IMAGE_NOT_FOUND" || code === "PORT_TAKEN" ? new AppError("INVALID_INPUT", { code, message, details, cause }) : error;
 }
 
-/** What is to be waited for, if anything is. */
-export function toReadiness(body: ContainerRun): Readiness | undefined {
+/** The readiness check that a request asks for; undefined if none. */
+export function toReadiness(body: ContainerRun): ReadinessCheck | undefined {
   const { wait_ready, health_path, wait_timeout = DEFAULT_READY_TIMEOUT_S, container_port, detach } = body;
   if (!wait_ready || health_path === undefined) return undefined;
   if (!detach) throw invalidField("wait_ready", "can't be had with detach: false, which waits for the end");
-  return { path: health_path, port: container_port, timeout: wait_timeout * 1000 };
+  return { path: health_path, port: container_port, timeoutMs: wait_timeout * 1000 };
 }
 
 /**
- * Makes the container to be created out of a request.
- * @param key the request's Idempotency-Key
- * @returns it, and what of the request can't be honoured
+ * Converts a request into the spec of the container.
+ * @param key the request's Idempotency-Key, kept in a label
+ * @returns the spec, and warnings about options that have no effect
  */
 export function toContainerRunSpec(body: ContainerRun, key: string | undefined): { spec: RunSpec; warnings: string[] } {
   const { spec } = toRunSpec(rootRunBody.parse(toRootRunBody(body)), key);
@@ -118,7 +120,9 @@ export function toContainerRunSpec(body: ContainerRun, key: string | undefined):
   return {
     spec: { ...spec, labels: { ...spec.labels, ...labels } },
     warnings: [
-      ...(conflicting ? ["auto_remove and restart_policy exclude each other: the container is removed when it ends and not restarted"] : []),
+      ...(conflicting
+        ? ["auto_remove and restart_policy exclude each other: the container is removed when it ends and not restarted"]
+        : []),
       ...(body.wait_ready && body.health_path === undefined ? ["wait_ready needs a health_path to ask: nothing was waited for"] : []),
     ],
   };

@@ -3,10 +3,10 @@ import { flag, matching, text } from "../../http/fields";
 
 const SECONDS_PER_UNIT = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 
-/** A moment: seconds since 1970, a date of RFC 3339, or how long ago (`10m`). Gives seconds since 1970. */
+/** A point in time: seconds since 1970, a date of RFC 3339, or an age (`10m`). Output: seconds since 1970. */
 const pointInTime = text.transform((value, context) => {
-  const ago = /^(\d+)([smhd])$/.exec(value);
-  if (ago) return Math.floor(Date.now() / 1000) - Number(ago[1]) * SECONDS_PER_UNIT[ago[2] as keyof typeof SECONDS_PER_UNIT];
+  const age = /^(\d+)([smhd])$/.exec(value);
+  if (age) return Math.floor(Date.now() / 1000) - Number(age[1]) * SECONDS_PER_UNIT[age[2] as keyof typeof SECONDS_PER_UNIT];
   if (/^\d+(\.\d+)?$/.test(value)) return Number(value);
   const time = /^\d{4}-\d\d-\d\d/.test(value) ? Date.parse(value) : Number.NaN;
   if (!Number.isNaN(time) && time >= 0) return time / 1000;
@@ -14,7 +14,7 @@ const pointInTime = text.transform((value, context) => {
   return z.NEVER;
 });
 
-/** The query of every route that answers logs. */
+/** The query of the routes that answer logs. */
 export const logQuery = z.object({
   tail: matching(/^(all|\d{1,9})$/, "must be a number of lines, or all")
     .transform((value) => (value === "all" ? undefined : Number(value)))

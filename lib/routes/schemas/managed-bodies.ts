@@ -6,7 +6,7 @@ import { newCuid } from "../../managed/cuid";
 import type { RequestedSpec } from "../../managed/managed-containers";
 import type { PortMapping, ResourceLimits } from "../../managed/managed-spec";
 import { environment, imageReference, optional } from "./common";
-import { planRootRun, memorySize } from "./root-run";
+import { memorySize, planRootRun } from "./root-run";
 
 const MAX_PORT = 65_535;
 
@@ -36,6 +36,7 @@ export const createBody = z.object({
   cuid: optional(cuid).describe("Made up if absent"),
 });
 
+/** The body of `PATCH /containers/{id}`. */
 export const changeBody = z.object({
   env: optional(z.record(variable, scalar.nullable(), { error: "must be a map" })).describe("Variables to set; null removes one"),
   tags: optional(tags).describe("Instead of those there are"),
@@ -45,29 +46,31 @@ export const changeBody = z.object({
   image: optional(imageReference),
 });
 
+/** The body of `PATCH /containers/{id}/ports`. */
 export const portsBody = z.object({ ports: ports.describe("Instead of those there are") });
 
 type CreateBody = z.output<typeof createBody>;
 
 /**
- * Reads out of a body what placement must know, and fixes its cuid.
- * @param body as it came, and valid
+ * Derives the placement plan of a container and fixes its cuid.
+ * @param body a valid `createBody`, unparsed
+ * @param key the request's Idempotency-Key: the same key gives the same cuid
  */
 export function planManagedContainer(body: object, key: string | undefined): Plan {
   const { image, ports: published = [], resources, cuid: given } = createBody.parse(body);
   const name = given ?? newCuid(key);
   const { needs } = planRootRun({ image, memory: resources?.memory, cpus: resources?.cpus }, key);
-  const hosts = published.flatMap(({ host, protocol }) => (host ? [`${host}/${protocol}`] : []));
+  const hostPorts = published.flatMap(({ host, protocol }) => (host ? [`${host}/${protocol}`] : []));
   return {
     name,
     body: { ...body, cuid: name },
-    needs: { ...needs, ports: hosts, compose: true },
+    needs: { ...needs, ports: hostPorts, compose: true },
     doneWhenCreated: true,
     responseFields: () => ({ cuid: name }),
   };
 }
 
-/** What is to be created. */
+/** Converts the body of a creation into a spec. */
 export function toRequestedSpec(body: CreateBody, key: string | undefined): RequestedSpec {
   const { image, env = {}, tags: given = [], resources = {}, ports: published = [], command: words } = body;
   return {
@@ -81,7 +84,7 @@ export function toRequestedSpec(body: CreateBody, key: string | undefined): Requ
   };
 }
 
-/** How a container's spec is to be other. */
+/** Converts the body of a change into a function that edits a spec. */
 export function toSpecChange(body: z.output<typeof changeBody>): (spec: RequestedSpec) => RequestedSpec {
   const { env = {}, tags: given, resources = {}, image } = body;
   return (spec) => ({

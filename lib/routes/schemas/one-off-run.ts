@@ -1,8 +1,7 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { command, flag, integer, map, matching, number } from "../../http/fields";
-import type { AnswerDoc } from "../../http/route";
-import { environment, imageReference, registryLogin, optional, outputSchema } from "./common";
+import { environment, imageReference, optional, outputSchema, type Responses, registryLogin, volumeName } from "./common";
 
 const mountPath = matching(/^\/[^:\0]{0,4095}(?::r[ow])?$/, "must be an absolute path in the container, which :ro may follow").refine(
   (path) => !path.split("/").includes(".."),
@@ -11,12 +10,6 @@ const mountPath = matching(/^\/[^:\0]{0,4095}(?::r[ow])?$/, "must be an absolute
 const content = z.string({ error: "must be base64" });
 const mode = matching(/^[0-7]{3,4}$/, "must be octal digits as text, such as 0755");
 const response = flag.default(false).describe("Give its content back");
-
-/** The name of a volume. */
-export const volumeName = matching(
-  /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}$/,
-  "must be letters, digits, _ . -, two or more, beginning with a letter or digit",
-);
 
 const volumeEntry = z.discriminatedUnion(
   "type",
@@ -41,10 +34,10 @@ const payload = z
   .custom<object>((value) => typeof value === "object" && value !== null && !Array.isArray(value), { error: "must be a JSON object" })
   .meta({ type: "object", additionalProperties: true, description: "Makes it a code run: what its program reads" });
 
-/** Fields of code runs; all others are of one-offs. */
+/** The only fields that a code run may have. */
 const CODE_RUN_FIELDS = new Set(["image", "payload"]);
 
-/** The body of `POST /run`: a one-off (oneoff-docker-runner.md), or code with its payload (docker-run.md). */
+/** The body of `POST /run`: a one-off (oneoff-docker-runner.md), or with a payload a code run (docker-run.md). */
 export const oneOffRunBody = z
   .object({
     image: imageReference.describe("The image to run"),
@@ -70,8 +63,8 @@ export const oneOffRunBody = z
   });
 
 /**
- * Reads out of a run's body what placement must know.
- * @param body as it came, and valid
+ * Derives the placement plan of a run.
+ * @param body a valid `oneOffRunBody`, unparsed
  */
 export function planOneOffRun(body: object): Plan {
   const { image, payload, pull_policy, volumes = {}, memory = 0, cpus = 0 } = oneOffRunBody.parse(body);
@@ -90,7 +83,7 @@ const oneOffResult = z.object({
   warnings: z.array(z.string()).optional(),
 });
 
-export const oneOffRunAnswers: Record<number, AnswerDoc> = {
+export const oneOffRunResponses: Responses = {
   200: {
     description:
       "It has run; as text/event-stream or application/x-ndjson: its output as it comes, then this as the event `result`. Of a code run: the object that its program wrote",

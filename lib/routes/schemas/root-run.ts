@@ -37,7 +37,7 @@ const namespace = matching(
 );
 const singleLine = matching(/^[^\0\r\n]{1,4096}$/, "must be one line of text");
 
-/** The body of `PUT /` (dockerserver.md, "PUT Data", and what people give to `docker run`). */
+/** The body of `PUT /` (dockerserver.md, "PUT Data", extended by common options of `docker run`). */
 export const rootRunBody = z.object({
   image: imageReference.describe("The image to run"),
   name: newContainerName.optional().describe("The container's name; a UUID if absent"),
@@ -90,9 +90,9 @@ export const rootRunBody = z.object({
 const BYTES_PER_UNIT: Record<string, number> = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
 
 /**
- * Reads out of a run's body what placement must know, and fixes its name.
- * @param body as it came, and valid
- * @param key the request's Idempotency-Key: the same key makes the same name
+ * Derives the placement plan of a run and fixes its name.
+ * @param body a valid `rootRunBody`, unparsed
+ * @param key the request's Idempotency-Key: the same key gives the same name
  */
 export function planRootRun(body: object, key: string | undefined): Plan {
   const { name: given, image, pull, ports, volumes, memory = "0", cpus = 0 } = rootRunBody.parse(body);
@@ -114,9 +114,9 @@ export function planRootRun(body: object, key: string | undefined): Plan {
 }
 
 /**
- * Makes the container to be created out of a request.
- * @param key the request's Idempotency-Key
- * @returns it, and what of the request can't be honoured
+ * Converts a request into the spec of the container.
+ * @param key the request's Idempotency-Key, kept in a label
+ * @returns the spec, and warnings about options that have no effect
  */
 export function toRunSpec(body: z.output<typeof rootRunBody>, key: string | undefined): { spec: RunSpec; warnings: string[] } {
   const { detach: _, data, name, ...rest } = body;

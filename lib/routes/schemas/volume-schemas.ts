@@ -1,8 +1,7 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { map, matching, scalar, text } from "../../http/fields";
-import type { AnswerDoc } from "../../http/route";
-import { volumeName } from "./one-off-run";
+import { type Responses, volumeName } from "./common";
 
 /** The body of `POST /volume` (oneoff-docker-runner.md). */
 export const volumeBody = z.object({
@@ -13,11 +12,12 @@ export const volumeBody = z.object({
   labels: map(matching(/^[^\0\s=]+$/, "must be a label's key"), scalar).default({}),
 });
 
+/** Path parameters of routes about one volume. */
 export const volumeParams = z.object({ name: volumeName });
 
 /**
- * A volume needs no image; the node that has it already is to have it again.
- * @param body valid
+ * Derives the placement plan of a volume: it needs no image, and prefers a node that already has the volume.
+ * @param body a valid `volumeBody`, unparsed
  */
 export function planVolume(body: object): Plan {
   const { name } = volumeBody.parse(body);
@@ -26,38 +26,36 @@ export function planVolume(body: object): Plan {
 
 type VolumeList = { volumes: { name: string; host: string }[] };
 
-/** The lists of several nodes as one. */
+/** Merges the volume lists of several nodes, by name and node. */
 export function mergeVolumeLists(lists: object[]): VolumeList {
   const volumes = (lists as VolumeList[]).flatMap((each) => each.volumes);
-  const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-  return { volumes: volumes.sort((a, b) => order(a.name, b.name) || order(a.host, b.host)) };
+  const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+  return { volumes: volumes.sort((a, b) => compare(a.name, b.name) || compare(a.host, b.host)) };
 }
 
 const info = { name: z.string(), driver: z.string(), labels: z.record(z.string(), z.string()), host: z.string().describe("the node") };
 const listed = z.object({ ...info, created: z.string().optional() });
 
-type Answers = Record<number, AnswerDoc>;
-
-export const volumeCreateAnswers: Answers = {
+export const volumeCreateResponses: Responses = {
   200: {
     description: "It is there, with its content",
     schema: z.object({ status: z.literal("success"), detail: z.literal("success") }),
     headers: { "X-Volume-Host": "The node that has it" },
   },
 };
-export const volumeListAnswers: Answers = {
+export const volumeListResponses: Responses = {
   200: {
     description: "The volumes by name; of several nodes with whether that is all of them, and who is missing",
     schema: z.object({ volumes: z.array(listed), complete: z.boolean().optional(), missing: z.array(z.string()).optional() }),
   },
 };
-export const volumeReadAnswers: Answers = {
+export const volumeReadResponses: Responses = {
   200: {
     description: "The volume, its content in base64; as application/gzip the content alone",
     schema: z.object({ ...listed.shape, content: z.string() }),
     contentType: "application/gzip",
   },
 };
-export const volumeRemoveAnswers: Answers = {
+export const volumeRemoveResponses: Responses = {
   200: { description: "Removed", schema: z.object({ name: z.string(), removed: z.literal(true), host: info.host }) },
 };

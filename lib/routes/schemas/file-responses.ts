@@ -1,12 +1,10 @@
 import { z } from "zod";
-import type { AnswerDoc } from "../../http/route";
-
-type Answers = Record<number, AnswerDoc>;
+import type { Responses } from "./common";
 
 const containerRef = { id: z.string(), name: z.string(), host: z.string().describe("the node") };
 const path = z.string().describe("absolute, without links");
 
-export const upload: Answers = {
+export const upload: Responses = {
   200: {
     description: "All of the archive is in the container",
     schema: z.object({ ...containerRef, path, files: z.number(), bytes: z.number().describe("unpacked") }),
@@ -22,7 +20,7 @@ const fileHeaders = {
   "Accept-Ranges": "bytes",
 };
 
-export const download: Answers = {
+export const download: Responses = {
   200: { description: "The file", contentType: "application/octet-stream", headers: fileHeaders },
   206: {
     description: "The part that Range asks for",
@@ -32,16 +30,16 @@ export const download: Answers = {
   416: { description: "The file has no such part" },
 };
 
-export const downloadHead: Answers = { 200: { description: "The file is there", headers: fileHeaders } };
+export const downloadHead: Responses = { 200: { description: "The file is there", headers: fileHeaders } };
 
-export const downloadZip: Answers = {
+export const downloadZip: Responses = {
   200: {
     description: "A zip of what is in the folder; its comment names what was left out, which are links",
     contentType: "application/zip",
   },
 };
 
-export const list: Answers = {
+export const list: Responses = {
   200: {
     description: "What is in the folder, by name",
     schema: z.object({

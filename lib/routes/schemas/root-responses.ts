@@ -1,8 +1,5 @@
 import { z } from "zod";
-import type { AnswerDoc } from "../../http/route";
-import { outputSchema } from "./common";
-
-type Answers = Record<number, AnswerDoc>;
+import { outputSchema, type Responses } from "./common";
 
 const container = z.object({
   id: z.string(),
@@ -21,19 +18,19 @@ const containerRef = { id: z.string(), name: z.string(), host: z.string().descri
 const started = z.object({ ...containerRef, status: z.string(), warnings: z.array(z.string()).optional() });
 const serviceInfo = z.object({ name: z.string(), version: z.string(), description: z.string() });
 
-export const pull: Answers = {
+export const pull: Responses = {
   200: { description: "Pulled", headers: { "Docker-Content-Digest": "Digest of the manifest", "X-Image-Id": "Id of the image" } },
   202: { description: "Still pulling; the same request again joins", headers: { "X-Pull-Status": "pulling" } },
 };
 
-export const list: Answers = {
+export const list: Responses = {
   200: {
     description: "All containers, running or not",
     schema: z.union([z.array(container), serviceInfo.describe("To those without credentials: what this service is")]),
   },
 };
 
-export const logs: Answers = {
+export const logs: Responses = {
   200: {
     description: "The log; as text/plain if that is asked for or followed",
     schema: z.object({ ...containerRef, ...outputSchema }),
@@ -41,7 +38,7 @@ export const logs: Answers = {
   },
 };
 
-export const run: Answers = {
+export const run: Responses = {
   200: {
     description: "Started (detach), or ended",
     schema: started.extend({
@@ -53,11 +50,17 @@ export const run: Answers = {
   202: { description: "Still running, or its image still being pulled; it goes on", schema: started.partial({ id: true }) },
 };
 
-const executed = z.object({ ...containerRef, exec_id: z.string(), exit_code: z.number().nullable(), running: z.boolean(), ...outputSchema });
+const executed = z.object({
+  ...containerRef,
+  exec_id: z.string(),
+  exit_code: z.number().nullable(),
+  running: z.boolean(),
+  ...outputSchema,
+});
 
-export const exec: Answers = {
+export const exec: Responses = {
   200: { description: "The command has ended", schema: executed },
   202: { description: "It still runs", schema: executed },
 };
 
-export const remove: Answers = { 200: { description: "Removed", schema: z.object({ ...containerRef, removed: z.literal(true) }) } };
+export const remove: Responses = { 200: { description: "Removed", schema: z.object({ ...containerRef, removed: z.literal(true) }) } };

@@ -1,67 +1,11 @@
 import { z } from "zod";
-import type { ContainerSummary, PortSummary } from "../../docker/containers/container-list";
-import { PORT_LABEL } from "../../docker/containers/published-port";
-import type { AnswerDoc } from "../../http/route";
-import { readManagedSpec, SPEC_LABEL } from "../../managed/managed-spec";
-import { outputSchema } from "./common";
-
-const port = z.object({ host_ip: z.string().optional(), host: z.number().optional(), container: z.number(), protocol: z.string() });
-
-/** A container as the resource routes answer it (dockapi.md). */
-const containerView = z.object({
-  id: z.string(),
-  name: z.string(),
-  image: z.string(),
-  status: z.string().describe("created, running, paused, restarting, removing, exited or dead"),
-  labels: z.record(z.string(), z.string()),
-  host_port: z.number().nullable().describe("Where its port is published; null while it doesn't run"),
-  container_port: z.number().nullable(),
-  ports: z.array(port),
-  created: z.string(),
-  host: z.string().describe("the node"),
-  cuid: z.string().optional().describe("of one that POST /containers has made; tags and resources, too"),
-  tags: z.array(z.string()).optional(),
-  resources: z.object({ cpus: z.number().optional(), memory: z.string().optional(), pids: z.number().optional() }).optional(),
-});
-
-export type ContainerView = z.output<typeof containerView>;
-
-/** The port that a container was published for, or else its first. */
-export function toContainerView(container: ContainerSummary): ContainerView {
-  const { id, name, image, state, labels, ports, created, host } = container;
-  const labelled = Number(labels[PORT_LABEL]) || undefined;
-  const published = ports.filter((each): each is PortSummary & { host: number } => each.protocol === "tcp" && each.host !== undefined);
-  const chosen = published.find((each) => each.container === labelled) ?? (labelled === undefined ? published[0] : undefined);
-  const container_port = chosen?.container ?? labelled ?? null;
-  const view = { id, name, image, status: state, labels, host_port: chosen?.host ?? null, container_port, ports, created, host };
-  return { ...view, ...managedFields(container) };
-}
-
-/** What else is told of a managed one: what it is to be, also while it doesn't run. */
-function managedFields(container: ContainerSummary) {
-  const kept = readManagedSpec(container);
-  if (!kept) return {};
-  const { [SPEC_LABEL]: _, ...labels } = container.labels;
-  const ports = kept.ports.map(({ host, container: inside, protocol }) => {
-    const found = host ?? container.ports.find((each) => each.container === inside && each.protocol === protocol)?.host;
-    return { ...(found === undefined ? {} : { host: found }), container: inside, protocol };
-  });
-  return { cuid: container.name, image: kept.image, tags: kept.tags, resources: kept.resources, ports, labels };
-}
-
-/** What `POST /containers/run` answers of a container. */
-export function toContainerRunView(container: ContainerSummary): Omit<ContainerView, "ports" | "created"> {
-  const { ports: _, created: __, ...documented } = toContainerView(container);
-  return documented;
-}
-
-type Answers = Record<number, AnswerDoc>;
+import { outputSchema, type Responses } from "./common";
+import { containerRunView, containerView } from "./container-view";
 
 const containerRef = { id: z.string(), name: z.string(), host: containerView.shape.host };
-const { ports: _, created: __, ...documented } = containerView.shape;
 const warnings = z.array(z.string()).optional();
 
-export const list: Answers = {
+export const list: Responses = {
   200: {
     description: "One page, the newest first; of several nodes with whether that is all of them, and who is missing",
     schema: z.object({
@@ -73,11 +17,11 @@ export const list: Answers = {
   },
 };
 
-export const run: Answers = {
+export const run: Responses = {
   200: {
     description: "It runs, and is ready if that was waited for; without detach: it has ended",
     schema: z.object({
-      ...documented,
+      ...containerRunView.shape,
       exit_code: z.number().optional(),
       ...z.object(outputSchema).partial().shape,
       warnings,
@@ -98,7 +42,7 @@ export const run: Answers = {
   504: { description: "It was not ready in time; it is left as it is, unless auto_remove is set, and the error tells the end of its log" },
 };
 
-export const inspect: Answers = {
+export const inspect: Responses = {
   200: {
     description: "The container",
     schema: containerView.extend({
@@ -117,12 +61,12 @@ export const inspect: Answers = {
   },
 };
 
-export const lifecycle: Answers = { 200: { description: "The container as it is now", schema: containerView } };
+export const lifecycle: Responses = { 200: { description: "The container as it is now", schema: containerView } };
 
 const cuid = z.string();
 const pulling = z.object({ cuid, image: z.string(), status: z.literal("pulling"), host: containerView.shape.host });
 
-export const create: Answers = {
+export const create: Responses = {
   200: {
     description: "The same Idempotency-Key has made it before",
     schema: z.object({ ...containerRef, cuid, status: z.string(), repeated: z.literal(true) }),
@@ -131,12 +75,12 @@ export const create: Answers = {
   202: { description: "Its image is still being pulled; then it is created", schema: pulling },
 };
 
-export const change: Answers = {
+export const change: Responses = {
   200: { description: "The container as it is now", schema: containerView },
   202: { description: "Its new image is still being pulled, and nothing has changed; the same request again joins", schema: pulling },
 };
 
-export const status: Answers = {
+export const status: Responses = {
   200: {
     description: "How it is",
     schema: containerView
@@ -163,9 +107,9 @@ export const status: Answers = {
   },
 };
 
-export const remove: Answers = { 200: { description: "Removed", schema: z.object({ ...containerRef, removed: z.literal(true) }) } };
+export const remove: Responses = { 200: { description: "Removed", schema: z.object({ ...containerRef, removed: z.literal(true) }) } };
 
-export const logs: Answers = { 200: { description: "The log, both streams as they were written", contentType: "text/plain" } };
+export const logs: Responses = { 200: { description: "The log, both streams as they were written", contentType: "text/plain" } };
 
 const executed = z.object({
   ...containerRef,
@@ -174,12 +118,12 @@ const executed = z.object({
   stderr: z.string().nullable().describe("null if it wrote none"),
 });
 
-export const exec: Answers = {
+export const exec: Responses = {
   200: { description: "The command has ended", schema: executed },
   202: { description: "It still runs", schema: executed },
 };
 
-export const stats: Answers = {
+export const stats: Responses = {
   200: {
     description: "What it uses; with stream as application/x-ndjson or text/event-stream: the same as `stats` every second",
     schema: z.object({
@@ -199,7 +143,7 @@ export const stats: Answers = {
   },
 };
 
-export const top: Answers = {
+export const top: Responses = {
   200: {
     description: "Its processes, as ps tells them",
     schema: z.object({ ...containerRef, titles: z.array(z.string()), processes: z.array(z.array(z.string())) }),

@@ -1,0 +1,57 @@
+import type { Outcome } from "../../cluster/routing/where";
+import type { AppError } from "../../errors";
+import { Reply } from "../../support/reply";
+
+type ImageList = { images: { created: string; id: string; host: string }[] };
+
+/** Merges the image lists of several nodes, newest first. */
+export function mergeImageLists(lists: object[]): ImageList {
+  const images = (lists as ImageList[]).flatMap((each) => each.images);
+  const key = ({ created, id, host }: ImageList["images"][number]) => `${created} ${id} ${host}`;
+  return { images: images.sort((a, b) => (key(a) < key(b) ? 1 : -1)) };
+}
+
+/**
+ * Merges the outcomes of a pull on every node: success only if all succeeded, with the highest status among them.
+ * @throws AppError the error with the highest status, with all outcomes in its details
+ */
+export function mergePullOutcomes(outcomes: Outcome[]): Reply {
+  const error = worstError(outcomes);
+  if (error) throw error;
+  const done = outcomes.flatMap((each) => ("body" in each ? [each] : []));
+  const status = Math.max(...done.map((each) => each.status));
+  const { host: _, ...first } = done.find((each) => each.status === status)?.body ?? {};
+  return new Reply(status, { ...first, nodes: outcomes.map(outcomeSummary), complete: true, missing: [] });
+}
+
+/**
+ * Merges the outcomes of a removal on every node: success if at least one node had the image, and no node refused.
+ * @throws AppError the error with the highest status, with all outcomes in its details
+ */
+export function mergeRemovalOutcomes(outcomes: Outcome[]): Reply {
+  const done = outcomes.flatMap((each) => ("body" in each ? [each.body] : []));
+  const failed = outcomes.flatMap((each) => ("error" in each ? [each.error] : []));
+  const refused = failed.some((error) => error.code !== "IMAGE_NOT_FOUND" && error.code !== "NODES_MISSING");
+  const error = worstError(outcomes);
+  if (error && (refused || done.length === 0)) throw error;
+  const { host: _, ...first } = done[0] ?? {};
+  const missing = outcomes.flatMap((each) => ("error" in each && each.error.code === "NODES_MISSING" ? [each.node] : []));
+  return new Reply(200, { ...first, nodes: outcomes.map(outcomeSummary), complete: missing.length === 0, missing });
+}
+
+/** The error with the highest status, with the outcomes of all nodes in its details; undefined if no node failed. */
+function worstError(outcomes: Outcome[]): AppError | undefined {
+  const errors = outcomes.flatMap((each) => ("error" in each ? [each.error] : []));
+  const [worst] = errors.sort((a, b) => b.status - a.status);
+  if (worst) worst.details.nodes = outcomes.map(outcomeSummary);
+  return worst;
+}
+
+function outcomeSummary(outcome: Outcome): object {
+  if ("error" in outcome) {
+    const { kind, clientCode: code, message } = outcome.error;
+    return { host: outcome.node, error: kind, code, message };
+  }
+  const { image: _, ...body } = outcome.body;
+  return { ...body, host: outcome.node };
+}
