@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { ContainerSummary } from "../docker/containers/container-list";
 import type { NameClaims } from "../docker/create/runner";
 import { sweepPeriodically } from "../docker/create/sweep-unstarted";
 import type { DockerHost } from "../docker/docker-host";
 import type { ContainerInspectInfo } from "../docker/engine";
+import { removeUntilGone } from "../docker/remove-until-gone";
 import { AppError, isUnavailable } from "../errors";
 import { KeyedMutex } from "../support/keyed-mutex";
 import type { Logger } from "../support/logger";
@@ -16,9 +16,6 @@ import { HostPorts } from "./host-ports";
 import { type ManagedSpec, RESUME_LABEL, readManagedSpec, restoreSpec } from "./managed-spec";
 import { finishReplacement, unfinishedReplacements } from "./replacement";
 import { assertStateAllows, type LifecycleAction, wrongStateError } from "./states";
-
-/** Between two attempts to remove a container that could not be created, while the engine is unreachable. */
-const ROLLBACK_RETRY_MS = 500;
 
 /** State of an operation when the wait for it ended; with "pulling" only the image's pull has begun. */
 export type Progress = "pulling" | "done";
@@ -119,16 +116,11 @@ export class ManagedContainers {
 
   // An engine that was unreachable may still complete the creation when it returns: retry until it answers.
   private async downUntilRemoved(cuid: string): Promise<void> {
-    for (;;) {
-      try {
-        return await this.compose.down(cuid);
-      } catch (error) {
-        if (!isUnavailable(error)) {
-          return this.log.error("Managed container not rolled back", { cuid, reason: String(error) });
-        }
-        await sleep(ROLLBACK_RETRY_MS, undefined, { ref: false });
-      }
-    }
+    const { retries } = await removeUntilGone(
+      () => this.compose.down(cuid),
+      (error) => this.log.error("Managed container not rolled back", { cuid, reason: String(error) }),
+    );
+    await retries;
   }
 
   /**

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { AppError, invalidField } from "../errors";
 import { integer, text } from "../http/fields";
 import { readInput } from "../http/input";
+import { splitEndLength } from "../support/utf8";
 
 const SIGNALS =
   "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS";
@@ -79,7 +80,7 @@ export class OutputMessages {
   /** @returns undefined if the chunk completes no character */
   push(chunk: Buffer): ServerMessage | undefined {
     const bytes = this.rest.length > 0 ? Buffer.concat([this.rest, chunk]) : chunk;
-    const completeLength = bytes.length - incompleteTailLength(bytes);
+    const completeLength = bytes.length - splitEndLength(bytes);
     this.rest = Buffer.from(bytes.subarray(completeLength));
     return this.messageOf(bytes.subarray(0, completeLength));
   }
@@ -94,14 +95,4 @@ export class OutputMessages {
     const encoding = isUtf8(bytes) ? "utf8" : "base64";
     return { type: this.type, data: bytes.toString(encoding), encoding };
   }
-}
-
-/** Number of bytes at the end that begin an incomplete UTF-8 character: 0 to 3. */
-function incompleteTailLength(bytes: Buffer): number {
-  for (let back = 1; back <= Math.min(3, bytes.length); back += 1) {
-    const byte = bytes[bytes.length - back] as number;
-    if (byte < 0x80) return 0;
-    if (byte >= 0xc0) return back < (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2) ? back : 0;
-  }
-  return 0;
 }
