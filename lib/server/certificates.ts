@@ -3,20 +3,21 @@ import path from "node:path";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import type { Logger } from "../support/logger";
 
+/** Paths of PEM files; the chain is optional. */
 export interface CertificateSettings {
   https_cert: string;
   https_key: string;
   https_chain: string;
 }
 
-/** A renewal writes several files: they are read when they have been still for so long (ms). */
-const STILL = 300;
-/** Some file systems, such as network shares, tell of no change: looked at this often (ms). */
-const LOOK_INTERVAL = 60_000;
+/** A renewal writes several files: they are read once none has changed for this time. */
+const SETTLE_MS = 300;
+/** Some file systems, such as network shares, report no changes: the files are read at this interval too. */
+const POLL_INTERVAL_MS = 60_000;
 
 /**
- * Reads the certificate, its key and, if it is there, its chain.
- * @throws Error if a file can't be read, or they don't belong together
+ * Reads the certificate, its key and, if the file exists, its chain.
+ * @throws Error if a file can't be read, or the key doesn't belong to the certificate
  */
 export function readCertificates(settings: CertificateSettings): SecureContextOptions {
   const cert = readPem(settings.https_cert);
@@ -50,34 +51,38 @@ function readChain(file: string): string {
 }
 
 /**
- * Watches the certificate's files, links included, and hands on what is new and usable; until then the old stays in use.
- * @param use is given the new ones
- * @returns ends it
+ * Watches the certificate files, symbolic links included. Unusable files are logged, and the certificate in use stays.
+ * @param onRenewed receives each new, valid certificate
+ * @returns stops watching
  */
-export function watchCertificates(settings: CertificateSettings, use: (context: SecureContextOptions) => void, log: Logger): () => void {
+export function watchCertificates(
+  settings: CertificateSettings,
+  onRenewed: (context: SecureContextOptions) => void,
+  log: Logger,
+): () => void {
   let current = JSON.stringify(readCertificates(settings));
   let timer: NodeJS.Timeout | undefined;
-  const soon = () => {
+  const scheduleReload = () => {
     clearTimeout(timer);
-    timer = setTimeout(look, STILL);
+    timer = setTimeout(reload, SETTLE_MS);
   };
-  let watchers = watchFiles(settings, soon, log);
-  const look = () => {
-    // Where a file was put in another's place, the watcher still has the old one. The new come first, so that no change is missed.
-    const before = watchers;
-    watchers = watchFiles(settings, soon, log);
-    for (const watcher of before) watcher.close();
+  let watchers = watchFiles(settings, scheduleReload, log);
+  const reload = () => {
+    // A watcher of a replaced file still watches the old inode. New watchers start before the old ones close, so that no change is missed.
+    const previousWatchers = watchers;
+    watchers = watchFiles(settings, scheduleReload, log);
+    for (const watcher of previousWatchers) watcher.close();
     try {
-      const found = readCertificates(settings);
-      if (JSON.stringify(found) === current) return;
-      use(found);
-      current = JSON.stringify(found);
-      log.info("the certificate was renewed and is in use");
+      const context = readCertificates(settings);
+      if (JSON.stringify(context) === current) return;
+      onRenewed(context);
+      current = JSON.stringify(context);
+      log.info("Certificate renewed and is in use");
     } catch (error) {
-      log.warn("the certificate's files can't be used; the certificate read before stays in use", { reason: (error as Error).message });
+      log.warn("Certificate files not usable, previous certificate stays in use", { reason: (error as Error).message });
     }
   };
-  const interval = setInterval(look, LOOK_INTERVAL);
+  const interval = setInterval(reload, POLL_INTERVAL_MS);
   interval.unref();
   return () => {
     clearTimeout(timer);
@@ -86,18 +91,18 @@ export function watchCertificates(settings: CertificateSettings, use: (context: 
   };
 }
 
-// certbot renews by pointing links elsewhere: that is a change of their folder. A single file that is mounted into a container
-// changes without its folder there.
-function watchFiles(settings: CertificateSettings, changed: () => void, log: Logger): FSWatcher[] {
+// Folders and files: certbot renews by replacing links, which changes their folder; a single file mounted into a container changes
+// without a change of its folder there.
+function watchFiles(settings: CertificateSettings, onChange: () => void, log: Logger): FSWatcher[] {
   const files = [settings.https_cert, settings.https_key, settings.https_chain].map((file) => path.resolve(file));
   const folders = files.map((file) => path.dirname(file));
-  return [...new Set([...folders, ...files])].flatMap((watched) => {
-    const failed = (error: unknown) =>
-      log.debug("certificates are looked at every minute: not watched", { path: watched, reason: (error as Error).message });
+  return [...new Set([...folders, ...files])].flatMap((watchedPath) => {
+    const logFailure = (error: unknown) =>
+      log.debug("Certificate path not watched, only polled", { path: watchedPath, reason: (error as Error).message });
     try {
-      return [watch(watched, { persistent: false }, changed).on("error", failed)];
+      return [watch(watchedPath, { persistent: false }, onChange).on("error", logFailure)];
     } catch (error) {
-      failed(error);
+      logFailure(error);
       return [];
     }
   });

@@ -1,25 +1,50 @@
 import { randomUUID } from "node:crypto";
-import { type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { AppError, errorBody } from "../errors";
 
-/** Answers what never becomes a request, because it can't be read as one or comes too slowly, as any other error. */
+/** The slowest upload that is not cut off: 100 kB a second. */
+const MIN_BYTES_PER_MS = 100;
+const SLOW_REQUEST_CHECK_INTERVAL_MS = 1000;
+
+/** Answers requests that Node can't parse, or that arrive too slowly, with the same error body as all others. */
 export function answerClientErrors(server: Server): void {
-  const answering = new WeakMap<Duplex, ServerResponse>();
+  const responses = new WeakMap<Duplex, ServerResponse>();
   server.on("request", ({ socket }, response) => {
-    answering.set(socket, response);
-    response.once("close", () => answering.delete(socket));
+    responses.set(socket, response);
+    response.once("close", () => responses.delete(socket));
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
-    // In the middle of another answer nothing more can be said.
-    if (socket.writable && !answering.get(socket)?.headersSent) socket.write(rawErrorResponse(toAppError(error.code)));
+    // After the head of another response is out, an error response would become a part of it.
+    if (socket.writable && !responses.get(socket)?.headersSent) socket.write(rawErrorResponse(toAppError(error.code)));
     socket.destroy();
   });
 }
 
-function toAppError(code: string | undefined): AppError {
-  if (code === "HPE_HEADER_OVERFLOW") return new AppError("HEADERS_TOO_LARGE");
-  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return new AppError("REQUEST_TIMEOUT");
+/**
+ * Ends requests whose body arrives too slowly, with the event of Node's own `requestTimeout`. That option is one limit for all
+ * requests, whether they are of 100 bytes or of 1 GB.
+ * @param timeoutMs limit of every request, plus the time that the received bytes take at the minimum rate
+ */
+export function timeOutSlowRequests(server: Server, timeoutMs: number): void {
+  server.on("request", (request: IncomingMessage) => {
+    const { socket, headers } = request;
+    if (headers["transfer-encoding"] === undefined && !Number(headers["content-length"])) return;
+    const startedAt = performance.now();
+    const bytesBefore = socket.bytesRead;
+    const timer = setInterval(() => {
+      if (request.complete || socket.destroyed) return clearInterval(timer);
+      if (performance.now() - startedAt < timeoutMs + (socket.bytesRead - bytesBefore) / MIN_BYTES_PER_MS) return;
+      clearInterval(timer);
+      server.emit("clientError", Object.assign(new Error("The request came too slowly"), { code: "ERR_HTTP_REQUEST_TIMEOUT" }), socket);
+    }, SLOW_REQUEST_CHECK_INTERVAL_MS);
+    timer.unref();
+  });
+}
+
+function toAppError(nodeCode: string | undefined): AppError {
+  if (nodeCode === "HPE_HEADER_OVERFLOW") return new AppError("HEADERS_TOO_LARGE");
+  if (nodeCode === "ERR_HTTP_REQUEST_TIMEOUT") return new AppError("REQUEST_TIMEOUT");
   return new AppError("NOT_HTTP");
 }
 

@@ -5,9 +5,8 @@ import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../support/logger";
 import { type CertificateSettings, readCertificates, watchCertificates } from "./certificates";
-import { answerUnreadable } from "./client-errors";
-import { cutSlowRequests } from "./slow-requests";
-import { serveUpgrades, type Upgrades } from "./upgrades";
+import { answerClientErrors, timeOutSlowRequests } from "./client-errors";
+import { dispatchUpgrades, type UpgradeHandler } from "./upgrades";
 
 export interface ServerSettings extends CertificateSettings {
   host: string | null;
@@ -21,52 +20,57 @@ export interface ServerSettings extends CertificateSettings {
   stop_timeout: number;
 }
 
-export interface Listener {
-  answer: http.RequestListener;
-  /** Whether it says itself when a client that waits for a `100 Continue` may go on. */
-  expects(request: http.IncomingMessage): boolean;
+export interface HttpHandler {
+  handleRequest: http.RequestListener;
+  /** Whether `handleRequest` itself answers a request's `Expect: 100-continue`. */
+  handlesExpectContinue(request: http.IncomingMessage): boolean;
 }
 
 export interface RunningServer {
+  /** where it listens, also if the setting is 0 */
   port: number;
-  /** Takes no more connections, lets requests under way finish, and resolves when all are over or stop_timeout has passed. */
+  /** Refuses new connections, lets running requests finish, and resolves when all have or `stop_timeout` has passed. */
   stop: () => Promise<void>;
 }
 
-/** Longer than load balancers keep theirs (60 s), so that they never send a request into a connection that is just being closed. */
-const KEEP_ALIVE = 65_000;
-/** A client may have sent a request on an idle connection before it hears of the stop: it is waited for so long (ms). */
-const IDLE_GRACE = 2000;
-/** Other nodes leave their idle connections when their links are closed, which takes a moment (ms). */
-const LEAVE_GRACE = 300;
+/** Longer than the 60 s of common load balancers: they must not send a request on a connection that is being closed. */
+const KEEP_ALIVE_TIMEOUT_MS = 65_000;
+/** How long idle connections stay open at a stop: a client may have sent a request before it learns of the stop. */
+const IDLE_GRACE_MS = 2000;
+/** Time for other nodes to close their idle connections, which they do once their upgraded connections are closed. */
+const PEER_CLOSE_GRACE_MS = 300;
 
 /**
- * Listens, over HTTPS if it is set.
- * @param app answers the requests
- * @param upgrades takes connections that become something else
- * @throws Error if the port can't be had or the certificate can't be used: never plain HTTP instead
+ * Starts the HTTP server, or the HTTPS server if that is set.
+ * @param upgrades takes over the connections of accepted upgrades
+ * @throws Error if the port or the certificate can't be used; there is no fallback to plain HTTP
  */
-export async function listen(app: Listener, settings: ServerSettings, log: Logger, upgrades: Upgrades): Promise<RunningServer> {
+export async function listen(
+  handler: HttpHandler,
+  settings: ServerSettings,
+  log: Logger,
+  upgrades: UpgradeHandler,
+): Promise<RunningServer> {
   const options = {
-    keepAliveTimeout: KEEP_ALIVE,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     headersTimeout: settings.header_timeout * 1000,
     requestTimeout: 0,
     connectionsCheckingInterval: 1000,
   };
-  let unwatch = () => {};
+  let stopWatching = () => {};
   let server: http.Server | https.Server;
   if (settings.https) {
-    const secure = https.createServer({ ...options, ...readCertificates(settings) }, app.answer);
-    unwatch = watchCertificates(settings, (context) => secure.setSecureContext(context), log);
+    const secure = https.createServer({ ...options, ...readCertificates(settings) }, handler.handleRequest);
+    stopWatching = watchCertificates(settings, (context) => secure.setSecureContext(context), log);
     server = secure;
   } else {
-    server = http.createServer(options, app.answer);
+    server = http.createServer(options, handler.handleRequest);
   }
-  answerUnreadable(server);
-  cutSlowRequests(server, settings.request_timeout * 1000);
-  serveUpgrades(server, settings.https ? "secureConnection" : "connection", upgrades);
+  answerClientErrors(server);
+  timeOutSlowRequests(server, settings.request_timeout * 1000);
+  dispatchUpgrades(server, settings.https ? "secureConnection" : "connection", upgrades);
   server.on("checkContinue", (request: http.IncomingMessage, response: http.ServerResponse) => {
-    if (!app.expects(request)) response.writeContinue();
+    if (!handler.handlesExpectContinue(request)) response.writeContinue();
     server.emit("request", request, response);
   });
   let stopping = false;
@@ -80,14 +84,14 @@ export async function listen(app: Listener, settings: ServerSettings, log: Logge
 
   async function stop(): Promise<void> {
     stopping = true;
-    unwatch();
-    // http.Server.close would cut idle connections at once, and with them the requests that are on their way.
+    stopWatching();
+    // http.Server.close would close idle connections at once, and lose the requests that are on their way on them.
     const closed = new Promise<void>((resolve) => net.Server.prototype.close.call(server, () => resolve()));
-    const end = performance.now() + settings.stop_timeout * 1000;
-    await Promise.race([closed, sleep(Math.min(IDLE_GRACE, settings.stop_timeout * 1000))]);
+    const deadline = performance.now() + settings.stop_timeout * 1000;
+    await Promise.race([closed, sleep(Math.min(IDLE_GRACE_MS, settings.stop_timeout * 1000))]);
     upgrades.close();
-    await Promise.race([closed, sleep(LEAVE_GRACE)]);
-    while (performance.now() < end && (await openConnections(server)) > 0) {
+    await Promise.race([closed, sleep(PEER_CLOSE_GRACE_MS)]);
+    while (performance.now() < deadline && (await countConnections(server)) > 0) {
       server.closeIdleConnections();
       await Promise.race([closed, sleep(50)]);
     }
@@ -98,6 +102,6 @@ export async function listen(app: Listener, settings: ServerSettings, log: Logge
   return { port: (server.address() as AddressInfo).port, stop };
 }
 
-function openConnections(server: net.Server): Promise<number> {
+function countConnections(server: net.Server): Promise<number> {
   return new Promise((resolve) => server.getConnections((_error, count) => resolve(count ?? 0)));
 }

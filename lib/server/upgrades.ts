@@ -1,59 +1,64 @@
 import type http from "node:http";
 import type { Duplex } from "node:stream";
 
-/** Takes an upgrade, or says that it is not for it. */
-export interface Upgrades {
+/** Takes over the connections of upgrades. */
+export interface UpgradeHandler {
+  /**
+   * Takes over the connection if the offered upgrade is for this handler.
+   * @param head bytes after the head of the request
+   * @returns whether it did
+   */
   accept(request: http.IncomingMessage, socket: Duplex, head: Buffer): boolean;
-  /** Ends all connections that were taken. */
+  /** Closes all connections that it has taken over. */
   close(): void;
 }
 
-/** What those who take upgrades, in this order, are as one. */
-export function firstOf(...takers: Upgrades[]): Upgrades {
+/** Combines upgrade handlers: the first that accepts an upgrade gets it. */
+export function firstAccepting(...handlers: UpgradeHandler[]): UpgradeHandler {
   return {
-    accept: (...offer) => takers.some((taker) => taker.accept(...offer)),
+    accept: (...offer) => handlers.some((handler) => handler.accept(...offer)),
     close: () => {
-      for (const taker of takers) taker.close();
+      for (const handler of handlers) handler.close();
     },
   };
 }
 
 /**
- * Gives upgrades to whoever takes them. Any other request that offers one is answered as if it had not (RFC 9110, section
- * 7.8): curl, for instance, offers h2c with `--http2`.
- * @param connection the event by which the server takes in a connection
+ * Passes offered upgrades to the handler. A request whose upgrade it doesn't accept is handled as a request without one (RFC 9110,
+ * section 7.8): curl, for instance, offers h2c with `--http2`.
+ * @param connectionEvent the server's event for a new connection
  */
-export function serveUpgrades(server: http.Server, connection: "connection" | "secureConnection", upgrades: Upgrades): void {
-  const met = new WeakSet<Duplex>();
-  const answering = new WeakMap<Duplex, http.ServerResponse>();
-  server.on("request", ({ socket }: http.IncomingMessage, response: http.ServerResponse) => answering.set(socket, response));
+export function dispatchUpgrades(server: http.Server, connectionEvent: "connection" | "secureConnection", upgrades: UpgradeHandler): void {
+  const knownSockets = new WeakSet<Duplex>();
+  const lastResponses = new WeakMap<Duplex, http.ServerResponse>();
+  server.on("request", ({ socket }: http.IncomingMessage, response: http.ServerResponse) => lastResponses.set(socket, response));
   server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (!met.has(socket)) socket.on("error", () => socket.destroy());
-    met.add(socket);
-    const take = () => {
+    if (!knownSockets.has(socket)) socket.on("error", () => socket.destroy());
+    knownSockets.add(socket);
+    const acceptOrReplay = () => {
       if (socket.destroyed || upgrades.accept(request, socket, head)) return;
-      socket.unshift(Buffer.concat([withoutUpgrade(request), head]));
-      server.emit(connection, socket);
+      socket.unshift(Buffer.concat([headWithoutUpgrade(request), head]));
+      server.emit(connectionEvent, socket);
     };
-    // Answers come in the order of the requests: what was asked before on this connection is answered first.
-    const before = answering.get(socket);
-    if (before && !before.closed) before.once("close", take);
-    else take();
+    // Responses keep the order of the requests: those to earlier requests on this connection go first.
+    const pending = lastResponses.get(socket);
+    if (pending && !pending.closed) pending.once("close", acceptOrReplay);
+    else acceptOrReplay();
   });
 }
 
-/** The head of a request as it came, but for the offer. */
-function withoutUpgrade({ method, url, httpVersion, rawHeaders }: http.IncomingMessage): Buffer {
+/** The head of a request as it was received, without its offer of an upgrade. */
+function headWithoutUpgrade({ method, url, httpVersion, rawHeaders }: http.IncomingMessage): Buffer {
   const lines = [`${method} ${url} HTTP/${httpVersion}`];
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const [name = "", value = ""] = rawHeaders.slice(at, at + 2);
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const [name = "", value = ""] = rawHeaders.slice(index, index + 2);
     if (/^(upgrade|http2-settings)$/i.test(name)) continue;
-    lines.push(`${name}: ${/^connection$/i.test(name) ? withoutOffer(value) : value}`);
+    lines.push(`${name}: ${/^connection$/i.test(name) ? withoutUpgradeOption(value) : value}`);
   }
   return Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
 }
 
-function withoutOffer(value: string): string {
+function withoutUpgradeOption(value: string): string {
   const options = value.split(",").map((option) => option.trim());
   return options.filter((option) => !/^(upgrade|http2-settings)$/i.test(option)).join(", ") || "keep-alive";
 }

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 
-/** The IPv4 address of the interface of the default route; the host's name where there is none. */
+/** The IPv4 address of the default route's interface; without a network the host name. */
 function defaultRouteAddress(): string {
   const addresses = Object.entries(networkInterfaces()).flatMap(([name, list]) =>
-    (list ?? []).filter((each) => each.family === "IPv4" && !each.internal).map((each) => ({ name, address: each.address })),
+    (list ?? []).filter(({ family, internal }) => family === "IPv4" && !internal).map(({ address }) => ({ name, address })),
   );
-  const route = defaultRouteInterface();
-  return (addresses.find((each) => each.name === route) ?? addresses[0])?.address ?? hostname();
+  const interfaceName = defaultRouteInterface();
+  return (addresses.find(({ name }) => name === interfaceName) ?? addresses[0])?.address ?? hostname();
 }
 
 /**
@@ -23,6 +23,6 @@ function defaultRouteInterface(): string | undefined {
     const rows = readFileSync("/proc/net/route", "utf8").split("\n").slice(1);
     return rows.map((row) => row.split("\t")).find((columns) => columns[1] === "00000000")?.[0];
   } catch {
-    return undefined; // not Linux: the first outside address will do
+    return undefined; // not Linux: the caller takes the first external address
   }
 }

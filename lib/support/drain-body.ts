@@ -1,17 +1,17 @@
 import type { Readable } from "node:stream";
 
-/** So much (bytes) of a body that nobody wants is read off, so that its sender gets to see the answer; then it is cut off. */
-const EXCESS = 32_000_000;
+/** Limit of the bytes that are read and discarded so that the sender gets to see the response; past it the connection is closed. */
+export const MAX_DRAINED_BYTES = 32_000_000;
 
-/** Reads off what is left of a request's body, and ends the connection if that is too much. */
+/** Reads and discards the rest of a request's body, up to the limit. */
 export function drainBody(body: Readable): void {
-  let seen = 0;
+  let drainedBytes = 0;
   body
     .on("error", () => undefined)
     .on("data", (chunk: Buffer) => {
-      seen += chunk.length;
-      if (seen > EXCESS) body.destroy();
+      drainedBytes += chunk.length;
+      if (drainedBytes > MAX_DRAINED_BYTES) body.destroy();
     })
-    // What was piped before stands still.
+    // A body that was piped before is paused.
     .resume();
 }

@@ -1,26 +1,26 @@
-/** One after the other, what is done to the same thing. */
+/** Runs the tasks of one key one after the other; tasks of different keys run at the same time. */
 export class KeyedMutex {
-  private readonly last = new Map<string, Promise<unknown>>();
+  private readonly lastTasks = new Map<string, Promise<unknown>>();
 
-  /** Does the work when all that was to be done before to this key is over. */
-  take<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const before = this.last.get(key) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    this.last.set(key, mine);
-    const leave = () => {
-      if (this.last.get(key) === mine) this.last.delete(key);
+  /** Runs a task once all earlier tasks of its key have settled; returns its result. */
+  runExclusive<T>(key: string, task: () => Promise<T>): Promise<T> {
+    const previous = this.lastTasks.get(key) ?? Promise.resolve();
+    const current = previous.then(task, task);
+    this.lastTasks.set(key, current);
+    const release = () => {
+      if (this.lastTasks.get(key) === current) this.lastTasks.delete(key);
     };
-    mine.then(leave, leave);
-    return mine;
+    current.then(release, release);
+    return current;
   }
 
-  /** Whether anything is being done to it. */
-  busy(key: string): boolean {
-    return this.last.has(key);
+  /** Whether a task of this key is running or waiting. */
+  isBusy(key: string): boolean {
+    return this.lastTasks.has(key);
   }
 
-  /** Resolves when nothing is under way of what there is now. */
+  /** Resolves when all tasks that are running or waiting now have settled. */
   async idle(): Promise<void> {
-    await Promise.allSettled(this.last.values());
+    await Promise.allSettled(this.lastTasks.values());
   }
 }

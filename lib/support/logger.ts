@@ -4,18 +4,18 @@ import winston from "winston";
 import DailyRotateFile from "winston-daily-rotate-file";
 
 const LEVELS = { fatal: 0, error: 1, warn: 2, info: 3, debug: 4, trace: 5 };
-/** A disk that takes no more is not waited for any longer (ms). */
-const LAST_LINES = 5000;
+/** Limit of the wait for the last lines to reach the disk, which may be full. */
+const CLOSE_TIMEOUT_MS = 5000;
 type Write = (message: string, fields?: Record<string, unknown>) => void;
 
-/** Writes one entry of the level named. Fields never hold a secret: callers pass ids, codes and causes only. */
+/** Writes one entry per call. The message is a fixed text to search for; fields hold ids, codes and causes, never secrets. */
 export type Logger = Record<keyof typeof LEVELS, Write>;
 
 export interface Logs {
   log: Logger;
-  /** Adds one line to actions.jsonl. */
+  /** Appends one line to the audit log, actions.jsonl. */
   audit: (entry: Record<string, unknown>) => void;
-  /** Resolves once everything logged so far is written. */
+  /** Resolves when everything logged so far is written; later entries are dropped. */
   close: () => Promise<void>;
 }
 
@@ -29,13 +29,13 @@ export interface LogSettings {
 }
 
 /**
- * Opens the program's log (terminal and file) and the audit log `actions.jsonl`, rotated by day and size, removed by age.
- * @throws Error if the folder of the logs can't be written
+ * Opens the server log (terminal and file) and the audit log `actions.jsonl`; files are rotated by day and size, and removed by age.
+ * @throws Error if the log folder can't be written
  */
 export function openLogs(settings: LogSettings): Logs {
   mkdirSync(settings.log_dir, { recursive: true });
-  const text = winston.format.combine(winston.format.timestamp(), winston.format.printf(toLine));
-  const files = { program: rotated(settings, "docker-server", "log"), actions: rotated(settings, "actions", "jsonl") };
+  const text = winston.format.combine(winston.format.timestamp(), winston.format.printf(formatLine));
+  const files = { program: rotatingFile(settings, "docker-server", "log"), actions: rotatingFile(settings, "actions", "jsonl") };
   const program = winston.createLogger({
     levels: LEVELS,
     level: settings.log_level,
@@ -50,12 +50,12 @@ export function openLogs(settings: LogSettings): Logs {
     log: program as unknown as Logger,
     audit: (entry) => void actions.info(JSON.stringify(entry)),
     close: async () => {
-      await Promise.all([finished(program, files.program), finished(actions, files.actions)]);
+      await Promise.all([closeLogger(program, files.program), closeLogger(actions, files.actions)]);
     },
   };
 }
 
-function rotated(settings: LogSettings, name: string, extension: string) {
+function rotatingFile(settings: LogSettings, name: string, extension: string) {
   const transport = new DailyRotateFile({
     dirname: settings.log_dir,
     filename: `${name}-%DATE%.${extension}`,
@@ -66,28 +66,28 @@ function rotated(settings: LogSettings, name: string, extension: string) {
     symlinkName: `${name}.${extension}`,
     auditFile: path.join(settings.log_dir, `.${name}-files.json`),
   });
-  // A full disk must not take the server with it; the terminal still has the line.
+  // A full disk must not stop the server; the terminal still gets the lines.
   transport.on("error", (error) => process.stderr.write(`The log ${name}.${extension} can't be written: ${error.message}\n`));
   return transport;
 }
 
-function toLine(entry: winston.Logform.TransformableInfo): string {
+function formatLine(entry: winston.Logform.TransformableInfo): string {
   const { timestamp, level, message, ...fields } = entry;
   const rest = Object.keys(fields).length === 0 ? "" : ` ${JSON.stringify(fields)}`;
   return `${timestamp} ${level.toUpperCase()} ${message}${rest}`;
 }
 
-/** Resolves when its last line is in its file. */
-function finished(logger: winston.Logger, file: DailyRotateFile): Promise<void> {
+/** Resolves when the logger's last line is in its file. */
+function closeLogger(logger: winston.Logger, file: DailyRotateFile): Promise<void> {
   return new Promise((resolve) => {
     logger.on("finish", () => {
-      // To winston it is finished when it has been handed on.
+      // Winston's own "finish" only means that the lines were passed to the transport.
       file.once("finish", () => resolve());
       file.close?.();
-      setTimeout(resolve, LAST_LINES).unref();
+      setTimeout(resolve, CLOSE_TIMEOUT_MS).unref();
     });
     logger.end();
-    // Whoever is still at something meanwhile has nobody to tell any more.
+    // Operations that still run must not fail by writing to a closed logger.
     logger.write = () => true;
   });
 }

@@ -1,32 +1,33 @@
 import { type Duplex, pipeline } from "node:stream";
 
-/** So long (ms) one end of a connection may go on when the other has ended. */
-const LAST_WORDS = 5000;
+/** Time for one socket to finish after the other has ended. */
+const HALF_CLOSED_TIMEOUT_MS = 5000;
 
 /**
- * Passes bytes both ways, as fast as the slower one takes them in. The end of one is the end of the other.
- * The first is a connection and the bytes of it that were read already.
- * @param end ends a connection whose other end has been gone for too long
+ * Connects two sockets in both directions, with backpressure; when one ends, so does the other.
+ * @param client with `head`, the bytes that were read from it already
+ * @param closeSocket closes a socket that has not finished 5 s after the other one ended
  */
-export function pipeBoth({ socket, head }: { socket: Duplex; head: Buffer }, far: Duplex, end: (socket: Duplex) => void): void {
-  if (socket.destroyed || far.destroyed) {
+export function pipeBoth(client: { socket: Duplex; head: Buffer }, upstream: Duplex, closeSocket: (socket: Duplex) => void): void {
+  const { socket, head } = client;
+  if (socket.destroyed || upstream.destroyed) {
     socket.destroy();
-    far.destroy();
+    upstream.destroy();
     return;
   }
   if (head.length > 0) socket.unshift(head);
   let timer: NodeJS.Timeout | undefined;
-  const over = () => {
+  const closeLater = () => {
     timer ??= setTimeout(() => {
-      end(socket);
-      end(far);
-    }, LAST_WORDS);
+      closeSocket(socket);
+      closeSocket(upstream);
+    }, HALF_CLOSED_TIMEOUT_MS);
   };
-  for (const each of [socket, far]) {
-    // Two pipelines listen to each.
-    each.setMaxListeners(20);
-    each.once("close", () => socket.closed && far.closed && clearTimeout(timer));
+  for (const end of [socket, upstream]) {
+    // Two pipelines add more listeners than Node's default limit of 10.
+    end.setMaxListeners(20);
+    end.once("close", () => socket.closed && upstream.closed && clearTimeout(timer));
   }
-  pipeline(socket, far, over);
-  pipeline(far, socket, over);
+  pipeline(socket, upstream, closeLater);
+  pipeline(upstream, socket, closeLater);
 }

@@ -1,11 +1,11 @@
 import type { Readable } from "node:stream";
 
 /**
- * Tells when a stream has failed, or gone before its end: also if it had before anybody listened.
- * @param gone gets the error, if there was one
+ * Calls back when a stream fails or closes before its end, also if it already has.
+ * @param onClose receives the error, if there is one
  */
-export function onPrematureClose(source: Readable, gone: (error?: Error) => void): void {
-  const closed = () => void (source.readableEnded || gone());
-  source.once("error", gone).once("close", closed);
-  if (source.destroyed) closed();
+export function onPrematureClose(source: Readable, onClose: (error?: Error) => void): void {
+  const handleClose = () => void (source.readableEnded || onClose());
+  source.once("error", onClose).once("close", handleClose);
+  if (source.destroyed) handleClose();
 }

@@ -3,27 +3,31 @@ import type { Logger } from "./logger";
 
 type Client = ReturnType<typeof createClient>;
 
-/** A connection to a Redis that may be away for a while: each use connects anew if need be. */
+/** A connection to a Redis that may be unavailable for a while: each use reconnects if necessary. */
 export class RedisConnection {
   private connection: { client: Client; ready: Promise<unknown> } | undefined;
 
-  /** @param patience ms after which one on which nothing comes back is given up: a link that was cut can keep it open for long */
+  /** @param timeoutMs limit of a connection attempt, and of each use: after a network failure a dead connection can stay open for long */
   constructor(
     private readonly url: string,
-    private readonly patience: number,
+    private readonly timeoutMs: number,
     private readonly log: Logger,
   ) {}
 
-  /** Does something with it. Rejects with what Redis or the network said. */
-  async use<T>(work: (client: Client) => Promise<T>): Promise<T> {
+  /**
+   * Runs commands on the connection.
+   * @returns the result of `run`
+   * @throws Error of Redis or of the network; the connection is closed then
+   */
+  async use<T>(run: (client: Client) => Promise<T>): Promise<T> {
     this.connection ??= this.connect();
     const { connection } = this;
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer in ${this.patience} ms`)), this.patience);
+    const timeout = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer in ${this.timeoutMs} ms`)), this.timeoutMs);
     });
     try {
-      return await Promise.race([connection.ready.then(() => work(connection.client)), late]);
+      return await Promise.race([connection.ready.then(() => run(connection.client)), timeout]);
     } catch (error) {
       this.drop(connection);
       throw error;
@@ -37,13 +41,13 @@ export class RedisConnection {
   }
 
   private connect() {
-    // No attempts of its own: the next use connects again.
+    // No reconnects by the client itself: the next use reconnects.
     const client: Client = createClient({
       url: this.url,
       disableOfflineQueue: true,
-      socket: { connectTimeout: this.patience, reconnectStrategy: false },
+      socket: { connectTimeout: this.timeoutMs, reconnectStrategy: false },
     });
-    client.on("error", (error: Error) => this.log.debug("redis", { reason: error.message }));
+    client.on("error", (error: Error) => this.log.debug("Redis connection failed", { reason: error.message }));
     return { client, ready: client.connect() };
   }
 
@@ -54,7 +58,7 @@ export class RedisConnection {
     try {
       connection.client.destroy();
     } catch {
-      // It was closed already.
+      // already closed
     }
   }
 }

@@ -14,14 +14,14 @@ export class Reply {
   ) {}
 }
 
-/** What a header can carry of a text: one line of ASCII. */
+/** Reduces a text to what a header can carry: one line of ASCII, at most 500 characters. */
 export function toHeaderText(text: string): string {
   return text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 500);
 }
 
-/** An answer that goes out as it comes: no proxy is to keep it back. */
-export function streamReply(type: string, body: AsyncIterable<Buffer>): Reply {
-  return new Reply(200, body, { "Content-Type": `${type}; charset=utf-8`, "X-Accel-Buffering": "no", "Cache-Control": "no-cache" });
+/** A streamed response that proxies neither buffer nor cache. */
+export function streamReply(contentType: string, body: AsyncIterable<Buffer>): Reply {
+  return new Reply(200, body, { "Content-Type": `${contentType}; charset=utf-8`, "X-Accel-Buffering": "no", "Cache-Control": "no-cache" });
 }
 
 /** A client's offer to upgrade its connection (RFC 9110, section 7.8): the connection, and the bytes that came after the head. */

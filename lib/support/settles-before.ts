@@ -1,16 +1,17 @@
 /**
- * Waits for a promise, but not longer than a signal allows.
- * @returns whether it settled (either way) before the abort; a rejection after the abort is not reported as unhandled
+ * Waits until a promise settles or a signal aborts.
+ * @param waitSignal aborted when the caller stops waiting
+ * @returns whether the promise settled, either way, before the abort; a rejection after it is not reported as unhandled
  */
-export function settlesBefore(promise: Promise<unknown>, enough: AbortSignal): Promise<boolean> {
+export function settlesBefore(promise: Promise<unknown>, waitSignal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const stop = () => resolve(false);
-    const done = () => {
-      enough.removeEventListener("abort", stop);
+    const onAbort = () => resolve(false);
+    const onSettled = () => {
+      waitSignal.removeEventListener("abort", onAbort);
       resolve(true);
     };
-    promise.then(done, done);
-    if (enough.aborted) stop();
-    else enough.addEventListener("abort", stop, { once: true });
+    promise.then(onSettled, onSettled);
+    if (waitSignal.aborted) onAbort();
+    else waitSignal.addEventListener("abort", onAbort, { once: true });
   });
 }

@@ -1,22 +1,22 @@
-/** What a backslash takes its meaning from between double quotes; before anything else there it is a backslash. */
-const ESCAPED_IN_QUOTES = '$`"\\';
+/** Between double quotes a backslash escapes only these characters; before any other it stands for itself. */
+const ESCAPABLE_IN_QUOTES = '$`"\\';
 
 /**
- * Splits a command line into words as a POSIX shell would: quotes and backslashes count, nothing is expanded or run.
- * @throws Error for a quote or a backslash that is left open
+ * Splits a command line into words as a POSIX shell would, by quotes and backslashes. Nothing is expanded or run.
+ * @throws Error for an unclosed quote or a trailing backslash
  */
 export function splitShellWords(text: string): string[] {
   const words: string[] = [];
   let word: string | undefined;
   let quote = "";
-  for (let at = 0; at < text.length; at += 1) {
-    const char = text[at] as string;
+  for (let index = 0; index < text.length; index += 1) {
+    const char = text[index] as string;
     if (char === "\\" && quote !== "'") {
-      at += 1;
-      const next = text[at];
+      index += 1;
+      const next = text[index];
       if (next === undefined) throw new Error("it ends in a backslash");
-      if (next === "\n") continue; // the line goes on
-      word = `${word ?? ""}${quote !== "" && !ESCAPED_IN_QUOTES.includes(next) ? "\\" : ""}${next}`;
+      if (next === "\n") continue; // line continuation
+      word = `${word ?? ""}${quote !== "" && !ESCAPABLE_IN_QUOTES.includes(next) ? "\\" : ""}${next}`;
     } else if (quote !== "") {
       if (char === quote) quote = "";
       else word += char;

@@ -1,71 +1,65 @@
 import { isUtf8 } from "node:buffer";
+import { dropSplitStart } from "./utf8";
 
-/** Output for a JSON answer: as text if it is UTF-8, else base64 with `<name>_encoding: "base64"` beside it. */
+/** Output of a command in a JSON response: text if it is UTF-8, otherwise base64 and `<name>_encoding: "base64"`. */
 export type Output = Record<string, string | boolean>;
 
-/** Memory that was outgrown is garbage for a while: better a few large steps, of which only what is written to is really taken. */
-const FIRST_CAPACITY = 4096;
-const GROWTH = 16;
+/** Grows in large steps: every copy leaves garbage, and untouched pages of a large buffer cost nothing. */
+const FIRST_CAPACITY_BYTES = 4096;
+const GROWTH_FACTOR = 16;
 
-/** Keeps the last `limit` bytes of what is pushed, so that memory stays bounded whatever a container prints. */
+/** Keeps the last bytes of a stream, so that memory stays bounded whatever a container prints. */
 export class TailBuffer {
-  // A ring, into which all is copied: pieces of a stream that were kept for a while would be garbage that piles up.
+  // A ring buffer of copies: chunks that are kept for a while pile up as garbage in the old generation of the heap.
   private ring: Buffer = Buffer.alloc(0);
-  private pushed = 0;
+  private pushedBytes = 0;
 
-  private readonly limit: number;
+  private readonly limitBytes: number;
 
-  /** @param limit bytes; a fraction of one, as comes of a setting in MB, doesn't count */
-  constructor(limit: number) {
-    this.limit = Math.floor(limit);
+  /** @param limitBytes rounded down: a setting in MB can make a fraction of a byte */
+  constructor(limitBytes: number) {
+    this.limitBytes = Math.floor(limitBytes);
   }
 
   push(chunk: Buffer): void {
-    this.grow(Math.min(this.limit, this.pushed + chunk.length));
+    this.grow(Math.min(this.limitBytes, this.pushedBytes + chunk.length));
     const tail = chunk.subarray(Math.max(0, chunk.length - this.ring.length));
-    const start = this.ring.length === 0 ? 0 : (this.pushed + chunk.length - tail.length) % this.ring.length;
-    const fitted = tail.copy(this.ring, start);
-    tail.copy(this.ring, 0, fitted);
-    this.pushed += chunk.length;
+    const start = this.ring.length === 0 ? 0 : (this.pushedBytes + chunk.length - tail.length) % this.ring.length;
+    const copiedBytes = tail.copy(this.ring, start);
+    tail.copy(this.ring, 0, copiedBytes);
+    this.pushedBytes += chunk.length;
   }
 
   get truncated(): boolean {
-    return this.pushed > this.limit;
+    return this.pushedBytes > this.limitBytes;
   }
 
   bytes(): Buffer {
-    if (!this.truncated) return this.ring.subarray(0, this.pushed);
-    const start = this.pushed % this.limit;
+    if (!this.truncated) return this.ring.subarray(0, this.pushedBytes);
+    const start = this.pushedBytes % this.limitBytes;
     return Buffer.concat([this.ring.subarray(start), this.ring.subarray(0, start)]);
   }
 
-  // Until it is as large as it may be, nothing of it is written over.
-  private grow(wanted: number): void {
-    if (wanted <= this.ring.length) return;
-    const larger = Buffer.allocUnsafe(Math.min(this.limit, Math.max(FIRST_CAPACITY, wanted, this.ring.length * GROWTH)));
-    this.ring.copy(larger, 0, 0, this.pushed);
+  // The ring wraps around only at its full size, so that a copy keeps the order of the bytes.
+  private grow(wantedBytes: number): void {
+    if (wantedBytes <= this.ring.length) return;
+    const larger = Buffer.allocUnsafe(
+      Math.min(this.limitBytes, Math.max(FIRST_CAPACITY_BYTES, wantedBytes, this.ring.length * GROWTH_FACTOR)),
+    );
+    this.ring.copy(larger, 0, 0, this.pushedBytes);
     this.ring = larger;
   }
 }
 
-/**
- * The fields by which a command's output is answered in JSON.
- * @param output what was kept of both streams
- */
+/** The fields of a command's output in a JSON response: `stdout`, `stderr`, their encodings, and `truncated` if a start is missing. */
 export function outputFields(output: { stdout: TailBuffer; stderr: TailBuffer }): Output {
   const truncated = output.stdout.truncated || output.stderr.truncated;
-  return { ...fieldOf("stdout", output.stdout), ...fieldOf("stderr", output.stderr), ...(truncated ? { truncated } : {}) };
+  return { ...outputField("stdout", output.stdout), ...outputField("stderr", output.stderr), ...(truncated ? { truncated } : {}) };
 }
 
-function fieldOf(name: string, buffer: TailBuffer): Output {
-  const bytes = buffer.truncated ? fromCharacterStart(buffer.bytes()) : buffer.bytes();
+function outputField(name: string, buffer: TailBuffer): Output {
+  // The text must not count as binary because a character was cut.
+  const bytes = buffer.truncated ? dropSplitStart(buffer.bytes()) : buffer.bytes();
   if (isUtf8(bytes)) return { [name]: bytes.toString() };
   return { [name]: bytes.toString("base64"), [`${name}_encoding`]: "base64" };
-}
-
-// A cut may fall inside a character: what is left of it must not make the whole text count as binary.
-function fromCharacterStart(bytes: Buffer): Buffer {
-  let start = 0;
-  while (start < 3 && ((bytes[start] ?? 0) & 0xc0) === 0x80) start += 1;
-  return bytes.subarray(start);
 }

@@ -22,7 +22,7 @@ const schema = z
 
 const read = (value: object) => readInput(schema, value) as Record<string, unknown>;
 const refused = (code: string, message: string, field: string) =>
-  expect.objectContaining({ status: 400, code, message, details: expect.objectContaining({ field }) });
+  expect.objectContaining({ status: 400, clientCode: code, message, details: expect.objectContaining({ field }) });
 
 /** The same by HTTP: what a form is read into by the real body reader. */
 let url: string;
@@ -33,7 +33,7 @@ beforeAll(async () => {
     response.json(read(request.body));
   });
   app.use(((error, _request, response, _next) => {
-    response.status(error.status ?? 500).json({ code: error.code, message: error.message });
+    response.status(error.status ?? 500).json({ code: error.clientCode, message: error.message });
   }) as express.ErrorRequestHandler);
   const server = app.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -182,7 +182,7 @@ test("whatever is sent, it is read or refused as the client's fault", () => {
       try {
         read(body);
       } catch (error) {
-        expect(error).toMatchObject({ status: 400, code: expect.stringMatching(/^(INVALID|MISSING)_[A-Z_]+$/) });
+        expect(error).toMatchObject({ status: 400, clientCode: expect.stringMatching(/^(INVALID|MISSING)_[A-Z_]+$/) });
       }
     }),
     { numRuns: 500 },

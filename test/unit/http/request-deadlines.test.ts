@@ -92,7 +92,7 @@ describe("a wait", () => {
   test("without an end of its own ends first at a stop, while what has its time goes on", () => {
     const waits = new RequestDeadlines();
     const [endless, timed] = [waits.untilStop(never()), waits.within(60_000, never())];
-    waits.stopEndless();
+    waits.stopUnbounded();
     expect([endless.aborted, timed.aborted, waits.untilStop(never()).aborted]).toEqual([true, false, true]);
     waits.stop();
     expect(timed.aborted).toBe(true);
@@ -101,6 +101,6 @@ describe("a wait", () => {
   test("that is over is remembered by nobody", async () => {
     const waits = new RequestDeadlines();
     await aborted(waits.within(1, never()));
-    expect((waits as unknown as { timed: { open: Set<unknown> } }).timed.open.size).toBe(0);
+    expect((waits as unknown as { timed: { controllers: Set<unknown> } }).timed.controllers.size).toBe(0);
   });
 });
