@@ -12,7 +12,7 @@ let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 const NAMES = ["n1", "n2", "n3"];
 const start = (node: TestNode) => startNode(node, { folder: folder.of(node.name), args: ["--peer_timeout=1500"] });
 beforeAll(async () => {
-  cluster = await startCluster({ size: 3 });
+  cluster = await startCluster({ size: 3, ownEngines: true });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
   folder = mountedFolder(n1.engine.folder, NAMES);
   await Promise.all(cluster.nodes.map((node) => node.server.stop("SIGKILL").then(() => start(node))));
@@ -36,7 +36,7 @@ const missing = async (node: TestNode) => listed(await node.request("GET", "/"),
 /** Whether every node, those given, says in its log from now on that its store can't be used. */
 function complaints(): () => boolean {
   const before = new Map(cluster.nodes.map(({ server }) => [server, server.output().length]));
-  return () => [...before].every(([server, length]) => server.output().slice(length).includes("the store can't be"));
+  return () => [...before].every(([server, length]) => server.output().slice(length).includes("Store unavailable"));
 }
 
 interface Fault {

@@ -142,7 +142,7 @@ test("whoever a signed record names is asked as a node, without the client's cre
 /** Whether all nodes, or those given, have refused a record from now on. */
 function refusals(nodes = cluster.nodes): () => boolean {
   const told = nodes.map(({ server }) => server.output().length);
-  return () => nodes.every(({ server }, index) => server.output().slice(told[index]).includes("a record of the store is not used"));
+  return () => nodes.every(({ server }, index) => server.output().slice(told[index]).includes("Store record ignored"));
 }
 
 // The node itself writes there too.

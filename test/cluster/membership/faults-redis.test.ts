@@ -38,7 +38,7 @@ async function recorded(): Promise<number> {
   }
 }
 
-const SAID = "the store can't be";
+const SAID = "Store unavailable";
 /** How often a node has said so in its log. */
 const complaints = ({ server }: TestNode) => server.output().split(SAID).length - 1;
 

@@ -177,3 +177,49 @@ test("only config/load.ts reads the environment", () => {
     expect(way).toMatch(READS_ENVIRONMENT);
   }
 });
+
+/** The files that each file imports, types included. */
+type ImportGraph = Map<string, string[]>;
+
+function importGraph(sources: Map<string, string>): ImportGraph {
+  const resolve = (file: string, target: string) => {
+    const place = path.posix.join(path.posix.dirname(file), target);
+    return [place, `${place}.ts`, `${place}/index.ts`].find((each) => sources.has(each));
+  };
+  return new Map(
+    [...sources].map(([file, text]) => [
+      file,
+      importsOf(text)
+        .filter((target) => target.startsWith("."))
+        .flatMap((target) => resolve(file, target) ?? []),
+    ]),
+  );
+}
+
+/** One cycle for each import that closes one in a depth-first search, as `a -> b -> a`; none if there is no cycle. */
+function importCycles(graph: ImportGraph): string[] {
+  const cycles: string[] = [];
+  const finished = new Set<string>();
+  const visit = (file: string, trail: string[]) => {
+    if (trail.includes(file)) return void cycles.push([...trail.slice(trail.indexOf(file)), file].join(" -> "));
+    if (finished.has(file)) return;
+    for (const target of graph.get(file) ?? []) visit(target, [...trail, file]);
+    finished.add(file);
+  };
+  for (const file of graph.keys()) visit(file, []);
+  return cycles;
+}
+
+test("no import cycles, types included", () => {
+  const graph = importGraph(new Map(files.map((file) => [file, sourceOf(file)])));
+  expect([...graph.values()].flat().length).toBeGreaterThan(files.length);
+  expect(importCycles(graph)).toEqual([]);
+});
+
+test.each(['import type { A } from "./a";', 'export * from "./a";', 'type A = import("./a").A;', 'const a = require("./a");'])(
+  "a cycle closed by %s is found",
+  (closing) => {
+    const sources = { "lib/a.ts": 'import { b } from "./x/b";', "lib/x/b.ts": 'import "../c";', "lib/c.ts": closing, "lib/d.ts": 'import "./c";' };
+    expect(importCycles(importGraph(new Map(Object.entries(sources))))).toEqual(["lib/a.ts -> lib/x/b.ts -> lib/c.ts -> lib/a.ts"]);
+  },
+);
