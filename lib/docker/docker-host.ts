@@ -1,5 +1,5 @@
 import type { Logger } from "../support/logger";
-import { type Cli, dockerCli } from "./cli/docker-cli";
+import { type DockerCli, dockerCli } from "./cli/docker-cli";
 import { ContainerList } from "./containers/container-list";
 import { Lifecycle } from "./containers/lifecycle";
 import { ContainerLogs } from "./containers/logs";
@@ -22,7 +22,7 @@ export interface DockerSettings extends EndpointSettings {
 /** This host's Docker, as the routes use it. */
 export interface DockerHost {
   engine: Engine;
-  cli: Cli;
+  cli: DockerCli;
   images: Images;
   containers: ContainerList;
   logs: ContainerLogs;

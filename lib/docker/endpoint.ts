@@ -35,17 +35,17 @@ const DEFAULT_HOST = "unix:///var/run/docker.sock";
  * @throws Error if a context or a certificate can't be read, or the address is of no known kind
  */
 export async function resolveEndpoint(settings: EndpointSettings): Promise<Endpoint> {
-  const cli = cliBase(settings);
-  if (settings.docker_host) return describe(settings.docker_host, settings, cli);
+  const cli = cliEnvironment(settings);
+  if (settings.docker_host) return buildEndpoint(settings.docker_host, settings, cli);
   const context = settings.docker_context ?? currentContext(settings.docker_config);
-  if (!context || context === "default") return describe(DEFAULT_HOST, settings, cli);
+  if (!context || context === "default") return buildEndpoint(DEFAULT_HOST, settings, cli);
   const { host, certPath, skipVerify } = await readContext(context, cli);
-  return describe(host, { docker_cert_path: certPath, docker_tls_verify: certPath !== null && !skipVerify }, cli);
+  return buildEndpoint(host, { docker_cert_path: certPath, docker_tls_verify: certPath !== null && !skipVerify }, cli);
 }
 
 type Tls = Pick<EndpointSettings, "docker_tls_verify" | "docker_cert_path">;
 
-function describe(address: string, tls: Tls, cli: Record<string, string>): Endpoint {
+function buildEndpoint(address: string, tls: Tls, cli: Record<string, string>): Endpoint {
   const url = address.startsWith("/") ? `unix://${address}` : address.includes("://") ? address : `tcp://${address}`;
   const env = { ...cli, DOCKER_HOST: url };
   if (url.startsWith("unix://")) {
@@ -71,7 +71,7 @@ function describe(address: string, tls: Tls, cli: Record<string, string>): Endpo
 }
 
 // The CLI gets what it needs to find its credentials, and nothing more of this process's environment.
-function cliBase(settings: EndpointSettings): Record<string, string> {
+function cliEnvironment(settings: EndpointSettings): Record<string, string> {
   return {
     ...(settings.docker_config ? { DOCKER_CONFIG: settings.docker_config } : {}),
     ...(settings.ssh_auth_sock ? { SSH_AUTH_SOCK: settings.ssh_auth_sock } : {}),

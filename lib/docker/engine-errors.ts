@@ -1,13 +1,13 @@
 import { AppError, type ErrorCode } from "../errors";
 
 /** What was being done: the same words mean different things at different times. */
-export type During = "pull" | "create" | "start" | "write" | "call" | "compose";
+export type EngineOperation = "pull" | "create" | "start" | "write" | "call" | "compose";
 
 interface Rule {
-  when: RegExp;
+  pattern: RegExp;
   code: ErrorCode;
   /** at any time if absent */
-  during?: During[];
+  operations?: EngineOperation[];
 }
 
 /**
@@ -16,46 +16,49 @@ interface Rule {
  */
 const RULES: Rule[] = [
   {
-    when: /cannot connect to the docker daemon|error during connect|is the docker daemon running|permission denied while trying to connect/i,
+    pattern:
+      /cannot connect to the docker daemon|error during connect|is the docker daemon running|permission denied while trying to connect/i,
     code: "ENGINE_UNREACHABLE",
   },
   {
-    when: /invalid reference format|invalid repository name|repository name must|invalid checksum digest|unsupported digest algorithm/i,
+    pattern: /invalid reference format|invalid repository name|repository name must|invalid checksum digest|unsupported digest algorithm/i,
     code: "INVALID_REFERENCE",
   },
-  { when: /no such image|no matching manifest for|manifest unknown|manifest for .* not found/i, code: "IMAGE_NOT_FOUND" },
+  { pattern: /no such image|no matching manifest for|manifest unknown|manifest for .* not found/i, code: "IMAGE_NOT_FOUND" },
   {
-    when: /repository does not exist or may require|repository .*not found|failed to resolve reference.*not found/i,
+    pattern: /repository does not exist or may require|repository .*not found|failed to resolve reference.*not found/i,
     code: "IMAGE_NOT_FOUND",
-    during: ["pull"],
+    operations: ["pull"],
   },
   {
-    when: /no basic auth credentials|unauthorized|authentication required|denied|incorrect username or password|forbidden/i,
+    pattern: /no basic auth credentials|unauthorized|authentication required|denied|incorrect username or password|forbidden/i,
     code: "IMAGE_DENIED",
-    during: ["pull"],
+    operations: ["pull"],
   },
   {
-    when: /dial tcp|no such host|timeout|connection refused|tls handshake|x509|http response to https|deadline exceeded|eof|toomanyrequests|unexpected http status|error parsing http|connection reset/i,
+    pattern:
+      /dial tcp|no such host|timeout|connection refused|tls handshake|x509|http response to https|deadline exceeded|eof|toomanyrequests|unexpected http status|error parsing http|connection reset/i,
     code: "REGISTRY_UNREACHABLE",
-    during: ["pull"],
+    operations: ["pull"],
   },
-  { when: /container name .* is already in use/i, code: "NAME_TAKEN" },
-  { when: /port is already allocated|address already in use|failed to bind .*port|ports are not available/i, code: "PORT_TAKEN" },
+  { pattern: /container name .* is already in use/i, code: "NAME_TAKEN" },
+  { pattern: /port is already allocated|address already in use|failed to bind .*port|ports are not available/i, code: "PORT_TAKEN" },
   {
     // From "no such exec" on: one that ended while it was looked into. Of one that isn't there the engine gives the name.
-    when: /(?:is|container) not running|is (?:already |not )?paused|pause a stopped container|is restarting|container .* is stopped|exec in a (?:stopped|paused) container|no such exec|^no such container$|container does not exist|ttrpc: closed/i,
+    pattern:
+      /(?:is|container) not running|is (?:already |not )?paused|pause a stopped container|is restarting|container .* is stopped|exec in a (?:stopped|paused) container|no such exec|^no such container$|container does not exist|ttrpc: closed/i,
     code: "NOT_RUNNING",
-    during: ["call", "write", "start"],
+    operations: ["call", "write", "start"],
   },
-  { when: /no such container/i, code: "CONTAINER_NOT_FOUND", during: ["call", "write", "start"] },
+  { pattern: /no such container/i, code: "CONTAINER_NOT_FOUND", operations: ["call", "write", "start"] },
   {
-    when: /no space left|input\/output error|read-only file system|layer does not exist|failed to register layer|out of memory/i,
+    pattern: /no space left|input\/output error|read-only file system|layer does not exist|failed to register layer|out of memory/i,
     code: "ENGINE_ERROR",
   },
 ];
 
 /** What goes wrong at a start because of the request and not because of the engine. */
-const BAD_START =
+const BAD_START_OPTION =
   /executable file not found|file name too long|no such file or directory|permission denied|exec format error|is a directory|not a directory|unable to find user|no matching entries in passwd|unable to find group|network .* not found|invalid|unknown|out of range|range of|minimum|cannot|must be|not supported|no such device|operation not permitted|oci runtime create failed/i;
 
 /**
@@ -63,7 +66,7 @@ const BAD_START =
  * @param error what docker-cli-js rejects with
  * @param during what was being done
  */
-export function fromCli(error: { stderr?: string; message?: string }, during: During): AppError {
+export function toAppErrorFromCli(error: { stderr?: string; message?: string }, during: EngineOperation): AppError {
   if (error instanceof AppError) return error;
   const message = cleanMessage(error.stderr ?? error.message ?? "");
   if (/docker: (not found|command not found)|: docker: not found/.test(message)) {
@@ -71,8 +74,12 @@ export function fromCli(error: { stderr?: string; message?: string }, during: Du
   }
   // What is left at a create is what can't be understood or can't be made, and at a pull a registry that doesn't do its part.
   const rest =
-    during === "pull" ? "REGISTRY_UNREACHABLE" : during === "compose" && !BAD_START.test(message) ? "COMPOSE_FAILED" : "INVALID_SPEC";
-  return new AppError(match(message, during) ?? rest, { message, cause: message });
+    during === "pull"
+      ? "REGISTRY_UNREACHABLE"
+      : during === "compose" && !BAD_START_OPTION.test(message)
+        ? "COMPOSE_FAILED"
+        : "INVALID_SPEC";
+  return new AppError(matchRule(message, during) ?? rest, { message, cause: message });
 }
 
 interface EngineFailure {
@@ -83,7 +90,7 @@ interface EngineFailure {
   name?: string;
 }
 
-const UNREACHABLE = new Set([
+const UNREACHABLE_CODES = new Set([
   "ECONNREFUSED",
   "ENOENT",
   "ECONNRESET",
@@ -97,29 +104,29 @@ const UNREACHABLE = new Set([
 ]);
 
 /** What Node says of a certificate, or of a conversation over TLS, that is no good. */
-const UNTRUSTED = /^(ERR_TLS_|ERR_SSL_|EPROTO|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|ERR_OSSL_)/;
+const TLS_ERROR_CODE = /^(ERR_TLS_|ERR_SSL_|EPROTO|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|ERR_OSSL_)/;
 
 /**
  * Reads an error of dockerode.
  * @param error what it rejects with
  * @param during what was being done: what fails at a start is most often what the request asked for
  */
-export function fromEngine(error: unknown, during: During = "call"): AppError {
+export function toAppErrorFromEngine(error: unknown, during: EngineOperation = "call"): AppError {
   if (error instanceof AppError) return error;
   const failure = (error ?? {}) as EngineFailure;
   if (failure.statusCode === undefined) {
-    if (UNTRUSTED.test(failure.code ?? "")) {
+    if (TLS_ERROR_CODE.test(failure.code ?? "")) {
       const message = `The Docker engine can't be asked over TLS: ${cleanMessage(failure.message ?? "")}`;
       return new AppError("ENGINE_UNREACHABLE", { message, cause: error });
     }
-    const lost = UNREACHABLE.has(failure.code ?? "") || failure.name === "AbortError" || failure.name === "TimeoutError";
+    const lost = UNREACHABLE_CODES.has(failure.code ?? "") || failure.name === "AbortError" || failure.name === "TimeoutError";
     return new AppError(lost ? "ENGINE_UNREACHABLE" : "ENGINE_ERROR", { cause: error });
   }
   const said = typeof failure.json === "object" ? failure.json?.message : failure.json;
   const message = cleanMessage(said ?? failure.message ?? "");
-  const known = match(message, during);
+  const known = matchRule(message, during);
   if (known) return new AppError(known, { message, cause: error });
-  if (failure.statusCode === 400 || (during === "start" && BAD_START.test(message))) {
+  if (failure.statusCode === 400 || (during === "start" && BAD_START_OPTION.test(message))) {
     return new AppError("INVALID_SPEC", { message, cause: error });
   }
   if (failure.statusCode === 404) return new AppError("CONTAINER_NOT_FOUND", { message, cause: error });
@@ -127,8 +134,8 @@ export function fromEngine(error: unknown, during: During = "call"): AppError {
   return new AppError("ENGINE_ERROR", { message, cause: error });
 }
 
-function match(message: string, during: During): ErrorCode | undefined {
-  return RULES.find((rule) => rule.when.test(message) && (rule.during?.includes(during) ?? true))?.code;
+function matchRule(message: string, during: EngineOperation): ErrorCode | undefined {
+  return RULES.find((rule) => rule.pattern.test(message) && (rule.operations?.includes(during) ?? true))?.code;
 }
 
 /** The line that tells why, without the CLI's advice and prefixes. */

@@ -4,16 +4,16 @@ import Docker from "dockerode";
 import { type AppError, isUnavailable } from "../errors";
 import { settlesBefore } from "../support/settles-before";
 import type { Endpoint } from "./endpoint";
-import { type During, fromEngine } from "./engine-errors";
+import { type EngineOperation, toAppErrorFromEngine } from "./engine-errors";
 
 /** An engine that hasn't answered a ping in this time (ms) is not asked anything more: the client gets its 503 within a second. */
-const PING_TIMEOUT = 700;
+const PING_TIMEOUT_MS = 700;
 /** An answered ping counts for so long (ms). */
-const PING_VALID = 1000;
+const PING_VALID_MS = 1000;
 /** An answer that takes longer than this (ms) is doubted: from then on the engine must answer pings meanwhile. */
-const DOUBT_AFTER = 150;
+const SLOW_CALL_MS = 150;
 /** Pings in a row that it may miss while it does something that can't be taken back lightly. */
-const MISSES_AT_WORK = 5;
+const MAX_MISSED_PINGS = 5;
 
 /** A caller's login at a registry. */
 export interface RegistryAuth {
@@ -29,7 +29,7 @@ interface StreamOptions {
   query?: Record<string, string | number | boolean | undefined>;
   signal?: AbortSignal;
   /** What goes wrong with it is the request's fault rather than the engine's. */
-  during?: During;
+  operation?: EngineOperation;
   /** For a registry: goes out in a header of its own, and into no log and no error. */
   auth?: RegistryAuth | undefined;
 }
@@ -39,18 +39,18 @@ export class Engine {
   readonly docker: Docker;
   /** Name or address of its machine, if it is reached over a network. */
   readonly machine: string | undefined;
-  private answeredAt = Number.NEGATIVE_INFINITY;
+  private lastPongAt = Number.NEGATIVE_INFINITY;
   private ping: Promise<void> | undefined;
 
   /**
    * @param endpoint where it is
-   * @param readTimeout ms that an answer may take
-   * @param writeTimeout ms that it may take to accept what is sent before
+   * @param readTimeoutMs ms that an answer may take
+   * @param writeTimeoutMs ms that it may take to accept what is sent before
    */
   constructor(
     endpoint: Endpoint,
-    readonly readTimeout: number,
-    private readonly writeTimeout: number,
+    readonly readTimeoutMs: number,
+    private readonly writeTimeoutMs: number,
   ) {
     this.docker = new Docker(endpoint.options);
     this.machine = endpoint.options.host;
@@ -61,9 +61,9 @@ export class Engine {
    * @param age ms that its last sign of life may be old
    * @throws AppError ENGINE_UNREACHABLE within 700 ms
    */
-  async assertAlive(age = PING_VALID): Promise<void> {
-    if (performance.now() - this.answeredAt < age) return;
-    this.ping ??= this.askPing().finally(() => {
+  async assertAlive(age = PING_VALID_MS): Promise<void> {
+    if (performance.now() - this.lastPongAt < age) return;
+    this.ping ??= this.sendPing().finally(() => {
       this.ping = undefined;
     });
     await this.ping;
@@ -74,10 +74,10 @@ export class Engine {
    * @param during what it does: at a create or a start an engine under load is given more time
    * @throws AppError ENGINE_UNREACHABLE soon after the engine has fallen silent
    */
-  async whileAlive<T>(answer: Promise<T>, during: During = "call"): Promise<T> {
-    const allowed = during === "call" ? 0 : MISSES_AT_WORK;
-    for (let misses = 0; !(await settlesBefore(answer, AbortSignal.timeout(DOUBT_AFTER))); ) {
-      const alive = await this.assertAlive(DOUBT_AFTER).then(
+  async whileAlive<T>(answer: Promise<T>, during: EngineOperation = "call"): Promise<T> {
+    const allowed = during === "call" ? 0 : MAX_MISSED_PINGS;
+    for (let misses = 0; !(await settlesBefore(answer, AbortSignal.timeout(SLOW_CALL_MS))); ) {
+      const alive = await this.assertAlive(SLOW_CALL_MS).then(
         () => true,
         (error: AppError) => {
           if (misses >= allowed) throw error;
@@ -90,14 +90,14 @@ export class Engine {
   }
 
   /** To be called when the connection to the engine was lost: the next request asks again. */
-  doubt(): void {
-    this.answeredAt = Number.NEGATIVE_INFINITY;
+  invalidatePing(): void {
+    this.lastPongAt = Number.NEGATIVE_INFINITY;
   }
 
-  private async askPing(): Promise<void> {
-    const answer = await this.dial("GET", "/_ping", { signal: AbortSignal.timeout(PING_TIMEOUT) });
+  private async sendPing(): Promise<void> {
+    const answer = await this.dial("GET", "/_ping", { signal: AbortSignal.timeout(PING_TIMEOUT_MS) });
     answer.resume();
-    this.answeredAt = performance.now();
+    this.lastPongAt = performance.now();
   }
 
   /**
@@ -105,36 +105,36 @@ export class Engine {
    * @param call gets the signal that it must pass on
    * @throws AppError for whatever the engine said
    */
-  call<T>(call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, during: During = "call"): Promise<T> {
-    return this.typing(call(this.docker, AbortSignal.timeout(this.readTimeout)), during);
+  call<T>(call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, during: EngineOperation = "call"): Promise<T> {
+    return this.withTypedErrors(call(this.docker, AbortSignal.timeout(this.readTimeoutMs)), during);
   }
 
   /**
    * The same, for a call that sends a stream: the deadline of the answer begins when all of it is sent.
    * @param body is at its end afterwards, whatever comes
    */
-  async send<T>(body: Readable, call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, during: During): Promise<T> {
+  async send<T>(body: Readable, call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, during: EngineOperation): Promise<T> {
     const late = new AbortController();
     const abort = () => late.abort();
-    let timer = setTimeout(abort, this.writeTimeout);
+    let timer = setTimeout(abort, this.writeTimeoutMs);
     const sent = () => {
       clearTimeout(timer);
-      timer = setTimeout(abort, this.readTimeout);
+      timer = setTimeout(abort, this.readTimeoutMs);
     };
     body.once("end", sent);
     try {
-      return await this.typing(call(this.docker, late.signal), during);
+      return await this.withTypedErrors(call(this.docker, late.signal), during);
     } finally {
       clearTimeout(timer);
       body.off("end", sent).destroy();
     }
   }
 
-  private async typing<T>(answer: Promise<T>, during: During): Promise<T> {
+  private async withTypedErrors<T>(answer: Promise<T>, during: EngineOperation): Promise<T> {
     try {
       return await this.whileAlive(answer, during);
     } catch (error) {
-      throw this.typed(error, during);
+      throw this.toTypedError(error, during);
     }
   }
 
@@ -146,12 +146,12 @@ export class Engine {
    * @throws AppError for whatever the engine said instead
    */
   stream(method: string, path: string, options: StreamOptions = {}): Promise<IncomingMessage> {
-    return this.whileAlive(this.dial(method, path, options), options.during);
+    return this.whileAlive(this.dial(method, path, options), options.operation);
   }
 
   private dial(method: string, path: string, options: StreamOptions): Promise<IncomingMessage> {
     const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), this.readTimeout);
+    const timer = setTimeout(() => late.abort(), this.readTimeoutMs);
     const signal = options.signal ? AbortSignal.any([options.signal, late.signal]) : late.signal;
     return new Promise<IncomingMessage>((resolve, reject) => {
       const statusCodes = { 200: true, 204: true };
@@ -161,15 +161,15 @@ export class Engine {
       const request = { ...what, ...authconfig, options: { _query: query, _body: {} } };
       this.docker.modem.dial(request, (error: unknown, answer: unknown) => {
         clearTimeout(timer);
-        if (error) reject(this.typed(error, options.during));
+        if (error) reject(this.toTypedError(error, options.operation));
         else resolve(answer as IncomingMessage);
       });
     });
   }
 
-  private typed(error: unknown, during?: During): AppError {
-    const typed = fromEngine(error, during);
-    if (isUnavailable(typed)) this.doubt();
+  private toTypedError(error: unknown, during?: EngineOperation): AppError {
+    const typed = toAppErrorFromEngine(error, during);
+    if (isUnavailable(typed)) this.invalidatePing();
     return typed;
   }
 }

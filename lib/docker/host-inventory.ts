@@ -13,8 +13,8 @@ interface Reservation {
 export class HostInventory {
   /** What a container reserves is asked once; an update of it is rare and is seen when the entry has aged. */
   private readonly reservations = new LRUCache<string, Reservation>({ max: 5000, ttl: 60_000 });
-  private readonly present = new LRUCache<string, boolean>({ max: 500, ttl: 1000 });
-  private size: { memory: number; cores: number } | undefined;
+  private readonly imagePresence = new LRUCache<string, boolean>({ max: 500, ttl: 1000 });
+  private knownHostSize: { memory: number; cores: number } | undefined;
 
   constructor(
     private readonly engine: Engine,
@@ -32,7 +32,7 @@ export class HostInventory {
     const running = containers.filter(({ state }) => state === "running" || state === "paused" || state === "restarting");
     const [size, hasImage, hasVolumes, reserved] = await Promise.all([
       this.hostSize(),
-      this.holdsImage(image),
+      this.hasImage(image),
       this.hasVolumes(volumes),
       Promise.all(running.map(({ id }) => this.reservation(id))),
     ]);
@@ -48,17 +48,17 @@ export class HostInventory {
   }
 
   private async hostSize() {
-    if (this.size) return this.size;
+    if (this.knownHostSize) return this.knownHostSize;
     const info = (await this.engine.call((docker) => docker.info())) as { MemTotal: number; NCPU: number };
-    this.size = { memory: info.MemTotal, cores: info.NCPU };
-    return this.size;
+    this.knownHostSize = { memory: info.MemTotal, cores: info.NCPU };
+    return this.knownHostSize;
   }
 
-  private async holdsImage(image: string): Promise<boolean> {
-    const known = this.present.get(image);
+  private async hasImage(image: string): Promise<boolean> {
+    const known = this.imagePresence.get(image);
     if (known !== undefined) return known;
     const found = (await this.images.inspect(image)) !== undefined;
-    this.present.set(image, found);
+    this.imagePresence.set(image, found);
     return found;
   }
 

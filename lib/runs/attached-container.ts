@@ -7,7 +7,7 @@ import { toAppErrorFromEngine } from "../docker/engine-errors";
 import { AppError } from "../errors";
 import type { Reaper } from "./reaper";
 
-/** What is needed to run containers that leave nothing behind. */
+/** What running containers that are removed at their end needs. */
 export interface RunDeps {
   engine: Engine;
   containers: ContainerList;
@@ -17,67 +17,72 @@ export interface RunDeps {
 /** A started container, with its streams. */
 export interface AttachedContainer {
   id: string;
-  /** a Duplex if its stdin was asked for */
+  /** stdout and stderr, multiplexed; a Duplex if stdin was requested */
   output: Readable;
+  /** the engine's response to the wait for the exit */
   waitStream: Readable;
-  /** what the wait for its end answered; empty if the engine went away */
+  /** body of that response; empty if the connection to the engine broke */
   waitResponse: Promise<string>;
+  /** by performance.now() */
   startedAt: number;
 }
 
 export interface AttachedSpec {
   container: ContainerCreateOptions;
-  /** whether its stdin is written to */
+  /** whether stdin will be written to */
   stdin: boolean;
-  /** ms that it is used at most */
+  /** the container is used at most this long */
   lifetimeMs: number;
-  /** Before its start. */
+  /** called before the start */
   prepare?: (id: string) => Promise<void>;
 }
 
 /**
- * Creates a container, fills, attaches and starts it. If any of it fails, nothing is left.
- * @param ended ends it early
- * @throws AppError INVALID_SPEC, ABANDONED, ENGINE_UNREACHABLE
+ * Creates, prepares, attaches and starts a container. If a step fails, the container is removed.
+ * @throws AppError INVALID_SPEC, ABANDONED if cancelled, ENGINE_UNREACHABLE
  */
-export async function startAttached({ engine, containers, reaper }: RunDeps, spec: AttachedSpec, ended: AbortSignal): Promise<AttachedContainer> {
+export async function startAttached(
+  { engine, containers, reaper }: RunDeps,
+  spec: AttachedSpec,
+  cancelSignal: AbortSignal,
+): Promise<AttachedContainer> {
   const { name, Labels } = await reaper.nameAndLabels(spec.lifetimeMs / 1000);
   const options = { ...spec.container, name, Labels: { ...spec.container.Labels, ...Labels } };
   const id = await reaper.createContainer(options, "start");
-  const open: Readable[] = [];
+  const streams: Readable[] = [];
   try {
-    throwIfCancelled(ended);
+    throwIfCancelled(cancelSignal);
     await spec.prepare?.(id);
-    const [output, ending] = await Promise.all([attach(engine, id, spec.stdin), wait(engine, id)]);
-    open.push(output, ending);
-    // Whoever reads it hears of it; while nobody does, it must not end this process.
+    const [output, waitStream] = await Promise.all([attach(engine, id, spec.stdin), waitForExit(engine, id)]);
+    streams.push(output, waitStream);
+    // Readers get the error too; while there is none, an unhandled error event would end this process.
     output.on("error", () => undefined);
-    throwIfCancelled(ended);
+    throwIfCancelled(cancelSignal);
     await engine.call((docker, abortSignal) => docker.getContainer(id).start({ abortSignal }), "start");
     const startedAt = performance.now();
-    const over = text(ending).catch(() => "");
+    const waitResponse = text(waitStream).catch(() => "");
     containers.invalidate();
-    return { id, output, waitStream: ending, waitResponse: over, startedAt };
+    return { id, output, waitStream, waitResponse, startedAt };
   } catch (error) {
-    for (const stream of open) stream.destroy();
+    for (const stream of streams) stream.destroy();
     await reaper.removeContainer(id);
     throw toAppErrorFromEngine(error, "start");
   }
 }
 
-/** @throws AppError ABANDONED if it is so */
-export function throwIfCancelled(ended: AbortSignal): void {
-  if (ended.aborted) throw new AppError("ABANDONED");
+/** @throws AppError ABANDONED */
+export function throwIfCancelled(cancelSignal: AbortSignal): void {
+  if (cancelSignal.aborted) throw new AppError("ABANDONED");
 }
 
 async function attach(engine: Engine, id: string, stdin: boolean): Promise<Readable> {
   const query = { stream: true, stdin, stdout: true, stderr: true };
   if (!stdin) return engine.stream("POST", `/containers/${id}/attach`, { query });
-  // Only a connection of its own can be ended at one side.
+  // Only a hijacked connection can be half-closed, which is the end of stdin.
   return (await engine.call((docker) => docker.getContainer(id).attach({ ...query, hijack: true }))) as Duplex;
 }
 
-// The headers of this wait must be there before the start, or a container that ends at once is never noticed.
-function wait(engine: Engine, id: string): Promise<IncomingMessage> {
+/** Must have response headers before the start: otherwise the exit of a short container is missed. */
+function waitForExit(engine: Engine, id: string): Promise<IncomingMessage> {
   return engine.stream("POST", `/containers/${id}/wait`, { query: { condition: "next-exit" } });
 }

@@ -1,9 +1,9 @@
 import type { RegistryAuth } from "../docker/engine";
 import { withDefaultTag } from "../docker/images/image-reference";
 import type { Images } from "../docker/images/images";
+import { resolveLogin } from "../docker/images/registry-login";
 import { AppError } from "../errors";
 import { settlesBefore } from "../support/settles-before";
-import { loginFor } from "../docker/images/registry-login";
 
 export interface ImageRequest {
   image: string;
@@ -12,31 +12,30 @@ export interface ImageRequest {
 }
 
 /**
- * Makes sure that a run's image is here.
- * @param enough ends the wait; the pull goes on
- * @param warnings gets what was not as wished
- * @returns whether it is here; else it is still being pulled
+ * Pulls a run's image if its pull policy requires it.
+ * @param waitSignal ends the wait, not the pull
+ * @returns whether the image is present; if not, it is still being pulled. Warnings for the client
  * @throws AppError IMAGE_NOT_FOUND, IMAGE_DENIED, REGISTRY_UNREACHABLE
  */
-export async function ensureImage(images: Images, wish: ImageRequest, enough: AbortSignal, warnings: string[]): Promise<boolean> {
-  const { image, pull_policy } = wish;
-  const login = wish.auth_config && loginFor(image, wish.auth_config);
-  if (login && "withheld" in login) warnings.push(login.withheld);
-  const auth = login && !("withheld" in login) ? login : undefined;
-  if (!(await images.needsPull(image, pull_policy))) return true;
+export async function ensureImage(
+  images: Images,
+  { image, pull_policy, auth_config }: ImageRequest,
+  waitSignal: AbortSignal,
+): Promise<{ isPresent: boolean; warnings: string[] }> {
+  const { auth, warnings } = resolveLogin(image, auth_config);
+  const localImage = () => `this is ${withDefaultTag(image)} as it is on this host`;
+  if (!(await images.needsPull(image, pull_policy))) return { isPresent: true, warnings };
   const pulling = auth ? images.pullWithLogin(image, auth) : images.pull(image);
   try {
-    if (await settlesBefore(pulling, enough)) {
+    if (await settlesBefore(pulling, waitSignal)) {
       await pulling;
-      return true;
+      return { isPresent: true, warnings };
     }
   } catch (error) {
-    const isAway = error instanceof AppError && error.code === "REGISTRY_UNREACHABLE";
-    if (!isAway || !(await images.inspect(image))) throw error;
-    warnings.push(`the registry can't be reached: this is ${withDefaultTag(image)} as it is on this host`);
-    return true;
+    const isUnreachable = error instanceof AppError && error.code === "REGISTRY_UNREACHABLE";
+    if (!isUnreachable || !(await images.inspect(image))) throw error;
+    return { isPresent: true, warnings: [...warnings, `the registry can't be reached: ${localImage()}`] };
   }
-  if (!(await images.inspect(image))) return false;
-  warnings.push(`the registry is slow: this is ${withDefaultTag(image)} as it is on this host`);
-  return true;
+  if (!(await images.inspect(image))) return { isPresent: false, warnings };
+  return { isPresent: true, warnings: [...warnings, `the registry is slow: ${localImage()}`] };
 }

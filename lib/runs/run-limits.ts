@@ -1,48 +1,104 @@
+import type { Readable } from "node:stream";
+import { type Frame, FrameParser } from "../docker/containers/stream-frames";
 import type { Engine } from "../docker/engine";
+import { toAppErrorFromEngine } from "../docker/engine-errors";
 import { AppError, isNotFound } from "../errors";
 import { settlesBefore } from "../support/settles-before";
+import { TailBuffer } from "../support/tail-buffer";
 
-/** Which limit ended a run. */
+/** The limit that ended a run; clients see these names. */
 export type RunLimit = "limits.execution_time" | "limits.read.size" | "limits.memory";
 
-/** An out-of-memory kill may be known a moment after the end it made (ms). */
-const OOM_PAUSE = 50;
-const KILLED = 137;
+/** The engine can report an out-of-memory kill shortly after the exit it caused. */
+const OOM_REPORT_DELAY_MS = 50;
+/** Exit code after SIGKILL: 128 + 9. */
+const EXIT_SIGKILL = 137;
 
 /**
- * What ends a run early: its time, or whoever it is for.
- * @param time ms
- * @param ended ends it from outside
- * @returns `stop`, aborted with the limit's name if it was a limit; `clear` to be called when the run is over
+ * Ends a run after its time, or when it is cancelled.
+ * @returns `stop`: aborted with the limit's name as reason, or without one if cancelled; `clear`: call it when the run has ended
  */
-export function stopAfter(time: number, ended: AbortSignal): { stop: AbortController; clear: () => void } {
+export function stopAfter(timeoutMs: number, cancelSignal: AbortSignal): { stop: AbortController; clear: () => void } {
   const stop = new AbortController();
-  const end = () => stop.abort();
-  const timer = setTimeout(() => stop.abort("limits.execution_time" satisfies RunLimit), Math.max(0, time));
-  if (ended.aborted) end();
-  else ended.addEventListener("abort", end, { once: true });
+  const cancel = () => stop.abort();
+  const timer = setTimeout(() => stop.abort("limits.execution_time" satisfies RunLimit), Math.max(0, timeoutMs));
+  if (cancelSignal.aborted) cancel();
+  else cancelSignal.addEventListener("abort", cancel, { once: true });
   return {
     stop,
     clear() {
       clearTimeout(timer);
-      ended.removeEventListener("abort", end);
+      cancelSignal.removeEventListener("abort", cancel);
     },
   };
 }
 
+/** The output of a run, up to its limit. */
+export interface RunOutput {
+  stdout: TailBuffer;
+  stderr: TailBuffer;
+}
+
 /**
- * @param answer of the wait for a container's end
- * @throws AppError ENGINE_UNREACHABLE if there is none
+ * Reads a run's output until it ends, exceeds its limit, or `stop` is aborted; closes the stream in the last two cases.
+ * @param limit bytes of both streams together
+ * @param stop aborted here with the limit's name if the limit is exceeded
+ * @param onFrame gets the output as it arrives; a promise it returns is awaited (backpressure)
+ * @param hasStdin whether the stream is also written to
+ * @throws AppError ENGINE_UNREACHABLE if the connection to the engine breaks
  */
-export function exitCode(answer: string): number {
+export async function watchOutput(
+  stream: Readable,
+  limit: number,
+  stop: AbortController,
+  onFrame?: (frame: Frame) => Promise<void> | void,
+  hasStdin = false,
+): Promise<RunOutput> {
+  const output = { stdout: new TailBuffer(limit), stderr: new TailBuffer(limit) };
+  const parser = new FrameParser(false);
+  const close = () => stream.destroy();
+  stop.signal.addEventListener("abort", close, { once: true });
+  if (stop.signal.aborted) close();
+  let remainingBytes = limit;
   try {
-    return (JSON.parse(answer) as { StatusCode: number }).StatusCode;
+    for await (const chunk of stream) {
+      for (const { stream: name, data } of parser.push(chunk as Buffer)) {
+        const part = data.subarray(0, remainingBytes);
+        remainingBytes -= part.length;
+        if (part.length > 0) {
+          output[name].push(part);
+          const consumed = onFrame?.({ stream: name, data: part });
+          if (consumed) await settlesBefore(consumed, stop.signal);
+        }
+        if (part.length < data.length) stop.abort("limits.read.size" satisfies RunLimit);
+        if (stop.signal.aborted) break;
+      }
+      if (stop.signal.aborted) break;
+    }
+  } catch (error) {
+    // A program that doesn't read all of its stdin closes it, which breaks the connection. Whether the engine is alive, the wait for
+    // the exit shows.
+    const isStdinClosed = hasStdin && ["EPIPE", "ECONNRESET"].includes((error as NodeJS.ErrnoException).code ?? "");
+    if (!stop.signal.aborted && !isStdinClosed) throw toAppErrorFromEngine(error);
+  } finally {
+    stop.signal.removeEventListener("abort", close);
+  }
+  return output;
+}
+
+/**
+ * @param waitResponse body of the engine's response to the wait for a container's exit
+ * @throws AppError ENGINE_UNREACHABLE if it is empty or incomplete
+ */
+export function exitCode(waitResponse: string): number {
+  try {
+    return (JSON.parse(waitResponse) as { StatusCode: number }).StatusCode;
   } catch (cause) {
     throw new AppError("ENGINE_UNREACHABLE", { message: "The Docker engine was gone before the run had ended", cause });
   }
 }
 
-/** Kills a container, unless it has ended by itself. */
+/** Kills a container; one that has exited or was removed is no error. */
 export async function killContainer(engine: Engine, id: string): Promise<void> {
   try {
     await engine.call((docker, abortSignal) => docker.getContainer(id).kill({ abortSignal }));
@@ -51,16 +107,16 @@ export async function killContainer(engine: Engine, id: string): Promise<void> {
   }
 }
 
-/** Tells whether a container that ended with this code was out of memory. */
+/** @returns the memory limit's name if an exited container ran out of memory */
 export async function findMemoryLimit(engine: Engine, id: string, code: number): Promise<RunLimit | undefined> {
-  for (let tries = code === KILLED ? 3 : Number(code !== 0); tries > 0; tries -= 1) {
+  for (let attempts = code === EXIT_SIGKILL ? 3 : Number(code !== 0); attempts > 0; attempts -= 1) {
     if ((await inspectState(engine, id))?.OOMKilled) return "limits.memory";
-    if (tries > 1) await settlesBefore(new Promise(() => undefined), AbortSignal.timeout(OOM_PAUSE));
+    if (attempts > 1) await settlesBefore(new Promise(() => undefined), AbortSignal.timeout(OOM_REPORT_DELAY_MS));
   }
   return undefined;
 }
 
-/** What the engine says of a container's end; undefined if somebody has removed it. */
+/** A container's state; undefined if the container was removed. */
 export async function inspectState(engine: Engine, id: string): Promise<{ OOMKilled: boolean; FinishedAt: string } | undefined> {
   try {
     return (await engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }))).State;

@@ -1,67 +1,67 @@
 import { AppError } from "../errors";
 
-/** Places for runs: so many at a time, the next wait their turn, first come, first served. */
+/** Limits concurrent runs. Waiting runs get a permit in the order of their requests. */
 export class Semaphore {
-  private held = 0;
+  private acquired = 0;
   private readonly queue: (() => void)[] = [];
 
   /**
-   * @param size places
-   * @param patience ms that one is waited for
+   * @param permits that can be held at a time
+   * @param waitTimeoutMs how long `acquire` waits
    */
   constructor(
-    private readonly size: number,
-    private readonly patience: number,
+    private readonly permits: number,
+    private readonly waitTimeoutMs: number,
   ) {}
 
-  /** How many wait. */
+  /** Number of waiting runs. */
   get waiting(): number {
     return this.queue.length;
   }
 
-  /** How many are taken. */
+  /** Number of permits held. */
   get inUse(): number {
-    return this.held;
+    return this.acquired;
   }
 
   /**
-   * @param ended ends the wait
-   * @returns gives the place back; may be called twice
-   * @throws AppError NO_ROOM if none comes free in time, ABANDONED
+   * @param cancelSignal ends the wait
+   * @returns releases the permit; further calls do nothing
+   * @throws AppError NO_ROOM after the timeout, ABANDONED if cancelled
    */
-  async acquire(ended: AbortSignal): Promise<() => void> {
-    if (ended.aborted) throw new AppError("ABANDONED");
-    if (this.held < this.size) this.held += 1;
-    else await this.wait(ended);
-    let mine = true;
+  async acquire(cancelSignal: AbortSignal): Promise<() => void> {
+    if (cancelSignal.aborted) throw new AppError("ABANDONED");
+    if (this.acquired < this.permits) this.acquired += 1;
+    else await this.wait(cancelSignal);
+    let isHeld = true;
     return () => {
-      if (!mine) return;
-      mine = false;
+      if (!isHeld) return;
+      isHeld = false;
       const next = this.queue.shift();
       if (next)
-        next(); // the place goes from hand to hand
-      else this.held -= 1;
+        next(); // passes the permit on, so the count stays
+      else this.acquired -= 1;
     };
   }
 
-  private wait(ended: AbortSignal): Promise<void> {
+  private wait(cancelSignal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const enter = () => {
-        leave();
+        cleanUp();
         resolve();
       };
-      const give = (error: AppError) => {
-        leave();
+      const giveUp = (error: AppError) => {
+        cleanUp();
         this.queue.splice(this.queue.indexOf(enter), 1);
         reject(error);
       };
-      const late = setTimeout(() => give(new AppError("NO_ROOM")), this.patience);
-      const gone = () => give(new AppError("ABANDONED"));
-      const leave = () => {
-        clearTimeout(late);
-        ended.removeEventListener("abort", gone);
+      const timer = setTimeout(() => giveUp(new AppError("NO_ROOM")), this.waitTimeoutMs);
+      const onCancel = () => giveUp(new AppError("ABANDONED"));
+      const cleanUp = () => {
+        clearTimeout(timer);
+        cancelSignal.removeEventListener("abort", onCancel);
       };
-      ended.addEventListener("abort", gone, { once: true });
+      cancelSignal.addEventListener("abort", onCancel, { once: true });
       this.queue.push(enter);
     });
   }

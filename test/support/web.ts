@@ -2,21 +2,21 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { until } from "../../scripts/process";
 import type { Engine } from "./engine";
-import { importNode } from "./node-images";
+import { importNode, WEB_IMAGE } from "./node-images";
 import { dockerOf } from "./one-node";
 
 const SERVICE = readFileSync(path.join(__dirname, "web-service.js"), "utf8");
-const IMAGE = "web:1";
+const IMAGE = WEB_IMAGE;
 
 /**
  * Runs the web service of the tests on an engine, with its ports 80 and 81 published.
- * @param flags further ones of `docker run`
+ * @param flags further ones of `docker run`; port 80 gets any port of the host unless one publishes it
  * @returns the container's id
  */
 export async function startWeb(engine: Engine, name: string, ...flags: string[]): Promise<string> {
-  const { stdout } = await engine.docker(["images", "--quiet", IMAGE]);
-  if (stdout.trim() === "") await importNode(engine, IMAGE);
-  const published = ["--publish", "80", "--publish", "81", "--label", "dockapi.container_port=80"];
+  await importNode(engine, IMAGE);
+  const web = flags.some((flag) => flag.endsWith(":80")) ? [] : ["--publish", "80"];
+  const published = [...web, "--publish", "81", "--label", "dockapi.container_port=80"];
   const id = await dockerOf(engine, ["run", "--detach", "--name", name, ...published, ...flags, IMAGE, "node", "-e", SERVICE]);
   const listens = async () => (await engine.docker(["exec", id, "wget", "-q", "-O", "-", "http://127.0.0.1:80/open"])).code === 0;
   if (!(await until(listens, 30_000))) throw new Error("the web service does not listen");

@@ -1,7 +1,7 @@
 import type { Healthcheck, RunSpec } from "../create/run-spec";
 
 /** The CLI reads its env file line by line, 64 KiB at most. */
-const LONGEST_LINE = 60_000;
+const MAX_ENV_LINE_BYTES = 60_000;
 
 /**
  * The arguments of `docker create` for a container. Every value stands behind the `=` of its flag or after `--`, so none can read as a flag.
@@ -10,37 +10,37 @@ const LONGEST_LINE = 60_000;
 export function createArgs(spec: RunSpec): string[] {
   return [
     "create",
-    ...one("name", spec.name),
+    ...option("name", spec.name),
     "--pull=never",
-    ...one("env-file", envFile(spec.env).lines === "" ? undefined : "/dev/stdin"),
-    ...on("rm", spec.remove),
-    ...pairs("publish", spec.ports, publish),
-    ...pairs("volume", spec.volumes, (source, target) => `${source}:${target}`),
-    ...pairs("tmpfs", spec.tmpfs, (target, options) => (options === "" ? target : `${target}:${options}`)),
-    ...pairs("label", spec.labels, (key, value) => `${key}=${value}`),
-    ...pairs("ulimit", spec.ulimits, (key, value) => `${key}=${value}`),
-    ...one("network", spec.network),
+    ...option("env-file", envFile(spec.env).lines === "" ? undefined : "/dev/stdin"),
+    ...flag("rm", spec.remove),
+    ...mapOptions("publish", spec.ports, portMapping),
+    ...mapOptions("volume", spec.volumes, (source, target) => `${source}:${target}`),
+    ...mapOptions("tmpfs", spec.tmpfs, (target, options) => (options === "" ? target : `${target}:${options}`)),
+    ...mapOptions("label", spec.labels, (key, value) => `${key}=${value}`),
+    ...mapOptions("ulimit", spec.ulimits, (key, value) => `${key}=${value}`),
+    ...option("network", spec.network),
     // Docker refuses a container that both goes when it ends and is started again.
-    ...one("restart", spec.remove ? undefined : spec.restart),
-    ...one("memory", spec.memory),
-    ...one("cpus", spec.cpus),
-    ...one("pids-limit", spec.pids),
-    ...one("user", spec.user),
-    ...one("workdir", spec.workdir),
-    ...one("hostname", spec.hostname),
-    ...one("platform", spec.platform),
-    ...on("init", spec.init),
-    ...on("read-only", spec.read_only),
-    ...spec.cap_add.flatMap((each) => one("cap-add", each)),
-    ...spec.cap_drop.flatMap((each) => one("cap-drop", each)),
+    ...option("restart", spec.remove ? undefined : spec.restart),
+    ...option("memory", spec.memory),
+    ...option("cpus", spec.cpus),
+    ...option("pids-limit", spec.pids),
+    ...option("user", spec.user),
+    ...option("workdir", spec.workdir),
+    ...option("hostname", spec.hostname),
+    ...option("platform", spec.platform),
+    ...flag("init", spec.init),
+    ...flag("read-only", spec.read_only),
+    ...spec.cap_add.flatMap((each) => option("cap-add", each)),
+    ...spec.cap_drop.flatMap((each) => option("cap-drop", each)),
     ...(spec.healthcheck ? healthArgs(spec.healthcheck) : []),
-    ...on("privileged", spec.privileged),
-    ...spec.devices.flatMap((each) => one("device", each)),
-    ...one("pid", spec.pid),
-    ...one("ipc", spec.ipc),
-    ...one("uts", spec.uts),
-    ...one("userns", spec.userns),
-    ...one("entrypoint", spec.entrypoint && (spec.entrypoint[0] ?? "")),
+    ...flag("privileged", spec.privileged),
+    ...spec.devices.flatMap((each) => option("device", each)),
+    ...option("pid", spec.pid),
+    ...option("ipc", spec.ipc),
+    ...option("uts", spec.uts),
+    ...option("userns", spec.userns),
+    ...option("entrypoint", spec.entrypoint && (spec.entrypoint[0] ?? "")),
     "--",
     spec.image,
     ...(spec.entrypoint?.slice(1) ?? []),
@@ -51,29 +51,29 @@ export function createArgs(spec: RunSpec): string[] {
 function healthArgs(check: Healthcheck): string[] {
   if (check.disable) return ["--no-healthcheck"];
   return [
-    ...one("health-cmd", check.cmd),
-    ...one("health-interval", check.interval),
-    ...one("health-timeout", check.timeout),
-    ...one("health-start-period", check.start_period),
-    ...one("health-retries", check.retries),
+    ...option("health-cmd", check.cmd),
+    ...option("health-interval", check.interval),
+    ...option("health-timeout", check.timeout),
+    ...option("health-start-period", check.start_period),
+    ...option("health-retries", check.retries),
   ];
 }
 
 // Host port 0, or none, is any free one.
-function publish(host: string, container: string): string {
+function portMapping(host: string, container: string): string {
   return host === "" || host === "0" ? container : `${host}:${container}`;
 }
 
-function one(flag: string, value: string | number | undefined): string[] {
+function option(flag: string, value: string | number | undefined): string[] {
   return value === undefined ? [] : [`--${flag}=${value}`];
 }
 
-function on(flag: string, value: boolean): string[] {
+function flag(flag: string, value: boolean): string[] {
   return value ? [`--${flag}`] : [];
 }
 
-function pairs(flag: string, map: Record<string, string>, join: (key: string, value: string) => string): string[] {
-  return Object.entries(map).flatMap(([key, value]) => one(flag, join(key, value)));
+function mapOptions(flag: string, map: Record<string, string>, join: (key: string, value: string) => string): string[] {
+  return Object.entries(map).flatMap(([key, value]) => option(flag, join(key, value)));
 }
 
 /**
@@ -83,7 +83,7 @@ function pairs(flag: string, map: Record<string, string>, join: (key: string, va
 export function envFile(env: Record<string, string>): { lines: string; rest: Record<string, string> } {
   const entries = Object.entries(env);
   const fits = ([name, value]: [string, string]) =>
-    !/[\n\r]/.test(value) && Buffer.byteLength(name) + Buffer.byteLength(value) < LONGEST_LINE;
+    !/[\n\r]/.test(value) && Buffer.byteLength(name) + Buffer.byteLength(value) < MAX_ENV_LINE_BYTES;
   const lines = entries.filter(fits).map(([name, value]) => `${name}=${value}\n`);
   return { lines: lines.join(""), rest: Object.fromEntries(entries.filter((entry) => !fits(entry))) };
 }

@@ -1,6 +1,6 @@
 import { lazyRequire } from "../../support/lazy-require";
 import type { Endpoint } from "../endpoint";
-import { type During, fromCli } from "../engine-errors";
+import { type EngineOperation, toAppErrorFromCli } from "../engine-errors";
 import { commandLine } from "./shell-quote";
 
 const loadDockerCli = lazyRequire(() => require("docker-cli-js") as typeof import("docker-cli-js"));
@@ -13,13 +13,13 @@ const loadDockerCli = lazyRequire(() => require("docker-cli-js") as typeof impor
  * @returns its standard output
  * @throws AppError of what it said on standard error
  */
-export type Cli = (during: During, args: readonly string[], stdin?: string) => Promise<string>;
+export type DockerCli = (during: EngineOperation, args: readonly string[], stdin?: string) => Promise<string>;
 
 /**
  * The docker CLI, through docker-cli-js, for one engine.
  * @param endpoint the engine
  */
-export function dockerCli(endpoint: Endpoint): Cli {
+export function dockerCli(endpoint: Endpoint): DockerCli {
   return async (during, args, stdin) => {
     const { Docker } = loadDockerCli();
     const line = commandLine(args, { stdin: stdin !== undefined });
@@ -28,7 +28,7 @@ export function dockerCli(endpoint: Endpoint): Cli {
       const result = (await new Docker(options).command(line)) as { raw: string };
       return result.raw;
     } catch (error) {
-      throw fromCli(error as { stderr?: string }, during);
+      throw toAppErrorFromCli(error as { stderr?: string }, during);
     }
   };
 }

@@ -1,7 +1,7 @@
 import { AppError } from "../../errors";
 
 // The kernel takes one argument of at most 128 KiB, and the whole line is one argument of `sh -c`.
-const LONGEST_LINE = 120_000;
+const MAX_LINE_BYTES = 120_000;
 
 /**
  * Turns arguments into the one string that docker-cli-js gives to a shell. The only place where that happens.
@@ -12,7 +12,7 @@ const LONGEST_LINE = 120_000;
  */
 export function commandLine(args: readonly string[], options: { stdin?: boolean } = {}): string {
   const line = args.map(quote).join(" ");
-  if (Buffer.byteLength(line) > LONGEST_LINE) throw new AppError("COMMAND_TOO_LONG");
+  if (Buffer.byteLength(line) > MAX_LINE_BYTES) throw new AppError("COMMAND_TOO_LONG");
   // `cat` takes in all of stdin before docker starts: a docker that ends early then can't break the pipe of the writer,
   // what it carries stands in no process list, and /dev/stdin is a pipe that can be opened (Node gives a socket).
   return options.stdin ? `${line} <<DOCKER_STDIN\n$(cat)\nDOCKER_STDIN` : line;

@@ -1,35 +1,43 @@
 import type { Readable } from "node:stream";
 import { TailBuffer } from "../../support/tail-buffer";
-import { fromEngine } from "../engine-errors";
+import { toAppErrorFromEngine } from "../engine-errors";
 import { FrameParser } from "./stream-frames";
 
-export interface Collected {
+export interface CollectedOutput {
   stdout: TailBuffer;
   stderr: TailBuffer;
-  /** false if the wait ended first */
+  /** false if `waitSignal` came before the end of the stream */
   ended: boolean;
 }
 
 /**
- * Gathers a command's output until it ends or the wait does, whichever is first; closes the stream.
- * @param limit bytes kept of each stream
- * @param enough ends the wait
- * @throws AppError ENGINE_UNREACHABLE if the engine goes away meanwhile
+ * Collects a command's output until the stream ends or `waitSignal` aborts; then destroys the stream.
+ * @param tty whether the command has a terminal
+ * @param limit bytes kept of each of stdout and stderr, from the end
+ * @param onData called at every chunk
+ * @throws AppError ENGINE_UNREACHABLE if the connection breaks
  */
-export async function collect(stream: Readable, tty: boolean, limit: number, enough: AbortSignal): Promise<Collected> {
+export async function collectOutput(
+  stream: Readable,
+  tty: boolean,
+  limit: number,
+  waitSignal: AbortSignal,
+  onData?: () => void,
+): Promise<CollectedOutput> {
   const output = { stdout: new TailBuffer(limit), stderr: new TailBuffer(limit) };
   const parser = new FrameParser(tty);
   const stop = () => stream.destroy();
-  enough.addEventListener("abort", stop, { once: true });
-  if (enough.aborted) stop();
+  waitSignal.addEventListener("abort", stop, { once: true });
+  if (waitSignal.aborted) stop();
   try {
     for await (const chunk of stream) {
+      onData?.();
       for (const frame of parser.push(chunk as Buffer)) output[frame.stream].push(frame.data);
     }
   } catch (error) {
-    if (!enough.aborted) throw fromEngine(error);
+    if (!waitSignal.aborted) throw toAppErrorFromEngine(error);
   } finally {
-    enough.removeEventListener("abort", stop);
+    waitSignal.removeEventListener("abort", stop);
   }
-  return { ...output, ended: !enough.aborted };
+  return { ...output, ended: !waitSignal.aborted };
 }

@@ -46,18 +46,18 @@ export interface Snapshot {
   followed: boolean;
 }
 
-interface Holding {
+interface Matches {
   exact: ContainerSummary[];
   prefix: ContainerSummary[];
 }
 
 /** "Up 3 minutes" ages without any event, so a list is never older than this (ms). */
-const MAX_AGE = 1000;
-const RECONNECT_PAUSE = 500;
+const MAX_AGE_MS = 1000;
+const RECONNECT_PAUSE_MS = 500;
 /** How often (ms) a container is looked for that is just being replaced. */
-const LOOK_AGAIN = 20;
+const REPLACEMENT_POLL_MS = 20;
 /** The events after which the list differs. Others, such as a health check's exec, come all the time and change nothing. */
-const EVENTS = [
+const LIST_EVENTS = [
   "create",
   "start",
   "die",
@@ -76,23 +76,23 @@ const EVENTS = [
 /** All containers of this host, kept in memory for as long as that is true: until an event or an own change, a second at most. */
 export class ContainerList {
   private generation = 0;
-  private kept: (Snapshot & { generation: number; at: number }) | undefined;
-  private reading: { generation: number; result: Promise<Snapshot> } | undefined;
+  private snapshot: (Snapshot & { generation: number; at: number }) | undefined;
+  private pendingRead: { generation: number; result: Promise<Snapshot> } | undefined;
   /** Who was asked for by name or id since the last change: what is asked for once is asked for again. */
-  private readonly found = new LRUCache<string, ContainerSummary>({ max: 1000 });
+  private readonly exactMatches = new LRUCache<string, ContainerSummary>({ max: 1000 });
   /** Names whose container is just being replaced by another. */
-  private readonly replaced = new Set<string>();
+  private readonly replacedNames = new Set<string>();
   private watching = false;
-  private readonly told: (() => void)[] = [];
+  private readonly listeners: (() => void)[] = [];
   private readonly closed = new AbortController();
 
   /**
    * @param engine whose containers
-   * @param host the node's name, answered with each container
+   * @param nodeName the node's name, answered with each container
    */
   constructor(
     private readonly engine: Engine,
-    private readonly host: string,
+    private readonly nodeName: string,
     private readonly log: Logger,
   ) {}
 
@@ -100,23 +100,23 @@ export class ContainerList {
   async watch(): Promise<void> {
     while (!this.closed.signal.aborted) {
       try {
-        const filters = JSON.stringify({ type: ["container"], event: EVENTS });
+        const filters = JSON.stringify({ type: ["container"], event: LIST_EVENTS });
         const events = await this.engine.stream("GET", "/events", { query: { filters }, signal: this.closed.signal });
-        this.changed();
+        this.invalidate();
         this.watching = true;
         await this.follow(events);
       } catch (error) {
         this.log.debug("the engine's events can't be followed", { reason: (error as Error).message });
       }
       this.watching = false;
-      this.engine.doubt();
-      this.changed();
-      await sleep(RECONNECT_PAUSE, undefined, { signal: this.closed.signal, ref: false }).catch(() => undefined);
+      this.engine.invalidatePing();
+      this.invalidate();
+      await sleep(RECONNECT_PAUSE_MS, undefined, { signal: this.closed.signal, ref: false }).catch(() => undefined);
     }
   }
 
   private async follow(events: IncomingMessage): Promise<void> {
-    for await (const _ of events) this.changed();
+    for await (const _ of events) this.invalidate();
   }
 
   close(): void {
@@ -125,15 +125,15 @@ export class ContainerList {
 
   /** @param tell called at every change, own or of others */
   onChange(tell: () => void): void {
-    this.told.push(tell);
+    this.listeners.push(tell);
   }
 
   /** To be called after every own change, before it is answered. */
-  changed(): void {
+  invalidate(): void {
     this.generation += 1;
-    this.kept = undefined;
-    this.found.clear();
-    for (const tell of this.told) tell();
+    this.snapshot = undefined;
+    this.exactMatches.clear();
+    for (const tell of this.listeners) tell();
   }
 
   /**
@@ -141,27 +141,27 @@ export class ContainerList {
    * @throws AppError ENGINE_UNREACHABLE
    */
   async read(): Promise<Snapshot> {
-    if (this.kept && performance.now() - this.kept.at < MAX_AGE) return this.kept;
-    if (this.reading?.generation === this.generation && this.watching) return this.reading.result;
+    if (this.snapshot && performance.now() - this.snapshot.at < MAX_AGE_MS) return this.snapshot;
+    if (this.pendingRead?.generation === this.generation && this.watching) return this.pendingRead.result;
     const generation = this.generation;
-    const result = this.ask(generation);
+    const result = this.fetchSnapshot(generation);
     const mine = { generation, result };
-    this.reading = mine;
+    this.pendingRead = mine;
     try {
       return await result;
     } finally {
-      if (this.reading === mine) this.reading = undefined;
+      if (this.pendingRead === mine) this.pendingRead = undefined;
     }
   }
 
-  private async ask(generation: number): Promise<Snapshot> {
+  private async fetchSnapshot(generation: number): Promise<Snapshot> {
     const at = performance.now();
     await this.engine.assertAlive();
     const infos = await this.engine.call((docker, abortSignal) => docker.listContainers({ all: true, abortSignal }));
-    const containers = infos.map((info) => summary(info, this.host));
+    const containers = infos.map((info) => toSummary(info, this.nodeName));
     const json = Buffer.from(JSON.stringify(containers));
     const snapshot = { containers, json, version: createHash("sha256").update(json).digest("base64url"), followed: this.watching };
-    if (this.watching && generation === this.generation) this.kept = { ...snapshot, generation, at };
+    if (this.watching && generation === this.generation) this.snapshot = { ...snapshot, generation, at };
     return snapshot;
   }
 
@@ -169,38 +169,38 @@ export class ContainerList {
    * All that an id may mean: the container of that very name or full id, else those whose id begins with it (12 hex digits or more).
    * @throws AppError ENGINE_UNREACHABLE
    */
-  async holding(id: string): Promise<Holding> {
+  async findMatches(id: string): Promise<Matches> {
     await this.engine.assertAlive();
     // Of what ages without an event, nothing matters here.
-    const known = this.found.get(id);
-    const kept = matches(known ? [known] : (this.kept?.containers ?? []), id);
+    const known = this.exactMatches.get(id);
+    const kept = matchById(known ? [known] : (this.snapshot?.containers ?? []), id);
     if (kept.exact.length > 0) return kept;
     // What was just made elsewhere may be there before its event is.
     const { generation } = this;
-    let asked = matches(await this.candidates(id), id);
-    while (asked.exact.length === 0 && this.replaced.has(id)) {
-      await sleep(LOOK_AGAIN);
-      asked = matches(await this.candidates(id), id);
+    let asked = matchById(await this.fetchMatching(id), id);
+    while (asked.exact.length === 0 && this.replacedNames.has(id)) {
+      await sleep(REPLACEMENT_POLL_MS);
+      asked = matchById(await this.fetchMatching(id), id);
     }
-    if (asked.exact[0] && this.watching && generation === this.generation) this.found.set(id, asked.exact[0]);
+    if (asked.exact[0] && this.watching && generation === this.generation) this.exactMatches.set(id, asked.exact[0]);
     return asked;
   }
 
   /** Whoever asks for this name while the work replaces its container gets the one or the other. */
-  async replacing(name: string, work: () => Promise<void>): Promise<void> {
-    this.replaced.add(name);
+  async whileReplacing(name: string, work: () => Promise<void>): Promise<void> {
+    this.replacedNames.add(name);
     try {
       await work();
     } finally {
-      this.replaced.delete(name);
+      this.replacedNames.delete(name);
     }
   }
 
   // The engine puts together only what fits: with many containers that is far cheaper than the whole list.
-  private async candidates(id: string): Promise<ContainerSummary[]> {
+  private async fetchMatching(id: string): Promise<ContainerSummary[]> {
     for (const filters of filtersFor(id)) {
       const infos = await this.engine.call((docker, abortSignal) => docker.listContainers({ all: true, filters, abortSignal }));
-      if (infos.length > 0) return infos.map((info) => summary(info, this.host));
+      if (infos.length > 0) return infos.map((info) => toSummary(info, this.nodeName));
     }
     return [];
   }
@@ -212,7 +212,7 @@ export class ContainerList {
    * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID with the candidates
    */
   async find(id: string, options: { prefix: boolean }): Promise<ContainerSummary> {
-    const { exact, prefix } = await this.holding(id);
+    const { exact, prefix } = await this.findMatches(id);
     if (exact[0]) return exact[0];
     if (options.prefix && prefix.length > 1)
       throw new AppError("AMBIGUOUS_ID", { details: { candidates: prefix.map((container) => container.id) } });
@@ -228,13 +228,13 @@ function filtersFor(id: string): Record<string, string[]>[] {
   return /^[0-9a-f]{12,63}$/.test(id) ? [byName, { id: [id] }] : [byName];
 }
 
-function matches(containers: ContainerSummary[], id: string): Holding {
+function matchById(containers: ContainerSummary[], id: string): Matches {
   const exact = containers.filter((container) => container.name === id || container.id === id);
   const prefix = /^[0-9a-f]{12,63}$/.test(id) ? containers.filter((container) => container.id.startsWith(id)) : [];
   return { exact, prefix };
 }
 
-function summary(info: ContainerInfo, host: string): ContainerSummary {
+function toSummary(info: ContainerInfo, host: string): ContainerSummary {
   const names = (info.Names ?? []).map((name) => name.replace(/^\//, ""));
   return {
     id: info.Id,

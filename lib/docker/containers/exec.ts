@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Engine } from "../engine";
-import { type Collected, collect } from "./collect-output";
+import { type CollectedOutput, collectOutput } from "./collect-output";
 
 export interface ExecSpec {
   command: string[];
@@ -13,7 +13,7 @@ export interface ExecSpec {
   user?: string | undefined;
 }
 
-export interface ExecResult extends Collected {
+export interface ExecResult extends CollectedOutput {
   exec_id: string;
   /** null while it runs */
   exit_code: number | null;
@@ -45,14 +45,14 @@ export async function exec(engine: Engine, id: string, spec: ExecSpec, limit: nu
     () => made.start({ Tty: spec.tty, hijack: stdin !== undefined, stdin: stdin !== undefined, abortSignal: enough }),
     "start",
   );
-  if (stdin !== undefined) send(stream, stdin, spec.tty);
-  const collected = await collect(stream, spec.tty, limit, enough);
-  return { ...collected, exec_id: made.id, exit_code: collected.ended ? await exitCode(engine, made.id) : null };
+  if (stdin !== undefined) writeStdin(stream, stdin, spec.tty);
+  const collected = await collectOutput(stream, spec.tty, limit, enough);
+  return { ...collected, exec_id: made.id, exit_code: collected.ended ? await execExitCode(engine, made.id) : null };
 }
 
 const CONTROL_D = "\x04";
 
-function send(stream: Duplex, stdin: Buffer, tty: boolean): void {
+function writeStdin(stream: Duplex, stdin: Buffer, tty: boolean): void {
   // A command that doesn't read to the end closes its side; what it printed until then is still read.
   stream.on("error", () => undefined);
   if (!tty) return void stream.end(stdin);
@@ -63,7 +63,7 @@ function send(stream: Duplex, stdin: Buffer, tty: boolean): void {
 }
 
 /** The exit code of an exec whose output has ended; null if it runs on. */
-export async function exitCode(engine: Engine, id: string): Promise<number | null> {
+export async function execExitCode(engine: Engine, id: string): Promise<number | null> {
   // The output can end a moment before the engine has noted the exit.
   for (let pause = 1; pause < 300; pause *= 2) {
     const state = await engine.call((docker, abortSignal) => docker.getExec(id).inspect({ abortSignal }));

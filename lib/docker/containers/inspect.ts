@@ -20,7 +20,7 @@ export interface ContainerDetails {
 }
 
 /** The engine's way of saying never. */
-const NEVER = "0001-01-01T00:00:00Z";
+const ZERO_TIME = "0001-01-01T00:00:00Z";
 
 /**
  * @param id full id
@@ -31,7 +31,7 @@ export async function inspectContainer(engine: Engine, id: string): Promise<Cont
   const { State, Config, HostConfig } = info;
   const { Name = "no", MaximumRetryCount: times = 0 } = HostConfig.RestartPolicy ?? {};
   const pairs = (Config.Env ?? []).map((line) => [line.split("=")[0] ?? "", line.slice(line.indexOf("=") + 1)]);
-  const moment = (time: string) => (time === NEVER ? null : time);
+  const moment = (time: string) => (time === ZERO_TIME ? null : time);
   return {
     command: [info.Path, ...info.Args],
     started: moment(State.StartedAt),
@@ -53,7 +53,7 @@ export async function inspectContainer(engine: Engine, id: string): Promise<Cont
  * The processes of a running container, as `ps` of its host tells them.
  * @throws AppError NOT_RUNNING
  */
-export async function processesOf(engine: Engine, id: string): Promise<{ titles: string[]; processes: string[][] }> {
+export async function listProcesses(engine: Engine, id: string): Promise<{ titles: string[]; processes: string[][] }> {
   const { Titles, Processes } = (await engine.call((docker, abortSignal) => docker.getContainer(id).top({ abortSignal }))) as {
     Titles: string[];
     Processes: string[][] | null;

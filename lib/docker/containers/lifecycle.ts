@@ -1,11 +1,11 @@
 import type { Container } from "dockerode";
 import type { NameClaims } from "../create/runner";
 import type { Engine } from "../engine";
-import type { During } from "../engine-errors";
+import type { EngineOperation } from "../engine-errors";
 import type { ContainerList } from "./container-list";
 
 /** So long (ms) the engine gives a container to end before it kills it, if nobody says otherwise. */
-const GRACE = 10_000;
+const DEFAULT_STOP_GRACE_MS = 10_000;
 
 /** What moves containers that are there from one state to another. */
 export class Lifecycle {
@@ -20,7 +20,7 @@ export class Lifecycle {
    * @throws AppError CONTAINER_NOT_FOUND, PORT_TAKEN, INVALID_SPEC
    */
   start(id: string): Promise<void> {
-    return this.act(id, (container, abortSignal) => container.start({ abortSignal }), 0, "start");
+    return this.change(id, (container, abortSignal) => container.start({ abortSignal }), 0, "start");
   }
 
   /**
@@ -28,22 +28,22 @@ export class Lifecycle {
    * @param grace seconds that it is given to end before it is killed; its own if absent
    */
   stop(id: string, grace?: number): Promise<void> {
-    return this.act(id, (container, abortSignal) => container.stop({ ...inSeconds(grace), abortSignal }), graceMs(grace));
+    return this.change(id, (container, abortSignal) => container.stop({ ...inSeconds(grace), abortSignal }), graceMs(grace));
   }
 
   /** @param grace as of `stop` */
   restart(id: string, grace?: number): Promise<void> {
-    return this.act(id, (container, abortSignal) => container.restart({ ...inSeconds(grace), abortSignal }), graceMs(grace), "start");
+    return this.change(id, (container, abortSignal) => container.restart({ ...inSeconds(grace), abortSignal }), graceMs(grace), "start");
   }
 
   /** @throws AppError NOT_RUNNING, also if it is paused already */
   pause(id: string): Promise<void> {
-    return this.act(id, (container, abortSignal) => container.pause({ abortSignal }));
+    return this.change(id, (container, abortSignal) => container.pause({ abortSignal }));
   }
 
   /** @throws AppError NOT_RUNNING if it isn't paused */
   unpause(id: string): Promise<void> {
-    return this.act(id, (container, abortSignal) => container.unpause({ abortSignal }));
+    return this.change(id, (container, abortSignal) => container.unpause({ abortSignal }));
   }
 
   /**
@@ -52,7 +52,7 @@ export class Lifecycle {
    */
   async rename(id: string, from: string, to: string, claims: NameClaims | undefined): Promise<void> {
     if (from === to) return;
-    const named = (name: string) => this.act(id, (container, abortSignal) => container.rename({ name, abortSignal }));
+    const named = (name: string) => this.change(id, (container, abortSignal) => container.rename({ name, abortSignal }));
     const claim = claims?.open(to);
     try {
       await claim?.confirm();
@@ -66,26 +66,26 @@ export class Lifecycle {
     }
   }
 
-  private async act(
+  private async change(
     id: string,
     work: (container: Container, abortSignal: AbortSignal) => Promise<unknown>,
     longer = 0,
-    during: During = "call",
+    during: EngineOperation = "call",
   ): Promise<void> {
     await this.engine.assertAlive();
-    const late = AbortSignal.timeout(this.engine.readTimeout + longer);
+    const late = AbortSignal.timeout(this.engine.readTimeoutMs + longer);
     try {
-      await this.engine.call((docker) => work(docker.getContainer(id), late).catch(unlessDone), during);
+      await this.engine.call((docker) => work(docker.getContainer(id), late).catch(ignoreNotModified), during);
     } finally {
-      this.list.changed();
+      this.list.invalidate();
     }
   }
 }
 
 /** The engine says so when there was nothing to do. */
-function unlessDone(error: { statusCode?: number }): void {
+function ignoreNotModified(error: { statusCode?: number }): void {
   if (error.statusCode !== 304) throw error;
 }
 
 const inSeconds = (grace: number | undefined) => (grace === undefined ? {} : { t: grace });
-const graceMs = (grace: number | undefined) => (grace === undefined ? GRACE : grace * 1000);
+const graceMs = (grace: number | undefined) => (grace === undefined ? DEFAULT_STOP_GRACE_MS : grace * 1000);

@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import type { Engine } from "../engine";
-import { fromEngine } from "../engine-errors";
-import { type Collected, collect } from "./collect-output";
+import { toAppErrorFromEngine } from "../engine-errors";
+import { type CollectedOutput, collectOutput } from "./collect-output";
 import { type Frame, FrameParser, framesOf } from "./stream-frames";
 
 export interface LogQuery {
@@ -17,7 +17,7 @@ export interface LogQuery {
 /** Reads the logs of containers. */
 export class ContainerLogs {
   /** Whether a container has a terminal never changes. */
-  private readonly terminals = new LRUCache<string, boolean>({ max: 1000 });
+  private readonly ttyByContainer = new LRUCache<string, boolean>({ max: 1000 });
 
   constructor(private readonly engine: Engine) {}
 
@@ -27,13 +27,13 @@ export class ContainerLogs {
    * @param signal ends it early
    * @throws AppError CONTAINER_NOT_FOUND, ENGINE_UNREACHABLE
    */
-  async follow(id: string, query: LogQuery, signal: AbortSignal): Promise<AsyncGenerator<Buffer>> {
+  async streamBytes(id: string, query: LogQuery, signal: AbortSignal): Promise<AsyncGenerator<Buffer>> {
     const { stream, tty } = await this.open(id, query, signal);
-    return payload(stream, new FrameParser(tty), signal);
+    return payloadOf(stream, new FrameParser(tty), signal);
   }
 
   /** The same, each part with the stream that it was written to. */
-  async frames(id: string, query: LogQuery, signal: AbortSignal): Promise<AsyncGenerator<Frame>> {
+  async streamFrames(id: string, query: LogQuery, signal: AbortSignal): Promise<AsyncGenerator<Frame>> {
     const { stream, tty } = await this.open(id, query, signal);
     return framesOf(stream, tty);
   }
@@ -42,35 +42,35 @@ export class ContainerLogs {
    * The whole log, or as much of its end as fits.
    * @param limit bytes of each stream
    */
-  async collect(id: string, query: LogQuery, limit: number, signal: AbortSignal): Promise<Collected> {
+  async readTail(id: string, query: LogQuery, limit: number, signal: AbortSignal): Promise<CollectedOutput> {
     const { stream, tty } = await this.open(id, query, signal);
-    return collect(stream, tty, limit, signal);
+    return collectOutput(stream, tty, limit, signal);
   }
 
   private async open(id: string, query: LogQuery, signal: AbortSignal) {
-    const tty = await this.hasTerminal(id);
+    const tty = await this.hasTty(id);
     const { tail, since, until, timestamps, follow } = query;
     const wanted = { stdout: true, stderr: true, tail: tail ?? "all", since, until, timestamps, follow };
     const stream = await this.engine.stream("GET", `/containers/${id}/logs`, { query: wanted, signal });
     return { stream, tty };
   }
 
-  private async hasTerminal(id: string): Promise<boolean> {
-    const known = this.terminals.get(id);
+  private async hasTty(id: string): Promise<boolean> {
+    const known = this.ttyByContainer.get(id);
     if (known !== undefined) return known;
     const { Config } = await this.engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
-    this.terminals.set(id, Config.Tty);
+    this.ttyByContainer.set(id, Config.Tty);
     return Config.Tty;
   }
 }
 
-async function* payload(stream: AsyncIterable<Buffer>, parser: FrameParser, ended: AbortSignal): AsyncGenerator<Buffer> {
+async function* payloadOf(stream: AsyncIterable<Buffer>, parser: FrameParser, ended: AbortSignal): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of stream) {
       const frames = parser.push(chunk);
       if (frames.length > 0) yield Buffer.concat(frames.map((frame) => frame.data));
     }
   } catch (error) {
-    if (!ended.aborted) throw fromEngine(error);
+    if (!ended.aborted) throw toAppErrorFromEngine(error);
   }
 }

@@ -23,8 +23,8 @@ export const PORT_LABEL = "dockapi.container_port";
 
 const LOOPBACK = "127.0.0.1";
 /** ms that a way to the container may take to open. */
-const PATIENCE = 1000;
-const CONTAINER_MARKS = ["/.dockerenv", "/run/.containerenv"];
+const CONNECT_TIMEOUT_MS = 1000;
+const CONTAINER_MARKER_FILES = ["/.dockerenv", "/run/.containerenv"];
 
 /**
  * Finds how this process reaches a published TCP port of a container: on the engine's machine at the host port, and where the server
@@ -33,13 +33,14 @@ const CONTAINER_MARKS = ["/.dockerenv", "/run/.containerenv"];
  * @param port the container's, if it publishes several
  * @throws AppError CONTAINER_NOT_FOUND; NOT_RUNNING; NO_PORT naming `port`; UPSTREAM_UNREACHABLE
  */
-export async function upstream(engine: Engine, id: string, port?: number): Promise<Upstream> {
+export async function findUpstream(engine: Engine, id: string, port?: number): Promise<Upstream> {
   const info = await engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
   if (!info.State.Running || info.State.Paused) throw new AppError("NOT_RUNNING", { details: { id, status: info.State.Status } });
-  const { container_port, host_ip, host_port } = choose(info, port);
+  const { container_port, host_ip, host_port } = choosePort(info, port);
   const anywhere = ["", "0.0.0.0", "::"].includes(host_ip);
   const at = (host: string, reached: number) => ({ host, port: reached, container_port });
-  if (!inContainer() || sharesNetwork(info)) return at(anywhere || isLoopback(host_ip) ? (engine.machine ?? LOOPBACK) : host_ip, host_port);
+  if (!runsInContainer() || sharesNetwork(info))
+    return at(anywhere || isLoopback(host_ip) ? (engine.machine ?? LOOPBACK) : host_ip, host_port);
   const networks = Object.values(info.NetworkSettings.Networks ?? {});
   const ways = [
     ...networks.filter(({ IPAddress }) => IPAddress).map(({ IPAddress }) => at(IPAddress, container_port)),
@@ -47,7 +48,7 @@ export async function upstream(engine: Engine, id: string, port?: number): Promi
     ...(anywhere && engine.machine ? [at(engine.machine, host_port)] : []),
     ...(anywhere || isLoopback(host_ip) ? [] : [at(host_ip, host_port)]),
   ];
-  const open = await Promise.all(ways.map(opens));
+  const open = await Promise.all(ways.map(canConnect));
   const way = ways.find((_, index) => open[index]);
   if (way) return way;
   throw new AppError("UPSTREAM_UNREACHABLE", {
@@ -56,7 +57,7 @@ export async function upstream(engine: Engine, id: string, port?: number): Promi
   });
 }
 
-function choose(info: ContainerInspectInfo, wanted: number | undefined): Published {
+function choosePort(info: ContainerInspectInfo, wanted: number | undefined): Published {
   const published = Object.entries(info.NetworkSettings.Ports ?? {}).flatMap(([name, bindings]): Published[] => {
     const [container = "", protocol] = name.split("/");
     const binding = (bindings as { HostIp: string; HostPort: string }[] | null)?.[0];
@@ -74,7 +75,7 @@ function choose(info: ContainerInspectInfo, wanted: number | undefined): Publish
 
 const isLoopback = (address: string) => address === "::1" || address.startsWith("127.");
 
-const inContainer = () => CONTAINER_MARKS.some((mark) => existsSync(mark));
+const runsInContainer = () => CONTAINER_MARKER_FILES.some((mark) => existsSync(mark));
 
 /** A bridge's gateway is an address of the engine's machine: who has it is on that machine's own network. */
 function sharesNetwork({ NetworkSettings }: ContainerInspectInfo): boolean {
@@ -82,9 +83,9 @@ function sharesNetwork({ NetworkSettings }: ContainerInspectInfo): boolean {
   return Object.values(NetworkSettings.Networks ?? {}).some(({ Gateway }) => own.has(Gateway));
 }
 
-function opens({ host, port }: Upstream): Promise<boolean> {
+function canConnect({ host, port }: Upstream): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = net.connect({ host, port, timeout: PATIENCE });
+    const socket = net.connect({ host, port, timeout: CONNECT_TIMEOUT_MS });
     const end = (open: boolean) => {
       socket.destroy();
       resolve(open);

@@ -4,22 +4,22 @@ import { AppError, isUnavailable } from "../../errors";
 import { settlesBefore } from "../../support/settles-before";
 import type { Engine } from "../engine";
 import type { ContainerLogs } from "./logs";
-import { upstream } from "./published-port";
+import { findUpstream } from "./published-port";
 
-export interface Readiness {
+export interface ReadinessCheck {
   /** asked at the published port, with its query */
   path: string;
   /** of the container */
   port: number;
   /** ms that it may take */
-  timeout: number;
+  timeoutMs: number;
 }
 
 /** ms between two questions, and that one may take. */
-const PAUSE = 200;
-const PATIENCE = 5000;
+const PROBE_INTERVAL_MS = 200;
+const PROBE_TIMEOUT_MS = 5000;
 /** What an error tells of the log: lines, bytes, and ms in which it must be there. */
-const LOG = { lines: 20, bytes: 8000, wait: 2000 };
+const LOG_EXCERPT = { lines: 20, bytes: 8000, wait: 2000 };
 
 /**
  * Asks a container's published port until it answers 2xx.
@@ -27,8 +27,8 @@ const LOG = { lines: 20, bytes: 8000, wait: 2000 };
  * @param open aborted when nobody waits for it any more
  * @throws AppError NOT_READY with the end of the log, also as soon as the container has ended; STOPPING if it is no longer waited for
  */
-export async function untilReady(engine: Engine, logs: ContainerLogs, id: string, wish: Readiness, open: AbortSignal): Promise<void> {
-  const late = AbortSignal.timeout(wish.timeout);
+export async function untilReady(engine: Engine, logs: ContainerLogs, id: string, wish: ReadinessCheck, open: AbortSignal): Promise<void> {
+  const late = AbortSignal.timeout(wish.timeoutMs);
   const over = AbortSignal.any([late, open]);
   let last = "it was not reached";
   while (!over.aborted) {
@@ -38,11 +38,11 @@ export async function untilReady(engine: Engine, logs: ContainerLogs, id: string
     if (outcome.ready) return;
     last = outcome.said;
     if (outcome.ended) break;
-    await settlesBefore(sleep(PAUSE), over);
+    await settlesBefore(sleep(PROBE_INTERVAL_MS), over);
   }
   if (open.aborted) throw new AppError("STOPPING");
-  const query = { tail: LOG.lines, timestamps: false, follow: false };
-  const log = await logs.collect(id, query, LOG.bytes, AbortSignal.timeout(LOG.wait)).catch(() => undefined);
+  const query = { tail: LOG_EXCERPT.lines, timestamps: false, follow: false };
+  const log = await logs.readTail(id, query, LOG_EXCERPT.bytes, AbortSignal.timeout(LOG_EXCERPT.wait)).catch(() => undefined);
   throw new AppError("NOT_READY", {
     message: `The container was not ready at ${wish.path} in time: ${last}`,
     details: {
@@ -53,10 +53,10 @@ export async function untilReady(engine: Engine, logs: ContainerLogs, id: string
   });
 }
 
-async function probe(engine: Engine, id: string, { path, port }: Readiness, over: AbortSignal) {
+async function probe(engine: Engine, id: string, { path, port }: ReadinessCheck, over: AbortSignal) {
   try {
-    const { host, port: at } = await upstream(engine, id, port);
-    const status = await statusAt({ host, port: at, path }, over);
+    const { host, port: at } = await findUpstream(engine, id, port);
+    const status = await fetchStatus({ host, port: at, path }, over);
     return { ready: status >= 200 && status < 300, said: `it answers ${status}`, ended: false };
   } catch (error) {
     const { message } = error as Error;
@@ -68,12 +68,12 @@ async function probe(engine: Engine, id: string, { path, port }: Readiness, over
   }
 }
 
-function statusAt(target: http.RequestOptions, signal: AbortSignal): Promise<number> {
+function fetchStatus(target: http.RequestOptions, signal: AbortSignal): Promise<number> {
   return new Promise((resolve, reject) => {
-    const request = http.get({ ...target, signal, timeout: PATIENCE, agent: false }, (response) => {
+    const request = http.get({ ...target, signal, timeout: PROBE_TIMEOUT_MS, agent: false }, (response) => {
       response.destroy();
       resolve(response.statusCode ?? 0);
     });
-    request.on("timeout", () => request.destroy(new Error(`no answer in ${PATIENCE} ms`))).on("error", reject);
+    request.on("timeout", () => request.destroy(new Error(`no answer in ${PROBE_TIMEOUT_MS} ms`))).on("error", reject);
   });
 }

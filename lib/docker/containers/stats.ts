@@ -1,7 +1,7 @@
 import type { ContainerStats } from "dockerode";
 import { AppError } from "../../errors";
 import type { Engine } from "../engine";
-import { fromEngine } from "../engine-errors";
+import { toAppErrorFromEngine } from "../engine-errors";
 
 /** What a container uses; bytes, but for the shares. */
 export interface Usage {
@@ -20,18 +20,18 @@ export interface Usage {
 }
 
 /** The engine's way of saying never: there is nothing to tell of a container that doesn't run. */
-const NEVER = "0001-01-01";
+const ZERO_TIME = "0001-01-01";
 
 /**
  * What a container uses, as of now; takes the second or two in which the engine measures.
  * @param id full id
  * @throws AppError NOT_RUNNING
  */
-export async function usageOf(engine: Engine, id: string): Promise<Usage> {
+export async function readUsage(engine: Engine, id: string): Promise<Usage> {
   const stats = (await engine.call((docker, abortSignal) =>
     docker.getContainer(id).stats({ stream: false, abortSignal } as { stream?: false }),
   )) as ContainerStats;
-  const usage = usageIn(stats);
+  const usage = parseUsage(stats);
   if (!usage) throw new AppError("NOT_RUNNING", { details: { id } });
   return usage;
 }
@@ -42,14 +42,14 @@ export async function usageOf(engine: Engine, id: string): Promise<Usage> {
  * @throws AppError NOT_RUNNING
  */
 export async function followUsage(engine: Engine, id: string, signal: AbortSignal): Promise<AsyncGenerator<Usage>> {
-  const all = usages(await engine.stream("GET", `/containers/${id}/stats`, { query: { stream: true }, signal }), signal);
+  const all = parseUsageStream(await engine.stream("GET", `/containers/${id}/stats`, { query: { stream: true }, signal }), signal);
   // The engine's first has nothing to compare with: it knows no share of the processors.
   const { done } = await all.next();
   if (done) throw new AppError("NOT_RUNNING", { details: { id } });
   return all;
 }
 
-async function* usages(stream: AsyncIterable<Buffer>, ended: AbortSignal): AsyncGenerator<Usage> {
+async function* parseUsageStream(stream: AsyncIterable<Buffer>, ended: AbortSignal): AsyncGenerator<Usage> {
   const decoder = new TextDecoder();
   let rest = "";
   try {
@@ -57,13 +57,13 @@ async function* usages(stream: AsyncIterable<Buffer>, ended: AbortSignal): Async
       const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
       rest = lines.pop() ?? "";
       for (const line of lines) {
-        const usage = usageIn(JSON.parse(line) as ContainerStats);
+        const usage = parseUsage(JSON.parse(line) as ContainerStats);
         if (!usage) return;
         yield usage;
       }
     }
   } catch (error) {
-    if (!ended.aborted) throw fromEngine(error);
+    if (!ended.aborted) throw toAppErrorFromEngine(error);
   }
 }
 
@@ -71,8 +71,8 @@ async function* usages(stream: AsyncIterable<Buffer>, ended: AbortSignal): Async
  * Reads the engine's numbers as `docker stats` does.
  * @returns undefined if the container doesn't run
  */
-export function usageIn(stats: ContainerStats): Usage | undefined {
-  if (!stats.read || stats.read.startsWith(NEVER) || stats.memory_stats?.usage === undefined) return undefined;
+export function parseUsage(stats: ContainerStats): Usage | undefined {
+  if (!stats.read || stats.read.startsWith(ZERO_TIME) || stats.memory_stats?.usage === undefined) return undefined;
   const { cpu_stats: now, precpu_stats: before, memory_stats: memory } = stats;
   const used = now.cpu_usage.total_usage - before.cpu_usage.total_usage;
   const passed = now.system_cpu_usage - (before.system_cpu_usage ?? 0);
@@ -87,10 +87,10 @@ export function usageIn(stats: ContainerStats): Usage | undefined {
   const moved = (operation: string) => sum(blocks.filter(({ op }) => op.toLowerCase() === operation).map(({ value }) => value));
   return {
     read: stats.read,
-    cpu_percent: rounded(measured ? (used / passed) * cores * 100 : 0),
+    cpu_percent: roundToHundredths(measured ? (used / passed) * cores * 100 : 0),
     memory: kept,
     memory_limit: memory.limit,
-    memory_percent: rounded(memory.limit > 0 ? (kept / memory.limit) * 100 : 0),
+    memory_percent: roundToHundredths(memory.limit > 0 ? (kept / memory.limit) * 100 : 0),
     network_in: sum(networks.map(({ rx_bytes }) => rx_bytes)),
     network_out: sum(networks.map(({ tx_bytes }) => tx_bytes)),
     block_read: moved("read"),
@@ -99,4 +99,4 @@ export function usageIn(stats: ContainerStats): Usage | undefined {
   };
 }
 
-const rounded = (value: number) => Math.round(value * 100) / 100;
+const roundToHundredths = (value: number) => Math.round(value * 100) / 100;

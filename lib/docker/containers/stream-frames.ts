@@ -3,7 +3,7 @@ export interface Frame {
   data: Buffer;
 }
 
-const HEADER = 8;
+const HEADER_BYTES = 8;
 
 /**
  * Takes apart what the engine multiplexes on one connection (Engine API, "Attach to a container", stream format):
@@ -26,9 +26,9 @@ export class FrameParser {
     const frames: Frame[] = [];
     while (bytes.length > 0) {
       if (!this.open) {
-        if (bytes.length < HEADER) break;
+        if (bytes.length < HEADER_BYTES) break;
         this.open = { stream: bytes[0] === 2 ? "stderr" : "stdout", left: bytes.readUInt32BE(4) };
-        bytes = bytes.subarray(HEADER);
+        bytes = bytes.subarray(HEADER_BYTES);
       }
       const data = bytes.subarray(0, this.open.left);
       if (data.length > 0) frames.push({ stream: this.open.stream, data });

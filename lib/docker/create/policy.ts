@@ -13,7 +13,7 @@ export interface Policy {
 }
 
 /** Capabilities that let a process out of its container, or into the kernel. */
-const DANGEROUS = new Set([
+const DANGEROUS_CAPABILITIES = new Set([
   "ALL",
   "SYS_ADMIN",
   "SYS_MODULE",
@@ -43,13 +43,13 @@ export const ENGINE_SOCKETS = ["/var/run/docker.sock", "/run/docker.sock", "/run
  * @throws AppError NOT_ALLOWED naming the field and what to allow
  */
 export function checkPolicy(spec: RunSpec, policy: Policy): void {
-  if (spec.privileged) demand(policy, "privileged", "privileged");
-  if (spec.devices.length > 0) demand(policy, "devices", "devices");
+  if (spec.privileged) requireAllowed(policy, "privileged", "privileged");
+  if (spec.devices.length > 0) requireAllowed(policy, "devices", "devices");
   for (const field of ["network", "pid", "ipc", "uts", "userns"] as const) {
-    if (spec[field] === "host") demand(policy, "host_namespaces", field);
+    if (spec[field] === "host") requireAllowed(policy, "host_namespaces", field);
   }
   for (const capability of spec.cap_add) {
-    if (DANGEROUS.has(capability.toUpperCase().replace(/^CAP_/, ""))) demand(policy, "capabilities", "cap_add");
+    if (DANGEROUS_CAPABILITIES.has(capability.toUpperCase().replace(/^CAP_/, ""))) requireAllowed(policy, "capabilities", "cap_add");
   }
   for (const source of Object.keys(spec.volumes)) {
     if (source.startsWith("/")) checkBind(source, policy, "volumes");
@@ -63,16 +63,18 @@ export function checkPolicy(spec: RunSpec, policy: Policy): void {
  * @throws AppError NOT_ALLOWED
  */
 export function checkBind(source: string, policy: Policy, field: string): void {
-  const places = [path.posix.normalize(source), resolveLinks(source)].map(canonical);
+  const places = [path.posix.normalize(source), resolveLinks(source)].map(canonicalPath);
   for (const place of places) {
     // Through /proc lead ways to every other folder.
     const reachesSocket =
       isInside(place, "/proc") ||
-      policy.sockets.some((socket) => [socket, canonical(socket), canonical(resolveLinks(socket))].some((each) => isInside(each, place)));
-    if (reachesSocket) demand(policy, "docker_socket", field, `${source} leads to the engine's socket`);
+      policy.sockets.some((socket) =>
+        [socket, canonicalPath(socket), canonicalPath(resolveLinks(socket))].some((each) => isInside(each, place)),
+      );
+    if (reachesSocket) requireAllowed(policy, "docker_socket", field, `${source} leads to the engine's socket`);
     if (
       policy.bindRoots.length > 0 &&
-      !policy.bindRoots.some((root) => isInside(place, canonical(root)) || isInside(place, resolveLinks(root)))
+      !policy.bindRoots.some((root) => isInside(place, canonicalPath(root)) || isInside(place, resolveLinks(root)))
     ) {
       throw new AppError("NOT_ALLOWED", {
         message: `${field}: ${source} is outside the folders that may be mounted`,
@@ -83,7 +85,7 @@ export function checkBind(source: string, policy: Policy, field: string): void {
 }
 
 /** Kinds of file system that reach no file of the host. */
-const REMOTE_TYPES = new Set(["tmpfs", "nfs", "nfs4", "cifs", "smb3"]);
+const REMOTE_FILE_SYSTEMS = new Set(["tmpfs", "nfs", "nfs4", "cifs", "smb3"]);
 
 /**
  * Refuses a volume that is a folder or a device of the host under another name.
@@ -108,12 +110,12 @@ export function checkVolumeOptions(
   if (isBind || ["", "none", "bind"].includes(type)) {
     // The engine takes a relative one from its own working folder, which is the root.
     if (device !== "") checkBind(path.posix.resolve("/", device), policy, field("device"));
-  } else if (!REMOTE_TYPES.has(type)) {
-    demand(policy, "devices", field("type"), `a volume of type ${type} can be any disk or folder of the host`);
+  } else if (!REMOTE_FILE_SYSTEMS.has(type)) {
+    requireAllowed(policy, "devices", field("type"), `a volume of type ${type} can be any disk or folder of the host`);
   }
 }
 
-function demand(policy: Policy, name: string, field: string, why?: string): void {
+function requireAllowed(policy: Policy, name: string, field: string, why?: string): void {
   if (policy.allow.includes(name)) return;
   throw new AppError("NOT_ALLOWED", {
     message: `${field} is refused${why ? `: ${why}` : ""}; the server must be started with --allow ${name}`,
@@ -122,7 +124,7 @@ function demand(policy: Policy, name: string, field: string, why?: string): void
 }
 
 // /var/run is a link to /run on every Linux of today, also on a host whose folders this process can't see from its container.
-function canonical(place: string): string {
+function canonicalPath(place: string): string {
   const plain = path.posix.normalize(place).replace(/(.)\/+$/, "$1");
   return plain === "/var/run" || plain.startsWith("/var/run/") ? plain.slice("/var".length) : plain;
 }

@@ -1,27 +1,22 @@
 import type { Logger } from "../../support/logger";
 import type { ContainerList } from "../containers/container-list";
-import type { Runner } from "./runner";
+import { RUN_LABEL, type Runner } from "./runner";
 
-/**
- * The label of what a run makes, its name as the value: it is started right after, so one that is still only created was left
- * behind. What has another name has the label from an image that was committed of it.
- */
-export const RUN_LABEL = "docker-server.run";
 /** Longer (ms) than a create and its start can take while anybody waits for them. */
-const LEFT_BEHIND = 120_000;
-const INTERVAL = 60_000;
+const MIN_AGE_MS = 120_000;
+const SWEEP_INTERVAL_MS = 60_000;
 
 /**
  * Removes what a server that was killed between create and start has left: at once, and every minute.
  * @returns ends it
  */
-export function sweepHalfMade(containers: ContainerList, runner: Runner, log: Logger): () => void {
+export function removeUnstartedContainers(containers: ContainerList, runner: Runner, log: Logger): () => void {
   const sweep = async () => {
     const { containers: all } = await containers.read();
     const left = all.filter(
       ({ state, name, labels, created }) =>
         // Whatever the two clocks say: what is being made here isn't left.
-        state === "created" && labels[RUN_LABEL] === name && !runner.isMaking(name) && Date.now() - Date.parse(created) > LEFT_BEHIND,
+        state === "created" && labels[RUN_LABEL] === name && !runner.isStarting(name) && Date.now() - Date.parse(created) > MIN_AGE_MS,
     );
     for (const { id, name } of left) {
       await runner.remove(id).then(
@@ -31,16 +26,16 @@ export function sweepHalfMade(containers: ContainerList, runner: Runner, log: Lo
       );
     }
   };
-  return sweepRegularly(sweep, log);
+  return sweepPeriodically(sweep, log);
 }
 
 /**
  * Sweeps at once, and every minute.
  * @returns ends it
  */
-export function sweepRegularly(sweep: () => Promise<void>, log: Logger): () => void {
+export function sweepPeriodically(sweep: () => Promise<void>, log: Logger): () => void {
   const tried = () => void sweep().catch((error: Error) => log.debug("nothing could be swept", { reason: error.message }));
   tried();
-  const timer = setInterval(tried, INTERVAL).unref();
+  const timer = setInterval(tried, SWEEP_INTERVAL_MS).unref();
   return () => clearInterval(timer);
 }

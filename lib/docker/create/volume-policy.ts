@@ -8,7 +8,7 @@ import { checkVolumeOptions, type Policy } from "./policy";
  * @returns those that are there
  * @throws AppError NOT_ALLOWED
  */
-export async function permittedVolumes(engine: Engine, policy: Policy, names: string[], field: string): Promise<VolumeInspectInfo[]> {
+export async function findAllowedVolumes(engine: Engine, policy: Policy, names: string[], field: string): Promise<VolumeInspectInfo[]> {
   if (names.length === 0) return [];
   // The engine's own filter also takes parts of names.
   const { Volumes } = await engine.call((docker, abortSignal) => docker.listVolumes({ filters: { name: names }, abortSignal }));

@@ -6,23 +6,23 @@ const PART = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
 const REFERENCE = new RegExp(
   `^(?:(?:${DOMAIN})(?::[0-9]+)?/)?${PART}(?:/${PART})*(?::[\\w][\\w.-]{0,127})?(?:@(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}))?$`,
 );
-const LONGEST_NAME = 255;
+const MAX_NAME_LENGTH = 255;
 
 /**
  * Tells whether a text is an image reference, such as `redis`, `host:5000/team/app:1.2` or `app@sha256:…`, or an image id.
  * It can't begin with a dash, so it never reads as a flag.
  */
-export function isReference(text: string): boolean {
+export function isImageReference(text: string): boolean {
   const name = text.replace(/@.*$/s, "").replace(/:[\w.-]*$/, "");
-  return name.length <= LONGEST_NAME && REFERENCE.test(text);
+  return name.length <= MAX_NAME_LENGTH && REFERENCE.test(text);
 }
 
 /**
  * Gives the reference its tag, as Docker does: `latest` where there is neither tag nor digest.
  * @throws AppError INVALID_REFERENCE
  */
-export function withTag(text: string): string {
-  if (!isReference(text))
+export function withDefaultTag(text: string): string {
+  if (!isImageReference(text))
     throw new AppError("INVALID_REFERENCE", { message: `${JSON.stringify(text.slice(0, 300))} is not an image reference` });
   const last = text.slice(text.lastIndexOf("/") + 1);
   return last.includes(":") || last.includes("@") ? text : `${text}:latest`;

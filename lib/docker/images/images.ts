@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
 import { AppError, isNotFound, isUnavailable } from "../../errors";
-import type { Cli } from "../cli/docker-cli";
+import type { DockerCli } from "../cli/docker-cli";
 import type { Engine, RegistryAuth } from "../engine";
-import { fromCli } from "../engine-errors";
-import { withTag } from "./image-reference";
+import { toAppErrorFromCli } from "../engine-errors";
+import { withDefaultTag } from "./image-reference";
 
 export interface PulledImage {
   /** the reference that was asked for, with its tag */
@@ -27,16 +27,16 @@ export interface PullProgress {
   total?: number;
 }
 
-type Watcher = (progress: PullProgress) => void;
+type ProgressListener = (progress: PullProgress) => void;
 
 /** The images of this host. */
 export class Images {
   /** Pulls under way: a repeat joins. */
-  private readonly pulls = new Map<string, { result: Promise<PulledImage>; watchers: Set<Watcher> }>();
+  private readonly pulls = new Map<string, { result: Promise<PulledImage>; watchers: Set<ProgressListener> }>();
 
   constructor(
     private readonly engine: Engine,
-    private readonly cli: Cli,
+    private readonly cli: DockerCli,
   ) {}
 
   /**
@@ -46,8 +46,8 @@ export class Images {
    * @throws AppError INVALID_REFERENCE, IMAGE_NOT_FOUND, IMAGE_DENIED, REGISTRY_UNREACHABLE
    */
   async pull(reference: string, platform?: string): Promise<PulledImage> {
-    const image = withTag(reference);
-    return this.join(`${image} ${platform ?? ""}`, image, async () => {
+    const image = withDefaultTag(reference);
+    return this.joinPull(`${image} ${platform ?? ""}`, image, async () => {
       await this.cli("pull", ["pull", "--quiet", ...(platform ? [`--platform=${platform}`] : []), "--", image]);
     });
   }
@@ -57,8 +57,8 @@ export class Images {
    * One pull under way serves all who ask for the same with the same login.
    * @throws AppError as `pull`
    */
-  async pullAs(reference: string, auth: RegistryAuth, watcher?: Watcher): Promise<PulledImage> {
-    return this.pullOver(reference, auth, watcher);
+  async pullWithLogin(reference: string, auth: RegistryAuth, watcher?: ProgressListener): Promise<PulledImage> {
+    return this.pullThroughApi(reference, auth, watcher);
   }
 
   /**
@@ -66,31 +66,40 @@ export class Images {
    * credentials are needed for comes as by `pull`, and nothing is told of it.
    * @throws AppError as `pull`
    */
-  async pullWatched(reference: string, watcher: Watcher): Promise<PulledImage> {
-    return this.pullOver(reference, undefined, watcher).catch((error: AppError) => {
+  async pullWithProgress(reference: string, watcher: ProgressListener): Promise<PulledImage> {
+    return this.pullThroughApi(reference, undefined, watcher).catch((error: AppError) => {
       // A registry hides from strangers that it has an image.
       if (error.code !== "IMAGE_DENIED" && error.code !== "IMAGE_NOT_FOUND") throw error;
       return this.pull(reference);
     });
   }
 
-  private async pullOver(reference: string, auth: RegistryAuth | undefined, watcher: Watcher | undefined): Promise<PulledImage> {
-    const image = withTag(reference);
+  private async pullThroughApi(
+    reference: string,
+    auth: RegistryAuth | undefined,
+    watcher: ProgressListener | undefined,
+  ): Promise<PulledImage> {
+    const image = withDefaultTag(reference);
     const login = auth ? createHash("sha256").update(JSON.stringify(auth)).digest("hex") : "anybody";
-    const work = async (tell: Watcher) => {
-      const failed = await this.engine.stream("POST", "/images/create", { query: { fromImage: image }, auth, during: "pull" }).then(
-        (report) => failureIn(report, tell),
+    const work = async (tell: ProgressListener) => {
+      const failed = await this.engine.stream("POST", "/images/create", { query: { fromImage: image }, auth, operation: "pull" }).then(
+        (report) => readPullReport(report, tell),
         // What the engine says of a registry has the statuses of its own errors.
         (error: AppError) => (isUnavailable(error) ? Promise.reject(error) : error.message),
       );
-      if (failed !== undefined) throw fromCli({ stderr: failed }, "pull");
+      if (failed !== undefined) throw toAppErrorFromCli({ stderr: failed }, "pull");
     };
-    return this.join(`${image} as ${login}`, image, work, watcher);
+    return this.joinPull(`${image} as ${login}`, image, work, watcher);
   }
 
   /** Joins the pull under way that has this key, or begins it. */
-  private join(key: string, image: string, work: (tell: Watcher) => Promise<void>, watcher?: Watcher): Promise<PulledImage> {
-    const watchers = new Set<Watcher>();
+  private joinPull(
+    key: string,
+    image: string,
+    work: (tell: ProgressListener) => Promise<void>,
+    watcher?: ProgressListener,
+  ): Promise<PulledImage> {
+    const watchers = new Set<ProgressListener>();
     const begin = async () => {
       await this.engine.assertAlive(0);
       await work((progress) => {
@@ -108,7 +117,7 @@ export class Images {
 
   /** The image if this host has it. */
   async inspect(reference: string): Promise<PulledImage | undefined> {
-    const image = withTag(reference);
+    const image = withDefaultTag(reference);
     try {
       // Asked for as it was written: with a tag, an image id would no longer be one.
       const info = await this.engine.call((docker, abortSignal) => docker.getImage(reference).inspect({ abortSignal } as object));
@@ -126,7 +135,7 @@ export class Images {
    * @throws AppError IMAGE_NOT_FOUND and those of `pull`
    */
   async ensure(reference: string, policy: "missing" | "always" | "never", platform?: string): Promise<void> {
-    if (await this.mustPull(reference, policy)) await this.pull(reference, platform);
+    if (await this.needsPull(reference, policy)) await this.pull(reference, platform);
   }
 
   /**
@@ -134,11 +143,14 @@ export class Images {
    * @param policy as of `ensure`
    * @throws AppError IMAGE_NOT_FOUND if it isn't here and must not be pulled
    */
-  async mustPull(reference: string, policy: "missing" | "always" | "never"): Promise<boolean> {
+  async needsPull(reference: string, policy: "missing" | "always" | "never"): Promise<boolean> {
     if (policy === "always") return true;
     if (await this.inspect(reference)) return false;
     if (policy === "missing") return true;
-    throw new AppError("IMAGE_NOT_FOUND", { message: `No such image on this host: ${withTag(reference)}`, details: { field: "image" } });
+    throw new AppError("IMAGE_NOT_FOUND", {
+      message: `No such image on this host: ${withDefaultTag(reference)}`,
+      details: { field: "image" },
+    });
   }
 }
 
@@ -150,7 +162,7 @@ interface ReportLine {
 }
 
 /** What went wrong by the engine's report of a pull: it says so in the report's lines, long after its status. */
-async function failureIn(report: NodeJS.ReadableStream, tell: Watcher): Promise<string | undefined> {
+async function readPullReport(report: NodeJS.ReadableStream, tell: ProgressListener): Promise<string | undefined> {
   let failure: string | undefined;
   for await (const line of createInterface({ input: report })) {
     if (line.trim() === "") continue;

@@ -3,11 +3,11 @@ import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError, isNotFound } from "../../errors";
 import { settlesBefore } from "../../support/settles-before";
-import { exec, exitCode } from "../containers/exec";
+import { exec, execExitCode } from "../containers/exec";
 import { type Frame, framesOf } from "../containers/stream-frames";
 import type { Engine } from "../engine";
-import { fromEngine } from "../engine-errors";
-import { BEGIN, GUARD, NONE_LEFT, SIGNAL, SIGNAL_ALL } from "./shell-scripts";
+import { toAppErrorFromEngine } from "../engine-errors";
+import { GUARD_SCRIPT, NO_PROCESS_LEFT, SIGNAL_FOREGROUND_SCRIPT, SIGNAL_SESSION_SCRIPT, START_SCRIPT } from "./shell-scripts";
 
 export interface WindowSize {
   cols: number;
@@ -15,14 +15,14 @@ export interface WindowSize {
 }
 
 /** Before what has been told to end is killed, and between tries (ms). */
-const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 60_000;
+const FIRST_PAUSE_MS = 500;
+const MAX_PAUSE_MS = 60_000;
 /** A shell that isn't there by then (ms) will not come. */
-const PATIENCE = 20_000;
+const START_TIMEOUT_MS = 20_000;
 /** Between lines to what guards a shell (ms). */
-const GUARD_INTERVAL = 30_000;
+const GUARD_PING_INTERVAL_MS = 30_000;
 /** bytes */
-const FEW = 10_000;
+const MAX_PREAMBLE_BYTES = 10_000;
 
 /** A shell in a container, and all that is started in it. */
 export class Shell {
@@ -31,7 +31,7 @@ export class Shell {
     private readonly container: string,
     private readonly execId: string,
     readonly input: Duplex,
-    private readonly first: Frame,
+    private readonly firstFrame: Frame,
     private readonly output: AsyncIterator<Frame>,
     /** of the shell, in the container: of its session, too */
     private readonly pid: string,
@@ -48,37 +48,37 @@ export class Shell {
   static async start(engine: Engine, container: string, size: WindowSize | undefined): Promise<Shell> {
     const word = randomBytes(12).toString("hex");
     const tty = size !== undefined;
-    const guard = await open(engine, container, GUARD, word, false);
-    let shell: Opened | undefined;
+    const guard = await openExec(engine, container, GUARD_SCRIPT, word, false);
+    let shell: OpenExec | undefined;
     try {
-      shell = await open(engine, container, BEGIN, word, tty);
+      shell = await openExec(engine, container, START_SCRIPT, word, tty);
       if (size) await resize(engine, shell.id, size);
       const output = framesOf(shell.stream, tty);
-      const begun = beginGuarded(shell.stream, output, guard.stream, word);
-      if (!(await settlesBefore(begun, AbortSignal.timeout(PATIENCE))))
+      const begun = startGuarded(shell.stream, output, guard.stream, word);
+      if (!(await settlesBefore(begun, AbortSignal.timeout(START_TIMEOUT_MS))))
         for (const { stream } of [shell, guard]) stream.destroy(new Error("it does not begin"));
       const { pid, first } = await begun;
       return new Shell(engine, container, shell.id, shell.stream, first, output, pid, guard.stream);
     } catch (error) {
       shell?.stream.end("exit\n");
       guard.stream.destroy();
-      throw fromEngine(error);
+      throw toAppErrorFromEngine(error);
     }
   }
 
   /** What it writes; ends with it. @throws AppError ENGINE_UNREACHABLE if the engine goes away meanwhile */
   async *frames(): AsyncGenerator<Frame> {
-    if (this.first.data.length > 0) yield this.first;
+    if (this.firstFrame.data.length > 0) yield this.firstFrame;
     try {
       for (let next = await this.output.next(); !next.done; next = await this.output.next()) yield next.value;
     } catch (error) {
-      throw fromEngine(error);
+      throw toAppErrorFromEngine(error);
     }
   }
 
   /** Its exit code when its output has ended; null if it runs on. */
   exitCode(): Promise<number | null> {
-    return exitCode(this.engine, this.execId);
+    return execExitCode(this.engine, this.execId);
   }
 
   resize(size: WindowSize): Promise<void> {
@@ -91,7 +91,7 @@ export class Shell {
    * @throws AppError NO_SHELL if it has ended
    */
   async signal(name: string): Promise<void> {
-    const code = await this.run(SIGNAL, name);
+    const code = await this.run(SIGNAL_FOREGROUND_SCRIPT, name);
     if (code !== 0) throw new AppError("NO_SHELL", { message: `The signal ${name} found nothing to take it` });
   }
 
@@ -104,9 +104,9 @@ export class Shell {
 
   private async endSession(): Promise<void> {
     let name = "HUP";
-    for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-      const code = await this.run(SIGNAL_ALL, name).catch(() => null);
-      if (code === NONE_LEFT) return;
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
+      const code = await this.run(SIGNAL_SESSION_SCRIPT, name).catch(() => null);
+      if (code === NO_PROCESS_LEFT) return;
       if (code === 0) name = "KILL";
       // Paused, or without the means to start another process, it may do so later.
       else if (await this.isOver()) return;
@@ -121,18 +121,18 @@ export class Shell {
 
   private async run(script: string, name: string): Promise<number | null> {
     const command = ["sh", "-c", script, "sh", this.pid, name];
-    const enough = AbortSignal.timeout(PATIENCE);
-    return (await exec(this.engine, this.container, { command, tty: false, env: {} }, FEW, enough)).exit_code;
+    const enough = AbortSignal.timeout(START_TIMEOUT_MS);
+    return (await exec(this.engine, this.container, { command, tty: false, env: {} }, MAX_PREAMBLE_BYTES, enough)).exit_code;
   }
 }
 
-interface Opened {
+interface OpenExec {
   id: string;
   stream: Duplex;
 }
 
 /** Starts a script with the word as its name, and with an input. */
-async function open(engine: Engine, container: string, script: string, word: string, tty: boolean): Promise<Opened> {
+async function openExec(engine: Engine, container: string, script: string, word: string, tty: boolean): Promise<OpenExec> {
   const made = await engine.call((docker, abortSignal) =>
     docker.getContainer(container).exec({
       Cmd: ["sh", "-c", script, word],
@@ -154,27 +154,27 @@ async function resize(engine: Engine, execId: string, { cols, rows }: WindowSize
 }
 
 /** Lets it become the shell when its guard is there and knows it. */
-async function beginGuarded(input: Duplex, output: AsyncIterator<Frame>, guard: Duplex, word: string) {
+async function startGuarded(input: Duplex, output: AsyncIterator<Frame>, guard: Duplex, word: string) {
   const answers = framesOf(guard, false);
-  const [{ pid }] = await Promise.all([begin(output, word), begin(answers, word)]);
+  const [{ pid }] = await Promise.all([readPid(output, word), readPid(answers, word)]);
   const tell = () => guard.write(`${pid}\n`);
   tell();
   // What lies between may cut a connection on which nothing comes or goes.
-  const timer = setInterval(tell, GUARD_INTERVAL).unref();
+  const timer = setInterval(tell, GUARD_PING_INTERVAL_MS).unref();
   guard.once("close", () => clearInterval(timer));
-  void readOut(answers).catch(() => undefined);
+  void drainFrames(answers).catch(() => undefined);
   input.write("\n");
-  return begin(output, word);
+  return readPid(output, word);
 }
 
-async function readOut(frames: AsyncIterator<Frame>): Promise<void> {
+async function drainFrames(frames: AsyncIterator<Frame>): Promise<void> {
   while (!(await frames.next()).done);
 }
 
 /** Reads up to the line with the word and the process id, and what comes after it. */
-async function begin(output: AsyncIterator<Frame>, word: string): Promise<{ pid: string; first: Frame }> {
+async function readPid(output: AsyncIterator<Frame>, word: string): Promise<{ pid: string; first: Frame }> {
   let said = Buffer.alloc(0);
-  for (let next = await output.next(); !next.done && said.length < FEW; next = await output.next()) {
+  for (let next = await output.next(); !next.done && said.length < MAX_PREAMBLE_BYTES; next = await output.next()) {
     const { stream, data } = next.value;
     said = Buffer.concat([said, data]);
     const found = new RegExp(`${word} (\\d+)\\r?\\n`).exec(said.toString("latin1"));

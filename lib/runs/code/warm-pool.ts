@@ -1,160 +1,172 @@
 import { isNotFound } from "../../errors";
 import type { Logger } from "../../support/logger";
 import { Demand } from "./demand";
-import type { Sandbox, SandboxImage } from "./sandbox";
+import type { Sandbox } from "./sandbox";
+import type { SandboxImage } from "./sandbox-options";
 
-/** A sandbox that has waited for so long (ms) makes room for a fresh one: its label's time must not come while it waits. */
-export const WARM_LIFE = 600_000;
-/** The last one of an image goes when nobody has run the image for so long (ms). */
-const FORGOTTEN_AFTER = 300_000;
-/** How often (ms) it is looked after. */
-const ROUND = 5000;
-/** So many are made at a time: runs that are under way need the engine, too. */
-const MAKING = 2;
-/** After a run's end so long (ms) passes before another sandbox is made: of runs that came together the others need the processors first. */
-const REFILL_AFTER = 100;
-/** After a sandbox of an image could not be made, or ended by itself while it waited, none is made for so long (ms). */
-const PAUSE = 10_000;
+/** A sandbox that has waited this long is replaced: its label must not expire while it waits. */
+export const MAX_WARM_MS = 600_000;
+/** The last sandbox of an image is removed after this time without a run. */
+const IDLE_IMAGE_MS = 300_000;
+const RECONCILE_INTERVAL_MS = 5000;
+/** Sandboxes started at a time: current runs need the engine too. */
+const MAX_STARTING = 2;
+/** Between a run's end and the start of a replacement: other runs of the same burst need the processors first. */
+const REFILL_DELAY_MS = 100;
+/** No sandbox of an image is started for this long after one failed to start, or exited while it waited. */
+const FAILURE_PAUSE_MS = 10_000;
 
 export interface PoolSettings {
-  /** bytes that all which wait may take */
+  /** bytes for all waiting sandboxes together */
   run_pool_memory: number;
   run_memory: number;
   run_concurrency: number;
 }
 
-interface Shelf {
+/** The sandboxes of one image. */
+interface ImagePool {
   image: SandboxImage;
   demand: Demand;
+  /** started, without a payload; oldest first */
   waiting: Sandbox[];
-  making: number;
-  /** who takes the next that is made */
-  takers: ((made: Sandbox | undefined) => void)[];
+  /** number of sandboxes being started */
+  starting: number;
+  /** runs that get the next started sandboxes; undefined if the start failed */
+  waiters: ((sandbox: Sandbox | undefined) => void)[];
+  /** by performance.now() */
   pausedUntil: number;
 }
 
-/** Sandboxes that have started and wait for a payload, for images that are in use. Each serves one run. */
+/** Keeps started sandboxes for images that are in use. Each sandbox serves one run. */
 export class WarmPool {
-  private readonly shelves = new Map<string, Shelf>();
-  private readonly under = new Set<Promise<void>>();
+  private readonly pools = new Map<string, ImagePool>();
+  private readonly pendingWork = new Set<Promise<void>>();
+  /** number of waiting sandboxes that fit in the memory */
   private readonly capacity: number;
   private timer: NodeJS.Timeout | undefined;
   private readonly closing = new AbortController();
 
-  /** @param open makes one */
   constructor(
-    private readonly open: (image: SandboxImage, ended: AbortSignal) => Promise<Sandbox>,
+    private readonly startSandbox: (image: SandboxImage, cancelSignal: AbortSignal) => Promise<Sandbox>,
     private readonly settings: PoolSettings,
     private readonly log: Logger,
   ) {
     this.capacity = Math.floor(settings.run_pool_memory / Math.max(1, settings.run_memory));
   }
 
-  /** How many wait. */
+  /** Number of waiting sandboxes. */
   get size(): number {
-    return [...this.shelves.values()].reduce((sum, { waiting }) => sum + waiting.length, 0);
+    return [...this.pools.values()].reduce((sum, { waiting }) => sum + waiting.length, 0);
   }
 
-  /** Counts a run of an image. To be called at its end: what it returns. */
-  begin(image: SandboxImage): () => void {
+  /**
+   * Counts a run of an image.
+   * @returns a function to be called at the run's end
+   */
+  beginRun(image: SandboxImage): () => void {
     if (this.capacity === 0 || this.closing.signal.aborted) return () => undefined;
-    this.timer ??= setInterval(() => this.tend(), ROUND).unref();
-    const shelf = this.shelves.get(image.id) ?? { image, demand: new Demand(), waiting: [], making: 0, takers: [], pausedUntil: 0 };
-    this.shelves.set(image.id, shelf);
-    const end = shelf.demand.begin();
+    this.timer ??= setInterval(() => this.reconcile(), RECONCILE_INTERVAL_MS).unref();
+    const pool = this.pools.get(image.id) ?? { image, demand: new Demand(), waiting: [], starting: 0, waiters: [], pausedUntil: 0 };
+    this.pools.set(image.id, pool);
+    const end = pool.demand.beginRun();
     return () => {
       end();
-      setTimeout(() => this.tend(), REFILL_AFTER).unref();
+      setTimeout(() => this.reconcile(), REFILL_DELAY_MS).unref();
     };
   }
 
-  /** A sandbox that waits, or the next that will; undefined if there is none: then it takes no longer to make one. */
+  /** A waiting sandbox, or the next that is being started; undefined if there is none: starting a new one takes no longer then. */
   async take(image: SandboxImage): Promise<Sandbox | undefined> {
-    const shelf = this.shelves.get(image.id);
-    if (!shelf) return undefined;
-    // The oldest first, so that none grows too old.
-    for (let found = shelf.waiting.shift(); found; found = shelf.waiting.shift()) {
-      if (found.waits) return found;
-      this.remove(found);
+    const pool = this.pools.get(image.id);
+    if (!pool) return undefined;
+    // The oldest first, so that few reach their maximum age.
+    for (let sandbox = pool.waiting.shift(); sandbox; sandbox = pool.waiting.shift()) {
+      if (sandbox.isWaiting) return sandbox;
+      this.remove(sandbox);
     }
-    if (shelf.making <= shelf.takers.length) return undefined;
-    return new Promise((resolve) => shelf.takers.push(resolve));
+    if (pool.starting <= pool.waiters.length) return undefined;
+    return new Promise((resolve) => pool.waiters.push(resolve));
   }
 
-  /** Removes all that wait, and makes no more. */
+  /** Removes all waiting sandboxes and starts no more. */
   async close(): Promise<void> {
     this.closing.abort();
     clearInterval(this.timer);
-    for (const shelf of this.shelves.values()) for (const each of shelf.waiting.splice(0)) this.remove(each);
-    await Promise.all(this.under);
+    for (const pool of this.pools.values()) for (const sandbox of pool.waiting.splice(0)) this.remove(sandbox);
+    await Promise.all(this.pendingWork);
   }
 
-  private tend(): void {
+  /** Removes old and surplus sandboxes, and starts missing ones. */
+  private reconcile(): void {
     if (this.closing.signal.aborted) return;
-    for (const shelf of this.shelves.values()) {
-      const wanted = this.wanted(shelf);
-      const old = shelf.waiting.filter((each) => !each.waits || performance.now() - each.startedAt > WARM_LIFE);
-      const surplus = shelf.waiting.filter((each) => !old.includes(each)).slice(wanted);
-      for (const each of [...old, ...surplus]) this.retire(shelf, each);
-      if (wanted === 0 && shelf.waiting.length + shelf.making === 0) this.shelves.delete(shelf.image.id);
-      while (this.lacks(shelf, wanted) && this.makeRoom(shelf)) this.track(this.make(shelf));
+    for (const pool of this.pools.values()) {
+      const target = this.targetSize(pool);
+      const outdated = pool.waiting.filter(({ isWaiting, startedAt }) => !isWaiting || performance.now() - startedAt > MAX_WARM_MS);
+      const surplus = pool.waiting.filter((sandbox) => !outdated.includes(sandbox)).slice(target);
+      for (const sandbox of [...outdated, ...surplus]) this.retire(pool, sandbox);
+      if (target === 0 && pool.waiting.length + pool.starting === 0) this.pools.delete(pool.image.id);
+      while (this.isBelowTarget(pool, target) && this.makeRoom(pool)) this.track(this.add(pool));
     }
   }
 
-  private wanted({ demand }: Shelf): number {
-    const wanted = demand.idle < FORGOTTEN_AFTER ? Math.max(1, demand.recent) : 0;
+  private targetSize({ demand }: ImagePool): number {
+    const wanted = demand.idleMs < IDLE_IMAGE_MS ? Math.max(1, demand.recentPeak) : 0;
     return Math.min(wanted, this.settings.run_concurrency, this.capacity);
   }
 
-  private lacks(shelf: Shelf, wanted: number): boolean {
-    const making = [...this.shelves.values()].reduce((sum, each) => sum + each.making, 0);
-    return making < MAKING && shelf.waiting.length + shelf.making < wanted && performance.now() > shelf.pausedUntil;
+  private isBelowTarget(pool: ImagePool, target: number): boolean {
+    const starting = [...this.pools.values()].reduce((sum, each) => sum + each.starting, 0);
+    return starting < MAX_STARTING && pool.waiting.length + pool.starting < target && performance.now() > pool.pausedUntil;
   }
 
-  /** Who has more gives way, so that images in use share what there is; the last one of an image only to another's first, if it was used longer ago. */
-  private makeRoom(shelf: Shelf): boolean {
-    const all = [...this.shelves.values()];
-    const held = ({ waiting, making }: Shelf) => waiting.length + making;
-    if (all.reduce((sum, each) => sum + held(each), 0) < this.capacity) return true;
-    const mine = held(shelf);
-    const others = all.filter((each) => each !== shelf && each.waiting.length > 0);
-    const yields = (each: Shelf) => held(each) > mine + 1 || (mine === 0 && each.demand.idle > shelf.demand.idle);
-    const [longest] = others.filter(yields).sort((a, b) => b.demand.idle - a.demand.idle);
-    if (!longest) return false;
-    this.retire(longest, longest.waiting[0] as Sandbox);
+  /**
+   * Makes room for one more sandbox of an image, if necessary by removing one of an image that has at least two more, so that images
+   * share the capacity. For an image's first sandbox, the last one of an image that was idle for longer is removed too.
+   */
+  private makeRoom(pool: ImagePool): boolean {
+    const pools = [...this.pools.values()];
+    const sizeOf = ({ waiting, starting }: ImagePool) => waiting.length + starting;
+    if (pools.reduce((sum, each) => sum + sizeOf(each), 0) < this.capacity) return true;
+    const size = sizeOf(pool);
+    const others = pools.filter((each) => each !== pool && each.waiting.length > 0);
+    const canShrink = (other: ImagePool) => sizeOf(other) > size + 1 || (size === 0 && other.demand.idleMs > pool.demand.idleMs);
+    const [longestIdle] = others.filter(canShrink).sort((a, b) => b.demand.idleMs - a.demand.idleMs);
+    if (!longestIdle) return false;
+    this.retire(longestIdle, longestIdle.waiting[0] as Sandbox);
     return true;
   }
 
-  private async make(shelf: Shelf): Promise<void> {
-    shelf.making += 1;
-    let made: Sandbox | undefined;
+  private async add(pool: ImagePool): Promise<void> {
+    pool.starting += 1;
+    let sandbox: Sandbox | undefined;
     try {
-      made = await this.open(shelf.image, this.closing.signal);
+      sandbox = await this.startSandbox(pool.image, this.closing.signal);
     } catch (error) {
-      shelf.pausedUntil = performance.now() + PAUSE;
-      const gone = isNotFound(error);
-      if (!gone && !this.closing.signal.aborted) this.log.warn("no sandbox can be kept warm", { reason: (error as Error).message });
+      pool.pausedUntil = performance.now() + FAILURE_PAUSE_MS;
+      // An image can be removed at any time.
+      if (!isNotFound(error) && !this.closing.signal.aborted)
+        this.log.warn("Warm sandbox not started", { image: pool.image.id, reason: (error as Error).message });
     }
-    shelf.making -= 1;
-    const taker = shelf.takers.shift();
-    if (taker) taker(made);
-    else if (made && this.closing.signal.aborted) this.remove(made);
-    else if (made) this.put(shelf, made);
-    this.tend();
+    pool.starting -= 1;
+    const waiter = pool.waiters.shift();
+    if (waiter) waiter(sandbox);
+    else if (sandbox && this.closing.signal.aborted) this.remove(sandbox);
+    else if (sandbox) this.keepWaiting(pool, sandbox);
+    this.reconcile();
   }
 
-  private put(shelf: Shelf, made: Sandbox): void {
-    shelf.waiting.push(made);
-    void made.end.then(() => {
-      // An image whose program doesn't wait for its input can't be kept warm.
-      if (!shelf.waiting.includes(made)) return;
-      shelf.pausedUntil = performance.now() + PAUSE;
-      this.retire(shelf, made);
+  private keepWaiting(pool: ImagePool, sandbox: Sandbox): void {
+    pool.waiting.push(sandbox);
+    void sandbox.ended.then(() => {
+      if (!pool.waiting.includes(sandbox)) return;
+      // It exited before a run took it: its program doesn't wait for input, so warm sandboxes of this image are of no use.
+      pool.pausedUntil = performance.now() + FAILURE_PAUSE_MS;
+      this.retire(pool, sandbox);
     });
   }
 
-  private retire(shelf: Shelf, sandbox: Sandbox): void {
-    shelf.waiting = shelf.waiting.filter((each) => each !== sandbox);
+  private retire(pool: ImagePool, sandbox: Sandbox): void {
+    pool.waiting = pool.waiting.filter((each) => each !== sandbox);
     this.remove(sandbox);
   }
 
@@ -162,8 +174,9 @@ export class WarmPool {
     this.track(sandbox.close());
   }
 
+  /** `close` waits for tracked work. */
   private track(work: Promise<void>): void {
-    const tracked: Promise<void> = work.finally(() => this.under.delete(tracked));
-    this.under.add(tracked);
+    const tracked: Promise<void> = work.finally(() => this.pendingWork.delete(tracked));
+    this.pendingWork.add(tracked);
   }
 }

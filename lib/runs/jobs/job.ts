@@ -3,74 +3,75 @@ import type { Frame } from "../../docker/containers/stream-frames";
 import type { ContainerCreateOptions } from "../../docker/engine";
 import { toAppErrorFromEngine } from "../../docker/engine-errors";
 import { settlesBefore } from "../../support/settles-before";
-import { type AttachedContainer, type RunDeps, throwIfCancelled, startAttached } from "../attached-container";
-import { type RunOutput, watchOutput } from "../output-limit";
-import { exitCode, killContainer, type RunLimit, findMemoryLimit, stopAfter } from "../run-limits";
+import { type AttachedContainer, type RunDeps, startAttached, throwIfCancelled } from "../attached-container";
+import { exitCode, findMemoryLimit, killContainer, type RunLimit, type RunOutput, stopAfter, watchOutput } from "../run-limits";
 
 export interface JobSpec {
   container: ContainerCreateOptions;
-  /** given to it, which is then at its end */
+  /** written to stdin, which is then closed */
   stdin?: Buffer | undefined;
-  /** ms from its start */
+  /** counted from the container's start */
   timeoutMs: number;
-  /** bytes of both output streams together */
+  /** of both output streams together */
   maxOutputBytes: number;
-  /** Before its start. */
+  /** called before the start */
   prepare: (id: string) => Promise<void>;
 }
 
-export interface JobEnd extends RunOutput {
-  exit_code: number;
+export interface JobResult extends RunOutput {
+  exitCode: number;
   limit: RunLimit | undefined;
-  seconds: number;
+  durationSeconds: number;
 }
 
 /** A container from its start to its removal. */
 export interface RunningJob {
   id: string;
   /**
-   * Waits for its end; then it is gone, whatever happens.
-   * @param onFrame gets its output as it comes; what it returns is waited for
-   * @param harvest between its end and its removal
-   * @throws AppError ABANDONED if it was ended from outside; ENGINE_UNREACHABLE
+   * Waits for the exit, then removes the container, also after an error.
+   * @param onFrame gets the output as it arrives; a promise it returns is awaited
+   * @param onExit called between the exit and the removal
+   * @throws AppError ABANDONED if cancelled; ENGINE_UNREACHABLE
    */
-  finish(onFrame?: (frame: Frame) => Promise<void> | void, harvest?: (id: string) => Promise<void>): Promise<JobEnd>;
+  finish(onFrame?: (frame: Frame) => Promise<void> | void, onExit?: (id: string) => Promise<void>): Promise<JobResult>;
 }
 
-/** Runs containers that leave nothing behind. */
+/** Runs containers that are removed at their end. */
 export class Jobs {
-  constructor(private readonly hands: RunDeps) {}
+  constructor(private readonly deps: RunDeps) {}
 
   /**
-   * Creates a container, fills and starts it. If any of it fails, nothing is left.
-   * @param ended ends it early
+   * Creates, prepares and starts a container. If a step fails, the container is removed.
+   * @param cancelSignal kills it, before its start or later
    * @throws AppError INVALID_SPEC, ABANDONED, ENGINE_UNREACHABLE
    */
-  async start(spec: JobSpec, ended: AbortSignal): Promise<RunningJob> {
-    const attached = await startAttached(this.hands, { ...spec, stdin: spec.stdin !== undefined }, ended);
-    if (spec.stdin) (attached.output as Duplex).end(spec.stdin);
-    return { id: attached.id, finish: (onFrame, harvest) => this.finish(attached, spec, ended, onFrame, harvest) };
+  async start(spec: JobSpec, cancelSignal: AbortSignal): Promise<RunningJob> {
+    const { container, stdin, timeoutMs, prepare } = spec;
+    const attachedSpec = { container, stdin: stdin !== undefined, lifetimeMs: timeoutMs, prepare };
+    const attached = await startAttached(this.deps, attachedSpec, cancelSignal);
+    if (stdin) (attached.output as Duplex).end(stdin);
+    return { id: attached.id, finish: (onFrame, onExit) => this.finish(attached, spec, cancelSignal, onFrame, onExit) };
   }
 
   private async finish(
     { id, output, waitStream, waitResponse, startedAt }: AttachedContainer,
     spec: JobSpec,
-    ended: AbortSignal,
+    cancelSignal: AbortSignal,
     onFrame?: (frame: Frame) => Promise<void> | void,
-    harvest?: (id: string) => Promise<void>,
-  ): Promise<JobEnd> {
-    const { engine, reaper } = this.hands;
-    const { stop, clear } = stopAfter(startedAt + spec.timeoutMs - performance.now(), ended);
+    onExit?: (id: string) => Promise<void>,
+  ): Promise<JobResult> {
+    const { engine, reaper } = this.deps;
+    const { stop, clear } = stopAfter(startedAt + spec.timeoutMs - performance.now(), cancelSignal);
     try {
-      const kept = await watchOutput(output, spec.maxOutputBytes, stop, onFrame, spec.stdin !== undefined);
+      const tails = await watchOutput(output, spec.maxOutputBytes, stop, onFrame, spec.stdin !== undefined);
       if (!(await settlesBefore(waitResponse, stop.signal))) await killContainer(engine, id);
       const code = exitCode(await engine.whileAlive(waitResponse));
-      throwIfCancelled(ended);
-      const seconds = Math.round(performance.now() - startedAt) / 1000;
+      throwIfCancelled(cancelSignal);
+      const durationSeconds = Math.round(performance.now() - startedAt) / 1000;
       const limit = (stop.signal.reason as RunLimit | undefined) ?? (await findMemoryLimit(engine, id, code));
       clear();
-      await harvest?.(id);
-      return { ...kept, exit_code: code, limit, seconds };
+      await onExit?.(id);
+      return { ...tails, exitCode: code, limit, durationSeconds };
     } catch (error) {
       throw toAppErrorFromEngine(error);
     } finally {

@@ -4,17 +4,16 @@ import { findAllowedVolumes } from "../../docker/create/volume-policy";
 import type { ContainerCreateOptions, Engine, RegistryAuth } from "../../docker/engine";
 import type { Images } from "../../docker/images/images";
 import { type Output as OutputFields, outputFields } from "../../support/tail-buffer";
+import { ensureImage } from "../ensure-image";
 import type { Reaper } from "../reaper";
 import type { Semaphore } from "../semaphore";
-import type { VolumeHold, NewVolumes } from "../volumes/new-volumes";
-import { type RunVolume, parseVolumes, type VolumeEntry } from "../volumes/run-volumes";
+import type { NewVolumes, VolumeHold } from "../volumes/new-volumes";
+import { parseVolumes, type RunVolume, type VolumeEntry } from "../volumes/run-volumes";
 import { putContents, type VolumeIo } from "../volumes/volume-io";
-import { collectOutputs, type ReturnedContent } from "./collect-outputs";
-import { ensureImage } from "../ensure-image";
-import type { Jobs, RunningJob } from "./job";
-import { mountsOf, type ScratchVolumes, createScratchVolumes } from "./job-volumes";
+import type { Jobs, JobSpec, RunningJob } from "./job";
+import { collectOutputs, createScratchVolumes, mountsOf, type ReturnedContent, type ScratchVolumes } from "./job-volumes";
 
-/** A one-off run that is asked for, its form checked. */
+/** A valid request for a one-off run; the names are those of its JSON. */
 export interface OneOffRequest {
   image: string;
   command?: string[] | undefined;
@@ -42,6 +41,7 @@ export interface OneOffSettings {
   run_files: number;
 }
 
+/** Sent to clients as it is. */
 export type OneOffResult = {
   status: string;
   exit_code: number;
@@ -50,7 +50,6 @@ export type OneOffResult = {
   warnings?: string[];
 } & OutputFields;
 
-/** What this host has for runs. */
 export interface OneOffDeps {
   engine: Engine;
   images: Images;
@@ -63,112 +62,111 @@ export interface OneOffDeps {
 }
 
 export interface StartedOneOff {
-  /** Waits for its end; nothing of it is left then. Must be called. */
+  /** Waits for the exit and removes everything of the run. Must be called. */
   finish(onFrame?: (frame: Frame) => Promise<void> | void): Promise<OneOffResult>;
 }
 
 /** Runs one-off jobs on this host. */
 export class OneOffRuns {
   constructor(
-    private readonly tools: OneOffDeps,
+    private readonly deps: OneOffDeps,
     private readonly settings: OneOffSettings,
   ) {}
 
   /**
-   * Checks all of it, pulls its image, and starts it as soon as there is a place. If any of it fails, nothing is left.
-   * @param ended ends it early
-   * @param enough ends the wait for the image
-   * @returns undefined if its image is still being pulled
+   * Checks the request, pulls its image, and starts it when a slot is free. If a step fails, everything created is removed.
+   * @param cancelSignal ends it, also while it waits or runs
+   * @param waitSignal ends the wait for the image
+   * @returns undefined if the image is still being pulled
+   * @throws AppError naming the field; NOT_ALLOWED, IMAGE_NOT_FOUND, NO_ROOM, ABANDONED, ENGINE_UNREACHABLE
    */
-  async start(asked: OneOffRequest, ended: AbortSignal, enough: AbortSignal): Promise<StartedOneOff | undefined> {
-    const places = await parseVolumes(asked.volumes, this.tools.policy, this.settings.run_files);
-    await this.tools.engine.assertAlive();
-    const names = places.flatMap(({ type, source }) => (type === "volume" && source ? [source] : []));
-    const held = await this.tools.newVolumes.hold(names);
+  async start(request: OneOffRequest, cancelSignal: AbortSignal, waitSignal: AbortSignal): Promise<StartedOneOff | undefined> {
+    const volumes = await parseVolumes(request.volumes, this.deps.policy, this.settings.run_files);
+    await this.deps.engine.assertAlive();
+    const names = volumes.flatMap(({ type, source }) => (type === "volume" && source ? [source] : []));
+    const hold = await this.deps.newVolumes.hold(names);
     try {
-      return await this.startHeld(asked, places, names, held, ended, enough);
+      const missingNames = await this.findMissing(names);
+      const { isPresent, warnings } = await ensureImage(this.deps.images, request, waitSignal);
+      if (!isPresent) return undefined;
+      const releaseSlot = await this.deps.slots.acquire(cancelSignal);
+      let scratch: ScratchVolumes | undefined;
+      const cleanUp = async () => {
+        await scratch?.remove();
+        releaseSlot();
+      };
+      try {
+        scratch = await createScratchVolumes(this.deps, request.image, volumes, this.settings);
+        const job = await this.deps.jobs.start(this.jobSpec(request, volumes, scratch), cancelSignal);
+        hold.keep();
+        return { finish: (onFrame) => this.finish(job, volumes, warnings, onFrame).finally(cleanUp) };
+      } catch (error) {
+        await cleanUp();
+        // The engine creates missing volumes with the container.
+        hold.discard(missingNames);
+        throw error;
+      }
     } finally {
-      await held.release();
+      await hold.release();
     }
   }
 
-  private async startHeld(
-    asked: OneOffRequest,
-    places: RunVolume[],
-    names: string[],
-    held: VolumeHold,
-    ended: AbortSignal,
-    enough: AbortSignal,
-  ): Promise<StartedOneOff | undefined> {
-    const { tools, settings } = this;
-    const absent = await this.absent(names);
-    const warnings: string[] = [];
-    if (!(await ensureImage(tools.images, asked, enough, warnings))) return undefined;
-    const leave = await tools.slots.acquire(ended);
-    let scratch: ScratchVolumes | undefined;
-    try {
-      scratch = await createScratchVolumes(tools, asked.image, places, settings);
-      const job = await tools.jobs.start(this.jobOf(asked, places, scratch), ended);
-      held.keep();
-      const made = scratch;
-      return { finish: (onFrame) => this.finish(job, places, warnings, onFrame).finally(() => close(made)) };
-    } catch (error) {
-      await close(scratch);
-      held.discard(absent);
-      throw error;
-    }
-
-    async function close(made: ScratchVolumes | undefined): Promise<void> {
-      await made?.remove();
-      leave();
-    }
-  }
-
-  /** @returns names of volumes that aren't there: Docker makes them */
-  private async absent(names: string[]): Promise<string[]> {
-    const found = await findAllowedVolumes(this.tools.engine, this.tools.policy, names, "volumes");
+  /**
+   * @returns the names of volumes that don't exist
+   * @throws AppError NOT_ALLOWED if the policy refuses an existing one
+   */
+  private async findMissing(names: string[]): Promise<string[]> {
+    const found = await findAllowedVolumes(this.deps.engine, this.deps.policy, names, "volumes");
     return names.filter((name) => !found.some((volume) => volume.Name === name));
   }
 
-  private jobOf(asked: OneOffRequest, places: readonly RunVolume[], scratch: ScratchVolumes) {
-    const { settings, tools } = this;
-    const memory = asked.memory ?? settings.run_memory;
+  private jobSpec(request: OneOffRequest, volumes: readonly RunVolume[], scratch: ScratchVolumes): JobSpec {
+    const { settings, deps } = this;
+    const memory = request.memory ?? settings.run_memory;
     const container: ContainerCreateOptions = {
-      Image: asked.image,
-      ...(asked.command?.length ? { Cmd: asked.command } : {}),
-      ...(asked.entrypoint?.length ? { Entrypoint: asked.entrypoint } : {}),
-      Env: Object.entries(asked.env_vars).map(([name, value]) => `${name}=${value}`),
-      ...(asked.stdin === undefined ? {} : { OpenStdin: true, StdinOnce: true, AttachStdin: true }),
+      Image: request.image,
+      ...(request.command?.length ? { Cmd: request.command } : {}),
+      ...(request.entrypoint?.length ? { Entrypoint: request.entrypoint } : {}),
+      Env: Object.entries(request.env_vars).map(([name, value]) => `${name}=${value}`),
+      ...(request.stdin === undefined ? {} : { OpenStdin: true, StdinOnce: true, AttachStdin: true }),
       HostConfig: {
-        Mounts: mountsOf(places, scratch) as never,
-        // No swap beside it, or the limit would be another.
+        Mounts: mountsOf(volumes, scratch) as never,
+        // MemorySwap is memory and swap together: equal values allow no swap.
         Memory: memory,
         MemorySwap: memory,
-        PidsLimit: asked.pids ?? settings.run_pids,
-        ...(asked.cpus === undefined ? {} : { NanoCpus: Math.round(asked.cpus * 1e9) }),
+        PidsLimit: request.pids ?? settings.run_pids,
+        ...(request.cpus === undefined ? {} : { NanoCpus: Math.round(request.cpus * 1e9) }),
       },
     };
-    const contents = places.flatMap(({ content, readOnly }) => (content && !readOnly ? [content] : []));
+    const contents = volumes.flatMap(({ content, readOnly }) => (content && !readOnly ? [content] : []));
     return {
       container,
-      stdin: asked.stdin === undefined ? undefined : Buffer.from(asked.stdin),
-      time: settings.run_max_time * 1000,
-      output: settings.run_max_output,
-      fill: (id: string) => putContents(tools.engine, id, contents, settings.run_files),
+      stdin: request.stdin === undefined ? undefined : Buffer.from(request.stdin),
+      timeoutMs: settings.run_max_time * 1000,
+      maxOutputBytes: settings.run_max_output,
+      prepare: (id) => putContents(deps.engine, id, contents, settings.run_files),
     };
   }
 
-  private async finish(job: RunningJob, places: readonly RunVolume[], warnings: string[], onFrame?: (frame: Frame) => Promise<void> | void) {
-    const volumes: Record<string, ReturnedContent> = {};
-    const collect = (id: string) => collectOutputs(this.tools.engine, id, places, this.settings.run_files, volumes, warnings);
-    const { exit_code, limit, seconds, ...output } = await job.finish(onFrame, collect);
-    const code = limit ?? (exit_code === 0 ? undefined : exit_code);
+  private async finish(
+    job: RunningJob,
+    volumes: readonly RunVolume[],
+    imageWarnings: readonly string[],
+    onFrame?: (frame: Frame) => Promise<void> | void,
+  ): Promise<OneOffResult> {
+    let collected: Awaited<ReturnType<typeof collectOutputs>> = { contents: {}, warnings: [] };
+    const collect = async (id: string) => {
+      collected = await collectOutputs(this.deps.engine, id, volumes, this.settings.run_files);
+    };
+    const { exitCode, limit, durationSeconds, ...output } = await job.finish(onFrame, collect);
+    const error = limit ?? (exitCode === 0 ? undefined : exitCode);
+    const warnings = [...imageWarnings, ...collected.warnings];
     return {
-      status: code === undefined ? "success" : `error: ${code}`,
+      status: error === undefined ? "success" : `error: ${error}`,
       ...outputFields(output),
-      exit_code,
-      volumes,
-      execution_time: seconds,
+      exit_code: exitCode,
+      volumes: collected.contents,
+      execution_time: durationSeconds,
       ...(warnings.length > 0 ? { warnings } : {}),
     } as OneOffResult;
   }

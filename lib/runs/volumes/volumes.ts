@@ -1,13 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { checkVolumeOptions } from "../../docker/create/policy";
+import { checkVolumeOptions, type Policy } from "../../docker/create/policy";
 import { findAllowedVolumes } from "../../docker/create/volume-policy";
+import type { Engine } from "../../docker/engine";
 import { AppError, invalidField, isNotFound } from "../../errors";
-import { fromBase64 } from "../../support/base64";
-import type { Tools } from "../jobs/one-off-runs";
-import { EMPTY_IMAGE } from "../reaper";
-import { TooMuchContent } from "./content-out";
-import type { Hold } from "./new-volumes";
-import { checkedArchive } from "./run-volumes";
+import { EMPTY_IMAGE, type Reaper } from "../reaper";
+import type { NewVolumes, VolumeHold } from "./new-volumes";
+import { parseArchive } from "./run-volumes";
+import { ContentLimitError, type VolumeIo } from "./volume-io";
 
 export interface NewVolume {
   name: string;
@@ -18,6 +17,7 @@ export interface NewVolume {
   labels: Record<string, string>;
 }
 
+/** Sent to clients as it is. */
 export interface VolumeInfo {
   name: string;
   driver: string;
@@ -25,72 +25,80 @@ export interface VolumeInfo {
   created: string | undefined;
 }
 
-/** Two blocks of zeros: a tar with nothing in it. */
+export interface VolumeDeps {
+  engine: Engine;
+  policy: Policy;
+  reaper: Reaper;
+  volumeIo: VolumeIo;
+  newVolumes: NewVolumes;
+}
+
+/** A tar without entries: two blocks of zeros. */
 const EMPTY_TAR = Buffer.alloc(1024);
 
 /** The named volumes of this host. */
 export class Volumes {
-  /** @param limit bytes that the content of one may unpack to, in or out */
+  /** @param limit bytes that a volume's content may unpack to, in either direction */
   constructor(
-    private readonly tools: Tools,
+    private readonly deps: VolumeDeps,
     private readonly limit: number,
   ) {}
 
   /**
-   * Makes a volume, or takes the one that is there, and puts content into it. If that fails, one that was made is removed again.
+   * Creates a volume unless it exists, and writes content to it. If writing fails, a volume that didn't exist before is removed.
    * @throws AppError naming the field; NOT_ALLOWED, INVALID_SPEC
    */
   async create(volume: NewVolume): Promise<void> {
-    const held = await this.tools.newVolumes.hold([volume.name]);
+    const hold = await this.deps.newVolumes.hold([volume.name]);
     try {
-      await this.createHeld(volume, held);
-      held.given();
+      await this.createHeld(volume, hold);
+      hold.keep();
     } finally {
-      await held.end();
+      await hold.release();
     }
   }
 
-  private async createHeld({ name, content, driver, driver_opts, labels }: NewVolume, held: Hold): Promise<void> {
-    const { engine, policy, helper } = this.tools;
-    const archive = content === undefined ? undefined : await checkedArchive(fromBase64(content, "content"), "content", this.limit);
+  private async createHeld({ name, content, driver, driver_opts, labels }: NewVolume, hold: VolumeHold): Promise<void> {
+    const { engine, policy, volumeIo } = this.deps;
+    const archive = content === undefined ? undefined : await parseArchive(content, "content", this.limit);
     checkVolumeOptions(driver, driver_opts, policy, (option) => `driver_opts.${option}`);
-    const before = await this.allowed(name);
-    const wanted = { Name: name, Driver: driver, DriverOpts: driver_opts, Labels: labels };
+    const existing = await this.findAllowed(name);
+    const options = { Name: name, Driver: driver, DriverOpts: driver_opts, Labels: labels };
     await engine
-      .call(async (docker, abortSignal) => docker.createVolume({ ...wanted, abortSignal } as never), "start")
-      .catch(asDriverError);
+      .call(async (docker, abortSignal) => docker.createVolume({ ...options, abortSignal } as never), "start")
+      .catch(throwDriverError);
     if (!archive) return;
     try {
-      await this.withImage((image) => helper.fill(name, image, [{ path: "/", mode: undefined, archive }], this.limit));
+      await this.withAnyImage((image) => volumeIo.fill(name, image, [{ path: "/", mode: undefined, archive }], this.limit));
     } catch (error) {
-      if (!before) held.unmade([name]);
+      if (!existing) hold.discard([name]);
       throw error;
     }
   }
 
-  /** @throws AppError NOT_ALLOWED if it is a folder of the host under another name, which mounts may not reach either */
-  private async allowed(name: string): Promise<VolumeInfo | undefined> {
-    const [found] = await findAllowedVolumes(this.tools.engine, this.tools.policy, [name], "name");
-    return found && infoOf(found);
+  /** @throws AppError NOT_ALLOWED if the volume is a folder of the host that the policy refuses to mount */
+  private async findAllowed(name: string): Promise<VolumeInfo | undefined> {
+    const [found] = await findAllowedVolumes(this.deps.engine, this.deps.policy, [name], "name");
+    return found && toVolumeInfo(found);
   }
 
-  /** By name. */
+  /** Sorted by name. */
   async list(): Promise<VolumeInfo[]> {
-    const { Volumes: all } = await this.tools.engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
-    return (all ?? []).map(infoOf).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const { Volumes: all } = await this.deps.engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
+    return (all ?? []).map(toVolumeInfo).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /**
-   * @returns what it is, and a gzipped tar of all that is in it
-   * @throws AppError VOLUME_NOT_FOUND, CONTENT_TOO_LARGE
+   * @returns the volume, and a gzipped tar of its content
+   * @throws AppError VOLUME_NOT_FOUND, NOT_ALLOWED, CONTENT_TOO_LARGE
    */
   async read(name: string): Promise<VolumeInfo & { content: Buffer }> {
-    const info = await this.allowed(name);
+    const info = await this.findAllowed(name);
     if (!info) throw new AppError("VOLUME_NOT_FOUND", { message: `No such volume: ${name}` });
     try {
-      return { ...info, content: await this.withImage((image) => this.tools.helper.read(name, image, this.limit)) };
+      return { ...info, content: await this.withAnyImage((image) => this.deps.volumeIo.read(name, image, this.limit)) };
     } catch (error) {
-      if (error instanceof TooMuchContent)
+      if (error instanceof ContentLimitError)
         throw new AppError("CONTENT_TOO_LARGE", { message: `The volume ${name} holds more than ${this.limit} bytes` });
       throw error;
     }
@@ -98,19 +106,19 @@ export class Volumes {
 
   /** @throws AppError VOLUME_NOT_FOUND, VOLUME_IN_USE */
   async remove(name: string): Promise<void> {
-    await this.tools.engine.call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal })).catch(asVolumeError);
+    await this.deps.engine.call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal })).catch(throwVolumeError);
   }
 
-  // A container needs an image, though it is never started: any will do.
-  private async withImage<T>(work: (image: string) => Promise<T>): Promise<T> {
-    const { engine, leftovers } = this.tools;
+  /** Calls `work` with any image: a container can't be created without one, even if it is never started. */
+  private async withAnyImage<T>(work: (image: string) => Promise<T>): Promise<T> {
+    const { engine, reaper } = this.deps;
     const images = await engine.call((docker, abortSignal) => docker.listImages({ abortSignal }));
     const [present] = images;
     if (present) {
       try {
         return await work(present.Id);
       } catch (error) {
-        // Removed meanwhile: then with one of our own.
+        // The image was removed in between: import an empty one.
         if (!(error instanceof AppError && error.code === "IMAGE_NOT_FOUND")) throw error;
       }
     }
@@ -121,22 +129,22 @@ export class Volumes {
     try {
       return await work(image);
     } finally {
-      await leftovers.image(image);
+      await reaper.removeImage(image);
     }
   }
 }
 
-function infoOf({ Name, Driver, Labels, ...rest }: Awaited<ReturnType<typeof findAllowedVolumes>>[number]): VolumeInfo {
+function toVolumeInfo({ Name, Driver, Labels, ...rest }: Awaited<ReturnType<typeof findAllowedVolumes>>[number]): VolumeInfo {
   return { name: Name, driver: Driver, labels: Labels ?? {}, created: (rest as { CreatedAt?: string }).CreatedAt };
 }
 
-function asDriverError(error: AppError): never {
+function throwDriverError(error: AppError): never {
   if (isNotFound(error)) throw invalidField("driver", `can't be had: ${error.message}`);
   throw error;
 }
 
-/** The engine's words are about volumes here. */
-function asVolumeError(error: unknown): never {
+/** The engine's 404 and 409 are about the volume here. */
+function throwVolumeError(error: unknown): never {
   if (!(error instanceof AppError)) throw error;
   const { message, cause } = error;
   if (isNotFound(error)) throw new AppError("VOLUME_NOT_FOUND", { message, cause });

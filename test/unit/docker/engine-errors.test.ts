@@ -1,11 +1,11 @@
-import { type During, fromCli, fromEngine } from "../../../lib/docker/engine-errors";
+import { type EngineOperation, toAppErrorFromCli, toAppErrorFromEngine } from "../../../lib/docker/engine-errors";
 import { AppError } from "../../../lib/errors";
 
 const DAEMON = "Error response from daemon: ";
 const HELP = "\n\nRun 'docker create --help' for more information\n";
 
 /** What docker printed on standard error, engines 20.10 to 28. */
-const CLI: [During, string, string][] = [
+const CLI: [EngineOperation, string, string][] = [
   ["pull", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", "ENGINE_UNREACHABLE"],
   ["create", "Cannot connect to the Docker daemon at tcp://127.0.0.1:1. Is the docker daemon running?", "ENGINE_UNREACHABLE"],
   ["pull", 'error during connect: Post "http://%2Frun%2Fd.sock/v1.41/images/create": EOF', "ENGINE_UNREACHABLE"],
@@ -64,13 +64,13 @@ const CLI: [During, string, string][] = [
 ];
 
 test.each(CLI)("at a %s, %j is %s", (during, stderr, code) => {
-  expect(fromCli({ stderr }, during)).toMatchObject({ code });
-  expect(fromCli({ stderr: `${stderr}\n` }, during)).toMatchObject({ code });
+  expect(toAppErrorFromCli({ stderr }, during)).toMatchObject({ code });
+  expect(toAppErrorFromCli({ stderr: `${stderr}\n` }, during)).toMatchObject({ code });
 });
 
 const START = "driver failed programming external connectivity on endpoint web (9b8be4): ";
 
-const ENGINE: [During, number, string, string][] = [
+const ENGINE: [EngineOperation, number, string, string][] = [
   ["start", 500, `${START}Bind for 127.0.0.1:38511 failed: port is already allocated`, "PORT_TAKEN"],
   ["start", 500, `${START}Error starting userland proxy: listen tcp4 0.0.0.0:80: bind: address already in use`, "PORT_TAKEN"],
   ["start", 500, `${START}failed to bind host port for 0.0.0.0:80:172.17.0.2:80/tcp: address already in use`, "PORT_TAKEN"],
@@ -108,14 +108,14 @@ const ENGINE: [During, number, string, string][] = [
 
 test.each(ENGINE)("at a %s, %i %j is %s", (during, statusCode, message, code) => {
   const thrown = { statusCode, reason: "server error", json: { message }, message: `(HTTP code ${statusCode}) server error - ${message} ` };
-  expect(fromEngine(thrown, during)).toMatchObject({ code, message });
-  expect(fromEngine({ statusCode, json: null, message: thrown.message }, during)).toMatchObject({ code, message: `${message}` });
+  expect(toAppErrorFromEngine(thrown, during)).toMatchObject({ code, message });
+  expect(toAppErrorFromEngine({ statusCode, json: null, message: thrown.message }, during)).toMatchObject({ code, message: `${message}` });
 });
 
 test.each(["ERR_TLS_CERT_ALTNAME_INVALID", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "CERT_HAS_EXPIRED", "EPROTO"])(
   "an engine whose certificate is refused, or that refuses ours, isn't reached (%s), and the message says why",
   (code) => {
-    const error = fromEngine(Object.assign(new Error("the certificate is no good"), { code }));
+    const error = toAppErrorFromEngine(Object.assign(new Error("the certificate is no good"), { code }));
     expect(error).toMatchObject({ code: "ENGINE_UNREACHABLE", message: expect.stringMatching(/TLS: the certificate is no good/) });
   },
 );
@@ -123,35 +123,35 @@ test.each(["ERR_TLS_CERT_ALTNAME_INVALID", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_
 test.each(["ECONNREFUSED", "ENOENT", "ECONNRESET", "EPIPE", "EACCES", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND"])(
   "an engine that can't be reached (%s) is a 503 whose message names no path",
   (code) => {
-    const error = fromEngine(Object.assign(new Error(`connect ${code} /var/run/docker.sock`), { code }));
+    const error = toAppErrorFromEngine(Object.assign(new Error(`connect ${code} /var/run/docker.sock`), { code }));
     expect(error).toMatchObject({ code: "ENGINE_UNREACHABLE", status: 503, message: "The Docker engine does not answer" });
   },
 );
 
 test("an engine that takes too long is unreachable, and a fault of ours is none of its", () => {
-  expect(fromEngine(AbortSignal.timeout(0).reason ?? new DOMException("late", "TimeoutError"))).toMatchObject({ status: 503 });
-  expect(fromEngine(new DOMException("stopped", "AbortError"))).toMatchObject({ status: 503 });
-  expect(fromEngine(new TypeError("x is not a function"))).toMatchObject({
+  expect(toAppErrorFromEngine(AbortSignal.timeout(0).reason ?? new DOMException("late", "TimeoutError"))).toMatchObject({ status: 503 });
+  expect(toAppErrorFromEngine(new DOMException("stopped", "AbortError"))).toMatchObject({ status: 503 });
+  expect(toAppErrorFromEngine(new TypeError("x is not a function"))).toMatchObject({
     code: "ENGINE_ERROR",
     status: 500,
     message: "The Docker engine failed",
   });
-  expect(fromEngine(undefined)).toMatchObject({ code: "ENGINE_ERROR" });
+  expect(toAppErrorFromEngine(undefined)).toMatchObject({ code: "ENGINE_ERROR" });
 });
 
 test("what is typed already passes as it is", () => {
   const typed = new AppError("NAME_TAKEN");
-  expect(fromCli(typed, "create")).toBe(typed);
-  expect(fromEngine(typed)).toBe(typed);
+  expect(toAppErrorFromCli(typed, "create")).toBe(typed);
+  expect(toAppErrorFromEngine(typed)).toBe(typed);
 });
 
 test("the message is the line that tells why, without prefixes and advice, and not without end", () => {
-  const said = (stderr: string) => fromCli({ stderr }, "create").message;
+  const said = (stderr: string) => toAppErrorFromCli({ stderr }, "create").message;
   expect(said(`${DAEMON}No such image: a:latest\n`)).toBe("No such image: a:latest");
   expect(said(`docker: ${DAEMON}No such image: a:latest.\nSee 'docker create --help'.\n`)).toBe("No such image: a:latest.");
   expect(said(`docker: invalid hostPort: 99999${HELP}`)).toBe("invalid hostPort: 99999");
   expect(said(`WARNING: something about swap\n${DAEMON}invalid x`)).toBe("invalid x");
   expect(said(`Unable to find image 'a' locally\nsomething else`)).toBe("something else");
   expect(said("x".repeat(10_000))).toHaveLength(2000);
-  expect(fromCli({ message: "spawn failed" }, "create").message).toBe("spawn failed");
+  expect(toAppErrorFromCli({ message: "spawn failed" }, "create").message).toBe("spawn failed");
 });

@@ -88,7 +88,7 @@ test("a read that was under way while something changed is not kept", async () =
   const early = list.read();
   await turn();
   engine.containers = [info({ Names: ["/new"] })];
-  list.changed();
+  list.invalidate();
   engine.asked[0]?.();
   expect((await early).containers).toEqual([]);
   const late = names(list);
@@ -113,7 +113,7 @@ test("a read that begins after a change never answers what was before it, in wha
         } else if (each === "change" || each === "event") {
           version += 1;
           engine.containers = [info({ Names: [`/${version}`] })];
-          if (each === "change") list.changed();
+          if (each === "change") list.invalidate();
           else if (watched) engine.event();
           // Its event has come by the next turn.
           await turn();
@@ -232,14 +232,14 @@ test("who asks for a container that is just being replaced gets the new one; whe
   const work = new Promise<void>((resolve) => {
     made = resolve;
   });
-  const replaced = list.replacing("web", () => work);
+  const replaced = list.whileReplacing("web", () => work);
   const asked = list.find("web", { prefix: false });
   await expect(list.find("other", { prefix: false })).rejects.toThrow("No such container");
   engine.containers = [info({ Names: ["/web"] })];
   await expect(asked).resolves.toMatchObject({ name: "web" });
   made();
   await replaced;
-  const failed = list.replacing("gone", () => Promise.reject(new Error("no")));
+  const failed = list.whileReplacing("gone", () => Promise.reject(new Error("no")));
   await expect(failed).rejects.toThrow("no");
   engine.containers = [];
   await expect(list.find("gone", { prefix: false })).rejects.toThrow("No such container");

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { isReference, withTag } from "../../../../lib/docker/images/image-reference";
+import { isImageReference, withDefaultTag } from "../../../../lib/docker/images/image-reference";
 
 const HEX = "0123456789abcdef".repeat(4);
 const DIGEST = `sha256:${HEX}`;
@@ -23,8 +23,8 @@ test.each([
   ["a".repeat(255), `${"a".repeat(255)}:latest`],
   [`${"a".repeat(255)}:${"t".repeat(128)}@${DIGEST}`, `${"a".repeat(255)}:${"t".repeat(128)}@${DIGEST}`],
 ])("%.90s is a reference, and with its tag %.90s", (text, tagged) => {
-  expect(isReference(text)).toBe(true);
-  expect(withTag(text)).toBe(tagged);
+  expect(isImageReference(text)).toBe(true);
+  expect(withDefaultTag(text)).toBe(tagged);
 });
 
 test.each([
@@ -77,8 +77,8 @@ test.each([
   "a#b",
   "a%20b",
 ])("%j is none", (text) => {
-  expect(isReference(text)).toBe(false);
-  expect(() => withTag(text)).toThrow(expect.objectContaining({ code: "INVALID_REFERENCE", status: 400 }));
+  expect(isImageReference(text)).toBe(false);
+  expect(() => withDefaultTag(text)).toThrow(expect.objectContaining({ code: "INVALID_REFERENCE", status: 400 }));
 });
 
 const alphanumeric = fc.stringMatching(/^[a-z0-9]{1,8}$/);
@@ -94,9 +94,9 @@ test("whatever is put together by the grammar is a reference; a tag is added onl
   fc.assert(
     fc.property(name, tag, digest, (path, version, hash) => {
       const text = path + (version === undefined ? "" : `:${version}`) + (hash === undefined ? "" : `@${hash}`);
-      expect(isReference(text)).toBe(true);
-      expect(withTag(text)).toBe(version === undefined && hash === undefined ? `${text}:latest` : text);
-      expect(withTag(withTag(text))).toBe(withTag(text));
+      expect(isImageReference(text)).toBe(true);
+      expect(withDefaultTag(text)).toBe(version === undefined && hash === undefined ? `${text}:latest` : text);
+      expect(withDefaultTag(withDefaultTag(text))).toBe(withDefaultTag(text));
     }),
   );
 });
@@ -109,7 +109,7 @@ test("what passes can't read as a flag, holds nothing of a shell's language and 
   );
   fc.assert(
     fc.property(text, (given) => {
-      if (isReference(given)) expect(given).toMatch(/^[A-Za-z0-9[][\w.:/@[\]-]*$/);
+      if (isImageReference(given)) expect(given).toMatch(/^[A-Za-z0-9[][\w.:/@[\]-]*$/);
       return true;
     }),
     { numRuns: 2000 },
@@ -118,6 +118,6 @@ test("what passes can't read as a flag, holds nothing of a shell's language and 
 
 test("a long text that is none is refused at once", () => {
   for (const text of [`${"a".repeat(100_000)}!`, `${"a-".repeat(50_000)}`, `${"a.a".repeat(30_000)}:`, `${"a/".repeat(50_000)}A`]) {
-    expect(isReference(text)).toBe(false);
+    expect(isImageReference(text)).toBe(false);
   }
 });

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
-import { BEGIN, GUARD } from "../../../../lib/docker/shell/shell-scripts";
+import { GUARD_SCRIPT, START_SCRIPT } from "../../../../lib/docker/shell/shell-scripts";
 import { until } from "../../../../scripts/process";
 
 const DEADLINE = 20_000;
@@ -42,8 +42,8 @@ function read(file: string): string {
 // Busybox's is that of the containers in other tests.
 describe.each(["dash", "bash"])("in %s the guard ends, when its input does,", (shell) => {
   test("all of the shell that was named to it, whatever ignores a hangup, and then itself", async () => {
-    const guard = start(shell, GUARD, "word");
-    const { child, says, ended } = start(shell, BEGIN, "word");
+    const guard = start(shell, GUARD_SCRIPT, "word");
+    const { child, says, ended } = start(shell, START_SCRIPT, "word");
     const hello = `word ${child.pid}\n`;
     expect([await says(hello), await guard.says(`word ${guard.child.pid}\n`)]).toEqual([true, true]);
     guard.child.stdin?.write(`${child.pid}\n`);
@@ -57,8 +57,8 @@ describe.each(["dash", "bash"])("in %s the guard ends, when its input does,", (s
   });
 
   test("one that has not begun, and not another terminal's", async () => {
-    const guard = start(shell, GUARD, "mine");
-    const [mine, other] = [start(shell, BEGIN, "mine"), start(shell, BEGIN, "other")];
+    const guard = start(shell, GUARD_SCRIPT, "mine");
+    const [mine, other] = [start(shell, START_SCRIPT, "mine"), start(shell, START_SCRIPT, "other")];
     for (const each of [mine, other]) expect(await each.says(`${each === mine ? "mine" : "other"} ${each.child.pid}\n`)).toBe(true);
     guard.child.stdin?.end();
     await Promise.all([mine.ended, guard.ended]);
@@ -66,9 +66,9 @@ describe.each(["dash", "bash"])("in %s the guard ends, when its input does,", (s
   });
 
   test("one that comes only later", async () => {
-    const guard = start(shell, GUARD, "late");
+    const guard = start(shell, GUARD_SCRIPT, "late");
     guard.child.stdin?.end();
     await new Promise((resolve) => setTimeout(resolve, 500));
-    await Promise.all([start(shell, BEGIN, "late").ended, guard.ended]);
+    await Promise.all([start(shell, START_SCRIPT, "late").ended, guard.ended]);
   });
 });
