@@ -7,7 +7,7 @@ import { until } from "../../../scripts/process";
 import { freePorts } from "../../support/ports";
 import { ROOT } from "../../support/unit/sources";
 
-/** The program's own sources, run as they are. */
+/** Runs the program from its sources. */
 const PROGRAM = ["--import", path.join(ROOT, "node_modules/tsx/dist/loader.mjs"), path.join(ROOT, "bin/docker-server.ts")];
 
 let folder: string;
@@ -62,7 +62,7 @@ test("a bad variable prints one line and exits with 2", async () => {
   expect([code, stderr]).toEqual([2, expect.stringMatching(/^docker-server: DS_PORT must be a number.*\n$/)]);
 });
 
-test("without a token and without a terminal it doesn't start: one line, exit code 2", async () => {
+test("without a token and without a terminal it prints one line and exits with 2", async () => {
   expect(await runProgram([])).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(/^docker-server: A token is required.*\n$/) });
   expect((await runProgram([], { DS_TOKEN: "" })).code).toBe(2);
 });
@@ -71,7 +71,7 @@ test("--version prints the version and exits with 0", async () => {
   expect(await runProgram(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
 });
 
-test("--help shows every group of options and exits with 0, also where the rest would be refused", async () => {
+test("--help shows every group of options and exits with 0, without the required token", async () => {
   const { code, stdout, stderr } = await runProgram(["--help"]);
   expect([code, stderr]).toEqual([0, ""]);
   for (const word of ["Server:", "Access:", "Docker:", "Cluster:", "Runs:", "Logs:", "--log_lovel", "--low-burst", "[default: 1717]"]) {
@@ -79,7 +79,7 @@ test("--help shows every group of options and exits with 0, also where the rest 
   }
 });
 
-test("HTTPS that can't be had is an error and never plain HTTP", async () => {
+test("HTTPS without a readable certificate is an error, with no fallback to HTTP", async () => {
   const [port] = await freePorts(1);
   const { code, stderr } = await runProgram([
     `--port=${port}`,
@@ -92,7 +92,7 @@ test("HTTPS that can't be had is an error and never plain HTTP", async () => {
   expect(stderr).toMatch(/^docker-server: .*nowhere\.pem.*\n$/);
 });
 
-test("at a terminal it makes a token, prints it once and takes it, and no log holds it", async () => {
+test("at a terminal it generates a token, prints it once, accepts it and never logs it", async () => {
   const [port] = await freePorts(1);
   const program = [process.execPath, ...PROGRAM, `--port=${port}`, "--host=127.0.0.1", "--docker_host=/nowhere.sock"];
   const started = start("script", ["--quiet", "--flush", "--return", "--command", `exec ${program.join(" ")}`, "/dev/null"]);

@@ -9,7 +9,7 @@ afterAll(() => rmdirSync(folder));
 
 const load = async (argv: string[], env: NodeJS.ProcessEnv) => (await loadSettings(argv, env, folder))?.settings as Record<string, unknown>;
 
-/** Every environment variable of the documents of the five systems, a value as it is written there, and what it sets. */
+/** Every environment variable documented by the five systems, with a value as written there and the setting it sets. */
 const DOCUMENTED: [variable: string, text: string, name: SettingName, value: unknown, other: string][] = [
   ["SERVER_LISTEN_ADDR", "127.0.0.2", "host", "127.0.0.2", "127.0.0.3"],
   ["SERVER_LISTEN_PORT", "8088", "port", 8088, "8089"],
@@ -50,7 +50,7 @@ test.each(DOCUMENTED.filter(([variable]) => !variable.startsWith("DS_")))(
   },
 );
 
-/** dockerserver.md, "Parameters"; its default token is gone, on purpose. */
+/** dockerserver.md, "Parameters"; its default token is dropped on purpose. */
 test("every option of dockerserver.md has its documented default", async () => {
   expect(await load([], {})).toMatchObject({
     port: 1717,
@@ -73,7 +73,7 @@ test("every option of dockerserver.md has its documented default", async () => {
   });
 });
 
-test("the command lines of dockerserver.md are understood, --log_lovel too", async () => {
+test("the command lines of dockerserver.md are accepted, --log_lovel included", async () => {
   expect(await load(["--token", "my_secret_token", "--https"], {})).toMatchObject({ token: ["my_secret_token"], https: true });
   const cluster = ["--token", "my_secret_token", "--cluster", "--folder", "/my/somewhy/custom/path"];
   expect(await load(cluster, {})).toMatchObject({ cluster: true, folder: "/my/somewhy/custom/path" });

@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** The message with which loading is refused: always one line of a SettingsError. */
+/** The message of the SettingsError that loading throws; asserts that it is one line. */
 async function refusal(argv: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
   const error = await loadSettings(argv, env, folder).then(
     () => undefined,
@@ -51,7 +51,7 @@ test.each([
   [{ DS_PORT: "abc" }, 'DS_PORT must be a number from 0 to 65535 (got "abc")'],
   [{ SERVER_LISTEN_PORT: "abc" }, 'SERVER_LISTEN_PORT must be a number from 0 to 65535 (got "abc")'],
   [{ DS_HTTPS: "perhaps" }, 'DS_HTTPS must be true or false (got "perhaps")'],
-])("a bad variable is named: %j", async (env, message) => {
+])("an invalid variable is named: %j", async (env, message) => {
   expect(await refusal([], env)).toBe(message);
 });
 
@@ -68,14 +68,14 @@ test.each([
   expect(await refusal(["--config=c.json"])).toMatch(message);
 });
 
-test("a config file or a .env that can't be read is refused, and named", async () => {
+test("an unreadable config file or .env is refused by name", async () => {
   expect(await refusal(["--config=nowhere.json"])).toMatch(/nowhere\.json can't be read/);
   expect(await refusal([], { DS_CONFIG: folder })).toMatch(/can't be read/);
   mkdirSync(path.join(folder, ".env"));
   expect(await refusal([])).toMatch(/^\.env can't be read/);
 });
 
-test("an unknown DS_ variable is warned of by its name alone, and its like without DS_ is none of ours", async () => {
+test("an unknown DS_ variable causes a warning with its name only; variables without DS_ are ignored", async () => {
   writeFileSync(path.join(folder, ".env"), "DS_TOKN=hunter2\n");
   const loaded = await loadSettings([], { DS_PRT: "1", DS_PORT: "1", PORT: "x", TOKEN: "x" }, folder);
   expect(loaded?.warnings).toHaveLength(2);
@@ -83,7 +83,7 @@ test("an unknown DS_ variable is warned of by its name alone, and its like witho
   expect(loaded?.warnings.join()).not.toContain("hunter2");
 });
 
-test("no message about a setting holds a secret, however it was given", async () => {
+test("no error message contains a secret, whatever its source", async () => {
   const secret = "hunter2-S3cret";
   expect(await refusal([`--token=${secret}\0`])).not.toContain(secret);
   expect(await refusal([`--password=${secret}`, `--password=${secret}`])).not.toContain(secret);
@@ -98,7 +98,7 @@ test("no message about a setting holds a secret, however it was given", async ()
   }
 });
 
-test("whatever the values are, loading ends in settings or in one line", async () => {
+test("any value yields settings or a one-line error", async () => {
   const value = fc.string({ unit: "grapheme" });
   await fc.assert(
     fc.asyncProperty(fc.constantFrom("port", "https", "log_level", "bind_roots", "host", "run_wait"), value, async (name, text) => {

@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Loads settings in an empty folder, with nothing of this process's environment. */
+/** Loads settings in an empty folder, without this process's environment. */
 async function load(argv: string[] = [], env: NodeJS.ProcessEnv = {}) {
   const loaded = await loadSettings(argv, env, folder);
   if (loaded === null) throw new Error("no settings");
@@ -20,7 +20,7 @@ async function load(argv: string[] = [], env: NodeJS.ProcessEnv = {}) {
 
 const table = Object.entries(SETTINGS) as [SettingName, Setting][];
 
-/** A text that is valid for a setting and isn't its default, and the value that comes of it. */
+/** A valid text for a setting that differs from its default, and the parsed value. */
 function sample(row: Setting): { text: string; value: unknown } {
   const choice = row.choices?.find((each) => each !== row.default);
   if (row.type === "boolean") return { text: String(!row.default), value: !row.default };
@@ -30,7 +30,7 @@ function sample(row: Setting): { text: string; value: unknown } {
   return { text, value: row.type === "list" ? [text] : text };
 }
 
-/** One setting of each type: a value for each source, and what it becomes. */
+/** One setting of each type: a text for each source, and the parsed values. */
 const SOURCES: [SettingName, string[], unknown[]][] = [
   ["port", ["1001", "1002", "1003", "1004"], [1001, 1002, 1003, 1004]],
   ["node_name", ["a", "b", "c", "d"], ["a", "b", "c", "d"]],
@@ -76,24 +76,21 @@ test.each(flags.filter(({ name }) => name !== "config"))("--$flag sets $name", a
   expect((await load(apart)).settings[name]).toEqual(value);
 });
 
-test.each(table.filter(([name]) => name !== "config"))(
-  "%s can be set in the config file, as text or as its own type",
-  async (name, row) => {
-    const { text, value } = sample(row);
-    writeFileSync(path.join(folder, "text.json"), JSON.stringify({ [name]: text }));
-    writeFileSync(path.join(folder, "typed.json"), JSON.stringify({ [name]: value }));
-    expect((await load(["--config", "text.json"])).settings[name]).toEqual(value);
-    expect((await load([], { DS_CONFIG: path.join(folder, "typed.json") })).settings[name]).toEqual(value);
-  },
-);
+test.each(table.filter(([name]) => name !== "config"))("%s can be set in the config file, as text or as its type", async (name, row) => {
+  const { text, value } = sample(row);
+  writeFileSync(path.join(folder, "text.json"), JSON.stringify({ [name]: text }));
+  writeFileSync(path.join(folder, "typed.json"), JSON.stringify({ [name]: value }));
+  expect((await load(["--config", "text.json"])).settings[name]).toEqual(value);
+  expect((await load([], { DS_CONFIG: path.join(folder, "typed.json") })).settings[name]).toEqual(value);
+});
 
-test("an empty variable counts as not set, also above one that is", async () => {
+test("an empty variable counts as unset and does not hide a lower source", async () => {
   writeFileSync(path.join(folder, ".env"), "DS_PORT=1234\n");
   const { settings } = await load([], { DS_PORT: "", DS_TOKEN: "", DS_CONFIG: "", SERVER_LISTEN_ADDR: "", DS_HTTPS: "" });
   expect(settings).toMatchObject({ port: 1234, token: [], config: null, host: null, https: false });
 });
 
-test("a repeated --token gives several tokens, whatever characters they hold", async () => {
+test("a repeated --token gives several tokens, with any characters", async () => {
   const { settings } = await load(["--token", "one", "--token=two, three", "--token", "007"]);
   expect(settings.token).toEqual(["one", "two, three", "007"]);
 });
@@ -107,11 +104,11 @@ test.each([
   ["Off", false],
   ["0", false],
   ["false", false],
-])("a switch set to %s is %s, as a flag and as a variable", async (word, value) => {
+])("a boolean set to %s is %s, as a flag and as a variable", async (word, value) => {
   expect((await load([`--https=${word}`])).settings.https).toBe(value);
   expect((await load([], { DS_HTTPS: word })).settings.https).toBe(value);
 });
 
-test("--no-NAME switches off what the environment switches on", async () => {
+test("--no-NAME overrides an enabling environment variable", async () => {
   expect((await load(["--no-https"], { DS_HTTPS: "true" })).settings.https).toBe(false);
 });

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import type { ContainerSummary } from "../../../lib/docker/containers/container-list";
-import { mergePages, type ContainerPage, toPage, pageQuery } from "../../../lib/routes/schemas/container-pages";
+import { type ContainerPage, mergePages, pageQuery, toPage } from "../../../lib/routes/schemas/container-pages";
 
-/** A container that was made in a certain second. */
+/** A container created in the given second. */
 function container(id: number, second: number, host: string): ContainerSummary {
   return {
     id: id.toString(16).padStart(64, "0"),
@@ -18,7 +18,7 @@ function container(id: number, second: number, host: string): ContainerSummary {
   };
 }
 
-/** All names, page by page, over nodes; before each page something may happen to them. */
+/** Reads the names of all containers page by page; `between` runs before each page and may change the nodes. */
 function walk(nodes: ContainerSummary[][], limit: number, between: (page: number) => void): string[] {
   const seen: string[] = [];
   let cursor: string | null | undefined;
@@ -36,22 +36,22 @@ function walk(nodes: ContainerSummary[][], limit: number, between: (page: number
   return seen;
 }
 
-test("page by page over several nodes every container that stays comes once, whatever comes and goes meanwhile", () => {
+test("paging over several nodes returns every lasting container exactly once while others are created and removed", () => {
   const second = fc.integer({ min: 0, max: 3 });
   const staying = fc.array(fc.record({ second, node: fc.nat(2) }), { maxLength: 20 });
-  const changes = fc.array(fc.record({ second, node: fc.nat(2), page: fc.nat(5), goes: fc.boolean() }), { maxLength: 10 });
+  const changes = fc.array(fc.record({ second, node: fc.nat(2), page: fc.nat(5), removed: fc.boolean() }), { maxLength: 10 });
   fc.assert(
     fc.property(staying, changes, fc.integer({ min: 1, max: 5 }), (stay, others, limit) => {
       const nodes: ContainerSummary[][] = [[], [], []];
       stay.forEach(({ second: at, node }, index) => {
         nodes[node]?.push(container(index, at, `n${node}`));
       });
-      const passing = others.map((each, index) => ({ ...each, container: container(1000 + index, each.second, `n${each.node}`) }));
-      for (const { goes, node, container: one } of passing) if (goes) nodes[node]?.push(one);
+      const changing = others.map((each, index) => ({ ...each, container: container(1000 + index, each.second, `n${each.node}`) }));
+      for (const { removed, node, container: one } of changing) if (removed) nodes[node]?.push(one);
       const seen = walk(nodes, limit, (page) => {
-        for (const { goes, node, container: one } of passing.filter((each) => each.page === page)) {
+        for (const { removed, node, container: one } of changing.filter((each) => each.page === page)) {
           const all = nodes[node] as ContainerSummary[];
-          if (goes) all.splice(all.indexOf(one), 1);
+          if (removed) all.splice(all.indexOf(one), 1);
           else all.push(one);
         }
       });
@@ -62,7 +62,7 @@ test("page by page over several nodes every container that stays comes once, wha
   );
 });
 
-test("without changes the pages are the list, the newest first", () => {
+test("without changes the pages form the whole list, newest first", () => {
   const nodes = [
     [container(1, 5, "a"), container(2, 9, "a")],
     [container(3, 7, "b"), container(4, 5, "b")],

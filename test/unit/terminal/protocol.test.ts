@@ -3,7 +3,7 @@ import { OutputMessages, readMessage, type ServerMessage } from "../../../lib/te
 
 const read = (message: object) => readMessage(Buffer.from(JSON.stringify(message)), false);
 
-test("stdin is the same bytes, whichever way it is written", () => {
+test("stdin as utf8, utf-8, base64 and without encoding gives the same bytes", () => {
   const bytes = Buffer.from("é🙂\n");
   for (const encoding of [undefined, "utf8", "utf-8"])
     expect(read({ type: "stdin", data: "é🙂\n", encoding })).toEqual({ type: "stdin", bytes });
@@ -11,11 +11,11 @@ test("stdin is the same bytes, whichever way it is written", () => {
   expect(read({ type: "stdin", data: bytes.toString("base64").replace(/=+$/, ""), encoding: "base64" })).toEqual({ type: "stdin", bytes });
 });
 
-test.each(["INT", "int", "SIGINT", "sigint"])("the signal INT may be written %s", (name) => {
+test.each(["INT", "int", "SIGINT", "sigint"])("the signal INT is accepted as %s", (name) => {
   expect(read({ type: "signal", name })).toEqual({ type: "signal", name: "INT" });
 });
 
-test("whatever comes is a message or an error of the catalogue", () => {
+test("any frame is either a message or a validation error", () => {
   const frames = fc.oneof(
     fc.uint8Array(),
     fc.json().map(Buffer.from),
@@ -34,30 +34,30 @@ test("whatever comes is a message or an error of the catalogue", () => {
   );
 });
 
-/** The messages of an output that comes in these pieces. */
+/** The messages for an output that arrives in these chunks. */
 function messagesOf(pieces: Buffer[]): Extract<ServerMessage, { data: string }>[] {
   const output = new OutputMessages("stdout");
   const made = [...pieces.map((piece) => output.push(piece)), output.end()];
   return made.filter((message) => message !== undefined) as never;
 }
 
-/** The bytes, cut at these places. */
-function cut(bytes: Buffer, places: number[]): Buffer[] {
-  const at = [0, ...places.map((place) => place % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
+/** The bytes, split at these positions. */
+function split(bytes: Buffer, positions: number[]): Buffer[] {
+  const at = [0, ...positions.map((position) => position % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
   return at.slice(1).map((end, index) => bytes.subarray(at[index], end));
 }
 
-test("text comes as text wherever it is cut, and no byte of anything is lost", () => {
+test("output is text however it is split, and no byte is lost", () => {
   fc.assert(
-    fc.property(fc.string({ unit: "grapheme" }), fc.array(fc.nat()), (text, places) => {
-      const messages = messagesOf(cut(Buffer.from(text), places));
+    fc.property(fc.string({ unit: "grapheme" }), fc.array(fc.nat()), (text, positions) => {
+      const messages = messagesOf(split(Buffer.from(text), positions));
       expect(messages.map(({ encoding }) => encoding)).not.toContain("base64");
       expect(messages.map(({ data }) => data).join("")).toBe(text);
     }),
   );
   fc.assert(
-    fc.property(fc.uint8Array(), fc.array(fc.nat()), (bytes, places) => {
-      const messages = messagesOf(cut(Buffer.from(bytes), places));
+    fc.property(fc.uint8Array(), fc.array(fc.nat()), (bytes, positions) => {
+      const messages = messagesOf(split(Buffer.from(bytes), positions));
       expect(Buffer.concat(messages.map(({ data, encoding }) => Buffer.from(data, encoding)))).toEqual(Buffer.from(bytes));
     }),
   );

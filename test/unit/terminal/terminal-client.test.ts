@@ -5,8 +5,8 @@ import { TerminalClient } from "../../../lib/terminal/terminal-client";
 import { until } from "../../../scripts/process";
 import { quietLog } from "../../support/unit/quiet-log";
 
-const INTERVAL = 100;
-const DEADLINE = 10_000;
+const PING_INTERVAL_MS = 100;
+const DEADLINE_MS = 10_000;
 
 let server: WebSocketServer;
 beforeAll(async () => {
@@ -18,64 +18,64 @@ afterAll(() => {
   server.close();
 });
 
-/** A terminal's client as the server has it, and the other end. */
-async function connect(options: WebSocket.ClientOptions = {}, interval = INTERVAL) {
-  const far = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, options);
-  const [[socket]] = await Promise.all([once(server, "connection"), once(far, "open")]);
+/** A connected pair: the server's TerminalClient and the client's own WebSocket. */
+async function connect(options: WebSocket.ClientOptions = {}, pingIntervalMs = PING_INTERVAL_MS) {
+  const remoteSocket = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, options);
+  const [[socket]] = await Promise.all([once(server, "connection"), once(remoteSocket, "open")]);
   let pings = 0;
-  far.on("ping", () => {
+  remoteSocket.on("ping", () => {
     pings += 1;
   });
-  return { far, client: new TerminalClient(socket, "an-id", quietLog().log, interval), pings: () => pings };
+  return { remoteSocket, client: new TerminalClient(socket, "an-id", quietLog().log, pingIntervalMs), pings: () => pings };
 }
 
-test("a client that is silent but answers pings stays", async () => {
-  const { client, far, pings } = await connect();
-  expect(await until(() => pings() > 10, DEADLINE)).toBe(true);
+test("a silent client that answers pings stays connected", async () => {
+  const { client, remoteSocket, pings } = await connect();
+  expect(await until(() => pings() > 10, DEADLINE_MS)).toBe(true);
   expect(client.closedSignal.aborted).toBe(false);
-  far.terminate();
-  expect(await until(() => client.closedSignal.aborted, DEADLINE)).toBe(true);
+  remoteSocket.terminate();
+  expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
 });
 
-test("a client that answers no ping is dropped", async () => {
+test("a client that answers no pings is disconnected", async () => {
   const { client } = await connect({ autoPong: false });
-  expect(await until(() => client.closedSignal.aborted, DEADLINE)).toBe(true);
+  expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
 });
 
-test("a client that is not read from is not dropped for its silence, but is once it has gone", async () => {
-  const { client, far, pings } = await connect();
+test("a paused client is not disconnected for its silence, but a lost connection is detected", async () => {
+  const { client, remoteSocket, pings } = await connect();
   client.pause();
-  expect(await until(() => pings() > 10, DEADLINE)).toBe(true);
+  expect(await until(() => pings() > 10, DEADLINE_MS)).toBe(true);
   expect(client.closedSignal.aborted).toBe(false);
-  far.terminate();
-  expect(await until(() => client.closedSignal.aborted, DEADLINE)).toBe(true);
+  remoteSocket.terminate();
+  expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
 });
 
-test("messages are taken one after the other, as they came, and what can't be read is answered in its place", async () => {
-  const { client, far } = await connect();
-  let atOnce = 0;
-  let most = 0;
-  const taken: number[] = [];
+test("messages are handled one at a time in order, and unreadable ones are answered with an error", async () => {
+  const { client, remoteSocket } = await connect();
+  let active = 0;
+  let maxActive = 0;
+  const handled: number[] = [];
   client.onMessage(async (message) => {
-    atOnce += 1;
-    most = Math.max(most, atOnce);
+    active += 1;
+    maxActive = Math.max(maxActive, active);
     await new Promise((resolve) => setImmediate(resolve));
-    if (message.type === "resize") taken.push(message.cols);
-    atOnce -= 1;
+    if (message.type === "resize") handled.push(message.cols);
+    active -= 1;
   });
   const answers: string[] = [];
-  far.on("message", (data) => answers.push(String(data)));
+  remoteSocket.on("message", (data) => answers.push(String(data)));
   const columns = Array.from({ length: 1000 }, (_, index) => index + 1);
-  for (const cols of columns) far.send(JSON.stringify({ type: "resize", cols, rows: 1 }));
-  far.send("not JSON");
-  expect(await until(() => answers.length > 0, DEADLINE)).toBe(true);
-  expect([taken, most]).toEqual([columns, 1]);
+  for (const cols of columns) remoteSocket.send(JSON.stringify({ type: "resize", cols, rows: 1 }));
+  remoteSocket.send("not JSON");
+  expect(await until(() => answers.length > 0, DEADLINE_MS)).toBe(true);
+  expect([handled, maxActive]).toEqual([columns, 1]);
   expect(JSON.parse(answers[0] as string)).toMatchObject({ type: "error", error: { code: "INVALID_BODY" } });
-  far.terminate();
+  remoteSocket.terminate();
 });
 
-test("a client whose messages can't be read and who reads no answers costs no memory", async () => {
-  const { client, far } = await connect({}, 1_000_000);
+test("unreadable messages of a client that reads no answers do not accumulate in memory", async () => {
+  const { client, remoteSocket } = await connect({}, 1_000_000);
   client.onMessage(() => undefined);
   let answered = 0;
   const sendError = client.sendError.bind(client);
@@ -83,34 +83,34 @@ test("a client whose messages can't be read and who reads no answers costs no me
     answered += 1;
     return sendError(error);
   });
-  far.pause();
+  remoteSocket.pause();
   const FRAMES = 200_000;
-  for (let sent = 0; sent < FRAMES; sent++) far.send("{}");
+  for (let sent = 0; sent < FRAMES; sent++) remoteSocket.send("{}");
   let before = 0;
-  let same = 0;
-  // Until nothing more is taken in.
-  const still = await until(() => {
-    same = answered > 0 && answered === before ? same + 1 : 0;
+  let unchangedPolls = 0;
+  // Wait until the server stops reading.
+  const stalled = await until(() => {
+    unchangedPolls = answered > 0 && answered === before ? unchangedPolls + 1 : 0;
     before = answered;
-    return same === 40;
-  }, DEADLINE);
-  expect([still, answered < FRAMES]).toEqual([true, true]);
-  far.terminate();
+    return unchangedPolls === 40;
+  }, DEADLINE_MS);
+  expect([stalled, answered < FRAMES]).toEqual([true, true]);
+  remoteSocket.terminate();
 });
 
-test("a client that asked for the close and doesn't answer it has gone", async () => {
-  const { client, far } = await connect({}, 1_000_000);
-  far.pause();
+test("a client that sent close and does not answer the close frame is disconnected", async () => {
+  const { client, remoteSocket } = await connect({}, 1_000_000);
+  remoteSocket.pause();
   client.closeOnRequest();
-  expect(await until(() => client.closedSignal.aborted, DEADLINE)).toBe(true);
-  far.terminate();
+  expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
+  remoteSocket.terminate();
 });
 
-test("what is sent to one that has gone is nobody's fault", async () => {
-  const { client, far } = await connect();
-  far.terminate();
+test("sending to a closed connection raises no error", async () => {
+  const { client, remoteSocket } = await connect();
+  remoteSocket.terminate();
   await client.send({ type: "exit", code: 0 });
-  expect(await until(() => client.closedSignal.aborted, DEADLINE)).toBe(true);
+  expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
   await client.send({ type: "exit", code: 0 });
   client.close(1000);
 });
