@@ -25,13 +25,13 @@ function* dribble(first: string, then: string): Generator<string> {
   for (;;) yield then;
 }
 
-test("a client that sends its headers too slowly is cut off", async () => {
+test("a client that sends its headers too slowly is disconnected", async () => {
   const { answer, closed } = await rawExchange(node.server.port, dribble("GET / HTTP/1.1\r\nHost: x\r\n", "X-More: and more\r\n"));
   expect(closed).toBe(true);
   expect(answer === "" || answer.startsWith("HTTP/1.1 408")).toBe(true);
 });
 
-test("what can't be read as HTTP is answered like any other error", async () => {
+test("malformed HTTP is answered with the common error body", async () => {
   const answerTo = async (text: string) => {
     const { answer } = await rawExchange(node.server.port, [text]);
     const [head = "", body = ""] = answer.split("\r\n\r\n");
@@ -45,11 +45,11 @@ test("what can't be read as HTTP is answered like any other error", async () => 
   expect(large.body).toMatchObject({ code: "HEADERS_TOO_LARGE", status: 431 });
 });
 
-test("a client that sends nothing at all is cut off", async () => {
+test("a client that sends nothing is disconnected", async () => {
   expect(await rawExchange(node.server.port, [""])).toMatchObject({ closed: true });
 });
 
-test("a client that sends its body too slowly is cut off with 408, and nothing is run", async () => {
+test("a client that sends its body too slowly gets 408, and nothing is run", async () => {
   const head = `PUT / HTTP/1.1\r\n${AUTH}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n`;
   const { answer, closed } = await rawExchange(node.server.port, dribble(`${head}{"image":"busybox","name":"slow"`, " "));
   expect(closed).toBe(true);
@@ -57,7 +57,7 @@ test("a client that sends its body too slowly is cut off with 408, and nothing i
   expect(await node.names()).toEqual([]);
 });
 
-test("a large body may take as long as it keeps coming", async () => {
+test("a large body has no time limit while it arrives steadily", async () => {
   await node.docker("create", "--name=takes", "busybox");
   const zip = zipOf({ noise: randomBytes(1_000_000) });
   async function* pieces() {
@@ -77,7 +77,7 @@ test("a large body may take as long as it keeps coming", async () => {
   expect([answer.status, await answer.json()]).toEqual([200, expect.objectContaining({ files: 1, bytes: 1_000_000 })]);
 });
 
-test("a hundred slow clients keep nobody else from being served", async () => {
+test("a hundred slow clients don't delay other requests", async () => {
   const slow = Array.from({ length: 100 }, () => {
     const socket = net.connect(node.server.port, "127.0.0.1");
     socket.on("error", () => undefined);
@@ -88,7 +88,7 @@ test("a hundred slow clients keep nobody else from being served", async () => {
   for (const socket of slow) socket.destroy();
 });
 
-test("a body past the limit is 413, whether its length is told or not", async () => {
+test("a too large body is 413, with or without Content-Length", async () => {
   const body = JSON.stringify({ image: "busybox", data: "x".repeat(1_100_000) });
   const told = await node.request("PUT", "/", { json: JSON.parse(body) });
   expect(told.json).toMatchObject({ status: 413, error: "too_large", code: "BODY_TOO_LARGE" });
@@ -97,7 +97,7 @@ test("a body past the limit is 413, whether its length is told or not", async ()
   expect(await chunked(body)).toBe(413);
 });
 
-test("a body without end is cut off, and memory stays bounded", async () => {
+test("an endless body is cut off, and memory stays bounded", async () => {
   const before = residentMemory(node.server.process.pid);
   const sent = await new Promise<number>((resolve) => {
     let bytes = 0;
@@ -123,12 +123,12 @@ test("a body without end is cut off, and memory stays bounded", async () => {
   expect(residentMemory(node.server.process.pid) - before).toBeLessThan(100);
 });
 
-test("a command line longer than the kernel takes is 413", async () => {
+test("a command line beyond the kernel's limit is 413", async () => {
   const { json } = await node.request("PUT", "/", { json: { image: "busybox", data: ["echo", "x".repeat(200_000)] } });
   expect(json).toMatchObject({ status: 413, code: "COMMAND_TOO_LONG" });
 });
 
-test("headers past Node's limit are 431", async () => {
+test("headers beyond Node's limit are 431", async () => {
   const { answer } = await rawExchange(node.server.port, [`GET / HTTP/1.1\r\n${AUTH}X-Long: ${"x".repeat(100_000)}\r\n\r\n`]);
   expect(answer).toMatch(/^HTTP\/1\.1 431 /);
 });
@@ -148,7 +148,7 @@ test.each([
   expect(answer === "" || /^HTTP\/1\.1 400 /.test(answer)).toBe(true);
 });
 
-test("a client that leaves before its answer is noted as that in the audit log", async () => {
+test("a client that disconnects before its response is marked as aborted in the audit log", async () => {
   const request = http.request(node.server.url, {
     method: "PUT",
     headers: { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json", "X-Request-Id": "the-one-that-left" },

@@ -11,7 +11,7 @@ const STOPPABLE = "trap 'exit 0' TERM; sleep 1000 & wait";
 
 let node: OneNode;
 beforeAll(async () => {
-  node = await startNode({ name: "engine-faults" });
+  node = await startNode({ name: "engine-faults", ownEngine: true });
   await node.docker("run", "-d", "--name", "box", "busybox", "sh", "-c", STOPPABLE);
 });
 afterAll(() => node?.stop());
@@ -53,7 +53,7 @@ async function expectAllWell(): Promise<void> {
   expect(json).toMatchObject({ exit_code: 0, stdout: "well\n" });
 }
 
-test("a dead engine is 503 within a second for every verb, also again and again, and its return is noticed", async () => {
+test("a dead engine is 503 within a second for every root route, and its return is noticed", async () => {
   await expectAllWell();
   await node.engine.kill();
   await expectAllUnavailable();
@@ -64,7 +64,7 @@ test("a dead engine is 503 within a second for every verb, also again and again,
   expect((await node.request("POST", "/box", { json: { data: "echo back" } })).json).toMatchObject({ stdout: "back\n" });
 });
 
-test("the list is followed by events again after the engine has come back", async () => {
+test("the container list follows events again after the engine's return", async () => {
   await node.docker("run", "-d", "--name", "after", "busybox", "sleep", "1000");
   const shown = async () => (await node.request("GET", "/")).json.some((each: { name: string }) => each.name === "after");
   expect(await until(shown, PATIENCE)).toBe(true);
@@ -72,7 +72,7 @@ test("the list is followed by events again after the engine has come back", asyn
   expect(await until(async () => !(await shown()), PATIENCE)).toBe(true);
 });
 
-test("a frozen engine is 503 within a second for every verb, and after the thaw nothing was done late", async () => {
+test("a frozen engine is 503 within a second for every root route, and nothing is done after the thaw", async () => {
   await expectAllWell();
   const before = await node.names();
   node.engine.freeze();
@@ -91,7 +91,7 @@ test("a frozen engine is 503 within a second for every verb, and after the thaw 
   expect((await node.engine.docker(["exec", "box", "test", "-e", "/late"])).code).toBe(1);
 });
 
-test("an engine that freezes just after it has answered is noticed within a second, too", async () => {
+test("an engine that freezes right after a response is noticed within a second", async () => {
   await expectAllWell();
   const before = await node.names();
   expect((await node.request("GET", "/version")).status).toBe(200);
@@ -107,7 +107,7 @@ test("an engine that freezes just after it has answered is noticed within a seco
   expect((await node.names()).filter((name) => name !== "box")).toEqual(before.filter((name) => name !== "box"));
 }, 90_000);
 
-test("an engine that freezes while requests are under way makes them 503, and leaves nothing that nobody knows of", async () => {
+test("an engine that freezes during requests makes them 503, and leaves no unreported container", async () => {
   const stopAt = performance.now() + 1500;
   const answered = new Map<string, Answer | "lost">();
   const loops = Array.from({ length: 3 }, async (_, index) => {
@@ -130,7 +130,7 @@ test("an engine that freezes while requests are under way makes them 503, and le
   for (const name of started) await node.docker("rm", "--force", name);
 });
 
-test("a follow that the engine's death cuts short ends, broken rather than whole", async () => {
+test("a followed log that the engine's death ends is broken off, not completed", async () => {
   await node.docker("run", "-d", "--name", "cut", "busybox", "sh", "-c", `echo begun; ${STOPPABLE}`);
   const response = await fetch(`${node.server.url}/cut?follow=true`, { headers: { "X-Access-Token": "test-token-Zq7" } });
   const text = response.text().then(
@@ -143,7 +143,7 @@ test("a follow that the engine's death cuts short ends, broken rather than whole
   await expectAllWell();
 });
 
-test("the metrics say whether the engine is up", async () => {
+test("the metrics report whether the engine is up", async () => {
   expect((await node.request("GET", "/metrics")).text).toContain("docker_server_engine_up 1");
   await node.engine.kill();
   expect((await node.request("GET", "/metrics")).text).toContain("docker_server_engine_up 0");

@@ -1,5 +1,5 @@
 import { until } from "../../../scripts/process";
-import { type Engine, startEngine } from "../../support/engine";
+import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
 import { startLimited } from "../../support/limited-server";
 import { auditEntries, everythingLogged } from "../../support/one-node";
@@ -8,7 +8,7 @@ import type { TestServer } from "../../support/server";
 let engine: Engine;
 let server: TestServer;
 beforeAll(async () => {
-  engine = await startEngine({ name: "limits" });
+  engine = await leaseEngine({ name: "limits" });
   await importBusybox(engine);
   await engine.docker(["run", "-d", "--name", "box", "busybox", "sleep", "1000"]);
 });
@@ -34,7 +34,7 @@ async function statuses(count: number, ask: () => Promise<{ status: number }>): 
   return found;
 }
 
-test("each class has its own number of requests a minute; the next is 429 with Retry-After", async () => {
+test("each burst class has its own limit a minute, and the next request is 429 with Retry-After", async () => {
   await start();
   const pull = () => server.request("HEAD", "/-malformed", as("first"));
   const logs = () => server.request("GET", "/box", as("first"));
@@ -49,7 +49,7 @@ test("each class has its own number of requests a minute; the next is 429 with R
   expect(seconds).toBeLessThanOrEqual(60);
 });
 
-test("run and exec are of the low class, remove of the middle one", async () => {
+test("run and exec are in the low burst class, remove in the middle one", async () => {
   await start();
   const low = [
     () => server.request("PUT", "/", { ...as("first"), json: {} }),
@@ -63,7 +63,7 @@ test("run and exec are of the low class, remove of the middle one", async () => 
   expect(await statuses(MID + 1, () => server.request("DELETE", "/not-there", as("first")))).toEqual([...Array(MID).fill(404), 429]);
 });
 
-test("the standard headers tell the limit, what is left of it and for how long", async () => {
+test("the standard headers report the limit, the rest of it and the time to its reset", async () => {
   await start();
   const first = await server.request("GET", "/", as("first"));
   expect(first.headers.get("ratelimit-policy")).toMatch(new RegExp(`^"high"; q=${HIGH}; w=60`));
@@ -72,26 +72,26 @@ test("the standard headers tell the limit, what is left of it and for how long",
   expect(second.headers.get("ratelimit")).toMatch(new RegExp(`^"high"; r=${HIGH - 2}; t=\\d+`));
 });
 
-test("one credential's requests don't count for another's", async () => {
+test("requests are counted per credential", async () => {
   await start();
   expect(await statuses(HIGH + 1, () => server.request("GET", "/", as("first")))).toContain(429);
   expect((await server.request("GET", "/", as("second"))).status).toBe(200);
 });
 
-test("health checks and the documentation are never limited", async () => {
+test("health checks and the documentation have no limit", async () => {
   await start();
   expect(new Set(await statuses(20, () => server.request("GET", "/health")))).toEqual(new Set([200]));
   expect(new Set(await statuses(20, () => server.request("GET", "/openapi.json")))).toEqual(new Set([200]));
 });
 
-test("without --trust_proxy nobody gets a fresh count by inventing an address", async () => {
+test("without --trust_proxy an invented address doesn't reset the count", async () => {
   await start();
   let turn = 0;
   const found = await statuses(HIGH + 1, () => server.request("GET", "/", as("first", `192.0.2.${++turn}`)));
   expect(found.at(-1)).toBe(429);
 });
 
-test("with --trust_proxy clients behind the load balancer are counted apart, by the address it adds", async () => {
+test("with --trust_proxy clients behind a load balancer are counted by the address that it adds", async () => {
   await start("--trust_proxy=1");
   expect(await statuses(HIGH + 1, () => server.request("GET", "/", as("first", "192.0.2.1")))).toContain(429);
   expect((await server.request("GET", "/", as("first", "192.0.2.2"))).status).toBe(200);
@@ -101,7 +101,7 @@ test("with --trust_proxy clients behind the load balancer are counted apart, by 
   expect(await until(() => auditEntries(server).some((entry) => entry.address === "192.0.2.2"), 10_000)).toBe(true);
 });
 
-test("wrong credentials are limited by address, and lock out nobody who had been let in", async () => {
+test("wrong credentials are limited per address, without blocking credentials that were accepted before", async () => {
   await start("--trust_proxy=1");
   const good = (from: string) => server.request("GET", "/", as("first", from));
   const wrong = (from: string) => server.request("GET", "/", as("guess", from));
@@ -116,7 +116,7 @@ test("wrong credentials are limited by address, and lock out nobody who had been
   expect((await server.request("GET", "/", as("second", "192.0.2.2"))).status).toBe(200);
 });
 
-test("every request has an id: its own, if that is harmless, else a new one", async () => {
+test("every request has an id: its own if that is well-formed, otherwise a new one", async () => {
   await start("--high_burst=0");
   const given = await server.request("GET", "/", { headers: { ...as("first").headers, "X-Request-Id": "lb-1:abc.DEF_9" } });
   expect(given.headers.get("x-request-id")).toBe("lb-1:abc.DEF_9");
@@ -128,7 +128,7 @@ test("every request has an id: its own, if that is harmless, else a new one", as
   expect(refused.json.request_id).toBe("to-be-found");
 });
 
-test("the audit log has a line for each request: who, what, outcome and how long, and no secret", async () => {
+test("the audit log has a line for each request, with client, outcome and duration and without secrets", async () => {
   await start();
   await server.request("GET", "/?node=other", as("first"));
   await server.request("PUT", "/", { ...as("first"), json: { image: "busybox", env: { A: "hidden-value" }, data: "true" } });
@@ -161,7 +161,7 @@ test("the audit log has a line for each request: who, what, outcome and how long
   for (const secret of ["hidden-value", "wrong-token-value", "first"]) expect(logged).not.toContain(secret);
 });
 
-test("what a page of another origin makes a browser send is refused, what a page of our own sends is not", async () => {
+test("cross-site requests of a browser are refused, same-origin requests are not", async () => {
   await start("--low_burst=0", "--mid_burst=0");
   const { host } = new URL(server.url);
   const send = (method: string, pathname: string, origin: string) =>

@@ -1,6 +1,6 @@
 import http from "node:http";
 import { until } from "../../../scripts/process";
-import { type Engine, startEngine } from "../../support/engine";
+import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
 import { dockerOf } from "../../support/one-node";
 import { startServer, type TestServer, TOKEN } from "../../support/server";
@@ -10,7 +10,7 @@ const PATIENCE = 20_000;
 let engine: Engine;
 let server: TestServer;
 beforeAll(async () => {
-  engine = await startEngine({ name: "process-faults" });
+  engine = await leaseEngine({ name: "process-faults" });
   await importBusybox(engine);
 });
 afterAll(() => engine?.stop());
@@ -22,7 +22,7 @@ afterEach(() => server?.stop());
 const docker = (...args: string[]) => dockerOf(engine, args);
 const isRunning = async (name: string) => (await docker("ps", "--filter", `name=^${name}$`, "--format", "{{.State}}")) === "running";
 
-test("a server killed with SIGKILL and started again on its port serves the same", async () => {
+test("a server that is killed and started again serves the same containers", async () => {
   await server.request("PUT", "/", {
     json: { image: "busybox", name: "kept", detach: true, data: "sh -c 'echo here; sleep 1000'", labels: { a: "b" } },
   });
@@ -46,7 +46,7 @@ test("a server killed with SIGKILL and started again on its port serves the same
   expect((await server.request("DELETE", "/cut-0")).status).toBe(200);
 });
 
-test("SIGTERM during a foreground run: its client gets 202, and the container runs on", async () => {
+test("SIGTERM during a foreground run answers 202, and the container keeps running", async () => {
   const answer = server.request("PUT", "/", { json: { image: "busybox", name: "outlives", data: "sleep 1000" } });
   expect(await until(() => isRunning("outlives"), PATIENCE)).toBe(true);
   server.process.signal("SIGTERM");
@@ -55,7 +55,7 @@ test("SIGTERM during a foreground run: its client gets 202, and the container ru
   expect(await isRunning("outlives")).toBe(true);
 });
 
-test("SIGTERM during an exec: its client gets 202, and the command runs on", async () => {
+test("SIGTERM during an exec answers 202, and the command keeps running", async () => {
   await docker("run", "-d", "--name", "box", "busybox", "sleep", "1000");
   const answer = server.request("POST", "/box", { json: { data: "sh -c 'touch /begun; sleep 3; touch /ended'" } });
   expect(await until(async () => (await engine.docker(["exec", "box", "test", "-e", "/begun"])).code === 0, PATIENCE)).toBe(true);
@@ -64,7 +64,7 @@ test("SIGTERM during an exec: its client gets 202, and the command runs on", asy
   expect(await until(async () => (await engine.docker(["exec", "box", "test", "-e", "/ended"])).code === 0, PATIENCE)).toBe(true);
 });
 
-test("SIGTERM while a log is followed ends the answer and the process", async () => {
+test("SIGTERM during a followed log ends the response and the process", async () => {
   await docker("run", "-d", "--name", "talker", "busybox", "sh", "-c", "while :; do date; sleep 0.1; done");
   const response = await fetch(`${server.url}/talker?follow=true`, { headers: { Authorization: `Bearer ${TOKEN}` } });
   const text = response.text().catch(() => "cut");
@@ -74,7 +74,7 @@ test("SIGTERM while a log is followed ends the answer and the process", async ()
   expect(server.output()).toContain("stopping at SIGTERM");
 });
 
-test("SIGTERM under load: no request on a kept connection fails", async () => {
+test("SIGTERM under load fails no request on a kept connection", async () => {
   const outcomes: string[] = [];
   const clients = Array.from({ length: 16 }, async () => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -94,7 +94,7 @@ test("SIGTERM under load: no request on a kept connection fails", async () => {
   expect(await until(() => !server.process.running(), PATIENCE)).toBe(true);
 });
 
-test("SIGINT stops it like SIGTERM, and a second signal changes nothing", async () => {
+test("SIGINT stops the server like SIGTERM, and a second signal changes nothing", async () => {
   const answer = server.request("PUT", "/", { json: { image: "busybox", name: "twice", data: "sleep 1000" } });
   expect(await until(() => isRunning("twice"), PATIENCE)).toBe(true);
   server.process.signal("SIGINT");
@@ -103,7 +103,7 @@ test("SIGINT stops it like SIGTERM, and a second signal changes nothing", async 
   expect(await until(() => !server.process.running(), PATIENCE)).toBe(true);
 });
 
-test("DOCKER_HOST decides which engine is served", async () => {
+test("DOCKER_HOST selects the engine", async () => {
   const name = "only-on-this-engine";
   await docker("create", "--name", name, "busybox", "true");
   expect((await server.request("GET", `/${name}`)).status).toBe(200);

@@ -53,12 +53,12 @@ test.each([
   ["GET", "/containers"],
   ["PUT", "/"],
   ["DELETE", "/containers/any"],
-])("a page of an origin that is let in may %s %s, and one of another may not", async (method, path) => {
+])("a page of an allowed origin may %s %s, and a page of another may not", async (method, path) => {
   expect(await fromPage(allowed, method, path)).toBe("ENGINE_UNREACHABLE true");
   expect(await fromPage(other, method, path)).toBe("refused by the browser");
 });
 
-test("credentials that a browser keeps are not for other origins, and nobody else is let in", async () => {
+test("a browser's stored credentials are not sent for other origins, and other requests need credentials", async () => {
   const answer = await ask(server.url, "GET", "/version", { headers: { Origin: allowed } });
   expect(answer.headers.get("access-control-allow-origin")).toBe(allowed);
   expect(answer.headers.get("access-control-allow-credentials")).toBeNull();
@@ -66,7 +66,7 @@ test("credentials that a browser keeps are not for other origins, and nobody els
   expect([stranger.status, stranger.json.code, stranger.headers.get("access-control-allow-origin")]).toEqual([403, "CROSS_SITE", null]);
 });
 
-test("by default no origin is let in, and all of them never", async () => {
+test("by default no origin is allowed, and a wildcard never is", async () => {
   const env = { DOCKER_HOST: "unix:///nonexistent/docker.sock" };
   const closed = await startServer({ env });
   try {

@@ -51,7 +51,7 @@ function send({ method, path, headers, body }: FuzzRequest, agent: http.Agent): 
   });
 }
 
-test(`${REQUESTS} malformed requests: no fault, no crash, no hang, no container that nobody was told of`, async () => {
+test(`${REQUESTS} malformed requests cause no 500, no crash, no hang and no unreported container`, async () => {
   const { pid } = node.server.process;
   const { json: document } = await node.request("GET", "/openapi.json");
   const live = (await node.inspect("live")).Id;
@@ -97,7 +97,7 @@ test(`${REQUESTS} malformed requests: no fault, no crash, no hang, no container 
   expect((await node.request("GET", "/live")).json).toMatchObject({ stdout: expect.stringContaining("it is\n") });
 }, 180_000);
 
-test("500 streams of bytes that are hardly HTTP: each is answered or closed, and the server lives on", async () => {
+test("500 malformed HTTP streams are answered or closed, and the server keeps running", async () => {
   const { pid } = node.server.process;
   const dice = new Dice(SEED);
   const start = [

@@ -62,7 +62,7 @@ test("no hostile text in a field of PUT / does harm", async () => {
   await inTurns(cases, async ({ field, text, json }) => expectNoFault(`${field}: ${text.slice(0, 100)}`, await put(json)));
 });
 
-test("no hostile text does harm in the fields that take any text", async () => {
+test("no hostile text in a free-text field does harm", async () => {
   const some = texts
     .filter((text) => text.includes(file) || text.startsWith("-") || text.includes("\0"))
     .filter((_, index) => index % 2 === 0);
@@ -70,7 +70,7 @@ test("no hostile text does harm in the fields that take any text", async () => {
   await inTurns(cases, async ({ field, text, json }) => expectNoFault(`${field}: ${text.slice(0, 100)}`, await put(json)));
 });
 
-test("words longer than any path are refused where the engine would hang on them", async () => {
+test("command names longer than any path are refused, because the engine hangs on them", async () => {
   const long = "y".repeat(70_000);
   for (const fields of [
     { data: [long] },
@@ -84,7 +84,7 @@ test("words longer than any path are refused where the engine would hang on them
   expect((await node.request("POST", "/box", { json: { data: [long] } })).json).toMatchObject({ status: 400, details: { field: "data" } });
 });
 
-test("hostile texts reach the container unchanged, as words, variables and labels", async () => {
+test("hostile texts reach the container unchanged as arguments, variables and labels", async () => {
   const fit = texts.filter((text) => !text.includes("\0") && text.length < 10_000 && isWellFormed(text));
   const map = Object.fromEntries(fit.map((text, index) => [`K${index}`, text]));
   const { json } = await put({ name: "carrier", remove: false, env: map, labels: map, data: ["printf", "[%s]", ...fit] });
@@ -95,7 +95,7 @@ test("hostile texts reach the container unchanged, as words, variables and label
   expect(Config.Cmd).toEqual(["printf", "[%s]", ...fit]);
 });
 
-test("any words at all reach the container unchanged", async () => {
+test("any arguments reach the container unchanged", async () => {
   const word = fc.string({
     unit: fc.oneof(fc.constantFrom(..."'\"\\$`;|&<>()*?[]{}~#! \t\n-="), fc.string({ unit: "grapheme", minLength: 1, maxLength: 1 })),
     maxLength: 30,
@@ -163,7 +163,7 @@ test("no hostile text in a path or a query does harm", async () => {
   expect(await node.names()).toContain("box");
 });
 
-test("__proto__ and its like in a body are refused or taken as names, and change no other request", async () => {
+test("__proto__ and similar names in a body are refused or plain names, and affect no other request", async () => {
   for (const body of [
     '{"image":"busybox","__proto__":{"privileged":true}}',
     '{"image":"busybox","constructor":{"prototype":{"privileged":true}}}',

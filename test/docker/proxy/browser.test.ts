@@ -44,7 +44,7 @@ async function gotBy({ page }: Watched): Promise<string[]> {
   return JSON.parse(await page.title());
 }
 
-test("after one sign-in a page loads with its style, its script and what that asks for; no page gets what the browser keeps", async () => {
+test("one sign-in loads a page with all its resources, and no page sees the browser's credentials", async () => {
   const watched = await openPage(browser, `${pages}/proxy/${web}/page/`, USER);
   const [data = "", version = ""] = await gotBy(watched);
   expect(await watched.page.evaluate("getComputedStyle(document.body).color")).toBe("rgb(1, 2, 3)");
@@ -69,14 +69,14 @@ test("after one sign-in a page loads with its style, its script and what that as
   await Promise.all([context.close(), watched.page.context().close()]);
 });
 
-test("on the main port the same page is sandboxed: its script reads nothing of the API", async () => {
+test("on the main port the page is sandboxed and its script can't read the API", async () => {
   const watched = await openPage(browser, `${node.server.url}/proxy/${web}/page/`, USER);
   expect(await gotBy(watched)).toEqual(["refused by the browser", "refused by the browser"]);
   expect(await watched.page.evaluate("origin")).toBe("null");
   await watched.page.context().close();
 });
 
-test("any credentials get a cookie beside the answer; without them a browser is told to ask, for each container anew", async () => {
+test("valid credentials get a cookie, and without credentials each container has its own realm", async () => {
   const basic = (text: string) => ({ Authorization: `Basic ${Buffer.from(text).toString("base64")}` });
   for (const headers of [{ "X-Access-Token": TOKEN }, { Authorization: `Bearer ${TOKEN}` }, basic(TOKEN), basic("ann:her-password")]) {
     const { status, headers: got } = await stranger("GET", `/proxy/${web}/status?code=404`, headers as Record<string, string>);
@@ -91,7 +91,7 @@ test("any credentials get a cookie beside the answer; without them a browser is 
   expect(refused.headers.get("www-authenticate")).toBe(`Basic realm="docker-server /proxy/${web}/", charset="UTF-8"`);
 });
 
-test("the cookie opens its container's path on this port, and nothing else", async () => {
+test("a cookie is valid for its container's path on this port only", async () => {
   const cookie = await signIn();
   const got = await stranger("GET", `/proxy/${web}/x`, { Cookie: `a=1; ${cookie}` });
   expect([got.status, gotHeader(got.json, "cookie"), got.headers.getSetCookie()]).toEqual([200, "a=1", []]);
@@ -103,7 +103,7 @@ test("the cookie opens its container's path on this port, and nothing else", asy
   }
 });
 
-test("a forged cookie is as none: 401, and however many there are, who has credentials is let in", async () => {
+test("a forged cookie is ignored, and does not block valid credentials", async () => {
   const cookie = await signIn();
   const forged = [`${cookie}x`, cookie.replace(/\d+/, "99999999999"), "docker-server-proxy=1.YW5u.x"];
   for (const Cookie of forged) {
@@ -114,7 +114,7 @@ test("a forged cookie is as none: 401, and however many there are, who has crede
   expect([status, headers.getSetCookie().length]).toEqual([200, 1]);
 });
 
-test("with the cookie an Authorization of the container's own goes on; this server's never does", async () => {
+test("with a cookie the container's own Authorization is forwarded, this server's never is", async () => {
   const Cookie = await signIn();
   const seen = async (headers: Record<string, string>) =>
     gotHeader((await stranger("GET", `/proxy/${web}/`, { Cookie, ...headers })).json, "authorization");
@@ -123,7 +123,7 @@ test("with the cookie an Authorization of the container's own goes on; this serv
   expect(await seen({ Authorization: `Bearer ${TOKEN}`, "X-Forward-Authorization": "true" })).toBeUndefined();
 });
 
-test("what changes something or upgrades is refused to pages of other origins, those of --cors_origin too", async () => {
+test("changes and upgrades from pages of other origins are refused, also with --cors_origin", async () => {
   const Cookie = await signIn();
   for (const Origin of ["http://evil.example", "null", node.server.url, APP]) {
     const { status, json } = await stranger("POST", `/proxy/${web}/`, { Cookie, Origin });
@@ -140,7 +140,7 @@ test("what changes something or upgrades is refused to pages of other origins, t
   expect(await opened("http://evil.example")).toMatch("403");
 });
 
-test("the path without its slash leads to the one with it; nothing else is there", async () => {
+test("the path without its trailing slash is redirected, and every other path is 404", async () => {
   const response = await fetch(`${pages}/proxy/${web}?a=1`, { redirect: "manual" });
   expect([response.status, response.headers.get("location")]).toEqual([307, `/proxy/${web}/?a=1`]);
   for (const [method, path] of [
@@ -156,7 +156,7 @@ test("the path without its slash leads to the one with it; nothing else is there
   }
 });
 
-test("on the main port preflights of allowed origins are answered without credentials; all others go the usual way", async () => {
+test("on the main port preflights of allowed origins need no credentials, all other requests do", async () => {
   const preflight = (Origin: string) => ({
     Origin,
     "Access-Control-Request-Method": "PUT",
@@ -178,7 +178,7 @@ test("on the main port preflights of allowed origins are answered without creden
   expect((await stranger("OPTIONS", `/proxy/${web}/x`, preflight(APP))).status).toBe(401);
 });
 
-test("a port that can't be had is an error at the start", async () => {
+test("a proxy port that is in use is an error at the start", async () => {
   const env = { DOCKER_HOST: "unix:///nonexistent/docker.sock" };
   const first = await startServer({ env });
   try {
@@ -188,7 +188,7 @@ test("a port that can't be had is an error at the start", async () => {
   }
 });
 
-test("at a stop a request under way on this port is answered to its end, and then nobody listens", async () => {
+test("a stop lets running requests on the proxy port finish, and then closes the port", async () => {
   const stream = await fetch(`${pages}/proxy/${web}/bytes?size=50000000&chunked`, { headers: { "X-Access-Token": TOKEN } });
   const stopped = node.server.stop();
   const closed = () =>

@@ -54,8 +54,8 @@ async function passedOn(answer: string, options: { method?: string; until?: RegE
 
 const OK = "HTTP/1.1 200 OK\r\n";
 
-describe("requests", () => {
-  test("9110 7.6.1: fields of the connection, and those it names, are not passed on; others are, as they were", async () => {
+describe("forwarded requests", () => {
+  test("9110 7.6.1: hop-by-hop headers of a request are removed, all others are forwarded unchanged", async () => {
     const got = await seen("GET", "/", {
       Connection: "close, X-Private , keep-alive",
       "X-Private": "1",
@@ -71,24 +71,24 @@ describe("requests", () => {
     expect(gotHeader(got, "X-Public")).toBe("Kept  as is");
   });
 
-  test("9110 7.6.2: Max-Forwards of OPTIONS is counted down, and 0 is answered here", async () => {
+  test("9110 7.6.2: Max-Forwards of OPTIONS is decremented, and 0 is answered by this server", async () => {
     expect(gotHeader(await seen("OPTIONS", "/", { "Max-Forwards": "3" }), "max-forwards")).toBe("2");
     const answer = await exchange(head("OPTIONS", `/proxy/${web}/`, { ...token, "Max-Forwards": "0" }), /\r\n\r\n/);
     expect(answer).toMatch(/^HTTP\/1\.1 200 /);
     expect(answer).toMatch(/\r\nAllow: GET, HEAD, POST/);
   });
 
-  test("9110 7.6.3: Via says who passes it on, after those who did before", async () => {
+  test("9110 7.6.3: this server is appended to Via", async () => {
     expect(gotHeader(await seen("GET", "/", { Via: "1.0 before" }), "via")).toBe("1.0 before, 1.1 docker-server");
   });
 
-  test("9110 7.2 and 9112 3.2: Host is the container's; two of them are refused", async () => {
+  test("9110 7.2 and 9112 3.2: Host is the container's, and two Host headers are refused", async () => {
     expect(gotHeader(await seen("GET", "/", { Host: "evil.example" }), "host")).toMatch(/^127\.0\.0\.1:\d+$/);
     const twice = head("GET", `/proxy/${web}/`, token).replace("\r\n\r\n", "\r\nHost: other\r\n\r\n");
     expect(await exchange(twice, /\}$/)).toMatch(/^HTTP\/1\.1 400 /);
   });
 
-  test("9112 3.2.2: of a target in absolute form only the path counts, whatever host it names", async () => {
+  test("9112 3.2.2: the host of a target in absolute form is ignored", async () => {
     const request = head("GET", `http://169.254.169.254:80@evil.example/proxy/${web}/x?y=//z`, token);
     expect(await exchange(request, /\}$/)).toContain('"url":"/x?y=//z"');
   });
@@ -106,7 +106,7 @@ describe("requests", () => {
     expect([connection.closed(), connection.received()]).toEqual([true, expect.not.stringMatching(/^HTTP\/1\.1 2/)]);
   });
 
-  test("9110 6.5 and 9112 7.1: chunks go on as chunks, with their trailers but for those that would change the message", async () => {
+  test("9110 6.5 and 9112 7.1: a chunked body stays chunked, with all trailers but the forbidden ones", async () => {
     const trailers = "X-Sum: 42\r\nContent-Type: text/html\r\nX-Access-Token: forged\r\n";
     const body = `4;ext=1\r\nabcd\r\n3\r\nefg\r\n0\r\n${trailers}\r\n`;
     const got = await seen("POST", "/", { "Transfer-Encoding": "chunked", Trailer: "X-Sum", TE: "trailers" }, body);
@@ -134,7 +134,7 @@ describe("requests", () => {
     expect(connection.received()).not.toContain("/smuggled");
   });
 
-  test("9110 10.1.1: 100-continue is the container's to say, and so is its refusal", async () => {
+  test("9110 10.1.1: the container answers Expect: 100-continue, or refuses the request", async () => {
     const connection = connect();
     const lines = { ...token, Expect: "100-continue", "Content-Length": "4" };
     connection.send(head("PUT", `/proxy/${web}/`, lines));
@@ -144,12 +144,12 @@ describe("requests", () => {
     expect(await exchange(head("PUT", `/proxy/${web}/refuse`, lines), /no\r\n0\r\n\r\n$/)).toMatch(/^HTTP\/1\.1 417 /);
   });
 
-  test("9110 10.1.1: whoever isn't let in is told so before it sends its body", async () => {
+  test("9110 10.1.1: an unauthorized request is refused before its body is sent", async () => {
     const lines = { Expect: "100-continue", "Content-Length": "4" };
     expect(await exchange(head("PUT", `/proxy/${web}/`, lines), /\}$/)).toMatch(/^HTTP\/1\.1 401 /);
   });
 
-  test("9112 9.3: requests on one connection are answered in order, also those that come before the answers", async () => {
+  test("9112 9.3: pipelined requests are answered in order", async () => {
     const paths = ["/slow-first", "/bytes?size=3", "/second", "/third"];
     const connection = connect();
     connection.send(paths.map((path) => head("GET", `/proxy/${web}${path}`, token)).join(""));
@@ -158,15 +158,15 @@ describe("requests", () => {
   });
 });
 
-describe("answers", () => {
-  test("9110 7.6.1: fields of the connection, and those it names, are not passed on", async () => {
+describe("forwarded responses", () => {
+  test("9110 7.6.1: hop-by-hop headers of a response are removed", async () => {
     const fields = "Connection: close, X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=77\r\nProxy-Connection: close\r\nX-Public: 2\r\n";
     const answer = await passedOn(`${OK}${fields}Content-Length: 2\r\n\r\nok`);
     expect(answer).toMatch(/X-Public: 2\r\n[\s\S]*\r\n\r\nok$/);
     expect(answer).not.toMatch(/X-Private|timeout=77|Proxy-Connection/);
   });
 
-  test("9110 15.2: answers before the answer are passed on, but for those to HTTP/1.0", async () => {
+  test("9110 15.2: 1xx responses are forwarded, except to HTTP/1.0 clients", async () => {
     const hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n";
     const answer = `${hints}${OK}Content-Length: 2\r\n\r\nok`;
     expect(await passedOn(answer)).toMatch(/^HTTP\/1\.1 103 Early Hints\r\nLink: [\s\S]*\r\n\r\nHTTP\/1\.1 200 OK\r\n[\s\S]*ok$/);
@@ -174,7 +174,7 @@ describe("answers", () => {
     expect(await exchange(old, /ok$/)).toMatch(/^HTTP\/1\.1 200 /);
   });
 
-  test("9110 15.2.2: a 101 that nobody has asked for is no answer", async () => {
+  test("9110 15.2.2: a 101 without an offered upgrade is refused", async () => {
     const answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nbytes";
     expect(await passedOn(answer)).toMatch(/^HTTP\/1\.1 502 /);
   });
@@ -189,13 +189,13 @@ describe("answers", () => {
     expect(passed).toMatch(/\r\n\r\n$/);
   });
 
-  test("9112 7.1: chunks, however they are cut, with extensions and trailers", async () => {
+  test("9112 7.1: chunks are decoded in any fragmentation, with extensions and trailers", async () => {
     const chunks = "3;a=b\r\nabc\r\n0004\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n";
     const answer = await passedOn(`${OK}Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n${chunks}`);
     expect(answer).toMatch(/Transfer-Encoding: chunked[\s\S]*\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n$/i);
   });
 
-  test("9112 6.3: what ends with its connection ends with the client's too; HTTP/1.0 is understood", async () => {
+  test("9112 6.3: a body that ends with its connection ends with the client's connection, also in HTTP/1.0", async () => {
     const answer = await passedOn("HTTP/1.0 200 OK\r\nX-A: 1\r\n\r\nuntil the end");
     expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*Connection: close\r\n[\s\S]*\r\n\r\nuntil the end$/);
     expect(answer).not.toMatch(/Transfer-Encoding|Content-Length/i);
@@ -212,7 +212,7 @@ describe("answers", () => {
     expect(await passedOn(OK + rest)).toMatch(/^HTTP\/1\.1 502 [\s\S]*UPSTREAM_FAILED/);
   });
 
-  test.each(["nonsense\r\n\r\n", "", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/2 200 OK\r\n\r\n"])("%j is no answer: 502", async (answer) => {
+  test.each(["nonsense\r\n\r\n", "", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/2 200 OK\r\n\r\n"])("%j is not a valid response and gives 502", async (answer) => {
     expect(await passedOn(answer)).toMatch(/^HTTP\/1\.1 502 /);
   });
 
@@ -226,7 +226,7 @@ describe("answers", () => {
     expect(answer).not.toMatch(/\r\n0\r\n\r\n$/);
   });
 
-  test("9112 6.3: what comes after an answer is nobody's, and the next request gets its own", async () => {
+  test("9112 6.3: bytes after a response are dropped, and the next request gets its own response", async () => {
     const poisoned = `${OK}Content-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison`;
     const lines = { ...token };
     for (let at = 0; at < 3; at++) {
@@ -238,12 +238,12 @@ describe("answers", () => {
     }
   });
 
-  test("9112 5.1 and 5.2: blanks before a colon, folded lines and bare line feeds are made good", async () => {
+  test("9112 5.1 and 5.2: whitespace before a colon, folded lines and bare line feeds are normalized", async () => {
     const answer = await passedOn("HTTP/1.1 200 OK\nX-A : 1\nX-B: 2\n  3\nContent-Length: 2, 2\n\nok");
     expect(answer).toMatch(/X-A: 1\r\nX-B: 2 3\r\nContent-Length: 2\r\n[\s\S]*\r\n\r\nok$/);
   });
 
-  test("a page gets no origin of its own here, no cookie beyond its path, and nothing that is the whole origin's", async () => {
+  test("a page is sandboxed, its cookies are confined to its path and origin-wide headers are removed", async () => {
     const fields = [
       "Set-Cookie: a=1; Path=/; HttpOnly",
       "Set-Cookie: b=2; Domain=example.com; Path=/deep; Secure",

@@ -33,7 +33,7 @@ async function textOf(stream: AsyncIterable<Buffer>): Promise<string> {
   return text;
 }
 
-test("GET /proxy/{id} tells where the container's port is reached", async () => {
+test("GET /proxy/{id} returns the address of the container's port", async () => {
   const { status, json } = await node.request("GET", `/proxy/${web}?port=81`);
   expect([status, json.container_id, json.container_port]).toEqual([200, id, 81]);
   expect(json.upstream).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
@@ -48,7 +48,7 @@ test.each(["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])(
   },
 );
 
-test("HEAD has the headers of the answer and no body; its connection goes on", async () => {
+test("HEAD returns headers without a body, and its connection is reused", async () => {
   const { answer, request } = open("HEAD", "/bytes?size=5000");
   request.end();
   const { statusCode, headers } = await answer;
@@ -56,13 +56,13 @@ test("HEAD has the headers of the answer and no body; its connection goes on", a
   expect((await node.request("HEAD", `/proxy/${web}/status?code=304`)).status).toBe(304);
 });
 
-test("?port= chooses among several published ports and is taken out; any other port is the container's own affair", async () => {
+test("?port= chooses one of several published ports and is removed, any other value is forwarded", async () => {
   expect((await get("/x?a=1&port=80&b=2")).json.url).toBe("/x?a=1&b=2");
   expect((await get("/x?port=80")).json.url).toBe("/x");
   expect((await get("/x?port=8080&port=80")).json.url).toBe("/x?port=8080&port=80");
 });
 
-test("errors and redirects of the container are passed on as they are", async () => {
+test("errors and redirects of the container are forwarded unchanged", async () => {
   for (const code of [301, 404, 418, 500, 503]) {
     const { answer, request } = open("GET", `/status?code=${code}`);
     request.end();
@@ -77,7 +77,7 @@ test("errors and redirects of the container are passed on as they are", async ()
   }
 });
 
-test("what the container must know of the client is said, and what the client claims of itself is not believed", async () => {
+test("forwarding headers describe the client, and the client's own claims are dropped", async () => {
   const claimed = { "X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "gopher", "X-Real-IP": "1.2.3.4", Forwarded: "for=1.2.3.4" };
   const { json } = await get("/", claimed);
   expect(gotHeader(json, "x-forwarded-for")).toMatch(/^10\.99\.0\.254$/);
@@ -88,7 +88,7 @@ test("what the container must know of the client is said, and what the client cl
   expect([gotHeader(json, "x-real-ip"), gotHeader(json, "forwarded")]).toEqual([undefined, undefined]);
 });
 
-test("the credentials for this server stay here, unless they are asked to go on", async () => {
+test("credentials for this server are withheld from the container, unless requested otherwise", async () => {
   const seen = (json: { rawHeaders: string[] }) => [gotHeader(json, "authorization"), gotHeader(json, "x-access-token")];
   expect(seen((await get("/")).json)).toEqual([undefined, undefined]);
   expect(seen((await get("/", { "X-Forward-Authorization": "true" })).json)).toEqual([`Bearer ${TOKEN}`, undefined]);
@@ -99,7 +99,7 @@ test("the credentials for this server stay here, unless they are asked to go on"
   expect([gotHeader(json, "cookie"), gotHeader(json, "x-docker-server-peer")]).toEqual(["a=1; b=2", undefined]);
 });
 
-test("large bodies go both ways as they are, and take no memory", async () => {
+test("large bodies stream both ways unchanged with bounded memory", async () => {
   const size = 300_000_000;
   const before = residentMemory(node.server.process.pid);
   const { answer, request } = open("GET", `/bytes?size=${size}`);
@@ -120,7 +120,7 @@ test("large bodies go both ways as they are, and take no memory", async () => {
   expect(residentMemory(node.server.process.pid) - before).toBeLessThan(150);
 });
 
-test("a client that doesn't read holds the container back, not this server's memory", async () => {
+test("a client that doesn't read slows the container down, and memory stays bounded", async () => {
   const before = residentMemory(node.server.process.pid);
   const { answer, request } = open("GET", "/bytes?size=1000000000&chunked");
   request.end();
@@ -131,7 +131,7 @@ test("a client that doesn't read holds the container back, not this server's mem
   request.destroy();
 });
 
-test("events arrive one by one, in both directions, before either side has ended; an idle stream goes on", async () => {
+test("events stream one by one in both directions, and an idle stream stays open", async () => {
   const { request, answer } = open("POST", "/events", { "Transfer-Encoding": "chunked" });
   request.flushHeaders();
   const stream = await answer;
@@ -146,7 +146,7 @@ test("events arrive one by one, in both directions, before either side has ended
   expect(await textOf(stream)).toBe("");
 });
 
-test("no container 404, none running 409, none published 400, no answer in time 504, nobody listening 502", async () => {
+test("unknown container 404, stopped 409, nothing published 400, timeout 504, nothing listening 502", async () => {
   expect((await node.request("GET", "/proxy/no-such/x")).json).toMatchObject({ status: 404, code: "CONTAINER_NOT_FOUND" });
   expect((await node.request("GET", "/proxy/x%2F..%2Fy/")).json).toMatchObject({ status: 404, code: "CONTAINER_NOT_FOUND" });
   const stopped = await node.docker("create", "--publish", "80", "busybox", "sleep", "600");
@@ -158,7 +158,7 @@ test("no container 404, none running 409, none published 400, no answer in time 
   expect((await node.request("GET", `/proxy/${deaf}/x`)).json).toMatchObject({ status: 502 });
 });
 
-test("a client that leaves ends the request at the container", async () => {
+test("a client that disconnects ends the request at the container", async () => {
   const inside = async () => Number((await node.docker("exec", web, "wget", "-q", "-O", "-", "http://127.0.0.1/open")).trim()) - 1;
   expect(await until(async () => (await inside()) === 0, 20_000)).toBe(true);
   const { request, answer } = open("GET", "/endless");
@@ -187,13 +187,13 @@ test.each(["/endless", "/endless?length"])(
   },
 );
 
-test("a container that is restarted is found again, at whatever port it has then", async () => {
+test("a restarted container is found again at its new port", async () => {
   await get("/");
   await node.docker("restart", "--time", "0", web);
   expect(await until(async () => (await get("/")).status === 200, 20_000)).toBe(true);
 });
 
-test("each request to a container has its line in the audit log", async () => {
+test("each proxied request has a line in the audit log", async () => {
   expect((await get("/status?code=200&secret=hidden")).status).toBe(200);
   // It is written when the answer has gone out.
   const entry = () =>

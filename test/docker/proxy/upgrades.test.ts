@@ -24,7 +24,7 @@ function connect(path: string, headers: Record<string, string> = { "X-Access-Tok
 const next = (socket: WebSocket) => new Promise((resolve) => socket.once("message", (data) => resolve(String(data))));
 const open = async () => Number((await node.docker("exec", web, "wget", "-q", "-O", "-", "http://127.0.0.1/open")).trim()) - 1;
 
-test("a WebSocket reaches the container, at its root too, and either end's end is the other's", async () => {
+test("a WebSocket reaches the container, also at its root, and closing either end closes the other", async () => {
   for (const path of ["/", "/chat?room=1"]) {
     const socket = await connect(path);
     for (const text of ["one", "two"]) {
@@ -46,7 +46,7 @@ test("a WebSocket reaches the container, at its root too, and either end's end i
   expect(entry()).toMatchObject({ method: "GET", status: 101 });
 });
 
-test("bytes that come right behind the offer are not lost", async () => {
+test("bytes directly after the upgrade request are not lost", async () => {
   const connection = connectRaw(node.server, new URL(node.server.url).hostname);
   const key = { "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version": "13" };
   const lines = { "X-Access-Token": TOKEN, Connection: "keep-alive, Upgrade", Upgrade: "websocket", ...key };
@@ -55,19 +55,19 @@ test("bytes that come right behind the offer are not lost", async () => {
   connection.end();
 });
 
-test("a refusal of the container is passed on as it is, and the connection ends", async () => {
+test("a refused upgrade is forwarded unchanged, and the connection is closed", async () => {
   await expect(connect("/no")).rejects.toThrow("403");
   expect(await until(async () => (await open()) === 0, 20_000)).toBe(true);
 });
 
-test("whoever isn't let in gets no upgrade, nor does a page of another origin", async () => {
+test("an upgrade without credentials or from a page of another origin is refused", async () => {
   await expect(connect("/", {})).rejects.toThrow("401");
   await expect(connect("/", { "X-Access-Token": TOKEN, Origin: "http://evil.example" })).rejects.toThrow("403");
   (await connect("/", { "X-Access-Token": TOKEN, Origin: node.server.url })).terminate();
   expect(await until(async () => (await open()) === 0, 20_000)).toBe(true);
 });
 
-test("an offer of HTTP/2 is answered as if there were none", async () => {
+test("an offered upgrade to HTTP/2 is ignored", async () => {
   const connection = connectRaw(node.server, new URL(node.server.url).hostname);
   const lines = { "X-Access-Token": TOKEN, Connection: "Upgrade, HTTP2-Settings", Upgrade: "h2c", "HTTP2-Settings": "AAMAAABk" };
   connection.send(head("GET", `/proxy/${web}/plain`, lines));
@@ -75,7 +75,7 @@ test("an offer of HTTP/2 is answered as if there were none", async () => {
   connection.end();
 });
 
-test("clients that leave and containers that die in the middle of it leave no connection behind and crash nothing", async () => {
+test("disconnecting clients and dying containers leave no connection open and crash nothing", async () => {
   const sockets = await Promise.all(Array.from({ length: 20 }, () => connect("/")));
   for (const socket of sockets.slice(0, 10)) socket.terminate();
   const closed = sockets.slice(10).map((socket) => new Promise((resolve) => socket.once("close", resolve).on("error", () => undefined)));

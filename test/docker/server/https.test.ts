@@ -6,7 +6,7 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 import { until } from "../../../scripts/process";
 import { type Acme, type Certificate, startAcme } from "../../support/acme";
-import { type Engine, startEngine } from "../../support/engine";
+import { type Engine, leaseEngine } from "../../support/engine";
 import {
   askHttps,
   type CertificateFiles,
@@ -44,7 +44,7 @@ async function makeFiles(name: string): Promise<CertificateFiles> {
 const trustIn = (files: CertificateFiles): Trust => ({ ca: readFileSync(files.cert), servername: NAME });
 const overwrite = (file: string, by: string) => writeFileSync(file, readFileSync(by));
 
-test("the port for browsers has the same certificate, and its cookies are for HTTPS only", async () => {
+test("the proxy port uses the same certificate, and its cookies are Secure", async () => {
   const files = await makeFiles("proxy-port");
   const [port = 0] = await freePorts(1);
   const server = await startHttpsServer(files, undefined, [`--proxy_port=${port}`]);
@@ -66,7 +66,7 @@ describe("with a certificate of a certificate authority", () => {
 
   beforeAll(async () => {
     acme = await startAcme();
-    engine = await startEngine({ name: "https" });
+    engine = await leaseEngine({ name: "https" });
     await importBusybox(engine);
     dir = path.join(acme.folder, "letsencrypt");
     certificate = await acme.issue(NAME, dir);
@@ -79,14 +79,14 @@ describe("with a certificate of a certificate authority", () => {
     await acme?.stop();
   });
 
-  test("a client that knows the root alone verifies it: the chain is served too", async () => {
+  test("the chain is served, so that a client verifies it with the root alone", async () => {
     const { status, socket } = await askHttps(server.port, trust, "GET", "/health");
     expect(status).toBe(200);
     expect(socket.authorized).toBe(true);
     await expect(fingerprintOf(server.port, { ...trust, servername: "other.example.org" })).rejects.toThrow("altnames");
   });
 
-  test("a renewal serves new connections at once; connections and requests under way go on, and none fails", async () => {
+  test("a renewed certificate is used for new connections, and no running request fails", async () => {
     await dockerOf(engine, ["run", "--detach", "--name", "waits", "busybox", "sleep", "1000"]);
     const agent = new https.Agent({ keepAlive: true, maxSockets: 1 });
     const first = await askHttps(server.port, trust, "GET", "/version", { agent });
@@ -120,8 +120,8 @@ describe("with a certificate of a certificate authority", () => {
   });
 });
 
-describe("with files of one's own", () => {
-  test("no chain is needed, and new files are used when all are there: a half renewal keeps the old and is logged", async () => {
+describe("with self-made certificate files", () => {
+  test("the chain is optional, and an incomplete renewal keeps the old certificate and is logged", async () => {
     const files = await makeFiles("in-place");
     const renewal = await makeFiles("renewal");
     const before = trustIn(files);
@@ -141,7 +141,7 @@ describe("with files of one's own", () => {
     }
   });
 
-  test("files put in the place of the old by renaming are used, time after time", async () => {
+  test("files that are replaced by renaming are used, also repeatedly", async () => {
     const files = await makeFiles("renamed");
     const server = await startHttpsServer(files);
     try {
@@ -158,7 +158,7 @@ describe("with files of one's own", () => {
     }
   });
 
-  test("a file that vanishes leaves the certificate in use", async () => {
+  test("a removed file leaves the certificate in use", async () => {
     const files = await makeFiles("vanishes");
     const trust = trustIn(files);
     const server = await startHttpsServer(files);
@@ -172,7 +172,7 @@ describe("with files of one's own", () => {
   });
 });
 
-describe("files that can't be used end the start with one line and nothing listening", () => {
+describe("unusable files end the start with one line and no listening port", () => {
   const absent = (name: string) => path.join(folder, "absent", name);
   const NOBODY = 65534;
 

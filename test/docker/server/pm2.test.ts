@@ -3,7 +3,7 @@ import http from "node:http";
 import net from "node:net";
 import path from "node:path";
 import { until } from "../../../scripts/process";
-import { type Engine, startEngine } from "../../support/engine";
+import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
 import { ROOT_ADDRESS } from "../../support/network";
 import { installPm2, type Pm2 } from "../../support/pm2";
@@ -20,7 +20,7 @@ let pm2: Pm2;
 let port: number;
 let env: NodeJS.ProcessEnv;
 beforeAll(async () => {
-  engine = await startEngine({ name: "pm2" });
+  engine = await leaseEngine({ name: "pm2" });
   await importBusybox(engine);
   pm2 = await installPm2();
   [port = 0] = await freePorts(1);
@@ -114,7 +114,7 @@ async function pidOfOnly(): Promise<number> {
   return listed[0]?.pid ?? 0;
 }
 
-test("`pm2 start` of the installed package waits until the server is ready; settings come from DS_ variables and a file", async () => {
+test("`pm2 start` waits until the server is ready, with settings from DS_ variables and a file", async () => {
   const started = await pm2.pm2(["start", pm2.config], env);
   expect(started.code).toBe(0);
   expect(await status("GET", "/", false)).toBe(200);
@@ -122,13 +122,13 @@ test("`pm2 start` of the installed package waits until the server is ready; sett
   expect(readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", "")).toBe("docker-server");
 });
 
-test("the server's rotated logs lie beside those of pm2, which does not write the same lines again", async () => {
+test("the server's rotated logs lie beside pm2's, which repeat no line", async () => {
   expect(pm2.log("docker-server.log")).toMatch(/INFO listening on http/);
   expect(pm2.log("actions.jsonl")).toContain('"GET"');
   expect(existsSync(path.join(pm2.home, "logs/docker-server-out-0.log"))).toBe(false);
 });
 
-test("`pm2 reload` under load fails no request, on fresh and kept connections; the log has them all", async () => {
+test("`pm2 reload` under load fails no request, and all are logged", async () => {
   const before = await pidOfOnly();
   const logged = () => pm2.log("actions.jsonl").trim().split("\n").length;
   const already = logged();
@@ -151,7 +151,7 @@ test("`pm2 reload` under load fails no request, on fresh and kept connections; t
   expect(logged()).toBe(already + load.outcomes.length);
 });
 
-test("`pm2 stop` ends it gracefully: what is under way is answered", async () => {
+test("`pm2 stop` answers running requests before the end", async () => {
   const pid = await pidOfOnly();
   const registry = await silentRegistry();
   const pulling = status("HEAD", `/${registry.host}/image`, false);
@@ -170,7 +170,7 @@ test("`pm2 stop` ends it gracefully: what is under way is answered", async () =>
   expect(pm2.log("docker-server.log")).toContain("stopping at SIGINT");
 });
 
-test("wrong settings are told once: pm2 does not try again and again", async () => {
+test("wrong settings are reported once, without restarts by pm2", async () => {
   await pm2.pm2(["delete", "all"]);
   await pm2.pm2(["start", pm2.config], { ...env, DS_PORT: "no-port" });
   expect(await until(async () => (await pm2.list())[0]?.status === "stopped", DEADLINE)).toBe(true);

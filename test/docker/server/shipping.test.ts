@@ -46,14 +46,14 @@ const request = (method: string, pathname: string, options?: RequestOptions) =>
 const inspect = (what: string) => docker("inspect", "--format", what, "docker-server");
 const becomes = (health: string) => until(async () => (await inspect("{{.State.Health.Status}}")) === health, DEADLINE);
 
-describe("the image", () => {
-  test("listens on 1717 as documented, with nothing between the engine's signals and the program", async () => {
+describe("image", () => {
+  test("the image listens on 1717 and the program receives the engine's signals directly", async () => {
     const config = JSON.parse(await docker("inspect", "--format", "{{json .Config}}", IMAGE));
     expect(config).toMatchObject({ ExposedPorts: { "1717/tcp": {} }, Cmd: ["docker-server"] });
     expect({ user: config.User || "root", entrypoint: config.Entrypoint ?? [] }).toEqual({ user: "root", entrypoint: [] });
   });
 
-  test("holds the program with what it needs to run, and nothing of its making", async () => {
+  test("the image holds the program and its runtime dependencies, and no build files", async () => {
     const inside = await docker("run", "--rm", IMAGE, "sh", "-c", "ls /app; cd /app/node_modules; ls; ls -d @*/*");
     const entries = inside.split("\n");
     expect(entries.slice(0, 3)).toEqual(["dist", "logs", "node_modules"]);
@@ -61,13 +61,13 @@ describe("the image", () => {
     for (const development of ["typescript", "jest", "pm2", "playwright-core", "@swc/core"]) expect(entries).not.toContain(development);
   });
 
-  test("has the docker CLI and its compose plugin", async () => {
+  test("the image has the docker CLI and its compose plugin", async () => {
     expect(await docker("run", "--rm", IMAGE, "docker", "--version")).toMatch(/^Docker version /);
     expect(await docker("run", "--rm", IMAGE, "docker", "compose", "version")).toMatch(/^Docker Compose version v?2/);
   });
 });
 
-test("the README's `docker run` serves the six verbs and becomes healthy", async () => {
+test("the README's `docker run` serves the six root routes and becomes healthy", async () => {
   const registry = await startRegistry();
   try {
     const image = await pushImage(engine, registry, "busybox");
@@ -95,7 +95,7 @@ test("the README's `docker run` serves the six verbs and becomes healthy", async
   }
 });
 
-test("`IMAGE docker-server --token … --https` serves HTTPS with the files mounted below /certs, is healthy, and uses new ones", async () => {
+test("`--https` serves HTTPS with the files in /certs, is healthy and uses renewed files", async () => {
   const folder = path.join(engine.folder, "certs");
   const renewal = path.join(engine.folder, "renewal");
   mkdirSync(folder);
@@ -118,7 +118,7 @@ test("`IMAGE docker-server --token … --https` serves HTTPS with the files moun
   expect(await inspect("{{.RestartCount}} {{.State.Running}}")).toBe("0 true");
 });
 
-test("another port and address are healthy too, and an engine that doesn't answer is not", async () => {
+test("the health check follows port and address, and fails if the engine doesn't respond", async () => {
   await start(["-p", "1717:8080", "-e", "DS_PORT=9090"], ["docker-server", "--token", TOKEN, "--port=8080", "--host=::"]);
   await ready(1717);
   expect(await becomes("healthy")).toBe(true);
@@ -134,7 +134,7 @@ test("another port and address are healthy too, and an engine that doesn't answe
   expect(await becomes("unhealthy")).toBe(true);
 });
 
-test("runs as any user who may use the socket: runs containers, is healthy, and writes its logs", async () => {
+test("any user with access to the socket can run the image", async () => {
   const { gid } = statSync(engine.socket);
   await start(["-p", "1717:1717", "--user", "65534", "--group-add", String(gid), "-e", `DS_TOKEN=${TOKEN}`]);
   await ready(1717);
@@ -145,7 +145,7 @@ test("runs as any user who may use the socket: runs containers, is healthy, and 
   expect(await becomes("healthy")).toBe(true);
 });
 
-test("DOCKER_HOST names the engine, wherever its socket is mounted", async () => {
+test("DOCKER_HOST selects the engine by the path of its mounted socket", async () => {
   const options = ["-v", `${engine.socket}:/engine.sock`, "-e", "DOCKER_HOST=unix:///engine.sock", "-e", `DS_TOKEN=${TOKEN}`];
   await docker("run", "-d", "--name", "docker-server", "-p", "1717:1717", ...options, IMAGE);
   await ready(1717);
@@ -156,7 +156,7 @@ test("DOCKER_HOST names the engine, wherever its socket is mounted", async () =>
 test.each([
   ["a network of its own", ["-p", "1717:1717"]],
   ["the host's network", ["--network", "host"]],
-])("reaches the ports that it publishes on the host's loopback, also with %s", async (_which, options) => {
+])("ports published on the host's loopback are reached, also with %s", async (_which, options) => {
   await start([...options, "-e", `DS_TOKEN=${TOKEN}`]);
   await ready(1717);
   const command = ["sh", "-c", "mkdir /www; echo hello > /www/index.html; exec httpd -f -p 8080 -h /www"];
@@ -164,7 +164,7 @@ test.each([
   expect((await request("POST", "/containers/run", { json })).json).toMatchObject({ status: "running", host_port: expect.any(Number) });
 });
 
-test("`docker stop` is graceful: what is under way is answered, and the program ends by itself", async () => {
+test("`docker stop` answers running requests, and the program exits by itself", async () => {
   await start(["-p", "1717:1717", "-e", `DS_TOKEN=${TOKEN}`]);
   await ready(1717);
   const answer = request("PUT", "/", { json: { image: "busybox", name: "under-way", data: "sleep 1000" } });
@@ -177,7 +177,7 @@ test("`docker stop` is graceful: what is under way is answered, and the program 
   expect(await runs()).toBe(true);
 });
 
-test("without a token it ends at once and says so", async () => {
+test("without a token the program exits at once with an error", async () => {
   const { code, stderr } = await engine.docker(["run", "--rm", IMAGE]);
   expect(code).toBe(2);
   expect(stderr).toMatch(/^docker-server: A token is required[^\n]*\n$/);

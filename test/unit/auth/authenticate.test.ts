@@ -25,7 +25,7 @@ async function enters(query: Record<string, string>, headers: Record<string, str
   }
 }
 
-test("a HEAD that a browser sends for a page of another origin is refused: it may pull an image", async () => {
+test("a HEAD request from a page of another origin is refused, because HEAD can pull an image", async () => {
   const head = async (site: string | undefined, origin?: string) => {
     const headers = { "x-access-token": "secret", ...(site ? { "sec-fetch-site": site } : {}), ...(origin ? { origin } : {}) };
     const request = { method: "HEAD", originalUrl: "/busybox", query: {}, headers, socket: {}, ip: "127.0.0.1" } as unknown as Request;
@@ -43,7 +43,7 @@ test("a HEAD that a browser sends for a page of another origin is refused: it ma
   expect(await head("cross-site", "http://ours.example")).toBe("let in");
 });
 
-test("what is public needs no credentials, unless it is to be asked of a certain node", async () => {
+test("a public route needs credentials only with ?node=", async () => {
   expect(await enters({})).toBe(true);
   expect(await enters({ node: "another" })).toBe("MISSING_CREDENTIALS");
   expect(await enters({ node: "another" }, { "x-access-token": "secret" })).toBe(true);

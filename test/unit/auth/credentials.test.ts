@@ -25,7 +25,7 @@ test.each([
   ["basic in lower case", basic("first-token", "basic")],
   ["BEARER in capitals", bearer("first-token", "BEARER")],
   ["more than one blank", { authorization: ` Bearer   first-token ` }],
-])("%s is let in", (_name, headers) => {
+])("%s is accepted", (_name, headers) => {
   expect(credentials.check(headers)).toEqual(KNOWN);
 });
 
@@ -50,13 +50,13 @@ test.each([
   expect(credentials.check(headers)).toBe("wrong");
 });
 
-test("no credentials at all are missing ones", () => {
+test("a request without credentials is missing, not wrong", () => {
   for (const headers of [{}, { authorization: "" }, { authorization: "  " }, { cookie: "token=first-token" }]) {
     expect(credentials.check(headers)).toBe("missing");
   }
 });
 
-test("with nothing set nobody is let in, not even with nothing", () => {
+test("without configured credentials every request is refused, also empty credentials", () => {
   for (const headers of [basic(""), basic(":"), bearer(""), { "x-access-token": "" }, basic("null:null"), bearer("null")]) {
     expect(made({}).check(headers)).toBe("wrong");
     expect(made({ user: "admin" }).check(headers)).toBe("wrong");
@@ -65,7 +65,7 @@ test("with nothing set nobody is let in, not even with nothing", () => {
   expect(made({ user: "admin" }).check(basic("admin:null"))).toBe("wrong");
 });
 
-test("each token is known by its own name, in whatever form it comes, and no name tells the token", () => {
+test("each token has one identity in every form, and the identity doesn't reveal the token", () => {
   const secret = fc.stringMatching(/^[!-~]{8,40}$/);
   fc.assert(
     fc.property(fc.uniqueArray(secret, { minLength: 2, maxLength: 4 }), (tokens) => {
@@ -83,23 +83,23 @@ test("each token is known by its own name, in whatever form it comes, and no nam
   );
 });
 
-test("a user is known by the user's name", () => {
+test("the identity of a user is the user name", () => {
   expect(credentials.check(basic("admin:pass:word é"))).toMatchObject({ identity: "admin" });
 });
 
-test("the same token has another name in another process, so that names can't be looked up", () => {
+test("without a shared secret the same token has another identity in another process", () => {
   const [one, two] = [made({ token: ["first-token"] }), made({ token: ["first-token"] })].map((each) => each.check(bearer("first-token")));
   expect(one).toEqual(KNOWN);
   expect(one).not.toEqual(two);
 });
 
-test("what was presented is known again by its fingerprint, and only that", () => {
+test("equal credentials have equal fingerprints, different ones have different fingerprints", () => {
   const print = credentials.fingerprint(bearer("x"));
   expect(credentials.fingerprint({ "x-access-token": "x" })).toBe(print);
   expect(credentials.fingerprint(bearer("y"))).not.toBe(print);
 });
 
-describe("a token file", () => {
+describe("token file", () => {
   let folder: string;
   let file: string;
   beforeEach(() => {
@@ -112,14 +112,14 @@ describe("a token file", () => {
 
   const lets = (all: Credentials, token: string) => all.check(bearer(token)) !== "wrong";
 
-  test("holds tokens one a line, beside those of the settings", () => {
+  test("a token file adds one token per line to the configured ones", () => {
     writeFileSync(file, "one\r\n\n  two  \nthree");
     const all = made({ token: ["fixed"], token_file: file });
     expect(["one", "two", "three", "fixed", "", "  two  "].map((token) => lets(all, token))).toEqual([true, true, true, true, false, true]);
     expect(all.check({ "x-access-token": "  two  " })).toBe("wrong");
   });
 
-  test("is read again when it changes: the new ones count, the old no more, those of the settings still", async () => {
+  test("a changed token file replaces its own tokens and keeps the configured ones", async () => {
     writeFileSync(file, "old\nkept\n");
     const all = made({ token: ["fixed"], token_file: file });
     writeFileSync(file, "kept\nnew-token\n");
@@ -127,7 +127,7 @@ describe("a token file", () => {
     expect(["old", "kept", "fixed"].map((token) => lets(all, token))).toEqual([false, true, true]);
   });
 
-  test("that becomes empty or goes leaves the old tokens valid, says so, and tells no token", async () => {
+  test("an emptied or removed token file leaves its tokens valid and logs an error without any token", async () => {
     writeFileSync(file, "old-token\n");
     const { log, entries } = quietLog();
     const all = Credentials.load({ ...NONE, token_file: file }, log);
@@ -144,7 +144,7 @@ describe("a token file", () => {
     expect(JSON.stringify(entries)).not.toMatch(/old-token|new-token/);
   });
 
-  test("that is absent or empty at the start is an error that names it", () => {
+  test("a token file that is absent or empty at the start is an error with its path", () => {
     expect(() => made({ token_file: file })).toThrow(file);
     writeFileSync(file, "\n \n");
     expect(() => made({ token_file: file })).toThrow(`${file} holds no token`);

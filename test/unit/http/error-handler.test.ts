@@ -75,7 +75,7 @@ const OF_KIND: [ErrorCode, Kind, number][] = [
   ["ENGINE_UNREACHABLE", "unavailable", 503],
 ];
 
-test.each(OF_KIND)("%s is answered as %s with %i, in the one body", async (code, kind, status) => {
+test.each(OF_KIND)("%s is answered as %s with %i in the common error body", async (code, kind, status) => {
   const answer = await answerTo(new AppError(code, { message: "What happened", details: { field: "x" } }), {
     headers: { "X-Request-Id": "req-1" },
   });
@@ -95,11 +95,11 @@ test.each(OF_KIND)("%s is answered as %s with %i, in the one body", async (code,
   expect(audited).toEqual([expect.objectContaining({ status, error: kind, code, request_id: "req-1" })]);
 });
 
-test("every kind of the documents has its status", () => {
+test("every documented kind has its status", () => {
   expect(KINDS).toMatchObject({ state_error: 422, compose_error: 500, readiness: 504, auth_error: 401, timeout: 408 });
 });
 
-test("on HEAD the reason is in the headers, as one line of ASCII", async () => {
+test("HEAD returns the error in headers, as one line of ASCII", async () => {
   const message = `é “x”\r\nSet-Cookie: a=b ${"y".repeat(1000)}`;
   const { headers, text, status } = await answerTo(new AppError("IMAGE_NOT_FOUND", { message }), { method: "HEAD" });
   expect([status, text, headers.get("x-error-code"), headers.get("set-cookie")]).toEqual([404, "", "IMAGE_NOT_FOUND", null]);
@@ -113,7 +113,7 @@ test.each<[unknown]>([
   [undefined],
   [null],
   [{ status: 500, message: "secret-cause" }],
-])("what is no error of the catalogue is a 500 that tells the client nothing: %s", async (error) => {
+])("an error outside the catalogue is a 500 without details: %s", async (error) => {
   // Express takes a thrown nothing for no error: the route then has no answer.
   if (error === undefined || error === null) return expect((await fetch(`${url}/nowhere`)).status).toBe(404);
   const { status, body, text } = await answerTo(error);
@@ -122,7 +122,7 @@ test.each<[unknown]>([
   expect(entries).toEqual([expect.objectContaining({ level: "error", fields: expect.objectContaining({ request_id: body.request_id }) })]);
 });
 
-test("the log gets the cause of what is our fault or the engine's, and nothing of what is the client's", async () => {
+test("causes of server errors are logged, those of client errors are not", async () => {
   await answerTo(new AppError("ENGINE_ERROR", { cause: new Error("the very cause") }));
   expect(entries[0]?.fields?.cause).toMatch(/the very cause[\s\S]*error-handler\.test/);
   entries.length = 0;
@@ -130,14 +130,14 @@ test("the log gets the cause of what is our fault or the engine's, and nothing o
   expect(entries).toEqual([]);
 });
 
-test("429 and 503 say when to come again, in the words of whoever knew better", async () => {
+test("429 and 503 have a Retry-After header, and an existing one is kept", async () => {
   expect((await answerTo(new AppError("TOO_MANY_REQUESTS"))).headers.get("retry-after")).toBe("1");
   expect((await answerTo(new AppError("ENGINE_UNREACHABLE"))).headers.get("retry-after")).toBe("1");
   expect((await answerTo("set-retry-after")).headers.get("retry-after")).toBe("42");
   expect((await answerTo(new AppError("NAME_TAKEN"))).headers.has("retry-after")).toBe(false);
 });
 
-test("when half of an answer is out, the connection breaks rather than ends", async () => {
+test("an error after a partial response breaks the connection", async () => {
   await expect(fetch(`${url}/half`).then((response) => response.text())).rejects.toThrow();
   expect(entries).toEqual([expect.objectContaining({ level: "error" })]);
 });
@@ -154,18 +154,18 @@ test.each<[string, string | undefined, string | Buffer, number, string]>([
   ["an unknown charset", "application/json; charset=x-nowhere", "{}", 400, "INVALID_BODY"],
   ["too large a JSON", "application/json", JSON.stringify({ a: "x".repeat(1000) }), 413, "BODY_TOO_LARGE"],
   ["too large a form", "application/x-www-form-urlencoded", `a=${"x".repeat(1000)}`, 413, "BODY_TOO_LARGE"],
-])("%s is the client's fault: %s", async (_name, contentType, body, status, code) => {
+])("%s is a client error: %s", async (_name, contentType, body, status, code) => {
   expect(await answerToBody(contentType, body)).toMatchObject({ status, code });
   expect(entries).toEqual([]);
 });
 
-test("an empty body, JSON of any +json type and an empty form are objects", async () => {
+test("an empty body, any +json type and an empty form are read as objects", async () => {
   expect((await fetch(`${url}/body`, { method: "POST" })).status).toBe(200);
   for (const type of ["application/json", "application/vnd.x+json"]) expect((await answerToBody(type, "{}")).status).toBe(200);
   expect((await answerToBody("application/x-www-form-urlencoded; charset=utf-8", "")).status).toBe(200);
 });
 
-test("a field at fault is named in code, message and details", () => {
+test("an invalid field is named in code, message and details", () => {
   expect(invalidField("ports.80", "must be a port")).toMatchObject({
     clientCode: "INVALID_PORTS",
     message: "ports.80 must be a port",
@@ -184,6 +184,6 @@ test.each([
   [400, "PORT_TAKEN", "validation_error"],
   [409, "PORT_TAKEN", "conflict"],
   [405, "METHOD_NOT_ALLOWED", "not_found"],
-])("a %i %s of another node is logged as a %s", (status, code, error) => {
+])("a %i %s of another node is logged as %s", (status, code, error) => {
   expect(loggedError(status, code)).toEqual({ error, code });
 });

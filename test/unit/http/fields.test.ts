@@ -57,11 +57,11 @@ test.each([
   ["no", false],
   ["off", false],
   ["", false],
-])("flag=%s of a form is %s", async (word, value) => {
+])("flag=%s in a form is %s", async (word, value) => {
   expect(await form(`flag=${word}`)).toEqual({ flag: value });
 });
 
-test("a flag is a truth value of JSON, and nothing that only looks like one", () => {
+test("a flag in JSON is a boolean and nothing else", () => {
   expect([read({ flag: true }).flag, read({ flag: false }).flag, read({}).flag]).toEqual([true, false, false]);
   for (const value of ["maybe", "TRUE ", "2", 1, 0, null, [], {}]) {
     expect(() => read({ flag: value })).toThrow(refused("INVALID_FLAG", "flag must be true or false", "flag"));
@@ -92,7 +92,7 @@ test.each<[string, object]>([
   ],
   ["number=1.5&integer=-1", { number: 1.5, integer: -1 }],
   ["text=h%C3%A9", { text: "hé" }],
-])("the form %s", async (body, fields) => {
+])("the form %s is read", async (body, fields) => {
   expect(await form(body)).toEqual({ flag: false, ...fields });
 });
 
@@ -126,7 +126,7 @@ test.each<[object, object]>([
     { number: 10, integer: 10 },
   ],
   [{ map: { constructor: "x", toString: "y" } }, { map: { constructor: "x", toString: "y" } }],
-])("the JSON %j", (body, fields) => {
+])("the JSON %j is read", (body, fields) => {
   expect(read(body)).toEqual({ flag: false, ...fields });
 });
 
@@ -153,17 +153,17 @@ test.each<[object, string, string, string]>([
   [{ command: ["a", ["b"]] }, "INVALID_COMMAND", "command must be a command: text or a list of words", "command"],
   [{ command: "a 'b" }, "INVALID_COMMAND", "command can't be split into words: a quote is left open", "command"],
   [{ "not-a-field": 1 }, "INVALID_NOT_A_FIELD", "not-a-field is not known here", "not-a-field"],
-])("the JSON %j is refused, naming the field", (body, code, message, field) => {
+])("the JSON %j is refused with the name of the field", (body, code, message, field) => {
   expect(() => read(body)).toThrow(refused(code, message, field));
 });
 
-test("a field that is missing is named as such", () => {
+test("a missing field is reported as required", () => {
   const required = z.object({ image: text, ports: map(text, text) });
   expect(() => readInput(required, {})).toThrow(refused("MISSING_IMAGE", "image is required", "image"));
   expect(() => readInput(required, { image: "a" })).toThrow(expect.objectContaining({ details: { field: "ports", provided: null } }));
 });
 
-test("a list and a map come out of a form as they went in, whatever they hold", async () => {
+test("lists and maps of any texts survive a form unchanged", async () => {
   const entry = fc.string({ unit: "grapheme" }).map((value) => value.replaceAll("\0", ""));
   await fc.assert(
     fc.asyncProperty(fc.array(entry, { minLength: 1, maxLength: 30 }), async (values) => {
@@ -176,7 +176,7 @@ test("a list and a map come out of a form as they went in, whatever they hold", 
   );
 });
 
-test("whatever is sent, it is read or refused as the client's fault", () => {
+test("any JSON is read or refused as a client error", () => {
   fc.assert(
     fc.property(fc.dictionary(fc.constantFrom(...Object.keys(schema.shape), "other"), fc.jsonValue()), (body) => {
       try {

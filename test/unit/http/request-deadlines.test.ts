@@ -12,13 +12,13 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-describe("settles", () => {
-  test("a promise that is fulfilled or rejected in time has settled", async () => {
+describe("settlesBefore", () => {
+  test("a promise that is fulfilled or rejected before the abort has settled", async () => {
     expect(await settlesBefore(Promise.resolve(1), never())).toBe(true);
     expect(await settlesBefore(Promise.reject(new Error("x")), never())).toBe(true);
   });
 
-  test("one that isn't has not, whether the abort comes later or came before", async () => {
+  test("a pending promise has not settled, whether the abort comes later or came before", async () => {
     const enough = new AbortController();
     const waiting = settlesBefore(FOREVER, enough.signal);
     enough.abort();
@@ -27,7 +27,7 @@ describe("settles", () => {
     expect(await settlesBefore(Promise.resolve(1), AbortSignal.abort())).toBe(false);
   });
 
-  test("a rejection after the abort is nobody's unhandled rejection", async () => {
+  test("a rejection after the abort is not reported as unhandled", async () => {
     const unhandled: unknown[] = [];
     const note = (reason: unknown) => unhandled.push(reason);
     process.on("unhandledRejection", note);
@@ -42,7 +42,7 @@ describe("settles", () => {
     expect(unhandled).toEqual([]);
   });
 
-  test("it leaves no listener on a signal that outlives it", async () => {
+  test("no listener stays on a longer-lived signal", async () => {
     const signal = never();
     let listeners = 0;
     const add = signal.addEventListener.bind(signal);
@@ -61,14 +61,14 @@ describe("settles", () => {
   });
 });
 
-describe("a wait", () => {
-  test("ends after its time", async () => {
+describe("RequestDeadlines", () => {
+  test("a signal aborts after its time", async () => {
     const signal = new RequestDeadlines().within(1, never());
     await aborted(signal);
     expect(signal.aborted).toBe(true);
   });
 
-  test("ends when its client goes, or if it has gone, and no other ends with it", () => {
+  test("a signal aborts when its client disconnects, before or after its creation, and no other signal does", () => {
     const waits = new RequestDeadlines();
     const client = new AbortController();
     const wait = waits.within(60_000, client.signal);
@@ -81,7 +81,7 @@ describe("a wait", () => {
     waits.stop();
   });
 
-  test("ends with all others when the server stops, as do those to come", () => {
+  test("stop aborts all signals and every later one", () => {
     const waits = new RequestDeadlines();
     const under = [waits.within(60_000, never()), waits.within(60_000, never())];
     waits.stop();
@@ -89,7 +89,7 @@ describe("a wait", () => {
     expect(waits.within(60_000, never()).aborted).toBe(true);
   });
 
-  test("without an end of its own ends first at a stop, while what has its time goes on", () => {
+  test("stopUnbounded aborts only the signals without a deadline", () => {
     const waits = new RequestDeadlines();
     const [endless, timed] = [waits.untilStop(never()), waits.within(60_000, never())];
     waits.stopUnbounded();
@@ -98,7 +98,7 @@ describe("a wait", () => {
     expect(timed.aborted).toBe(true);
   });
 
-  test("that is over is remembered by nobody", async () => {
+  test("an aborted signal is removed from the registry", async () => {
     const waits = new RequestDeadlines();
     await aborted(waits.within(1, never()));
     expect((waits as unknown as { timed: { controllers: Set<unknown> } }).timed.controllers.size).toBe(0);

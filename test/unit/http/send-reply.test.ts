@@ -38,7 +38,7 @@ function endless(pieces: number): Readable {
 const never = () => new AbortController().signal;
 const last = (responses: ServerResponse[]) => responses.at(-1) as ServerResponse;
 
-test("the stream to a response that was destroyed before, and has said so, ends at once", async () => {
+test("a stream to a response that is destroyed already ends at once", async () => {
   const { responses } = await asked(1);
   const closed = once(last(responses), "close");
   last(responses).destroy();
@@ -48,7 +48,7 @@ test("the stream to a response that was destroyed before, and has said so, ends 
   expect(body.destroyed).toBe(true);
 });
 
-test("the stream to a client that goes while it takes nothing in ends, also where its answer waits behind another", async () => {
+test("a stream ends when its stalled client disconnects, also if the response is queued behind another", async () => {
   for (const count of [1, 2]) {
     const { responses, client } = await asked(count);
     const gone = new AbortController();
@@ -62,7 +62,7 @@ test("the stream to a client that goes while it takes nothing in ends, also wher
   }
 });
 
-test("the stream to a client that takes nothing in for a minute ends, though nothing more would come, and its connection with it", async () => {
+test("a client that reads nothing for a minute is disconnected and its stream ends", async () => {
   for (const count of [1, 2]) {
     const { responses } = await asked(count);
     jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate"] });

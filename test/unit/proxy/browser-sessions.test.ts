@@ -33,35 +33,35 @@ const ofCookie = async (cookie: string, options: Parameters<typeof visit>[1] = {
 
 afterEach(() => jest.restoreAllMocks());
 
-test("whoever signs in gets a cookie for that container's path, and whoever brings one gets no other", async () => {
+test("signing in sets a cookie for the container's path, and a request with a valid cookie gets no other", async () => {
   const { given } = await visit(basic);
   expect(given).toMatch(/^docker-server-proxy=[\w.-]+; Path=\/proxy\/web\/; Max-Age=43200; HttpOnly; SameSite=Lax$/);
   expect(await visit({ ...basic, cookie: await signIn() })).toEqual({ given: undefined, caller: "ann" });
   expect(await visit({ cookie: "docker-server-proxy=1.YW5u.x" })).toEqual({ given: undefined, caller: undefined });
 });
 
-test("it is valid on every node of the cluster, also when clocks are an hour apart, and for no longer than it says", async () => {
+test("a cookie is valid on every node, with clocks up to an hour apart, until it expires", async () => {
   const cookie = await signIn();
   for (const hours of [-1, 0, 1, 11.9]) expect(await ofCookie(cookie, { at: NOW + hours * HOUR })).toBe("ann");
   expect(await ofCookie(cookie, { at: NOW + 12 * HOUR })).toBeUndefined();
   expect(await ofCookie(cookie, { door: doorOf({}, "another cluster") })).toBeUndefined();
 });
 
-test("it is valid for the path as it was written, whatever else leads to the same container", async () => {
+test("a cookie is valid only for the path as it was written at sign-in", async () => {
   const cookie = await signIn();
   expect(await ofCookie(cookie, { url: "/proxy/web/" })).toBe("ann");
   for (const url of ["/proxy/web2/", "/proxy/we/", "/proxy/%77eb/", "/proxy/b/proxy/web/"])
     expect(await ofCookie(cookie, { url })).toBeUndefined();
 });
 
-test("it is worth nothing once what it was made with is no longer valid", async () => {
+test("a cookie is invalid once the credentials behind it are invalid", async () => {
   const cookie = await signIn();
   expect(await ofCookie(cookie, { door: doorOf({ token: ["three"] }) })).toBe("ann");
   expect(await ofCookie(cookie, { door: doorOf({ password: "second" }) })).toBeUndefined();
   expect(await ofCookie(cookie, { door: doorOf({ user: "bob" }) })).toBeUndefined();
 });
 
-test("none of its parts can be changed; other cookies beside it don't matter", async () => {
+test("a cookie with any changed part is refused, and other cookies don't matter", async () => {
   const cookie = await signIn();
   expect(await ofCookie(`a=1; docker-server-proxy=x; ${cookie};b`)).toBe("ann");
   const [until = "", caller = "", signature = ""] = cookie.slice(cookie.indexOf("=") + 1).split(".");

@@ -15,7 +15,7 @@ function forwardedFor(trust: unknown, from: string): string {
   return headers[headers.indexOf("X-Forwarded-For") + 1] as string;
 }
 
-test("what a load balancer says of the client goes on to the container, what anybody else says of himself does not", () => {
+test("X-Forwarded-For is passed on from a trusted load balancer and from nobody else", () => {
   expect(forwardedFor(1, "10.0.0.1")).toBe("203.0.113.7, 10.0.0.1");
   expect(forwardedFor("10.0.0.1", "10.0.0.1")).toBe("203.0.113.7, 10.0.0.1");
   expect(forwardedFor("10.0.0.1", "10.0.0.2")).toBe("10.0.0.2");

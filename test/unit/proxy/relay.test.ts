@@ -57,7 +57,7 @@ async function answer(method: string, version: string, path = "/"): Promise<stri
 
 const CHUNKED = "HTTP/1.1 200 OK\r\nTrailer: X-A, X-B\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-test("all trailers of an answer go on, but for those that would change the message", async () => {
+test("trailers of a response are forwarded, except those that would change its meaning", async () => {
   said = `${CHUNKED}2\r\nok\r\n0\r\nX-A: 1\r\nContent-Length: 7\r\nX-B: 2\r\n\r\n`;
   expect(await answer("GET", "1.1")).toMatch(/Trailer: X-A, X-B\r\n[\s\S]*\r\n2\r\nok\r\n0\r\nX-A: 1\r\nX-B: 2\r\n\r\n$/);
 });
@@ -66,7 +66,7 @@ test.each([
   ["one without a body", "HEAD", "1.1", CHUNKED, ""],
   ["one for HTTP/1.0", "GET", "1.0", `${CHUNKED}2\r\nok\r\n0\r\n\r\n`, "ok"],
   ["one of a length", "GET", "1.1", "HTTP/1.1 200 OK\r\nTrailer: X-A\r\nContent-Length: 2\r\n\r\nok", "ok"],
-])("an answer that announces trailers and can't have any goes on without them: %s", async (_what, method, version, text, body) => {
+])("a response that can't have trailers is forwarded without their announcement: %s", async (_what, method, version, text, body) => {
   said = text;
   const passed = await answer(method, version);
   expect(passed).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
@@ -74,7 +74,7 @@ test.each([
   expect(passed.slice(passed.indexOf("\r\n\r\n") + 4)).toBe(body);
 });
 
-test("what comes before an answer isn't kept for a client that is behind", async () => {
+test("1xx responses are not buffered for a slow client", async () => {
   const early = `HTTP/1.1 103 Early Hints\r\nLink: <${"x".repeat(60_000)}>\r\n\r\n`;
   said = early.repeat(500);
   let taken = false;
@@ -88,7 +88,7 @@ test("what comes before an answer isn't kept for a client that is behind", async
   client.destroy();
 });
 
-test("nothing is kept of connections that the other end has closed", async () => {
+test("connections that the upstream has closed leave the pool", async () => {
   said = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
   expect(await until(() => connections.idleEndpointCount <= 1, 5000)).toBe(true);
   await answer("GET", "1.1", "/kept");

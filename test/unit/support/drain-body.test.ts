@@ -2,7 +2,7 @@ import { PassThrough, Writable } from "node:stream";
 import { drainBody } from "../../../lib/support/drain-body";
 import { until } from "../../../scripts/process";
 
-test("the rest of a body that was piped somewhere is read off: its sender is not left standing", async () => {
+test("the rest of a body that was piped before is drained, so that its sender can finish", async () => {
   const body = new PassThrough({ highWaterMark: 1000 });
   const wanted = new Writable({ write: () => undefined });
   body.pipe(wanted);
@@ -16,7 +16,7 @@ test("the rest of a body that was piped somewhere is read off: its sender is not
   await sent;
 });
 
-test("a body without end is cut off", async () => {
+test("an endless body is cut off", async () => {
   const body = new PassThrough();
   drainBody(body);
   const part = Buffer.alloc(1_000_000);

@@ -10,7 +10,7 @@ async function* inPieces(bytes: Buffer, cuts: number[]): AsyncGenerator<Buffer> 
   }
 }
 
-test.each(EVENT_FORMATS)("events as %s are the same again, wherever their bytes are cut apart", async (format) => {
+test.each(EVENT_FORMATS)("events formatted as %s are parsed unchanged from any chunks", async (format) => {
   const data = fc.dictionary(
     fc.string().filter((key) => key !== "event" && key !== "__proto__"),
     fc.oneof(fc.string({ unit: "binary" }), fc.integer()),
@@ -26,7 +26,7 @@ test.each(EVENT_FORMATS)("events as %s are the same again, wherever their bytes 
   );
 });
 
-test("comments between events are left out", async () => {
+test("comments between events are skipped", async () => {
   const text = `: it goes on\n\n${formatEvent("text/event-stream", "result", { a: 1 })}`;
   const seen = [];
   for await (const { event, data } of parseEvents("text/event-stream", inPieces(Buffer.from(text), []))) seen.push({ event, data });

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { openLogs } from "../../../lib/support/logger";
 
-test("what was logged up to the end is in the files when the logs are closed", async () => {
+test("closing the logs writes every earlier entry and drops later ones", async () => {
   const log_dir = mkdtempSync(path.join(tmpdir(), "docker-server-logs-"));
   try {
     const logs = openLogs({ log_level: "fatal", log_dir, log_expiry: 1, log_max_size: 25 });

@@ -31,15 +31,15 @@ test.each([
   ["$(id) `id` $HOME * ~ a;b|c>d&", ["$(id)", "`id`", "$HOME", "*", "~", "a;b|c>d&"]],
   ["héllo 𝄞\\𝄞", ["héllo", "𝄞𝄞"]],
   ["a\r\nb", ["a", "b"]],
-])("%j is the words %j", (text, words) => {
+])("%j is split into %j", (text, words) => {
   expect(splitShellWords(text)).toEqual(words);
 });
 
-test.each(["'a", '"a', "a\\", "'a' \"b", '"a\\'])("%j is refused: something is left open", (text) => {
+test.each(["'a", '"a', "a\\", "'a' \"b", '"a\\'])("%j is refused because of an unclosed quote or a trailing backslash", (text) => {
   expect(() => splitShellWords(text)).toThrow(/left open|ends in a backslash/);
 });
 
-test("quotes, backslashes and blanks mean what they mean to a real shell", () => {
+test("quotes, backslashes and blanks are interpreted as by a real shell", () => {
   // What a shell would expand, or take for the end of a command, is not ours to do: it stands only where it is quoted for both.
   const literal = fc.constantFrom("a", "B", "7", "é", "-", "=", "/", ".");
   const blank = fc.constantFrom(" ", "\t", "  ", "\\\n");
@@ -58,7 +58,7 @@ test("quotes, backslashes and blanks mean what they mean to a real shell", () =>
   );
 });
 
-test("whatever the text, it is split or refused, and no character comes from nowhere", () => {
+test("any text is split or refused, and the words contain no other characters", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (text) => {
       let words: string[];
@@ -75,6 +75,6 @@ test("whatever the text, it is split or refused, and no character comes from now
   );
 });
 
-test("a long text takes no more stack than a short one", () => {
+test("a long text doesn't overflow the stack", () => {
   expect(splitShellWords(`"${'\\"'.repeat(500_000)}" ${"a ".repeat(100_000)}`)).toHaveLength(100_001);
 });

@@ -11,7 +11,7 @@ function filled(limit: number, ...chunks: (string | Uint8Array)[]): TailBuffer {
 const chunksOf = (maxLength: number) => fc.array(fc.uint8Array({ maxLength }));
 const fields = (stdout: TailBuffer, stderr = filled(100)) => outputFields({ stdout, stderr });
 
-test("a tail buffer holds the last bytes of all it was given, and tells whether that is all", () => {
+test("a tail buffer keeps the last bytes and reports whether it is truncated", () => {
   fc.assert(
     // A limit that was given in MB need not be a whole number of bytes.
     fc.property(
@@ -35,7 +35,7 @@ test("a tail buffer holds the last bytes of all it was given, and tells whether 
   );
 });
 
-test("a tail buffer that grows in steps holds the same", () => {
+test("a tail buffer keeps the last bytes while it grows in steps", () => {
   const buffer = new TailBuffer(100_000);
   const all = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * index) % 251));
   for (let at = 0, size = 1; at < all.length; at += size, size = (size * 7) % 9973) {
@@ -45,7 +45,7 @@ test("a tail buffer that grows in steps holds the same", () => {
   expect(Buffer.compare(buffer.bytes(), all.subarray(200_000))).toBe(0);
 });
 
-test("text is answered as text, binary as base64 beside its encoding, each stream for itself", () => {
+test("each stream is returned as text, or as base64 with its encoding", () => {
   const binary = Uint8Array.of(0xff, 0xfe, 0);
   expect(fields(filled(100, "héllo 𝄞\u0000\r\n"), filled(100, binary))).toEqual({
     stdout: "héllo 𝄞\u0000\r\n",
@@ -56,13 +56,13 @@ test("text is answered as text, binary as base64 beside its encoding, each strea
   expect(fields(filled(100, "\ufeffa"))).toEqual({ stdout: "\ufeffa", stderr: "" });
 });
 
-test("truncated says so if either stream was cut", () => {
+test("truncated is set if either stream was cut", () => {
   expect(fields(filled(3, "abcd"))).toEqual({ stdout: "bcd", stderr: "", truncated: true });
   expect(fields(filled(3, "abc"), filled(3, "abcd"))).toEqual({ stdout: "abc", stderr: "bcd", truncated: true });
   expect(fields(filled(3, "abc"))).toEqual({ stdout: "abc", stderr: "" });
 });
 
-test("a cut within a character leaves text, without what is left of that character", () => {
+test("a cut inside a character drops the rest of that character and leaves text", () => {
   fc.assert(
     fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 30 }), fc.nat(), (text, place) => {
       const bytes = Buffer.from(text);
@@ -76,7 +76,7 @@ test("a cut within a character leaves text, without what is left of that charact
   );
 });
 
-test("whatever the bytes, the answer gives them back exactly", () => {
+test("the output fields reproduce any bytes exactly", () => {
   fc.assert(
     fc.property(fc.uint8Array(), (bytes) => {
       const answer = fields(filled(1000, bytes));
@@ -87,7 +87,7 @@ test("whatever the bytes, the answer gives them back exactly", () => {
   );
 });
 
-test("binary that was cut stays binary, and loses nothing of its end", () => {
+test("truncated binary output stays binary and keeps its last bytes", () => {
   const answer = fields(filled(4, Uint8Array.of(1, 2, 3, 0xff, 0xc0, 9)));
   expect(answer).toMatchObject({ stdout_encoding: "base64", truncated: true });
   expect(Buffer.from(answer.stdout as string, "base64").toString("hex")).toBe("03ffc009");
