@@ -1,6 +1,6 @@
 // The same work twice: over REST, and as tools of the Model Context Protocol.
 //   TOKEN=… node examples/mcp-client.mjs http://localhost:1717 [image] [--sse]
-// It wants an image that has a shell. `--sse` takes the older transport.
+// The image must have a shell. `--sse` uses the older transport.
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -34,10 +34,10 @@ async function overMcp() {
     console.log(`Health: ${status}`);
     const { id } = await call(client, "run_container", { image, data: ["sleep", "600"], detach: true });
     try {
-      // Progress is told every second, in the response to the call itself.
+      // The server reports progress every second, in the response to the call itself.
       const onprogress = ({ message }) => console.log(message);
       const executed = await call(client, "exec", { id, data: ["sh", "-c", "sleep 2; echo Hello from MCP!"] }, { onprogress });
-      // In a cluster commands answer a list: one for each node that has the container.
+      // In a cluster exec answers a list with one item for each node that holds the container.
       console.log(`MCP said: ${(executed.result?.[0] ?? executed).stdout.trim()}`);
     } finally {
       await call(client, "remove", { id });
@@ -47,7 +47,7 @@ async function overMcp() {
   }
 }
 
-/** Calls a tool; what it answers, as an object. */
+/** Calls a tool. @returns its structured answer; @throws Error with the tool's error */
 async function call(client, name, args, options) {
   const result = await client.callTool({ name, arguments: args }, undefined, options);
   if (result.isError) throw new Error(`${name}: ${result.content[0].text}`);
