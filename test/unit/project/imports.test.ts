@@ -219,7 +219,12 @@ test("no import cycles, types included", () => {
 test.each(['import type { A } from "./a";', 'export * from "./a";', 'type A = import("./a").A;', 'const a = require("./a");'])(
   "a cycle closed by %s is found",
   (closing) => {
-    const sources = { "lib/a.ts": 'import { b } from "./x/b";', "lib/x/b.ts": 'import "../c";', "lib/c.ts": closing, "lib/d.ts": 'import "./c";' };
+    const sources = {
+      "lib/a.ts": 'import { b } from "./x/b";',
+      "lib/x/b.ts": 'import "../c";',
+      "lib/c.ts": closing,
+      "lib/d.ts": 'import "./c";',
+    };
     expect(importCycles(importGraph(new Map(Object.entries(sources))))).toEqual(["lib/a.ts -> lib/x/b.ts -> lib/c.ts -> lib/a.ts"]);
   },
 );

@@ -186,4 +186,13 @@ describe("logging", () => {
       { level: "warn", message: "Store record ignored", fields: { key: "foreign", reason: "its signature is not valid" } },
     ]);
   });
+
+  test("a peer that is added, and one that leaves, are logged", async () => {
+    const { node } = await watching();
+    node.members.handleLeave("n2", "first");
+    expect(node.entries.filter(({ level }) => level === "debug")).toEqual([
+      { level: "debug", message: "Peer added", fields: { peer: "n2", url: "http://n2:8080" } },
+      { level: "debug", message: "Peer left", fields: { peer: "n2" } },
+    ]);
+  });
 });
