@@ -10,7 +10,7 @@ import { startServer } from "../../support/server";
 
 jest.setTimeout(120_000);
 
-const DEADLINE = 30_000;
+const DEADLINE_MS = 30_000;
 const QUICK = ["sh", "-c", "trap exit TERM; while :; do sleep 0.1; done"];
 
 let node: OneNode;
@@ -22,7 +22,7 @@ beforeAll(async () => {
   await importPython(node.engine, "python:3.12-slim", ["/usr/bin/python3"]);
   await importWeb(node.engine, "nginx:alpine");
   for (const image of ["redis:alpine", "postgres:alpine"]) await node.docker("tag", "busybox", image);
-  // For the log's analysis: a request that takes more than 5 s.
+  // For Debug Mode: a request that takes more than 5 s.
   await node.docker("run", "--detach", "--name=slow", "busybox", "sleep", "100000");
   const body = { json: { command: ["sleep", "5.1"] }, headers: { "X-Request-Id": "slow-one" } };
   slow = node.request("POST", "/containers/slow/exec", body);
@@ -39,7 +39,7 @@ const remove = (cuid: string) => node.request("DELETE", `/containers/${cuid}`);
 const step = async (cuid: string, action: string) => expect((await node.request("POST", `/containers/${cuid}/${action}`)).status).toBe(200);
 
 describe("python", () => {
-  test("Create Container makes what it says, Upload fills its /app, it runs; the same host port again is a conflict", async () => {
+  test("Create Container and Upload make a container that runs; the same host port again is a conflict", async () => {
     const [, cuid = ""] = /^Created container: (c[0-9a-z]{24})$/.exec(await example("create.py")) ?? [];
     const { Config, HostConfig, State } = await node.inspect(cuid);
     expect([Config.Image, State.Status]).toEqual(["python:3.12-slim", "created"]);
@@ -50,8 +50,8 @@ describe("python", () => {
     expect(await example("upload.py", cuid)).toBe("True");
     await step(cuid, "start");
     const log = async () => (await node.request("GET", `/containers/${cuid}/logs`)).text;
-    const said = `Container ${cuid} started\nTags: web,production\nWorking...\n`;
-    expect(await until(async () => (await log()) === said, DEADLINE)).toBe(true);
+    const expectedLog = `Container ${cuid} started\nTags: web,production\nWorking...\n`;
+    expect(await until(async () => (await log()) === expectedLog, DEADLINE_MS)).toBe(true);
     const owned = "import os; print(os.stat('/app/data/config.json')[4:6], open('/app/data/config.json').read())";
     expect(await node.docker("exec", cuid, "/usr/bin/python3", "-c", owned)).toBe('(1000, 1000) {"setting": "value"}');
     expect(await node.docker("exec", cuid, "/usr/bin/python3", "-c", "print(open('/app/requirements.txt').read())")).toBe(
@@ -62,7 +62,7 @@ describe("python", () => {
     await remove(cuid);
   });
 
-  test("Port Management publishes these ports, and none it had before; it is false of one that isn't there", async () => {
+  test("Port Management replaces the published ports, and returns false for an unknown container", async () => {
     const cuid = await create({ ports: [{ host: 8081, container: 80 }] });
     expect(await example("ports.py", cuid)).toBe("True");
     expect((await node.inspect(cuid)).HostConfig.PortBindings).toEqual({
@@ -73,7 +73,7 @@ describe("python", () => {
     expect(await example("ports.py", cuid)).toBe("False");
   });
 
-  test("Connection Pooling: one connection takes all requests of a session", async () => {
+  test("Connection Pooling: one connection carries all requests of a session", async () => {
     const [first, second, pool] = (await example("pooling.py")).split("\n") as [string, string, string];
     expect(pool).toBe("2 requests, 1 connection");
     for (const made of [first, second]) {
@@ -83,7 +83,7 @@ describe("python", () => {
     }
   });
 
-  test("Async Operations: what is created at once is all created, each answer to its own request", async () => {
+  test("Async Operations: concurrent creations all succeed, each answered to its own request", async () => {
     const [count, ...made] = (await example("batch.py")).split("\n");
     expect([count, made.length]).toEqual(["Created 3 containers", 3]);
     for (const line of made) {
@@ -94,29 +94,30 @@ describe("python", () => {
     expect(made.map((line) => line.split(" ")[0])).toEqual(["nginx:alpine", "redis:alpine", "postgres:alpine"]);
   });
 
-  test("Error Handling: a status is read, a client's error told once with its id, a server's error asked three times", async () => {
+  test("Error Handling: a client error is reported once with its id, a server error is retried three times", async () => {
     const cuid = await create();
     expect(await example("retry.py", cuid)).toBe("created");
     await remove(cuid);
-    const told = /^API Error: .+ \(ID: ([\w-]{36})\)\nNone$/;
-    const [, id] = told.exec(await example("retry.py", cuid)) ?? [];
-    const asked = (server: OneNode["server"]) => auditEntries(server).filter(({ path: asked }) => asked === `/containers/${cuid}/status`);
-    expect(await until(() => asked(node.server).some(({ request_id, status }) => request_id === id && status === 404), DEADLINE)).toBe(
-      true,
-    );
-    expect(asked(node.server).map(({ status }) => status)).toEqual([200, 404]);
+    const errorLine = /^API Error: .+ \(ID: ([\w-]{36})\)\nNone$/;
+    const [, id] = errorLine.exec(await example("retry.py", cuid)) ?? [];
+    const statusRequests = (server: OneNode["server"]) =>
+      auditEntries(server).filter(({ path: requested }) => requested === `/containers/${cuid}/status`);
+    expect(
+      await until(() => statusRequests(node.server).some(({ request_id, status }) => request_id === id && status === 404), DEADLINE_MS),
+    ).toBe(true);
+    expect(statusRequests(node.server).map(({ status }) => status)).toEqual([200, 404]);
 
     const broken = await startServer({ env: { ...USER, DOCKER_HOST: `unix://${folder}/no-engine.sock` } });
     try {
-      expect(await runProgram({ url: broken.url, folder }, ["retry.py", cuid])).toMatch(told);
-      expect(await until(() => asked(broken).length === 3, DEADLINE)).toBe(true);
-      expect(asked(broken).map(({ error, status }) => [error, status])).toEqual(Array(3).fill(["unavailable", 503]));
+      expect(await runProgram({ url: broken.url, folder }, ["retry.py", cuid])).toMatch(errorLine);
+      expect(await until(() => statusRequests(broken).length === 3, DEADLINE_MS)).toBe(true);
+      expect(statusRequests(broken).map(({ error, status }) => [error, status])).toEqual(Array(3).fill(["unavailable", 503]));
     } finally {
       await broken.stop();
     }
   });
 
-  test("Health Monitoring: tells Compose's version, a refusal and a server that isn't there", async () => {
+  test("Health Monitoring: reports Compose's version, wrong credentials and an absent server", async () => {
     const [, version = ""] = /(\d+\.\d+\.\d+)/.exec(await node.docker("compose", "version", "--short")) ?? [];
     const [nobody] = await freePorts(1);
     for (const [url, env, line] of [
@@ -133,12 +134,12 @@ describe("python", () => {
 });
 
 describe("javascript", () => {
-  test("List Containers: those of the states asked for, and page after page to the end", async () => {
+  test("List Containers: filters by status and pages to the end", async () => {
     const [running, paused] = [await create({ command: QUICK }), await create({ command: QUICK })];
     for (const cuid of [running, paused]) await step(cuid, "start");
     await step(paused, "pause");
     const listed = JSON.parse((await example("list.js", "running", "paused")).replace("Found 2 containers\n", ""));
-    // Newest first, but the engine tells in which second each was made.
+    // Newest first, but the engine's creation times have a resolution of one second.
     expect(listed.sort((a: { status: string }, b: { status: string }) => a.status.localeCompare(b.status))).toEqual([
       { cuid: paused, status: "paused" },
       { cuid: running, status: "running" },
@@ -174,7 +175,7 @@ for name in (archive := zipfile.ZipFile(sys.argv[1])).namelist(): print(name, ar
   });
 });
 
-test("go: Update Container Configuration changes what it names and keeps the rest; what can't be updated is told", async () => {
+test("go: Update Container Configuration changes the given fields only, and reports failures", async () => {
   const cuid = await create({ env: { OLD_VAR: "old", KEPT: "kept" }, tags: ["old"], resources: { cpus: 0.5, memory: "64m" } });
   expect(await example("update.go", cuid)).toBe("updated");
   const { Config, HostConfig } = await node.inspect(cuid);
@@ -185,7 +186,7 @@ test("go: Update Container Configuration changes what it names and keeps the res
   expect(await example("update.go", cuid)).toBe("update failed with status: 404");
 });
 
-test("ruby: Container Control Operations move it on, and are told of a wrong state", async () => {
+test("ruby: Container Control Operations change the state, and report a wrong state", async () => {
   const cuid = await create({ command: QUICK });
   const steps = await example("control.rb", cuid, "start", "pause", "start", "unpause", "restart", "stop", "stop");
   expect(steps.replaceAll(cuid, "CUID").split("\n")).toEqual([
@@ -201,12 +202,12 @@ test("ruby: Container Control Operations move it on, and are told of a wrong sta
   await remove(cuid);
 });
 
-test("python: Debug Mode finds the errors of the audit log, refused credentials among them, and what was slow", async () => {
+test("python: Debug Mode finds errors, refused credentials and slow requests in the audit log", async () => {
   await slow;
   const refused = { anonymous: true, headers: { "X-Request-Id": "no-credentials" } };
   expect((await node.request("GET", "/containers", refused)).status).toBe(401);
   const logged = () => auditEntries(node.server).map(({ request_id }) => request_id);
-  expect(await until(() => ["slow-one", "no-credentials"].every((id) => logged().includes(id)), DEADLINE)).toBe(true);
+  expect(await until(() => ["slow-one", "no-credentials"].every((id) => logged().includes(id)), DEADLINE_MS)).toBe(true);
   const lines = (await example("analyze_logs.py", path.join(node.server.folder, "logs/actions.jsonl"))).split("\n");
   const errors = auditEntries(node.server).filter(({ status }) => status >= 400);
   expect(lines).toEqual(expect.arrayContaining([`Found ${errors.length} errors`, "auth_error no-credentials", "slow slow-one"]));

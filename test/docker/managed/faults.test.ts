@@ -8,8 +8,8 @@ import { type Answer, startServer, type TestServer } from "../../support/server"
 
 jest.setTimeout(120_000);
 
-const DEADLINE = 60_000;
-/** Takes its time to end, so that its replacement takes some, too. */
+const DEADLINE_MS = 60_000;
+/** Needs 3 s to stop, which prolongs its replacement. */
 const SLOW = ["sh", "-c", "trap 'sleep 3; exit' TERM; while :; do sleep 0.1; done"];
 
 let engine: Engine;
@@ -34,7 +34,7 @@ const create = async (more: object = {}) =>
   (await server.request("POST", "/containers", { json: { image: "busybox", command: SLOW, env: { STATE: "old" }, ...more } })).json.cuid;
 const stateOf = (cuid: string) => docker("exec", cuid, "sh", "-c", "echo $STATE; cat /app/file");
 
-/** A container that runs, with a file in its folder. */
+/** A running container with a file in /app. */
 async function running(): Promise<string> {
   const cuid = await create();
   await server.request("POST", `/containers/${cuid}/start`);
@@ -43,9 +43,9 @@ async function running(): Promise<string> {
 }
 
 const change = (cuid: string): Promise<Answer> => server.request("PATCH", `/containers/${cuid}`, { json: { env: { STATE: "new" } } });
-const isReplaced = () => until(async () => (await names()).some((name) => name.includes("_")), DEADLINE);
+const isBeingReplaced = () => until(async () => (await names()).some((name) => name.includes("_")), DEADLINE_MS);
 
-async function restarted(end: () => Promise<void> | void): Promise<void> {
+async function restartServer(end: () => Promise<void> | void): Promise<void> {
   const { port, folder } = server;
   await end();
   await server.process.end("SIGKILL");
@@ -55,16 +55,16 @@ async function restarted(end: () => Promise<void> | void): Promise<void> {
 test.each<[string, () => void]>([
   ["the server is killed", () => undefined],
   ["the server and Compose are killed", () => process.kill(-server.process.pid, "SIGKILL")],
-])("%s during a change: old or new, and the same request again succeeds", async (_what, end) => {
+])("%s during a change: the container is old or new, and a repeated request succeeds", async (_description, end) => {
   const cuid = await running();
   const cut = change(cuid).then(
     () => "answered",
     () => "cut",
   );
-  expect(await isReplaced()).toBe(true);
-  await restarted(end);
+  expect(await isBeingReplaced()).toBe(true);
+  await restartServer(end);
   expect(await cut).toBe("cut");
-  // The list shows one of the two.
+  // The old and the new container are listed as one.
   expect((await server.request("GET", "/containers")).json.containers).toHaveLength(1);
   const again = await change(cuid);
   expect([again.status, again.json]).toMatchObject([200, { cuid, status: "running" }]);
@@ -72,44 +72,44 @@ test.each<[string, () => void]>([
   expect(await names()).toEqual([cuid]);
 });
 
-test("the server and Compose are killed during a change: without another request it runs again, and is whole", async () => {
+test("a change interrupted by killing server and Compose is completed without another request", async () => {
   const cuid = await running();
   void change(cuid).catch(() => undefined);
-  expect(await isReplaced()).toBe(true);
-  await restarted(() => void process.kill(-server.process.pid, "SIGKILL"));
+  expect(await isBeingReplaced()).toBe(true);
+  await restartServer(() => void process.kill(-server.process.pid, "SIGKILL"));
   const isWhole = async () => (await names()).join() === cuid && (await docker("ps", "--format", "{{.Names}}")) === cuid;
-  expect(await until(isWhole, DEADLINE)).toBe(true);
+  expect(await until(isWhole, DEADLINE_MS)).toBe(true);
   expect(await stateOf(cuid)).toMatch(/^(old|new)\nkept$/);
 });
 
-test("cut off after the old one was removed: the new one takes its name", async () => {
+test("a change interrupted after the old container's removal: the new one gets its name", async () => {
   const cuid = await create();
   const { port, folder } = server;
   await server.process.end("SIGKILL");
   await docker("rename", cuid, `0123456789ab_${cuid}`);
   server = await startServer({ engine, port, folder });
-  expect(await until(async () => (await names()).join() === cuid, DEADLINE)).toBe(true);
+  expect(await until(async () => (await names()).join() === cuid, DEADLINE_MS)).toBe(true);
   expect((await server.request("GET", `/containers/${cuid}/status`)).json).toMatchObject({ cuid, status: "created" });
 });
 
-test("during a change its status is always told", async () => {
+test("the status can be read at any time during a change", async () => {
   const cuid = await running();
-  let over = false;
+  let finished = false;
   const changed = Promise.all([change(cuid)]).finally(() => {
-    over = true;
+    finished = true;
   });
   const statuses = new Set<number>();
   const poll = async () => {
-    while (!over) statuses.add((await server.request("GET", `/containers/${cuid}/status`)).status);
+    while (!finished) statuses.add((await server.request("GET", `/containers/${cuid}/status`)).status);
   };
   await Promise.all([poll(), poll(), poll(), changed]);
   expect([...statuses]).toEqual([200]);
 });
 
-test("what is asked of one container at once is done one after the other", async () => {
+test("concurrent requests to one container are carried out one after the other", async () => {
   const cuid = await running();
   const changes = [change(cuid), server.request("PATCH", `/containers/${cuid}`, { json: { tags: ["a"] } })];
-  // What is paused can't be changed: the pause is to come last.
+  // A paused container can't be changed: the pause must come last.
   await sleep(500);
   const answers = await Promise.all([...changes, server.request("POST", `/containers/${cuid}/pause`)]);
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
@@ -119,17 +119,17 @@ test("what is asked of one container at once is done one after the other", async
   expect(await stateOf(cuid)).toBe("new\nkept");
 });
 
-test("while the engine stands still a create is a 503, and what it makes afterwards is removed", async () => {
+test("with a frozen engine a creation is a 503, and a container created afterwards is removed", async () => {
   engine.freeze();
   try {
     expect((await server.request("POST", "/containers", { json: { image: "busybox" } })).status).toBe(503);
   } finally {
     engine.thaw();
   }
-  expect(await until(async () => (await server.request("GET", "/containers")).status === 200, DEADLINE)).toBe(true);
+  expect(await until(async () => (await server.request("GET", "/containers")).status === 200, DEADLINE_MS)).toBe(true);
 });
 
-test("with a user set, what runs may write into its folder, and a server without Compose says what to install", async () => {
+test("DEFAULT_USER_UID owns /app; without Compose the server says what to install", async () => {
   const { PATH } = process.env;
   const owned = await startServer({ engine, env: { DEFAULT_USER_UID: "1000:1000", NODE_ENV: "development" } });
   const { cuid } = (await owned.request("POST", "/containers", { json: { image: "busybox", command: SLOW } })).json;
@@ -142,7 +142,7 @@ test("with a user set, what runs may write into its folder, and a server without
     stacktrace: expect.stringContaining("at "),
   });
   await owned.stop();
-  // Its docker knows all but compose.
+  // A docker CLI without the compose plugin.
   const { folder } = server;
   const real = (await runOrThrow("which", ["docker"])).trim();
   mkdirSync(`${folder}/bin`);

@@ -11,7 +11,7 @@ let marker: string;
 beforeAll(async () => {
   node = await startNode({ name: "managed-hostile" });
   marker = path.join(node.server.folder, "touched");
-  // What Compose would take for its own, of the folder where it runs.
+  // Compose would read these from its working directory.
   writeFileSync(path.join(node.server.folder, ".env"), "COMPOSE_PROJECT_NAME=other\nCOMPOSE_FILE=/none\nSECRET=of the server\n");
 });
 afterAll(() => node?.stop());
@@ -25,7 +25,7 @@ afterEach(async () => {
 
 const create = (body: object) => node.request("POST", "/containers", { json: { image: "busybox", ...body } });
 
-/** Texts that a variable, a tag or a command may hold, and that mean something to Compose, YAML or a shell. */
+/** Valid values of variables, tags and commands that have a meaning in Compose, YAML or a shell. */
 const TEXTS = [
   ...["$", "$$", "$$$", "$HOME", `$\{HOME}`, `$$\{HOME}`, `$\{SECRET}`, `$\{SECRET:?gone}`, "${", "$(id)", "`id`", "$1"],
   ...[
@@ -53,14 +53,14 @@ const TEXTS = [
 ];
 const LINES = ["a\nb", "\n", "a\n\n", "\r\n", "\tx\t", "DOCKER_STDIN\nx"];
 
-test("whatever a variable or a word of the command holds arrives as it is, also after a change", async () => {
-  const fitting = hostileTexts(marker).filter((text) => text.length < 100_000 && !/\0|\p{Surrogate}/u.test(text));
-  const values = [...TEXTS, ...LINES, ...fitting];
+test("environment variables and command words arrive unchanged, also after a change", async () => {
+  const allowed = hostileTexts(marker).filter((text) => text.length < 100_000 && !/\0|\p{Surrogate}/u.test(text));
+  const values = [...TEXTS, ...LINES, ...allowed];
   const env = Object.fromEntries(values.map((value, index) => [`V${index}`, value]));
   const command = ["sh", "-c", "sleep 1000", ...values];
   const { status, json } = await create({ env, command });
   expect([status, json.code]).toEqual([201, undefined]);
-  const look = async () => {
+  const assertUnchanged = async () => {
     const { Config } = await node.inspect(json.cuid);
     const found = new Map<string, string>(
       Config.Env.map((line: string) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
@@ -68,12 +68,12 @@ test("whatever a variable or a word of the command holds arrives as it is, also 
     for (const [name, value] of Object.entries(env)) expect([name, found.get(name)]).toEqual([name, value]);
     expect(Config.Cmd).toEqual(command);
   };
-  await look();
+  await assertUnchanged();
   expect((await node.request("PATCH", `/containers/${json.cuid}`, { json: { tags: ["again"] } })).status).toBe(200);
-  await look();
+  await assertUnchanged();
 });
 
-test("a tag is text and nothing else", async () => {
+test("tags are never interpreted", async () => {
   const tags = [...TEXTS, ...hostileTexts(marker)].filter((text) => /^[^\p{Cc}\p{Surrogate},]{1,128}$/u.test(text));
   const { status, json } = await create({ tags });
   expect([status, json.tags]).toEqual([201, tags]);
@@ -96,7 +96,7 @@ const FIELDS: Record<string, (text: string) => object> = {
   cuid: (text) => ({ cuid: text }),
 };
 
-test.each(Object.entries(FIELDS))("hostile texts as %s are refused, or text", async (_field, body) => {
+test.each(Object.entries(FIELDS))("hostile texts as %s are refused or kept as text", async (_field, body) => {
   for (const text of [...TEXTS, ...hostileTexts(marker)]) {
     const { status, json } = await create(body(text));
     expect({ text, status, known: [201, 400, 404, 413, 502].includes(status) }).toMatchObject({ known: true });
@@ -104,7 +104,7 @@ test.each(Object.entries(FIELDS))("hostile texts as %s are refused, or text", as
   }
 });
 
-test("what the policy or the document knows nothing of is refused", async () => {
+test("undocumented fields are refused", async () => {
   for (const more of [
     { privileged: true },
     { volumes: { "/": "/host" } },
@@ -116,7 +116,7 @@ test("what the policy or the document knows nothing of is refused", async () => 
     expect((await create(more)).status).toBe(400);
 });
 
-test("no value of the environment is seen among arguments, in a list or in a log", async () => {
+test("environment values appear in no process arguments, list or log", async () => {
   const secret = "s3cret-Qx81";
   const { marked, leaks } = await watchProcesses("--file=-", secret, create({ env: { KEY: secret } }));
   expect(marked.length).toBeGreaterThan(0);
@@ -125,7 +125,7 @@ test("no value of the environment is seen among arguments, in a list or in a log
   expect(everythingLogged(node.server)).not.toContain(secret);
 });
 
-test("a label like ours on another's container makes it no managed one", async () => {
+test("forged labels do not make a container managed", async () => {
   for (const spec of ["", "{}", "null", '{"image":1}', "$"]) {
     const labels = { "docker-server.cuid": "forged", "docker-server.spec": spec, "dockapi.managed": "true" };
     await node.request("PUT", "/", { json: { image: "busybox", name: "forged", detach: true, data: "sleep 1000", labels } });

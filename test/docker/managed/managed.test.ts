@@ -1,16 +1,17 @@
 import { until } from "../../../scripts/process";
+import { volumesOf } from "../../support/engine-api";
 import { BASIC, curl, type OneNode, startNode } from "../../support/one-node";
 
 jest.setTimeout(120_000);
 
-const DEADLINE = 30_000;
+const DEADLINE_MS = 30_000;
 
 let node: OneNode;
 let base: string;
 beforeAll(async () => {
   node = await startNode({ name: "managed", env: { APP_USER: "admin", APP_PASS: "password" } });
   base = node.server.url;
-  // What the documents call python here says on which files it was run.
+  // A stand-in for python that prints the files it is run on.
   const script =
     '#!/bin/sh\n[ "$1" = -m ] && { [ "$4" = install ] || [ "$3" = install ] && echo "pip $*"; exit 0; }\necho "python $*"; exec sh "$2"\n';
   await node.docker("run", "--name", "base", "busybox", "sh", "-c", `printf '%s' '${script}' > /bin/python3; chmod +x /bin/python3`);
@@ -41,7 +42,7 @@ const example = (method: string, pathname: string, body?: object) =>
     ...(body ? ["-H", "content-type: application/json", "-d", JSON.stringify(body)] : []),
   );
 const create = (more: object = {}) => example("POST", "/containers", { image: "python:3.12-slim", ...more });
-const volumes = async () => (await node.docker("volume", "ls", "--quiet")).split("\n").filter(Boolean);
+const volumes = () => volumesOf(node.engine);
 const log = async (cuid: string) => (await example("GET", `/containers/${cuid}/logs`)).body;
 const exec = async (cuid: string, ...command: string[]) => (await example("POST", `/containers/${cuid}/exec`, { command })).json.stdout;
 
@@ -52,7 +53,7 @@ const DOCUMENTED = {
   ports: [{ host: 18080, container: 80, protocol: "tcp" }],
 };
 
-test("the documented create: 201 with a cuid, created and not started, with all that was asked for", async () => {
+test("the documented creation: 201 with a cuid; the container is not started and has all requested settings", async () => {
   const { status, json, headers } = await create(DOCUMENTED);
   expect([status, json]).toMatchObject([
     201,
@@ -82,40 +83,40 @@ test("the documented create: 201 with a cuid, created and not started, with all 
   expect(JSON.stringify(Config.Labels)).not.toContain("false");
 });
 
-test("every documented step moves it on, and one from a wrong state is a 422", async () => {
+test("every documented action changes the state; in a wrong state it is a 422", async () => {
   const { cuid } = (await create()).json;
-  const step = async (action: string) => {
+  const act = async (action: string) => {
     const { status, json } = await example("POST", `/containers/${cuid}/${action}`);
     return status === 200 ? json.status : `${status} ${json.error}`;
   };
-  const wrong = async (...actions: string[]) => {
-    for (const action of actions) expect([action, await step(action)]).toEqual([action, "422 state_error"]);
+  const assertRefused = async (...actions: string[]) => {
+    for (const action of actions) expect([action, await act(action)]).toEqual([action, "422 state_error"]);
   };
-  await wrong("stop?timeout=0", "pause", "unpause", "restart?timeout=0");
-  expect(await step("start")).toBe("running");
-  await wrong("start", "unpause");
-  expect(await step("pause")).toBe("paused");
-  await wrong("start", "pause");
+  await assertRefused("stop?timeout=0", "pause", "unpause", "restart?timeout=0");
+  expect(await act("start")).toBe("running");
+  await assertRefused("start", "unpause");
+  expect(await act("pause")).toBe("paused");
+  await assertRefused("start", "pause");
   expect((await example("PATCH", `/containers/${cuid}`, { tags: ["a"] })).json).toMatchObject({ status: 422, error: "state_error" });
-  expect(await step("unpause")).toBe("running");
-  expect(await step("restart?timeout=0")).toBe("running");
-  expect(await step("stop?timeout=0")).toBe("exited");
-  await wrong("stop?timeout=0", "pause", "unpause");
-  expect(await step("restart?timeout=0")).toBe("running");
-  expect(await step("pause")).toBe("paused");
+  expect(await act("unpause")).toBe("running");
+  expect(await act("restart?timeout=0")).toBe("running");
+  expect(await act("stop?timeout=0")).toBe("exited");
+  await assertRefused("stop?timeout=0", "pause", "unpause");
+  expect(await act("restart?timeout=0")).toBe("running");
+  expect(await act("pause")).toBe("paused");
   expect((await example("DELETE", `/containers/${cuid}?force=false`)).json).toMatchObject({ status: 409, code: "STILL_RUNNING" });
   expect((await example("DELETE", `/containers/${cuid}`)).json).toMatchObject({ name: cuid, removed: true });
   expect([await node.names(), await volumes()]).toEqual([[], []]);
   expect((await example("POST", `/containers/${cuid}/start`)).json).toMatchObject({ status: 404, error: "not_found" });
 });
 
-test("another container that is stopped is stopped again with 200, as before", async () => {
+test("stopping a stopped container that is not managed is a 200", async () => {
   await node.request("PUT", "/", { json: { image: "busybox", name: "other", detach: true, data: "sleep 1000" } });
   for (let time = 0; time < 2; time += 1) expect((await example("POST", "/containers/other/stop?timeout=0")).status).toBe(200);
   expect((await example("PATCH", "/containers/other", { tags: [] })).json).toMatchObject({ status: 409, code: "NOT_MANAGED" });
 });
 
-test("PATCH sets and removes variables, sets tags and limits; what ran runs, and the files in /app stay", async () => {
+test("PATCH changes variables, tags, limits and image; the container runs again and keeps /app", async () => {
   const { cuid } = (await create({ env: { OLD_VAR: "old", KEPT: "a\nb" }, resources: { cpus: 0.5, memory: "64m" } })).json;
   await example("POST", `/containers/${cuid}/start`);
   await exec(cuid, "sh", "-c", "echo kept > /app/file");
@@ -141,7 +142,7 @@ test("PATCH sets and removes variables, sets tags and limits; what ran runs, and
   expect((await example("PATCH", `/containers/${cuid}`, { tags: ["updated", "v2"] })).json).toMatchObject({ id: Id, status: "running" });
 });
 
-test("PATCH of the ports publishes others, over tcp and udp; a port that is taken is a 409 and changes nothing", async () => {
+test("PATCH of the ports replaces them, tcp and udp; a taken port is a 409 and changes nothing", async () => {
   const { cuid } = (await create(DOCUMENTED)).json;
   const other = (await create({ ports: [{ host: 18090, container: 80, protocol: "tcp" }] })).json.cuid;
   await example("POST", `/containers/${cuid}/start`);
@@ -170,7 +171,7 @@ test("PATCH of the ports publishes others, over tcp and udp; a port that is take
   expect((await node.names()).sort()).toEqual([cuid, other].sort());
 });
 
-test("a change that can't be made leaves what was there, running", async () => {
+test("a failed change leaves the previous container running", async () => {
   const { cuid } = (await create({ tags: ["before"] })).json;
   await example("POST", `/containers/${cuid}/start`);
   await exec(cuid, "sh", "-c", "echo kept > /app/file");
@@ -179,7 +180,7 @@ test("a change that can't be made leaves what was there, running", async () => {
     status: 400,
     code: "INVALID_SPEC",
   });
-  // A port that no container has published shows to be taken only at the start.
+  // A port taken by a process, not by a container, is detected only at the start.
   await node.docker("run", "--detach", "--rm", "--network=host", "--name=holder", "busybox", "httpd", "-f", "-p", "18200");
   const refused = await example("PATCH", `/containers/${cuid}/ports`, { ports: [{ host: 18200, container: 80 }] });
   expect(refused.json).toMatchObject({ status: 409, error: "conflict", code: "PORT_TAKEN" });
@@ -189,7 +190,7 @@ test("a change that can't be made leaves what was there, running", async () => {
   expect(await node.names()).toEqual([cuid]);
 });
 
-test("what can't be created leaves nothing behind", async () => {
+test("a failed creation leaves nothing behind", async () => {
   expect((await create({ resources: { memory: "1k" } })).json).toMatchObject({
     status: 400,
     error: "validation_error",
@@ -212,10 +213,10 @@ test("what can't be created leaves nothing behind", async () => {
   ]);
 });
 
-test("at each start /app/boot.py is run if it is there, after its requirements; else the image's own command", async () => {
+test("each start runs /app/boot.py after installing its requirements, else the image's command", async () => {
   const { cuid } = (await create()).json;
   await example("POST", `/containers/${cuid}/start`);
-  expect(await until(async () => (await log(cuid)).includes("of the image"), DEADLINE)).toBe(true);
+  expect(await until(async () => (await log(cuid)).includes("of the image"), DEADLINE_MS)).toBe(true);
   const { Id } = await node.inspect(cuid);
   await exec(
     cuid,
@@ -224,27 +225,27 @@ test("at each start /app/boot.py is run if it is there, after its requirements; 
     "echo 'echo booted as $CONTAINER_UID in $(pwd); sleep 1000' > /app/boot.py; echo requests > /app/requirements.txt",
   );
   await example("POST", `/containers/${cuid}/restart?timeout=0`);
-  expect(await until(async () => (await log(cuid)).includes("booted"), DEADLINE)).toBe(true);
+  expect(await until(async () => (await log(cuid)).includes("booted"), DEADLINE_MS)).toBe(true);
   expect(await log(cuid)).toMatch(
     new RegExp(`pip -m pip install .* -r /app/requirements.txt\npython -u /app/boot.py\nbooted as ${cuid} in /app\n$`),
   );
   expect((await node.inspect(cuid)).Id).toBe(Id);
 });
 
-test("a command is run instead, and an image without a shell runs what it says", async () => {
+test("a given command replaces boot.py; an image without a shell runs its own command", async () => {
   const own = (await create({ command: ["echo", "of the caller"] })).json.cuid;
   await example("POST", `/containers/${own}/start`);
-  expect(await until(async () => (await log(own)) === "of the caller\n", DEADLINE)).toBe(true);
+  expect(await until(async () => (await log(own)) === "of the caller\n", DEADLINE_MS)).toBe(true);
   await node.docker("run", "--name", "base", "busybox", "sh", "-c", "mkdir /own; mv /bin/busybox /own/echo; rm -rf /bin");
   await node.docker("commit", "-c", 'CMD ["/own/echo", "no shell"]', "base", "shell-less:1");
   await node.docker("rm", "base");
   const { json } = await create({ image: "shell-less:1" });
   expect((await node.inspect(json.cuid)).Config.Cmd).toEqual(["/own/echo", "no shell"]);
   await example("POST", `/containers/${json.cuid}/start`);
-  expect(await until(async () => (await log(json.cuid)) === "no shell\n", DEADLINE)).toBe(true);
+  expect(await until(async () => (await log(json.cuid)) === "no shell\n", DEADLINE_MS)).toBe(true);
 });
 
-test("the list has them by status and tags, page by page", async () => {
+test("the list filters by status and tags, and pages", async () => {
   const made: string[] = [];
   for (const tags of [["web", "a"], ["web"], ["db"]]) made.push((await create({ tags })).json.cuid);
   const [a, b, c] = made as [string, string, string];
@@ -269,7 +270,7 @@ test("the list has them by status and tags, page by page", async () => {
   ]);
 });
 
-test("the same Idempotency-Key makes one container", async () => {
+test("a repeated Idempotency-Key creates one container", async () => {
   const keyed = () => node.request("POST", "/containers", { json: { image: "busybox" }, headers: { "Idempotency-Key": "once" } });
   const [first, second] = [await keyed(), await keyed()];
   expect([first.status, second.status]).toEqual([201, 200]);
@@ -278,6 +279,6 @@ test("the same Idempotency-Key makes one container", async () => {
   expect((await keyed()).json).toMatchObject({ cuid: first.json.cuid, repeated: true });
 });
 
-test("healthz tells the version of Compose", async () => {
+test("healthz reports Compose's version", async () => {
   expect((await curl(`${base}/healthz`, "-H", BASIC)).json).toMatchObject({ compose_version: expect.stringMatching(/^\d+\.\d+/) });
 });

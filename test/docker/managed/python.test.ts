@@ -7,7 +7,7 @@ import { type OneNode, startNode } from "../../support/one-node";
 
 jest.setTimeout(120_000);
 
-const DEADLINE = 30_000;
+const DEADLINE_MS = 30_000;
 const IMAGE = "python:3.12-slim";
 
 let node: OneNode;
@@ -24,7 +24,7 @@ afterAll(async () => {
 
 const log = async (cuid: string) => (await node.request("GET", `/containers/${cuid}/logs`)).text;
 
-/** The document's own example, "Complete Integration Example", but for its pauses. */
+/** container-management-api.md, "Complete Integration Example", without its pauses. */
 const CODE = `
 import os
 import time
@@ -35,7 +35,7 @@ print("Working...")
 time.sleep(1000)
 `;
 
-test("the documented boot.py of a created container runs at its start, and is heard of at once; the image has no shell", async () => {
+test("the documented boot.py runs at the start, unbuffered, in an image without a shell", async () => {
   const { cuid } = (
     await node.request("POST", "/containers", {
       json: { image: IMAGE, env: { APP_ENV: "production" }, tags: ["automated"], resources: { cpus: 0.5, memory: "1024m" } },
@@ -45,17 +45,17 @@ test("the documented boot.py of a created container runs at its start, and is he
   writeFileSync(path.join(folder, "requirements.txt"), "requests==2.31.0\n");
   for (const file of ["boot.py", "requirements.txt"]) await node.docker("cp", path.join(folder, file), `${cuid}:/app/${file}`);
   expect((await node.request("POST", `/containers/${cuid}/start`)).json).toMatchObject({ cuid, status: "running" });
-  const said = `Hello from container ${cuid}\nEnvironment: production\nTags: automated\nWorking...\n`;
-  expect(await until(async () => (await log(cuid)) === said, DEADLINE)).toBe(true);
+  const expectedLog = `Hello from container ${cuid}\nEnvironment: production\nTags: automated\nWorking...\n`;
+  expect(await until(async () => (await log(cuid)) === expectedLog, DEADLINE_MS)).toBe(true);
   expect((await node.request("DELETE", `/containers/${cuid}`)).status).toBe(200);
 });
 
-test("without a boot.py it runs what the image says; an image that says nothing tells so", async () => {
+test("without boot.py the image's command runs; an image without a command logs why it ends", async () => {
   const { cuid } = (await node.request("POST", "/containers", { json: { image: IMAGE } })).json;
   await node.request("POST", `/containers/${cuid}/start`);
-  expect(await until(async () => (await log(cuid)) === "of the image\n", DEADLINE)).toBe(true);
+  expect(await until(async () => (await log(cuid)) === "of the image\n", DEADLINE_MS)).toBe(true);
   await importPython(node.engine, "silent:1", []);
   const silent = (await node.request("POST", "/containers", { json: { image: "silent:1" } })).json.cuid;
   await node.request("POST", `/containers/${silent}/start`);
-  expect(await until(async () => (await log(silent)).includes("neither /app/boot.py"), DEADLINE)).toBe(true);
+  expect(await until(async () => (await log(silent)).includes("neither /app/boot.py"), DEADLINE_MS)).toBe(true);
 });

@@ -11,7 +11,7 @@ jest.setTimeout(120_000);
 const MODULES = path.resolve(__dirname, "../../../node_modules");
 
 let node: OneNode;
-/** The inspector's command line, laid out as in the inspector's own package: it looks for that package's file beside it. */
+/** Folder with the inspector's CLI, laid out as in its own package: it reads a package.json beside itself. */
 let inspector: string;
 beforeAll(async () => {
   inspector = mkdtempSync(path.join(tmpdir(), "inspector-"));
@@ -25,7 +25,7 @@ afterAll(async () => {
   await node?.stop();
 });
 
-/** What the inspector prints of one method, as JSON. */
+/** Runs the inspector for one method; it prints JSON. */
 async function inspect(transport: "http" | "sse", args: string[], token = TOKEN) {
   const headers = ["--header", `Authorization: Bearer ${token}`];
   return run(process.execPath, [
@@ -39,7 +39,7 @@ async function inspect(transport: "http" | "sse", args: string[], token = TOKEN)
 }
 
 describe.each(["http", "sse"] as const)("the official inspector over %s", (transport) => {
-  test("lists the tools, each with a schema that it can read", async () => {
+  test("lists the tools with valid schemas", async () => {
     const { code, stdout } = await inspect(transport, ["--method", "tools/list"]);
     expect(code).toBe(0);
     const { tools } = JSON.parse(stdout);
@@ -47,7 +47,7 @@ describe.each(["http", "sse"] as const)("the official inspector over %s", (trans
     for (const { inputSchema } of tools) expect(inputSchema.type).toBe("object");
   });
 
-  test("runs a container to its end, and gets its output", async () => {
+  test("runs a container to its end and gets its output", async () => {
     const name = unique("inspected");
     const args = ["image=busybox", `name=${name}`, "remove=true", 'data=["echo","from the inspector"]'];
     const { code, stdout } = await inspect(transport, [

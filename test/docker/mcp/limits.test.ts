@@ -1,4 +1,4 @@
-import { type Engine, startEngine } from "../../support/engine";
+import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
 import { startLimited } from "../../support/limited-server";
 import { post } from "../../support/mcp";
@@ -10,7 +10,7 @@ const headers = { Authorization: "Bearer first" };
 let engine: Engine;
 let server: TestServer;
 beforeAll(async () => {
-  engine = await startEngine({ name: "mcp-limits" });
+  engine = await leaseEngine({ name: "mcp-limits" });
   await importBusybox(engine);
   await engine.docker(["run", "-d", "--name", "box", "busybox", "sleep", "1000"]);
 });
@@ -23,7 +23,7 @@ afterEach(() => server?.stop("SIGKILL"));
 const call = async (name: string, args: object) =>
   (await post(server.url, { method: "tools/call", params: { name, arguments: args } }, headers, true)).json.result;
 
-test("tools and requests spend the same burst limit, and speaking MCP none of its own", async () => {
+test("tool calls and requests share burst limits; MCP messages themselves have none", async () => {
   for (let turn = 0; turn < LIMIT / 2; turn++) {
     expect((await call("logs", { id: "box" })).isError).toBeUndefined();
     expect((await server.request("GET", "/box", { headers })).status).toBe(200);
@@ -36,7 +36,7 @@ test("tools and requests spend the same burst limit, and speaking MCP none of it
   expect((await call("exec", { id: "box", data: ["true"] })).structuredContent).toMatchObject({ exit_code: 0 });
 });
 
-test("addresses that guess credentials at /mcp are locked out", async () => {
+test("addresses that guess credentials at /mcp are blocked", async () => {
   const guess = () => post(server.url, { method: "tools/list" }, { Authorization: "Bearer wrong" }, true);
   for (let turn = 0; turn < 5; turn++) expect((await guess()).status).toBe(401);
   expect((await guess()).json).toMatchObject({ code: "TOO_MANY_WRONG_CREDENTIALS" });

@@ -22,7 +22,7 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
   });
   afterAll(() => client?.close());
 
-  test("lists the tools with their schemas and what they may do", async () => {
+  test("lists the tools with their schemas and annotations", async () => {
     const { tools } = await client.listTools();
     expect(tools.map(({ name }) => name)).toEqual(expect.arrayContaining(DOCUMENTED));
     const tool = (name: string) => tools.find((each) => each.name === name);
@@ -36,7 +36,7 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
     expect(tool("remove")?.annotations).toMatchObject({ readOnlyHint: false, destructiveHint: true });
   });
 
-  test("runs, finds, asks and removes a container, and gets what the routes answer", async () => {
+  test("runs, lists, executes in and removes a container, with the routes' answers", async () => {
     const name = unique("mcp");
     const started = await callTool(client, "run_container", { image: "busybox", name, detach: true, data: ["sleep", "1000"] });
     expect(started).toMatchObject({ isError: false, json: { name, status: "running" } });
@@ -44,13 +44,13 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
     const { json: list } = await callTool(client, "list");
     expect(list.result).toEqual((await node.request("GET", "/")).json);
     expect(list.result).toContainEqual(expect.objectContaining({ name, state: "running" }));
-    const said = await callTool(client, "exec", { id: name, data: "sh -c 'cat; exit 3'", interactive: true, stdin: "in\n" });
-    expect(said).toMatchObject({ isError: false, json: { name, exit_code: 3, stdout: "in\n" } });
+    const executed = await callTool(client, "exec", { id: name, data: "sh -c 'cat; exit 3'", interactive: true, stdin: "in\n" });
+    expect(executed).toMatchObject({ isError: false, json: { name, exit_code: 3, stdout: "in\n" } });
     expect((await callTool(client, "remove", { id: name })).json).toMatchObject({ name, removed: true });
     expect(await node.names()).not.toContain(name);
   });
 
-  test("runs a job to its end and makes a volume, by the documented names and arguments", async () => {
+  test("runs a job and creates a volume by the documented names and arguments", async () => {
     const name = unique("volume");
     expect((await callTool(client, "volume", { name })).json).toMatchObject({ status: "success" });
     expect(await node.docker("volume", "ls", "--quiet")).toContain(name);
@@ -65,7 +65,7 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
     expect((await callTool(client, "health")).json).toMatchObject({ status: "ok" });
   });
 
-  test("a job ends with the client that called it", async () => {
+  test("a job ends when its client disconnects", async () => {
     const leaving = await connectMcp(node.server.url, transport);
     const before = (await node.names()).length;
     const args = { image: "busybox", pull_policy: "never", command: ["sleep", "1000"] };
@@ -76,12 +76,12 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
     expect(await until(async () => (await node.names()).length === before, 20_000)).toBe(true);
   });
 
-  test("reads logs, with the route's own query", async () => {
+  test("reads logs with the route's query parameters", async () => {
     expect((await callTool(client, "logs", { id: "box" })).json).toEqual((await node.request("GET", "/box")).json);
     expect((await callTool(client, "logs", { id: "box", tail: "0", timestamps: true })).json).toMatchObject({ stdout: "" });
   });
 
-  test("gets an error of a route as a result with the error's body", async () => {
+  test("gets a route's error as a result with the error body", async () => {
     const { isError, json, text } = await callTool(client, "logs", { id: "no-such" });
     const { json: same } = await node.request("GET", "/no-such");
     expect(isError).toBe(true);
@@ -102,37 +102,37 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
     ["exec", { id: "box", data: ["true"], tty: "perhaps" }, "INVALID_TTY", "tty must be true or false"],
     ["run_container", {}, "MISSING_IMAGE", "image is required"],
     ["health", { id: "box" }, "INVALID_ID", "id is not known here"],
-    // They would be requests to other routes.
+    // These would address other routes.
     ["logs", { id: "version" }, "CONTAINER_NOT_FOUND", "version is a word of this API"],
     ["exec", { id: "run", data: ["true"] }, "CONTAINER_NOT_FOUND", "run is a word of this API"],
     ["list", { node: "elsewhere" }, "NODE_NOT_FOUND", "No such node: elsewhere"],
-  ])("calling %s with %j is answered %s", async (tool, args, code, message) => {
+  ])("calling %s with %j gives %s", async (tool, args, code, message) => {
     const { isError, json } = await callTool(client, tool, args);
     expect({ isError, code: json.code, message: json.message.slice(0, message.length) }).toEqual({ isError: true, code, message });
   });
 
-  test("a tool that isn't there is an error that says so and names those there are", async () => {
+  test("an unknown tool is an error that names the existing tools", async () => {
     await expect(callTool(client, "no-such")).rejects.toThrow(/no such tool: no-such; there are list, logs/);
   });
 
-  test("hears every second that a call goes on, if it asks for that", async () => {
-    const heard: (string | undefined)[] = [];
-    const onprogress = ({ message }: { message?: string | undefined }) => heard.push(message);
+  test("gets progress notifications every second on request", async () => {
+    const progressMessages: (string | undefined)[] = [];
+    const onprogress = ({ message }: { message?: string | undefined }) => progressMessages.push(message);
     await callTool(client, "exec", { id: "box", data: ["sleep", "3"] }, { onprogress });
-    expect(heard[0]).toBe("exec goes on since 1 s");
+    expect(progressMessages[0]).toBe("exec goes on since 1 s");
   });
 
-  test("a client that goes away ends its calls", async () => {
+  test("a disconnecting client ends its calls", async () => {
     const leaving = await connectMcp(node.server.url, transport);
     const name = unique("left");
     await node.docker("run", "--detach", "--name", name, "busybox", "sleep", "1000");
     const call = callTool(leaving, "exec", { id: name, data: ["sh", "-c", "touch /begun; sleep 1000"] }).catch(() => "cut");
-    const begun = async () => (await node.engine.docker(["exec", name, "ls", "/begun"])).code === 0;
-    expect(await until(begun, 20_000)).toBe(true);
+    const commandRunning = async () => (await node.engine.docker(["exec", name, "ls", "/begun"])).code === 0;
+    expect(await until(commandRunning, 20_000)).toBe(true);
     await leaving.close();
     expect(await call).toBe("cut");
     const ended = () => auditEntries(node.server).some((entry) => entry.path === `/${name}` && entry.aborted);
-    // Long before the 20 s for which a command is waited for.
+    // Well before `run_wait`, 20 s.
     expect(await until(ended, 10_000)).toBe(true);
   });
 
@@ -156,7 +156,7 @@ test("a cancelled call of the older transport ends", async () => {
   await client.close();
 });
 
-test("a call has its own line in the audit log, as the request it is", async () => {
+test("a tool call has its own audit entry, as the request it stands for", async () => {
   const message = { method: "tools/call", params: { name: "logs", arguments: { id: "box", tail: "1" } } };
   const { headers } = await post(node.server.url, message, { "X-Request-Id": "of-this-call" });
   expect(headers.get("x-request-id")).toBe("of-this-call");
@@ -167,7 +167,7 @@ test("a call has its own line in the audit log, as the request it is", async () 
   expect(inner).toMatchObject({ method: "GET", path: "/box", status: 200, user: outer.user, address: outer.address });
 });
 
-test("a message is answered as JSON to a client that doesn't take events, and as events to one that does", async () => {
+test("the answer is JSON or an event stream, as the client accepts", async () => {
   const message = { method: "tools/call", params: { name: "health" } };
   const plain = await post(node.server.url, message);
   expect(plain.headers.get("content-type")).toMatch("application/json");
@@ -177,33 +177,33 @@ test("a message is answered as JSON to a client that doesn't take events, and as
   expect(events.text).toMatch(/^event: message\ndata: \{"result"/);
 });
 
-test("the same Idempotency-Key is the same run", async () => {
+test("a repeated Idempotency-Key gives the same run", async () => {
   const params = { name: "run_container", arguments: { image: "busybox", detach: true, data: ["sleep", "1000"] } };
   const run = () => post(node.server.url, { method: "tools/call", params }, { "Idempotency-Key": "once-only" });
   const { id } = (await run()).json.result.structuredContent;
   expect((await run()).json.result.structuredContent).toMatchObject({ id, repeated: true });
 });
 
-test("an answer of several MB comes whole", async () => {
+test("an answer of several MB arrives complete", async () => {
   const message = { method: "tools/call", params: { name: "exec", arguments: { id: "box", data: "head -c 3000000 /dev/zero" } } };
   const { json } = await post(node.server.url, message);
   expect(json.result.structuredContent.stdout).toHaveLength(3_000_000);
 });
 
-test("bodies are bounded and must be messages", async () => {
+test("bodies are limited in size and must be JSON-RPC messages", async () => {
   const limited = await post(node.server.url, { method: "tools/call", params: { name: "list", padding: "x".repeat(8_100_000) } });
   expect(limited.json).toMatchObject({ code: "BODY_TOO_LARGE" });
   expect((await node.request("POST", "/mcp", { json: { id: 1 } })).json).toMatchObject({ code: "MISSING_JSONRPC" });
 });
 
-test("no credentials are a 401 and a page of another origin a 403, whatever is asked", async () => {
+test("missing credentials are a 401, pages of another origin a 403", async () => {
   const message = { method: "tools/call", params: { name: "health" } };
   expect((await post(node.server.url, message, {}, true)).status).toBe(401);
   expect((await node.request("GET", "/mcp", { anonymous: true, headers: { Accept: "text/event-stream" } })).status).toBe(401);
   expect((await post(node.server.url, message, { Origin: "http://evil.example" })).json).toMatchObject({ code: "CROSS_SITE" });
 });
 
-test("a message to the stream of another client is not taken", async () => {
+test("a message to another client's stream is refused", async () => {
   const leaving = new AbortController();
   const headers = { Authorization: `Bearer ${TOKEN}`, Accept: "text/event-stream" };
   const stream = await fetch(`${node.server.url}/mcp`, { headers, signal: leaving.signal });
@@ -220,12 +220,12 @@ test("a message to the stream of another client is not taken", async () => {
   expect(await until(async () => (await send(TOKEN)).status === 404, 10_000)).toBe(true);
 });
 
-test("a client of the newer transport is told that it needs no stream", async () => {
+test("GET /mcp by a client of the newer transport is a 405", async () => {
   const headers = { Accept: "text/event-stream", "MCP-Protocol-Version": "2025-06-18" };
   expect((await node.request("GET", "/mcp", { headers })).status).toBe(405);
 });
 
-test("the SDK is not loaded before somebody speaks MCP", async () => {
+test("the SDK is loaded only at the first MCP request", async () => {
   const code = `require(${JSON.stringify(path.join(path.dirname(PROGRAM), "../lib/app.js"))});
     console.log(Object.keys(require.cache).filter((file) => file.includes("modelcontextprotocol")).length);`;
   expect((await run(process.execPath, ["-e", code])).stdout).toBe("0\n");

@@ -45,7 +45,7 @@ describe("the OpenAPI document", () => {
     expect(document.openapi).toMatch(/^3\.1\./);
   });
 
-  test("has no two paths that differ only in the names of their parameters, and every path's parameters", () => {
+  test("has no paths that differ only in parameter names, and declares every path parameter", () => {
     const shapes = Object.keys(document.paths).map((each) => each.replace(/\{\w+\}/g, "{}"));
     expect(new Set(shapes).size).toBe(shapes.length);
     for (const { path: pathname, operation } of operations) {
@@ -54,13 +54,13 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  test("names every operation differently, and says what it does", () => {
+  test("gives every operation a unique id and a summary", () => {
     const ids = operations.map(({ operation }) => operation.operationId);
     expect(new Set(ids).size).toBe(ids.length);
     for (const { operation } of operations) expect(operation.summary).toMatch(/\w/);
   });
 
-  test("holds the documented verbs and the pages beside them", () => {
+  test("contains the documented routes", () => {
     const found = operations.map(({ path: pathname, method }) => `${method.toUpperCase()} ${pathname}`);
     const resources = [
       "GET /containers",
@@ -75,8 +75,8 @@ describe("the OpenAPI document", () => {
     );
   });
 
-  test("holds what is served and nothing else: other methods of its paths are refused with 405", async () => {
-    // What stands below a parameter's place is served by it: /containers/run is a container's place, too.
+  test("lists exactly the served methods: others are a 405", async () => {
+    // A literal segment also matches a parameter: /containers/run is a /containers/{id}, too.
     const formOf = (template: string) => new RegExp(`^${template.replace(/\{\w+\}/g, "[^/]+")}$`);
     const methodsAt = (pathname: string) =>
       Object.entries(document.paths).flatMap(([template, methods]) =>
@@ -100,7 +100,7 @@ describe("the OpenAPI document", () => {
 
   const BODIES = ["application/json", "application/x-www-form-urlencoded"];
 
-  /** What a field may be, without the spellings that only forms need. */
+  /** The types of a field; forms may add further spellings. */
   function typesOf(schema: { type?: string; anyOf?: { type?: string }[] }): string[] {
     return [schema, ...(schema.anyOf ?? [])].flatMap(({ type }) => type ?? []);
   }
@@ -118,7 +118,7 @@ describe("the OpenAPI document", () => {
     ["post", "/{id}", "data", "array", ["data"]],
     ["post", "/{id}", "tty", "boolean", ["data"]],
     ["post", "/{id}", "interactive", "boolean", ["data"]],
-  ])("%s %s takes the documented field %s as %s, in JSON and as a form", (method, pathname, field, type, required) => {
+  ])("%s %s accepts the documented field %s as %s, in JSON and in a form", (method, pathname, field, type, required) => {
     const { content } = document.paths[pathname][method].requestBody;
     expect(Object.keys(content)).toEqual(BODIES);
     for (const { schema } of Object.values<{ schema: { properties: Record<string, object>; required: string[] } }>(content)) {
@@ -127,7 +127,7 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  test("tells how a form writes a map: ports[1234]=6379", () => {
+  test("declares how a form encodes a map: ports[1234]=6379", () => {
     const { encoding } = document.paths["/"].put.requestBody.content["application/x-www-form-urlencoded"];
     const deepObject = { style: "deepObject", explode: true };
     expect(encoding).toMatchObject({ ports: deepObject, volumes: deepObject, env: deepObject });
@@ -135,12 +135,12 @@ describe("the OpenAPI document", () => {
   });
 });
 
-test("the example of a body is one that the server takes", async () => {
-  // What goes to /mcp is a message, answered whether or not there is an engine.
-  const taken = operations.filter((each) => each.operation.requestBody && !each.path.startsWith("/mcp"));
-  for (const { path: pathname, method, operation } of taken) {
+test("every example body is accepted by the server", async () => {
+  // /mcp needs no engine, so it would not answer 503.
+  const checked = operations.filter((each) => each.operation.requestBody && !each.path.startsWith("/mcp"));
+  for (const { path: pathname, method, operation } of checked) {
     const { example } = operation.requestBody?.content["application/json"] ?? {};
-    // What is wrong with a body is told before the engine is asked.
+    // Bodies are validated before the engine is called.
     const { status } = await server.request(method.toUpperCase(), pathname.replace("{id}", "no-such"), { json: example });
     expect(`${method} ${pathname} ${status}`).toBe(`${method} ${pathname} 503`);
   }
@@ -154,7 +154,7 @@ describe("the pages, in a browser", () => {
   afterAll(() => browser?.close());
 
   test.each(["/docs", "/docs/", "/redoc", "/redoc/"])(
-    "%s shows every operation, asks nobody but this server and breaks no policy",
+    "%s shows every operation, loads only from this server and violates no policy",
     async (pathname) => {
       const { page, requests, troubles } = await openPage(browser, server.url + pathname);
       for (const { operation } of operations) {
@@ -170,14 +170,14 @@ describe("the pages, in a browser", () => {
       }
       expect(troubles).toEqual([]);
       expect(requests.length).toBeGreaterThan(2);
-      // What is written into the page itself asks nobody.
-      const asked = requests.filter((url) => !url.startsWith("data:") && !url.startsWith("blob:"));
-      expect(asked.filter((url) => new URL(url).origin !== server.url)).toEqual([]);
+      // data: and blob: URLs cause no network request.
+      const networkRequests = requests.filter((url) => !url.startsWith("data:") && !url.startsWith("blob:"));
+      expect(networkRequests.filter((url) => new URL(url).origin !== server.url)).toEqual([]);
       await page.context().close();
     },
   );
 
-  test("a request tried out on /docs is answered", async () => {
+  test("a request tried out on /docs gets its answer", async () => {
     const { page, troubles } = await openPage(browser, `${server.url}/docs`);
     const operation = page.locator(".opblock", { hasText: "List all containers" });
     await operation.locator(".opblock-summary").click();
@@ -188,7 +188,7 @@ describe("the pages, in a browser", () => {
     await page.context().close();
   });
 
-  test.each(["constructor", "__proto__", "..%2fopenapi.ts", "toString"])("/docs/%s is no file of the documentation", async (file) => {
+  test.each(["constructor", "__proto__", "..%2fopenapi.ts", "toString"])("/docs/%s is a 404", async (file) => {
     expect((await server.request("GET", `/docs/${file}`)).status).toBe(404);
   });
 });

@@ -34,8 +34,8 @@ afterEach(async () => {
   for (const daemon of daemons.splice(0).reverse()) await daemon.end("SIGTERM", 20_000);
 });
 
-/** Runs a command line on the simulated host, whose /mnt is a folder of its own, until the end of the test. */
-async function keep(line: string, port: number, more: NodeJS.ProcessEnv = {}, ready?: () => Promise<boolean>): Promise<void> {
+/** Runs a command line on the simulated host, with its own folder at /mnt, until the end of the test. */
+async function startInBackground(line: string, port: number, more: NodeJS.ProcessEnv = {}, ready?: () => Promise<boolean>): Promise<void> {
   const script = `mount --bind ${engine.folder}/mnt /mnt && exec ${line}`;
   const [command = "", ...args] = engine.inside(["unshare", "--mount", "sh", "-c", script]);
   const answering = () => answers({ host: engine.address, port, path: "/health" });
@@ -51,7 +51,7 @@ async function onHost(line: string): Promise<string> {
   return stdout;
 }
 
-test("every command of the README is one that these tests run", () => {
+test("these tests run every command of the README", () => {
   const beginnings = readmeCommands().map((line) => line.split(" -H ")[0]?.split(" ").slice(0, 4).join(" "));
   expect([...new Set(beginnings)].sort()).toEqual([
     "curl -X DELETE http://localhost:1717/p-redis",
@@ -68,7 +68,7 @@ test("every command of the README is one that these tests run", () => {
 
 test("the README's first commands install and start it, run and list a container, read its log, execute in it, run a job and remove it", async () => {
   const [alone = ""] = readmeCommands().filter((line) => line.startsWith("docker-server"));
-  await keep(alone, 1717);
+  await startInBackground(alone, 1717);
   const answer = async (beginning: string) => JSON.parse(await onHost(readmeCommand(beginning)));
   expect(await answer("curl -X PUT")).toMatchObject({ name: "p-redis", status: "running" });
   expect(await answer("curl http://localhost:1717/ ")).toMatchObject([{ name: "p-redis", image: "redis" }]);
@@ -85,7 +85,7 @@ test("the README's first commands install and start it, run and list a container
 const STORES: Record<string, () => Promise<NodeJS.ProcessEnv>> = {
   "--folder /mnt/shared": async () => ({}),
   "--s3 my-bucket": async () => {
-    await keep("/usr/bin/moto_server -H 127.0.0.1 -p 5000", 5000, {}, () =>
+    await startInBackground("/usr/bin/moto_server -H 127.0.0.1 -p 5000", 5000, {}, () =>
       onHost("curl -s http://127.0.0.1:5000/").then(
         () => true,
         () => false,
@@ -97,7 +97,7 @@ const STORES: Record<string, () => Promise<NodeJS.ProcessEnv>> = {
   },
   "--redis redis://10.0.0.9:6379": async () => {
     await onHost("ip addr add 10.0.0.9/32 dev lo");
-    await keep("redis-server --bind 10.0.0.9 --protected-mode no --save ''", 6379, {}, () =>
+    await startInBackground("redis-server --bind 10.0.0.9 --protected-mode no --save ''", 6379, {}, () =>
       onHost("redis-cli -h 10.0.0.9 ping").then(
         () => true,
         () => false,
@@ -107,21 +107,18 @@ const STORES: Record<string, () => Promise<NodeJS.ProcessEnv>> = {
   },
 };
 
-test.each(readmeCommands().filter((line) => line.includes("--cluster")))(
-  "%s: two nodes that are started so find each other",
-  async (line) => {
-    const store = STORES[line.slice(line.indexOf("--cluster") + 10)];
-    const more = await (store as () => Promise<NodeJS.ProcessEnv>)();
-    await keep(line, 1717, more);
-    await keep(line, 1718, { ...more, DS_PORT: "1718" });
-    const known = async (port: number) => {
-      await sleep(300); // there is a limit a minute
-      const { json } = await ask(`http://${engine.address}:${port}`, "GET", "/nodes", { headers: { Authorization: `Bearer ${TOKEN}` } });
-      return json.nodes.map(({ name }: { name: string }) => name).sort();
-    };
-    const both = [`${engine.address}:1717`, `${engine.address}:1718`];
-    expect(await until(async () => JSON.stringify([await known(1717), await known(1718)]) === JSON.stringify([both, both]), 30_000)).toBe(
-      true,
-    );
-  },
-);
+test.each(readmeCommands().filter((line) => line.includes("--cluster")))("%s: two nodes started so find each other", async (line) => {
+  const store = STORES[line.slice(line.indexOf("--cluster") + 10)];
+  const more = await (store as () => Promise<NodeJS.ProcessEnv>)();
+  await startInBackground(line, 1717, more);
+  await startInBackground(line, 1718, { ...more, DS_PORT: "1718" });
+  const known = async (port: number) => {
+    await sleep(300); // stays below the burst limit per minute
+    const { json } = await ask(`http://${engine.address}:${port}`, "GET", "/nodes", { headers: { Authorization: `Bearer ${TOKEN}` } });
+    return json.nodes.map(({ name }: { name: string }) => name).sort();
+  };
+  const both = [`${engine.address}:1717`, `${engine.address}:1718`];
+  expect(await until(async () => JSON.stringify([await known(1717), await known(1718)]) === JSON.stringify([both, both]), 30_000)).toBe(
+    true,
+  );
+});
