@@ -3,7 +3,7 @@ import { everyNode, everyOutcome } from "../cluster/routing/where";
 import type { DockerHost } from "../docker/docker-host";
 import { listImages, removeImage } from "../docker/images/image-list";
 import type { PulledImage, PullProgress } from "../docker/images/images";
-import { loginFor } from "../docker/images/registry-login";
+import { resolveLogin } from "../docker/images/registry-login";
 import { AppError } from "../errors";
 import { flag } from "../http/fields";
 import { Reply, type Route, type RouteCall, route, streamReply } from "../http/route";
@@ -44,15 +44,13 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     responses: imagePullResponses,
     async handler(call) {
       const { image, auth_config } = call.body;
-      const login = auth_config && loginFor(image, auth_config);
-      const withheld = login && "withheld" in login ? login.withheld : undefined;
-      const auth = login && !("withheld" in login) ? login : undefined;
+      const { auth, warnings } = resolveLogin(image, auth_config);
       const result = ({ id, digest }: PulledImage) => ({
         image,
         status: "pulled",
         id,
         ...(digest ? { digest } : {}),
-        ...(withheld ? { warnings: [withheld] } : {}),
+        ...(warnings.length > 0 ? { warnings } : {}),
         host,
       });
       const format = call.accepts("json", "text/event-stream", "application/x-ndjson");

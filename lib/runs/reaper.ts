@@ -4,21 +4,20 @@ import type { ContainerList } from "../docker/containers/container-list";
 import type { ContainerCreateOptions, Engine } from "../docker/engine";
 import { AppError, isNotFound, isUnavailable } from "../errors";
 import type { Logger } from "../support/logger";
-import type { EngineClock } from "./engine-clock";
 
-/** Seconds since 1970, by the engine's clock, after which whoever sees it may remove what has this label. */
+/** Seconds since 1970 by the engine's clock. Any server may remove a labelled resource after this time. */
 export const EXPIRES_LABEL = "docker-server.expires";
-/** What runs make is called so: the label alone would also be on what somebody makes of a run's image. */
+/** Begins the name of everything runs create. The label alone doesn't identify it: what is created from a run's image inherits it. */
 export const JOB_PREFIX = "docker-server-job-";
-/** An image of nothing, for as long as an engine without images needs one. */
+/** Repository of the empty images that are imported on engines without any image. */
 export const EMPTY_IMAGE = "docker-server-empty";
 
-/** Seconds more than a run's own time, for all that is done before and after it. */
-const MARGIN = 300;
-/** While the engine is gone, what is to be removed is tried again after so long (ms). */
-const PAUSE = 500;
+/** Added to a run's own time: creating, filling and removing take time too. */
+const EXPIRY_MARGIN_SECONDS = 300;
+/** Between attempts to remove something while the engine is unavailable. */
+const REMOVAL_RETRY_MS = 500;
 
-/** Marks what runs make, and removes it. */
+/** Names and labels what runs create, and removes it. */
 export class Reaper {
   private readonly removals = new Set<Promise<void>>();
 
@@ -29,90 +28,132 @@ export class Reaper {
     private readonly log: Logger,
   ) {}
 
-  /** @param seconds that it is used */
+  /**
+   * A new name, and the label with its expiry.
+   * @param seconds that the resource will be used at most
+   */
   async nameAndLabels(seconds: number): Promise<{ name: string; Labels: Record<string, string> }> {
-    const expires = Math.ceil((await this.clock.now()) + seconds + MARGIN);
+    const expires = Math.ceil((await this.clock.now()) + seconds + EXPIRY_MARGIN_SECONDS);
     return { name: `${JOB_PREFIX}${randomUUID()}`, Labels: { [EXPIRES_LABEL]: String(expires) } };
   }
 
   /**
-   * Creates a container. One that may have been made though the engine's answer was lost is removed.
-   * @param options with the name and labels of `mark`
+   * Creates a container. If the engine's response is lost, a container that was created nevertheless is removed.
+   * @param options with name and labels of `nameAndLabels`
    * @returns its id
    * @throws AppError INVALID_SPEC, IMAGE_NOT_FOUND, ENGINE_UNREACHABLE
    */
   async createContainer(options: ContainerCreateOptions & { name: string }, purpose: "create" | "start"): Promise<string> {
     let settled: Promise<unknown> = Promise.resolve();
     try {
-      const made = this.engine.call((docker) => {
+      const created = this.engine.call((docker) => {
         const creating = docker.createContainer(options);
         settled = creating.catch(() => undefined);
         return creating;
       }, purpose);
-      return (await made).id;
+      return (await created).id;
     } catch (error) {
-      // An engine that was too slow, or went away, may have made it all the same, or may still do so.
+      // A slow or unreachable engine may have created it, or still do so until its own response comes.
       if (isUnavailable(error)) void settled.then(() => this.removeContainer(options.name));
       throw error;
     }
   }
 
-  /** Removes a container with its anonymous volumes, running or not. Never throws: if the engine is gone, it goes on trying without being waited for. */
+  /**
+   * Removes a container, running or not, with its anonymous volumes. Never throws: if the engine is unavailable, it resolves and
+   * retries in the background.
+   */
   removeContainer(id: string): Promise<void> {
-    return this.sure(id, async () => {
+    return this.removeReliably(id, async () => {
       await this.engine.call((docker, abortSignal) => docker.getContainer(id).remove({ force: true, v: true, abortSignal }));
       this.containers.invalidate();
     });
   }
 
-  /** Removes a volume that nothing uses; as `container`. */
+  /** Removes an unused volume; never throws, like `removeContainer`. */
   removeVolume(name: string): Promise<void> {
-    return this.sure(name, () => this.engine.call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal })));
+    return this.removeReliably(name, () => this.engine.call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal })));
   }
 
   /**
-   * Removes a volume unless something uses it.
-   * @param each decides at every attempt whether it is made
+   * Removes a volume unless a container uses it.
+   * @param attempt called for every attempt; decides whether to call `remove`
    */
-  removeUnusedVolume(name: string, each: (remove: () => Promise<void>) => Promise<void>): Promise<void> {
+  removeUnusedVolume(name: string, attempt: (remove: () => Promise<void>) => Promise<void>): Promise<void> {
     const remove = async () => {
       await this.engine
         .call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal }))
         .catch((error: AppError) => (error.kind === "conflict" ? undefined : Promise.reject(error)));
     };
-    return this.sure(name, () => each(remove));
+    return this.removeReliably(name, () => attempt(remove));
   }
 
-  /** Removes an image; as `container`. */
+  /** Removes an image; never throws, like `removeContainer`. */
   removeImage(name: string): Promise<void> {
-    return this.sure(name, () => this.engine.call((docker, abortSignal) => docker.getImage(name).remove({ force: true, abortSignal })));
+    return this.removeReliably(name, () =>
+      this.engine.call((docker, abortSignal) => docker.getImage(name).remove({ force: true, abortSignal })),
+    );
   }
 
-  /** Resolves when all that was to be removed is. */
+  /** Resolves when no removal is being retried any more. */
   async idle(): Promise<void> {
     await Promise.all(this.removals);
   }
 
-  private async sure(what: string, remove: () => Promise<unknown>): Promise<void> {
-    const outcome = await this.attempt(what, remove);
-    if (outcome === "done") return;
-    const removal = this.insist(what, remove).finally(() => this.removals.delete(removal));
+  private async removeReliably(name: string, remove: () => Promise<unknown>): Promise<void> {
+    if (await this.tryRemove(name, remove)) return;
+    const removal = this.retryRemove(name, remove).finally(() => this.removals.delete(removal));
     this.removals.add(removal);
   }
 
-  private async insist(what: string, remove: () => Promise<unknown>): Promise<void> {
-    do await sleep(PAUSE, undefined, { ref: false });
-    while ((await this.attempt(what, remove)) === "later");
+  private async retryRemove(name: string, remove: () => Promise<unknown>): Promise<void> {
+    do await sleep(REMOVAL_RETRY_MS, undefined, { ref: false });
+    while (!(await this.tryRemove(name, remove)));
   }
 
-  private async attempt(what: string, remove: () => Promise<unknown>): Promise<"done" | "later"> {
+  /** @returns false if it is to be tried again */
+  private async tryRemove(name: string, remove: () => Promise<unknown>): Promise<boolean> {
     try {
       await remove();
     } catch (error) {
-      if (isUnavailable(error)) return "later";
-      const gone = isNotFound(error) || (error instanceof AppError && /already in progress/i.test(error.message));
-      if (!gone) this.log.error("what a run has made can't be removed", { what, reason: (error as Error).message });
+      if (isUnavailable(error)) return false;
+      const isRemoved = isNotFound(error) || (error instanceof AppError && /already in progress/i.test(error.message));
+      if (!isRemoved) this.log.error("Run resource not removed", { name, reason: (error as Error).message });
     }
-    return "done";
+    return true;
+  }
+}
+
+/** The clock of the engine's machine, which can differ from this machine's: expiry labels are times of that clock. */
+export class EngineClock {
+  private offsetMs: Promise<number> | undefined;
+
+  constructor(private readonly engine: Engine) {}
+
+  /**
+   * @returns seconds since 1970; the engine is asked once, then this process' monotonic clock continues
+   * @throws AppError ENGINE_UNREACHABLE
+   */
+  async now(): Promise<number> {
+    this.offsetMs ??= this.measureOffset();
+    try {
+      return (performance.now() + (await this.offsetMs)) / 1000;
+    } catch (error) {
+      this.offsetMs = undefined;
+      throw error;
+    }
+  }
+
+  /** Asks the engine again, because its clock may have been set; returns like `now`. */
+  async refresh(): Promise<number> {
+    const offsetMs = this.measureOffset();
+    await offsetMs;
+    this.offsetMs = offsetMs;
+    return this.now();
+  }
+
+  private async measureOffset(): Promise<number> {
+    const { SystemTime } = (await this.engine.call((docker) => docker.info())) as { SystemTime: string };
+    return Date.parse(SystemTime) - performance.now();
   }
 }

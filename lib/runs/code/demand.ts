@@ -1,55 +1,56 @@
-/** A run counts as under way for so long (ms) at least: until then there is hardly another in its place. */
-const REPLACED_AFTER = 1000;
-/** What was needed is remembered for one to two of these (ms). */
-const SPAN = 30_000;
+/** A run counts as running for at least this time: its sandbox's replacement is hardly ready earlier. */
+const MIN_RUN_MS = 1000;
+/** The peak of the current and the previous window counts. */
+const PEAK_WINDOW_MS = 30_000;
 
-/** How many sandboxes an image has needed at a time, of late. */
+/** How many sandboxes of an image were needed at a time recently. */
 export class Demand {
   private current = 0;
   private peak = 0;
-  private peakBefore = 0;
-  private spanFrom: number;
-  private usedAt: number;
+  private previousPeak = 0;
+  private windowStart: number;
+  private lastRunAt: number;
 
+  /** @param now monotonic clock in ms */
   constructor(private readonly now: () => number = () => performance.now()) {
-    this.spanFrom = now();
-    this.usedAt = now();
+    this.windowStart = now();
+    this.lastRunAt = now();
   }
 
-  /** @returns to be called at the run's end */
+  /** @returns a function to be called at the run's end */
   beginRun(): () => void {
-    this.roll();
+    this.advanceWindow();
     this.current += 1;
     this.peak = Math.max(this.peak, this.current);
-    this.usedAt = this.now();
-    const earliest = this.usedAt + REPLACED_AFTER;
+    this.lastRunAt = this.now();
+    const earliestEnd = this.lastRunAt + MIN_RUN_MS;
     const end = () => {
-      this.roll();
+      this.advanceWindow();
       this.current -= 1;
     };
     return () => {
-      const rest = earliest - this.now();
-      if (rest <= 0) end();
-      else setTimeout(end, rest).unref();
+      const remainingMs = earliestEnd - this.now();
+      if (remainingMs <= 0) end();
+      else setTimeout(end, remainingMs).unref();
     };
   }
 
-  /** The most at a time in the last minute. */
+  /** The most concurrent runs in the last 30 to 60 seconds. */
   get recentPeak(): number {
-    this.roll();
-    return Math.max(this.peak, this.peakBefore);
+    this.advanceWindow();
+    return Math.max(this.peak, this.previousPeak);
   }
 
-  /** ms since the last run began. */
+  /** Time since the last run began. */
   get idleMs(): number {
-    return this.now() - this.usedAt;
+    return this.now() - this.lastRunAt;
   }
 
-  private roll(): void {
-    const spans = Math.floor((this.now() - this.spanFrom) / SPAN);
-    if (spans === 0) return;
-    this.peakBefore = spans === 1 ? this.peak : this.current;
+  private advanceWindow(): void {
+    const windows = Math.floor((this.now() - this.windowStart) / PEAK_WINDOW_MS);
+    if (windows === 0) return;
+    this.previousPeak = windows === 1 ? this.peak : this.current;
     this.peak = this.current;
-    this.spanFrom += spans * SPAN;
+    this.windowStart += windows * PEAK_WINDOW_MS;
   }
 }

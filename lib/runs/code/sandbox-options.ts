@@ -1,13 +1,19 @@
 import type { ContainerCreateOptions } from "../../docker/engine";
-import type { SandboxImage } from "./sandbox";
 
-/** What code runs use has this label. What waits ends with its server, and then needn't wait for its time. */
+/** Marks the containers of code runs. A sandbox exits when its server dies, and can be removed then, before its expiry. */
 export const SANDBOX_LABEL = "docker-server.sandbox";
 
-/** The limits of code runs. Times in seconds, sizes in bytes. */
+/** An image as sandboxes need it. */
+export interface SandboxImage {
+  id: string;
+  /** paths of the volumes that the image declares */
+  volumes: string[];
+}
+
+/** The limits of code runs: times in seconds, sizes in bytes. */
 export interface SandboxSettings {
   run_hostname: string;
-  /** a user of its own for each if null */
+  /** null: every sandbox gets its own */
   run_user: string | null;
   run_memory: number;
   run_network_disabled: boolean;
@@ -25,29 +31,29 @@ export interface SandboxSettings {
 }
 
 /**
- * The kernel counts the processes that a user may have over all containers: with one user for all, a fork bomb in one would stop the
- * others. These are the numbers that Linux systems keep for users made on the fly.
+ * The kernel counts processes per user over all containers (RLIMIT_NPROC): with one user for all sandboxes, a fork bomb in one would
+ * stop the others. These are the ids that systemd allocates dynamically (DynamicUser).
  */
-const USERS = { from: 61_184, count: 4336 };
-let users = Math.floor(Math.random() * USERS.count);
+const USER_IDS = { first: 61_184, count: 4336 };
+let userIndex = Math.floor(Math.random() * USER_IDS.count);
 
-/** What a code run's container is created with. */
+/** The options to create a code run's container with. */
 export function sandboxOptions(image: SandboxImage, settings: SandboxSettings): ContainerCreateOptions {
   const tmpfs = `rw,exec,nosuid,nodev,mode=1777,size=${Math.floor(settings.run_tmpfs)}`;
   return {
     Image: image.id,
     Labels: { [SANDBOX_LABEL]: "" },
     Hostname: settings.run_hostname,
-    User: settings.run_user ?? ownUser(),
+    User: settings.run_user ?? nextUser(),
     OpenStdin: true,
     StdinOnce: true,
     AttachStdin: true,
     NetworkDisabled: settings.run_network_disabled,
-    // The image's check would be a process that nobody has asked for.
+    // The image's health check would run as an additional process.
     Healthcheck: { Test: ["NONE"] } as never,
     HostConfig: {
       ReadonlyRootfs: true,
-      // A volume that the image declares would be room on the disk.
+      // Also over the image's volumes: those would be unlimited space on the disk.
       Tmpfs: Object.fromEntries(["/tmp", ...image.volumes].map((path) => [path, tmpfs])),
       ShmSize: Math.floor(settings.run_tmpfs),
       ...(settings.run_network_disabled ? { NetworkMode: "none" } : {}),
@@ -61,14 +67,15 @@ export function sandboxOptions(image: SandboxImage, settings: SandboxSettings): 
       ],
       CapDrop: settings.run_cap_drop,
       SecurityOpt: ["no-new-privileges"],
-      // What it writes is in nobody's log, and on no disk.
+      // The output is read from the attached stream; a log would fill the disk.
       LogConfig: { Type: "none", Config: {} },
       ...(settings.run_runtime === null ? {} : { Runtime: settings.run_runtime }),
     },
   };
 }
 
-function ownUser(): string {
-  users = (users + 1) % USERS.count;
-  return `${USERS.from + users}:${USERS.from + users}`;
+function nextUser(): string {
+  userIndex = (userIndex + 1) % USER_IDS.count;
+  const id = USER_IDS.first + userIndex;
+  return `${id}:${id}`;
 }

@@ -6,49 +6,50 @@ import { type EventFormat, formatEvent } from "../../support/event-format";
 
 export type { EventFormat };
 
-/** A proxy that hears nothing for a minute cuts the connection: a comment is sent after so long (ms). */
-const QUIET = 15_000;
+/** Proxies usually close a connection after a minute without data, so a comment is sent after each of these intervals. */
+const KEEPALIVE_INTERVAL_MS = 15_000;
 
-/** Events as they go out: those of a run are `stdout` and `stderr` as they come; at the end `result`, or `error`. */
+/** A response body of events. A run's are `stdout` and `stderr` as the output arrives, and finally `result` or `error`. */
 export class EventStream {
   readonly body = new PassThrough();
-  private readonly decoders = { stdout: new Utf8Parts(), stderr: new Utf8Parts() };
-  private readonly timer: NodeJS.Timeout | undefined;
+  private readonly decoders = { stdout: new Utf8Decoder(), stderr: new Utf8Decoder() };
+  private readonly keepalive: NodeJS.Timeout | undefined;
 
   constructor(private readonly format: EventFormat) {
     this.body.on("error", () => undefined);
-    if (format === "text/event-stream") this.timer = setInterval(() => this.body.writable && this.body.write(": it goes on\n\n"), QUIET);
-    this.body.once("close", () => clearInterval(this.timer));
+    if (format === "text/event-stream")
+      this.keepalive = setInterval(() => this.body.writable && this.body.write(": it goes on\n\n"), KEEPALIVE_INTERVAL_MS);
+    this.body.once("close", () => clearInterval(this.keepalive));
   }
 
-  /** @returns resolves when the client has room for more; undefined if it has */
+  /** Sends a piece of output; returns like `send`. */
   sendFrame({ stream, data }: Frame): Promise<void> | undefined {
-    const parts = this.decoders[stream].push(data);
-    return parts && this.send(stream, parts);
+    const decoded = this.decoders[stream].push(data);
+    return decoded && this.send(stream, decoded);
   }
 
-  /** Ends it. */
+  /** Sends the last event and ends the stream. */
   end(event: "result" | "error", data: object): void {
     for (const stream of ["stdout", "stderr"] as const) {
-      const rest = this.decoders[stream].rest();
+      const rest = this.decoders[stream].end();
       if (rest) void this.send(stream, rest);
     }
     void this.send(event, data);
-    clearInterval(this.timer);
+    clearInterval(this.keepalive);
     this.body.end();
   }
 
-  /** Ends it with what went wrong. */
+  /** Ends the stream with an `error` event. */
   fail(error: unknown): void {
     this.end("error", errorFields(asAppError(error)));
   }
 
-  /** Whether the client is behind with what was sent. */
+  /** Whether the client reads more slowly than events are sent. */
   get isFull(): boolean {
     return this.body.writableNeedDrain;
   }
 
-  /** @returns as `frame` */
+  /** @returns a promise that resolves when the client has room for more; undefined if it has */
   send(event: string, data: object): Promise<void> | undefined {
     if (!this.body.writable) return undefined;
     if (this.body.write(formatEvent(this.format, event, data))) return undefined;
@@ -62,39 +63,40 @@ export class EventStream {
   }
 }
 
-interface Part {
+/** The data of an output event. */
+interface DecodedOutput {
   data: string;
   encoding?: "base64";
 }
 
-/** Output as text; what isn't UTF-8 as base64. A character that is cut in two waits for its other part. */
-class Utf8Parts {
-  private held = Buffer.alloc(0);
+/** Decodes output as text, or as base64 where it isn't UTF-8. An incomplete character waits for its remaining bytes. */
+class Utf8Decoder {
+  private incomplete = Buffer.alloc(0);
 
-  push(data: Buffer): Part | undefined {
-    const all = this.held.length > 0 ? Buffer.concat([this.held, data]) : data;
-    const whole = all.subarray(0, all.length - incomplete(all));
-    this.held = Buffer.from(all.subarray(whole.length));
-    return part(whole);
+  push(data: Buffer): DecodedOutput | undefined {
+    const bytes = this.incomplete.length > 0 ? Buffer.concat([this.incomplete, data]) : data;
+    const complete = bytes.subarray(0, bytes.length - incompleteLength(bytes));
+    this.incomplete = Buffer.from(bytes.subarray(complete.length));
+    return decode(complete);
   }
 
-  rest(): Part | undefined {
-    return part(this.held);
+  end(): DecodedOutput | undefined {
+    return decode(this.incomplete);
   }
 }
 
-function part(bytes: Buffer): Part | undefined {
+function decode(bytes: Buffer): DecodedOutput | undefined {
   if (bytes.length === 0) return undefined;
   return isUtf8(bytes) ? { data: bytes.toString() } : { data: bytes.toString("base64"), encoding: "base64" };
 }
 
-/** Bytes at the end that are the beginning of a character. */
-function incomplete(bytes: Buffer): number {
+/** Number of bytes at the end that begin a UTF-8 character without completing it. */
+function incompleteLength(bytes: Buffer): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back += 1) {
     const byte = bytes[bytes.length - back] as number;
     if ((byte & 0xc0) === 0x80) continue;
-    const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
-    return length > back ? back : 0;
+    const characterLength = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    return characterLength > back ? back : 0;
   }
   return 0;
 }

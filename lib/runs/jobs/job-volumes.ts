@@ -1,47 +1,53 @@
 import type { Engine } from "../../docker/engine";
+import { isNotFound } from "../../errors";
 import type { Reaper } from "../reaper";
 import type { RunVolume } from "../volumes/run-volumes";
-import type { VolumeIo } from "../volumes/volume-io";
+import { ContentLimitError, getContent, type VolumeIo } from "../volumes/volume-io";
 
-/** Volumes that are made for one run. They have names, for an anonymous one would stay if somebody else removed the run's container. */
+/** Named volumes of a single run. An anonymous volume would remain if somebody else removed the run's container. */
 export interface ScratchVolumes {
-  /** what is mounted at a path of the container */
+  /** mounts by path in the container */
   mounts: Map<string, object>;
   remove(): Promise<void>;
 }
 
-interface Tools {
+interface ScratchDeps {
   engine: Engine;
-  helper: VolumeIo;
-  leftovers: Reaper;
+  volumeIo: VolumeIo;
+  reaper: Reaper;
 }
 
 /**
- * Prepares what the contents of a run need: each folder has a volume of its own, that comes into being with the container; what may
- * only be read is put into one volume before, and mounted from it part by part.
+ * Prepares the volumes for a run's contents. Each writable folder gets its own, which the engine creates with the container. All
+ * read-only contents share one, which is filled now and bind-mounted part by part.
+ * @param image any image of the engine
  */
 export async function createScratchVolumes(
-  tools: Tools,
+  deps: ScratchDeps,
   image: string,
-  places: readonly RunVolume[],
+  volumes: readonly RunVolume[],
   { run_max_time, run_files }: { run_max_time: number; run_files: number },
 ): Promise<ScratchVolumes> {
   const mounts = new Map<string, object>();
-  const made: string[] = [];
-  const remove = async () => void (await Promise.all(made.map((name) => tools.leftovers.removeVolume(name))));
-  const mark = async () => {
-    const { name, Labels } = await tools.leftovers.nameAndLabels(run_max_time);
-    made.push(name);
+  const names: string[] = [];
+  const remove = async () => void (await Promise.all(names.map((name) => deps.reaper.removeVolume(name))));
+  const nextVolume = async () => {
+    const { name, Labels } = await deps.reaper.nameAndLabels(run_max_time);
+    names.push(name);
     return { name, Labels };
   };
   try {
-    for (const { path } of places.filter(({ type, readOnly }) => type === "directory" && !readOnly)) {
-      const { name, Labels } = await mark();
-      // A folder's content is all that is to be there, whatever the image has at this place.
+    for (const { path } of volumes.filter(({ type, readOnly }) => type === "directory" && !readOnly)) {
+      const { name, Labels } = await nextVolume();
+      // NoCopy: the folder has only the request's content, not the image's.
       mounts.set(path, { Target: path, Type: "volume", Source: name, VolumeOptions: { NoCopy: true, Labels } });
     }
-    const readOnly = places.filter((place) => place.readOnly && place.content);
-    if (readOnly.length > 0) await fill(tools, image, readOnly, await mark(), run_files, mounts);
+    const readOnly = volumes.filter((volume) => volume.readOnly && volume.content);
+    if (readOnly.length > 0) {
+      const mountPoint = await fillReadOnlyVolume(deps, image, readOnly, await nextVolume(), run_files);
+      for (const [index, { path }] of readOnly.entries())
+        mounts.set(path, { Target: path, Type: "bind", Source: `${mountPoint}/${index}`, ReadOnly: true });
+    }
     return { mounts, remove };
   } catch (error) {
     await remove();
@@ -49,31 +55,67 @@ export async function createScratchVolumes(
   }
 }
 
-async function fill(
-  { engine, helper }: Tools,
+/** @returns the volume's folder on the engine's host; each content is in it by its index */
+async function fillReadOnlyVolume(
+  { engine, volumeIo }: ScratchDeps,
   image: string,
-  places: readonly RunVolume[],
+  volumes: readonly RunVolume[],
   { name, Labels }: { name: string; Labels: Record<string, string> },
   limit: number,
-  mounts: Map<string, object>,
-): Promise<void> {
+): Promise<string> {
   await engine.call((docker) => docker.createVolume({ Name: name, Labels }), "create");
-  const contents = places.flatMap(({ content }, index) =>
-    content ? [{ ...content, path: `/${index}`, made: content.archive !== undefined }] : [],
+  const contents = volumes.flatMap(({ content }, index) =>
+    content ? [{ ...content, path: `/${index}`, createFolder: content.archive !== undefined }] : [],
   );
-  await helper.fill(name, image, contents, limit);
-  const { Mountpoint } = await engine.call((docker, abortSignal) => docker.getVolume(name).inspect({ abortSignal }));
-  for (const [index, { path }] of places.entries()) {
-    mounts.set(path, { Target: path, Type: "bind", Source: `${Mountpoint}/${index}`, ReadOnly: true });
-  }
+  await volumeIo.fill(name, image, contents, limit);
+  return (await engine.call((docker, abortSignal) => docker.getVolume(name).inspect({ abortSignal }))).Mountpoint;
 }
 
-/** The mounts of a run's container, as the Engine API wants them. */
-export function mountsOf(places: readonly RunVolume[], scratch: ScratchVolumes): object[] {
-  return places.flatMap(({ type, path, source, readOnly }) => {
+/** The mounts of a run's container, as the Engine API expects them. */
+export function mountsOf(volumes: readonly RunVolume[], scratch: ScratchVolumes): object[] {
+  return volumes.flatMap(({ type, path, source, readOnly }) => {
     const mount = { Target: path, ReadOnly: readOnly, Source: source };
     if (type === "volume") return [{ ...mount, Type: "volume" }];
     if (type === "host") return [{ ...mount, Type: "bind" }];
     return scratch.mounts.get(path) ?? [];
   });
+}
+
+/** Sent to clients as it is. */
+export interface ReturnedContent {
+  type: string;
+  /** base64: a file's bytes, or a gzipped tar of a folder; null if it couldn't be read, and a warning says why */
+  content: string | null;
+}
+
+/**
+ * Reads the contents that a run returns, from its exited container. A content that can't be read becomes a warning, so that the run's
+ * output isn't lost.
+ * @param limit bytes of all contents together
+ * @returns contents by path
+ */
+export async function collectOutputs(
+  engine: Engine,
+  id: string,
+  volumes: readonly RunVolume[],
+  limit: number,
+): Promise<{ contents: Record<string, ReturnedContent>; warnings: string[] }> {
+  const contents: Record<string, ReturnedContent> = {};
+  const warnings: string[] = [];
+  let remainingBytes = limit;
+  for (const { path, type, response } of volumes) {
+    if (!response) continue;
+    const returned: ReturnedContent = { type, content: null };
+    contents[path] = returned;
+    try {
+      const bytes = await getContent(engine, id, path, remainingBytes);
+      remainingBytes -= Math.min(remainingBytes, bytes.length);
+      returned.content = bytes.toString("base64");
+    } catch (error) {
+      if (error instanceof ContentLimitError) warnings.push(`${path} is not given back: it holds more than ${limit} bytes`);
+      else if (isNotFound(error)) warnings.push(`${path} is not given back: it is gone`);
+      else throw error;
+    }
+  }
+  return { contents, warnings };
 }

@@ -7,10 +7,10 @@ import { type Output as OutputFields, outputFields } from "../../support/tail-bu
 import { ensureImage } from "../ensure-image";
 import type { Reaper } from "../reaper";
 import type { Semaphore } from "../semaphore";
-import type { NewVolumes, VolumeHold } from "../volumes/new-volumes";
+import type { NewVolumes } from "../volumes/new-volumes";
 import { parseVolumes, type RunVolume, type VolumeEntry } from "../volumes/run-volumes";
 import { putContents, type VolumeIo } from "../volumes/volume-io";
-import type { Jobs, JobSpec, RunningJob } from "./job";
+import type { JobSpec, Jobs, RunningJob } from "./job";
 import { collectOutputs, createScratchVolumes, mountsOf, type ReturnedContent, type ScratchVolumes } from "./job-volumes";
 
 /** A valid request for a one-off run; the names are those of its JSON. */

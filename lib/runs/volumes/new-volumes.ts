@@ -1,65 +1,66 @@
 import type { Reaper } from "../reaper";
 
-interface Share {
+/** A volume name that requests hold. */
+interface HeldVolume {
   holders: number;
-  given: boolean;
-  unmade: boolean;
+  isKept: boolean;
+  isDiscarded: boolean;
 }
 
-/** A request's hold on the volumes that it may make. */
+/** A request's hold on the volumes that it may create. */
 export interface VolumeHold {
-  /** Its client is told of them. */
+  /** The request succeeded: its client knows the volumes, so they must stay. */
   keep(): void;
-  /** It has failed: those of these names were made for nothing. */
+  /** The request failed, and has created these volumes or may have. */
   discard(names: readonly string[]): void;
-  /** To be called at its end in any case. */
+  /** Must be called at the request's end; removes discarded volumes that no other request keeps. */
   release(): Promise<void>;
 }
 
 /**
- * Volumes that requests under way may make. Several may make the same one at once: when one of them fails, it goes again only if
- * none of the others has been given it.
+ * Tracks volumes that running requests may create. Several requests can create the same volume: if one fails, the volume is removed
+ * only if no other has succeeded.
  */
 export class NewVolumes {
-  private readonly shares = new Map<string, Share>();
+  private readonly held = new Map<string, HeldVolume>();
   private readonly removals = new Map<string, Promise<void>>();
 
-  constructor(private readonly leftovers: Pick<Reaper, "unused">) {}
+  constructor(private readonly reaper: Pick<Reaper, "removeUnusedVolume">) {}
 
-  /** To be called before it is looked whether they are there. */
+  /** Must be called before checking whether the volumes exist; waits for removals of the same volumes. */
   async hold(names: readonly string[]): Promise<VolumeHold> {
-    const held = new Map(await Promise.all([...new Set(names)].map(async (name) => [name, await this.share(name)] as const)));
+    const own = new Map(await Promise.all([...new Set(names)].map(async (name) => [name, await this.acquire(name)] as const)));
     return {
       keep() {
-        for (const share of held.values()) share.given = true;
+        for (const volume of own.values()) volume.isKept = true;
       },
-      discard(made) {
-        for (const [name, share] of held) share.unmade ||= made.includes(name);
+      discard(discarded) {
+        for (const [name, volume] of own) volume.isDiscarded ||= discarded.includes(name);
       },
-      release: async () => void (await Promise.all([...held].map(([name, share]) => this.leave(name, share)))),
+      release: async () => void (await Promise.all([...own].map(([name, volume]) => this.release(name, volume)))),
     };
   }
 
-  private async share(name: string): Promise<Share> {
-    for (let going = this.removals.get(name); going; going = this.removals.get(name)) await going.catch(() => undefined);
-    const share = this.shares.get(name) ?? { holders: 0, given: false, unmade: false };
-    share.holders += 1;
-    this.shares.set(name, share);
-    return share;
+  private async acquire(name: string): Promise<HeldVolume> {
+    for (let removal = this.removals.get(name); removal; removal = this.removals.get(name)) await removal.catch(() => undefined);
+    const volume = this.held.get(name) ?? { holders: 0, isKept: false, isDiscarded: false };
+    volume.holders += 1;
+    this.held.set(name, volume);
+    return volume;
   }
 
-  private async leave(name: string, share: Share): Promise<void> {
-    share.holders -= 1;
-    if (share.holders > 0) return;
-    this.shares.delete(name);
-    if (share.unmade && !share.given) await this.leftovers.removeUnusedVolume(name, (remove) => this.unlessHeld(name, remove));
+  private async release(name: string, volume: HeldVolume): Promise<void> {
+    volume.holders -= 1;
+    if (volume.holders > 0) return;
+    this.held.delete(name);
+    if (volume.isDiscarded && !volume.isKept) await this.reaper.removeUnusedVolume(name, (remove) => this.removeUnlessHeld(name, remove));
   }
 
-  // While the engine is gone this is tried again for long, and somebody may have come for the volume since.
-  private async unlessHeld(name: string, remove: () => Promise<void>): Promise<void> {
-    if (this.shares.has(name)) return;
-    const going = remove().finally(() => this.removals.delete(name));
-    this.removals.set(name, going);
-    await going;
+  /** The reaper retries while the engine is unavailable; a new request may hold the volume by then. */
+  private async removeUnlessHeld(name: string, remove: () => Promise<void>): Promise<void> {
+    if (this.held.has(name)) return;
+    const removal = remove().finally(() => this.removals.delete(name));
+    this.removals.set(name, removal);
+    await removal;
   }
 }

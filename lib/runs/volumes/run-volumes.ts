@@ -1,37 +1,38 @@
-import { ArchiveFault } from "../../archive/entry-names";
+import { ArchiveFault, archiveFieldError } from "../../archive/archive-fault";
 import { checkTarGz } from "../../archive/tar-read";
 import type { PathContent } from "../../archive/tar-write";
 import { checkBind, type Policy } from "../../docker/create/policy";
 import { invalidField } from "../../errors";
 import { decodeBase64 } from "../../support/base64";
 
-/** One entry of a run's `volumes`, its form checked. */
+/** An item of a run's `volumes`, as the request has it. */
 export type VolumeEntry =
   | { type: "file" | "directory"; content: string; mode?: string | undefined; response: boolean }
   | { type: "volume"; name: string; response: boolean }
   | { type: "host"; host_path: string; response: boolean };
 
-/** What a run's container is to have at a path. */
+/** What a run's container gets at a path. */
 export interface RunVolume {
   path: string;
   readOnly: boolean;
   type: VolumeEntry["type"];
-  /** The content is to be given back. */
+  /** whether the run's result includes the content */
   response: boolean;
   /** of a file or a folder */
   content?: PathContent;
-  /** of a volume: its name; of a folder of the host: its path */
+  /** a volume's name, or a path of the host */
   source?: string;
 }
 
 /**
- * Reads and checks the volumes of a run; nothing is made yet.
- * @param volumes by path, which `:ro` may follow
- * @param limit bytes that each may unpack to
+ * Parses and checks the `volumes` of a run; nothing is created yet.
+ * @param volumes by path, which may end with `:ro` or `:rw`
+ * @param limit bytes that each content may unpack to
+ * @returns parent paths first
  * @throws AppError naming the field, and the entry of an archive; NOT_ALLOWED
  */
 export async function parseVolumes(volumes: Record<string, VolumeEntry>, policy: Policy, limit: number): Promise<RunVolume[]> {
-  const places: RunVolume[] = [];
+  const parsed: RunVolume[] = [];
   const paths = new Set<string>();
   for (const [key, entry] of Object.entries(volumes)) {
     const [, given = "", access] = /^(.*?)(?::(ro|rw))?$/s.exec(key) ?? [];
@@ -39,40 +40,40 @@ export async function parseVolumes(volumes: Record<string, VolumeEntry>, policy:
     if (path === "/") throw invalidField(`volumes.${key}`, "must lie below the root");
     if (paths.has(path)) throw invalidField(`volumes.${key}`, "names a path that is there twice");
     paths.add(path);
-    const place = { path, readOnly: access === "ro", type: entry.type, response: entry.response };
-    if (entry.type === "volume") places.push({ ...place, source: entry.name });
+    const volume = { path, readOnly: access === "ro", type: entry.type, response: entry.response };
+    if (entry.type === "volume") parsed.push({ ...volume, source: entry.name });
     else if (entry.type === "host") {
       checkBind(entry.host_path, policy, `volumes.${key}.host_path`);
-      places.push({ ...place, source: entry.host_path });
-    } else places.push({ ...place, content: await readContent(entry, path, `volumes.${key}.content`, limit) });
+      parsed.push({ ...volume, source: entry.host_path });
+    } else parsed.push({ ...volume, content: await parseContent(entry, path, `volumes.${key}.content`, limit) });
   }
-  // What holds others is put in before them.
-  return places.sort((a, b) => depth(a) - depth(b));
+  return parsed.sort((a, b) => depth(a) - depth(b));
 }
 
-type Given = Extract<VolumeEntry, { content: string }>;
+type ContentEntry = Extract<VolumeEntry, { content: string }>;
 
-async function readContent(entry: Given, path: string, field: string, limit: number): Promise<PathContent> {
+async function parseContent(entry: ContentEntry, path: string, field: string, limit: number): Promise<PathContent> {
   const mode = entry.mode === undefined ? undefined : Number.parseInt(entry.mode, 8);
-  const bytes = decodeBase64(entry.content, field);
-  if (entry.type === "directory") return { path, mode, archive: await checkArchiveField(bytes, field, limit) };
-  if (bytes.length > limit) throw invalidField(field, `must not hold more than ${limit} bytes`);
-  return { path, mode, file: bytes };
+  if (entry.type === "directory") return { path, mode, archive: await parseArchive(entry.content, field, limit) };
+  const file = decodeBase64(entry.content, field);
+  if (file.length > limit) throw invalidField(field, `must not hold more than ${limit} bytes`);
+  return { path, mode, file };
 }
 
 /**
- * @returns the same bytes, if they are a gzipped tar without fault
- * @throws AppError naming the field and the entry
+ * Decodes and checks a gzipped tar.
+ * @param content base64
+ * @param field named in errors
+ * @param limit bytes that it may unpack to
+ * @throws AppError 400 naming the field and the entry
  */
-export async function checkArchiveField(bytes: Buffer, field: string, limit: number): Promise<Buffer> {
+export async function parseArchive(content: string, field: string, limit: number): Promise<Buffer> {
+  const archive = decodeBase64(content, field);
   try {
-    await checkTarGz(bytes, limit);
-    return bytes;
+    await checkTarGz(archive, limit);
+    return archive;
   } catch (error) {
-    if (!(error instanceof ArchiveFault)) throw error;
-    const fault = invalidField(field, `${error.message}${error.entry === undefined ? "" : `: ${error.entry.slice(0, 300)}`}`);
-    if (error.entry !== undefined) fault.details.entry = error.entry.slice(0, 300);
-    throw fault;
+    throw error instanceof ArchiveFault ? archiveFieldError(field, error) : error;
   }
 }
 

@@ -1,43 +1,50 @@
+import type { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { finished } from "node:stream/promises";
+import { createGzip } from "node:zlib";
+import { extract, type Pack, pack } from "tar-stream";
+import { TAR_HEADER_BYTES } from "../../archive/tar-read";
 import { type PathContent, packContents } from "../../archive/tar-write";
 import type { Engine } from "../../docker/engine";
 import { toAppErrorFromEngine } from "../../docker/engine-errors";
 import type { Reaper } from "../reaper";
-import { contentOf } from "./content-out";
 
-/** Where the helper has the volume. */
-const PLACE = "/v";
-/** Seconds that filling or reading may take. */
-const LONGEST = 600;
+/** Where the helper container mounts the volume. */
+const MOUNT_POINT = "/v";
+/** Filling or reading a volume takes at most this long. */
+const HELPER_LIFETIME_SECONDS = 600;
 
-/** Reaches what is in a volume: through a container that has it mounted and is never started. */
+/** Reads and writes volumes by the archive API of a helper container, which mounts the volume and is never started. */
 export class VolumeIo {
   constructor(
     private readonly engine: Engine,
-    private readonly leftovers: Reaper,
+    private readonly reaper: Reaper,
   ) {}
 
   /**
-   * Puts checked contents into a volume.
-   * @param image any that the engine has
+   * Writes checked contents to a volume.
+   * @param image any image of the engine
    * @param contents with paths below the volume's root
    * @param limit bytes that each may unpack to
    */
   async fill(volume: string, image: string, contents: readonly PathContent[], limit: number): Promise<void> {
-    const below = contents.map((content) => ({ ...content, path: content.path === "/" ? PLACE : PLACE + content.path }));
-    await this.within(volume, image, false, (id) => putContents(this.engine, id, below, limit));
+    const mounted = contents.map((content) => ({ ...content, path: content.path === "/" ? MOUNT_POINT : MOUNT_POINT + content.path }));
+    await this.withHelper(volume, image, false, (id) => putContents(this.engine, id, mounted, limit));
   }
 
   /**
+   * @param image any image of the engine
    * @param limit bytes that it may unpack to
-   * @returns a gzipped tar of all that is in a volume
+   * @returns a gzipped tar of the whole volume
+   * @throws ContentLimitError
    */
   read(volume: string, image: string, limit: number): Promise<Buffer> {
-    return this.within(volume, image, true, (id) => getContent(this.engine, id, PLACE, limit));
+    return this.withHelper(volume, image, true, (id) => getContent(this.engine, id, MOUNT_POINT, limit));
   }
 
-  private async within<T>(volume: string, image: string, readOnly: boolean, work: (id: string) => Promise<T>): Promise<T> {
-    const { name, Labels } = await this.leftovers.nameAndLabels(LONGEST);
-    const mount = { Type: "volume" as const, Source: volume, Target: PLACE, ReadOnly: readOnly, VolumeOptions: { NoCopy: true } };
+  private async withHelper<T>(volume: string, image: string, readOnly: boolean, work: (id: string) => Promise<T>): Promise<T> {
+    const { name, Labels } = await this.reaper.nameAndLabels(HELPER_LIFETIME_SECONDS);
+    const mount = { Type: "volume" as const, Source: volume, Target: MOUNT_POINT, ReadOnly: readOnly, VolumeOptions: { NoCopy: true } };
     const spec = {
       name,
       Labels,
@@ -47,18 +54,19 @@ export class VolumeIo {
       NetworkDisabled: true,
       HostConfig: { Mounts: [mount as never] },
     };
-    const id = await this.leftovers.createContainer(spec, "create");
+    const id = await this.reaper.createContainer(spec, "create");
     try {
       return await work(id);
     } finally {
-      await this.leftovers.removeContainer(id);
+      await this.reaper.removeContainer(id);
     }
   }
 }
 
 /**
- * Puts checked contents into a container that is not running.
- * @throws AppError INVALID_SPEC if a path can't be had there
+ * Writes checked contents to a container that is not running.
+ * @param limit bytes that each may unpack to
+ * @throws AppError INVALID_SPEC if a path can't be created there
  */
 export async function putContents(engine: Engine, id: string, contents: readonly PathContent[], limit: number): Promise<void> {
   if (contents.length === 0) return;
@@ -67,15 +75,67 @@ export async function putContents(engine: Engine, id: string, contents: readonly
   await engine.send(archive, (docker, abortSignal) => docker.getContainer(id).putArchive(archive, { ...options, abortSignal }), "start");
 }
 
+/** The content is larger than the limit. */
+export class ContentLimitError extends Error {}
+
 /**
- * Reads a file, or a folder as a gzipped tar, out of a container.
- * @throws AppError CONTAINER_NOT_FOUND if the path isn't there; TooMuchContent
+ * Reads a path of a container: a file's bytes, or a folder as a gzipped tar with names relative to the folder.
+ * @param limit bytes that it may unpack to
+ * @throws AppError CONTAINER_NOT_FOUND if the path doesn't exist; ContentLimitError
  */
 export async function getContent(engine: Engine, id: string, path: string, limit: number): Promise<Buffer> {
   const tar = await engine.stream("GET", `/containers/${id}/archive`, { query: { path } });
   try {
-    return await contentOf(tar, limit);
+    return await repackContent(tar, limit);
   } catch (error) {
     throw error instanceof Error && "code" in error ? toAppErrorFromEngine(error) : error;
   }
+}
+
+const REPACKED_TYPES = new Set(["file", "directory", "symlink", "link"]);
+
+/** @param tar the engine's: all names begin with the last part of the path that was read */
+async function repackContent(tar: Readable, limit: number): Promise<Buffer> {
+  const entries = extract();
+  tar.on("error", (error) => entries.destroy(error));
+  tar.pipe(entries);
+  let packed: Pack | undefined;
+  let zipped: Promise<Buffer> | undefined;
+  let size = 0;
+  try {
+    for await (const entry of entries) {
+      const { name, type, linkname, size: length = 0 } = entry.header;
+      // Headers count too: a folder may have very many empty files.
+      size += length + TAR_HEADER_BYTES;
+      if (size > limit) throw new ContentLimitError();
+      if (!packed && type !== "directory") return await buffer(entry);
+      // The iteration throws the error; these handlers only keep it from being unhandled.
+      packed ??= pack().on("error", () => undefined);
+      if (!zipped) {
+        zipped = buffer(packed.pipe(createGzip()));
+        zipped.catch(() => undefined);
+      }
+      const relativeName = withoutFirstPart(name);
+      if (relativeName === "" || !REPACKED_TYPES.has(type ?? "")) {
+        entry.resume();
+        continue;
+      }
+      const link = type === "link" ? { linkname: withoutFirstPart(linkname ?? "") } : {};
+      const sink = packed.entry({ ...entry.header, name: relativeName, pax: null, ...link } as typeof entry.header);
+      entry.pipe(sink);
+      await finished(sink);
+    }
+    packed?.finalize();
+    return (await zipped) ?? Buffer.alloc(0);
+  } finally {
+    tar.destroy();
+    entries.destroy();
+    packed?.destroy();
+  }
+}
+
+function withoutFirstPart(name: string): string {
+  const relative = name.replace(/^(?:\.?\/)+/, "");
+  const slash = relative.indexOf("/");
+  return slash < 0 ? "" : relative.slice(slash + 1);
 }
