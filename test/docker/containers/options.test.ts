@@ -7,7 +7,7 @@ import { startServer, TOKEN } from "../../support/server";
 
 jest.setTimeout(120_000);
 
-const DEADLINE = 30_000;
+const DEADLINE_MS = 30_000;
 const LOGIN = { username: "alice", password: "secret-Wd4" };
 
 let node: OneNode;
@@ -22,15 +22,15 @@ afterAll(async () => {
   await registry?.stop();
 });
 afterEach(async () => {
-  const left = (await node.docker("ps", "--all", "--quiet")).split("\n").filter(Boolean);
-  // What the engine removes already is no error.
-  if (left.length > 0) await node.engine.docker(["rm", "--force", ...left]);
-  expect(await until(async () => (await node.names()).length === 0, DEADLINE)).toBe(true);
+  const remaining = (await node.docker("ps", "--all", "--quiet")).split("\n").filter(Boolean);
+  // Containers with auto_remove may already be in removal: ignore errors.
+  if (remaining.length > 0) await node.engine.docker(["rm", "--force", ...remaining]);
+  expect(await until(async () => (await node.names()).length === 0, DEADLINE_MS)).toBe(true);
 });
 
 const post = (pathname: string, json?: object, headers: Record<string, string> = {}) =>
   node.request("POST", pathname, { ...(json ? { json } : {}), headers });
-const service = (more: object = {}) => post("/containers/run", { image: "nginx", container_port: 80, name: unique("web"), ...more });
+const runService = (more: object = {}) => post("/containers/run", { image: "nginx", container_port: 80, name: unique("web"), ...more });
 const lines = (text: string) =>
   text
     .split("\n")
@@ -38,35 +38,35 @@ const lines = (text: string) =>
     .map((line) => JSON.parse(line));
 
 describe("running", () => {
-  test("fields that are null are fields that are absent", async () => {
+  test("null fields count as absent", async () => {
     const nothing = { host_port: null, env: null, command: null, auto_remove: null, detach: null, volumes: null, network: null };
-    expect((await service({ ...nothing, restart_policy: null, wait_ready: null, health_path: null })).json.status).toBe("running");
+    expect((await runService({ ...nothing, restart_policy: null, wait_ready: null, health_path: null })).json.status).toBe("running");
   });
 
-  test("without detach it is waited for, and answered with its output", async () => {
-    const { json } = await service({ detach: false, command: "sh -c 'echo out; echo err >&2; exit 3'" });
+  test("without detach the answer has the exit code and output", async () => {
+    const { json } = await runService({ detach: false, command: "sh -c 'echo out; echo err >&2; exit 3'" });
     expect(json).toMatchObject({ status: "exited", exit_code: 3, stdout: "out\n", stderr: "err\n", host_port: null, container_port: 80 });
   });
 
-  test("one that goes as soon as it has ended is answered all the same", async () => {
-    const { status, json } = await service({ auto_remove: true, command: "true" });
+  test("a container removed right after its end is still answered", async () => {
+    const { status, json } = await runService({ auto_remove: true, command: "true" });
     expect([status, json]).toMatchObject([200, { container_port: 80, labels: { "dockapi.managed": "true" } }]);
   });
 
-  test("wait_ready without a health_path waits for nothing, and says so", async () => {
-    expect((await service({ wait_ready: true, command: "sleep 1000" })).json.warnings).toEqual([expect.stringContaining("health_path")]);
+  test("wait_ready without a health_path does not wait, with a warning", async () => {
+    expect((await runService({ wait_ready: true, command: "sleep 1000" })).json.warnings).toEqual([expect.stringContaining("health_path")]);
   });
 
-  test("the same Idempotency-Key again is the same container", async () => {
+  test("a repeated Idempotency-Key gives the same container", async () => {
     const body = { image: "nginx", container_port: 80 };
     const first = await post("/containers/run", body, { "Idempotency-Key": "k1" });
     const again = await post("/containers/run", body, { "Idempotency-Key": "k1" });
     expect(again.json).toEqual({ ...first.json, repeated: true });
   });
 
-  test("its folder and volume are mounted, in every way to write them", async () => {
+  test("folders and volumes are mounted, in every notation", async () => {
     const volumes = ["/srv:/a", "named-volume:/b:ro", "D:\\data\\x:/c"];
-    const { json } = await service({ volumes });
+    const { json } = await runService({ volumes });
     const { mounts } = (await node.request("GET", `/containers/${json.id}`)).json;
     const by = (a: { target: string }, b: { target: string }) => (a.target < b.target ? -1 : 1);
     expect(mounts.sort(by)).toEqual([
@@ -79,10 +79,10 @@ describe("running", () => {
 });
 
 describe("the list", () => {
-  test("holds what this API runs, all=true every one, and filters narrow it", async () => {
+  test("holds managed containers, with all=true all containers, and can be filtered", async () => {
     await node.docker("run", "-d", "--name", "foreign", "--label", "a=b=c", "busybox", "sleep", "1000");
-    const { json: web } = await service({ name: "web-1" });
-    await service({ name: "web-2" });
+    const { json: web } = await runService({ name: "web-1" });
+    await runService({ name: "web-2" });
     await post("/containers/web-2/stop?timeout=0");
     const names = async (query: string) =>
       (await node.request("GET", `/containers?${query}`)).json.containers.map((each: { name: string }) => each.name).sort();
@@ -100,15 +100,15 @@ describe("the list", () => {
     expect(containers).toMatchObject([{ id: web.id, labels: web.labels, host_port: web.host_port }]);
   });
 
-  test("comes in pages, in which nothing is twice or missing while others come and go", async () => {
-    for (const name of ["a1", "a2", "a3", "a4", "a5"]) await service({ name });
+  test("has pages without duplicates or gaps while containers are created and removed", async () => {
+    for (const name of ["a1", "a2", "a3", "a4", "a5"]) await runService({ name });
     const seen: string[] = [];
     let cursor = "";
     for (let page = 0; ; page += 1) {
       const { json } = await node.request("GET", `/containers?limit=2${cursor}`);
       seen.push(...json.containers.map((each: { name: string }) => each.name));
       if (page === 0) {
-        await service({ name: "comes" });
+        await runService({ name: "comes" });
         await node.request("DELETE", `/containers/${seen[1]}`);
       }
       if (json.next_cursor === null) break;
@@ -123,8 +123,8 @@ describe("the list", () => {
 });
 
 describe("one container", () => {
-  test("is told in all that matters", async () => {
-    const { json } = await service({ name: "told", env: { SECRET: "as given" }, restart_policy: "on-failure:3", command: "sleep 1000" });
+  test("is inspected with all documented fields", async () => {
+    const { json } = await runService({ name: "told", env: { SECRET: "as given" }, restart_policy: "on-failure:3", command: "sleep 1000" });
     expect((await node.request("GET", "/containers/told")).json).toMatchObject({
       id: json.id,
       name: "told",
@@ -143,15 +143,15 @@ describe("one container", () => {
     });
   });
 
-  test("is found by the beginning of its id, and by a name that is a word of the API", async () => {
-    const { json } = await service({ name: "found" });
+  test("is found by an id prefix, and by a name that is a reserved word", async () => {
+    const { json } = await runService({ name: "found" });
     expect((await node.request("GET", `/containers/${json.id.slice(0, 12)}`)).json.name).toBe("found");
     await node.docker("run", "-d", "--name", "run", "busybox", "sleep", "1000");
     expect((await node.request("GET", "/containers/run")).json.name).toBe("run");
   });
 
-  test("stays as it is if it is started or stopped twice", async () => {
-    await service({ name: "twice" });
+  test("is unchanged when started or stopped twice", async () => {
+    await runService({ name: "twice" });
     expect(await post("/containers/twice/start")).toMatchObject({ status: 200, json: { status: "running" } });
     for (const _ of [1, 2])
       expect((await post("/containers/twice/stop?timeout=0")).json).toMatchObject({ status: "exited", host_port: null });
@@ -162,32 +162,32 @@ describe("one container", () => {
     expect((await post("/containers/twice/restart")).json).toMatchObject({ status: "running" });
   });
 
-  test("is paused and let go on; doing either twice is a 409", async () => {
-    await service({ name: "paused" });
+  test("is paused and unpaused; doing either twice is a 409", async () => {
+    await runService({ name: "paused" });
     expect((await post("/containers/paused/pause")).json).toMatchObject({ status: "paused" });
     expect((await post("/containers/paused/pause")).json).toMatchObject({ status: 409, code: "NOT_RUNNING" });
     expect((await post("/containers/paused/unpause")).json).toMatchObject({ status: "running" });
     expect((await post("/containers/paused/unpause")).json).toMatchObject({ status: 409, code: "NOT_RUNNING" });
   });
 
-  test("is started again only if its port is free: else 409, and it is still there", async () => {
-    await service({ name: "had", host_port: 18082 });
+  test("is a 409 at start if its port is taken, and is kept", async () => {
+    await runService({ name: "had", host_port: 18082 });
     await post("/containers/had/stop?timeout=0");
-    await service({ name: "has", host_port: 18082 });
+    await runService({ name: "has", host_port: 18082 });
     expect((await post("/containers/had/start")).json).toMatchObject({ status: 409, code: "PORT_TAKEN" });
     expect(await node.names()).toEqual(["had", "has"]);
   });
 
-  test("with force=false is not removed while it runs", async () => {
-    await service({ name: "runs" });
+  test("is not removed while running with force=false", async () => {
+    await runService({ name: "runs" });
     expect((await node.request("DELETE", "/containers/runs?force=false")).json).toMatchObject({ status: 409, code: "STILL_RUNNING" });
     await post("/containers/runs/stop?timeout=0");
     expect((await node.request("DELETE", "/containers/runs?force=false")).json).toMatchObject({ name: "runs", removed: true });
   });
 
-  test("gets another name, if it is a free one and no word of the API", async () => {
-    const { json } = await service({ name: "before" });
-    await service({ name: "other" });
+  test("can be renamed to a name that is neither taken nor reserved", async () => {
+    const { json } = await runService({ name: "before" });
+    await runService({ name: "other" });
     expect((await post("/containers/before/rename", { name: "after" })).json).toMatchObject({ id: json.id, name: "after" });
     expect((await post("/containers/after/rename", { name: "after" })).json).toMatchObject({ name: "after" });
     expect((await post("/containers/after/rename", { name: "other" })).json).toMatchObject({ status: 409, code: "NAME_TAKEN" });
@@ -195,8 +195,8 @@ describe("one container", () => {
     expect(await node.names()).toEqual(["after", "other"]);
   });
 
-  test("tells what it uses, and its processes", async () => {
-    await service({ name: "busy", command: ["sh", "-c", "while true; do :; done"] });
+  test("reports its resource usage and its processes", async () => {
+    await runService({ name: "busy", command: ["sh", "-c", "while true; do :; done"] });
     const { json } = await node.request("GET", "/containers/busy/stats");
     expect(json).toMatchObject({
       name: "busy",
@@ -214,8 +214,8 @@ describe("one container", () => {
   test.each([
     ["application/x-ndjson", /^\{"event":"stats",.*"cpu_percent"/],
     ["text/event-stream", /^event: stats\ndata: \{.*"cpu_percent"/],
-  ])("tells it every second as %s until it ends", async (Accept, form) => {
-    await service({ name: "streams", command: "sleep 1000" });
+  ])("streams its resource usage every second as %s until it ends", async (Accept, form) => {
+    await runService({ name: "streams", command: "sleep 1000" });
     const headers = { Accept, Authorization: `Bearer ${TOKEN}` };
     const response = await fetch(`${node.server.url}/containers/streams/stats?stream=true`, { headers });
     expect(response.headers.get("content-type")).toBe(`${Accept}; charset=utf-8`);
@@ -230,7 +230,7 @@ describe("one container", () => {
 });
 
 describe("images", () => {
-  test("are listed, pulled with a login and removed", async () => {
+  test("are listed, pulled with a login, and removed", async () => {
     const image = await pushImage(node.engine, registry, "busybox", LOGIN);
     expect((await post("/images/pull", { image })).json).toMatchObject({ status: 403, code: "IMAGE_DENIED" });
     const { status, json } = await post("/images/pull", { image, auth_config: LOGIN });
@@ -251,7 +251,7 @@ describe("images", () => {
     expect((await node.request("DELETE", `/images/${image}`)).json).toMatchObject({ status: 404, code: "IMAGE_NOT_FOUND" });
   });
 
-  test("that only the host's own credentials open are pulled with them, also where their progress is asked for", async () => {
+  test("are pulled with the host's credentials, also when progress is streamed", async () => {
     const image = await pushImage(node.engine, registry, "busybox", LOGIN);
     const settings = cliSettings(node.engine.folder, registry, LOGIN);
     const server = await startServer({ engine: node.engine, args: ["--docker_config", settings] });
@@ -265,13 +265,13 @@ describe("images", () => {
     await node.docker("rmi", image);
   });
 
-  test("that a container is made of are not removed: 409", async () => {
-    await service({ name: "uses" });
+  test("used by a container are not removed: 409", async () => {
+    await runService({ name: "uses" });
     expect((await node.request("DELETE", "/images/nginx")).json).toMatchObject({ status: 409, code: "IMAGE_IN_USE" });
-    expect((await service()).status).toBe(200);
+    expect((await runService()).status).toBe(200);
   });
 
-  test.each(["application/x-ndjson", "text/event-stream"])("tell how far their pull is, as %s", async (Accept) => {
+  test.each(["application/x-ndjson", "text/event-stream"])("stream the progress of their pull as %s", async (Accept) => {
     const image = await pushImage(node.engine, registry, "busybox", LOGIN);
     const pull = async (body: object) => {
       const { text, headers } = await post("/images/pull", body, { Accept });
@@ -288,17 +288,17 @@ describe("images", () => {
     await node.docker("rmi", image);
   });
 
-  test("a registry that is away: 502", async () => {
+  test("of an unreachable registry are a 502", async () => {
     expect((await post("/images/pull", { image: "127.0.0.1:1/none" })).json).toMatchObject({ status: 502, code: "REGISTRY_UNREACHABLE" });
   });
 
-  test("an image that isn't in its registry: pulled 404, run 400", async () => {
+  test("unknown to their registry are a 404 at pull and a 400 at run", async () => {
     const open = await startRegistry();
     try {
       const image = `${open.host}/none:1`;
       expect((await post("/images/pull", { image })).json).toMatchObject({ status: 404, code: "IMAGE_NOT_FOUND" });
-      expect((await service({ image })).json).toMatchObject({ status: 400, error: "validation_error", code: "IMAGE_NOT_FOUND" });
-      expect(await until(async () => (await node.names()).length === 0, DEADLINE)).toBe(true);
+      expect((await runService({ image })).json).toMatchObject({ status: 400, error: "validation_error", code: "IMAGE_NOT_FOUND" });
+      expect(await until(async () => (await node.names()).length === 0, DEADLINE_MS)).toBe(true);
     } finally {
       await open.stop();
     }

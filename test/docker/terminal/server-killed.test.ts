@@ -9,7 +9,7 @@ import { openTerminal, type TestTerminal } from "../../support/terminal";
 
 jest.setTimeout(120_000);
 
-const DEADLINE = 30_000;
+const DEADLINE_MS = 30_000;
 const OWN = "sleep 100000";
 
 let engine: Engine;
@@ -33,28 +33,28 @@ afterEach(() => docker("rm", "-f", box));
 
 const open = (query: string, at = server) => openTerminal(at.url, `/ws/${box}${query}`);
 
-/** The commands that run in the container. */
+/** The command lines of the container's processes. */
 async function processes(): Promise<string[]> {
   const lines = (await docker("top", box, "-eo", "pid,stat,args")).split("\n").slice(1);
-  // Nobody in this container takes notice of who has ended.
+  // Zombies don't count: no process in this container reaps them.
   const alive = lines.map((line) => line.trim().split(/\s+/)).filter(([, state]) => !state?.startsWith("Z"));
   return alive.map(([, , ...command]) => command.join(" "));
 }
-const runs = (...commands: string[]) =>
+const waitForProcesses = (...commands: string[]) =>
   until(async () => {
     const all = await processes();
     return commands.every((command) => all.includes(command));
-  }, DEADLINE);
-const becomes = (...commands: string[]) => until(async () => (await processes()).sort().join() === commands.sort().join(), DEADLINE);
+  }, DEADLINE_MS);
+const becomes = (...commands: string[]) => until(async () => (await processes()).sort().join() === commands.sort().join(), DEADLINE_MS);
 
-/** The server ends as if its machine had no power, and another takes its place. */
-async function killed(): Promise<void> {
+/** Kills the server and starts another one in its place. */
+async function killAndRestart(): Promise<void> {
   const { port, folder } = server;
   await server.process.end("SIGKILL");
   server = await startServer({ engine, port, folder });
 }
 
-async function works(): Promise<void> {
+async function assertNewTerminalWorks(): Promise<void> {
   const terminal = await open("?tty=false");
   terminal.type("echo as $((40 + 2)); exit 3\n");
   expect((await terminal.gets("exit")).code).toBe(3);
@@ -62,50 +62,50 @@ async function works(): Promise<void> {
   expect(await terminal.closed()).toBe(1000);
 }
 
-describe("when the server is killed, its clients hear of it, nothing that its terminals ran is left, and new ones work", () => {
+describe("when the server is killed, terminals close, their processes end, and new terminals work", () => {
   test.each<[string, string, string]>([
-    ["a command that runs", "?cols=80&rows=24", "sleep 2000\n"],
-    ["a shell that waits", "?cols=80&rows=24", "sleep 2000 &\n"],
+    ["a running command", "?cols=80&rows=24", "sleep 2000\n"],
+    ["an idle shell", "?cols=80&rows=24", "sleep 2000 &\n"],
     ["commands that ignore a hangup", "?cols=80&rows=24", "sh -c 'trap : HUP TERM INT; sleep 2000; sleep 2000' & nohup sleep 2001 &\n"],
     ["a stopped command", "?cols=80&rows=24", "sleep 2000 & sleep 1; kill -STOP $!\n"],
     ["another user's command", "?cols=80&rows=24", "su -s /bin/sh nobody -c 'sleep 2000'\n"],
     ["commands without a terminal", "?tty=false", "sleep 2001 & sleep 2000\n"],
-  ])("%s", async (_what, query, line) => {
+  ])("%s", async (_description, query, line) => {
     const terminal = await open(query);
     terminal.type(line);
-    expect(await runs("sleep 2000")).toBe(true);
-    await killed();
+    expect(await waitForProcesses("sleep 2000")).toBe(true);
+    await killAndRestart();
     expect(await terminal.closed()).toBe(1006);
     expect(await becomes(OWN)).toBe(true);
-    await works();
+    await assertNewTerminalWorks();
     expect(await becomes(OWN)).toBe(true);
   });
 
-  test("one in a container that was paused: as soon as it goes on", async () => {
+  test("a terminal in a paused container: once it is unpaused", async () => {
     const terminal = await open("?cols=80&rows=24");
     terminal.type("sleep 2000\n");
-    expect(await runs("sleep 2000")).toBe(true);
+    expect(await waitForProcesses("sleep 2000")).toBe(true);
     await docker("pause", box);
-    await killed();
+    await killAndRestart();
     await docker("unpause", box);
     expect(await becomes(OWN)).toBe(true);
   });
 
-  test("those that were just being opened", async () => {
+  test("terminals that were being opened", async () => {
     for (let turn = 0; turn < 8; turn += 1) {
       const terminals: TestTerminal[] = [];
       for (const query of ["?cols=80&rows=24", "?tty=false"]) terminals.push(await open(query));
       await sleep(turn * 18);
-      await killed();
+      await killAndRestart();
       for (const terminal of terminals) await terminal.closed();
     }
-    // What the engine was just starting may come later.
+    // The engine may still be starting an exec.
     await sleep(1000);
     expect([await becomes(OWN), await processes()]).toEqual([true, [OWN]]);
   });
 });
 
-test("what others run there goes on, among them the terminals of another server of the same engine", async () => {
+test("other processes go on, such as terminals of another server on the same engine", async () => {
   const other = await startServer({ engine });
   try {
     await docker("exec", "-d", box, "sleep", "3000");
@@ -115,11 +115,11 @@ test("what others run there goes on, among them the terminals of another server 
     const lost = await open("?cols=80&rows=24");
     lost.type("sleep 2000\n");
     const theirs = ["sleep 3000", "sh -c sleep 3001; :", "sleep 3001", "sleep 3002"];
-    expect(await runs("sleep 2000", ...theirs)).toBe(true);
-    await killed();
-    expect(await until(async () => !(await processes()).includes("sleep 2000"), DEADLINE)).toBe(true);
+    expect(await waitForProcesses("sleep 2000", ...theirs)).toBe(true);
+    await killAndRestart();
+    expect(await until(async () => !(await processes()).includes("sleep 2000"), DEADLINE_MS)).toBe(true);
     await sleep(1000);
-    expect(await runs(...theirs)).toBe(true);
+    expect(await waitForProcesses(...theirs)).toBe(true);
     kept.type("echo as $((40 + 2))\n");
     await kept.shows(/as 42\r\n/);
     kept.socket.close();

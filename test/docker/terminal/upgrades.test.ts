@@ -5,7 +5,7 @@ import { connectRaw, head, type RawConnection } from "../../support/raw-http";
 import { TOKEN } from "../../support/server";
 import { type OpenOptions, openTerminal, type TestTerminal } from "../../support/terminal";
 
-const DEADLINE = 20_000;
+const DEADLINE_MS = 20_000;
 const ALLOWED = "https://pages.example:8443";
 
 let node: OneNode;
@@ -33,19 +33,19 @@ const refused = (pathname: string, options?: OpenOptions) => expect(open(pathnam
 
 const basic = (text: string) => `Basic ${Buffer.from(text).toString("base64")}`;
 
-describe("an offer of an upgrade", () => {
+describe("an upgrade request", () => {
   test.each<[string, Record<string, string>]>([
     ["Bearer", { Authorization: `Bearer ${TOKEN}` }],
     ["Basic", { Authorization: basic(TOKEN) }],
     ["Basic in lower case", { Authorization: basic(TOKEN).replace("Basic", "basic") }],
     ["X-Access-Token", { "X-Access-Token": TOKEN }],
-  ])("is let in with credentials as %s", async (_form, headers) => {
+  ])("is accepted with credentials as %s", async (_form, headers) => {
     const terminal = await open("/ws/box?tty=false", { anonymous: true, headers });
     terminal.type("exit\n");
     expect((await terminal.gets("exit")).code).toBe(0);
   });
 
-  test("is refused as any request is, with a plain answer", async () => {
+  test("is refused with a plain HTTP response, as other requests", async () => {
     await node.docker("run", "--name", "ended", "busybox", "true");
     await node.docker("run", "-d", "--name", "paused", "busybox", "sleep", "1000");
     await node.docker("pause", "paused");
@@ -58,11 +58,11 @@ describe("an offer of an upgrade", () => {
     for (const query of ["cols=0", "rows=-1", "cols=10001", "cols=a", "cols=", "tty=perhaps", "shell=bash", "cols=1&cols=2"])
       await refused(`/ws/box?${query}`).toThrow(/^400 /);
     const audited = () => auditEntries(node.server).flatMap(({ path, status }) => (path.startsWith("/ws/") ? [status] : []));
-    // It is written after the answer.
-    expect(await until(() => [401, 404, 400, 409].every((status) => audited().includes(status)), DEADLINE)).toBe(true);
+    // The audit entry is written after the response.
+    expect(await until(() => [401, 404, 400, 409].every((status) => audited().includes(status)), DEADLINE_MS)).toBe(true);
   });
 
-  test("from a page of another origin is refused, from this server's own pages it is not", async () => {
+  test("is refused from another origin, and accepted from this server's own pages", async () => {
     const { host, port } = { host: new URL(node.server.url).host, port: node.server.port };
     for (const origin of [
       "http://evil.example",
@@ -74,12 +74,12 @@ describe("an offer of an upgrade", () => {
     ])
       await refused("/ws/box", { origin }).toThrow(/^403 .*CROSS_SITE/);
     await open("/ws/box", { origin: `http://${host}` });
-    // As a load balancer tells it.
+    // Behind a load balancer.
     await open("/ws/box", { origin: "https://docker.example", headers: { "X-Forwarded-Host": "docker.example" } });
     await refused("/ws/box", { origin: `http://${host}`, headers: { "X-Forwarded-Host": "docker.example" } }).toThrow(/^403 /);
   });
 
-  test("from a page of an origin that is let in needs a ticket or credentials as any other, and its 101 has the request's id", async () => {
+  test("from an allowed origin needs a ticket or credentials, and its 101 carries the request id", async () => {
     const origin = ALLOWED;
     const answer = await node.request("POST", "/ws/box/ticket", { headers: { Origin: origin } });
     expect([answer.status, answer.headers.get("access-control-allow-origin")]).toEqual([200, origin]);
@@ -111,7 +111,7 @@ describe("an offer of an upgrade", () => {
     return connection;
   }
 
-  test("that is none to a WebSocket, or no offer at all, is 426 and the connection is kept; other methods are 405", async () => {
+  test("without a valid WebSocket handshake is a 426 that keeps the connection; other methods are a 405", async () => {
     const answer = await node.request("GET", "/ws/box");
     expect(answer).toMatchObject({ status: 426, json: { error: "upgrade_required", code: "UPGRADE_REQUIRED" } });
     expect(answer.headers.get("upgrade")).toBe("websocket");
@@ -135,12 +135,12 @@ describe("an offer of an upgrade", () => {
     }
   });
 
-  test("is answered after what was asked before on its connection, and its refusal is the last answer there", async () => {
+  test("is answered in order on its connection, and a refusal closes the connection", async () => {
     const connection = connect();
     const { Authorization } = WEBSOCKET;
     const after = head("GET", "/version", { Authorization });
     connection.send(after + head("GET", "/ws/none", WEBSOCKET) + after);
-    expect(await until(connection.closed, DEADLINE)).toBe(true);
+    expect(await until(connection.closed, DEADLINE_MS)).toBe(true);
     expect(connection.received()).toMatch(/^HTTP\/1\.1 200 [\s\S]*HTTP\/1\.1 404 [\s\S]*Connection: close[\s\S]*CONTAINER_NOT_FOUND/);
     expect(connection.received().split("HTTP/1.1 ").length).toBe(3);
     const taken = connect();
@@ -148,7 +148,7 @@ describe("an offer of an upgrade", () => {
     await taken.receives(/HTTP\/1\.1 200 [\s\S]*HTTP\/1\.1 101 /);
   });
 
-  test("many are made and broken off at every stage, and the server answers as before", async () => {
+  test("may break off at any stage without harm to the server", async () => {
     const stages = ["GET /ws", head("GET", "/ws/box", WEBSOCKET).slice(0, -2), head("GET", "/ws/box?cols=80", WEBSOCKET)];
     for (let round = 0; round < 30; round += 1) {
       const connection = connect();
@@ -156,16 +156,16 @@ describe("an offer of an upgrade", () => {
       if (round % 2) await new Promise((resolve) => setTimeout(resolve, 20));
       connection.end();
     }
-    const left = async () => (await node.docker("top", "box", "-eo", "pid,args")).split("\n").length - 1;
+    const processCount = async () => (await node.docker("top", "box", "-eo", "pid,args")).split("\n").length - 1;
     await new Promise((resolve) => setTimeout(resolve, 500));
-    expect(await until(async () => (await left()) === 1, DEADLINE)).toBe(true);
+    expect(await until(async () => (await processCount()) === 1, DEADLINE_MS)).toBe(true);
   });
 });
 
 describe("a ticket", () => {
-  const give = async () => (await node.request("POST", "/ws/box/ticket")).json.ticket as string;
+  const issueTicket = async () => (await node.request("POST", "/ws/box/ticket")).json.ticket as string;
 
-  test("opens one terminal in its container without credentials, once", async () => {
+  test("opens one terminal in its container without credentials, exactly once", async () => {
     const answer = await node.request("POST", "/ws/box/ticket");
     expect(answer).toMatchObject({ status: 200, json: { ticket: expect.any(String), expires_in: 30 } });
     const { ticket } = answer.json;
@@ -173,7 +173,7 @@ describe("a ticket", () => {
     terminal.type("exit 6\n");
     expect((await terminal.gets("exit")).code).toBe(6);
     await refused(`/ws/box?ticket=${ticket}`, { anonymous: true }).toThrow(/^401 .*WRONG_TICKET/);
-    // It is written when the terminal is closed.
+    // The audit entry is written when the terminal closes.
     const users = () =>
       new Set(
         auditEntries(node.server)
@@ -185,23 +185,23 @@ describe("a ticket", () => {
     expect(everythingLogged(node.server)).not.toContain(ticket);
   });
 
-  test("opens nothing else, and not from a page of another origin", async () => {
+  test("opens nothing else, and nothing from another origin", async () => {
     await node.docker("run", "-d", "--name", "other", "busybox", "sleep", "1000");
-    const ticket = await give();
+    const ticket = await issueTicket();
     await refused(`/ws/other?ticket=${ticket}`, { anonymous: true }).toThrow(/^401 .*WRONG_TICKET/);
     await refused(`/ws/box?ticket=${ticket}`, { anonymous: true }).toThrow(/^401 .*WRONG_TICKET/);
-    await refused(`/ws/box?ticket=${await give()}`, { anonymous: true, origin: "http://evil.example" }).toThrow(/^403 /);
+    await refused(`/ws/box?ticket=${await issueTicket()}`, { anonymous: true, origin: "http://evil.example" }).toThrow(/^403 /);
     for (const pathname of ["/", "/box", "/version", "/ws/box/none"])
-      expect((await node.request("GET", `${pathname}?ticket=${await give()}`, { anonymous: true })).text).not.toMatch(
+      expect((await node.request("GET", `${pathname}?ticket=${await issueTicket()}`, { anonymous: true })).text).not.toMatch(
         /"box"|docker_version|sleep/,
       );
     for (const pathname of ["/ws/box/ticket", "/box"])
-      expect((await node.request("POST", `${pathname}?ticket=${await give()}`, { anonymous: true })).status).toBe(401);
+      expect((await node.request("POST", `${pathname}?ticket=${await issueTicket()}`, { anonymous: true })).status).toBe(401);
     expect((await node.request("POST", "/ws/none/ticket")).status).toBe(404);
   });
 
-  test("that nobody has given is refused", async () => {
-    const ticket = await give();
+  test("that was not issued is refused", async () => {
+    const ticket = await issueTicket();
     const [claim = "", signature = ""] = ticket.split(".");
     const forged = Buffer.from(JSON.stringify({ caller: "root", at: Date.now(), nonce: "a" })).toString("base64url");
     for (const wrong of ["a", ".", "a.b.c", claim, `${claim}.`, `${forged}.${signature}`, `${ticket}x`, "%00"])
@@ -213,23 +213,23 @@ describe("a ticket", () => {
 
 describe("a message", () => {
   test.each<[string, string | Buffer, object]>([
-    ["that is no JSON", "{", { code: "INVALID_BODY" }],
-    ["that is no object", "null", { code: "INVALID_BODY" }],
+    ["that is not JSON", "{", { code: "INVALID_BODY" }],
+    ["that is not an object", "null", { code: "INVALID_BODY" }],
     ["that is a list", "[1]", { code: "INVALID_BODY" }],
     ["in a binary frame", Buffer.from("{}"), { code: "INVALID_BODY" }],
     ["without a type", "{}", { details: { field: "type" } }],
     ["of an unknown type", '{"type":"constructor"}', { details: { field: "type" } }],
     ["of stdin without data", '{"type":"stdin"}', { code: "MISSING_DATA" }],
-    ["of stdin that is no text", '{"type":"stdin","data":{"a":1}}', { details: { field: "data" } }],
+    ["of stdin that is not text", '{"type":"stdin","data":{"a":1}}', { details: { field: "data" } }],
     ["of stdin in an unknown encoding", '{"type":"stdin","data":"a","encoding":"hex"}', { details: { field: "encoding" } }],
     ["of stdin that is not base64", '{"type":"stdin","data":"a$b","encoding":"base64"}', { details: { field: "data" } }],
-    ["of a size of nothing", '{"type":"resize","cols":0,"rows":24}', { details: { field: "cols" } }],
-    ["of a size that is no number", '{"type":"resize","cols":80,"rows":"x; reboot"}', { details: { field: "rows" } }],
-    ["of a signal that there isn't", '{"type":"signal","name":"INT -1"}', { details: { field: "name" } }],
+    ["of a size of 0", '{"type":"resize","cols":0,"rows":24}', { details: { field: "cols" } }],
+    ["of a size that is not a number", '{"type":"resize","cols":80,"rows":"x; reboot"}', { details: { field: "rows" } }],
+    ["of an unknown signal", '{"type":"signal","name":"INT -1"}', { details: { field: "name" } }],
     ["of a signal by its number", '{"type":"signal","name":9}', { details: { field: "name" } }],
     ["of a signal with a command", '{"type":"signal","name":"KILL; touch /x"}', { details: { field: "name" } }],
     ["of a prototype", '{"type":"signal","name":"__proto__"}', { details: { field: "name" } }],
-  ])("%s is answered with an error, and the terminal goes on", async (_what, frame, error) => {
+  ])("%s is answered with an error, and the terminal stays open", async (_description, frame, error) => {
     const terminal = await open("/ws/box?tty=false");
     terminal.socket.send(frame);
     const got = await terminal.gets("error");
@@ -240,7 +240,7 @@ describe("a message", () => {
     expect(terminal.stdout()).toBe("on\n");
   });
 
-  test("of more than 1 MB closes the terminal with 1009, and so do bytes that are no frames with 1002", async () => {
+  test("over 1 MB closes the terminal with 1009; bytes that are no frames close it with 1002", async () => {
     const large = await open("/ws/box?tty=false");
     large.type("x".repeat(1_100_000));
     expect(await large.closed()).toBe(1009);
@@ -251,7 +251,7 @@ describe("a message", () => {
   });
 });
 
-test("a container without a shell is told of in an error, and the terminal closes", async () => {
+test("a container without a shell gives an error message, and the terminal closes", async () => {
   await node.docker("run", "-d", "--name", "bare", "busybox", "sleep", "100000");
   await node.docker("exec", "bare", "rm", "/bin/sh");
   for (const query of ["?cols=80&rows=24", "?tty=false"]) {
