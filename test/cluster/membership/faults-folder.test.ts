@@ -33,7 +33,7 @@ afterEach(() => clear(cluster), 60_000);
 
 const missing = async (node: TestNode) => listed(await node.request("GET", "/"), "x-cluster-missing");
 
-/** Whether every node, those given, says in its log from now on that its store can't be used. */
+/** Returns whether every node has logged since this call that its store is unavailable. */
 function complaints(): () => boolean {
   const before = new Map(cluster.nodes.map(({ server }) => [server, server.output().length]));
   return () => [...before].every(([server, length]) => server.output().slice(length).includes("Store unavailable"));
@@ -41,13 +41,13 @@ function complaints(): () => boolean {
 
 interface Fault {
   make(): void;
-  /** whether all nodes have met it */
+  /** whether all nodes have run into it */
   met(): boolean;
   mend(): void;
 }
 
-/** Clients see nothing of it; a node that is started meanwhile serves, and once it is mended every node is found again. */
-async function goesUnseen({ make, met, mend }: Fault): Promise<void> {
+/** Clients don't notice the fault; a node started during it serves; after the repair every node finds all others. */
+async function expectUnnoticed({ make, met, mend }: Fault): Promise<void> {
   const clients = startClients(cluster.nodes, { nodes: NAMES, containers: held });
   make();
   try {
@@ -56,7 +56,7 @@ async function goesUnseen({ make, met, mend }: Fault): Promise<void> {
     const { asked, wrong } = await clients.stop();
     expect(wrong).toEqual([]);
     expect(asked).toBeGreaterThan(20);
-    // What waits for the folder must not hold up other files: there are but a few threads for all of them.
+    // Reads of a hanging folder must not block other files: they share the few threads of one pool.
     for (const node of cluster.nodes) {
       expect((await node.request("GET", "/docs/favicon.png", { signal: AbortSignal.timeout(20_000) })).status).toBe(200);
     }
@@ -68,7 +68,7 @@ async function goesUnseen({ make, met, mend }: Fault): Promise<void> {
     expect(listed(list, "x-cluster-nodes")).toContain("n3");
     expect(list.json).toContainEqual(expect.objectContaining({ name: held[2], host: "n3" }));
     expect((await place(n3, {}, "n3")).host).toBe("n3");
-    // Who knew it before finds it where it was.
+    // Nodes that knew it before find it at its old address.
     expect(await until(async () => (await missing(n1)).length + (await missing(n2)).length === 0, 30_000)).toBe(true);
     expect((await n1.request("POST", `/${held[2]}`, { json: { data: "true" } })).status).toBe(200);
   } finally {
@@ -85,45 +85,45 @@ async function goesUnseen({ make, met, mend }: Fault): Promise<void> {
   expect((await n3.request("POST", `/${held[1]}`, { json: { data: "true" } })).status).toBe(200);
 }
 
-test("a folder that unmounts, so that every node sees its own empty mount point, goes unseen", async () => {
+test("clients do not notice a folder unmounted on all hosts, leaving empty mount points", async () => {
   const own = (name: string) => folder.records(name).length === 1;
-  await goesUnseen({
+  await expectUnnoticed({
     make: () => NAMES.forEach(folder.unmount),
     met: () => NAMES.every((name) => tried(() => own(name))),
     mend: () => NAMES.forEach(folder.mount),
   });
 }, 120_000);
 
-test("a folder that unmounts on one host alone goes unseen", async () => {
-  await goesUnseen({
+test("clients do not notice a folder unmounted on one host", async () => {
+  await expectUnnoticed({
     make: () => folder.unmount("n3"),
     met: () => tried(() => folder.records("n3").length === 1),
     mend: () => folder.mount("n3"),
   });
 }, 120_000);
 
-test("a folder that turns read-only goes unseen", async () => {
-  await goesUnseen({ make: () => folder.readOnly(true), met: complaints(), mend: () => folder.readOnly(false) });
+test("clients do not notice a read-only folder", async () => {
+  await expectUnnoticed({ make: () => folder.readOnly(true), met: complaints(), mend: () => folder.readOnly(false) });
 }, 120_000);
 
-test("a folder that is deleted goes unseen, and is made again", async () => {
-  await goesUnseen({
+test("clients do not notice a deleted folder, which is created again", async () => {
+  await expectUnnoticed({
     make: () => folder.remove({ blocked: false }),
     met: () => tried(() => folder.records("n1").length === 3),
     mend: () => {},
   });
 }, 120_000);
 
-test("a folder that is deleted and can't be made again goes unseen", async () => {
-  await goesUnseen({ make: () => folder.remove({ blocked: true }), met: complaints(), mend: folder.unblock });
+test("clients do not notice a deleted folder that can't be created again", async () => {
+  await expectUnnoticed({ make: () => folder.remove({ blocked: true }), met: complaints(), mend: folder.unblock });
 }, 120_000);
 
-test("a folder that hangs, as on a file server that has gone, goes unseen", async () => {
-  await goesUnseen({ make: () => NAMES.forEach(folder.hang), met: complaints(), mend: folder.answer });
+test("clients do not notice a folder that hangs, as on a lost file server", async () => {
+  await expectUnnoticed({ make: () => NAMES.forEach(folder.hang), met: complaints(), mend: folder.answer });
 }, 120_000);
 
-test("a folder that hangs at many of its files goes unseen, and takes nothing else of the process with it", async () => {
-  await goesUnseen({
+test("clients do not notice a folder with many hanging files, which block nothing else in the process", async () => {
+  await expectUnnoticed({
     make: () => {
       for (const name of NAMES) folder.hangFiles(name, 6);
     },

@@ -14,7 +14,7 @@ afterEach(() => clear(cluster));
 
 const DELAYS = Array.from({ length: 10 }, (_, index) => index * 30);
 
-/** Kills a node's server so many ms after a PUT to another; what is left of that run when all is over. */
+/** Kills a node's server `delay` ms after a PUT; returns where the container of that run remains in the end. */
 async function killDuring(entry: TestNode, killed: TestNode, pin: string, delay: number): Promise<string[]> {
   const name = unique("kill");
   const put = entry.request("PUT", `/?node=${pin}`, { json: sleeper({ name, network: "none" }) }).catch(() => undefined);
@@ -23,17 +23,17 @@ async function killDuring(entry: TestNode, killed: TestNode, pin: string, delay:
   const answer = await put;
   await cluster.restart(killed);
   expect(await becomesWhole(cluster)).toBe(true);
-  // A run whose entry node died goes on until its node notices.
+  // A run whose entry node died continues until its own node notices.
   await until(async () => !(await whereIs(cluster, name)).some((each) => each.endsWith("created")), 1000);
-  const left = await whereIs(cluster, name);
-  if (answer?.status === 200) expect(left).toEqual([`${pin}:running`]);
+  const remaining = await whereIs(cluster, name);
+  if (answer?.status === 200) expect(remaining).toEqual([`${pin}:running`]);
   const shown = (await n3.request("GET", "/")).json.filter((each: { name: string }) => each.name === name);
-  expect(shown.map(({ host, state }: { host: string; state: string }) => `${host}:${state}`)).toEqual(left);
-  return left;
+  expect(shown.map(({ host, state }: { host: string; state: string }) => `${host}:${state}`)).toEqual(remaining);
+  return remaining;
 }
 
 test.each(DELAYS)(
-  "a kill -9 of the node that makes a run, %i ms into it, leaves none, or one that GET / shows",
+  "kill -9 of the node that executes a run, %i ms into it, leaves no container or one that GET / lists",
   async (delay) => {
     expect((await killDuring(n1, n2, "n2", delay)).length).toBeLessThanOrEqual(1);
   },
@@ -41,10 +41,10 @@ test.each(DELAYS)(
 );
 
 test.each(DELAYS)(
-  "a kill -9 of the node that took a run in, %i ms into it, leaves none, or one that runs",
+  "kill -9 of the entry node of a run, %i ms into it, leaves no container or a running one",
   async (delay) => {
-    const left = await killDuring(n1, n1, "n2", delay);
-    expect([[], ["n2:running"]]).toContainEqual(left);
+    const remaining = await killDuring(n1, n1, "n2", delay);
+    expect([[], ["n2:running"]]).toContainEqual(remaining);
   },
   30_000,
 );

@@ -8,7 +8,7 @@ let cluster: TestCluster;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 let held: string;
 beforeAll(async () => {
-  cluster = await startCluster({ size: 3, args: ["--peer_timeout=700"] });
+  cluster = await startCluster({ size: 3, ownEngines: true, args: ["--peer_timeout=700"] });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
 });
 afterAll(() => cluster.stop());
@@ -22,7 +22,7 @@ afterEach(async () => {
 
 const missing = async (node: TestNode) => listed(await node.request("GET", "/"), "x-cluster-missing");
 
-test("a server that is killed: reads name it, runs and commands go on, and it is back when it is started again", async () => {
+test("a killed server is named missing, runs and commands continue, and after its restart it is back", async () => {
   const traffic = startTraffic([n1, n3], held);
   const lost = await place(n2, {}, "n2");
   await n2.server.stop("SIGKILL");
@@ -36,14 +36,14 @@ test("a server that is killed: reads name it, runs and commands go on, and it is
   await sleep(1000);
   const { asked, wrong } = await traffic.stop();
   expect(asked).toBeGreaterThan(5);
-  // Only what had been given to it before it died.
+  // Only runs that were sent to it before it died.
   expect(wrong.filter((each) => !each.includes("NODE_FAILED"))).toEqual([]);
   await cluster.restart(n2);
   expect(await becomesWhole(cluster)).toBe(true);
   expect((await n1.request("GET", `/${lost.name}`)).json).toMatchObject([{ id: lost.id, host: "n2" }]);
 }, 60_000);
 
-test("a server that is frozen: reads name it, every run through the others succeeds, and it is back when it thaws", async () => {
+test("a frozen server is named missing, runs through the others succeed, and after the thaw it is back", async () => {
   n2.server.process.signal("SIGSTOP");
   try {
     await aMoment();
@@ -69,7 +69,7 @@ test("a server that is frozen: reads name it, every run through the others succe
   expect(await missing(n1)).toEqual([]);
 }, 60_000);
 
-test("runs that arrive just after a freeze that nobody has noticed yet all succeed", async () => {
+test("runs right after an unnoticed freeze all succeed", async () => {
   n2.server.process.signal("SIGSTOP");
   try {
     const answers = await Promise.all(
@@ -81,14 +81,14 @@ test("runs that arrive just after a freeze that nobody has noticed yet all succe
   }
 }, 60_000);
 
-test("a run whose node freezes is answered with its name, and made at most once though it is asked for again", async () => {
+test("a run whose node freezes is answered with its name, and exists at most once after a retry", async () => {
   for (const delay of [5, 40, 80]) {
     const name = unique("frozen");
     const first = n1.request("PUT", "/?node=n2", { json: sleeper({ name }) });
     await sleep(delay);
     n2.server.process.signal("SIGSTOP");
     const { status, json } = await first.finally(() => undefined);
-    // Done before the freeze: then the name is with a node that nobody can ask, which is another matter.
+    // The run was done before the freeze: its name is on a node that can't be asked, which is not tested here.
     if (status === 200) {
       n2.server.process.signal("SIGCONT");
       expect(await becomesWhole(cluster)).toBe(true);
@@ -108,7 +108,7 @@ test("a run whose node freezes is answered with its name, and made at most once 
   }
 }, 90_000);
 
-test("an engine that is dead: its node is named, runs go elsewhere, and it is back when its engine is", async () => {
+test("the node of a dead engine is named missing, runs go elsewhere, and with its engine it is back", async () => {
   await n3.engine.kill();
   const traffic = startTraffic([n1, n2, n3], held);
   await aMoment();
@@ -121,7 +121,7 @@ test("an engine that is dead: its node is named, runs go elsewhere, and it is ba
   expect(await until(async () => (await missing(n1)).length === 0, 20_000)).toBe(true);
 }, 60_000);
 
-test("a link that is down: the others name the node and go on, and it is back with the link", async () => {
+test("a node whose network is down is named missing, the others continue, and with the network it is back", async () => {
   n2.engine.linkDown();
   try {
     await aMoment();

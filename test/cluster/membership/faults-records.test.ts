@@ -11,7 +11,7 @@ import { startTraffic } from "../../support/traffic";
 
 let cluster: TestCluster;
 let stranger: Eavesdropper;
-/** Another one for each test: of a file that can't be used a node tells but once. */
+/** Differs in each test: a node logs an unusable file only once. */
 let name: string;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 let held: [string, string, string];
@@ -36,8 +36,8 @@ afterEach(async () => {
 
 const names = async (node: TestNode) => (await node.request("GET", "/nodes")).json.nodes.map(({ name }: { name: string }) => name).sort();
 
-/** Whatever is put into the folder, again and again, clients see nothing of it and nobody is contacted. */
-async function goesUnseen(put: () => void, met: () => boolean): Promise<void> {
+/** Puts something into the folder repeatedly: clients don't notice it, and no address in it is contacted. */
+async function expectUnnoticed(put: () => void, met: () => boolean): Promise<void> {
   const clients = startClients(cluster.nodes, { nodes: NAMES, containers: held });
   const end = performance.now() + 2000;
   const noticed = await until(() => {
@@ -70,12 +70,12 @@ test.each<[string, (url: string) => string]>([
   ["a signed record whose address holds credentials", (url) => strangersRecord(name, url.replace("//", "//user:password@"))],
   ["a signed record whose address isn't one of HTTP", (url) => strangersRecord(name, url.replace("http:", "ftp:"))],
 ])(
-  "%s goes unseen, and the address it names is never contacted",
-  async (_what, make) => {
+  "clients do not notice %s, and its address is never contacted",
+  async (_name, make) => {
     const stored = make(stranger.url);
     const refused = refusals();
-    // Files past a store's limit are passed over without being read, and so without a word.
-    await goesUnseen(
+    // Files larger than a store's limit are skipped without being read or logged.
+    await expectUnnoticed(
       () => putRecord(fileOf(name), stored),
       () => stored.length > 10_000 || refused(),
     );
@@ -83,29 +83,29 @@ test.each<[string, (url: string) => string]>([
   60_000,
 );
 
-test("a node's record in which the address was changed goes unseen, and so does one that is torn", async () => {
+test("clients do not notice a record with a changed address, or a torn one", async () => {
   const forge = () => {
     const { stored, record } = readRecord(fileOf("n2"));
     const { signature } = JSON.parse(stored);
     putRecord(fileOf("n2"), signedBy(JSON.stringify({ ...record, url: stranger.url, sequence: record.sequence + 1 }), signature));
   };
   const met = refusals();
-  await goesUnseen(() => {
+  await expectUnnoticed(() => {
     tried(forge);
     tried(() => putRecord(fileOf("n3"), readRecord(fileOf("n3")).stored.slice(0, 100)));
   }, met);
 }, 60_000);
 
-test("a node's own record under another's name goes unseen", async () => {
+test("clients do not notice a valid record under another node's name", async () => {
   const { stored } = readRecord(fileOf("n2"));
   const met = refusals();
-  await goesUnseen(() => {
+  await expectUnnoticed(() => {
     putRecord(fileOf(name), stored);
     putRecord(fileOf("n3"), stored);
   }, met);
 }, 60_000);
 
-test("a record of a node from before it moved, put back, goes unseen, and its old address is never contacted", async () => {
+test("clients do not notice the restored record of a node that moved, and its old address is never contacted", async () => {
   stranger.passOn({ host: n2.engine.address, port: 1717 });
   await n2.server.stop("SIGKILL");
   await startNode(n2, { folder: cluster.folder, args: ["--advertise", stranger.url] });
@@ -119,14 +119,14 @@ test("a record of a node from before it moved, put back, goes unseen, and its ol
   await n2.server.stop("SIGKILL");
   await stranger.stop();
   await cluster.restart(n2);
-  // It answers at its new address alone: they know that.
+  // It answers at its new address only, and the others know it.
   expect(await becomesWhole(cluster)).toBe(true);
   stranger = await eavesdrop(stranger.url);
   const met = refusals([n1, n3]);
-  await goesUnseen(() => putRecord(fileOf("n2"), stored), met);
+  await expectUnnoticed(() => putRecord(fileOf("n2"), stored), met);
 }, 90_000);
 
-test("whoever a signed record names is asked as a node, without the client's credentials, and named as missing", async () => {
+test("an address in a signed record is called as a peer, without the client's credentials, and named missing", async () => {
   putRecord(fileOf(name), strangersRecord(name, stranger.url));
   expect(await until(async () => (await names(n1)).includes(name), 20_000)).toBe(true);
   const clients = startTraffic(cluster.nodes, held[0]);
@@ -139,13 +139,13 @@ test("whoever a signed record names is asked as a node, without the client's cre
   expect(stranger.heard()).not.toContain(TOKEN);
 }, 60_000);
 
-/** Whether all nodes, or those given, have refused a record from now on. */
+/** Returns whether all nodes, or those given, have logged an ignored record since this call. */
 function refusals(nodes = cluster.nodes): () => boolean {
-  const told = nodes.map(({ server }) => server.output().length);
-  return () => nodes.every(({ server }, index) => server.output().slice(told[index]).includes("Store record ignored"));
+  const logged = nodes.map(({ server }) => server.output().length);
+  return () => nodes.every(({ server }, index) => server.output().slice(logged[index]).includes("Store record ignored"));
 }
 
-// The node itself writes there too.
+// The node writes to the same file at the same time.
 function tried(work: () => void): void {
   try {
     work();

@@ -7,8 +7,8 @@ import { ROOT_ADDRESS } from "../../support/network";
 import { becomesWhole, listed, place, unique } from "../../support/pool";
 import { type FlakyServer, startRedis } from "../../support/redis";
 
-/** ms that a record outlives its last publication, by nodes that publish every second */
-const EXPIRY = 10_000;
+/** How long a record outlives its last publication, by nodes that publish every second. */
+const EXPIRY_MS = 10_000;
 const NAMES = ["n1", "n2", "n3"];
 
 let cluster: TestCluster;
@@ -38,16 +38,16 @@ async function recorded(): Promise<number> {
   }
 }
 
-const SAID = "Store unavailable";
-/** How often a node has said so in its log. */
-const complaints = ({ server }: TestNode) => server.output().split(SAID).length - 1;
+const LOG_MESSAGE = "Store unavailable";
+/** How often a node has logged it. */
+const complaints = ({ server }: TestNode) => server.output().split(LOG_MESSAGE).length - 1;
 
 test.each<[string, { make(): Promise<void> | void; mend(): Promise<void> | void }]>([
-  ["is killed, and comes back empty,", { make: () => redis.kill(), mend: () => redis.restart() }],
-  ["stands still", { make: () => redis.freeze(), mend: () => redis.thaw() }],
+  ["is killed, and restarts empty,", { make: () => redis.kill(), mend: () => redis.restart() }],
+  ["is frozen", { make: () => redis.freeze(), mend: () => redis.thaw() }],
 ])(
-  "a Redis that %s for longer than records last goes unseen by all clients, and is used again by itself",
-  async (_what, { make, mend }) => {
+  "clients do not notice a Redis that %s for longer than records last, and it is used again afterwards",
+  async (_name, { make, mend }) => {
     const [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
     const held = await Promise.all(NAMES.map(async (name) => (await place(n1, { name: unique("held") }, name)).name));
     expect(await recorded()).toBe(3);
@@ -56,7 +56,7 @@ test.each<[string, { make(): Promise<void> | void; mend(): Promise<void> | void 
     try {
       await make();
       expect(await until(() => cluster.nodes.every((node, index) => complaints(node) > (before[index] ?? 0)), 30_000)).toBe(true);
-      await sleep(EXPIRY + 5000);
+      await sleep(EXPIRY_MS + 5000);
       await mend();
       expect(await until(async () => (await recorded()) === 3, 30_000)).toBe(true);
       await sleep(2000);
@@ -67,7 +67,7 @@ test.each<[string, { make(): Promise<void> | void; mend(): Promise<void> | void 
     expect(wrong).toEqual([]);
     expect(asked).toBeGreaterThan(100);
 
-    // Who starts anew knows the others from the Redis alone.
+    // A node that starts now knows the others only from Redis.
     await n2.server.stop("SIGKILL");
     expect(listed(await n3.request("GET", "/"), "x-cluster-missing")).toEqual(["n2"]);
     await cluster.restart(n2, flags);

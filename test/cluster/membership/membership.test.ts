@@ -13,7 +13,7 @@ let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 let held: [string, string, string];
 const NAMES = ["n1", "n2", "n3"];
 beforeAll(async () => {
-  cluster = await startCluster({ size: 3, args: ["--peer_timeout=700"] });
+  cluster = await startCluster({ size: 3, ownEngines: true, args: ["--peer_timeout=700"] });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
 }, 120_000);
 afterAll(() => cluster?.stop());
@@ -30,7 +30,7 @@ afterEach(async () => {
 }, 60_000);
 
 const running: Traffic[] = [];
-/** Clients that end with the test. */
+/** Starts clients that are stopped after the test. */
 function clientsOf(through: TestNode[], nodes: string[], containers: [string, ...string[]]): Traffic {
   const clients = startClients(through, { nodes, containers });
   running.push(clients);
@@ -42,10 +42,10 @@ const nodesOf = async (node: TestNode) =>
 const namesOf = async (node: TestNode) => (await nodesOf(node)).nodes.map(({ name }) => name).sort();
 const executes = async (through: TestNode, container: string) =>
   (await through.request("POST", `/${container}`, { json: { data: "true" } })).status;
-/** How many containers a node's engine holds. */
+/** Number of containers of a node's engine. */
 const count = async ({ engine }: TestNode) => (await engine.docker(["ps", "--all", "--quiet"])).stdout.split("\n").filter(Boolean).length;
 
-test("clocks that are an hour behind and an hour ahead change nothing: nodes find each other, serve, and are found again", async () => {
+test("nodes with clocks an hour behind and an hour ahead find each other, serve and are found again", async () => {
   await Promise.all([n2, n3].map((node) => node.server.stop("SIGKILL")));
   await startNode(n2, { folder: cluster.folder, inside: faketime("-1h") });
   await startNode(n3, { folder: cluster.folder, inside: faketime("+1h") });
@@ -68,18 +68,18 @@ test("clocks that are an hour behind and an hour ahead change nothing: nodes fin
   await n2.server.stop("SIGKILL");
   await aMoment();
   expect(listed(await n3.request("GET", "/"), "x-cluster-missing")).toEqual(["n2"]);
-  // The clock is right again, and so an hour further at once.
+  // The clock is correct again: it jumps by an hour.
   await cluster.restart(n2);
   expect(await becomesWhole(cluster)).toBe(true);
   expect(await executes(n3, held[1])).toBe(200);
 }, 120_000);
 
-test("a node that leaves fails no request, finishes what it has begun, and is missed by nobody", async () => {
+test("a node that leaves fails no request, finishes its own and is not named missing", async () => {
   const clients = clientsOf([n1, n3], NAMES, held);
   await sleep(500);
   const begun = n1.request("POST", `/${held[1]}`, { json: { data: ["sh", "-c", "sleep 1; echo done"] } });
   await sleep(300);
-  // Whoever asks from now on sees the pool with it or without it, and nobody missing.
+  // From now on a client sees the pool with this node or without it, and no missing node.
   const { wrong: early } = await clients.stop();
   const others = clientsOf([n1, n3], ["n1", "n3"], [held[0], held[2]]);
   await n2.server.stop("SIGTERM");
@@ -96,7 +96,7 @@ test("a node that leaves fails no request, finishes what it has begun, and is mi
   }
 }, 120_000);
 
-test("what a leaving node has begun for another is answered, at the latest as still running", async () => {
+test("a request that a leaving node executes for another is answered, at the latest as still running", async () => {
   const begun = n1.request("POST", `/${held[1]}`, { json: { data: ["sh", "-c", "sleep 15"] } });
   await sleep(300);
   await n2.server.stop("SIGTERM");
@@ -104,7 +104,7 @@ test("what a leaving node has begun for another is answered, at the latest as st
   expect({ status, text }).toEqual({ status: 202, text: expect.stringContaining('"running":true') });
 }, 120_000);
 
-test("a node that starts again knows the others with its first answer", async () => {
+test("a restarted node knows the others from its first answer on", async () => {
   for (let round = 0; round < 3; round += 1) {
     await n2.server.stop("SIGKILL");
     await cluster.restart(n2);
@@ -113,7 +113,7 @@ test("a node that starts again knows the others with its first answer", async ()
   }
 }, 120_000);
 
-test("a node that joins is used soon, and nobody notices but by that", async () => {
+test("a node that joins is used soon, without any failed request", async () => {
   await n3.server.stop("SIGTERM");
   expect(await until(async () => (await namesOf(n1)).length === 2 && (await namesOf(n2)).length === 2, 20_000)).toBe(true);
   const clients = clientsOf([n1, n2], ["n1", "n2"], [held[0], held[1]]);
@@ -132,7 +132,7 @@ test.each<[string, (node: TestNode) => { host?: string; port?: number }]>([
   ["another port", () => ({ port: 1818 })],
   ["another address of its host", (node) => ({ host: addressAdded(node) })],
 ])(
-  "a node that was killed and comes back at %s is reached there",
+  "a killed node that restarts at %s is reached there",
   async (_what, place) => {
     const clients = clientsOf([n1, n3], NAMES, held);
     await sleep(500);
@@ -158,7 +158,7 @@ test.each<[string, (node: TestNode) => { host?: string; port?: number }]>([
   120_000,
 );
 
-/** One more address for a node's host, far from those that the test bed gives out. */
+/** Adds an address to a node's host, outside of the range that the test bed uses. */
 function addressAdded({ engine }: TestNode): string {
   const [network, host] = [engine.address.replace(/\.\d+$/, ""), Number(engine.address.split(".").pop())];
   const address = `${network}.${250 - host}`;

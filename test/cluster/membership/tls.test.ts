@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { until } from "../../../scripts/process";
 import { type Authority, makeAuthority } from "../../support/authority";
-import { type Engine, startEngine } from "../../support/engine";
+import { type Engine, leaseEngine } from "../../support/engine";
 import type { CertificateFiles } from "../../support/https";
 import { importBusybox } from "../../support/images";
 import { sleeper, unique } from "../../support/pool";
@@ -22,7 +22,7 @@ let folder: string;
 const nodes: SecureNode[] = [];
 beforeAll(async () => {
   [authority, stranger] = await Promise.all([makeAuthority(), makeAuthority()]);
-  engines = await Promise.all([startEngine({ name: "n1" }), startEngine({ name: "n2" })]);
+  engines = await Promise.all([leaseEngine({ name: "n1" }), leaseEngine({ name: "n2" })]);
   await Promise.all(engines.map((engine) => importBusybox(engine)));
 });
 afterAll(async () => {
@@ -57,7 +57,7 @@ async function startPair(one: Wanted, other: Wanted): Promise<[SecureNode, Secur
 
 const trusting = (...by: Authority[]) => by.flatMap(({ root }) => ["--peer_ca", root]);
 
-/** What a node says of another: that it can be reached, or why not. */
+/** How a node reports another: reachable, or the reason why not. */
 async function viewOf(node: SecureNode, other: string): Promise<{ reachable: boolean; reason?: string } | undefined> {
   const { json } = await node.request("GET", "/nodes");
   return json.nodes.find(({ name }: { name: string }) => name === other);
@@ -65,7 +65,7 @@ async function viewOf(node: SecureNode, other: string): Promise<{ reachable: boo
 
 const reaches = (node: SecureNode, other: string) => until(async () => (await viewOf(node, other))?.reachable === true, DEADLINE);
 
-/** Whether a node comes to say of another that it can't be reached, for such a reason. */
+/** Whether a node reports another as unreachable for a matching reason before the deadline. */
 const refuses = (node: SecureNode, other: string, reason: RegExp) =>
   until(async () => reason.test((await viewOf(node, other))?.reason ?? ""), DEADLINE);
 
@@ -74,7 +74,7 @@ async function expectWhole([one, other]: [SecureNode, SecureNode]): Promise<void
   expect(await reaches(other, one.name)).toBe(true);
 }
 
-test("nodes reached by address verify each other by one certificate's name; list, run, exec, logs, remove and terminals go through either", async () => {
+test("nodes reached by address verify one certificate's name; list, run, exec, logs, remove and terminals work through both", async () => {
   const files = await authority.issue(NAME);
   const pair = await startPair({ files, args: trusting(authority) }, { files, args: trusting(authority) });
   await expectWhole(pair);
@@ -97,13 +97,13 @@ test("nodes reached by address verify each other by one certificate's name; list
   expect(placed.map(({ status }) => status)).toEqual([200, 200]);
 });
 
-test("a wildcard certificate serves too", async () => {
+test("a wildcard certificate works", async () => {
   const files = await authority.issue("*.example.org");
   const wanted = { files, args: trusting(authority) };
   await expectWhole(await startPair(wanted, wanted));
 });
 
-test("a node whose certificate another authority has signed is missing, with the reason; nothing is sent to it", async () => {
+test("a node with a certificate of another authority is missing, with the reason, and gets no request", async () => {
   const [good, bad] = [await authority.issue(NAME), await stranger.issue(NAME)];
   const [one] = await startPair({ files: good, args: trusting(authority) }, { files: bad, by: stranger, args: trusting(authority) });
   expect(await refuses(one, "n2", /CERT|SIGNATURE|ISSUER/i)).toBe(true);
@@ -112,7 +112,7 @@ test("a node whose certificate another authority has signed is missing, with the
   expect(await one.request("PUT", "/", sleeper({ network: "none" }))).toMatchObject({ status: 200, json: { host: "n1" } });
 });
 
-test("a certificate for another name is refused, though the authority is right", async () => {
+test("a certificate for another name is refused, even from the right authority", async () => {
   const [own, other] = [await authority.issue(NAME), await authority.issue("other.example.org")];
   const [one] = await startPair(
     { files: own, args: trusting(authority) },
@@ -121,30 +121,30 @@ test("a certificate for another name is refused, though the authority is right",
   expect(await refuses(one, "n2", /ALTNAME/i)).toBe(true);
 });
 
-test("--peer_servername names what the others' certificates must have, whatever one's own is for", async () => {
+test("--peer_servername is the name expected in the peers' certificates, independent of the node's own", async () => {
   const issue = (node: string) => authority.issue(`${node}.example.org`, "pool.example.org");
   const args = [...trusting(authority), "--peer_servername=pool.example.org"];
   const wanted = async (node: string) => ({ files: await issue(node), servername: "pool.example.org", args });
   await expectWhole(await startPair(await wanted("n1"), await wanted("n2")));
 });
 
-test("without --peer_ca a certificate of one's own authority is refused, with the reason; given to the system, it is trusted", async () => {
+test("without --peer_ca a private authority is refused with the reason, and trusted if the system trusts it", async () => {
   const files = await authority.issue(NAME);
   const [one, other] = await startPair({ files }, { files, env: { NODE_EXTRA_CA_CERTS: authority.root } });
   expect(await refuses(one, "n2", /CERT|SIGNATURE|ISSUER/i)).toBe(true);
   expect(await reaches(other, "n1")).toBe(true);
 });
 
-test("what --peer_ca trusts is trusted beside the system's roots, not instead of them", async () => {
+test("--peer_ca adds to the system's roots and does not replace them", async () => {
   const [own, other] = [await authority.issue(NAME), await stranger.issue(NAME)];
   const args = trusting(authority);
-  // So Node takes the system's own roots, and these are the system's.
+  // Makes Node use the system's roots, and this file the system's roots.
   const env = { NODE_OPTIONS: "--use-openssl-ca", SSL_CERT_FILE: stranger.root };
   const [one] = await startPair({ files: own, args, env }, { files: other, by: stranger, args, env });
   expect(await reaches(one, "n2")).toBe(true);
 });
 
-test("while a renewal moves the certificate's files, and after it, nodes go on reaching each other", async () => {
+test("nodes reach each other during and after a renewal that moves the certificate's files", async () => {
   const files = await authority.issue(NAME);
   const other = await authority.issue(NAME);
   const args = trusting(authority);

@@ -17,7 +17,7 @@ afterAll(async () => {
 
 const run = (through: TestNode, more: object, query = "") => through.request("PUT", `/${query}`, { json: sleeper(more) });
 
-test("GET /nodes through any node tells of all nodes", async () => {
+test("GET /nodes through any node lists all nodes", async () => {
   for (const node of cluster.nodes) {
     const { json } = await node.request("GET", "/nodes");
     expect(json).toMatchObject({ complete: true, missing: [] });
@@ -27,7 +27,7 @@ test("GET /nodes through any node tells of all nodes", async () => {
   }
 });
 
-test("a run through each node answers one object with its host, and any node lists them all", async () => {
+test("a run through each node replies with one object and its host, and any node lists all runs", async () => {
   const made = await Promise.all(cluster.nodes.map((node) => place(node)));
   for (const node of cluster.nodes) {
     const answer = await node.request("GET", "/");
@@ -37,11 +37,11 @@ test("a run through each node answers one object with its host, and any node lis
   }
 });
 
-test("what is changed through one node is seen through every other once it is answered, however often they are read", async () => {
-  let over = false;
+test("a change through one node is visible through every other once it is answered, even while they are read", async () => {
+  let stopped = false;
   const readers = cluster.nodes.flatMap((node) =>
     Array.from({ length: 2 }, async () => {
-      while (!over) await node.request("GET", "/");
+      while (!stopped) await node.request("GET", "/");
     }),
   );
   const seenBy = async (id: string) => {
@@ -54,11 +54,11 @@ test("what is changed through one node is seen through every other once it is an
     expect((await (round % 3 ? n3 : n2).request("DELETE", `/${id}`)).status).toBe(200);
     expect(await seenBy(id)).toEqual([false, false, false]);
   }
-  over = true;
+  stopped = true;
   await Promise.all(readers);
 });
 
-test("logs, commands and removal work through any node, merged as a list with the host", async () => {
+test("logs, commands and removal work through any node, as a list with the host", async () => {
   const { id, name } = await place(n1, { data: ["sh", "-c", "echo out; echo err >&2; sleep 100000"] }, "n2");
   const stdin = "x".repeat(1_000_000);
   for (const node of cluster.nodes) {
@@ -79,7 +79,7 @@ test("followed logs stream through another node and end with the container", asy
   expect(text).toBe("one\ntwo\n");
 });
 
-test("a client that leaves followed logs ends them on the node that has them, too", async () => {
+test("a client that disconnects from followed logs ends them on the node that streams them", async () => {
   const { name } = await place(n1, { data: ["sh", "-c", "echo one; sleep 100000"] }, "n2");
   const leaving = new AbortController();
   const response = await fetch(`${n3.server.url}/${name}?follow=true`, {
@@ -89,9 +89,9 @@ test("a client that leaves followed logs ends them on the node that has them, to
   expect(response.status).toBe(200);
   await response.body?.getReader().read();
   leaving.abort();
-  // The node that streams is free to stop at once: it would wait for a request under way.
+  // The streaming node can stop at once; it would wait for a request in progress.
   await n2.server.stop("SIGTERM");
-  // It has said goodbye: it is not missing, it is no longer there.
+  // It has left: it is no member any more, and so not missing.
   const rest = await n1.request("GET", "/");
   expect([listed(rest, "x-cluster-nodes"), listed(rest, "x-cluster-missing")]).toEqual([["n1", "n3"], []]);
   await cluster.restart(n2);
@@ -104,7 +104,7 @@ test("a name that another node has is refused", async () => {
   expect(await whereIs(cluster, name)).toEqual(["n2:running"]);
 });
 
-test("a pull is done by every node, and each one's outcome is told", async () => {
+test("a pull runs on every node, and each outcome is reported", async () => {
   const image = await pushImage(n1.engine, registry, "busybox");
   const good = await n2.request("HEAD", `/${image}`);
   expect(good.status).toBe(200);
@@ -115,20 +115,20 @@ test("a pull is done by every node, and each one's outcome is told", async () =>
   expect(listed(bad, "x-cluster-outcomes")).toEqual(["n1=404", "n2=404", "n3=404"]);
 });
 
-test("?node= decides where a run goes, and an unknown node is a 404 with the known ones", async () => {
+test("?node= chooses the node of a run; an unknown one is a 404 with the known nodes", async () => {
   for (const node of ["n1", "n2", "n3"]) expect((await place(n1, {}, node)).host).toBe(node);
   const { status, json } = await run(n2, {}, "?node=n9");
   expect({ status, nodes: json.details.nodes.sort() }).toEqual({ status: 404, nodes: ["n1", "n2", "n3"] });
 });
 
-test("?explain=true tells every bid and why the chosen node won", async () => {
+test("?explain=true returns all bids and why the node was chosen", async () => {
   const { json } = await run(n1, {}, "?explain=true");
   expect(json.placement).toMatchObject({ chosen: json.host, why: expect.any(String) });
   expect(json.placement.order[0].node).toBe(json.host);
   expect(json.placement.bids.map(({ node }: { node: string }) => node).sort()).toEqual(["n1", "n2", "n3"]);
 });
 
-test("a repeated Idempotency-Key answers the same container through any node, pinned or not", async () => {
+test("a repeated Idempotency-Key replies with the same container through any node, pinned or not", async () => {
   const options = { headers: { "Idempotency-Key": unique("key") } };
   const first = await place(n1, {}, undefined, options);
   for (const node of cluster.nodes) {
@@ -149,7 +149,7 @@ test("a run goes where its volume is", async () => {
   for (const node of cluster.nodes) expect((await place(node, { volumes: { [volume]: "/data" } })).host).toBe("n2");
 });
 
-test("a taken host port sends a run elsewhere; taken everywhere it is a 409 with the reasons, and a 400 of /containers/run", async () => {
+test("a taken host port sends a run elsewhere; taken everywhere it is a 409 with reasons, or 400 of /containers/run", async () => {
   const ports = { "18088": "80" };
   const hosts = [await place(n1, { ports }), await place(n1, { ports }), await place(n1, { ports })].map(({ host }) => host);
   expect(hosts.sort()).toEqual(["n1", "n2", "n3"]);
@@ -166,7 +166,7 @@ test("a taken host port sends a run elsewhere; taken everywhere it is a 409 with
   }
 });
 
-test("an image that may not be pulled and is nowhere is a 404, as on a node alone", async () => {
+test("an absent image that may not be pulled is a 404, as on a single node", async () => {
   for (const { status, json } of [
     await run(n1, { image: "nowhere:1", pull: "never" }),
     await n1.request("POST", "/run", { json: { image: "nowhere:1", pull_policy: "never" } }),
@@ -174,7 +174,7 @@ test("an image that may not be pulled and is nowhere is a 404, as on a node alon
     expect({ status, code: json.code }).toEqual({ status: 404, code: "IMAGE_NOT_FOUND" });
 });
 
-test("a repeated Idempotency-Key answers its container also where no node could take a second one", async () => {
+test("a repeated Idempotency-Key replies with its container even if no node could take a second one", async () => {
   const ports = { "18089": "80" };
   for (const node of [n1, n2]) await place(node, { ports }, node.name);
   const options = { json: sleeper({ ports }), headers: { "Idempotency-Key": unique("key") } };
@@ -189,11 +189,11 @@ test("memory that no node has is a 503 with the reasons", async () => {
   expect(json.details.nodes).toHaveLength(3);
 });
 
-test("a forged peer header opens nothing", async () => {
+test("a forged peer header grants nothing", async () => {
   const headers = { "x-docker-server-peer": "eyJmcm9tIjoibjIifQ.c2lnbmF0dXJl" };
   expect((await n1.request("GET", "/_node/ping", { headers })).status).toBe(404);
   expect((await n1.request("PUT", "/", { json: sleeper(), headers, anonymous: true })).status).toBe(401);
-  // A client's own is ignored: its run is placed like any other.
+  // The header of a client is ignored: its request is routed like any other.
   expect((await n1.request("GET", "/", { headers })).headers.get("x-cluster-nodes")?.split(", ")).toHaveLength(3);
 });
 

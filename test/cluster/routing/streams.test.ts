@@ -13,20 +13,20 @@ const DEADLINE = 20_000;
 let cluster: TestCluster;
 let [n1, n2] = [] as unknown as [TestNode, TestNode];
 beforeAll(async () => {
-  cluster = await startCluster({ size: 2, args: ["--body_limit=20", "--output_limit=100", "--peer_timeout=700"] });
+  cluster = await startCluster({ size: 2, ownEngines: true, args: ["--body_limit=20", "--output_limit=100", "--peer_timeout=700"] });
   [n1, n2] = cluster.nodes as [TestNode, TestNode];
 });
 afterAll(() => cluster.stop());
 afterEach(() => clear(cluster), 60_000);
 
-/** Starts a container on the second node; its name. */
+/** Starts a container on n2; returns its name. */
 const start = async (script: string) => (await place(n1, { name: unique("streams"), data: ["sh", "-c", script] }, "n2")).name;
 const tell = (name: string, script: string) => dockerOf(n2.engine, ["exec", name, "sh", "-c", script]);
-/** A container that says what is put into the file /say, and ends when /end is there. */
+/** A container that prints what is appended to /say, and exits once /end exists. */
 const talker = () => start("touch /say; tail -f /say & until [ -e /end ]; do sleep 0.1; done; echo the end");
 
 describe("a log that is followed through another node", () => {
-  test("comes line by line as it is written, and ends when the container does", async () => {
+  test("arrives line by line and ends with the container", async () => {
     const name = await talker();
     const log = await follow(n1, name);
     expect(log).toMatchObject({ status: 200, headers: { "content-type": "text/plain; charset=utf-8", "x-cluster-nodes": "n2" } });
@@ -47,9 +47,9 @@ describe("a log that is followed through another node", () => {
     expect(await until(() => log.state() === "ended", DEADLINE)).toBe(true);
   });
 
-  test("leaves nothing open at the engine when its client has gone, though not a word comes", async () => {
+  test("leaves nothing open at the engine after its client disconnects, even while silent", async () => {
     const name = await talker();
-    // What the server keeps open anyway: the engine's events and connections for later.
+    // The server always keeps some open: the engine's events and idle connections.
     expect(await until(() => openAtEngine(n2) > 0, DEADLINE)).toBe(true);
     const before = openAtEngine(n2);
     const logs = await Promise.all(Array.from({ length: 20 }, () => follow(n1, name)));
@@ -61,7 +61,7 @@ describe("a log that is followed through another node", () => {
   test.each([
     ["a server that freezes", () => n2.server.process.signal("SIGSTOP"), () => n2.server.process.signal("SIGCONT")],
     ["a host whose link is down", () => n2.engine.linkDown(), () => n2.engine.linkUp()],
-  ])("is cut when it comes from %s: its client is not left waiting, nor told that this was all", async (_what, fault, mend) => {
+  ])("is cut when it comes from %s: the client neither waits nor sees a regular end", async (_name, fault, mend) => {
     const name = await talker();
     const log = await follow(n1, name);
     await tell(name, "echo before >> /say");
@@ -79,7 +79,7 @@ describe("a log that is followed through another node", () => {
     again.leave();
   });
 
-  test("is cut when the server that it comes from is killed", async () => {
+  test("is cut when the streaming server is killed", async () => {
     const log = await follow(n1, await talker());
     await n2.server.stop("SIGKILL");
     try {
@@ -90,10 +90,10 @@ describe("a log that is followed through another node", () => {
     expect(await becomesWhole(cluster)).toBe(true);
   });
 
-  test("goes on for as long as it likes while its node lives, however silent it is", async () => {
+  test("continues while its node lives, however long it is silent", async () => {
     const name = await talker();
     const log = await follow(n1, name);
-    // Many times the time that a node may take for an answer.
+    // Many times the peer timeout.
     await new Promise((resolve) => setTimeout(resolve, 5000));
     await tell(name, "echo still here >> /say");
     expect(await until(() => log.text() === "still here\n", DEADLINE)).toBe(true);
@@ -128,7 +128,7 @@ test.each([
   expect(await executed.json()).toMatchObject([{ stdout: "hello\n", host: "n2" }]);
 });
 
-test("a log of 50 MB comes whole through another node as plain text, and neither holds it in memory", async () => {
+test("a log of 50 MB arrives complete through another node as plain text, and neither node buffers it", async () => {
   const lines = 500_000;
   const name = await start(`i=0; seq 1 ${lines} | awk '{ printf "%099d\\n", $1 }'`);
   expect(await until(async () => (await dockerOf(n2.engine, ["inspect", "-f", "{{.State.Status}}", name])) === "exited", 60_000)).toBe(

@@ -56,7 +56,7 @@ const WEBSOCKET = {
   "Sec-WebSocket-Key": randomBytes(16).toString("base64"),
 };
 
-describe("a request that offers an upgrade which nobody takes", () => {
+describe("a request that offers an upgrade which no route accepts", () => {
   const EXEC = JSON.stringify({ data: "cat", interactive: true, stdin: "x".repeat(200_000) });
 
   test("`curl --http2` is answered over HTTP/1.1: GET, and POST with a body of any length", async () => {
@@ -76,7 +76,7 @@ describe("a request that offers an upgrade which nobody takes", () => {
       "in chunks",
       (body: string) => ({ headers: { "Transfer-Encoding": "chunked" }, sent: `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n` }),
     ],
-  ])("a body %s reaches its route, whether it comes with the head or after it", async (_how, encode) => {
+  ])("a body %s reaches its route, in one piece with the head or after it", async (_name, encode) => {
     const { headers, sent } = encode(JSON.stringify({ data: "echo hello" }));
     const start = head("POST", "/box", { ...H2C, ...headers, "Content-Type": "application/json" });
     const together = connect();
@@ -92,7 +92,7 @@ describe("a request that offers an upgrade which nobody takes", () => {
     expect(await apart.receives(/hello/)).toMatch(/^HTTP\/1\.1 200 /);
   });
 
-  test("the connection is kept, also by a client that offers it again and again, and answers come in the order of the requests", async () => {
+  test("the connection is kept for repeated offers, and replies come in the order of the requests", async () => {
     const connection = connect();
     const answered = (times: number) => until(() => connection.received().split("HTTP/1.1 200 ").length - 1 === times, DEADLINE);
     for (let round = 1; round <= 3; round += 1) {
@@ -108,7 +108,7 @@ describe("a request that offers an upgrade which nobody takes", () => {
     expect(await answered(7)).toBe(true);
   });
 
-  test("one to a websocket is answered as the plain request, with the same rights", async () => {
+  test("an offer of a WebSocket is answered as a plain request, with the same rights", async () => {
     const allowed = connect();
     allowed.send(head("GET", "/", { ...WEBSOCKET, ...AUTHORIZED }));
     expect(await allowed.receives(/"box"/)).toMatch(/^HTTP\/1\.1 200 /);
@@ -123,13 +123,13 @@ describe("a request that offers an upgrade which nobody takes", () => {
   });
 });
 
-describe("a link", () => {
-  const seal = (more: Partial<PeerRequest> = {}, by = signatures) =>
+describe("an RPC connection", () => {
+  const signHeader = (more: Partial<PeerRequest> = {}, by = signatures) =>
     by.signRequest({ from: "other", to: NAME, method: "GET", url: RPC_PATH, caller: "", left: 0, ...more });
   const REFUSED = "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
   /** All that comes back until the server closes the connection. */
-  async function askForLink(headers: Record<string, string>): Promise<string> {
+  async function requestConnection(headers: Record<string, string>): Promise<string> {
     const connection = connect();
     connection.send(head("GET", RPC_PATH, { ...WEBSOCKET, ...headers }));
     expect(await until(connection.closed, DEADLINE)).toBe(true);
@@ -137,87 +137,87 @@ describe("a link", () => {
   }
 
   test.each<[string, () => Record<string, string>]>([
-    ["no seal", () => ({})],
+    ["no header", () => ({})],
     ["a client's token", () => AUTHORIZED],
-    ["no sense", () => ({ [PEER_HEADER]: "a.b.c" })],
-    ["an empty seal", () => ({ [PEER_HEADER]: "" })],
-    ["a seal under another key", () => ({ [PEER_HEADER]: seal({}, new Signatures(["another"])) })],
-    ["a seal for another node", () => ({ [PEER_HEADER]: seal({ to: "another" }) })],
-    ["a seal for another path", () => ({ [PEER_HEADER]: seal({ url: "/" }) })],
-    ["a seal for another method", () => ({ [PEER_HEADER]: seal({ method: "POST" }) })],
-    ["a seal with a letter changed", () => ({ [PEER_HEADER]: seal().replace(/.$/, (last) => (last === "A" ? "B" : "A")) })],
-  ])("is refused to whoever comes with %s: 401 and nothing else", async (_what, headers) => {
-    expect(await askForLink(headers())).toBe(REFUSED);
+    ["a malformed header", () => ({ [PEER_HEADER]: "a.b.c" })],
+    ["an empty header", () => ({ [PEER_HEADER]: "" })],
+    ["a header signed with another key", () => ({ [PEER_HEADER]: signHeader({}, new Signatures(["another"])) })],
+    ["a header for another node", () => ({ [PEER_HEADER]: signHeader({ to: "another" }) })],
+    ["a header for another path", () => ({ [PEER_HEADER]: signHeader({ url: "/" }) })],
+    ["a header for another method", () => ({ [PEER_HEADER]: signHeader({ method: "POST" }) })],
+    ["a header with one letter changed", () => ({ [PEER_HEADER]: signHeader().replace(/.$/, (last) => (last === "A" ? "B" : "A")) })],
+  ])("is refused to a client with %s: 401 and nothing else", async (_name, headers) => {
+    expect(await requestConnection(headers())).toBe(REFUSED);
   });
 
-  /** A link as a node would have it: its socket, and what signs for it. */
-  async function join(value = seal()): Promise<{ socket: WebSocket; channel: SignedChannel }> {
+  /** Opens a connection as a peer does: its socket, and the channel that signs its messages. */
+  async function join(value = signHeader()): Promise<{ socket: WebSocket; channel: SignedChannel }> {
     const socket = new WebSocket(`ws://127.0.0.1:${server.port}${RPC_PATH}`, { headers: { [PEER_HEADER]: value } });
     const nonce = await new Promise((resolve, reject) => socket.once("message", resolve).once("error", reject));
     return { socket, channel: new SignedChannel(signatures, `${value} ${nonce}`, "asks") };
   }
 
-  test("is given once for a seal: the same seal again is refused", async () => {
-    const value = seal();
+  test("is opened once per signed header: the same header again is refused", async () => {
+    const value = signHeader();
     const { socket } = await join(value);
-    expect(await askForLink({ [PEER_HEADER]: value })).toBe(REFUSED);
+    expect(await requestConnection({ [PEER_HEADER]: value })).toBe(REFUSED);
     socket.terminate();
   });
 
   const ask = (question: string, body: object = {}) => JSON.stringify({ id: 1, question, body });
   const nextAnswer = async (socket: WebSocket) => String(await new Promise((resolve) => socket.once("message", resolve)));
 
-  test("answers what it is asked, and says what is wrong with what it can't answer", async () => {
+  test("answers calls, and unknown or invalid ones with an error", async () => {
     const { socket, channel } = await join();
-    const said = async (text: string) => {
+    const call = async (text: string) => {
       socket.send(channel.wrap(text));
       return JSON.parse(channel.unwrap(await nextAnswer(socket)));
     };
-    expect(await said(ask("ping"))).toEqual({ id: 1, answer: {} });
+    expect(await call(ask("ping"))).toEqual({ id: 1, answer: {} });
     for (const question of ["none", "constructor", "__proto__", "toString"])
-      expect(await said(ask(question))).toMatchObject({ error: expect.stringContaining("does not know") });
-    expect(await said(ask("find", { id: 5 }))).toMatchObject({ error: expect.any(String) });
-    expect(await said(JSON.stringify({ id: 1, question: "list" }))).toMatchObject({ error: expect.any(String) });
-    expect(await said(ask("find", { id: "box" }))).toMatchObject({ answer: { exact: [{ name: "box" }] } });
+      expect(await call(ask(question))).toMatchObject({ error: expect.stringContaining("does not know") });
+    expect(await call(ask("find", { id: 5 }))).toMatchObject({ error: expect.any(String) });
+    expect(await call(JSON.stringify({ id: 1, question: "list" }))).toMatchObject({ error: expect.any(String) });
+    expect(await call(ask("find", { id: "box" }))).toMatchObject({ answer: { exact: [{ name: "box" }] } });
     socket.terminate();
   });
 
   test.each<[string, (channel: SignedChannel) => (string | Buffer)[]]>([
-    ["text that is not signed", () => [ask("ping")]],
+    ["unsigned text", () => [ask("ping")]],
     ["an empty message", () => [""]],
-    ["bytes", () => [randomBytes(5000)]],
+    ["random bytes", () => [randomBytes(5000)]],
     ["a message twice", (channel) => [channel.wrap(ask("ping"))].flatMap((text) => [text, text])],
-    ["messages in another order", (channel) => [channel.wrap(ask("ping")), channel.wrap(ask("ping"))].reverse()],
-    ["a changed message", (channel) => [channel.wrap(ask("ping")).replace("ping", "pong")]],
-    ["what is signed but not JSON", (channel) => [channel.wrap("{")]],
-    ["what is signed but no object", (channel) => [channel.wrap("null")]],
-  ])("is cut at %s", async (_what, frames) => {
+    ["messages in the wrong order", (channel) => [channel.wrap(ask("ping")), channel.wrap(ask("ping"))].reverse()],
+    ["an altered message", (channel) => [channel.wrap(ask("ping")).replace("ping", "pong")]],
+    ["a signed message that is not JSON", (channel) => [channel.wrap("{")]],
+    ["a signed message that is no object", (channel) => [channel.wrap("null")]],
+  ])("is closed after %s", async (_name, frames) => {
     const { socket, channel } = await join();
     for (const frame of frames(channel)) socket.send(frame);
     expect(await until(() => socket.readyState === WebSocket.CLOSED, DEADLINE)).toBe(true);
   });
 
-  test("is cut at bytes that are no frames, at a frame of absurd length, and at pieces of nothing", async () => {
+  test("is closed after bytes that are no frames, a frame of absurd length, and an empty fragment", async () => {
     const bad = [randomBytes(3000), Buffer.from("82ff7fffffffffffffff00000000", "hex"), Buffer.from("80800000000000", "hex")];
     for (const bytes of bad) {
       const connection = connect();
-      connection.send(head("GET", RPC_PATH, { ...WEBSOCKET, [PEER_HEADER]: seal() }));
+      connection.send(head("GET", RPC_PATH, { ...WEBSOCKET, [PEER_HEADER]: signHeader() }));
       await connection.receives(/^HTTP\/1\.1 101 /);
       connection.send(bytes);
       expect(await until(connection.closed, DEADLINE)).toBe(true);
     }
   });
 
-  test("asked for in a way that is no websocket's is refused, though the seal is good", async () => {
+  test("without a valid WebSocket handshake is refused, even with a valid header", async () => {
     for (const wrong of [{ Upgrade: "h2c" }, { "Sec-WebSocket-Version": "1" }, { "Sec-WebSocket-Key": "short" }])
-      expect(await askForLink({ ...wrong, [PEER_HEADER]: seal() })).toMatch(/^HTTP\/1\.1 4\d\d /);
+      expect(await requestConnection({ ...wrong, [PEER_HEADER]: signHeader() })).toMatch(/^HTTP\/1\.1 4\d\d /);
   });
 
-  test("many are opened and broken off at every stage, and the node answers as before", async () => {
+  test("many connections broken off at every stage leave the node working", async () => {
     const stages = [
       () => "GET",
       () => head("GET", RPC_PATH, WEBSOCKET),
-      () => head("GET", RPC_PATH, { ...WEBSOCKET, [PEER_HEADER]: seal() }),
+      () => head("GET", RPC_PATH, { ...WEBSOCKET, [PEER_HEADER]: signHeader() }),
     ];
     for (let round = 0; round < 30; round += 1) {
       const connection = connect();

@@ -6,7 +6,7 @@ import { ask } from "../../support/server";
 let cluster: TestCluster;
 let balancer: Awaited<ReturnType<typeof startHaproxy>>;
 beforeAll(async () => {
-  // 300 at once on one machine: it is slow, and no node is missing.
+  // 300 runs at once make this machine slow: a longer timeout keeps nodes from being marked missing.
   cluster = await startCluster({ size: 3, args: ["--peer_timeout=5000"] });
   balancer = await startHaproxy(cluster.nodes.map(({ server }) => server));
 });
@@ -33,7 +33,7 @@ test("300 PUTs in a burst through haproxy spread within 10% of even", async () =
   for (const count of spread) expect(Math.abs(count - 100)).toBeLessThanOrEqual(10);
 }, 180_000);
 
-test("a node most of whose memory its containers have reserved gets fewest", async () => {
+test("the node with most of its memory reserved gets the fewest runs", async () => {
   const [first] = cluster.nodes as [TestCluster["nodes"][number]];
   const { stdout } = await first.engine.docker(["info", "--format", "{{.MemTotal}}"]);
   await place(first, { memory: String(Math.floor(Number(stdout) * 0.85)) }, first.name);

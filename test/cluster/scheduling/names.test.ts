@@ -3,7 +3,7 @@ import { clear, sleeper, unique, whereIs } from "../../support/pool";
 
 let cluster: TestCluster;
 beforeAll(async () => {
-  // 200 at once on one machine: it is slow, and no node is missing.
+  // 200 runs at once make this machine slow: a longer timeout keeps nodes from being marked missing.
   cluster = await startCluster({ size: 3, args: ["--peer_timeout=5000"] });
 });
 afterAll(() => cluster.stop());
@@ -28,7 +28,7 @@ describe("200 PUTs of one name at once through all nodes", () => {
 
   test.each([
     ["a command that is not in the image", { data: ["no-such-command"] }, 400],
-    ["an image that is nowhere and not to be pulled", { image: "no-such-image", pull: "never" }, 404],
+    ["an absent image that may not be pulled", { image: "no-such-image", pull: "never" }, 404],
   ])("leave no container with %s", async (_, wrong, expected) => {
     const name = unique("none");
     const answers = await burst(60, sleeper({ name, ...wrong }));
@@ -38,7 +38,7 @@ describe("200 PUTs of one name at once through all nodes", () => {
   });
 });
 
-test("a name that is free again after its container was removed can be taken through any node", async () => {
+test("after its container was removed, a name can be used again through any node", async () => {
   const name = unique("again");
   for (const node of cluster.nodes) {
     expect((await node.request("PUT", "/", { json: sleeper({ name }) })).status).toBe(200);
@@ -46,7 +46,7 @@ test("a name that is free again after its container was removed can be taken thr
   }
 });
 
-test("a container of the name that was made past the servers keeps it", async () => {
+test("a container created directly at the engine keeps its name", async () => {
   const name = unique("past");
   const [first] = cluster.nodes;
   await first?.engine.docker(["create", "--name", name, "busybox", "true"]);
@@ -55,10 +55,13 @@ test("a container of the name that was made past the servers keeps it", async ()
   expect(await whereIs(cluster, name)).toEqual([`${first?.name}:created`]);
 });
 
-test.each([1, 2, 3])("one Idempotency-Key at once through all nodes makes one container, which all answer (round %i)", async () => {
-  const answers = await burst(12, sleeper(), { "Idempotency-Key": unique("key") });
-  expect(answers.map(({ status, text }) => (status === 200 ? 200 : text))).toEqual(Array(12).fill(200));
-  expect(new Set(answers.map(({ json }) => json.id)).size).toBe(1);
-  expect(answers.filter(({ json }) => json.repeated !== true)).toHaveLength(1);
-  expect(await whereIs(cluster, answers[0]?.json.name)).toEqual([`${answers[0]?.json.host}:running`]);
-});
+test.each([1, 2, 3])(
+  "one Idempotency-Key sent through all nodes at once makes one container, which all reply with (round %i)",
+  async () => {
+    const answers = await burst(12, sleeper(), { "Idempotency-Key": unique("key") });
+    expect(answers.map(({ status, text }) => (status === 200 ? 200 : text))).toEqual(Array(12).fill(200));
+    expect(new Set(answers.map(({ json }) => json.id)).size).toBe(1);
+    expect(answers.filter(({ json }) => json.repeated !== true)).toHaveLength(1);
+    expect(await whereIs(cluster, answers[0]?.json.name)).toEqual([`${answers[0]?.json.host}:running`]);
+  },
+);

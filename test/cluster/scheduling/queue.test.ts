@@ -5,11 +5,11 @@ import { type Pending, sendOff, sendRuns } from "../../support/pending";
 import { becomesWhole, clear, place, sleeper, unique, whereIs } from "../../support/pool";
 
 const DEADLINE = 20_000;
-const LENGTH = 2;
-const WAITING = ["--queue_wait=120", `--queue_length=${LENGTH}`, "--run_wait=600", "--run_max_time=600"];
+const QUEUE_LENGTH = 2;
+const WAITING = ["--queue_wait=120", `--queue_length=${QUEUE_LENGTH}`, "--run_wait=600", "--run_max_time=600"];
 
 let cluster: TestCluster;
-/** The first refuses at once, the second lets runs wait. */
+/** n1 refuses at once, n2 lets runs wait. */
 let [n1, n2] = [] as unknown as [TestNode, TestNode];
 let memory: number;
 beforeAll(async () => {
@@ -28,10 +28,10 @@ async function restart(node: TestNode, args: string[]): Promise<void> {
   expect(await becomesWhole(cluster)).toBe(true);
 }
 
-/** Of it no node can take two, nor one beside another that it has. */
+/** Takes more than half of a node's memory: no node has room for two. */
 const large = () => ({ memory: String(Math.floor(memory * 0.6)), network: "none" });
 
-/** Puts a large container on every node; their names, by node. */
+/** Puts a large container on each node; returns their names in the order of the nodes. */
 async function fill(): Promise<[string, string]> {
   const [one, other] = await Promise.all([n1, n2].map((node) => place(node, large(), node.name)));
   return [one?.name ?? "", other?.name ?? ""];
@@ -40,7 +40,7 @@ async function fill(): Promise<[string, string]> {
 const remove = async (name: string) => expect((await n1.request("DELETE", `/${name}`)).status).toBe(200);
 const names = (count: number) => Array.from({ length: count }, () => unique("queued"));
 
-test("with no time to wait a run that no node can take is refused at once, with every node's reason and when to try again", async () => {
+test("without a queue a run that no node can take is refused at once, with all reasons and Retry-After", async () => {
   await fill();
   const { status, headers, json } = await n1.request("PUT", "/", { json: sleeper(large()) });
   expect({ status, json }).toMatchObject({ status: 503, json: { error: "unavailable", code: "NO_NODE" } });
@@ -53,7 +53,7 @@ test("with no time to wait a run that no node can take is refused at once, with 
   expect(json.message).toContain(`n1: ${reason}`);
 });
 
-test("a host port that is taken on every node is named as the reason; a run without it is placed meanwhile", async () => {
+test("a host port taken on every node is the reason in the 409; a run without it is placed", async () => {
   for (const node of [n1, n2]) await place(node, { ports: { "18080": "80" } }, node.name);
   const { status, json } = await n1.request("PUT", "/", { json: sleeper({ ports: { "18080": "80" } }) });
   expect(status).toBe(409);
@@ -67,7 +67,7 @@ test.each<[string, (size: number) => Pending]>([
     "a one-off run",
     (memory) => sendOff(n1, "POST", "/run?node=n2", { image: "busybox", pull_policy: "never", command: "sleep 100000", memory }),
   ],
-])("what %s has reserved counts once while it runs: another for which there is room is taken", async (_what, run) => {
+])("the memory of %s is counted once while it runs: a second run that fits is accepted", async (_what, run) => {
   await place(n1, large(), "n1");
   const size = Math.floor(memory * 0.45);
   const running = run(size);
@@ -78,7 +78,7 @@ test.each<[string, (size: number) => Pending]>([
   running.leave();
 });
 
-test("a run that waits is placed on the node where room is made, and one that has room is not held up by it", async () => {
+test("a waiting run is placed on the node that gets room, and does not delay a run that fits", async () => {
   const [, onSecond] = await fill();
   const [name = ""] = names(1);
   const [run] = await sendRuns(n2, [name], large());
@@ -90,7 +90,7 @@ test("a run that waits is placed on the node where room is made, and one that ha
   expect(await whereIs(cluster, name)).toEqual(["n2:running"]);
 });
 
-test("room for one is given to one: who came first, then who came next", async () => {
+test("room for one run goes to the first in the queue, then to the next", async () => {
   const [onFirst, onSecond] = await fill();
   const [one = "", other = ""] = names(2);
   const [first, second] = await sendRuns(n2, [one, other], large());
@@ -103,7 +103,7 @@ test("room for one is given to one: who came first, then who came next", async (
   expect(await second?.answer).toMatchObject({ status: 200, json: { host: "n2" } });
 });
 
-test("room for two that is made at once is given to both that wait", async () => {
+test("room for two runs goes to both that wait", async () => {
   const filled = await fill();
   const runs = await sendRuns(n2, names(2), large());
   await Promise.all(filled.map(remove));
@@ -112,9 +112,9 @@ test("room for two that is made at once is given to both that wait", async () =>
   expect(answers.map(({ json }) => json.host).sort()).toEqual(["n1", "n2"]);
 });
 
-test("when as many wait as may wait, one more is refused at once with the reasons", async () => {
+test("with a full queue one more run is refused at once with the reasons", async () => {
   const filled = await fill();
-  const runs = await sendRuns(n2, names(LENGTH), large());
+  const runs = await sendRuns(n2, names(QUEUE_LENGTH), large());
   const { status, json } = await n2.request("PUT", "/", { json: sleeper(large()) });
   expect({ status, json }).toMatchObject({ status: 503, json: { code: "NO_NODE", details: { nodes: [{}, {}] } } });
   expect(runs.some((run) => run.answered())).toBe(false);
@@ -126,11 +126,11 @@ test.each([
   ["the first", 0],
   ["the last", 1],
 ])(
-  "when %s of those that wait leaves, its place is free at once, and no container of it is ever made",
+  "when the client of %s waiting run disconnects, its place is free at once and its container is never created",
   async (_which, leaving) => {
     const filled = await fill();
     const [one = "", other = "", late = ""] = names(3);
-    const left = [one, other][leaving] ?? "";
+    const abandoned = [one, other][leaving] ?? "";
     const runs = await sendRuns(n2, [one, other], large());
     runs[leaving]?.leave();
     const entered = async () => {
@@ -143,33 +143,33 @@ test.each([
     await Promise.all(filled.map(remove));
     const stayed = runs.filter((_run, index) => index !== leaving);
     for (const { answer } of stayed) expect((await answer).status).toBe(200);
-    expect(await whereIs(cluster, left)).toEqual([]);
+    expect(await whereIs(cluster, abandoned)).toEqual([]);
   },
   60_000,
 );
 
-test("room that is made as the client leaves is not given to it", async () => {
+test("room that appears as the client disconnects is not given to its run", async () => {
   const [onFirst] = await fill();
-  const [gone = "", next = ""] = names(2);
-  const [run] = await sendRuns(n2, [gone], large());
+  const [abandoned = "", next = ""] = names(2);
+  const [run] = await sendRuns(n2, [abandoned], large());
   const removed = remove(onFirst);
   run?.leave();
   await removed;
   const after = sendOff(n2, "PUT", "/", sleeper({ name: next, ...large() }));
   expect((await after.answer).status).toBe(200);
-  expect(await whereIs(cluster, gone)).toEqual([]);
+  expect(await whereIs(cluster, abandoned)).toEqual([]);
 });
 
-test("a node that is stopped answers the runs that wait on it at once, not when their time or its own is over", async () => {
+test("a node that is stopped answers its waiting runs at once", async () => {
   await fill();
-  const runs = await sendRuns(n2, names(LENGTH), large());
+  const runs = await sendRuns(n2, names(QUEUE_LENGTH), large());
   await n2.server.stop("SIGTERM");
   for (const { answer } of runs) expect(await answer).toMatchObject({ status: 503, json: { code: "STOPPING" } });
   await cluster.restart(n2, WAITING);
   expect(await becomesWhole(cluster)).toBe(true);
 });
 
-test("a run for which no room was made in time is refused with the reasons, and its place is free", async () => {
+test("a run that waited too long is refused with the reasons, and its place is free", async () => {
   await restart(n2, ["--queue_wait=2", "--queue_length=1"]);
   await fill();
   for (let round = 0; round < 2; round += 1) {

@@ -62,7 +62,7 @@ export class FolderStore implements Store {
       // A missing file was withdrawn meanwhile. Any other failure concerns this file only.
       if (code !== "ENOENT" && !this.loggedFiles.has(name)) {
         this.loggedFiles.add(name);
-        this.log.warn("Store file unreadable", { file: name, reason: message });
+        this.log.warn("Store file unreadable", { reason: message });
       }
       return undefined;
     }

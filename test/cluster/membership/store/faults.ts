@@ -3,9 +3,9 @@ import { until } from "../../../../scripts/process";
 import type { FlakyServer } from "../../../support/redis";
 
 /**
- * What a store does whose server fails.
- * @param server that is behind it
- * @param make a store of it
+ * Tests a store whose server fails.
+ * @param server the store's server
+ * @param make opens a store on that server
  */
 export function survivesItsServer(server: () => FlakyServer, make: () => Store): void {
   let store: Store;
@@ -17,7 +17,7 @@ export function survivesItsServer(server: () => FlakyServer, make: () => Store):
     await store.close();
   });
 
-  /** The outcome of a use; never without one. */
+  /** The outcome of an operation; always settles. */
   const settles = async (use: Promise<unknown>): Promise<"done" | "failed" | "hangs"> => {
     let timer: NodeJS.Timeout | undefined;
     const hangs = new Promise<"hangs">((resolve) => {
@@ -35,7 +35,7 @@ export function survivesItsServer(server: () => FlakyServer, make: () => Store):
   };
   const works = async () => (await settles(store.publish("a", "again"))) === "done" && (await store.read()).get("a") === "again";
 
-  test("a server that is killed makes every use fail, and the store works again by itself when it is back", async () => {
+  test("while the server is killed every operation fails; after its restart the store works again", async () => {
     await store.publish("a", "first");
     await server().kill();
     expect(await settles(store.read())).toBe("failed");
@@ -44,7 +44,7 @@ export function survivesItsServer(server: () => FlakyServer, make: () => Store):
     expect(await until(works, 20_000)).toBe(true);
   });
 
-  test("a server that isn't there yet when the store is made is used when it is", async () => {
+  test("a server that starts after the store was opened is used", async () => {
     await server().kill();
     expect(await settles(store.publish("a", "first"))).toBe("failed");
     expect(await settles(store.read())).toBe("failed");
@@ -52,7 +52,7 @@ export function survivesItsServer(server: () => FlakyServer, make: () => Store):
     expect(await until(works, 20_000)).toBe(true);
   });
 
-  test("a server that holds the connection and doesn't answer makes a use fail, and is used again when it answers", async () => {
+  test("while the server is frozen operations fail; when it answers it is used again", async () => {
     await store.publish("a", "first");
     server().freeze();
     expect(await settles(store.read())).toBe("failed");

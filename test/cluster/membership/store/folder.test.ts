@@ -32,19 +32,19 @@ describe("a folder", () => {
         symlinkSync("/nowhere", path.join(folder, "dangling.node.json"));
         symlinkSync("loop.node.json", path.join(folder, "loop.node.json"));
         symlinkSync("/dev/zero", path.join(folder, "endless.node.json"));
-        // Whoever opens it to read waits for a writer.
+        // Opening it for reading blocks until there is a writer.
         execFileSync("mkfifo", [path.join(folder, "pipe.node.json")]);
       },
     };
   });
 
-  test("it is made when it isn't there", async () => {
+  test("is created if it doesn't exist", async () => {
     const folder = path.join(newFolder(), "not", "yet");
     await make(folder).publish("a", "text");
     expect(await make(folder).read()).toEqual(new Map([["a", "text"]]));
   });
 
-  test("one file that can't be read is told of once, by its name, and the others are read", async () => {
+  test("an unreadable file is logged once with its name, and the others are read", async () => {
     const folder = newFolder();
     const { log, entries } = quietLog();
     const store = new FolderStore(folder, log);
@@ -57,20 +57,20 @@ describe("a folder", () => {
     ]);
   });
 
-  test("a publication that fails, also at its last step, leaves nothing behind", async () => {
+  test("a failed publication leaves no temporary file", async () => {
     const folder = newFolder();
     mkdirSync(path.join(folder, "a.node.json", "full"), { recursive: true });
     await expect(make(folder).publish("a", "text")).rejects.toThrow();
     expect(readdirSync(folder)).toEqual(["a.node.json"]);
   });
 
-  test("others' records are readable to this user alone", async () => {
+  test("records are readable by this user only", async () => {
     const folder = newFolder();
     await make(folder).publish("a", "text");
     expect(execFileSync("stat", ["-c", "%a", path.join(folder, "a.node.json")], { encoding: "utf8" }).trim()).toBe("600");
   });
 
-  test("a folder that can't be written to refuses a publication, is read all the same, and takes one when it can", async () => {
+  test("a read-only folder refuses publications, can be read, and accepts publications again once writable", async () => {
     const folder = newFolder();
     const store = make(folder);
     await store.publish("a", "first");

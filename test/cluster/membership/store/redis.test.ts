@@ -44,7 +44,7 @@ describe("Redis", () => {
 
   survivesItsServer(() => server, make);
 
-  test("the record of a node that stops publishing goes by itself", async () => {
+  test("the record of a node that stops publishing expires", async () => {
     await raw((client) => client.flushAll());
     const dying = make(300);
     const other = make();
@@ -56,7 +56,7 @@ describe("Redis", () => {
     await Promise.all([dying.close(), other.close()]);
   });
 
-  test("a read asks for no other keys of the Redis than its own", async () => {
+  test("a read requests only the keys of nodes", async () => {
     const store = make();
     await store.publish("a", "text");
     const commands = await raw(async (client) => {

@@ -42,7 +42,7 @@ describe("S3", () => {
     () => make("faults"),
   );
 
-  test("a read is one list, and a get of each object that has changed since the last", async () => {
+  test("a read is one list, and one get per object changed since the last read", async () => {
     const [one, two, reader] = [make("counted"), make("counted"), make("counted")] as [S3Store, S3Store, S3Store];
     await one.publish("a", "1");
     await two.publish("b", "1");
@@ -60,7 +60,7 @@ describe("S3", () => {
     await Promise.all([one, two, reader].map((store) => store.close()));
   });
 
-  test("more objects than one list holds are all read", async () => {
+  test("more objects than one list page holds are all read", async () => {
     const store = make("many");
     const keys = Array.from({ length: 1050 }, (_, index) => `n${index}`);
     for (let start = 0; start < keys.length; start += 25) {
@@ -72,7 +72,7 @@ describe("S3", () => {
     await store.close();
   }, 120_000);
 
-  test("--folder is the prefix of the keys, and the bucket is named in the path if that is asked for", async () => {
+  test("--folder is the prefix of the keys, and with --s3_path_style the bucket is in the path", async () => {
     const store = openStore(
       {
         folder: "/some/folder/",
@@ -91,7 +91,7 @@ describe("S3", () => {
     await store.close();
   });
 
-  test("a bucket that doesn't exist is an error that names it", async () => {
+  test("a bucket that doesn't exist is an error that says so", async () => {
     const store = make("x", "nowhere");
     await expect(store.read()).rejects.toThrow(/bucket/i);
     await expect(store.publish("a", "text")).rejects.toThrow(/bucket/i);

@@ -5,16 +5,16 @@ import type { Store } from "../../../../lib/cluster/membership/store/store";
 const key = fc.string({ unit: fc.constantFrom(..."abcXYZ019-_"), minLength: 1, maxLength: 80 });
 const text = fc.string({ unit: "binary", minLength: 1, maxLength: 2000 }).map((value) => value.replace(/[\ud800-\udfff]/g, "?"));
 
-/** Makes stores that share what is behind them; each is a node's own. */
+/** Opens stores of several nodes on one shared place. */
 export interface Shared {
   node(): Store;
-  /** Puts something there that is no node's record. */
+  /** Puts entries there that are no records. */
   litter(): Promise<void>;
 }
 
 /**
- * What every store does, whatever is behind it.
- * @param fresh makes what is behind it anew, empty
+ * Tests the behaviour that all stores have in common.
+ * @param fresh creates an empty shared place
  */
 export function behavesAsAStore(fresh: () => Promise<Shared>): void {
   const used: Store[] = [];
@@ -28,7 +28,7 @@ export function behavesAsAStore(fresh: () => Promise<Shared>): void {
     await Promise.all(used.splice(0).map((store) => store.close()));
   });
 
-  test("what one node publishes the others read, until it is withdrawn", async () => {
+  test("a record that one node publishes is read by the others until it is withdrawn", async () => {
     const [one, two, three] = (await make(3)) as [Store, Store, Store];
     await one.publish("a", "record of a");
     await two.publish("b", "record of b");
@@ -44,7 +44,7 @@ export function behavesAsAStore(fresh: () => Promise<Shared>): void {
     expect(await two.read()).toEqual(new Map([["b", "record of b"]]));
   });
 
-  test("a text replaces the last one of its key, also one of the same length", async () => {
+  test("a text replaces the previous one of its key, even with the same length", async () => {
     const [one, two] = (await make(2)) as [Store, Store];
     for (const value of ["first", "again", "third, and longer"]) {
       await one.publish("a", value);
@@ -52,7 +52,7 @@ export function behavesAsAStore(fresh: () => Promise<Shared>): void {
     }
   });
 
-  test("any key and text comes back as it was put", async () => {
+  test("any key and text is read as it was published", async () => {
     const [one, two] = (await make(2)) as [Store, Store];
     await fc.assert(
       fc.asyncProperty(fc.dictionary(key, text, { maxKeys: 4, noNullPrototype: true }), async (texts) => {
@@ -64,7 +64,7 @@ export function behavesAsAStore(fresh: () => Promise<Shared>): void {
     );
   });
 
-  test("while many write, a reader sees each text whole, the old one or the new", async () => {
+  test("during concurrent writes a reader sees each text complete, old or new", async () => {
     const stores = await make(4);
     const reader = stores.pop() as Store;
     const textOf = (node: number, round: number) => `${node} ${round} `.padEnd(4000, String(round % 10));
@@ -72,7 +72,7 @@ export function behavesAsAStore(fresh: () => Promise<Shared>): void {
     let writing = true;
     const writers = stores.map(async (store, node) => {
       for (let round = 0; round < rounds; round += 1) {
-        // The same key twice at a time, as a slow publication and the next one.
+        // The same key twice in parallel, like a slow publication and the next one.
         await Promise.all([store.publish(`n${node}`, textOf(node, round)), store.publish(`n${node}`, textOf(node, round))]);
       }
     });
@@ -92,7 +92,7 @@ export function behavesAsAStore(fresh: () => Promise<Shared>): void {
     expect([...(await reader.read()).values()]).toEqual(expect.arrayContaining(stores.map((_store, node) => textOf(node, rounds - 1))));
   });
 
-  test("what else lies there is passed over", async () => {
+  test("unrelated entries are skipped", async () => {
     const shared = await fresh();
     const store = shared.node();
     used.push(store);
