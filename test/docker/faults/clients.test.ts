@@ -13,20 +13,20 @@ beforeAll(async () => {
 });
 afterAll(() => node?.stop());
 afterEach(async () => {
-  // Whatever a client did: the server is there, the same as before.
+  // The server still works, whatever the client did.
   expect(node.server.process.running()).toBe(true);
   expect((await node.request("GET", "/health")).status).toBe(200);
 });
 
 const AUTH = `Host: x\r\nAuthorization: Bearer ${TOKEN}\r\n`;
 
-function* dribble(first: string, then: string): Generator<string> {
+function* sendSlowly(first: string, repeated: string): Generator<string> {
   yield first;
-  for (;;) yield then;
+  for (;;) yield repeated;
 }
 
 test("a client that sends its headers too slowly is disconnected", async () => {
-  const { answer, closed } = await rawExchange(node.server.port, dribble("GET / HTTP/1.1\r\nHost: x\r\n", "X-More: and more\r\n"));
+  const { answer, closed } = await rawExchange(node.server.port, sendSlowly("GET / HTTP/1.1\r\nHost: x\r\n", "X-More: and more\r\n"));
   expect(closed).toBe(true);
   expect(answer === "" || answer.startsWith("HTTP/1.1 408")).toBe(true);
 });
@@ -51,7 +51,7 @@ test("a client that sends nothing is disconnected", async () => {
 
 test("a client that sends its body too slowly gets 408, and nothing is run", async () => {
   const head = `PUT / HTTP/1.1\r\n${AUTH}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n`;
-  const { answer, closed } = await rawExchange(node.server.port, dribble(`${head}{"image":"busybox","name":"slow"`, " "));
+  const { answer, closed } = await rawExchange(node.server.port, sendSlowly(`${head}{"image":"busybox","name":"slow"`, " "));
   expect(closed).toBe(true);
   expect(answer).toMatch(/^HTTP\/1\.1 408 /);
   expect(await node.names()).toEqual([]);
@@ -60,14 +60,14 @@ test("a client that sends its body too slowly gets 408, and nothing is run", asy
 test("a large body has no time limit while it arrives steadily", async () => {
   await node.docker("create", "--name=takes", "busybox");
   const zip = zipOf({ noise: randomBytes(1_000_000) });
-  async function* pieces() {
-    for (let at = 0; at < zip.length; at += 50_000) {
-      yield zip.subarray(at, at + 50_000);
+  async function* slowChunks() {
+    for (let offset = 0; offset < zip.length; offset += 50_000) {
+      yield zip.subarray(offset, offset + 50_000);
       await sleep(200);
     }
   }
   const headers = { Authorization: `Bearer ${TOKEN}` };
-  const body = Readable.toWeb(Readable.from(pieces()));
+  const body = Readable.toWeb(Readable.from(slowChunks()));
   const answer = await fetch(`${node.server.url}/containers/takes/upload-zip`, {
     method: "POST",
     headers,
@@ -90,15 +90,15 @@ test("a hundred slow clients don't delay other requests", async () => {
 
 test("a too large body is 413, with or without Content-Length", async () => {
   const body = JSON.stringify({ image: "busybox", data: "x".repeat(1_100_000) });
-  const told = await node.request("PUT", "/", { json: JSON.parse(body) });
-  expect(told.json).toMatchObject({ status: 413, error: "too_large", code: "BODY_TOO_LARGE" });
+  const withLength = await node.request("PUT", "/", { json: JSON.parse(body) });
+  expect(withLength.json).toMatchObject({ status: 413, error: "too_large", code: "BODY_TOO_LARGE" });
   const form = await node.request("PUT", "/", { form: `image=busybox&data=${"x".repeat(1_100_000)}` });
   expect(form.json).toMatchObject({ status: 413, code: "BODY_TOO_LARGE" });
-  expect(await chunked(body)).toBe(413);
+  expect(await statusOfChunked(body)).toBe(413);
 });
 
 test("an endless body is cut off, and memory stays bounded", async () => {
-  const before = residentMemory(node.server.process.pid);
+  const memoryBefore = residentMemory(node.server.process.pid);
   const sent = await new Promise<number>((resolve) => {
     let bytes = 0;
     const headers = { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json" };
@@ -120,7 +120,7 @@ test("an endless body is cut off, and memory stays bounded", async () => {
     pump();
   });
   expect(sent).toBeLessThan(500_000_000);
-  expect(residentMemory(node.server.process.pid) - before).toBeLessThan(100);
+  expect(residentMemory(node.server.process.pid) - memoryBefore).toBeLessThan(100);
 });
 
 test("a command line beyond the kernel's limit is 413", async () => {
@@ -142,7 +142,7 @@ test.each([
   ["a broken chunk", `PUT / HTTP/1.1\r\n${AUTH}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n{}\r\n`],
   ["a broken escape in the path", `GET /%E0%A4%A HTTP/1.1\r\n${AUTH}Connection: close\r\n\r\n`],
   ["no host", `GET /x HTTP/1.1\r\nAuthorization: Bearer ${TOKEN}\r\nConnection: close\r\n\r\n`],
-])("%s is a 400 or a closed connection", async (_what, bytes) => {
+])("%s is a 400 or a closed connection", async (_case, bytes) => {
   const { answer, closed } = await rawExchange(node.server.port, [Buffer.from(bytes, "latin1")]);
   expect(closed).toBe(true);
   expect(answer === "" || /^HTTP\/1\.1 400 /.test(answer)).toBe(true);
@@ -151,16 +151,18 @@ test.each([
 test("a client that disconnects before its response is marked as aborted in the audit log", async () => {
   const request = http.request(node.server.url, {
     method: "PUT",
-    headers: { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json", "X-Request-Id": "the-one-that-left" },
+    headers: { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json", "X-Request-Id": "disconnected-request" },
   });
   request.on("error", () => undefined);
   request.end(JSON.stringify({ image: "busybox", name: "leaver", data: "sleep 1000" }));
   await waitFor(async () => (await node.docker("ps", "--format", "{{.Names}}")).includes("leaver"));
   request.destroy();
-  await waitFor(async () => auditEntries(node.server).some((entry) => entry.request_id === "the-one-that-left" && entry.aborted === true));
+  await waitFor(async () =>
+    auditEntries(node.server).some((entry) => entry.request_id === "disconnected-request" && entry.aborted === true),
+  );
 });
 
-function chunked(body: string): Promise<number | undefined> {
+function statusOfChunked(body: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     const headers = { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json", "Transfer-Encoding": "chunked" };
     const request = http.request(node.server.url, { method: "PUT", headers }, (response) => {
@@ -177,5 +179,5 @@ async function waitFor(probe: () => Promise<boolean>): Promise<void> {
     if (await probe()) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error("it did not come to pass");
+  throw new Error("the condition did not become true in 10 s");
 }

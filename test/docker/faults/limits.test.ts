@@ -18,20 +18,20 @@ afterEach(() => server?.stop("SIGKILL"));
 const LOW = 3;
 const MID = 5;
 const HIGH = 7;
-/** Starts it; a burst that is given in `more` replaces that class's own. */
-const start = async (...more: string[]) => {
-  const own = [`--low_burst=${LOW}`, `--mid_burst=${MID}`, `--high_burst=${HIGH}`];
-  const bursts = own.filter((flag) => !more.some((other) => other.split("=")[0] === flag.split("=")[0]));
-  server = await startLimited(engine, ["--token=first", "--token=second", ...bursts, ...more]);
+/** Starts the server; a burst flag in `extraArgs` replaces the default one. */
+const start = async (...extraArgs: string[]) => {
+  const defaults = [`--low_burst=${LOW}`, `--mid_burst=${MID}`, `--high_burst=${HIGH}`];
+  const bursts = defaults.filter((flag) => !extraArgs.some((other) => other.split("=")[0] === flag.split("=")[0]));
+  server = await startLimited(engine, ["--token=first", "--token=second", ...bursts, ...extraArgs]);
 };
 const as = (token: string, from?: string) => ({
   headers: { Authorization: `Bearer ${token}`, ...(from === undefined ? {} : { "X-Forwarded-For": from }) },
 });
 
 async function statuses(count: number, ask: () => Promise<{ status: number }>): Promise<number[]> {
-  const found: number[] = [];
-  for (let turn = 0; turn < count; turn++) found.push((await ask()).status);
-  return found;
+  const statusList: number[] = [];
+  for (let turn = 0; turn < count; turn++) statusList.push((await ask()).status);
+  return statusList;
 }
 
 test("each burst class has its own limit a minute, and the next request is 429 with Retry-After", async () => {
@@ -57,9 +57,9 @@ test("run and exec are in the low burst class, remove in the middle one", async 
     () => server.request("HEAD", "/-malformed", as("first")),
     () => server.request("PUT", "/", { ...as("first"), json: {} }),
   ];
-  const found: number[] = [];
-  for (const ask of low) found.push((await ask()).status);
-  expect(found).toEqual([400, 400, 400, 429]);
+  const statusList: number[] = [];
+  for (const ask of low) statusList.push((await ask()).status);
+  expect(statusList).toEqual([400, 400, 400, 429]);
   expect(await statuses(MID + 1, () => server.request("DELETE", "/not-there", as("first")))).toEqual([...Array(MID).fill(404), 429]);
 });
 
@@ -87,17 +87,17 @@ test("health checks and the documentation have no limit", async () => {
 test("without --trust_proxy an invented address doesn't reset the count", async () => {
   await start();
   let turn = 0;
-  const found = await statuses(HIGH + 1, () => server.request("GET", "/", as("first", `192.0.2.${++turn}`)));
-  expect(found.at(-1)).toBe(429);
+  const statusList = await statuses(HIGH + 1, () => server.request("GET", "/", as("first", `192.0.2.${++turn}`)));
+  expect(statusList.at(-1)).toBe(429);
 });
 
 test("with --trust_proxy clients behind a load balancer are counted by the address that it adds", async () => {
   await start("--trust_proxy=1");
   expect(await statuses(HIGH + 1, () => server.request("GET", "/", as("first", "192.0.2.1")))).toContain(429);
   expect((await server.request("GET", "/", as("first", "192.0.2.2"))).status).toBe(200);
-  // What a client put there itself stands further left and doesn't count.
+  // An address that the client itself wrote stands further left and doesn't count.
   expect((await server.request("GET", "/", as("first", "203.0.113.9, 192.0.2.1"))).status).toBe(429);
-  // It is written when the answer has gone out.
+  // The line is written after the response.
   expect(await until(() => auditEntries(server).some((entry) => entry.address === "192.0.2.2"), 10_000)).toBe(true);
 });
 
@@ -111,15 +111,15 @@ test("wrong credentials are limited per address, without blocking credentials th
   expect(refused.json).toMatchObject({ code: "TOO_MANY_WRONG_CREDENTIALS", error: "rate_limited" });
   expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
   expect((await good("192.0.2.1")).status).toBe(200);
-  // Even the right guess tells nothing any more at an address that guesses.
+  // A correct guess is refused too, so that it reveals nothing.
   expect((await server.request("GET", "/", as("second", "192.0.2.1"))).status).toBe(429);
   expect((await server.request("GET", "/", as("second", "192.0.2.2"))).status).toBe(200);
 });
 
 test("every request has an id: its own if that is well-formed, otherwise a new one", async () => {
   await start("--high_burst=0");
-  const given = await server.request("GET", "/", { headers: { ...as("first").headers, "X-Request-Id": "lb-1:abc.DEF_9" } });
-  expect(given.headers.get("x-request-id")).toBe("lb-1:abc.DEF_9");
+  const accepted = await server.request("GET", "/", { headers: { ...as("first").headers, "X-Request-Id": "lb-1:abc.DEF_9" } });
+  expect(accepted.headers.get("x-request-id")).toBe("lb-1:abc.DEF_9");
   for (const bad of ["with space", "x".repeat(200), 'quo"te', "<script>"]) {
     const answer = await server.request("GET", "/", { headers: { ...as("first").headers, "X-Request-Id": bad } });
     expect(answer.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
@@ -134,9 +134,9 @@ test("the audit log has a line for each request, with client, outcome and durati
   await server.request("PUT", "/", { ...as("first"), json: { image: "busybox", env: { A: "hidden-value" }, data: "true" } });
   await server.request("GET", "/box", as("wrong-token-value"));
   await server.request("GET", "/box");
-  const asked = () => auditEntries(server).filter((entry) => entry.path !== "/health");
-  await until(() => asked().length >= 4, 10_000);
-  const entries = asked();
+  const auditedRequests = () => auditEntries(server).filter((entry) => entry.path !== "/health");
+  await until(() => auditedRequests().length >= 4, 10_000);
+  const entries = auditedRequests();
   const common = {
     timestamp: expect.stringMatching(/^\d{4}-.*Z$/),
     request_id: expect.any(String),
@@ -176,6 +176,6 @@ test("cross-site requests of a browser are refused, same-origin requests are not
       expect([origin, method, answer.status, answer.json.code]).toEqual([origin, method, 403, "CROSS_SITE"]);
     }
   }
-  expect((await send("POST", "/box", `http://${host}`)).status).toBe(400); // image is no field of an exec: it was let in
+  expect((await send("POST", "/box", `http://${host}`)).status).toBe(400); // past authentication: exec has no field `image`
   expect((await server.request("GET", "/", as("first"))).headers.get("access-control-allow-origin")).toBeNull();
 });

@@ -5,7 +5,7 @@ import { importBusybox } from "../../support/images";
 import { dockerOf } from "../../support/one-node";
 import { startServer, type TestServer, TOKEN } from "../../support/server";
 
-const PATIENCE = 20_000;
+const WAIT_TIMEOUT_MS = 20_000;
 
 let engine: Engine;
 let server: TestServer;
@@ -28,13 +28,13 @@ test("a server that is killed and started again serves the same containers", asy
   });
   const before = (await server.request("GET", "/")).json;
   const { port, folder } = server;
-  // While it works for three clients.
-  const cut = Array.from({ length: 3 }, (_, index) =>
+  // Killed while it serves three clients.
+  const brokenOff = Array.from({ length: 3 }, (_, index) =>
     server.request("PUT", "/", { json: { image: "busybox", name: `cut-${index}`, data: "sleep 1000" } }).catch(() => "cut"),
   );
-  expect(await until(() => isRunning("cut-0"), PATIENCE)).toBe(true);
+  expect(await until(() => isRunning("cut-0"), WAIT_TIMEOUT_MS)).toBe(true);
   await server.process.end("SIGKILL");
-  expect(await Promise.all(cut)).toEqual(["cut", "cut", "cut"]);
+  expect(await Promise.all(brokenOff)).toEqual(["cut", "cut", "cut"]);
   server = await startServer({ engine, port, folder });
   const after = (await server.request("GET", "/")).json;
   const kept = (list: { name: string }[]) => list.filter(({ name }) => name === "kept").map((each) => ({ ...each, status: "" }));
@@ -48,20 +48,20 @@ test("a server that is killed and started again serves the same containers", asy
 
 test("SIGTERM during a foreground run answers 202, and the container keeps running", async () => {
   const answer = server.request("PUT", "/", { json: { image: "busybox", name: "outlives", data: "sleep 1000" } });
-  expect(await until(() => isRunning("outlives"), PATIENCE)).toBe(true);
+  expect(await until(() => isRunning("outlives"), WAIT_TIMEOUT_MS)).toBe(true);
   server.process.signal("SIGTERM");
   expect(await answer).toMatchObject({ status: 202, json: { name: "outlives", status: "running" } });
-  expect(await until(() => !server.process.running(), PATIENCE)).toBe(true);
+  expect(await until(() => !server.process.running(), WAIT_TIMEOUT_MS)).toBe(true);
   expect(await isRunning("outlives")).toBe(true);
 });
 
 test("SIGTERM during an exec answers 202, and the command keeps running", async () => {
   await docker("run", "-d", "--name", "box", "busybox", "sleep", "1000");
   const answer = server.request("POST", "/box", { json: { data: "sh -c 'touch /begun; sleep 3; touch /ended'" } });
-  expect(await until(async () => (await engine.docker(["exec", "box", "test", "-e", "/begun"])).code === 0, PATIENCE)).toBe(true);
+  expect(await until(async () => (await engine.docker(["exec", "box", "test", "-e", "/begun"])).code === 0, WAIT_TIMEOUT_MS)).toBe(true);
   server.process.signal("SIGTERM");
   expect(await answer).toMatchObject({ status: 202, json: { running: true, exit_code: null } });
-  expect(await until(async () => (await engine.docker(["exec", "box", "test", "-e", "/ended"])).code === 0, PATIENCE)).toBe(true);
+  expect(await until(async () => (await engine.docker(["exec", "box", "test", "-e", "/ended"])).code === 0, WAIT_TIMEOUT_MS)).toBe(true);
 });
 
 test("SIGTERM during a followed log ends the response and the process", async () => {
@@ -70,7 +70,7 @@ test("SIGTERM during a followed log ends the response and the process", async ()
   const text = response.text().catch(() => "cut");
   server.process.signal("SIGTERM");
   await text;
-  expect(await until(() => !server.process.running(), PATIENCE)).toBe(true);
+  expect(await until(() => !server.process.running(), WAIT_TIMEOUT_MS)).toBe(true);
   expect(server.output()).toContain("stopping at SIGTERM");
 });
 
@@ -85,22 +85,22 @@ test("SIGTERM under load fails no request on a kept connection", async () => {
     }
     agent.destroy();
   });
-  await until(() => outcomes.length > 500, PATIENCE);
+  await until(() => outcomes.length > 500, WAIT_TIMEOUT_MS);
   server.process.signal("SIGTERM");
   await Promise.all(clients);
-  // Each client goes on until nobody listens any more: that, and nothing else, ends it.
+  // Each client sends requests until its connection is refused, and sees no other error.
   expect([...new Set(outcomes)].sort()).toEqual(["200", "ECONNREFUSED"]);
   expect(outcomes.filter((outcome) => outcome === "ECONNREFUSED")).toHaveLength(16);
-  expect(await until(() => !server.process.running(), PATIENCE)).toBe(true);
+  expect(await until(() => !server.process.running(), WAIT_TIMEOUT_MS)).toBe(true);
 });
 
 test("SIGINT stops the server like SIGTERM, and a second signal changes nothing", async () => {
   const answer = server.request("PUT", "/", { json: { image: "busybox", name: "twice", data: "sleep 1000" } });
-  expect(await until(() => isRunning("twice"), PATIENCE)).toBe(true);
+  expect(await until(() => isRunning("twice"), WAIT_TIMEOUT_MS)).toBe(true);
   server.process.signal("SIGINT");
   server.process.signal("SIGTERM");
   expect((await answer).status).toBe(202);
-  expect(await until(() => !server.process.running(), PATIENCE)).toBe(true);
+  expect(await until(() => !server.process.running(), WAIT_TIMEOUT_MS)).toBe(true);
 });
 
 test("DOCKER_HOST selects the engine", async () => {

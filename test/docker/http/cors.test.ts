@@ -14,9 +14,9 @@ let server: TestServer;
 beforeAll(async () => {
   const serve: http.RequestListener = (_request, response) => response.setHeader("Content-Type", "text/html").end("<title>page</title>");
   pages = [http.createServer(serve), http.createServer(serve)];
-  const origins = pages.map(async (each) => {
-    await new Promise<void>((resolve) => each.listen(0, "127.0.0.1", resolve));
-    return `http://127.0.0.1:${(each.address() as AddressInfo).port}`;
+  const origins = pages.map(async (page) => {
+    await new Promise<void>((resolve) => page.listen(0, "127.0.0.1", resolve));
+    return `http://127.0.0.1:${(page.address() as AddressInfo).port}`;
   });
   [allowed, other] = (await Promise.all(origins)) as [string, string];
   server = await startServer({ args: ["--cors_origin", allowed], env: { DOCKER_HOST: "unix:///nonexistent/docker.sock" } });
@@ -25,14 +25,14 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close();
   await server?.stop();
-  for (const each of pages ?? []) each.close();
+  for (const page of pages ?? []) page.close();
 });
 
-/** What a page of an origin gets of a request with a token: the answer's code and request id, or that the browser refused it. */
+/** Sends a request with a token from a page; returns the error code and whether the request id is readable, or the browser's refusal. */
 async function fromPage(origin: string, method: string, path: string): Promise<string> {
   const page = await browser.newPage();
   await page.goto(origin);
-  const said = await page.evaluate(
+  const result = await page.evaluate(
     async ([url, verb, token]) => {
       const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
       const body = verb === "GET" ? null : '{"image":"busybox"}';
@@ -46,7 +46,7 @@ async function fromPage(origin: string, method: string, path: string): Promise<s
     [server.url + path, method, TOKEN],
   );
   await page.close();
-  return said;
+  return result;
 }
 
 test.each([
@@ -62,18 +62,18 @@ test("a browser's stored credentials are not sent for other origins, and other r
   const answer = await ask(server.url, "GET", "/version", { headers: { Origin: allowed } });
   expect(answer.headers.get("access-control-allow-origin")).toBe(allowed);
   expect(answer.headers.get("access-control-allow-credentials")).toBeNull();
-  const stranger = await ask(server.url, "PUT", "/", { json: { image: "busybox" }, headers: { Origin: other } });
-  expect([stranger.status, stranger.json.code, stranger.headers.get("access-control-allow-origin")]).toEqual([403, "CROSS_SITE", null]);
+  const foreign = await ask(server.url, "PUT", "/", { json: { image: "busybox" }, headers: { Origin: other } });
+  expect([foreign.status, foreign.json.code, foreign.headers.get("access-control-allow-origin")]).toEqual([403, "CROSS_SITE", null]);
 });
 
 test("by default no origin is allowed, and a wildcard never is", async () => {
   const env = { DOCKER_HOST: "unix:///nonexistent/docker.sock" };
-  const closed = await startServer({ env });
+  const withoutOrigins = await startServer({ env });
   try {
-    const { headers } = await ask(closed.url, "GET", "/version", { headers: { Origin: allowed } });
+    const { headers } = await ask(withoutOrigins.url, "GET", "/version", { headers: { Origin: allowed } });
     expect(headers.get("access-control-allow-origin")).toBeNull();
   } finally {
-    await closed.stop();
+    await withoutOrigins.stop();
   }
   await expect(startServer({ args: ["--cors_origin=*"], env })).rejects.toThrow("must be an origin");
 });

@@ -5,10 +5,11 @@ import { type OneNode, rawExchange, startNode } from "../../support/one-node";
 import { TOKEN } from "../../support/server";
 
 const REQUESTS = 10_000;
-const AT_A_TIME = 16;
-const PATIENCE = 30_000;
-const LONGER_THAN_REQUEST_TIMEOUT = 8_000;
-/** Printed when something is found; set it to see the same again. */
+const CONCURRENCY = 16;
+const RESPONSE_TIMEOUT_MS = 30_000;
+/** Longer than --request_timeout. */
+const EXCHANGE_TIMEOUT_MS = 8_000;
+/** Printed with a failure; set FUZZ_SEED to repeat it. */
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000);
 
 let node: OneNode;
@@ -30,11 +31,11 @@ interface Outcome {
 
 function send({ method, path, headers, body }: FuzzRequest, agent: http.Agent): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    // Node's client tells the length of some methods' bodies only.
+    // Node's client sets Content-Length only for some methods.
     const length = body === undefined ? {} : { "Content-Length": Buffer.byteLength(body) };
     const all = { Authorization: `Bearer ${TOKEN}`, ...length, ...headers };
     const request = http.request(
-      { host: "127.0.0.1", port: node.server.port, agent, method, path, headers: all, timeout: PATIENCE },
+      { host: "127.0.0.1", port: node.server.port, agent, method, path, headers: all, timeout: RESPONSE_TIMEOUT_MS },
       async (response) => {
         let text = "";
         try {
@@ -56,43 +57,42 @@ test(`${REQUESTS} malformed requests cause no 500, no crash, no hang and no unre
   const { json: document } = await node.request("GET", "/openapi.json");
   const live = (await node.inspect("live")).Id;
   const fuzzer = new Fuzzer(document, new Dice(SEED), ["live", "ended", "none", "0".repeat(64), live.slice(0, 11), "run", "a"]);
-  const agent = new http.Agent({ keepAlive: true, maxSockets: AT_A_TIME });
+  const agent = new http.Agent({ keepAlive: true, maxSockets: CONCURRENCY });
   const faults: unknown[] = [];
-  const told = new Set(["live", "ended"]);
+  const reported = new Set(["live", "ended"]);
   const statuses = new Map<number, number>();
-  let left = REQUESTS;
+  let remaining = REQUESTS;
 
   async function worker() {
-    while (left-- > 0) {
+    while (remaining-- > 0) {
       const request = fuzzer.next();
-      // One container stays, and is not followed for as long as it runs.
-      const place = /^\/(?:containers\/)?(?:live|ended)\b/.test(request.path);
-      if (place && (request.method === "DELETE" || /follow|stream|\/(?:stop|restart|pause|rename)/.test(request.path))) continue;
+      // The shared containers are neither stopped nor followed.
+      const isShared = /^\/(?:containers\/)?(?:live|ended)\b/.test(request.path);
+      if (isShared && (request.method === "DELETE" || /follow|stream|\/(?:stop|restart|pause|rename)/.test(request.path))) continue;
       const outcome = await send(request, agent).catch((error: Error) => ({ status: 0, code: error.message, text: "" }));
       statuses.set(outcome.status, (statuses.get(outcome.status) ?? 0) + 1);
-      // A registry that isn't there is no fault of this server, and the engine fails at nothing else here.
+      // An unreachable registry is not this server's fault; any other 5xx is.
       const allowed = outcome.status > 0 && (outcome.status < 500 || outcome.code === "REGISTRY_UNREACHABLE");
       if (!allowed) faults.push({ request, outcome });
-      // 417 is Node's own.
-      // What /mcp was sent may be answered in its own protocol.
+      // 417 is Node's own response; /mcp may answer in its own protocol.
       const shape = request.path.startsWith("/mcp") ? /^\{"(?:error|jsonrpc)":/ : /^\{"error":/;
       if (outcome.status >= 400 && outcome.status !== 417 && request.method !== "HEAD" && !shape.test(outcome.text))
         faults.push({ request, outcome });
       const name = /"name":"([^"]+)"/.exec(outcome.text)?.[1];
       const names = request.method === "PUT" || (request.method === "POST" && request.path.startsWith("/containers"));
-      if (outcome.status < 300 && name !== undefined && names) told.add(name);
+      if (outcome.status < 300 && name !== undefined && names) reported.add(name);
     }
   }
-  await Promise.all(Array.from({ length: AT_A_TIME }, worker));
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
   agent.destroy();
 
   expect({ seed: SEED, faults: faults.slice(0, 5), found: faults.length }).toEqual({ seed: SEED, faults: [], found: 0 });
   expect(node.server.process.running() && node.server.process.pid === pid).toBe(true);
-  // What a run has made goes after its answer.
-  const untold = async () => (await node.names()).filter((name) => !told.has(name));
-  await until(async () => (await untold()).length === 0, 60_000);
-  expect(await untold()).toEqual([]);
-  // That it tried many things, and not one thing many times.
+  // A run removes its containers after its response.
+  const unreported = async () => (await node.names()).filter((name) => !reported.has(name));
+  await until(async () => (await unreported()).length === 0, 60_000);
+  expect(await unreported()).toEqual([]);
+  // The requests were varied.
   for (const status of [200, 400, 404, 405]) expect(statuses.get(status) ?? 0).toBeGreaterThan(50);
   expect((await node.request("GET", "/live")).json).toMatchObject({ stdout: expect.stringContaining("it is\n") });
 }, 180_000);
@@ -106,7 +106,7 @@ test("500 malformed HTTP streams are answered or closed, and the server keeps ru
     "POST /live HTTP/1.1\r\n",
     "",
   ];
-  const pieces = [
+  const fragments = [
     "\r\n",
     "\n",
     "\0",
@@ -125,8 +125,8 @@ test("500 malformed HTTP streams are answered or closed, and the server keeps ru
   ];
   for (let round = 0; round < 2; round++) {
     const exchanges = Array.from({ length: 250 }, () => {
-      const bytes = dice.pick(start) + Array.from({ length: 1 + dice.whole(6) }, () => dice.pick(pieces)).join("");
-      return rawExchange(node.server.port, [Buffer.from(bytes, "latin1")], LONGER_THAN_REQUEST_TIMEOUT);
+      const bytes = dice.pick(start) + Array.from({ length: 1 + dice.whole(6) }, () => dice.pick(fragments)).join("");
+      return rawExchange(node.server.port, [Buffer.from(bytes, "latin1")], EXCHANGE_TIMEOUT_MS);
     });
     for (const { answer, closed } of await Promise.all(exchanges)) {
       expect(answer === "" ? closed : /^HTTP\/1\.1 [234]\d\d /.test(answer)).toBe(true);

@@ -35,23 +35,23 @@ afterEach(async () => {
   if (others.length > 0) await node.docker("rm", "--force", ...others);
 });
 
-/** A request may be refused, or be granted as what it is; it may not break anything. */
-function expectNoFault(what: string, answer: Answer): void {
+/** Expects success or a refusal, but no server error and no injected header. */
+function expectNoFault(label: string, answer: Answer): void {
   const fault = answer.status >= 500 && answer.headers.get("x-error-code") !== "REGISTRY_UNREACHABLE";
-  expect([what, fault ? `${answer.status} ${answer.text}` : "fine"]).toEqual([what, "fine"]);
+  expect([label, fault ? `${answer.status} ${answer.text}` : "fine"]).toEqual([label, "fine"]);
   expect(answer.headers.get("x-injected")).toBeNull();
 }
 
-async function inTurns<T>(items: T[], work: (item: T) => Promise<void>): Promise<void> {
-  const left = [...items];
+async function fourAtATime<T>(items: T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = [...items];
   await Promise.all(
     Array.from({ length: 4 }, async () => {
-      for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
+      for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
     }),
   );
 }
 
-/** Whether it survives its way as UTF-8. */
+/** Whether the text survives encoding as UTF-8. */
 const isWellFormed = (text: string) => Buffer.from(text).toString() === text;
 
 const put = (json: Record<string, unknown>) =>
@@ -59,7 +59,7 @@ const put = (json: Record<string, unknown>) =>
 
 test("no hostile text in a field of PUT / does harm", async () => {
   const cases = Object.entries(RUN_FIELDS).flatMap(([field, make]) => texts.map((text) => ({ field, text, json: make(text) })));
-  await inTurns(cases, async ({ field, text, json }) => expectNoFault(`${field}: ${text.slice(0, 100)}`, await put(json)));
+  await fourAtATime(cases, async ({ field, text, json }) => expectNoFault(`${field}: ${text.slice(0, 100)}`, await put(json)));
 });
 
 test("no hostile text in a free-text field does harm", async () => {
@@ -67,7 +67,7 @@ test("no hostile text in a free-text field does harm", async () => {
     .filter((text) => text.includes(file) || text.startsWith("-") || text.includes("\0"))
     .filter((_, index) => index % 2 === 0);
   const cases = Object.entries(OPEN_RUN_FIELDS).flatMap(([field, make]) => some.map((text) => ({ field, text, json: make(text) })));
-  await inTurns(cases, async ({ field, text, json }) => expectNoFault(`${field}: ${text.slice(0, 100)}`, await put(json)));
+  await fourAtATime(cases, async ({ field, text, json }) => expectNoFault(`${field}: ${text.slice(0, 100)}`, await put(json)));
 });
 
 test("command names longer than any path are refused, because the engine hangs on them", async () => {
@@ -119,7 +119,7 @@ test("no hostile text in a form does harm", async () => {
   const fields = ["image", "name", "data", "data[]", "env[A]", "ports[80]", "volumes[/x]", "user"];
   const some = texts.filter((text) => text.includes("touch") || text.startsWith("-")).filter((_, index) => index % 3 === 0);
   const cases = fields.flatMap((field) => some.map((text) => ({ field, text })));
-  await inTurns(cases, async ({ field, text }) => {
+  await fourAtATime(cases, async ({ field, text }) => {
     const form = `${field === "image" ? "" : "image=busybox&"}remove=true&${field}=${encodeURIComponent(text)}`;
     expectNoFault(`${field}: ${text}`, await node.request("PUT", "/", { form }));
   });
@@ -139,7 +139,7 @@ test("no hostile text in a field of an exec does harm", async () => {
   };
   const some = texts.filter((_, index) => index % 2 === 1);
   const cases = Object.entries(fields).flatMap(([field, make]) => some.map((text) => ({ field, text, json: make(text) })));
-  await inTurns(cases, async ({ field, text, json }) => {
+  await fourAtATime(cases, async ({ field, text, json }) => {
     expectNoFault(`${field}: ${text.slice(0, 100)}`, await node.request("POST", "/box", { json: { data: "true", ...json } }));
   });
 });
@@ -159,7 +159,7 @@ test("no hostile text in a path or a query does harm", async () => {
     ["GET", `/box?${text}=${text}`],
     ["GET", `/docs/${text}`],
   ]);
-  await inTurns(cases, async ([method, pathname]) => expectNoFault(`${method} ${pathname}`, await node.request(method, pathname)));
+  await fourAtATime(cases, async ([method, pathname]) => expectNoFault(`${method} ${pathname}`, await node.request(method, pathname)));
   expect(await node.names()).toContain("box");
 });
 

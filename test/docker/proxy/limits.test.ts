@@ -10,7 +10,7 @@ const web = `web-${randomUUID().slice(0, 8)}`;
 
 beforeAll(async () => {
   engine = await leaseEngine({ name: "proxy" });
-  // Nothing listens at this port where the server is.
+  // The port is published on the engine's host; nothing listens at it on the server's host.
   await startWeb(engine, web, "--publish", "1:80");
   server = await startLimited(engine, ["--token=right", "--low_burst=3", "--mid_burst=3", "--high_burst=3"]);
 }, 120_000);
@@ -26,9 +26,9 @@ const ask = async (token: string) => {
 };
 
 test("proxied requests have no rate limit, but wrong credentials are limited", async () => {
-  // The port is published where this server isn't: what counts is that it lets them through.
-  for (let at = 0; at < 10; at++) expect(await ask("right")).toEqual(["UPSTREAM_UNREACHABLE", false]);
-  for (let at = 0; at < 3; at++) expect(await ask("wrong")).toEqual(["WRONG_CREDENTIALS", false]);
+  // UPSTREAM_UNREACHABLE shows that the request was authenticated and not limited.
+  for (let count = 0; count < 10; count++) expect(await ask("right")).toEqual(["UPSTREAM_UNREACHABLE", false]);
+  for (let count = 0; count < 3; count++) expect(await ask("wrong")).toEqual(["WRONG_CREDENTIALS", false]);
   expect(await ask("wrong")).toEqual(["TOO_MANY_WRONG_CREDENTIALS", true]);
   expect(await ask("right")).toEqual(["UPSTREAM_UNREACHABLE", false]);
 });

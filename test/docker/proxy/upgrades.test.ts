@@ -21,25 +21,25 @@ function connect(path: string, headers: Record<string, string> = { "X-Access-Tok
   return new Promise((resolve, reject) => socket.once("open", () => resolve(socket)).once("error", reject));
 }
 
-const next = (socket: WebSocket) => new Promise((resolve) => socket.once("message", (data) => resolve(String(data))));
-const open = async () => Number((await node.docker("exec", web, "wget", "-q", "-O", "-", "http://127.0.0.1/open")).trim()) - 1;
+const nextMessage = (socket: WebSocket) => new Promise((resolve) => socket.once("message", (data) => resolve(String(data))));
+const openConnections = async () => Number((await node.docker("exec", web, "wget", "-q", "-O", "-", "http://127.0.0.1/open")).trim()) - 1;
 
 test("a WebSocket reaches the container, also at its root, and closing either end closes the other", async () => {
   for (const path of ["/", "/chat?room=1"]) {
     const socket = await connect(path);
     for (const text of ["one", "two"]) {
-      const echo = next(socket);
+      const echo = nextMessage(socket);
       socket.send(text);
       expect(await echo).toBe(text);
     }
-    // Longer than an answer may take to begin.
+    // Longer than the response timeout.
     await new Promise((resolve) => setTimeout(resolve, 2500));
-    const echo = next(socket);
+    const echo = nextMessage(socket);
     socket.send("still here");
     expect(await echo).toBe("still here");
-    expect(await open()).toBe(1);
+    expect(await openConnections()).toBe(1);
     socket.terminate();
-    expect(await until(async () => (await open()) === 0, 20_000)).toBe(true);
+    expect(await until(async () => (await openConnections()) === 0, 20_000)).toBe(true);
   }
   const entry = () => auditEntries(node.server).find(({ path }) => path.endsWith("/chat"));
   expect(await until(() => entry() !== undefined, 20_000)).toBe(true);
@@ -57,14 +57,14 @@ test("bytes directly after the upgrade request are not lost", async () => {
 
 test("a refused upgrade is forwarded unchanged, and the connection is closed", async () => {
   await expect(connect("/no")).rejects.toThrow("403");
-  expect(await until(async () => (await open()) === 0, 20_000)).toBe(true);
+  expect(await until(async () => (await openConnections()) === 0, 20_000)).toBe(true);
 });
 
 test("an upgrade without credentials or from a page of another origin is refused", async () => {
   await expect(connect("/", {})).rejects.toThrow("401");
   await expect(connect("/", { "X-Access-Token": TOKEN, Origin: "http://evil.example" })).rejects.toThrow("403");
   (await connect("/", { "X-Access-Token": TOKEN, Origin: node.server.url })).terminate();
-  expect(await until(async () => (await open()) === 0, 20_000)).toBe(true);
+  expect(await until(async () => (await openConnections()) === 0, 20_000)).toBe(true);
 });
 
 test("an offered upgrade to HTTP/2 is ignored", async () => {
@@ -83,6 +83,6 @@ test("disconnecting clients and dying containers leave no connection open and cr
   await Promise.all(closed);
   await expect(connect("/")).rejects.toThrow("409");
   await node.docker("start", web);
-  const back = async () => (await node.request("GET", `/proxy/${web}/`)).status === 200;
-  expect(await until(back, 20_000)).toBe(true);
+  const servesAgain = async () => (await node.request("GET", `/proxy/${web}/`)).status === 200;
+  expect(await until(servesAgain, 20_000)).toBe(true);
 });

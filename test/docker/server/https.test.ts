@@ -25,24 +25,24 @@ import { PROGRAM, TOKEN } from "../../support/server";
 jest.setTimeout(120_000);
 
 const NAME = "node.example.org";
-const DEADLINE = 20_000;
+const WAIT_TIMEOUT_MS = 20_000;
 
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(path.join(tmpdir(), "docker-server-certificates-"));
-  // Also a user without rights is to get as far as the files themselves.
+  // An unprivileged user must be able to enter the folder.
   chmodSync(folder, 0o755);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 async function makeFiles(name: string): Promise<CertificateFiles> {
-  const place = path.join(folder, name);
-  mkdirSync(place, { mode: 0o755 });
-  return selfSigned(place, NAME);
+  const certificateFolder = path.join(folder, name);
+  mkdirSync(certificateFolder, { mode: 0o755 });
+  return selfSigned(certificateFolder, NAME);
 }
 
 const trustIn = (files: CertificateFiles): Trust => ({ ca: readFileSync(files.cert), servername: NAME });
-const overwrite = (file: string, by: string) => writeFileSync(file, readFileSync(by));
+const overwrite = (file: string, source: string) => writeFileSync(file, readFileSync(source));
 
 test("the proxy port uses the same certificate, and its cookies are Secure", async () => {
   const files = await makeFiles("proxy-port");
@@ -90,10 +90,10 @@ describe("with a certificate of a certificate authority", () => {
     await dockerOf(engine, ["run", "--detach", "--name", "waits", "busybox", "sleep", "1000"]);
     const agent = new https.Agent({ keepAlive: true, maxSockets: 1 });
     const first = await askHttps(server.port, trust, "GET", "/version", { agent });
-    const old = await fingerprintOf(server.port, trust);
+    const oldFingerprint = await fingerprintOf(server.port, trust);
     const data = ["sh", "-c", "touch /tmp/started; until [ -e /tmp/go ]; do sleep 0.1; done; echo went on"];
-    const underWay = askHttps(server.port, trust, "POST", "/waits", { json: { data } });
-    await until(async () => (await engine.docker(["exec", "waits", "test", "-e", "/tmp/started"])).code === 0, DEADLINE);
+    const runningRequest = askHttps(server.port, trust, "POST", "/waits", { json: { data } });
+    await until(async () => (await engine.docker(["exec", "waits", "test", "-e", "/tmp/started"])).code === 0, WAIT_TIMEOUT_MS);
 
     let renewed = false;
     const statuses: number[] = [];
@@ -101,20 +101,20 @@ describe("with a certificate of a certificate authority", () => {
       while (!renewed) statuses.push((await askHttps(server.port, trust, "GET", "/health")).status);
     })();
     await acme.renew(dir);
-    const served = await until(async () => (await fingerprintOf(server.port, trust)) !== old, DEADLINE);
+    const newCertificateServed = await until(async () => (await fingerprintOf(server.port, trust)) !== oldFingerprint, WAIT_TIMEOUT_MS);
     renewed = true;
     await load;
-    expect(served).toBe(true);
+    expect(newCertificateServed).toBe(true);
     expect(new Set(statuses)).toEqual(new Set([200]));
 
-    const kept = await askHttps(server.port, trust, "GET", "/version", { agent });
-    expect(kept.socket).toBe(first.socket);
-    expect(kept.status).toBe(200);
+    const second = await askHttps(server.port, trust, "GET", "/version", { agent });
+    expect(second.socket).toBe(first.socket);
+    expect(second.status).toBe(200);
     await dockerOf(engine, ["exec", "waits", "touch", "/tmp/go"]);
-    const answer = await underWay;
+    const answer = await runningRequest;
     expect(answer.status).toBe(200);
     expect(JSON.parse(answer.text)).toMatchObject({ exit_code: 0, stdout: "went on\n" });
-    expect(answer.fingerprint).toBe(old);
+    expect(answer.fingerprint).toBe(oldFingerprint);
     expect(server.running()).toBe(true);
     agent.destroy();
   });
@@ -128,14 +128,14 @@ describe("with self-made certificate files", () => {
     const after = trustIn(renewal);
     const server = await startHttpsServer(files);
     try {
-      const old = await fingerprintOf(server.port, before);
+      const oldFingerprint = await fingerprintOf(server.port, before);
       overwrite(files.cert, renewal.cert);
-      expect(await until(() => server.output().includes("stays in use"), DEADLINE)).toBe(true);
+      expect(await until(() => server.output().includes("stays in use"), WAIT_TIMEOUT_MS)).toBe(true);
       expect(server.output()).toMatch(/WARN .*stays in use.*key values mismatch/);
-      expect(await fingerprintOf(server.port, before)).toBe(old);
+      expect(await fingerprintOf(server.port, before)).toBe(oldFingerprint);
       overwrite(files.privkey, renewal.privkey);
-      expect(await until(() => server.output().includes("renewed and is in use"), DEADLINE)).toBe(true);
-      expect(await fingerprintOf(server.port, after)).not.toBe(old);
+      expect(await until(() => server.output().includes("renewed and is in use"), WAIT_TIMEOUT_MS)).toBe(true);
+      expect(await fingerprintOf(server.port, after)).not.toBe(oldFingerprint);
     } finally {
       await server.stop();
     }
@@ -151,7 +151,7 @@ describe("with self-made certificate files", () => {
         renameSync(renewal.privkey, files.privkey);
         renameSync(renewal.cert, files.cert);
         const served = () => fingerprintOf(server.port, trust).then(Boolean, () => false);
-        expect(await until(served, DEADLINE)).toBe(true);
+        expect(await until(served, WAIT_TIMEOUT_MS)).toBe(true);
       }
     } finally {
       await server.stop();
@@ -164,7 +164,7 @@ describe("with self-made certificate files", () => {
     const server = await startHttpsServer(files);
     try {
       rmSync(files.privkey);
-      expect(await until(() => server.output().includes("stays in use"), DEADLINE)).toBe(true);
+      expect(await until(() => server.output().includes("stays in use"), WAIT_TIMEOUT_MS)).toBe(true);
       expect(await fingerprintOf(server.port, trust)).toBeTruthy();
     } finally {
       await server.stop();
@@ -214,16 +214,16 @@ describe("unusable files end the start with one line and no listening port", () 
     chownSync(work, NOBODY, NOBODY);
     const args = [PROGRAM, "--port", String(port), "--host", "127.0.0.1", "--token", TOKEN, ...httpsFlags(await spoil(files))];
     const child = spawn(process.execPath, args, { cwd: work, uid: NOBODY, gid: NOBODY, env: { PATH: process.env.PATH, HOME: work } });
-    const said = text(child.stderr);
+    const stderr = text(child.stderr);
     let listened = false;
     const ended = await until(async () => {
       listened ||= await accepts(port);
       return child.exitCode !== null;
-    }, DEADLINE);
+    }, WAIT_TIMEOUT_MS);
     child.kill("SIGKILL");
     rmSync(work, { recursive: true, force: true });
     expect({ ended, code: child.exitCode, listened }).toEqual({ ended: true, code: 1, listened: false });
-    expect(await said).toMatch(reason);
-    expect(await said).toMatch(/^docker-server: [^\n]*\n$/);
+    expect(await stderr).toMatch(reason);
+    expect(await stderr).toMatch(/^docker-server: [^\n]*\n$/);
   });
 });

@@ -13,7 +13,7 @@ import { hasEnded } from "../../support/traces";
 
 jest.setTimeout(120_000);
 
-const DEADLINE = 20_000;
+const WAIT_TIMEOUT_MS = 20_000;
 
 let engine: Engine;
 let pm2: Pm2;
@@ -32,12 +32,12 @@ afterAll(async () => {
   await pm2?.stop();
   await engine?.stop();
 });
-const afterThis: (() => void)[] = [];
+const cleanups: (() => void)[] = [];
 afterEach(() => {
-  for (const undo of afterThis.splice(0)) undo();
+  for (const cleanup of cleanups.splice(0)) cleanup();
 });
 
-/** One request with the token; its status. Rejects if the connection fails. */
+/** Sends one request with the token and returns its status; rejects if the connection fails. */
 function status(method: string, pathname: string, agent: http.Agent | false, json?: object): Promise<number> {
   const headers = { Authorization: `Bearer ${TOKEN}`, ...(json ? { "Content-Type": "application/json" } : {}) };
   return new Promise((resolve, reject) => {
@@ -51,11 +51,11 @@ function status(method: string, pathname: string, agent: http.Agent | false, jso
   });
 }
 
-/** Clients that ask on and on until told to end; what each request came to. */
+/** Starts clients that send requests until `end` is called; `outcomes` has the status or the error of each request. */
 function startLoad() {
   const outcomes: string[] = [];
   const agents: http.Agent[] = [];
-  let going = true;
+  let running = true;
   const ask = async (...request: Parameters<typeof status>) =>
     outcomes.push(await status(...request).then(String, (error: Error) => `${request[0]}: ${error.message}`));
   const keptAlive = () => {
@@ -64,7 +64,7 @@ function startLoad() {
     return agent;
   };
   const repeat = async (step: () => Promise<unknown>) => {
-    while (going) await step();
+    while (running) await step();
   };
   const runAndRemove = (name: string, agent: http.Agent) => async () => {
     await ask("PUT", "/", agent, { image: "busybox", name, detach: true, data: "sleep 1000" });
@@ -79,24 +79,24 @@ function startLoad() {
   return {
     outcomes,
     async end() {
-      going = false;
+      running = false;
       await Promise.all(clients);
       for (const agent of agents) agent.destroy();
     },
   };
 }
 
-/** What became of each request, counted. */
-function counts(outcomes: string[]): Record<string, number> {
-  const counted: Record<string, number> = {};
-  for (const outcome of outcomes) counted[outcome] = (counted[outcome] ?? 0) + 1;
-  return counted;
+/** Number of requests by outcome. */
+function countByOutcome(outcomes: string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const outcome of outcomes) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  return counts;
 }
 
-/** A registry that takes connections and says nothing: what pulls from it pulls until it stops. */
+/** A registry that accepts connections and never responds, so that a pull from it doesn't end. */
 async function silentRegistry() {
   const connections: net.Socket[] = [];
-  afterThis.push(() => {
+  cleanups.push(() => {
     server.close();
     for (const connection of connections) connection.destroy();
   });
@@ -104,11 +104,11 @@ async function silentRegistry() {
   await new Promise<void>((resolve) => server.listen(0, ROOT_ADDRESS, resolve));
   return {
     host: `${ROOT_ADDRESS}:${(server.address() as net.AddressInfo).port}`,
-    asked: () => connections.length,
+    connectionCount: () => connections.length,
   };
 }
 
-async function pidOfOnly(): Promise<number> {
+async function pidOfOnlyProcess(): Promise<number> {
   const listed = await pm2.list();
   expect(listed).toMatchObject([{ name: "docker-server", status: "online", mode: "cluster_mode" }]);
   return listed[0]?.pid ?? 0;
@@ -118,7 +118,7 @@ test("`pm2 start` waits until the server is ready, with settings from DS_ variab
   const started = await pm2.pm2(["start", pm2.config], env);
   expect(started.code).toBe(0);
   expect(await status("GET", "/", false)).toBe(200);
-  const pid = await pidOfOnly();
+  const pid = await pidOfOnlyProcess();
   expect(readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", "")).toBe("docker-server");
 });
 
@@ -129,41 +129,41 @@ test("the server's rotated logs lie beside pm2's, which repeat no line", async (
 });
 
 test("`pm2 reload` under load fails no request, and all are logged", async () => {
-  const before = await pidOfOnly();
-  const logged = () => pm2.log("actions.jsonl").trim().split("\n").length;
-  const already = logged();
+  const pidBefore = await pidOfOnlyProcess();
+  const countLoggedRequests = () => pm2.log("actions.jsonl").trim().split("\n").length;
+  const loggedBefore = countLoggedRequests();
   const load = startLoad();
-  const grows = (by: number) => {
-    const goal = load.outcomes.length + by;
-    return until(() => load.outcomes.length >= goal, DEADLINE);
+  const waitForRequests = (count: number) => {
+    const goal = load.outcomes.length + count;
+    return until(() => load.outcomes.length >= goal, WAIT_TIMEOUT_MS);
   };
-  expect(await grows(200)).toBe(true);
+  expect(await waitForRequests(200)).toBe(true);
   for (let reload = 0; reload < 3; reload++) {
     expect((await pm2.pm2(["reload", "docker-server"])).code).toBe(0);
-    expect(await grows(200)).toBe(true);
+    expect(await waitForRequests(200)).toBe(true);
   }
-  const after = await pidOfOnly();
+  const pidAfter = await pidOfOnlyProcess();
   await load.end();
-  expect(counts(load.outcomes)).toEqual({ "200": load.outcomes.length });
-  expect(after).not.toBe(before);
-  expect(await until(() => hasEnded(before), DEADLINE)).toBe(true);
-  await until(() => logged() >= already + load.outcomes.length, DEADLINE);
-  expect(logged()).toBe(already + load.outcomes.length);
+  expect(countByOutcome(load.outcomes)).toEqual({ "200": load.outcomes.length });
+  expect(pidAfter).not.toBe(pidBefore);
+  expect(await until(() => hasEnded(pidBefore), WAIT_TIMEOUT_MS)).toBe(true);
+  await until(() => countLoggedRequests() >= loggedBefore + load.outcomes.length, WAIT_TIMEOUT_MS);
+  expect(countLoggedRequests()).toBe(loggedBefore + load.outcomes.length);
 });
 
 test("`pm2 stop` answers running requests before the end", async () => {
-  const pid = await pidOfOnly();
+  const pid = await pidOfOnlyProcess();
   const registry = await silentRegistry();
   const pulling = status("HEAD", `/${registry.host}/image`, false);
-  expect(await until(() => registry.asked() > 0, DEADLINE)).toBe(true);
+  expect(await until(() => registry.connectionCount() > 0, WAIT_TIMEOUT_MS)).toBe(true);
   const json = { image: "busybox", name: "under-way", data: "sleep 1000" };
   const answer = status("PUT", "/", false, json);
-  const runs = async () => (await engine.docker(["ps", "--quiet", "--filter", "name=under-way"])).stdout !== "";
-  expect(await until(runs, DEADLINE)).toBe(true);
+  const isRunning = async () => (await engine.docker(["ps", "--quiet", "--filter", "name=under-way"])).stdout !== "";
+  expect(await until(isRunning, WAIT_TIMEOUT_MS)).toBe(true);
   expect((await pm2.pm2(["stop", "docker-server"])).code).toBe(0);
   expect(await answer).toBe(202);
   expect(await pulling).toBe(202);
-  expect(await runs()).toBe(true);
+  expect(await isRunning()).toBe(true);
   expect(hasEnded(pid)).toBe(true);
   expect(await accepts(port)).toBe(false);
   expect(await pm2.list()).toMatchObject([{ status: "stopped" }]);
@@ -173,7 +173,7 @@ test("`pm2 stop` answers running requests before the end", async () => {
 test("wrong settings are reported once, without restarts by pm2", async () => {
   await pm2.pm2(["delete", "all"]);
   await pm2.pm2(["start", pm2.config], { ...env, DS_PORT: "no-port" });
-  expect(await until(async () => (await pm2.list())[0]?.status === "stopped", DEADLINE)).toBe(true);
+  expect(await until(async () => (await pm2.list())[0]?.status === "stopped", WAIT_TIMEOUT_MS)).toBe(true);
   expect(await pm2.list()).toMatchObject([{ restarts: 0 }]);
   expect(pm2.log("docker-server-error-0.log")).toMatch(/^docker-server: DS_PORT must be a number[^\n]*\n$/);
 });
@@ -181,8 +181,8 @@ test("wrong settings are reported once, without restarts by pm2", async () => {
 test("`pm2 kill` leaves nothing running", async () => {
   await pm2.pm2(["delete", "all"]);
   await pm2.pm2(["start", pm2.config], env);
-  const pid = await pidOfOnly();
+  const pid = await pidOfOnlyProcess();
   await pm2.pm2(["kill"]);
-  expect(await until(() => hasEnded(pid), DEADLINE)).toBe(true);
+  expect(await until(() => hasEnded(pid), WAIT_TIMEOUT_MS)).toBe(true);
   expect(await accepts(port)).toBe(false);
 });

@@ -12,7 +12,7 @@ import { ask, type RequestOptions, TOKEN } from "../../support/server";
 
 jest.setTimeout(120_000);
 
-const DEADLINE = 30_000;
+const WAIT_TIMEOUT_MS = 30_000;
 const IMAGE = "docker-server:test";
 
 let engine: Engine;
@@ -24,18 +24,18 @@ beforeAll(async () => {
 }, 900_000);
 afterAll(() => engine?.stop());
 afterEach(async () => {
-  const left = await docker("ps", "--all", "--quiet");
-  if (left !== "") await docker("rm", "--force", ...left.split("\n"));
+  const remaining = await docker("ps", "--all", "--quiet");
+  if (remaining !== "") await docker("rm", "--force", ...remaining.split("\n"));
 });
 
-/** `docker run -d … IMAGE …` with the socket mounted as documented. */
+/** Runs the image with the socket mounted as documented. */
 function start(options: string[], command: string[] = []): Promise<string> {
   const socket = ["-v", `${engine.socket}:/var/run/docker.sock`];
   return docker("run", "-d", "--name", "docker-server", "--health-interval=500ms", ...socket, ...options, IMAGE, ...command);
 }
 
 async function ready(port: number): Promise<void> {
-  if (await until(() => answers({ host: engine.address, port, path: "/health" }), DEADLINE)) return;
+  if (await until(() => answers({ host: engine.address, port, path: "/health" }), WAIT_TIMEOUT_MS)) return;
   const { stdout, stderr } = await engine.docker(["logs", "docker-server"]);
   throw new Error(`the container's server doesn't answer: ${stdout}${stderr}`);
 }
@@ -43,8 +43,8 @@ async function ready(port: number): Promise<void> {
 const request = (method: string, pathname: string, options?: RequestOptions) =>
   ask(`http://${engine.address}:1717`, method, pathname, options);
 
-const inspect = (what: string) => docker("inspect", "--format", what, "docker-server");
-const becomes = (health: string) => until(async () => (await inspect("{{.State.Health.Status}}")) === health, DEADLINE);
+const inspect = (format: string) => docker("inspect", "--format", format, "docker-server");
+const becomes = (health: string) => until(async () => (await inspect("{{.State.Health.Status}}")) === health, WAIT_TIMEOUT_MS);
 
 describe("image", () => {
   test("the image listens on 1717 and the program receives the engine's signals directly", async () => {
@@ -84,7 +84,7 @@ test("the README's `docker run` serves the six root routes and becomes healthy",
     expect((await request("PUT", "/", { json: { image, name: "from-inside", detach: true, data } })).status).toBe(200);
     const named = (await request("GET", "/")).json.map(({ name }: { name: string }) => name).sort();
     expect(named).toEqual(["docker-server", "from-inside"]);
-    await until(async () => (await request("GET", "/from-inside")).json.stdout !== "", DEADLINE);
+    await until(async () => (await request("GET", "/from-inside")).json.stdout !== "", WAIT_TIMEOUT_MS);
     expect((await request("GET", "/from-inside")).json).toMatchObject({ stdout: "hello\n" });
     expect((await request("POST", "/from-inside", { form: "data=echo hi" })).json).toMatchObject({ exit_code: 0, stdout: "hi\n" });
     expect((await request("DELETE", "/from-inside")).status).toBe(200);
@@ -107,14 +107,14 @@ test("`--https` serves HTTPS with the files in /certs, is healthy and uses renew
   const mounts = ["cert.pem", "privkey.pem"].flatMap((file) => ["-v", `${path.join(folder, file)}:/certs/${file}:ro`]);
   await start(["-p", "443:1717", ...mounts], ["docker-server", "--token", TOKEN, "--https"]);
   const served = (cert: string) => fingerprintOf(443, trust(cert)).then(Boolean, () => false);
-  expect(await until(() => served(files.cert), DEADLINE)).toBe(true);
+  expect(await until(() => served(files.cert), WAIT_TIMEOUT_MS)).toBe(true);
   expect((await askHttps(443, before, "GET", "/version")).status).toBe(200);
   expect(await becomes("healthy")).toBe(true);
 
-  // In place: a single file that is mounted stays the file that it was.
+  // Overwritten in place: a bind mount of a single file keeps its inode.
   writeFileSync(files.privkey, readFileSync(next.privkey));
   writeFileSync(files.cert, readFileSync(next.cert));
-  expect(await until(() => served(next.cert), DEADLINE)).toBe(true);
+  expect(await until(() => served(next.cert), WAIT_TIMEOUT_MS)).toBe(true);
   expect(await inspect("{{.RestartCount}} {{.State.Running}}")).toBe("0 true");
 });
 
@@ -156,7 +156,7 @@ test("DOCKER_HOST selects the engine by the path of its mounted socket", async (
 test.each([
   ["a network of its own", ["-p", "1717:1717"]],
   ["the host's network", ["--network", "host"]],
-])("ports published on the host's loopback are reached, also with %s", async (_which, options) => {
+])("ports published on the host's loopback are reached, also with %s", async (_network, options) => {
   await start([...options, "-e", `DS_TOKEN=${TOKEN}`]);
   await ready(1717);
   const command = ["sh", "-c", "mkdir /www; echo hello > /www/index.html; exec httpd -f -p 8080 -h /www"];
@@ -168,13 +168,13 @@ test("`docker stop` answers running requests, and the program exits by itself", 
   await start(["-p", "1717:1717", "-e", `DS_TOKEN=${TOKEN}`]);
   await ready(1717);
   const answer = request("PUT", "/", { json: { image: "busybox", name: "under-way", data: "sleep 1000" } });
-  const runs = async () => (await docker("ps", "--quiet", "--filter", "name=under-way")) !== "";
-  expect(await until(runs, DEADLINE)).toBe(true);
+  const isRunning = async () => (await docker("ps", "--quiet", "--filter", "name=under-way")) !== "";
+  expect(await until(isRunning, WAIT_TIMEOUT_MS)).toBe(true);
   await docker("stop", "docker-server");
   expect((await answer).status).toBe(202);
   expect(await inspect("{{.State.ExitCode}}")).toBe("0");
   expect(await docker("logs", "docker-server")).toContain("stopping at SIGTERM");
-  expect(await runs()).toBe(true);
+  expect(await isRunning()).toBe(true);
 });
 
 test("without a token the program exits at once with an error", async () => {
