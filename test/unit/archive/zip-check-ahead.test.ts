@@ -13,8 +13,8 @@ const LIMIT = 50_000_000;
 const noise = randomBytes(3_000_000);
 const part = (name: string, more: Partial<ZipPart> = {}): ZipPart => ({ name, data: noise, method: 8, ...more });
 
-/** The names of those files that needn't be checked again. */
-async function ahead(archive: Buffer, limit = LIMIT): Promise<string[]> {
+/** The names of the files that were checked early. */
+async function checkedAhead(archive: Buffer, limit = LIMIT): Promise<string[]> {
   const spool = Spool.create();
   try {
     const [isChecked] = await Promise.all([checkAhead(spool, limit), spool.fill(Readable.from([archive]), LIMIT)]);
@@ -26,83 +26,7 @@ async function ahead(archive: Buffer, limit = LIMIT): Promise<string[]> {
   }
 }
 
-test("large files are checked while their archive still comes in", async () => {
-  const parts = [part("a"), part("b", { method: 0 }), part("c", { flags: 0x808 }), part("d")];
-  const archive = zipOf(parts);
-  const source = new PassThrough();
-  const spool = Spool.create();
-  try {
-    const filled = spool.fill(source, LIMIT);
-    source.write(archive.subarray(0, -1_000_000));
-    const isChecked = await checkAhead(spool, LIMIT);
-    source.end(archive.subarray(-1_000_000));
-    await filled;
-    const checked: boolean[] = [];
-    for await (const { entry } of zipEntries(await openZip(spool))) checked.push(isChecked(entry));
-    expect(checked).toEqual([true, true, false, false]);
-  } finally {
-    await spool.close();
-  }
-});
-
-test("what has another sum or size, or that the directory tells otherwise, isn't taken as checked, nor what comes behind it", async () => {
-  const behind = part("behind");
-  expect(await ahead(zipOf([part("good"), behind]))).toEqual(["good", "behind"]);
-  for (const wrong of [{ crc: 1 }, { size: 2_999_999 }, { size: 3_000_001 }, { packedSize: 1_000_000 }])
-    expect([wrong, await ahead(zipOf([part("good"), part("wrong", wrong), behind]))]).toEqual([wrong, ["good"]]);
-  const archive = zipOf([part("good"), part("other")]);
-  // A directory's entry has its sum 16 bytes behind its signature.
-  const last = archive.lastIndexOf(Buffer.from("PK\x01\x02", "latin1"));
-  archive.writeUInt32LE(archive.readUInt32LE(last + 16) + 1, last + 16);
-  expect(await ahead(archive)).toEqual(["good"]);
-});
-
-test("what is packed in more bytes than there are isn't taken as checked, though it unpacks to what it says", async () => {
-  // What is deflated tells its own end: the rest of these bytes would be the directory, and what isn't there.
-  const archive = zipOf([part("good"), part("long", { packedSize: 8_000_000 })]);
-  expect(await ahead(archive)).toEqual(["good"]);
-  expect(await judged(archive, true)).toBe(await judged(archive, false));
-});
-
-test("no more is unpacked ahead than an archive may hold, and no bomb", async () => {
-  expect(await ahead(zipOf([part("a"), part("b"), part("c")]), 7_000_000)).toEqual(["a", "b"]);
-  expect(await ahead(zipOf([part("bomb", { data: Buffer.alloc(120_000_000) })]), 200_000_000)).toEqual([]);
-});
-
-test("an archive is judged the same whether it is checked ahead or not, whatever is in it", async () => {
-  const parts = fc.array(fc.record({ size: fc.integer({ min: 0, max: 200_000 }), method: fc.constantFrom(0, 8), zeros: fc.boolean() }), {
-    minLength: 1,
-    maxLength: 4,
-  });
-  const changes = fc.array(
-    fc.record({ at: fc.double({ min: 0, max: 1, noNaN: true }), near: fc.boolean(), by: fc.integer({ min: 1, max: 255 }) }),
-    {
-      maxLength: 2,
-    },
-  );
-  await fc.assert(
-    fc.asyncProperty(parts, changes, async (described, changed) => {
-      const archive = zipOf(
-        described.map(({ size, method, zeros }, at) => ({
-          name: `f${at}`,
-          data: zeros ? Buffer.alloc(size) : noise.subarray(at, at + size),
-          method,
-        })),
-      );
-      const directory = archive.indexOf(Buffer.from("PK\x01\x02", "latin1"));
-      for (const { at, near, by } of changed) {
-        // Most of the bytes are content: half of the changes are to what is said of it.
-        const from = near ? directory : 0;
-        const place = from + Math.floor(at * (archive.length - 1 - from));
-        archive[place] = ((archive[place] as number) + by) % 256;
-      }
-      expect(await judged(archive, true)).toBe(await judged(archive, false));
-    }),
-    { numRuns: 300 },
-  );
-});
-
-async function judged(archive: Buffer, isAhead: boolean): Promise<string> {
+async function checkResult(archive: Buffer, isAhead: boolean): Promise<string> {
   const spool = Spool.create();
   try {
     const found = isAhead ? checkAhead(spool, LIMIT) : undefined;
@@ -116,3 +40,81 @@ async function judged(archive: Buffer, isAhead: boolean): Promise<string> {
     await spool.close();
   }
 }
+
+describe("checkAhead", () => {
+  test("large files are checked during the upload", async () => {
+    const parts = [part("a"), part("b", { method: 0 }), part("c", { flags: 0x808 }), part("d")];
+    const archive = zipOf(parts);
+    const source = new PassThrough();
+    const spool = Spool.create();
+    try {
+      const filled = spool.fill(source, LIMIT);
+      source.write(archive.subarray(0, -1_000_000));
+      const isChecked = await checkAhead(spool, LIMIT);
+      source.end(archive.subarray(-1_000_000));
+      await filled;
+      const checked: boolean[] = [];
+      for await (const { entry } of zipEntries(await openZip(spool))) checked.push(isChecked(entry));
+      expect(checked).toEqual([true, true, false, false]);
+    } finally {
+      await spool.close();
+    }
+  });
+
+  test("a wrong checksum or size ends the early check, and a directory mismatch undoes it", async () => {
+    const behind = part("behind");
+    expect(await checkedAhead(zipOf([part("good"), behind]))).toEqual(["good", "behind"]);
+    for (const wrong of [{ crc: 1 }, { size: 2_999_999 }, { size: 3_000_001 }, { packedSize: 1_000_000 }])
+      expect([wrong, await checkedAhead(zipOf([part("good"), part("wrong", wrong), behind]))]).toEqual([wrong, ["good"]]);
+    const archive = zipOf([part("good"), part("other")]);
+    // The checksum is at offset 16 of a directory entry.
+    const last = archive.lastIndexOf(Buffer.from("PK\x01\x02", "latin1"));
+    archive.writeUInt32LE(archive.readUInt32LE(last + 16) + 1, last + 16);
+    expect(await checkedAhead(archive)).toEqual(["good"]);
+  });
+
+  test("an entry with more packed bytes than the archive has is not checked early", async () => {
+    // Deflated data marks its own end; the remaining bytes would be the directory and lie beyond the archive's end.
+    const archive = zipOf([part("good"), part("long", { packedSize: 8_000_000 })]);
+    expect(await checkedAhead(archive)).toEqual(["good"]);
+    expect(await checkResult(archive, true)).toBe(await checkResult(archive, false));
+  });
+
+  test("the early check stops at the size limit and at decompression bombs", async () => {
+    expect(await checkedAhead(zipOf([part("a"), part("b"), part("c")]), 7_000_000)).toEqual(["a", "b"]);
+    expect(await checkedAhead(zipOf([part("bomb", { data: Buffer.alloc(120_000_000) })]), 200_000_000)).toEqual([]);
+  });
+
+  test("the early check never changes the result, for any archive", async () => {
+    const parts = fc.array(fc.record({ size: fc.integer({ min: 0, max: 200_000 }), method: fc.constantFrom(0, 8), zeros: fc.boolean() }), {
+      minLength: 1,
+      maxLength: 4,
+    });
+    const changes = fc.array(
+      fc.record({ at: fc.double({ min: 0, max: 1, noNaN: true }), inDirectory: fc.boolean(), by: fc.integer({ min: 1, max: 255 }) }),
+      {
+        maxLength: 2,
+      },
+    );
+    await fc.assert(
+      fc.asyncProperty(parts, changes, async (described, changed) => {
+        const archive = zipOf(
+          described.map(({ size, method, zeros }, at) => ({
+            name: `f${at}`,
+            data: zeros ? Buffer.alloc(size) : noise.subarray(at, at + size),
+            method,
+          })),
+        );
+        const directory = archive.indexOf(Buffer.from("PK\x01\x02", "latin1"));
+        for (const { at, inDirectory, by } of changed) {
+          // Most bytes are content, so half of the changes are made to the directory.
+          const from = inDirectory ? directory : 0;
+          const offset = from + Math.floor(at * (archive.length - 1 - from));
+          archive[offset] = ((archive[offset] as number) + by) % 256;
+        }
+        expect(await checkResult(archive, true)).toBe(await checkResult(archive, false));
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

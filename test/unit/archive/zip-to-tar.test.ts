@@ -11,16 +11,16 @@ import { zipOf } from "../../support/zips";
 const FILES = Array.from({ length: 400 }, (_, at) => ({ name: `f${at}`, data: randomBytes(60_000) }));
 const READ_ONLY = '{"message":"container rootfs is marked read-only"}';
 
-/** What a real engine can't be brought to do at one certain moment. */
+/** Faults that can't be timed with a real engine. */
 const FAULTS: Record<string, (request: http.IncomingMessage, response: http.ServerResponse) => void> = {
-  "takes nothing in and then breaks off": ({ socket }) => void setTimeout(() => socket.destroy(), 200),
-  "takes nothing in": () => undefined,
-  "breaks off in the middle": (request) => void request.once("data", () => request.socket.destroy()),
+  "reads nothing and closes the connection": ({ socket }) => void setTimeout(() => socket.destroy(), 200),
+  "reads nothing": () => undefined,
+  "closes the connection in the middle": (request) => void request.once("data", () => request.socket.destroy()),
   "refuses at once": (_request, response) => void response.writeHead(403).end(READ_ONLY),
   "refuses in the middle": (request, response) => void request.once("data", () => response.writeHead(403).end(READ_ONLY)),
 };
 
-test.each(Object.keys(FAULTS))("of an engine that %s a request gets an error, and nobody else", async (what) => {
+test.each(Object.keys(FAULTS))("only the upload fails if the engine %s", async (what) => {
   const server = http.createServer((request, response) => {
     if (request.url?.includes("_ping")) response.end("OK");
     else FAULTS[what]?.(request, response);
