@@ -164,8 +164,8 @@ export class Members {
     let record: NodeRecord;
     try {
       record = decodeRecord(text, this.deps.signatures);
-      if (storeKey(record.name) !== key) throw new Error("it stands under another node's name");
-      if (this.relocatedProcesses.has(record.process)) throw new Error("its node has another address by now, or two nodes have one name");
+      if (storeKey(record.name) !== key) throw new Error("it is stored under another node's key");
+      if (this.relocatedProcesses.has(record.process)) throw new Error("its node has published another address since, or two nodes have the same name");
     } catch (error) {
       this.logUnusable(key, (error as Error).message);
       return;
@@ -210,7 +210,7 @@ export class Members {
   private removeSilentPeers(): void {
     const limitMs = Math.max(10 * this.deps.settings.refreshIntervalMs, MIN_SILENCE_MS);
     for (const peer of this.peers) {
-      // While the store is down, peers that nobody calls are not heard of: silence counts from the first failed call.
+      // While the store is down, an idle peer shows no sign of life: silence counts from the first failed call.
       if (peer.missingReason === undefined || performance.now() - Math.max(peer.lastSeenAt, peer.missingSince) < limitMs) continue;
       this.deps.log.warn("Peer removed after long silence", { peer: peer.name, reason: peer.missingReason });
       this.peersByName.delete(peer.name);

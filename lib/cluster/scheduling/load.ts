@@ -6,7 +6,7 @@ export interface Load {
 
 /** Measures this machine. */
 export async function readLoad(): Promise<Load> {
-  // Loaded at the first measurement: a single node whose metrics nobody reads does without it.
+  // Loaded at the first measurement: a single node needs it only when its metrics are read.
   const { currentLoad, mem } = await import("systeminformation");
   const [cpu, memory] = await Promise.all([currentLoad(), mem()]);
   return { cpu: cpu.currentLoad / 100, memory: 1 - memory.available / memory.total };
