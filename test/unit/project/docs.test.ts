@@ -3,7 +3,7 @@ import path from "node:path";
 import { parse } from "qs";
 import { z } from "zod";
 import { SETTINGS } from "../../../config/settings";
-import { KINDS } from "../../../lib/errors";
+import { AppError, type ErrorCode, KINDS } from "../../../lib/errors";
 import type { Route } from "../../../lib/http/route";
 import { splitShellWords } from "../../../lib/support/shell-words";
 import { declaredRoutes } from "../../support/unit/declared-routes";
@@ -101,6 +101,13 @@ describe("reference tables", () => {
   test("the table of errors has each kind and its status", () => {
     const written = rowsAfter(sourceOf("docs/api.md"), "<!-- kinds -->").map(([kind, status]) => [kind, Number(status)]);
     expect(Object.fromEntries(written)).toEqual(KINDS);
+  });
+
+  test("the table of error codes has each error of the catalogue and its status", () => {
+    const declared = [...sourceOf("lib/errors.ts").matchAll(/^ {2}([A-Z_]+): \["/gm)].map(([, code = ""]) => code as ErrorCode);
+    const written = rowsAfter(sourceOf("docs/errors.md"), "# Error codes").map(([code, status]) => [code, Number(status)]);
+    expect(declared.length).toBeGreaterThan(50);
+    expect(Object.fromEntries(written)).toEqual(Object.fromEntries(declared.map((code) => [code, new AppError(code).status])));
   });
 
   test("the tools of the Model Context Protocol are named", () => {
