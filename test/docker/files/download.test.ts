@@ -32,7 +32,7 @@ const get = (file: string, headers: Record<string, string> = {}, method = "GET")
   download(node, "running", "download", file, { headers, method });
 const failure = async (what: string, file: string) => JSON.parse((await download(node, "running", what, file)).bytes.toString());
 
-test("a file comes with its size, its name and its type, and HEAD tells the same", async () => {
+test("a download has size, name and type headers, and HEAD has the same", async () => {
   for (const method of ["GET", "HEAD"]) {
     const { status, headers, bytes } = await get("d/ten", {}, method);
     expect([status, bytes.toString()]).toEqual([200, method === "GET" ? "0123456789" : ""]);
@@ -56,19 +56,19 @@ test.each([
   ["bytes=0-1,4-5", 200, "0123456789", null],
   ["lines=1-2", 200, "0123456789", null],
   ["nonsense", 200, "0123456789", null],
-])("of the range %s the answer is %d", async (range, status, text, told) => {
+])("the range %s is answered with %d", async (range, status, text, told) => {
   const answer = await get("d/ten", { Range: range });
   expect([answer.status, answer.bytes.toString(), answer.headers.get("content-range")]).toEqual([status, text, told]);
   expect(answer.headers.get("content-length")).toBe(String(text.length));
 });
 
-test("a range that isn't there is 416", async () => {
+test("a range beyond the file is 416", async () => {
   const { status, bytes } = await get("d/ten", { Range: "bytes=10-" });
   expect([status, JSON.parse(bytes.toString()).code]).toEqual([416, "RANGE_NOT_THERE"]);
   expect((await get("d/none", { Range: "bytes=0-" })).status).toBe(416);
 });
 
-test("links are followed within /app, and out of it only from a path that doesn't lie there", async () => {
+test("links in /app are followed only within it, others anywhere", async () => {
   for (const file of ["d/soft", "d/twin", "/app/d/soft", "/srv/back"]) expect((await get(file)).bytes.toString()).toBe("0123456789");
   for (const file of ["d/dirlink/f", "d/abs/f", "/app/d/sub/../sub/f"]) expect((await get(file)).bytes.toString()).toBe("in\n");
   for (const file of ["d/out", "/app/d/out", "d/far/passwd", "d/srv/secret", "/app/d/srv/secret"])
@@ -78,7 +78,7 @@ test("links are followed within /app, and out of it only from a path that doesn'
   expect(await failure("files", "d/far")).toMatchObject({ status: 403 });
 });
 
-test("what is no file is told, with what to do", async () => {
+test("a path that is not a file gets an explicit error", async () => {
   expect(await failure("download", "d")).toMatchObject({
     status: 400,
     error: "validation_error",
@@ -92,7 +92,7 @@ test("what is no file is told, with what to do", async () => {
   expect(await failure("files", "d/ten")).toMatchObject({ status: 400 });
 });
 
-test("a folder comes as a zip that unzip takes, with what links were left out in its comment", async () => {
+test("a folder is downloaded as a zip whose comment lists omitted links", async () => {
   const { status, headers, bytes } = await download(node, "running", "download-zip", "d");
   expect([status, headers.get("content-type"), headers.get("content-disposition")]).toEqual([
     200,
@@ -111,7 +111,7 @@ test("a folder comes as a zip that unzip takes, with what links were left out in
   expect(await list("-p", file)).toBe("0123456789");
 });
 
-test("the whole of a container comes as a zip, by its names", async () => {
+test("a whole container is downloaded as a zip", async () => {
   const { status, bytes } = await download(node, "stopped", "download-zip", "/");
   const file = path.join(folder, "all.zip");
   writeFileSync(file, bytes);
@@ -119,7 +119,7 @@ test("the whole of a container comes as a zip, by its names", async () => {
   expect({ status, names }).toEqual({ status: 200, names: expect.arrayContaining(["bin/", "bin/busybox", "etc/passwd"]) });
 });
 
-test("further names of a file come also beside more than the engine sends ahead, and who leaves during one leaves nothing open", async () => {
+test("a zip contains hard links of large files, and an aborted download closes its connections", async () => {
   await exec("mkdir /srv/many; cd /srv/many; head -c 9000000 /dev/urandom > a; ln a b; head -c 9000000 /dev/urandom > c");
   const { status, bytes } = await download(node, "running", "download-zip", "/srv/many");
   expect([status, bytes.length > 27_000_000]).toEqual([200, true]);
@@ -141,7 +141,7 @@ test("further names of a file come also beside more than the engine sends ahead,
   expect(await until(() => openEngineConnections(node.engine) <= before, 20_000)).toBe(true);
 });
 
-test("what was uploaded comes back whole, out of a container that never ran", async () => {
+test("an upload to a never-started container is downloaded unchanged", async () => {
   const files = { "a/b/c.txt": "deep", "ü ñ.txt": "unicode", empty: "" };
   expect((await upload(node, "stopped", zipOf(files))).status).toBe(200);
   const { bytes } = await download(node, "stopped", "download-zip", "/app");
@@ -168,7 +168,7 @@ test("a folder is listed one level deep", async () => {
   expect(root.json.entries.map((entry: { name: string }) => entry.name)).toEqual(expect.arrayContaining(["bin", "app"]));
 });
 
-test("any name that a file can have goes in and comes out, and its header holds nothing but it", async () => {
+test("any file name survives upload and download, and can't inject headers", async () => {
   const name = fc
     .string({ unit: "grapheme", minLength: 1, maxLength: 30 })
     .map((text) => text.replace(/[\0/\\]/g, "_"))
@@ -184,7 +184,7 @@ test("any name that a file can have goes in and comes out, and its header holds 
   );
 });
 
-test("a client that leaves in the middle leaves nothing open at the engine", async () => {
+test("an aborted download closes its connections to the engine", async () => {
   await exec("dd if=/dev/zero of=/app/big bs=1M count=200 2>/dev/null");
   const before = openEngineConnections(node.engine);
   for (const what of ["download?path=big", "download-zip?path=/app", "download?path=big"]) {

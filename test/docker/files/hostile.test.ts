@@ -93,16 +93,16 @@ const HOSTILE: [what: string, entry: string, parts: ZipPart[]][] = [
 ];
 
 test.each(HOSTILE)("%s is refused with the entry's name, and nothing is written", async (_what, entry, parts) => {
-  // Those that are about bytes of others begin with them.
+  // Entries with an explicit offset must come first.
   const all = parts.some(({ offset }) => offset !== undefined) ? parts : [good, ...parts];
   const { status, json } = await upload(node, "victim", zipOf(all));
   expect({ status, json }).toMatchObject({ status: 400, json: { error: "validation_error", code: "INVALID_ARCHIVE", details: { entry } } });
 });
 
-test("an archive of a million entries is refused, and so is one that says so", async () => {
+test("an archive that declares a million entries is refused", async () => {
   const many = Array.from({ length: 60_000 }, (_, index) => ({ name: `f${index}` }));
   const bytes = zipOf(many);
-  // As Zip64 tells it.
+  // The count is in a Zip64 record.
   const end64 = Buffer.alloc(56 + 20);
   end64.write("PK\x06\x06", 0, "latin1");
   end64.writeBigUInt64LE(44n, 4);
@@ -126,14 +126,14 @@ test("an archive of a million entries is refused, and so is one that says so", a
   expect({ status, json }).toMatchObject({ status: 400, json: { message: expect.stringContaining("more than 100000 entries") } });
 });
 
-test("an archive that is cut off anywhere is refused", async () => {
+test("an archive truncated at any position is refused", async () => {
   const whole = zipOf([good, { name: "second", data: zeros(3000), method: 8 }, { name: "third", data: "x" }]);
   for (let length = 1; length < whole.length; length += 13) {
     expect([length, (await upload(node, "victim", whole.subarray(0, length))).status]).toEqual([length, 400]);
   }
 });
 
-test("one that unpacks to more than the limit is too large", async () => {
+test("an archive that unpacks to more than the limit is 413", async () => {
   const noise = Buffer.alloc(160_000_000);
   for (let at = 0; at < noise.length; at += 400) noise.writeUInt32LE((at * 2654435761) >>> 0, at);
   const bytes = zipOf([

@@ -30,13 +30,13 @@ afterEach(async () => {
 
 const FILES = { "boot.py": 'print("started")\n', "requirements.txt": "requests==2.31.0\n", "data/config.json": '{"setting": "value"}' };
 
-test.each(["running", "stopped"])("the documented example's archive comes to /app of a %s container, which is made", async (name) => {
+test.each(["running", "stopped"])("the documented example is unpacked to /app of a %s container", async (name) => {
   const { status, json } = await upload(node, name, zipOf(FILES));
   expect({ status, json }).toMatchObject({ status: 200, json: { name, path: "/app", files: 3, bytes: 54 } });
   for (const [file, content] of Object.entries(FILES)) expect(await text(name, `/app/${file}`)).toBe(content);
 });
 
-test("what is written belongs to the documented user and can be read by any", async () => {
+test("uploaded files belong to the documented user and are readable by all", async () => {
   const parts: ZipPart[] = [
     { name: "owned/run.sh", data: "#!/bin/sh\n", mode: 0o104700 },
     { name: "owned/file", data: "x", mode: 0o100600 },
@@ -48,7 +48,7 @@ test("what is written belongs to the documented user and can be read by any", as
   );
 });
 
-test("curl sends an archive as the body, or as the file of a form, and python as the document does", async () => {
+test("curl uploads as a body or a form, and Python as documented", async () => {
   const file = path.join(folder, "x.zip");
   writeFileSync(path.join(folder, "in zip"), "by zip");
   expect((await run("zip", ["--quiet", "--junk-paths", file, path.join(folder, "in zip")])).code).toBe(0);
@@ -75,7 +75,7 @@ print(urllib.request.urlopen(request).status)`;
   expect(await exec("cd /app/py; echo *; wc -c < boot.py")).toBe("boot.py ü.txt\n8000");
 });
 
-test("another folder is made with those above it, and one that is there keeps what it has and what it is", async () => {
+test("missing folders are created, existing ones keep content, mode and owner", async () => {
   await exec("mkdir -p /srv/old; chmod 700 /srv/old; echo kept > /srv/old/kept; echo old > /srv/old/f");
   const { json } = await upload(node, "running", zipOf({ "old/f": "new", "old/sub/g": "g" }), { query: "?path=/srv" });
   expect(json).toMatchObject({ path: "/srv", files: 2 });
@@ -84,7 +84,7 @@ test("another folder is made with those above it, and one that is there keeps wh
   expect(await text("stopped", "a/b/f")).toBe("deep");
 });
 
-test("nothing is written through a link, nor a folder in a file's place, nor the other way round", async () => {
+test("nothing is written through links, and types aren't replaced", async () => {
   await exec("mkdir -p /app/t/dir; ln -s /etc /app/t/link; echo file > /app/t/file; ln -s /etc/hostname /app/t/flink");
   for (const [name, status] of [
     ["t/link/passwd", 409],
@@ -106,14 +106,14 @@ test("nothing is written through a link, nor a folder in a file's place, nor the
     ]).toEqual([name, status]);
   }
   expect((await upload(node, "running", zipOf({ passwd: "evil" }), { query: "?path=t/link" })).json.code).toBe("LEADS_OUT");
-  // A link at a file's own place is replaced.
+  // A link with a file's own name is replaced.
   expect((await upload(node, "running", zipOf({ "t/flink": "mine" }))).status).toBe(200);
   expect(await exec("cat /app/t/flink; cat /app/t/file; ls -A /app/t/dir; grep -l evil /etc/passwd /etc/hostname || echo clean")).toBe(
     "minefile\nclean",
   );
 });
 
-test("what can't be written is a clear error: a read-only root, a read-only mount, a full disk", async () => {
+test("read-only roots, read-only mounts and full disks have their own errors", async () => {
   await container(node, "sealed", true, "--read-only", "--volume", "kept:/data");
   expect((await upload(node, "sealed", zipOf({ f: "x" }))).json).toMatchObject({ status: 409, error: "conflict", code: "READ_ONLY" });
   expect((await upload(node, "sealed", zipOf({ f: "x" }), { query: "?path=/data" })).status).toBe(200);
@@ -125,7 +125,7 @@ test("what can't be written is a clear error: a read-only root, a read-only moun
   expect(json).toMatchObject({ status: 500, error: "io_error", code: "NO_SPACE" });
 });
 
-test("what is no archive, no upload or no container is told", async () => {
+test("invalid archives, bodies, paths and containers are refused", async () => {
   const file = new FormData();
   file.append("note", "no file");
   for (const [answer, code] of [
@@ -141,7 +141,7 @@ test("what is no archive, no upload or no container is told", async () => {
   expect((await upload(node, "nobody", zipOf(FILES))).json).toMatchObject({ status: 404, code: "CONTAINER_NOT_FOUND" });
 });
 
-test("one that is larger than the limit is 413, whether it says so or not", async () => {
+test("an upload without a length is 413 beyond the limit", async () => {
   const part = Buffer.alloc(1_000_000, 7);
   let sent = 0;
   const endless = () =>
@@ -155,7 +155,7 @@ test("one that is larger than the limit is 413, whether it says so or not", asyn
   expect((await upload(node, "running", endless())).json).toMatchObject({ status: 413, error: "too_large" });
 });
 
-test("the OpenAPI document tells of the bodies", async () => {
+test("the OpenAPI document describes the upload's content types", async () => {
   const { json } = await node.request("GET", "/openapi.json");
   expect(Object.keys(json.paths["/containers/{id}/upload-zip"].post.requestBody.content)).toEqual([
     "application/zip",

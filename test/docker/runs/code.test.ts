@@ -19,37 +19,37 @@ afterEach(async () => expect(await comesBackTo(node, before)).toBe(true));
 
 const ask = (json: object) => node.request("POST", "/run", { json: { image: "code-runner", ...json } });
 
-test("a payload goes to the program's input, and the object that it writes is the answer, as it is", async () => {
+test("the program reads the payload on stdin, and its object is returned unchanged", async () => {
   expect((await code(node, "echo hello; echo oops >&2; exit 3")).json).toEqual({ stdout: "hello", stderr: "oops", error: "exit status 3" });
   const odd = '{ "n":12345678901234567890.0,  "n": 1e999, "u":"\\u00e9é" }';
   const answer = await rawCode(node, `printf %s '${odd}'`);
   expect([answer.status, answer.text, answer.headers.get("content-type")]).toEqual([200, odd, "application/json; charset=utf-8"]);
 });
 
-test("the answer comes with the object's end, not with the program's", async () => {
-  // It would be ended by its limit if it were waited for.
+test("the response comes when the object is complete, not at the exit", async () => {
+  // Waiting for the exit would end at the time limit.
   expect((await rawCode(node, `echo '{"a":'; sleep 0.2; echo '1}'; sleep 1000`)).json).toEqual({ a: 1 });
 });
 
-test("an endless loop is ended by its time, and the error names the limit", async () => {
+test("an endless loop ends at its time limit", async () => {
   const { status, json } = await rawCode(node, "echo begun; trap '' TERM INT; while true; do :; done");
   expect([status, json.error, json.code]).toEqual([400, "validation_error", "limits.execution_time"]);
   expect(json.details).toMatchObject({ stdout: "begun\n", stderr: "" });
 });
 
-test("a flood of output is cut off, on either stream", async () => {
+test("too much output ends the run, on either stream", async () => {
   for (const flood of ["yes", "yes >&2", 'printf \'{"a":"\'; yes']) {
     const { status, json } = await rawCode(node, flood);
     expect([status, json.code]).toEqual([400, "limits.read.size"]);
   }
 });
 
-test("a memory hog is ended, and the error names the limit", async () => {
+test("using too much memory ends the run", async () => {
   const hog = "x=aaaaaaaaaaaaaaaa; while true; do x=$x$x; done";
   expect(await rawCode(node, hog)).toMatchObject({ status: 400, json: { code: "limits.memory", details: { exit_code: 137 } } });
 });
 
-test("a fork bomb is held, and others run meanwhile as if it weren't there", async () => {
+test("a fork bomb is contained and doesn't affect other runs", async () => {
   const bomb = rawCode(node, "bomb() { bomb | bomb & }; bomb; sleep 1000");
   expect(await runsUnderWay(node, 1)).toBe(true);
   const script = "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1 & done; wait; echo fine";
@@ -57,7 +57,7 @@ test("a fork bomb is held, and others run meanwhile as if it weren't there", asy
   expect((await bomb).json.status).toBe(400);
 });
 
-test("nothing but /tmp can be written to, and that only so far", async () => {
+test("only /tmp is writable, up to its limit", async () => {
   const fill = await code(
     node,
     "for d in / /etc /var /home /bin; do echo x > $d/file && echo wrote $d; done; cat /dev/zero > /tmp/fill; wc -c < /tmp/fill",
@@ -67,7 +67,7 @@ test("nothing but /tmp can be written to, and that only so far", async () => {
   expect(Number(fill.json.stdout)).toBeLessThanOrEqual(1_003_520);
 });
 
-test("where the image wants a volume there is no more room than on /tmp", async () => {
+test("a volume of the image has the same size limit as /tmp", async () => {
   const container = await node.docker("create", "code-runner");
   await node.docker("commit", "--change", "VOLUME /data", container, "with-volume");
   await node.docker("rm", container);
@@ -78,13 +78,13 @@ test("where the image wants a volume there is no more room than on /tmp", async 
   expect(Number(json.stdout)).toBeLessThanOrEqual(1_003_520);
 });
 
-test("there is no network", async () => {
+test("code runs have no network", async () => {
   const probe = await code(node, "ls /sys/class/net; nc -w 2 172.17.0.1 80 </dev/null");
   expect(probe.json.stdout.split("\n")[0]).toBe("lo");
   expect(probe.json.stderr).toMatch(/unreachable|can't connect/i);
 });
 
-test("it is nobody, may become nobody else, and has the limits that are set", async () => {
+test("code runs as an unprivileged user with the configured limits", async () => {
   const script =
     "id -u; hostname; ulimit -n; ulimit -u; grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status; touch /proc/sys/kernel/x; mount -t tmpfs x /tmp";
   const { stdout, stderr } = (await code(node, script)).json;
@@ -95,7 +95,7 @@ test("it is nobody, may become nobody else, and has the limits that are set", as
   expect(stderr).toMatch(/mount:.*(permission|Operation)/i);
 });
 
-test("what ends without an object says how it ended", async () => {
+test("a run without a result returns its exit code and output", async () => {
   const { status, json } = await rawCode(node, "echo no json; echo why >&2; exit 7");
   expect([status, json.code]).toEqual([400, "RUN_NO_RESULT"]);
   expect(json.details).toEqual({ stdout: "no json\n", stderr: "why\n", exit_code: 7 });
@@ -112,16 +112,16 @@ test.each([
   ["pull_policy", { payload: {}, pull_policy: "always" }],
   ["volumes", { payload: {}, volumes: {} }],
   ["memory", { payload: {}, memory: 100_000_000 }],
-])("a wrong %s is a 400 that names it", async (field, json) => {
+])("a wrong %s is a 400 with the field", async (field, json) => {
   expect((await ask(json)).json).toMatchObject({ status: 400, details: { field } });
 });
 
-test("an image that has no such program, or isn't there, is a clear error", async () => {
+test("an unsuitable or missing image has its own error", async () => {
   expect(await ask({ image: "localhost:1/none", payload: {} })).toMatchObject({ status: 502, json: { code: "REGISTRY_UNREACHABLE" } });
   expect((await ask({ image: "busybox", payload: { a: 1 } })).json.code).toBe("RUN_NO_RESULT");
 });
 
-test("a client that leaves ends its run", async () => {
+test("a disconnected client ends its run", async () => {
   const leaves = new AbortController();
   const answer = rawCode(node, "sleep 1000", { signal: leaves.signal }).catch(() => "left");
   expect(await runsUnderWay(node, 1)).toBe(true);
@@ -130,7 +130,7 @@ test("a client that leaves ends its run", async () => {
   expect(await comesBackTo(node, before)).toBe(true);
 });
 
-test("runs beyond the places wait, and the metrics tell", async () => {
+test("runs beyond the concurrency limit wait, and metrics count them", async () => {
   const runs = Array.from({ length: 5 }, (_, index) => code(node, `sleep 1; echo ${index}`));
   expect(await runsUnderWay(node, 3)).toBe(true);
   const { text } = await node.request("GET", "/metrics");
@@ -139,7 +139,7 @@ test("runs beyond the places wait, and the metrics tell", async () => {
   expect((await Promise.all(runs)).map(({ json }) => json.stdout)).toEqual(["0", "1", "2", "3", "4"]);
 });
 
-test("its containers are marked, and log nothing", async () => {
+test("sandboxes are labelled and log nothing", async () => {
   const run = rawCode(node, "sleep 2; echo '{}'");
   expect(await runsUnderWay(node, 1)).toBe(true);
   const { HostConfig, Config } = await node.inspect((await node.docker("ps", "--quiet", "--filter", `name=${JOB_PREFIX}`)) as string);

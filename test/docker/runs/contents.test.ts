@@ -24,7 +24,7 @@ const sh = (script: string, volumes: object = {}) => oneOff(node, { command: ["s
 const file = (text: string | Buffer, more: object = {}) => ({ type: "file", content: Buffer.from(text).toString("base64"), ...more });
 const folder = async (entries: Entries, more: object = {}) => ({ type: "directory", content: await tarGz64(entries), ...more });
 
-test("a file has its bytes and its mode, in folders that come into being", async () => {
+test("a file has its bytes and mode, and its folders are created", async () => {
   const { json } = await sh("cat /new/deep/f; stat -c %a /new/deep/f /x; stat -c %a /new/deep", {
     "/new/deep/f": file("text"),
     "/x": file("", { mode: "4750" }),
@@ -32,7 +32,7 @@ test("a file has its bytes and its mode, in folders that come into being", async
   expect(json).toMatchObject({ status: "success", stdout: "text644\n4750\n755\n" });
 });
 
-test("what is given back of a file is its bytes as the run left them, whatever they are", async () => {
+test("a returned file has the bytes that the run left", async () => {
   const bytes = Buffer.from([0, 255, 10, 13]);
   const { json } = await sh("printf more >> /a; rm /b", {
     "/a": file(bytes, { response: true }),
@@ -45,7 +45,7 @@ test("what is given back of a file is its bytes as the run left them, whatever t
   expect(json.warnings).toEqual([expect.stringContaining("/b")]);
 });
 
-test("a folder holds what is in the archive and nothing else, also where the image has something", async () => {
+test("a folder has only the archive's content, not the image's", async () => {
   const entries = { "sub/": { type: "directory", mode: 0o700 }, "sub/f": "in", l: { type: "symlink", linkname: "sub/f" } } as const;
   const script = "ls -A /srv; cat /srv/l; stat -c %a /srv/sub; echo new > /srv/sub/n";
   const volumes = { "/srv": await folder(entries, { response: true }) };
@@ -54,7 +54,7 @@ test("a folder holds what is in the archive and nothing else, also where the ima
   expect(await untarGz64(json.volumes["/srv"].content)).toEqual({ "sub/": "", "sub/f": "in", "sub/n": "new\n", l: "" });
 });
 
-test("with :ro neither can be written, and both can be given back", async () => {
+test(":ro files and folders are read-only and can be returned", async () => {
   const { json } = await sh("echo x > /d/new; echo x > /d/f; echo x > /f; rm /f; cat /d/f /f; stat -c %a /f", {
     "/d:ro": await folder({ f: "in d" }, { response: true }),
     "/f:ro": file("as file", { response: true, mode: "0500" }),
@@ -65,7 +65,7 @@ test("with :ro neither can be written, and both can be given back", async () => 
   expect(Buffer.from(json.volumes["/f"].content, "base64").toString()).toBe("as file");
 });
 
-test("a folder in a folder and a file in both are there", async () => {
+test("nested folders and files are all present", async () => {
   const { json } = await sh("cat /a/b/c/f /a/b/g /a/x", {
     "/a/b/c/f": file("3"),
     "/a/b": await folder({ g: "2" }),
@@ -74,7 +74,7 @@ test("a folder in a folder and a file in both are there", async () => {
   expect(json.stdout).toBe("321");
 });
 
-test("a named volume keeps what a run writes, also for the next; with :ro it can't be written", async () => {
+test("a named volume persists between runs, and is read-only with :ro", async () => {
   const data = (more: object = {}) => ({ type: "volume", name: "kept-data", ...more });
   try {
     expect((await sh("echo one > /v/f", { "/v": data() })).json.status).toBe("success");
@@ -87,12 +87,12 @@ test("a named volume keeps what a run writes, also for the next; with :ro it can
   }
 });
 
-test("a run that can't start leaves no volume that it would have been the first to use", async () => {
+test("a run that can't start leaves no new volume", async () => {
   const answer = await oneOff(node, { command: "no-such-command", volumes: { "/v": { type: "volume", name: "never-used" } } });
   expect(answer.json).toMatchObject({ status: 400, code: "INVALID_SPEC", message: expect.stringContaining("not found") });
 });
 
-test("a folder of the host is mounted under the policy", async () => {
+test("host folders are mounted as the policy allows", async () => {
   writeFileSync(path.join(shared, "in"), "from the host");
   const host = (host_path: string, more: object = {}) => ({ type: "host", host_path, ...more });
   const { json } = await sh("cat /h/in; echo back > /h/out", { "/h": host(shared, { response: true }) });
@@ -115,7 +115,7 @@ const hostile: [string, Buffer | Promise<Buffer>, string][] = [
   ["a bomb", tarOf([{ name: "bomb", text: "\0".repeat(20_000_000) }]).then((tar) => gzipSync(tar)), "bomb"],
 ];
 
-test.each(hostile)("an archive with %s is a 400 that names field and entry, and nothing is made", async (_what, archive, entry) => {
+test.each(hostile)("an archive with %s is a 400 with field and entry, and nothing is created", async (_what, archive, entry) => {
   for (const at of ["/d", "/d:ro"]) {
     const { json } = await sh("true", { [at]: { type: "directory", content: (await archive).toString("base64") } });
     expect(json).toMatchObject({ status: 400, code: "INVALID_VOLUMES", details: { field: `volumes.${at}.content`, entry } });
@@ -131,7 +131,7 @@ test.each([
   ["too much", { content: Buffer.alloc(2_000_001).toString("base64") }, "content"],
   ["a type that is none", { type: "socket" }, "type"],
   ["a field of another type", { type: "volume", name: "v1", content: "aGk=" }, "content"],
-])("%s is a 400 that names the field", async (_what, entry, field) => {
+])("%s is a 400 with the field", async (_what, entry, field) => {
   const { json } = await sh("true", { "/f": { type: "file", ...entry } });
   expect(json).toMatchObject({ status: 400, details: { field: `volumes./f.${field}` } });
 });
@@ -140,15 +140,15 @@ test.each(["relative", "/a/../b", "/", "/a:rx", "/a:ro:ro", "//"])("the path %s 
   expect((await sh("true", { [at]: file("x") })).json).toMatchObject({ status: 400, code: "INVALID_VOLUMES" });
 });
 
-test("one path twice is refused", async () => {
+test("a duplicate path is refused", async () => {
   expect((await sh("true", { "/a": file("x"), "/a/:ro": file("y") })).json).toMatchObject({ status: 400 });
 });
 
-test("a file where the image has a folder is a 400, and the folder stays", async () => {
+test("a file in place of the image's folder is a 400", async () => {
   expect((await sh("true", { "/bin": file("x") })).json).toMatchObject({ status: 400 });
 });
 
-test("more than may be given back is a warning, and the output is there", async () => {
+test("content beyond the limit is a warning, and the output is returned", async () => {
   const { json } = await sh("echo said; head -c 3000000 /dev/zero > /d/f; head -c 3000000 /dev/zero > /f", {
     "/d": await folder({ a: "" }, { response: true }),
     "/f": file("", { response: true }),
@@ -157,7 +157,7 @@ test("more than may be given back is a warning, and the output is there", async 
   expect(json.warnings).toHaveLength(2);
 });
 
-test("a command that doesn't read its stdin to the end has run all the same", async () => {
+test("a command that doesn't read all of its stdin succeeds", async () => {
   const body = { image: "busybox", pull_policy: "never", command: ["sh", "-c", "head -c 3; exit 4"], stdin: "x".repeat(2_000_000) };
   expect((await node.request("POST", "/run", { json: body })).json).toMatchObject({ stdout: "xxx", exit_code: 4, status: "error: 4" });
 });

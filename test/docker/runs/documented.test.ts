@@ -28,7 +28,7 @@ const post = (path: string, body: object) =>
     ...["-H", `Authorization: Bearer ${TOKEN}`, "-d", JSON.stringify(body)],
   );
 
-test("the first example: a script comes as a file, writes into a folder, and the folder comes back", async () => {
+test("example: a script file writes to a folder, which is returned", async () => {
   const { status, json } = await post("/run", {
     image: "alpine:latest",
     command: ["/test.sh"],
@@ -50,11 +50,11 @@ test("the first example: a script comes as a file, writes into a folder, and the
   expect(json).toMatchObject({ status: "success", stdout: "", stderr: "", exit_code: 0, execution_time: expect.any(Number) });
   expect(Object.keys(json.volumes)).toEqual(["/app/data"]);
   expect(json.volumes["/app/data"].type).toBe("directory");
-  // The archive's folder, what the script wrote, and nothing of ours.
+  // The archive's folder and the script's output, and no file of this server.
   expect(await untarGz64(json.volumes["/app/data"].content)).toEqual({ "data/": "", "test.txt": "Hello, World!\n" });
 });
 
-test("the example with a login: with no way to the registry it runs with the image that is here, and says so", async () => {
+test("example with a login: an unreachable registry runs the local image with a warning", async () => {
   const { status, json } = await post("/run", {
     image: "alpine:latest",
     command: ["echo", "Hello, World!"],
@@ -71,7 +71,7 @@ test("the example with a login: with no way to the registry it runs with the ima
   expect(json.warnings).toEqual([expect.stringContaining("registry can't be reached")]);
 });
 
-test("the example of a volume: it is made with its content", async () => {
+test("example: a volume is created with content", async () => {
   const answer = await post("/volume", {
     name: "my-volume",
     content:
@@ -83,13 +83,13 @@ test("the example of a volume: it is made with its content", async () => {
   expect((await node.request("DELETE", "/volumes/my-volume")).json).toMatchObject({ removed: true });
 });
 
-test("pull_policy never takes the image that is here, and is 404 without one", async () => {
+test("pull_policy never uses the local image, and is 404 without one", async () => {
   expect((await post("/run", { image: "alpine:latest", command: "echo x", pull_policy: "never" })).json).toMatchObject({ stdout: "x\n" });
   const missing = await post("/run", { image: "nowhere:1", command: "echo x", pull_policy: "never" });
   expect(missing.json).toMatchObject({ status: 404, code: "IMAGE_NOT_FOUND" });
 });
 
-test("command and entrypoint are lists or texts; variables reach the run", async () => {
+test("command and entrypoint are lists or strings, and variables are set", async () => {
   const never = { image: "alpine:latest", pull_policy: "never" };
   const { json } = await post("/run", {
     ...never,
@@ -104,7 +104,7 @@ test("command and entrypoint are lists or texts; variables reach the run", async
   );
 });
 
-test("the example of the tools: the same call over the Model Context Protocol, and the health", async () => {
+test("example: the same run over MCP, and the health route", async () => {
   const client = await connectMcp(node.server.url, "SSE");
   try {
     const ran = await callTool(client, "run", {
@@ -119,7 +119,7 @@ test("the example of the tools: the same call over the Model Context Protocol, a
   }
 });
 
-test("with the variables that run code in docker-run.md, it answers the three actions, under the limits they set", async () => {
+test("docker-run.md's variables configure its three actions and limits", async () => {
   await importRunner(node.engine, "glot/shell:latest");
   const [port = 0] = await freePorts(1);
   const folder = path.join(node.engine.folder, "documented");

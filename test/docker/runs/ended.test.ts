@@ -3,24 +3,24 @@ import { JOB_PREFIX } from "../../../lib/runs/reaper";
 import { until } from "../../../scripts/process";
 import { tarGz64 } from "../../support/archives";
 import { faketime } from "../../support/faketime";
-import { dockerOf, everythingLogged, type OneNode, startNode } from "../../support/one-node";
+import { everythingLogged, type OneNode, startNode } from "../../support/one-node";
 import { comesBackTo, everythingOn, oneOff, runsUnderWay } from "../../support/runs";
 import { startServer, TOKEN } from "../../support/server";
 
 jest.setTimeout(180_000);
-const PATIENCE = 30_000;
+const WAIT_MS = 30_000;
 
 let node: OneNode;
 let before: string[];
 beforeAll(async () => {
-  node = await startNode({ name: "runs-ended", args: ["--run_max_time=60"] });
+  node = await startNode({ name: "runs-ended", ownEngine: true, args: ["--run_max_time=60"] });
   before = await everythingOn(node);
 });
 afterAll(() => node?.stop());
 
 const LIVE = { Accept: "application/x-ndjson" };
 
-/** Starts a run and reads what comes until `enough` says so; then the client goes. */
+/** Starts a run and reads its output until `enough` returns true; then disconnects. */
 function readUntil(
   body: object,
   accept: string,
@@ -49,7 +49,7 @@ function readUntil(
   });
 }
 
-test("live output comes as it is made, in lines of JSON, with the result at the end", async () => {
+test("live output arrives as JSON lines, with the result last", async () => {
   const begun = await readUntil({ command: ["sh", "-c", "echo first; sleep 1000"] }, LIVE.Accept, (text) => text.includes("\n"));
   expect(begun.text).toBe('{"event":"stdout","data":"first\\n"}\n');
   expect(begun.headers).toMatchObject({ "x-accel-buffering": "no", "content-type": "application/x-ndjson; charset=utf-8" });
@@ -75,14 +75,14 @@ test("live output comes as it is made, in lines of JSON, with the result at the 
   expect(await comesBackTo(node, before)).toBe(true);
 });
 
-test("as an event stream it has its events' names; what goes wrong before the start has its own status", async () => {
+test("an event stream has event names, and early errors have their status", async () => {
   const headers = { Accept: "text/event-stream" };
   const { text } = await oneOff(node, { command: ["echo", "a"] }, { headers });
   expect(text).toMatch(/^event: stdout\ndata: \{"data":"a\\n"\}\n\nevent: result\ndata: \{"status":"success",.*\}\n\n$/);
   expect(await oneOff(node, { command: "no-such" }, { headers })).toMatchObject({ status: 400, json: { code: "INVALID_SPEC" } });
 });
 
-test("a client that goes away ends its run, whether it reads along or waits", async () => {
+test("a disconnected client ends its run, streaming or not", async () => {
   await readUntil({ command: ["sh", "-c", "echo x; sleep 1000"] }, LIVE.Accept, (text) => text !== "");
   expect(await comesBackTo(node, before)).toBe(true);
   const leaves = new AbortController();
@@ -94,7 +94,7 @@ test("a client that goes away ends its run, whether it reads along or waits", as
   expect(await comesBackTo(node, before)).toBe(true);
 });
 
-test("a client that doesn't read holds its run back, not the server's memory; the run ends with its client", async () => {
+test("a client that doesn't read slows its run down, not the server", async () => {
   const paused = http.request(`${node.server.url}/run`, {
     method: "POST",
     headers: { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json", ...LIVE },
@@ -107,18 +107,18 @@ test("a client that doesn't read holds its run back, not the server's memory; th
   expect(await comesBackTo(node, before)).toBe(true);
 });
 
-test("a run whose container somebody removes is over, and its output is there", async () => {
+test("a run whose container is removed ends with its output", async () => {
   const volumes = { "/d": { type: "directory", content: await tarGz64({ f: "x" }), response: true } };
   const answer = oneOff(node, { command: ["sh", "-c", "echo begun; sleep 1000"], volumes });
   expect(await runsUnderWay(node, 1)).toBe(true);
   const listed = async () => (await node.request("GET", "/")).json;
-  expect(await until(async () => (await listed()).length === 1, PATIENCE)).toBe(true);
+  expect(await until(async () => (await listed()).length === 1, WAIT_MS)).toBe(true);
   expect((await node.request("DELETE", `/${(await listed())[0].name}`)).status).toBe(200);
   expect((await answer).json).toMatchObject({ status: "error: 137", volumes: { "/d": { content: null } } });
   expect(await comesBackTo(node, before)).toBe(true);
 });
 
-test("a server that stops ends its runs, says so, and leaves nothing", async () => {
+test("a stopping server ends its runs with an error and leaves nothing", async () => {
   const server = await startServer({ engine: node.engine, args: ["--stop_timeout=10"] });
   const volumes = { "/d:ro": { type: "directory", content: await tarGz64({ f: "x" }) } };
   const waiting = oneOff(server, { command: "sleep 1000", volumes });
@@ -130,7 +130,7 @@ test("a server that stops ends its runs, says so, and leaves nothing", async () 
   expect(await everythingOn(node)).toEqual(before);
 });
 
-test("what a server that was killed has left is removed by the next, when its time is over by the engine's clock", async () => {
+test("a killed server's leftovers are removed after their expiry by the engine's clock", async () => {
   const killed = await startServer({ engine: node.engine, args: ["--run_max_time=1"] });
   const volumes = {
     "/d:ro": { type: "directory", content: await tarGz64({ f: "x" }) },
@@ -141,13 +141,13 @@ test("what a server that was killed has left is removed by the next, when its ti
   await killed.stop("SIGKILL");
   expect(await answer).toBe("none");
 
-  // A machine whose clock is a day ahead has no say in it.
+  // A server whose clock is a day ahead removes nothing.
   const ahead = await startServer({ engine: node.engine, inside: faketime("+1d") });
-  await until(async () => (await ahead.request("GET", "/health")).status === 200, PATIENCE);
+  await until(async () => (await ahead.request("GET", "/health")).status === 200, WAIT_MS);
   expect(await runsUnderWay(node, 1)).toBe(true);
   await ahead.stop();
 
-  // Its time is over: by labels like its own, since nobody waits that long here.
+  // Expired resources, made with labels of the past: the real expiry would take too long.
   const [expired, future] = ["1000", "99999999999"];
   const leave = (name: string, expires: string) =>
     node.docker("run", "-d", "--name", name, "--label", `docker-server.expires=${expires}`, "-v", "/anonymous", "busybox", "sleep", "1000");
@@ -157,7 +157,7 @@ test("what a server that was killed has left is removed by the next, when its ti
   await node.docker("volume", "create", "--label", `docker-server.expires=${expired}`, `${JOB_PREFIX}volume`);
   const next = await startServer({ engine: node.engine });
   const left = async () => (await everythingOn(node)).filter((each) => !before.includes(each));
-  expect(await until(async () => !(await left()).some((each) => /over|job-volume/.test(each)), PATIENCE)).toBe(true);
+  expect(await until(async () => !(await left()).some((each) => /over|job-volume/.test(each)), WAIT_MS)).toBe(true);
   expect(await left()).toEqual(expect.arrayContaining([`container ${JOB_PREFIX}not-yet`, "container of-somebody-else"]));
   expect(await runsUnderWay(node, 2)).toBe(true);
   await next.stop();
@@ -167,20 +167,18 @@ test("what a server that was killed has left is removed by the next, when its ti
   expect(await comesBackTo(node, before)).toBe(true);
 });
 
-test("an engine that goes away in the middle of a run is a 503, and nothing is left when it is back", async () => {
+test("an engine that dies during a run is a 503, and nothing is left after its restart", async () => {
   const volumes = { "/d:ro": { type: "directory", content: await tarGz64({ f: "x" }) } };
   const answer = oneOff(node, { command: "sleep 1000", volumes });
   expect(await runsUnderWay(node, 1)).toBe(true);
   await node.engine.kill();
   expect((await answer).json).toMatchObject({ status: 503, code: "ENGINE_UNREACHABLE" });
   await node.engine.restart();
-  expect(
-    await until(async () => (await everythingOn({ docker: (...args) => dockerOf(node.engine, args) })).join() === before.join(), PATIENCE),
-  ).toBe(true);
+  expect(await until(async () => (await everythingOn(node)).join() === before.join(), WAIT_MS)).toBe(true);
   expect((await oneOff(node, { command: "echo again" })).json).toMatchObject({ stdout: "again\n" });
 });
 
-test("values of variables, what is read and contents are in no log", async () => {
+test("variables, stdin and contents are in no log", async () => {
   const secret = "s3cret-Kq9";
   const content = Buffer.from(secret).toString("base64");
   await oneOff(node, {

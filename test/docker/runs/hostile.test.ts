@@ -7,13 +7,13 @@ import { code, comesBackTo, everythingOn, oneOff, rawCode } from "../../support/
 import type { Answer } from "../../support/server";
 
 jest.setTimeout(240_000);
-const PATIENCE = 120_000;
+const WAIT_MS = 120_000;
 
 let node: OneNode;
 let before: string[];
 beforeAll(async () => {
   const limits = ["--run_max_time=8", "--run_max_output=1000000", "--run_memory=60000000", "--run_tmpfs=2000000", "--run_pids=80"];
-  // Others' sandboxes are kept warm meanwhile, as everywhere.
+  // With a warm pool, as in production.
   node = await startNode({ name: "runs-hostile", args: [...limits, "--run_pool_memory=60000000", "--run_wait=60"] });
   await importRunner(node.engine);
   before = await everythingOn(node);
@@ -27,8 +27,9 @@ afterAll(async () => {
 const isWarmOnly = async () => (await everythingOn(node)).filter((each) => !before.includes(each)).length <= 1;
 
 /**
- * Repeats a hostile request, while others are served as if it weren't there; all its answers. Only what waits for others is left.
- * @param atLeast so many times
+ * Repeats a hostile request while other requests must succeed. Afterwards only a warm sandbox may be left.
+ * @param atLeast number of repetitions
+ * @returns the responses of the hostile requests
  */
 async function whileOthersAreServed(attack: (turn: number) => Promise<Answer>, atLeast = 1): Promise<Answer[]> {
   const answers: Answer[] = [];
@@ -44,7 +45,7 @@ async function whileOthersAreServed(attack: (turn: number) => Promise<Answer>, a
   served = true;
   await attacking;
   expect((await node.request("GET", "/health")).status).toBe(200);
-  expect(await until(isWarmOnly, PATIENCE)).toBe(true);
+  expect(await until(isWarmOnly, WAIT_MS)).toBe(true);
   return answers;
 }
 
@@ -56,19 +57,19 @@ const HOSTILE: [string, string, string][] = [
   ["a memory hog", "x=aaaaaaaaaaaaaaaa; while true; do x=$x$x; done", "limits.memory"],
 ];
 
-test.each(HOSTILE)("%s as code is ended by its limit, and others are served meanwhile", async (_what, script, limit) => {
+test.each(HOSTILE)("%s as code ends at its limit without affecting others", async (_what, script, limit) => {
   for (const { status, json } of await whileOthersAreServed(() => rawCode(node, script))) {
     expect([status, json.error, json.code]).toEqual([400, "validation_error", limit]);
   }
 });
 
-test.each(HOSTILE)("%s as a one-off is ended by its limit, and others are served meanwhile", async (_what, script, limit) => {
+test.each(HOSTILE)("%s as a one-off ends at its limit without affecting others", async (_what, script, limit) => {
   for (const { status, json } of await whileOthersAreServed(() => oneOff(node, { command: ["sh", "-c", script] }))) {
     expect([status, json.status]).toEqual([200, `error: ${limit}`]);
   }
 });
 
-test("who fills the disk of code finds all of it read-only, and no room but what was set", async () => {
+test("code that fills the disk finds only the configured space", async () => {
   const script = `
     for place in / /etc /var /home /root /usr /dev /run /sys /proc /mnt /opt /tmp /dev/shm /dev/mqueue; do
       cat /dev/zero 2>/dev/null | head -c 30000000 2>/dev/null >$place/fill && written="$written $place"
@@ -79,7 +80,7 @@ test("who fills the disk of code finds all of it read-only, and no room but what
   for (const { json } of await whileOthersAreServed(() => rawCode(node, script))) expect(json).toEqual({ large: "" });
 });
 
-test("who looks for a network finds none", async () => {
+test("code that searches for a network finds none", async () => {
   const { address, port } = { address: "127.0.0.1", port: node.server.port };
   const script = `
     found=$(ls /sys/class/net | grep -v '^lo$'; cat /proc/net/route | tail -n +2; ls /var/run/docker.sock /run/docker.sock)
@@ -91,7 +92,7 @@ test("who looks for a network finds none", async () => {
   for (const { json } of await whileOthersAreServed(() => rawCode(node, `{ ${script}\n} 2>/dev/null`))) expect(json).toEqual({ found: "" });
 });
 
-test("who tries to get out, or to become somebody else, can't", async () => {
+test("code can't escape or gain privileges", async () => {
   const tries: Record<string, string> = {
     "mount a tmpfs": "mount -t tmpfs none /tmp",
     "mount /proc": "mkdir -p /tmp/p && mount -t proc none /tmp/p",
@@ -140,7 +141,7 @@ const ARCHIVES: [string, () => Promise<Buffer>, RegExp][] = [
   ["an end that is missing", async () => gzipSync(await big()).subarray(0, 5000), /can't be read to its end/],
 ];
 
-test("hostile archives are refused for what they have, and others are served meanwhile", async () => {
+test("hostile archives are refused with the reason, without affecting others", async () => {
   const contents = await Promise.all(ARCHIVES.map(async ([, make]) => (await make()).toString("base64")));
   const attack = (turn: number) =>
     oneOff(node, { command: "true", volumes: { "/d": { type: "directory", content: contents[turn % contents.length] } } });
@@ -152,7 +153,7 @@ test("hostile archives are refused for what they have, and others are served mea
   }
 });
 
-test("broken base64 is refused, and others are served meanwhile", async () => {
+test("broken base64 is refused without affecting others", async () => {
   const contents = ["aGk*", "aGk", "a===", "\u0000", "aGk=aGk="];
   const attack = (turn: number) =>
     oneOff(node, { command: "true", volumes: { "/f": { type: "file", content: contents[turn % contents.length] } } });

@@ -16,7 +16,7 @@ afterEach(async () => expect(await everythingOn(node)).toEqual(before));
 
 const sh = (script: string, more: object = {}) => oneOff(node, { command: ["sh", "-c", script], ...more });
 
-test("a run that takes too long is ended, and what it said until then is there", async () => {
+test("a run that takes too long is ended, and its output is returned", async () => {
   const { status, json } = await sh("echo begun; echo x > /f; sleep 1000", {
     volumes: { "/f": { type: "file", content: "", response: true } },
   });
@@ -25,11 +25,11 @@ test("a run that takes too long is ended, and what it said until then is there",
   expect(Buffer.from(json.volumes["/f"].content, "base64").toString()).toBe("x\n");
 });
 
-test("a run that ignores every signal is ended all the same", async () => {
+test("a run that ignores all signals is ended", async () => {
   expect((await sh("trap '' TERM INT HUP; while true; do :; done")).json.status).toBe("error: limits.execution_time");
 });
 
-test("a run that prints too much, on both streams together, is ended, and the first of it is there", async () => {
+test("a run that writes too much is ended, and the first output is returned", async () => {
   const resident = residentMemory(node.server.process.pid);
   const { json } = await sh("yes >&2 & yes out");
   expect(json.status).toBe("error: limits.read.size");
@@ -39,20 +39,20 @@ test("a run that prints too much, on both streams together, is ended, and the fi
   expect((await sh("head -c 100000 /dev/zero | tr '\\0' x")).json).toMatchObject({ status: "success", stdout: "x".repeat(100_000) });
 });
 
-test("a run that takes more memory than it may is ended with that reason; with enough it isn't", async () => {
+test("a run that uses too much memory is ended with that limit", async () => {
   const hog = "x=aaaaaaaaaaaaaaaa; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21; do x=$x$x; done; echo held";
   expect((await sh(hog, { memory: 12_000_000 })).json).toMatchObject({ status: "error: limits.memory", exit_code: 137 });
   expect((await sh(hog)).json).toMatchObject({ status: "success", stdout: "held\n" });
 });
 
-test("a fork bomb is held to its number of processes, and others run meanwhile", async () => {
+test("a fork bomb is limited and doesn't affect other runs", async () => {
   const bomb = sh("bomb() { bomb | bomb & }; bomb; sleep 1000");
   expect(await runsUnderWay(node, 1)).toBe(true);
   expect((await sh("echo fine")).json).toMatchObject({ status: "success", stdout: "fine\n" });
   expect((await bomb).json.status).toMatch(/^error: /);
 });
 
-test("exit codes, both streams and what isn't UTF-8 are kept", async () => {
+test("exit codes, both streams and non-UTF-8 output are returned", async () => {
   expect((await sh("printf '\\377'; echo e >&2; exit 7")).json).toMatchObject({
     status: "error: 7",
     exit_code: 7,
@@ -64,7 +64,7 @@ test("exit codes, both streams and what isn't UTF-8 are kept", async () => {
   expect((await sh("sh -c 'kill -9 $$'; exit $?")).json).toMatchObject({ status: "error: 137", exit_code: 137 });
 });
 
-test("beyond so many at a time they wait their turn; who waits too long gets 503", async () => {
+test("runs beyond the concurrency limit wait, and get 503 after the timeout", async () => {
   const long = [sh("sleep 1000"), sh("sleep 1000")];
   expect(await runsUnderWay(node, 2)).toBe(true);
   const late = await sh("echo too late");
@@ -73,11 +73,11 @@ test("beyond so many at a time they wait their turn; who waits too long gets 503
   const next = sh("echo in time");
   await Promise.all(long);
   const answer = await next;
-  // It may have waited for longer than run_wait on a slow machine.
+  // On a slow machine it can have waited longer than run_wait.
   expect(answer.status === 503 || answer.json.stdout === "in time\n").toBe(true);
 });
 
-test("many at once all answer with their own output, never more at a time than there are places", async () => {
+test("concurrent runs return their own output within the concurrency limit", async () => {
   let most = 0;
   let done = false;
   const watch = until(async () => {
@@ -94,7 +94,7 @@ test("many at once all answer with their own output, never more at a time than t
   expect(most).toBeLessThanOrEqual(2);
 });
 
-test("the server serves others while runs are at their limits", async () => {
+test("the server answers other requests while runs are at their limits", async () => {
   const running = sh("while true; do :; done");
   expect(await runsUnderWay(node, 1)).toBe(true);
   expect((await node.request("GET", "/health")).status).toBe(200);
@@ -112,7 +112,7 @@ test.each([
   ["volumes", { volumes: [] }],
   ["auth_config", { auth_config: { username: "u" } }],
   ["unknown", { unknown: 1 }],
-])("a wrong %s is a 400 that names it", async (field, fields) => {
+])("a wrong %s is a 400 with the field", async (field, fields) => {
   const { json } = await oneOff(node, fields);
   expect(json.status).toBe(400);
   expect(json.details.field).toMatch(new RegExp(`^${field}`));

@@ -12,9 +12,9 @@ beforeAll(async () => {
 });
 afterAll(() => cluster?.stop());
 
-const docker = ({ engine }: TestNode) => ({ docker: (...args: string[]) => dockerOf(engine, args) });
+const docker = ({ engine }: TestNode) => ({ engine, docker: (...args: string[]) => dockerOf(engine, args) });
 
-/** Asks the first node for a run on the second, and hands over the connection as soon as there is anything to read. */
+/** Requests a run on the second node from the first; `first` resolves with the first chunk of the response. */
 function begin(command: string[], accept: string): { request: http.ClientRequest; first: Promise<string> } {
   const [entry, other] = cluster.nodes as [TestNode, TestNode];
   const headers = { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json", Accept: accept };
@@ -30,12 +30,12 @@ function begin(command: string[], accept: string): { request: http.ClientRequest
   return { request, first };
 }
 
-test.each(["application/x-ndjson", "application/json"])("a client that leaves a run on another node (%s) ends it there", async (accept) => {
+test.each(["application/x-ndjson", "application/json"])("a disconnected client ends its run on another node (%s)", async (accept) => {
   const other = docker(cluster.nodes[1] as TestNode);
   const before = await everythingOn(other);
   const { request, first } = begin(["sh", "-c", "echo first; sleep 1000"], accept);
   expect(await runsUnderWay(other, 1)).toBe(true);
-  // Its output comes as it is made, through the other node too.
+  // Output is streamed through the entry node too.
   if (accept.endsWith("ndjson")) expect(await first).toBe('{"event":"stdout","data":"first\\n"}\n');
   request.destroy();
   expect(await comesBackTo(other, before)).toBe(true);

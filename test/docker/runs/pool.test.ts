@@ -1,6 +1,5 @@
 import { type Entries, tarGz64 } from "../../support/archives";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { dockerOf } from "../../support/one-node";
 import { unique } from "../../support/pool";
 import { comesBackTo, everythingOn, oneOff } from "../../support/runs";
 
@@ -12,7 +11,6 @@ beforeAll(async () => {
 });
 afterAll(() => cluster?.stop());
 
-const dockerFor = ({ engine }: TestNode) => ({ docker: (...args: string[]) => dockerOf(engine, args) });
 const holdersOf = async (volume: string) => {
   const found = await Promise.all(
     cluster.nodes.map(async ({ engine, name }) => ((await engine.docker(["volume", "inspect", volume])).code === 0 ? [name] : [])),
@@ -22,7 +20,7 @@ const holdersOf = async (volume: string) => {
 const makeVolume = async (through: TestNode, name: string, entries: Entries, query = "") =>
   through.request("POST", `/volume${query}`, { json: { name, content: await tarGz64(entries) } });
 
-test("a run that names a volume goes to the node that has it, whoever is asked", async () => {
+test("a run with a volume goes to the volume's node, from any entry node", async () => {
   for (const [index, holder] of cluster.nodes.entries()) {
     const name = unique("data");
     expect((await makeVolume(cluster.nodes[0] as TestNode, name, { f: holder.name }, `?node=${holder.name}`)).status).toBe(200);
@@ -34,15 +32,15 @@ test("a run that names a volume goes to the node that has it, whoever is asked",
   }
 });
 
-test("a volume that is there takes more content where it is, whoever is asked", async () => {
+test("an existing volume gets more content on its node, from any entry node", async () => {
   const name = unique("once");
   for (const through of [...cluster.nodes, ...cluster.nodes])
     expect((await makeVolume(through, name, { [through.name]: "" })).status).toBe(200);
   expect(await holdersOf(name)).toHaveLength(1);
 });
 
-test("runs through any node answer as they do alone, and leave nothing on any engine", async () => {
-  const before = await Promise.all(cluster.nodes.map((node) => everythingOn(dockerFor(node))));
+test("runs through any node return the same and leave nothing on any engine", async () => {
+  const before = await Promise.all(cluster.nodes.map((node) => everythingOn(node)));
   const volumes = {
     "/in": { type: "directory", content: await tarGz64({ f: "text" }), response: true },
     "/ro:ro": { type: "file", content: "aGk=" },
@@ -59,10 +57,10 @@ test("runs through any node answer as they do alone, and leave nothing on any en
   for (const { status, json } of answers)
     expect([status, json.status, json.stdout, Object.keys(json.volumes)]).toEqual([200, "error: 3", "texthi", ["/in"]]);
   expect(new Set(answers.map(({ json }) => json.host)).size).toBe(2);
-  for (const [index, node] of cluster.nodes.entries()) expect(await comesBackTo(dockerFor(node), before[index] as string[])).toBe(true);
+  for (const [index, node] of cluster.nodes.entries()) expect(await comesBackTo(node, before[index] as string[])).toBe(true);
 });
 
-test("what is wrong with a run is told alike by whatever node takes it", async () => {
+test("an invalid run gets the same error from any node", async () => {
   for (const { name } of cluster.nodes) {
     const answer = await cluster.nodes[0]?.request("POST", `/run?node=${name}`, {
       json: {

@@ -32,7 +32,7 @@ beforeEach(async () => {
 
 const runIt = (more: object) => node.request("POST", "/run", { json: { image, command: "echo ran", ...more } });
 
-test("an image behind a password runs with the right login, with the registry's address in any form", async () => {
+test("a protected image runs with the right login, for any form of the address", async () => {
   for (const serveraddress of [undefined, registry.host, `https://${registry.host}`, `http://${registry.host}/v1/`]) {
     expect((await runIt({ auth_config: { ...LOGIN, email: "a@example.com", serveraddress } })).json).toMatchObject({
       status: "success",
@@ -42,12 +42,12 @@ test("an image behind a password runs with the right login, with the registry's 
   }
 });
 
-test("a key in base64 reaches the registry as the JSON that it is", async () => {
+test("a base64 key reaches the registry as JSON", async () => {
   const password = Buffer.from(KEY).toString("base64");
   expect((await runIt({ auth_config: { username: "_json_key", password, serveraddress: registry.host } })).json.stdout).toBe("ran\n");
 });
 
-test("without a login, with a wrong one, or with one for elsewhere it is refused, also where the image is here", async () => {
+test("without a valid login for its registry an image is refused, even if it is local", async () => {
   const wrong = { ...LOGIN, password: "wrong" };
   const elsewhere = { ...LOGIN, serveraddress: "https://index.docker.io/v1/" };
   for (const auth_config of [undefined, wrong, elsewhere])
@@ -56,18 +56,18 @@ test("without a login, with a wrong one, or with one for elsewhere it is refused
   expect((await runIt({ auth_config: wrong })).json).toMatchObject({ status: 403, code: "IMAGE_DENIED" });
 });
 
-test("an image that the registry doesn't have is a 404", async () => {
+test("an image missing in the registry is a 404", async () => {
   const { json } = await runIt({ image: `${registry.host}/none:1`, auth_config: LOGIN });
   expect(json).toMatchObject({ status: 404, code: "IMAGE_NOT_FOUND" });
 });
 
-test("missing takes what is here without asking, always asks", async () => {
+test("pull_policy missing uses the local image, always asks the registry", async () => {
   expect((await runIt({ auth_config: LOGIN, pull_policy: "missing" })).json.stdout).toBe("ran\n");
   expect((await runIt({ pull_policy: "missing" })).json.stdout).toBe("ran\n");
   expect((await runIt({ pull_policy: "always" })).status).toBe(403);
 });
 
-test("a registry that is away: what is here runs with a warning, what isn't is a 502", async () => {
+test("an unreachable registry is a warning with a local image, else a 502", async () => {
   const other = await startRegistry();
   const there = await pushImage(node.engine, other, "busybox:latest");
   expect((await runIt({ image: there })).json.stdout).toBe("ran\n");
@@ -80,7 +80,7 @@ test("a registry that is away: what is here runs with a warning, what isn't is a
   expect((await runIt({ image: there })).json).toMatchObject({ status: 502, code: "REGISTRY_UNREACHABLE" });
 });
 
-test("the image of a code run is pulled if it isn't here, once for all who ask, and else taken as it is", async () => {
+test("a code run's image is pulled once if missing, and otherwise used as it is", async () => {
   const open = await startRegistry();
   await importRunner(node.engine);
   const runner = await pushImage(node.engine, open, "code-runner:latest");
@@ -93,12 +93,12 @@ test("the image of a code run is pulled if it isn't here, once for all who ask, 
   } finally {
     await open.stop();
   }
-  // With no registry any more.
+  // Without the registry.
   expect((await ask(runner)).json.stdout).toBe("hi");
   expect((await ask(`${runner}-gone`)).json).toMatchObject({ status: 502, code: "REGISTRY_UNREACHABLE" });
 });
 
-test("a registry that takes its time: 202, and the same again joins; if the image is here it runs", async () => {
+test("a slow registry gives 202 and the repeat joins, and a local image runs", async () => {
   const silent = http.createServer(() => undefined);
   await new Promise<void>((resolve) => silent.listen(0, ROOT_ADDRESS, resolve));
   const slow = `${ROOT_ADDRESS}:${(silent.address() as AddressInfo).port}/app:1`;
@@ -118,7 +118,7 @@ test("a registry that takes its time: 202, and the same again joins; if the imag
   }
 });
 
-test("no login reaches a log, an argument or the engine's disk", async () => {
+test("logins are in no log, argument or file of the engine", async () => {
   const spied: string[] = [];
   const spy = setInterval(async () => spied.push((await run("ps", ["-eo", "args"])).stdout), 20);
   await runIt({ auth_config: LOGIN });

@@ -38,8 +38,13 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const node = { docker: (...args: string[]) => dockerOf(engine, args) };
-/** The settings of the docs, by their names in the environment; the name in the address is the certificate's. */
+const node = {
+  get engine() {
+    return engine;
+  },
+  docker: (...args: string[]) => dockerOf(engine, args),
+};
+/** Docker's documented environment variables; the address has the certificate's name. */
 const serve = (certificates: string) =>
   startServer({
     inside: engine.inside([]),
@@ -48,7 +53,7 @@ const serve = (certificates: string) =>
     env: { DOCKER_HOST: `tcp://localhost:${PORT}`, DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: certificates },
   });
 
-/** A folder as DOCKER_CERT_PATH names one: who the engine must be, and who we are. */
+/** A folder for DOCKER_CERT_PATH: the CA of the engine, and the client's certificate and key. */
 async function certificatesBy(authority: Authority, root = authority.root): Promise<string> {
   const place = mkdtempSync(path.join(folder, "client-"));
   const { cert, privkey } = await authority.issue("client");
@@ -58,7 +63,7 @@ async function certificatesBy(authority: Authority, root = authority.root): Prom
   return place;
 }
 
-test("files and folders reach a one-off on an engine behind TLS, and come back, without a disk that both see", async () => {
+test("files and folders are exchanged with an engine over TLS, without a shared disk", async () => {
   const { json } = await oneOff(server, {
     command: ["sh", "-c", "cat /in /ro /d/f /rod/f; echo more >> /in; echo new > /d/new; rm /d/f"],
     volumes: {
@@ -75,12 +80,12 @@ test("files and folders reach a one-off on an engine behind TLS, and come back, 
   expect(await everythingOn(node)).toEqual(before);
 });
 
-test("what it reads reaches it and ends, and exit codes come back", async () => {
+test("stdin is sent and closed, and exit codes are returned", async () => {
   const { json } = await oneOff(server, { command: ["sh", "-c", "wc -c; exit 3"], stdin: "x".repeat(300_000) });
   expect(json).toMatchObject({ status: "error: 3", stdout: "300000\n" });
 });
 
-test("a volume is made there with content, is read back, and is removed", async () => {
+test("a volume is created with content, read and removed", async () => {
   const made = await server.request("POST", "/volume", { json: { name: "remote", content: await tarGz64({ f: "kept" }) } });
   expect(made.json).toMatchObject({ status: "success" });
   const used = await oneOff(server, { command: "cat /v/f", volumes: { "/v": { type: "volume", name: "remote" } } });
@@ -89,19 +94,19 @@ test("a volume is made there with content, is read back, and is removed", async 
   expect((await server.request("DELETE", "/volumes/remote")).status).toBe(200);
 });
 
-test("code runs there, cold and warm", async () => {
+test("code runs there in cold and warm sandboxes", async () => {
   for (let run = 0; run < 2; run += 1) {
     expect(await code(server, `echo ${run}`)).toMatchObject({ status: 200, json: { stdout: `${run}` } });
     expect(await isWarm(server)).toBe(true);
   }
 });
 
-test("the docker command takes the same way", async () => {
+test("the docker command uses the same connection", async () => {
   const answer = await server.request("PUT", "/", { json: { image: "busybox", data: "echo over TLS", remove: true } });
   expect(answer.json).toMatchObject({ exit_code: 0, stdout: "over TLS\n" });
 });
 
-test("an engine that nobody vouches for gets nothing, nor does one who isn't known there get anything", async () => {
+test("an engine or client without a trusted certificate is refused", async () => {
   const [right, wrong] = authorities as [Authority, Authority];
   for (const certificates of [await certificatesBy(right, wrong.root), await certificatesBy(wrong, right.root)]) {
     const stranger = await serve(certificates);

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { tarGz64, untarGz, untarGz64 } from "../../support/archives";
+import { volumesOf } from "../../support/engine-api";
 import { importBusybox } from "../../support/images";
 import { type OneNode, startNode } from "../../support/one-node";
 import { everythingOn, oneOff } from "../../support/runs";
@@ -20,9 +21,9 @@ afterEach(async () => {
 });
 
 const create = (json: object) => node.request("POST", "/volume", { json });
-const volumes = async () => (await node.docker("volume", "ls", "--quiet")).split("\n").filter(Boolean);
+const volumes = () => volumesOf(node.engine);
 
-test("a volume has its content, labels and driver, and a run finds it there", async () => {
+test("a volume has its content, labels and driver, and a run can use it", async () => {
   const content = await tarGz64({ "d/": { type: "directory", mode: 0o711 }, "d/f": "text", l: { type: "symlink", linkname: "d/f" } });
   const answer = await create({ name: "full", content, driver: "local", labels: { a: "b" } });
   expect([answer.status, answer.json, answer.headers.get("x-volume-host")]).toEqual([
@@ -38,7 +39,7 @@ test("a volume has its content, labels and driver, and a run finds it there", as
   expect(used.json.stdout).toBe("text");
 });
 
-test("it is read back as JSON or as the archive itself, and removed", async () => {
+test("a volume is read as JSON or as an archive, and removed", async () => {
   await create({ name: "back", content: await tarGz64({ f: "text", "d/g": "deep" }) });
   const { json } = await node.request("GET", "/volumes/back");
   expect(json).toMatchObject({ name: "back", driver: "local" });
@@ -52,13 +53,13 @@ test("it is read back as JSON or as the archive itself, and removed", async () =
   expect((await node.request("DELETE", "/volumes/back")).json).toMatchObject({ status: 404, code: "VOLUME_NOT_FOUND" });
 });
 
-test("one that a container uses isn't removed", async () => {
+test("a volume in use isn't removed", async () => {
   await node.docker("create", "--name", "user", "-v", "used:/v", "busybox");
   expect((await node.request("DELETE", "/volumes/used")).json).toMatchObject({ status: 409, code: "VOLUME_IN_USE" });
   await node.docker("rm", "user");
 });
 
-test("one that is there takes more content, and keeps what it has", async () => {
+test("an existing volume gets more content and keeps its own", async () => {
   await create({ name: "grows", content: await tarGz64({ a: "1" }) });
   await create({ name: "grows", content: await tarGz64({ b: "2" }) });
   expect(await untarGz64((await node.request("GET", "/volumes/grows")).json.content)).toEqual({ a: "1", b: "2" });
@@ -70,13 +71,13 @@ test.each([
   ["a path that leads out", tarGz64({ "../x": "" })],
   ["a link that leads out", tarGz64({ l: { type: "symlink", linkname: "/etc" } })],
   ["more than it may unpack to", tarGz64({ big: "x".repeat(1_100_000) })],
-])("content with %s is a 400, and no volume is made", async (_what, content) => {
+])("content with %s is a 400, and no volume is created", async (_what, content) => {
   expect((await create({ name: "bad", content: await content })).json).toMatchObject({ status: 400, details: { field: "content" } });
   expect(await volumes()).toEqual([]);
 });
 
-test("content that can't be put in leaves no new volume, and an old one stays", async () => {
-  // Its folder isn't there when it is mounted.
+test("failed content leaves no new volume, and an existing one stays", async () => {
+  // Mounting fails, because the folder doesn't exist.
   const broken = { driver_opts: { type: "none", o: "bind", device: "/no/such/folder" } };
   const content = await tarGz64({ a: "" });
   expect((await create({ name: "broken", content, ...broken })).status).toBeGreaterThanOrEqual(400);
@@ -86,8 +87,8 @@ test("content that can't be put in leaves no new volume, and an old one stays", 
   expect(await volumes()).toEqual(["broken"]);
 });
 
-test("of requests that make the same new volume at once one that fails takes it from none that is told of it", async () => {
-  // Whichever is second can't be put in: the one has a file where the other has a folder.
+test("a failed request doesn't remove a volume that a concurrent one created", async () => {
+  // The second of them always fails: one has a file where the other has a folder.
   const contents = await Promise.all([tarGz64({ a: "file" }), tarGz64({ "a/": { type: "directory" }, "a/b": "deep" })]);
   const wrong = { command: "no-such-command", volumes: { "/v": { type: "volume", name: "shared" } } };
   for (let round = 0; round < 8; round += 1) {
@@ -103,7 +104,7 @@ test("of requests that make the same new volume at once one that fails takes it 
   }
 });
 
-test("a driver's options are under the policy, also when the volume was made by others", async () => {
+test("the policy applies to driver options, also of others' volumes", async () => {
   for (const driver_opts of [
     { type: "none", o: "bind", device: "/var/run" },
     { type: "tmpfs", o: "rbind", device: "run" },
@@ -130,16 +131,16 @@ test.each([
   ["name", {}],
   ["driver_opts", { name: "ab", driver_opts: [] }],
   ["labels", { name: "ab", labels: { "a b": "" } }],
-])("a wrong %s is a 400 that names it", async (field, json) => {
+])("a wrong %s is a 400 with the field", async (field, json) => {
   expect((await create(json)).json).toMatchObject({ status: 400, details: { field: expect.stringContaining(field) } });
 });
 
-test("more than may be given back is a 413", async () => {
+test("content beyond the limit is a 413", async () => {
   await oneOff(node, { command: "sh -c 'head -c 1500000 /dev/zero > /v/f'", volumes: { "/v": { type: "volume", name: "big" } } });
   expect((await node.request("GET", "/volumes/big")).json).toMatchObject({ status: 413, code: "CONTENT_TOO_LARGE" });
 });
 
-test("an engine without any image fills and reads volumes too, and has none after", async () => {
+test("volumes are filled and read on an engine without images", async () => {
   await node.docker("rmi", "busybox");
   try {
     expect((await create({ name: "first", content: await tarGz64({ f: "x" }) })).status).toBe(200);

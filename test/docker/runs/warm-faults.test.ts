@@ -6,13 +6,13 @@ import { startServer, type TestServer } from "../../support/server";
 import { isWarm, runningOn, warm, withServerOn } from "../../support/warm";
 
 jest.setTimeout(180_000);
-const PATIENCE = 60_000;
+const WAIT_MS = 60_000;
 const LIMITS = ["--run_memory=40000000"];
 
 let node: OneNode;
 let before: string[];
 beforeAll(async () => {
-  node = await startNode({ name: "runs-warm-faults", args: ["--run_pool_memory=0"] });
+  node = await startNode({ name: "runs-warm-faults", ownEngine: true, args: ["--run_pool_memory=0"] });
   await importRunner(node.engine);
   await importRunner(node.engine, "other-runner:latest");
   before = await everythingOn(node);
@@ -22,20 +22,20 @@ afterAll(() => node?.stop());
 const withServer = (args: string[], work: (server: TestServer) => Promise<void>) => withServerOn(node, before, [...LIMITS, ...args], work);
 const inspectAll = async () => Promise.all((await runningOn(node)).map((id) => node.inspect(id)));
 
-test("an engine that is killed and started again: runs go on, with others kept warm, and nothing of before is left", async () => {
+test("after an engine restart runs continue with new warm sandboxes", async () => {
   await withServer([], async (server) => {
     await code(server, "true");
     expect(await isWarm(server)).toBe(true);
     const old = await runningOn(node);
     await node.engine.restart();
-    expect(await until(async () => (await code(server, "echo again")).json.stdout === "again", PATIENCE)).toBe(true);
+    expect(await until(async () => (await code(server, "echo again")).json.stdout === "again", WAIT_MS)).toBe(true);
     expect(await isWarm(server)).toBe(true);
     expect(await code(server, "echo once more")).toMatchObject({ status: 200, json: { stdout: "once more" } });
     expect((await runningOn(node)).filter((id) => old.includes(id))).toEqual([]);
   });
 });
 
-test("an engine that is away is a 503 at once, also while it still takes connections", async () => {
+test("a frozen engine is a 503 at once", async () => {
   await withServer([], async (server) => {
     await code(server, "true");
     expect(await isWarm(server)).toBe(true);
@@ -45,11 +45,11 @@ test("an engine that is away is a 503 at once, also while it still takes connect
     } finally {
       node.engine.thaw();
     }
-    expect(await until(async () => (await code(server, "echo again")).json.stdout === "again", PATIENCE)).toBe(true);
+    expect(await until(async () => (await code(server, "echo again")).json.stdout === "again", WAIT_MS)).toBe(true);
   });
 });
 
-test("what a killed server kept warm ends with it, is removed at the next start, and has a label in any case", async () => {
+test("a killed server's warm sandboxes exit and are removed by the next", async () => {
   const server = await startServer({ engine: node.engine, args: LIMITS });
   await code(server, "true");
   expect(await isWarm(server)).toBe(true);
@@ -59,18 +59,18 @@ test("what a killed server kept warm ends with it, is removed at the next start,
   expect(expires - Date.now() / 1000).toBeGreaterThan(600);
   expect(expires - Date.now() / 1000).toBeLessThan(1000);
   await server.stop("SIGKILL");
-  // Its input has ended.
-  expect(await until(async () => (await runningOn(node)).length === 0, PATIENCE)).toBe(true);
+  // Its stdin is closed.
+  expect(await until(async () => (await runningOn(node)).length === 0, WAIT_MS)).toBe(true);
   expect(await everythingOn(node)).not.toEqual(before);
   const ended = await node.docker("ps", "--all", "--quiet");
   const age = async () => Date.now() - Date.parse((await node.inspect(ended)).State.FinishedAt);
-  expect(await until(async () => (await age()) > 6000, PATIENCE)).toBe(true);
+  expect(await until(async () => (await age()) > 6000, WAIT_MS)).toBe(true);
   const next = await startServer({ engine: node.engine, args: LIMITS });
   expect(await comesBackTo(node, before)).toBe(true);
   await next.stop();
 });
 
-test("images that are in use share the memory for all that wait", async () => {
+test("images in use share the pool's memory", async () => {
   await withServer(["--run_pool_memory=80000000"], async (server) => {
     await Promise.all([code(server, "sleep 1"), code(server, "sleep 1")]);
     expect(await isWarm(server, 2)).toBe(true);
@@ -78,11 +78,11 @@ test("images that are in use share the memory for all that wait", async () => {
     expect((await other()).text).toBe("{}");
     const images = async () => (await node.docker("ps", "--format", "{{.Image}}")).split("\n");
     const isShared = async () => (await warm(server)) === 2 && (await images()).length === 2 && new Set(await images()).size === 2;
-    expect(await until(isShared, PATIENCE)).toBe(true);
+    expect(await until(isShared, WAIT_MS)).toBe(true);
   });
 });
 
-test("who waits has the limits and the isolation of who doesn't, but for its user", async () => {
+test("a warm sandbox has the same limits and isolation as a cold one", async () => {
   const run = "sleep 2; echo '{}'";
   let cold: Record<string, unknown> = {};
   await withServer(["--run_pool_memory=0"], async (server) => {
@@ -99,13 +99,13 @@ test("who waits has the limits and the isolation of who doesn't, but for its use
   });
 });
 
-// biome-ignore lint/suspicious/noExplicitAny: what the engine says
+// biome-ignore lint/suspicious/noExplicitAny: an engine response
 function limitsOf({ Config, HostConfig, Mounts, NetworkSettings }: any): Record<string, unknown> {
   const { User, Labels, Hostname, ...config } = Config;
   return { config, HostConfig, Mounts, networks: Object.keys(NetworkSettings.Networks), labels: Object.keys(Labels), Hostname };
 }
 
-test("a network is there if the settings say so, warm and cold", async () => {
+test("the network is enabled by its setting, warm and cold", async () => {
   await withServer(["--run_network_disabled=false"], async (server) => {
     for (let run = 0; run < 2; run += 1) {
       expect((await code(server, "ls /sys/class/net")).json.stdout.split("\n")).toContain("eth0");
@@ -114,7 +114,7 @@ test("a network is there if the settings say so, warm and cold", async () => {
   });
 });
 
-test("a runtime that the engine doesn't have is an error that names it, and nothing is left", async () => {
+test("a missing runtime is an error with its name, and nothing is left", async () => {
   await withServer(["--run_runtime=runsc"], async (server) => {
     const { json } = await code(server, "true");
     expect(json).toMatchObject({ status: 500, code: "ENGINE_ERROR", message: expect.stringContaining("runsc") });

@@ -6,13 +6,13 @@ import type { TestServer } from "../../support/server";
 import { isWarm, runningOn, warm, withServerOn } from "../../support/warm";
 
 jest.setTimeout(120_000);
-const PATIENCE = 30_000;
+const WAIT_MS = 30_000;
 const LIMITS = ["--run_memory=40000000"];
 
 let node: OneNode;
 let before: string[];
 beforeAll(async () => {
-  // It has an engine to itself: each test brings its own server.
+  // Each test starts its own server on this engine.
   node = await startNode({ name: "runs-warm", args: ["--run_pool_memory=0"] });
   await importRunner(node.engine);
   before = await everythingOn(node);
@@ -27,7 +27,7 @@ const containsAll = async (ids: string[]) => {
   return ids.every((id) => now.includes(id));
 };
 
-test("after a run the next finds a sandbox that waits, and sees nothing of the one before", async () => {
+test("the next run gets a waiting sandbox without traces of the previous run", async () => {
   await withServer([], async (server) => {
     const users = new Set<string>();
     for (let run = 0; run < 3; run += 1) {
@@ -38,14 +38,14 @@ test("after a run the next finds a sandbox that waits, and sees nothing of the o
       const { json } = await rawCode(server, `out=$( { ${script}; } 2>&1 | tr '\\n' ' '); printf '{"out":"%s"}' "$out"`);
       expect(json.out).toMatch(/^cat: can't open '\/tmp\/left': No such file or directory \d+ 0 ok $/);
       users.add(json.out.split(" ").at(-4));
-      // Who waited has been used up.
-      if (run > 0) expect(await until(async () => !(await containsAll(waiting)), PATIENCE)).toBe(true);
+      // The waiting sandbox has been used.
+      if (run > 0) expect(await until(async () => !(await containsAll(waiting)), WAIT_MS)).toBe(true);
     }
     expect(users.size).toBe(3);
   });
 });
 
-test("only images that were used are kept warm, within the memory for them, and none without any", async () => {
+test("only used images are kept warm, within the pool's memory", async () => {
   await withServer(["--run_pool_memory=80000000"], async (server) => {
     expect(await warm(server)).toBe(0);
     await Promise.all(Array.from({ length: 5 }, () => code(server, "sleep 1")));
@@ -59,7 +59,7 @@ test("only images that were used are kept warm, within the memory for them, and 
   });
 });
 
-test("the time is counted from when the payload comes, and the limits are those of any run", async () => {
+test("the time limit starts with the payload", async () => {
   await withServer(["--run_max_time=3"], async (server) => {
     await code(server, "true");
     expect(await isWarm(server)).toBe(true);
@@ -70,7 +70,7 @@ test("the time is counted from when the payload comes, and the limits are those 
   });
 });
 
-test("one that died while it waited is nobody's trouble", async () => {
+test("a waiting sandbox that died doesn't affect runs", async () => {
   await withServer([], async (server) => {
     for (const end of ["kill", "rm --force", "kill"]) {
       await code(server, "true");
