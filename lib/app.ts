@@ -81,7 +81,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const openApi = () => openApiDocument([...routes, ...proxyOperations], { title: service.name, version });
   const serviceInfo = () => ({ name: service.name, version, description: "Runs containers over HTTP; see /docs" });
   routes.push(
-    ...rootRoutes(docker, managed, settings, nodeName, serviceInfo, cluster?.nameClaims),
+    ...rootRoutes({ docker, managed, settings, host: nodeName, serviceInfo, claims: cluster?.nameClaims }),
     ...runRoutes(runs, settings, nodeName),
     ...volumeRoutes(runs.volumes, nodeName),
     ...imageRoutes(docker, settings, nodeName),

@@ -130,10 +130,10 @@ export class ManagedContainers {
    * @param waitSignal ends the wait for a new image's pull, which continues; a repeated call joins it
    * @throws AppError NOT_MANAGED, WRONG_STATE and those of `create`
    */
-  async change(given: ContainerSummary, edit: (spec: RequestedSpec) => RequestedSpec, waitSignal: AbortSignal): Promise<Progress> {
-    if (!readManagedSpec(given)) throw new AppError("NOT_MANAGED");
+  async change(container: ContainerSummary, edit: (spec: RequestedSpec) => RequestedSpec, waitSignal: AbortSignal): Promise<Progress> {
+    if (!readManagedSpec(container)) throw new AppError("NOT_MANAGED");
     await this.compose.assertInstalled();
-    const cuid = given.name;
+    const cuid = container.name;
     return this.mutex.runExclusive(cuid, async () => {
       await finishReplacement(this.docker, cuid);
       const info = await this.inspect((await this.docker.containers.find(cuid, { prefix: false })).id);
@@ -210,10 +210,10 @@ export class ManagedContainers {
    * @param work performs the action on the container with this id
    * @throws AppError WRONG_STATE
    */
-  async changeState(given: ContainerSummary, action: LifecycleAction, work: (id: string) => Promise<void>): Promise<void> {
-    if (!readManagedSpec(given)) return work(given.id);
-    await this.mutex.runExclusive(given.name, async () => {
-      const { id } = await this.docker.containers.find(given.name, { prefix: false });
+  async changeState(container: ContainerSummary, action: LifecycleAction, work: (id: string) => Promise<void>): Promise<void> {
+    if (!readManagedSpec(container)) return work(container.id);
+    await this.mutex.runExclusive(container.name, async () => {
+      const { id } = await this.docker.containers.find(container.name, { prefix: false });
       const { Status } = (await this.inspect(id)).State;
       assertStateAllows(action, Status);
       await work(id).catch((error: AppError) => {
@@ -226,10 +226,12 @@ export class ManagedContainers {
    * Removes a managed container with its volume.
    * @returns false if the container is not managed, and was not removed
    */
-  async remove(given: ContainerSummary): Promise<boolean> {
-    if (!readManagedSpec(given)) return false;
+  async remove(container: ContainerSummary): Promise<boolean> {
+    if (!readManagedSpec(container)) return false;
     await this.compose.assertInstalled();
-    await this.mutex.runExclusive(given.name, () => this.compose.down(given.name).finally(() => this.docker.containers.invalidate()));
+    await this.mutex.runExclusive(container.name, () =>
+      this.compose.down(container.name).finally(() => this.docker.containers.invalidate()),
+    );
     return true;
   }
 

@@ -27,8 +27,8 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
   const { lifecycle } = docker;
 
   /** Runs `work` on a container and answers the container's state afterwards. */
-  async function viewAfter(given: string, work: (container: ContainerSummary) => Promise<void>) {
-    const container = await find(given);
+  async function viewAfter(idOrName: string, work: (container: ContainerSummary) => Promise<void>) {
+    const container = await find(idOrName);
     await work(container);
     try {
       return toContainerView(await docker.containers.find(readManagedSpec(container) ? container.name : container.id, { prefix: false }));
@@ -40,8 +40,8 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
   }
 
   /** Runs a lifecycle action on a container and answers its state afterwards. */
-  const changeState = (given: string, action: LifecycleAction, work: (id: string) => Promise<void>) =>
-    viewAfter(given, (container) => managed.changeState(container, action, work));
+  const changeState = (idOrName: string, action: LifecycleAction, work: (id: string) => Promise<void>) =>
+    viewAfter(idOrName, (container) => managed.changeState(container, action, work));
 
   const inspect = route({
     method: "get",

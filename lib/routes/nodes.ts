@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Cluster } from "../cluster/cluster";
+import type { Peer } from "../cluster/membership/peer";
 import type { NodeRecord } from "../cluster/membership/record";
 import { callPeers } from "../cluster/pool";
 import { here } from "../cluster/routing/where";
@@ -21,6 +22,14 @@ const status = z.object({
 
 const publicFields = ({ sequence: _, process: __, ...rest }: NodeRecord) => rest;
 
+const reachableNode = (record: NodeRecord) => ({ ...publicFields(record), reachable: true, seconds_since_seen: 0 });
+
+/** @param peer.lastSeenAt ms of `performance.now()` */
+function unreachableNode({ record, lastSeenAt }: Pick<Peer, "record" | "lastSeenAt">, reason: string) {
+  const seconds_since_seen = Math.round((performance.now() - lastSeenAt) / 1000);
+  return { ...publicFields(record), reachable: false, reason, seconds_since_seen };
+}
+
 /** The nodes of the cluster. */
 export function nodeRoutes(cluster: Cluster): Route[] {
   const { pool } = cluster;
@@ -38,26 +47,14 @@ export function nodeRoutes(cluster: Cluster): Route[] {
     async handler() {
       const { peers } = pool.members;
       const [own, { answers, missing }] = await Promise.all([cluster.record(), callPeers(pool, "status", {})]);
-      const alive = [own, ...answers.map(({ value }) => value)].map((record) => ({
-        ...publicFields(record),
-        reachable: true,
-        seconds_since_seen: 0,
-      }));
-      const absent = missing.flatMap(({ node, reason }) => {
-        const peer = peers.find((each) => each.name === node);
-        return peer
-          ? [
-              {
-                ...publicFields(peer.record),
-                reachable: false,
-                reason,
-                seconds_since_seen: Math.round((performance.now() - peer.lastSeenAt) / 1000),
-              },
-            ]
-          : [];
+      const reachable = [own, ...answers.map(({ value }) => value)].map(reachableNode);
+      const unreachable = missing.flatMap(({ node, reason }) => {
+        const peer = peers.find(({ name }) => name === node);
+        return peer ? [unreachableNode(peer, reason)] : [];
       });
-      const names = missing.map(({ node }) => node);
-      return { nodes: [...alive, ...absent].sort((a, b) => (a.name < b.name ? -1 : 1)), complete: names.length === 0, missing: names };
+      const missingNames = missing.map(({ node }) => node);
+      const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
+      return { nodes: [...reachable, ...unreachable].sort(byName), complete: missingNames.length === 0, missing: missingNames };
     },
   });
 

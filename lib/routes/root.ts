@@ -22,21 +22,21 @@ export interface RootSettings {
   output_limit: number;
 }
 
-/**
- * The six routes at the root (dockerserver.md).
- * @param docker this host's Docker
- * @param host this node's name
- * @param claims checks names against the other nodes; undefined without a cluster
- * @param serviceInfo the answer of `GET /` to clients without credentials
- */
-export function rootRoutes(
-  docker: DockerHost,
-  managed: ManagedContainers,
-  settings: RootSettings,
-  host: string,
-  serviceInfo: () => object,
-  claims?: NameClaims,
-): Route[] {
+export interface RootDeps {
+  /** this host's Docker */
+  docker: DockerHost;
+  managed: ManagedContainers;
+  settings: RootSettings;
+  /** this node's name */
+  host: string;
+  /** the answer of `GET /` to clients without credentials */
+  serviceInfo: () => object;
+  /** checks names against the other nodes; undefined without a cluster */
+  claims: NameClaims | undefined;
+}
+
+/** The six routes at the root (dockerserver.md). */
+export function rootRoutes({ docker, managed, settings, host, serviceInfo, claims }: RootDeps): Route[] {
   const outputLimit = settings.output_limit * 1_000_000;
 
   const pull = route({
