@@ -1,6 +1,6 @@
 import { bestNode, everyNode, volume } from "../cluster/routing/where";
 import { Reply, type Route, route } from "../http/route";
-import type { Volumes } from "../runs/volumes/volumes";
+import type { Volumes } from "../runs/volumes/named-volumes";
 import {
   mergeVolumeLists,
   planVolume,

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerList } from "../docker/containers/container-list";
 import type { ContainerCreateOptions, Engine } from "../docker/engine";
-import { AppError, isNotFound, isUnavailable } from "../errors";
+import { removeUntilGone } from "../docker/remove-until-gone";
+import { type AppError, isUnavailable } from "../errors";
 import type { Logger } from "../support/logger";
 
 /** Seconds since 1970 by the engine's clock. Any server may remove a labelled resource after this time. */
@@ -14,8 +14,6 @@ export const EMPTY_IMAGE = "docker-server-empty";
 
 /** Added to a run's own time: creating, filling and removing take time too. */
 const EXPIRY_MARGIN_SECONDS = 300;
-/** Between attempts to remove something while the engine is unavailable. */
-const REMOVAL_RETRY_MS = 500;
 
 /** Names and labels what runs create, and removes it. */
 export class Reaper {
@@ -101,26 +99,11 @@ export class Reaper {
   }
 
   private async removeReliably(name: string, remove: () => Promise<unknown>): Promise<void> {
-    if (await this.tryRemove(name, remove)) return;
-    const removal = this.retryRemove(name, remove).finally(() => this.removals.delete(removal));
+    const logFailure = (error: Error) => this.log.error("Run resource not removed", { name, reason: error.message });
+    const { retries } = await removeUntilGone(remove, logFailure);
+    if (!retries) return;
+    const removal = retries.finally(() => this.removals.delete(removal));
     this.removals.add(removal);
-  }
-
-  private async retryRemove(name: string, remove: () => Promise<unknown>): Promise<void> {
-    do await sleep(REMOVAL_RETRY_MS, undefined, { ref: false });
-    while (!(await this.tryRemove(name, remove)));
-  }
-
-  /** @returns false if it is to be tried again */
-  private async tryRemove(name: string, remove: () => Promise<unknown>): Promise<boolean> {
-    try {
-      await remove();
-    } catch (error) {
-      if (isUnavailable(error)) return false;
-      const isRemoved = isNotFound(error) || (error instanceof AppError && /already in progress/i.test(error.message));
-      if (!isRemoved) this.log.error("Run resource not removed", { name, reason: (error as Error).message });
-    }
-    return true;
   }
 }
 

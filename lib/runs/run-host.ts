@@ -6,9 +6,9 @@ import { OneOffRuns, type OneOffSettings } from "./jobs/one-off-runs";
 import { EngineClock, Reaper } from "./reaper";
 import { Semaphore } from "./semaphore";
 import { sweepExpired } from "./sweep-expired";
+import { Volumes } from "./volumes/named-volumes";
 import { NewVolumes } from "./volumes/new-volumes";
 import { VolumeIo } from "./volumes/volume-io";
-import { Volumes } from "./volumes/volumes";
 
 export interface RunSettings extends OneOffSettings, CodeSettings {
   run_concurrency: number;
