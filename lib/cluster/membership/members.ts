@@ -165,7 +165,8 @@ export class Members {
     try {
       record = decodeRecord(text, this.deps.signatures);
       if (storeKey(record.name) !== key) throw new Error("it is stored under another node's key");
-      if (this.relocatedProcesses.has(record.process)) throw new Error("its node has published another address since, or two nodes have the same name");
+      if (this.relocatedProcesses.has(record.process))
+        throw new Error("its node has published another address since, or two nodes have the same name");
     } catch (error) {
       this.logUnusable(key, (error as Error).message);
       return;
