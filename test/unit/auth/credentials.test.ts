@@ -7,14 +7,14 @@ import { until } from "../../../scripts/process";
 import { quietLog } from "../../support/unit/quiet-log";
 
 const NONE: CredentialSettings = { token: [], token_file: null, user: null, password: null };
-const made = (settings: Partial<CredentialSettings>) => Credentials.load({ ...NONE, ...settings }, quietLog().log);
+const load = (settings: Partial<CredentialSettings>) => Credentials.load({ ...NONE, ...settings }, quietLog().log);
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 
-const KNOWN = { identity: expect.any(String), fingerprint: expect.any(String) };
+const VALID = { identity: expect.any(String), fingerprint: expect.any(String) };
 const basic = (text: string, scheme = "Basic") => ({ authorization: `${scheme} ${base64(text)}` });
 const bearer = (token: string, scheme = "Bearer") => ({ authorization: `${scheme} ${token}` });
 
-const credentials = made({ token: ["first-token", "second: token, é"], user: "admin", password: "pass:word é" });
+const credentials = load({ token: ["first-token", "second: token, é"], user: "admin", password: "pass:word é" });
 
 test.each([
   ["Basic of a token", basic("first-token")],
@@ -26,7 +26,7 @@ test.each([
   ["BEARER in capitals", bearer("first-token", "BEARER")],
   ["more than one blank", { authorization: ` Bearer   first-token ` }],
 ])("%s is accepted", (_name, headers) => {
-  expect(credentials.check(headers)).toEqual(KNOWN);
+  expect(credentials.check(headers)).toEqual(VALID);
 });
 
 test.each([
@@ -58,25 +58,25 @@ test("a request without credentials is missing, not wrong", () => {
 
 test("without configured credentials every request is refused, also empty credentials", () => {
   for (const headers of [basic(""), basic(":"), bearer(""), { "x-access-token": "" }, basic("null:null"), bearer("null")]) {
-    expect(made({}).check(headers)).toBe("wrong");
-    expect(made({ user: "admin" }).check(headers)).toBe("wrong");
-    expect(made({ password: "x" }).check(headers)).toBe("wrong");
+    expect(load({}).check(headers)).toBe("wrong");
+    expect(load({ user: "admin" }).check(headers)).toBe("wrong");
+    expect(load({ password: "x" }).check(headers)).toBe("wrong");
   }
-  expect(made({ user: "admin" }).check(basic("admin:null"))).toBe("wrong");
+  expect(load({ user: "admin" }).check(basic("admin:null"))).toBe("wrong");
 });
 
 test("each token has one identity in every form, and the identity doesn't reveal the token", () => {
   const secret = fc.stringMatching(/^[!-~]{8,40}$/);
   fc.assert(
     fc.property(fc.uniqueArray(secret, { minLength: 2, maxLength: 4 }), (tokens) => {
-      const all = made({ token: tokens });
+      const loaded = load({ token: tokens });
       const identities = tokens.map((token) => {
-        const forms = [basic(token), bearer(token), { "x-access-token": token }];
-        const found = forms.map((headers) => all.check(headers) as { identity: string });
-        expect(new Set(found.map(({ identity }) => identity)).size).toBe(1);
-        expect(found[0]?.identity).not.toContain(token);
-        expect(all.fingerprint(bearer(token))).not.toContain(token);
-        return found[0]?.identity;
+        const encodings = [basic(token), bearer(token), { "x-access-token": token }];
+        const verdicts = encodings.map((headers) => loaded.check(headers) as { identity: string });
+        expect(new Set(verdicts.map(({ identity }) => identity)).size).toBe(1);
+        expect(verdicts[0]?.identity).not.toContain(token);
+        expect(loaded.fingerprint(bearer(token))).not.toContain(token);
+        return verdicts[0]?.identity;
       });
       expect(new Set(identities).size).toBe(tokens.length);
     }),
@@ -88,15 +88,17 @@ test("the identity of a user is the user name", () => {
 });
 
 test("without a shared secret the same token has another identity in another process", () => {
-  const [one, two] = [made({ token: ["first-token"] }), made({ token: ["first-token"] })].map((each) => each.check(bearer("first-token")));
-  expect(one).toEqual(KNOWN);
+  const [one, two] = [load({ token: ["first-token"] }), load({ token: ["first-token"] })].map((credentials) =>
+    credentials.check(bearer("first-token")),
+  );
+  expect(one).toEqual(VALID);
   expect(one).not.toEqual(two);
 });
 
 test("equal credentials have equal fingerprints, different ones have different fingerprints", () => {
-  const print = credentials.fingerprint(bearer("x"));
-  expect(credentials.fingerprint({ "x-access-token": "x" })).toBe(print);
-  expect(credentials.fingerprint(bearer("y"))).not.toBe(print);
+  const fingerprint = credentials.fingerprint(bearer("x"));
+  expect(credentials.fingerprint({ "x-access-token": "x" })).toBe(fingerprint);
+  expect(credentials.fingerprint(bearer("y"))).not.toBe(fingerprint);
 });
 
 describe("token file", () => {
@@ -110,43 +112,50 @@ describe("token file", () => {
     rmSync(folder, { recursive: true });
   });
 
-  const lets = (all: Credentials, token: string) => all.check(bearer(token)) !== "wrong";
+  const accepts = (credentials: Credentials, token: string) => credentials.check(bearer(token)) !== "wrong";
 
   test("a token file adds one token per line to the configured ones", () => {
     writeFileSync(file, "one\r\n\n  two  \nthree");
-    const all = made({ token: ["fixed"], token_file: file });
-    expect(["one", "two", "three", "fixed", "", "  two  "].map((token) => lets(all, token))).toEqual([true, true, true, true, false, true]);
-    expect(all.check({ "x-access-token": "  two  " })).toBe("wrong");
+    const loaded = load({ token: ["fixed"], token_file: file });
+    expect(["one", "two", "three", "fixed", "", "  two  "].map((token) => accepts(loaded, token))).toEqual([
+      true,
+      true,
+      true,
+      true,
+      false,
+      true,
+    ]);
+    expect(loaded.check({ "x-access-token": "  two  " })).toBe("wrong");
   });
 
   test("a changed token file replaces its own tokens and keeps the configured ones", async () => {
     writeFileSync(file, "old\nkept\n");
-    const all = made({ token: ["fixed"], token_file: file });
+    const loaded = load({ token: ["fixed"], token_file: file });
     writeFileSync(file, "kept\nnew-token\n");
-    expect(await until(() => lets(all, "new-token"), 20_000)).toBe(true);
-    expect(["old", "kept", "fixed"].map((token) => lets(all, token))).toEqual([false, true, true]);
+    expect(await until(() => accepts(loaded, "new-token"), 20_000)).toBe(true);
+    expect(["old", "kept", "fixed"].map((token) => accepts(loaded, token))).toEqual([false, true, true]);
   });
 
   test("an emptied or removed token file leaves its tokens valid and logs an error without any token", async () => {
     writeFileSync(file, "old-token\n");
     const { log, entries } = quietLog();
-    const all = Credentials.load({ ...NONE, token_file: file }, log);
-    const complaints = () => entries.filter(({ level }) => level === "error").length;
+    const loaded = Credentials.load({ ...NONE, token_file: file }, log);
+    const errorCount = () => entries.filter(({ level }) => level === "error").length;
     writeFileSync(file, " \n\n");
-    expect(await until(() => complaints() === 1, 20_000)).toBe(true);
-    expect(lets(all, "old-token")).toBe(true);
+    expect(await until(() => errorCount() === 1, 20_000)).toBe(true);
+    expect(accepts(loaded, "old-token")).toBe(true);
     rmSync(file);
-    expect(await until(() => complaints() === 2, 20_000)).toBe(true);
-    expect(lets(all, "old-token")).toBe(true);
+    expect(await until(() => errorCount() === 2, 20_000)).toBe(true);
+    expect(accepts(loaded, "old-token")).toBe(true);
     writeFileSync(file, "new-token\n");
-    expect(await until(() => lets(all, "new-token"), 20_000)).toBe(true);
-    expect(lets(all, "old-token")).toBe(false);
+    expect(await until(() => accepts(loaded, "new-token"), 20_000)).toBe(true);
+    expect(accepts(loaded, "old-token")).toBe(false);
     expect(JSON.stringify(entries)).not.toMatch(/old-token|new-token/);
   });
 
   test("a token file that is absent or empty at the start is an error with its path", () => {
-    expect(() => made({ token_file: file })).toThrow(file);
+    expect(() => load({ token_file: file })).toThrow(file);
     writeFileSync(file, "\n \n");
-    expect(() => made({ token_file: file })).toThrow(`${file} holds no token`);
+    expect(() => load({ token_file: file })).toThrow(`${file} holds no token`);
   });
 });

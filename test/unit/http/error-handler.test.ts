@@ -114,7 +114,7 @@ test.each<[unknown]>([
   [null],
   [{ status: 500, message: "secret-cause" }],
 ])("an error outside the catalogue is a 500 without details: %s", async (error) => {
-  // Express takes a thrown nothing for no error: the route then has no answer.
+  // Express ignores a thrown null or undefined: no route answers then.
   if (error === undefined || error === null) return expect((await fetch(`${url}/nowhere`)).status).toBe(404);
   const { status, body, text } = await answerTo(error);
   expect([status, body.code, body.error]).toEqual([500, "INTERNAL", "io_error"]);

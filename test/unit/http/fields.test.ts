@@ -24,7 +24,7 @@ const read = (value: object) => readInput(schema, value) as Record<string, unkno
 const refused = (code: string, message: string, field: string) =>
   expect.objectContaining({ status: 400, clientCode: code, message, details: expect.objectContaining({ field }) });
 
-/** The same by HTTP: what a form is read into by the real body reader. */
+/** A server that reads bodies with the real middleware, for the tests of forms. */
 let url: string;
 let close: () => void;
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 import { RequestDeadlines } from "../../../lib/http/request-deadlines";
 import { settlesBefore } from "../../../lib/support/settles-before";
 
-const FOREVER = new Promise<never>(() => {});
-const never = () => new AbortController().signal;
+const NEVER_SETTLES = new Promise<never>(() => {});
+const neverAborted = () => new AbortController().signal;
 
 /** Resolves when the signal is aborted. */
 function aborted(signal: AbortSignal): Promise<void> {
@@ -14,36 +14,36 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 describe("settlesBefore", () => {
   test("a promise that is fulfilled or rejected before the abort has settled", async () => {
-    expect(await settlesBefore(Promise.resolve(1), never())).toBe(true);
-    expect(await settlesBefore(Promise.reject(new Error("x")), never())).toBe(true);
+    expect(await settlesBefore(Promise.resolve(1), neverAborted())).toBe(true);
+    expect(await settlesBefore(Promise.reject(new Error("x")), neverAborted())).toBe(true);
   });
 
   test("a pending promise has not settled, whether the abort comes later or came before", async () => {
-    const enough = new AbortController();
-    const waiting = settlesBefore(FOREVER, enough.signal);
-    enough.abort();
+    const controller = new AbortController();
+    const waiting = settlesBefore(NEVER_SETTLES, controller.signal);
+    controller.abort();
     expect(await waiting).toBe(false);
-    expect(await settlesBefore(FOREVER, AbortSignal.abort())).toBe(false);
+    expect(await settlesBefore(NEVER_SETTLES, AbortSignal.abort())).toBe(false);
     expect(await settlesBefore(Promise.resolve(1), AbortSignal.abort())).toBe(false);
   });
 
   test("a rejection after the abort is not reported as unhandled", async () => {
     const unhandled: unknown[] = [];
-    const note = (reason: unknown) => unhandled.push(reason);
-    process.on("unhandledRejection", note);
+    const record = (reason: unknown) => unhandled.push(reason);
+    process.on("unhandledRejection", record);
     let fail: (reason: Error) => void = () => {};
-    const late = new Promise((_, reject) => {
+    const pending = new Promise((_, reject) => {
       fail = reject;
     });
-    expect(await settlesBefore(late, AbortSignal.abort())).toBe(false);
+    expect(await settlesBefore(pending, AbortSignal.abort())).toBe(false);
     fail(new Error("too late"));
     await new Promise((resolve) => setTimeout(resolve, 20));
-    process.off("unhandledRejection", note);
+    process.off("unhandledRejection", record);
     expect(unhandled).toEqual([]);
   });
 
   test("no listener stays on a longer-lived signal", async () => {
-    const signal = never();
+    const signal = neverAborted();
     let listeners = 0;
     const add = signal.addEventListener.bind(signal);
     const remove = signal.removeEventListener.bind(signal);
@@ -63,44 +63,44 @@ describe("settlesBefore", () => {
 
 describe("RequestDeadlines", () => {
   test("a signal aborts after its time", async () => {
-    const signal = new RequestDeadlines().within(1, never());
+    const signal = new RequestDeadlines().within(1, neverAborted());
     await aborted(signal);
     expect(signal.aborted).toBe(true);
   });
 
   test("a signal aborts when its client disconnects, before or after its creation, and no other signal does", () => {
-    const waits = new RequestDeadlines();
+    const deadlines = new RequestDeadlines();
     const client = new AbortController();
-    const wait = waits.within(60_000, client.signal);
-    const other = waits.within(60_000, never());
-    expect(wait.aborted).toBe(false);
+    const signal = deadlines.within(60_000, client.signal);
+    const other = deadlines.within(60_000, neverAborted());
+    expect(signal.aborted).toBe(false);
     client.abort();
-    expect(wait.aborted).toBe(true);
-    expect(waits.within(60_000, client.signal).aborted).toBe(true);
+    expect(signal.aborted).toBe(true);
+    expect(deadlines.within(60_000, client.signal).aborted).toBe(true);
     expect(other.aborted).toBe(false);
-    waits.stop();
+    deadlines.stop();
   });
 
   test("stop aborts all signals and every later one", () => {
-    const waits = new RequestDeadlines();
-    const under = [waits.within(60_000, never()), waits.within(60_000, never())];
-    waits.stop();
-    expect(under.map((each) => each.aborted)).toEqual([true, true]);
-    expect(waits.within(60_000, never()).aborted).toBe(true);
+    const deadlines = new RequestDeadlines();
+    const signals = [deadlines.within(60_000, neverAborted()), deadlines.within(60_000, neverAborted())];
+    deadlines.stop();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+    expect(deadlines.within(60_000, neverAborted()).aborted).toBe(true);
   });
 
   test("stopUnbounded aborts only the signals without a deadline", () => {
-    const waits = new RequestDeadlines();
-    const [endless, timed] = [waits.untilStop(never()), waits.within(60_000, never())];
-    waits.stopUnbounded();
-    expect([endless.aborted, timed.aborted, waits.untilStop(never()).aborted]).toEqual([true, false, true]);
-    waits.stop();
+    const deadlines = new RequestDeadlines();
+    const [unbounded, timed] = [deadlines.untilStop(neverAborted()), deadlines.within(60_000, neverAborted())];
+    deadlines.stopUnbounded();
+    expect([unbounded.aborted, timed.aborted, deadlines.untilStop(neverAborted()).aborted]).toEqual([true, false, true]);
+    deadlines.stop();
     expect(timed.aborted).toBe(true);
   });
 
   test("an aborted signal is removed from the registry", async () => {
-    const waits = new RequestDeadlines();
-    await aborted(waits.within(1, never()));
-    expect((waits as unknown as { timed: { controllers: Set<unknown> } }).timed.controllers.size).toBe(0);
+    const deadlines = new RequestDeadlines();
+    await aborted(deadlines.within(1, neverAborted()));
+    expect((deadlines as unknown as { timed: { controllers: Set<unknown> } }).timed.controllers.size).toBe(0);
   });
 });

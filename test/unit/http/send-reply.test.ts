@@ -12,8 +12,8 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close().closeAllConnections();
 });
 
-/** The answers of a server to requests that come on one connection, which nobody reads, one after the other. */
-async function asked(count: number): Promise<{ responses: ServerResponse[]; client: net.Socket }> {
+/** Sends pipelined requests on one connection, whose client reads nothing; returns the server's responses. */
+async function pipelined(count: number): Promise<{ responses: ServerResponse[]; client: net.Socket }> {
   const responses: ServerResponse[] = [];
   const server = http.createServer((_request, response) => void responses.push(response)).listen(0, "127.0.0.1");
   servers.push(server);
@@ -25,36 +25,36 @@ async function asked(count: number): Promise<{ responses: ServerResponse[]; clie
   return { responses, client };
 }
 
-/** A body that never ends: `pieces` large ones, then nothing more. */
-function endless(pieces: number): Readable {
-  let left = pieces;
+/** A body that never ends: it sends `chunks` large chunks and then nothing. */
+function endless(chunks: number): Readable {
+  let remaining = chunks;
   return new Readable({
     read() {
-      if (left-- > 0) this.push(Buffer.alloc(1_000_000));
+      if (remaining-- > 0) this.push(Buffer.alloc(1_000_000));
     },
   });
 }
 
-const never = () => new AbortController().signal;
+const neverAborted = () => new AbortController().signal;
 const last = (responses: ServerResponse[]) => responses.at(-1) as ServerResponse;
 
 test("a stream to a response that is destroyed already ends at once", async () => {
-  const { responses } = await asked(1);
+  const { responses } = await pipelined(1);
   const closed = once(last(responses), "close");
   last(responses).destroy();
   await closed;
   const body = endless(3);
-  await sendReply(last(responses), new Reply(200, body), never);
+  await sendReply(last(responses), new Reply(200, body), neverAborted);
   expect(body.destroyed).toBe(true);
 });
 
 test("a stream ends when its stalled client disconnects, also if the response is queued behind another", async () => {
   for (const count of [1, 2]) {
-    const { responses, client } = await asked(count);
-    const gone = new AbortController();
-    responses[0]?.socket?.once("close", () => gone.abort());
+    const { responses, client } = await pipelined(count);
+    const disconnected = new AbortController();
+    responses[0]?.socket?.once("close", () => disconnected.abort());
     const body = endless(100);
-    const answering = sendReply(last(responses), new Reply(200, body), () => gone.signal);
+    const answering = sendReply(last(responses), new Reply(200, body), () => disconnected.signal);
     expect(await until(() => last(responses).writableNeedDrain, 10_000)).toBe(true);
     client.destroy();
     await answering;
@@ -64,11 +64,11 @@ test("a stream ends when its stalled client disconnects, also if the response is
 
 test("a client that reads nothing for a minute is disconnected and its stream ends", async () => {
   for (const count of [1, 2]) {
-    const { responses } = await asked(count);
+    const { responses } = await pipelined(count);
     jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate"] });
     const body = endless(1);
     body.push(Buffer.alloc(20_000_000));
-    const answering = sendReply(last(responses), new Reply(200, body), never);
+    const answering = sendReply(last(responses), new Reply(200, body), neverAborted);
     await jest.advanceTimersByTimeAsync(59_000);
     expect(last(responses).destroyed).toBe(false);
     await jest.advanceTimersByTimeAsync(2000);

@@ -1,15 +1,15 @@
 import express, { type Request } from "express";
 import { clientRequestHeaders } from "../../../lib/proxy/request-headers";
 
-/** What a container hears of the way a request has come. */
-function forwardedFor(trust: unknown, from: string): string {
-  const app = express().set("trust proxy", trust);
+/** The X-Forwarded-For that a container receives. */
+function forwardedFor(trustProxy: unknown, remoteAddress: string): string {
+  const app = express().set("trust proxy", trustProxy);
   const request: Request = Object.assign(Object.create(app.request), {
     rawHeaders: ["X-Forwarded-For", "203.0.113.7"],
     headers: { host: "pool.example" },
     httpVersion: "1.1",
     method: "GET",
-    socket: { remoteAddress: from },
+    socket: { remoteAddress },
   });
   const headers = clientRequestHeaders(request, "/proxy/web", { authorization: false, cookie: "c" }, "an-id");
   return headers[headers.indexOf("X-Forwarded-For") + 1] as string;

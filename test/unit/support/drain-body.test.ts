@@ -4,26 +4,26 @@ import { until } from "../../../scripts/process";
 
 test("the rest of a body that was piped before is drained, so that its sender can finish", async () => {
   const body = new PassThrough({ highWaterMark: 1000 });
-  const wanted = new Writable({ write: () => undefined });
-  body.pipe(wanted);
-  for (let part = 0; part < 100; part += 1) body.write(Buffer.alloc(1000));
+  const stalled = new Writable({ write: () => undefined });
+  body.pipe(stalled);
+  for (let count = 0; count < 100; count += 1) body.write(Buffer.alloc(1000));
   body.end();
-  const sent = new Promise<void>((resolve) => body.once("end", resolve));
-  // The other end has taken what it takes, and no more.
+  const ended = new Promise<void>((resolve) => body.once("end", resolve));
+  // Until the stalled writer has filled its buffer.
   await new Promise((resolve) => setTimeout(resolve, 20));
-  body.unpipe(wanted);
+  body.unpipe(stalled);
   drainBody(body);
-  await sent;
+  await ended;
 });
 
 test("an endless body is cut off", async () => {
   const body = new PassThrough();
   drainBody(body);
-  const part = Buffer.alloc(1_000_000);
-  const more = () => {
-    while (!body.destroyed && body.write(part));
+  const chunk = Buffer.alloc(1_000_000);
+  const fill = () => {
+    while (!body.destroyed && body.write(chunk));
   };
-  body.on("drain", more);
-  more();
+  body.on("drain", fill);
+  fill();
   expect(await until(() => body.destroyed, 10_000)).toBe(true);
 });

@@ -1,12 +1,13 @@
 import fc from "fast-check";
 import { EVENT_FORMATS, formatEvent, parseEvents } from "../../../lib/support/event-format";
 
-async function* inPieces(bytes: Buffer, cuts: number[]): AsyncGenerator<Buffer> {
-  const places = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
-  let from = 0;
-  for (const place of [...places, bytes.length]) {
-    yield bytes.subarray(from, place);
-    from = place;
+/** Splits the bytes at these offsets. */
+async function* inChunks(bytes: Buffer, cuts: number[]): AsyncGenerator<Buffer> {
+  const offsets = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
+  let start = 0;
+  for (const end of [...offsets, bytes.length]) {
+    yield bytes.subarray(start, end);
+    start = end;
   }
 }
 
@@ -18,17 +19,17 @@ test.each(EVENT_FORMATS)("events formatted as %s are parsed unchanged from any c
   const event = fc.record({ event: fc.constantFrom("progress", "result", "error"), data });
   await fc.assert(
     fc.asyncProperty(fc.array(event, { maxLength: 5 }), fc.array(fc.nat()), async (events, cuts) => {
-      const texts = events.map((each) => formatEvent(format, each.event, each.data));
-      const seen = [];
-      for await (const each of parseEvents(format, inPieces(Buffer.from(texts.join("")), cuts))) seen.push(each);
-      expect(JSON.stringify(seen)).toBe(JSON.stringify(events.map((each, index) => ({ text: texts[index], ...each }))));
+      const texts = events.map(({ event, data }) => formatEvent(format, event, data));
+      const parsed = [];
+      for await (const each of parseEvents(format, inChunks(Buffer.from(texts.join("")), cuts))) parsed.push(each);
+      expect(JSON.stringify(parsed)).toBe(JSON.stringify(events.map((each, index) => ({ text: texts[index], ...each }))));
     }),
   );
 });
 
 test("comments between events are skipped", async () => {
   const text = `: it goes on\n\n${formatEvent("text/event-stream", "result", { a: 1 })}`;
-  const seen = [];
-  for await (const { event, data } of parseEvents("text/event-stream", inPieces(Buffer.from(text), []))) seen.push({ event, data });
-  expect(seen).toEqual([{ event: "result", data: { a: 1 } }]);
+  const parsed = [];
+  for await (const { event, data } of parseEvents("text/event-stream", inChunks(Buffer.from(text), []))) parsed.push({ event, data });
+  expect(parsed).toEqual([{ event: "result", data: { a: 1 } }]);
 });

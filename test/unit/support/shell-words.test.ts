@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import fc from "fast-check";
 import { splitShellWords } from "../../../lib/support/shell-words";
 
-/** How a real shell splits a text of which nothing is expanded; undefined if it can't be read. */
+/** Splits a text by /bin/sh; undefined if that reports a syntax error. */
 function splitByShell(text: string): string[] | undefined {
   const { stdout, status } = spawnSync("/bin/sh", ["-c", `set -f; for word in ${text}\ndo printf '%s\\0' "$word"; done`], {
     encoding: "utf8",
@@ -10,7 +10,7 @@ function splitByShell(text: string): string[] | undefined {
   return status === 0 ? stdout.split("\0").slice(0, -1) : undefined;
 }
 
-const double = (text: string) => `"${text}"`;
+const doubleQuoted = (text: string) => `"${text}"`;
 
 test.each([
   ["redis-server --save 60 1", ["redis-server", "--save", "60", "1"]],
@@ -20,13 +20,13 @@ test.each([
   ["''", [""]],
   ['a "" b', ["a", "", "b"]],
   ["sh -c 'echo $HOME; ls | wc'", ["sh", "-c", "echo $HOME; ls | wc"]],
-  [`sh -c ${double("echo \\$HOME \\`id\\` \\\\ \\n")}`, ["sh", "-c", "echo $HOME `id` \\ \\n"]],
+  [`sh -c ${doubleQuoted("echo \\$HOME \\`id\\` \\\\ \\n")}`, ["sh", "-c", "echo $HOME `id` \\ \\n"]],
   ["a\\ b", ["a b"]],
   ["x'y'\"z\"", ["xyz"]],
   ["'it'\\''s'", ["it's"]],
   ['"say \\"hi\\""', ['say "hi"']],
   ["a\\\nb", ["ab"]],
-  [double("a\\\nb"), ["ab"]],
+  [doubleQuoted("a\\\nb"), ["ab"]],
   ["'a\\\nb'", ["a\\\nb"]],
   ["$(id) `id` $HOME * ~ a;b|c>d&", ["$(id)", "`id`", "$HOME", "*", "~", "a;b|c>d&"]],
   ["héllo 𝄞\\𝄞", ["héllo", "𝄞𝄞"]],
@@ -40,7 +40,7 @@ test.each(["'a", '"a', "a\\", "'a' \"b", '"a\\'])("%j is refused because of an u
 });
 
 test("quotes, backslashes and blanks are interpreted as by a real shell", () => {
-  // What a shell would expand, or take for the end of a command, is not ours to do: it stands only where it is quoted for both.
+  // Characters that a shell expands, or that end a command, occur only quoted: splitShellWords doesn't interpret them.
   const literal = fc.constantFrom("a", "B", "7", "é", "-", "=", "/", ".");
   const blank = fc.constantFrom(" ", "\t", "  ", "\\\n");
   const escaped = fc.constantFrom("\\'", '\\"', "\\\\", "\\ ", "\\a", "\\$", "\\`", "\\;", "\\\t");
@@ -48,7 +48,7 @@ test("quotes, backslashes and blanks are interpreted as by a real shell", () => 
     .array(fc.constantFrom("a", " ", "\\", '"', "$", "`", "\n", "\\\n", ";"), { maxLength: 5 })
     .map((parts) => `'${parts.join("")}'`);
   const inDouble = fc.constantFrom("a", " ", "'", "\n", ";", '\\"', "\\\\", "\\$", "\\`", "\\a", "\\'", "\\\n", "\\ ", "*");
-  const quoted = fc.array(inDouble, { maxLength: 5 }).map((parts) => double(parts.join("")));
+  const quoted = fc.array(inDouble, { maxLength: 5 }).map((parts) => doubleQuoted(parts.join("")));
   const text = fc.array(fc.oneof(literal, literal, blank, escaped, single, quoted), { maxLength: 12 }).map((parts) => parts.join(""));
   fc.assert(
     fc.property(text, (line) => {
@@ -68,8 +68,8 @@ test("any text is split or refused, and the words contain no other characters", 
         expect(text).toMatch(/['"\\]/);
         return (error as Error).message.length > 0;
       }
-      const left = [...text];
-      for (const char of words.join("")) expect(left.splice(left.indexOf(char), 1)).toEqual([char]);
+      const remaining = [...text];
+      for (const char of words.join("")) expect(remaining.splice(remaining.indexOf(char), 1)).toEqual([char]);
       return true;
     }),
   );
