@@ -19,7 +19,7 @@ export interface DockerSettings extends EndpointSettings {
   bind_roots: string[];
 }
 
-/** This host's Docker, as the routes use it. */
+/** Everything the routes use of this host's Docker. */
 export interface DockerHost {
   engine: Engine;
   cli: DockerCli;
@@ -29,22 +29,22 @@ export interface DockerHost {
   runner: Runner;
   lifecycle: Lifecycle;
   inventory: HostInventory;
-  /** what containers may have of this host */
+  /** which parts of this host containers may be given */
   policy: Policy;
 }
 
 /**
- * Puts this host's Docker together; the engine need not answer yet.
- * @param name of the node
- * @throws Error if the settings name an engine that can't be understood
+ * Creates the parts; the engine need not answer yet.
+ * @param nodeName of this node
+ * @throws Error if the address of the engine is invalid, or its context or certificates can't be read
  */
-export async function openDocker(settings: DockerSettings, name: string, log: Logger): Promise<DockerHost> {
+export async function openDocker(settings: DockerSettings, nodeName: string, log: Logger): Promise<DockerHost> {
   const endpoint = await resolveEndpoint(settings);
   const { docker_read_timeout, docker_write_timeout } = settings;
   const engine = new Engine(endpoint, Math.ceil(docker_read_timeout * 1000), Math.ceil(docker_write_timeout * 1000));
   const cli = dockerCli(endpoint);
   const images = new Images(engine, cli);
-  const containers = new ContainerList(engine, name, log);
+  const containers = new ContainerList(engine, nodeName, log);
   const sockets = [...ENGINE_SOCKETS, ...(endpoint.socket ? [endpoint.socket] : [])];
   const policy = { allow: settings.allow, bindRoots: settings.bind_roots, sockets };
   const runner = new Runner(engine, cli, images, containers, policy, log);

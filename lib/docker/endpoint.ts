@@ -16,7 +16,7 @@ export interface EndpointSettings {
   ssh_auth_sock: string | null;
 }
 
-/** One engine, as both ways in need it. */
+/** How to reach one engine, by dockerode and by the docker CLI. */
 export interface Endpoint {
   /** such as unix:///var/run/docker.sock */
   url: string;
@@ -24,15 +24,15 @@ export interface Endpoint {
   options: DockerOptions;
   /** for the docker CLI */
   env: Record<string, string>;
-  /** Path of the engine's socket, if it is one: it is not to be mounted. */
+  /** Path of the engine's socket, if it has one: containers must not mount it. */
   socket?: string;
 }
 
 const DEFAULT_HOST = "unix:///var/run/docker.sock";
 
 /**
- * Finds the engine once, for dockerode and the CLI alike: docker_host, else the context (named, or current), else the default socket.
- * @throws Error if a context or a certificate can't be read, or the address is of no known kind
+ * Resolves the engine to use: docker_host, else the context (named, or current), else the default socket.
+ * @throws Error if a context or a certificate can't be read, or the scheme of the address is unknown
  */
 export async function resolveEndpoint(settings: EndpointSettings): Promise<Endpoint> {
   const cli = cliEnvironment(settings);
@@ -70,7 +70,7 @@ function buildEndpoint(address: string, tls: Tls, cli: Record<string, string>): 
   };
 }
 
-// The CLI gets what it needs to find its credentials, and nothing more of this process's environment.
+// What the CLI needs to find its credentials; it gets nothing else of this process's environment.
 function cliEnvironment(settings: EndpointSettings): Record<string, string> {
   return {
     ...(settings.docker_config ? { DOCKER_CONFIG: settings.docker_config } : {}),
@@ -83,7 +83,7 @@ function currentContext(folder: string | null): string | undefined {
   try {
     return (JSON.parse(readFileSync(file, "utf8")) as { currentContext?: string }).currentContext;
   } catch {
-    return undefined; // no configuration of the CLI: the default socket
+    return undefined; // the CLI is not configured: use the default socket
   }
 }
 

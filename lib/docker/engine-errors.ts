@@ -1,18 +1,18 @@
 import { AppError, type ErrorCode } from "../errors";
 
-/** What was being done: the same words mean different things at different times. */
+/** The operation that failed: one error text of Docker can mean different errors in different operations. */
 export type EngineOperation = "pull" | "create" | "start" | "write" | "call" | "compose";
 
 interface Rule {
   pattern: RegExp;
   code: ErrorCode;
-  /** at any time if absent */
+  /** all operations if absent */
   operations?: EngineOperation[];
 }
 
 /**
- * What Docker says, and which error that is: the engine gives most of these as 500, and the CLI gives no status at all.
- * Texts of engines 20.10 to 28. The first that matches counts.
+ * Maps Docker's error texts to codes: the engine sends most of these errors as 500, and the CLI has no status at all.
+ * Texts of engines 20.10 to 28. The first match counts.
  */
 const RULES: Rule[] = [
   {
@@ -44,7 +44,7 @@ const RULES: Rule[] = [
   { pattern: /container name .* is already in use/i, code: "NAME_TAKEN" },
   { pattern: /port is already allocated|address already in use|failed to bind .*port|ports are not available/i, code: "PORT_TAKEN" },
   {
-    // From "no such exec" on: one that ended while it was looked into. Of one that isn't there the engine gives the name.
+    // From "no such exec" on: the container ended during the operation. For a missing container the text includes its name.
     pattern:
       /(?:is|container) not running|is (?:already |not )?paused|pause a stopped container|is restarting|container .* is stopped|exec in a (?:stopped|paused) container|no such exec|^no such container$|container does not exist|ttrpc: closed/i,
     code: "NOT_RUNNING",
@@ -57,29 +57,28 @@ const RULES: Rule[] = [
   },
 ];
 
-/** What goes wrong at a start because of the request and not because of the engine. */
+/** Texts of a failed start that are caused by the options of the request, not by the engine. */
 const BAD_START_OPTION =
   /executable file not found|file name too long|no such file or directory|permission denied|exec format error|is a directory|not a directory|unable to find user|no matching entries in passwd|unable to find group|network .* not found|invalid|unknown|out of range|range of|minimum|cannot|must be|not supported|no such device|operation not permitted|oci runtime create failed/i;
 
 /**
- * Reads what the docker CLI said as it failed.
- * @param error what docker-cli-js rejects with
- * @param during what was being done
+ * Turns a failure of the docker CLI into an AppError.
+ * @param error the rejection of docker-cli-js
  */
-export function toAppErrorFromCli(error: { stderr?: string; message?: string }, during: EngineOperation): AppError {
+export function toAppErrorFromCli(error: { stderr?: string; message?: string }, operation: EngineOperation): AppError {
   if (error instanceof AppError) return error;
   const message = cleanMessage(error.stderr ?? error.message ?? "");
   if (/docker: (not found|command not found)|: docker: not found/.test(message)) {
     return new AppError("ENGINE_ERROR", { message: "The docker command is not installed on this host", cause: error });
   }
-  // What is left at a create is what can't be understood or can't be made, and at a pull a registry that doesn't do its part.
-  const rest =
-    during === "pull"
+  // No rule matches: at a create the options are invalid, at a pull the registry failed.
+  const fallback =
+    operation === "pull"
       ? "REGISTRY_UNREACHABLE"
-      : during === "compose" && !BAD_START_OPTION.test(message)
+      : operation === "compose" && !BAD_START_OPTION.test(message)
         ? "COMPOSE_FAILED"
         : "INVALID_SPEC";
-  return new AppError(matchRule(message, during) ?? rest, { message, cause: message });
+  return new AppError(matchRule(message, operation) ?? fallback, { message, cause: message });
 }
 
 interface EngineFailure {
@@ -103,15 +102,14 @@ const UNREACHABLE_CODES = new Set([
   "EAI_AGAIN",
 ]);
 
-/** What Node says of a certificate, or of a conversation over TLS, that is no good. */
+/** Node's error codes for an untrusted certificate or a failed TLS handshake. */
 const TLS_ERROR_CODE = /^(ERR_TLS_|ERR_SSL_|EPROTO|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|ERR_OSSL_)/;
 
 /**
- * Reads an error of dockerode.
- * @param error what it rejects with
- * @param during what was being done: what fails at a start is most often what the request asked for
+ * Turns an error of the Engine API into an AppError; an AppError is returned as it is.
+ * @param error the rejection of dockerode, or the error of a stream of the engine
  */
-export function toAppErrorFromEngine(error: unknown, during: EngineOperation = "call"): AppError {
+export function toAppErrorFromEngine(error: unknown, operation: EngineOperation = "call"): AppError {
   if (error instanceof AppError) return error;
   const failure = (error ?? {}) as EngineFailure;
   if (failure.statusCode === undefined) {
@@ -122,11 +120,11 @@ export function toAppErrorFromEngine(error: unknown, during: EngineOperation = "
     const lost = UNREACHABLE_CODES.has(failure.code ?? "") || failure.name === "AbortError" || failure.name === "TimeoutError";
     return new AppError(lost ? "ENGINE_UNREACHABLE" : "ENGINE_ERROR", { cause: error });
   }
-  const said = typeof failure.json === "object" ? failure.json?.message : failure.json;
-  const message = cleanMessage(said ?? failure.message ?? "");
-  const known = matchRule(message, during);
+  const engineMessage = typeof failure.json === "object" ? failure.json?.message : failure.json;
+  const message = cleanMessage(engineMessage ?? failure.message ?? "");
+  const known = matchRule(message, operation);
   if (known) return new AppError(known, { message, cause: error });
-  if (failure.statusCode === 400 || (during === "start" && BAD_START_OPTION.test(message))) {
+  if (failure.statusCode === 400 || (operation === "start" && BAD_START_OPTION.test(message))) {
     return new AppError("INVALID_SPEC", { message, cause: error });
   }
   if (failure.statusCode === 404) return new AppError("CONTAINER_NOT_FOUND", { message, cause: error });
@@ -134,20 +132,20 @@ export function toAppErrorFromEngine(error: unknown, during: EngineOperation = "
   return new AppError("ENGINE_ERROR", { message, cause: error });
 }
 
-function matchRule(message: string, during: EngineOperation): ErrorCode | undefined {
-  return RULES.find((rule) => rule.pattern.test(message) && (rule.operations?.includes(during) ?? true))?.code;
+function matchRule(message: string, operation: EngineOperation): ErrorCode | undefined {
+  return RULES.find((rule) => rule.pattern.test(message) && (rule.operations?.includes(operation) ?? true))?.code;
 }
 
-/** The line that tells why, without the CLI's advice and prefixes. */
+/** The line with the reason, without the CLI's advice and prefixes; at most 2000 characters. */
 function cleanMessage(text: string): string {
   const lines = text
     .split("\n")
     .map((line) => line.trim())
     .filter(Boolean);
-  const telling =
+  const reason =
     lines.find((line) => /error response from daemon|^docker: /i.test(line)) ??
     lines.find((line) => !/^(unable to find image|warning|see ')/i.test(line));
-  return (telling ?? lines[0] ?? "")
+  return (reason ?? lines[0] ?? "")
     .replace(/^\(HTTP code \d+\) .*? - /, "")
     .replace(/^(docker: )?(error response from daemon: )?/i, "")
     .slice(0, 2000);

@@ -6,16 +6,16 @@ import { settlesBefore } from "../support/settles-before";
 import type { Endpoint } from "./endpoint";
 import { type EngineOperation, toAppErrorFromEngine } from "./engine-errors";
 
-/** An engine that hasn't answered a ping in this time (ms) is not asked anything more: the client gets its 503 within a second. */
+/** An engine that does not answer a ping in this time counts as unreachable, so that clients get their 503 within a second. */
 const PING_TIMEOUT_MS = 700;
-/** An answered ping counts for so long (ms). */
+/** A response of the engine proves for this time that it is alive. */
 const PING_VALID_MS = 1000;
-/** An answer that takes longer than this (ms) is doubted: from then on the engine must answer pings meanwhile. */
+/** A call that takes longer than this goes on only while the engine answers pings. */
 const SLOW_CALL_MS = 150;
-/** Pings in a row that it may miss while it does something that can't be taken back lightly. */
+/** Pings in a row that may fail during a create or a start: under load these are slow, and giving up leaves a container behind. */
 const MAX_MISSED_PINGS = 5;
 
-/** A caller's login at a registry. */
+/** A caller's credentials for a registry. */
 export interface RegistryAuth {
   username: string;
   password: string;
@@ -28,24 +28,23 @@ export type { ContainerCreateOptions, ContainerInspectInfo } from "dockerode";
 interface StreamOptions {
   query?: Record<string, string | number | boolean | undefined>;
   signal?: AbortSignal;
-  /** What goes wrong with it is the request's fault rather than the engine's. */
+  /** By which errors are mapped; "call" if absent. */
   operation?: EngineOperation;
-  /** For a registry: goes out in a header of its own, and into no log and no error. */
+  /** For a registry. Sent in a header of its own; never logged and never part of an error. */
   auth?: RegistryAuth | undefined;
 }
 
 /** The Engine API of one engine: dockerode, with deadlines and typed errors. */
 export class Engine {
   readonly docker: Docker;
-  /** Name or address of its machine, if it is reached over a network. */
+  /** Name or address of the engine's machine; undefined for a local socket. */
   readonly machine: string | undefined;
   private lastPongAt = Number.NEGATIVE_INFINITY;
   private ping: Promise<void> | undefined;
 
   /**
-   * @param endpoint where it is
-   * @param readTimeoutMs ms that an answer may take
-   * @param writeTimeoutMs ms that it may take to accept what is sent before
+   * @param readTimeoutMs for a response, from the end of the request
+   * @param writeTimeoutMs for the engine to accept a streamed request body
    */
   constructor(
     endpoint: Endpoint,
@@ -57,12 +56,12 @@ export class Engine {
   }
 
   /**
-   * Makes sure that the engine answers, also where it takes connections and then says nothing.
-   * @param age ms that its last sign of life may be old
+   * Pings the engine unless it has just responded: a frozen engine accepts connections and never answers.
+   * @param maxAgeMs how old its last response may be
    * @throws AppError ENGINE_UNREACHABLE within 700 ms
    */
-  async assertAlive(age = PING_VALID_MS): Promise<void> {
-    if (performance.now() - this.lastPongAt < age) return;
+  async assertAlive(maxAgeMs = PING_VALID_MS): Promise<void> {
+    if (performance.now() - this.lastPongAt < maxAgeMs) return;
     this.ping ??= this.sendPing().finally(() => {
       this.ping = undefined;
     });
@@ -70,12 +69,12 @@ export class Engine {
   }
 
   /**
-   * Waits for an answer for as long as the engine lives.
-   * @param during what it does: at a create or a start an engine under load is given more time
-   * @throws AppError ENGINE_UNREACHABLE soon after the engine has fallen silent
+   * Waits for a response as long as the engine answers pings.
+   * @param operation any but "call" tolerates a few missed pings
+   * @throws AppError ENGINE_UNREACHABLE when the engine answers no pings any more
    */
-  async whileAlive<T>(answer: Promise<T>, during: EngineOperation = "call"): Promise<T> {
-    const allowed = during === "call" ? 0 : MAX_MISSED_PINGS;
+  async whileAlive<T>(answer: Promise<T>, operation: EngineOperation = "call"): Promise<T> {
+    const allowed = operation === "call" ? 0 : MAX_MISSED_PINGS;
     for (let misses = 0; !(await settlesBefore(answer, AbortSignal.timeout(SLOW_CALL_MS))); ) {
       const alive = await this.assertAlive(SLOW_CALL_MS).then(
         () => true,
@@ -89,7 +88,7 @@ export class Engine {
     return answer;
   }
 
-  /** To be called when the connection to the engine was lost: the next request asks again. */
+  /** To be called when a connection to the engine broke: the next call pings first. */
   invalidatePing(): void {
     this.lastPongAt = Number.NEGATIVE_INFINITY;
   }
@@ -101,21 +100,22 @@ export class Engine {
   }
 
   /**
-   * One call of dockerode, with the deadline of an answer.
-   * @param call gets the signal that it must pass on
-   * @throws AppError for whatever the engine said
+   * Makes one call of dockerode with the read timeout.
+   * @param call must pass the signal on to dockerode
+   * @throws AppError for every error of the engine
    */
-  call<T>(call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, during: EngineOperation = "call"): Promise<T> {
-    return this.withTypedErrors(call(this.docker, AbortSignal.timeout(this.readTimeoutMs)), during);
+  call<T>(call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, operation: EngineOperation = "call"): Promise<T> {
+    return this.withTypedErrors(call(this.docker, AbortSignal.timeout(this.readTimeoutMs)), operation);
   }
 
   /**
-   * The same, for a call that sends a stream: the deadline of the answer begins when all of it is sent.
-   * @param body is at its end afterwards, whatever comes
+   * Makes one call of dockerode that sends a stream: the read timeout begins when all of it is sent.
+   * @param body destroyed afterwards, also after an error
+   * @throws AppError for every error of the engine
    */
-  async send<T>(body: Readable, call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, during: EngineOperation): Promise<T> {
-    const late = new AbortController();
-    const abort = () => late.abort();
+  async send<T>(body: Readable, call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, operation: EngineOperation): Promise<T> {
+    const timeout = new AbortController();
+    const abort = () => timeout.abort();
     let timer = setTimeout(abort, this.writeTimeoutMs);
     const sent = () => {
       clearTimeout(timer);
@@ -123,42 +123,42 @@ export class Engine {
     };
     body.once("end", sent);
     try {
-      return await this.withTypedErrors(call(this.docker, late.signal), during);
+      return await this.withTypedErrors(call(this.docker, timeout.signal), operation);
     } finally {
       clearTimeout(timer);
       body.off("end", sent).destroy();
     }
   }
 
-  private async withTypedErrors<T>(answer: Promise<T>, during: EngineOperation): Promise<T> {
+  private async withTypedErrors<T>(answer: Promise<T>, operation: EngineOperation): Promise<T> {
     try {
-      return await this.whileAlive(answer, during);
+      return await this.whileAlive(answer, operation);
     } catch (error) {
-      throw this.toTypedError(error, during);
+      throw this.toTypedError(error, operation);
     }
   }
 
   /**
-   * A call whose answer is a stream; resolves as soon as the headers are there.
-   * @param method of HTTP
+   * Makes a call whose response body is a stream; resolves with its headers.
+   * @param method HTTP method
    * @param path of the Engine API, without query
-   * @returns the answer; destroying it ends the conversation
-   * @throws AppError for whatever the engine said instead
+   * @returns the response; destroying it closes the connection
+   * @throws AppError for every error of the engine
    */
   stream(method: string, path: string, options: StreamOptions = {}): Promise<IncomingMessage> {
     return this.whileAlive(this.dial(method, path, options), options.operation);
   }
 
   private dial(method: string, path: string, options: StreamOptions): Promise<IncomingMessage> {
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), this.readTimeoutMs);
-    const signal = options.signal ? AbortSignal.any([options.signal, late.signal]) : late.signal;
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), this.readTimeoutMs);
+    const signal = options.signal ? AbortSignal.any([options.signal, timeout.signal]) : timeout.signal;
     return new Promise<IncomingMessage>((resolve, reject) => {
       const statusCodes = { 200: true, 204: true };
       const query = Object.fromEntries(Object.entries(options.query ?? {}).filter(([, value]) => value !== undefined));
       const authconfig = options.auth && { authconfig: options.auth };
-      const what = { path: `${path}?`, method, isStream: true, statusCodes, abortSignal: signal };
-      const request = { ...what, ...authconfig, options: { _query: query, _body: {} } };
+      const target = { path: `${path}?`, method, isStream: true, statusCodes, abortSignal: signal };
+      const request = { ...target, ...authconfig, options: { _query: query, _body: {} } };
       this.docker.modem.dial(request, (error: unknown, answer: unknown) => {
         clearTimeout(timer);
         if (error) reject(this.toTypedError(error, options.operation));
@@ -167,9 +167,9 @@ export class Engine {
     });
   }
 
-  private toTypedError(error: unknown, during?: EngineOperation): AppError {
-    const typed = toAppErrorFromEngine(error, during);
-    if (isUnavailable(typed)) this.invalidatePing();
-    return typed;
+  private toTypedError(error: unknown, operation?: EngineOperation): AppError {
+    const appError = toAppErrorFromEngine(error, operation);
+    if (isUnavailable(appError)) this.invalidatePing();
+    return appError;
   }
 }

@@ -9,9 +9,9 @@ interface Reservation {
   cpus: number;
 }
 
-/** What this host has, and has given away. */
+/** The resources of this host and what its containers reserve. */
 export class HostInventory {
-  /** What a container reserves is asked once; an update of it is rare and is seen when the entry has aged. */
+  /** By container id. `docker update` is rare, and seen when the entry expires. */
   private readonly reservations = new LRUCache<string, Reservation>({ max: 5000, ttl: 60_000 });
   private readonly imagePresence = new LRUCache<string, boolean>({ max: 500, ttl: 1000 });
   private knownHostSize: { memory: number; cores: number } | undefined;
@@ -23,8 +23,10 @@ export class HostInventory {
   ) {}
 
   /**
-   * @param image reference that is looked for
-   * @param volumes names that are looked for
+   * Reads all that a node's bid for a run needs.
+   * @param image reference to look for
+   * @param volumes names to look for
+   * @returns reservedMemory and reservedCpu as shares of the host; memory in bytes
    * @throws AppError ENGINE_UNREACHABLE
    */
   async read(image: string, volumes: string[]) {
@@ -63,7 +65,7 @@ export class HostInventory {
   }
 
   /**
-   * Whether all volumes of these names are here.
+   * Whether this host has all volumes of these names.
    * @throws AppError ENGINE_UNREACHABLE
    */
   async hasVolumes(names: string[]): Promise<boolean> {
@@ -82,7 +84,7 @@ export class HostInventory {
       this.reservations.set(id, reservation);
       return reservation;
     } catch (error) {
-      if (isNotFound(error)) return { memory: 0, cpus: 0 }; // gone meanwhile
+      if (isNotFound(error)) return { memory: 0, cpus: 0 }; // removed since it was listed
       throw error;
     }
   }

@@ -1,11 +1,11 @@
 import type { Healthcheck, RunSpec } from "../create/run-spec";
 
-/** The CLI reads its env file line by line, 64 KiB at most. */
+/** The CLI reads lines of at most 64 KiB from an env file. */
 const MAX_ENV_LINE_BYTES = 60_000;
 
 /**
- * The arguments of `docker create` for a container. Every value stands behind the `=` of its flag or after `--`, so none can read as a flag.
- * The environment is not among them: see `envFile`.
+ * The arguments of `docker create`. Every value stands behind the `=` of its flag or after `--`, so none can be read as a flag.
+ * The environment is passed by `envFile`.
  */
 export function createArgs(spec: RunSpec): string[] {
   return [
@@ -20,7 +20,7 @@ export function createArgs(spec: RunSpec): string[] {
     ...mapOptions("label", spec.labels, (key, value) => `${key}=${value}`),
     ...mapOptions("ulimit", spec.ulimits, (key, value) => `${key}=${value}`),
     ...option("network", spec.network),
-    // Docker refuses a container that both goes when it ends and is started again.
+    // Docker refuses --rm together with a restart policy.
     ...option("restart", spec.remove ? undefined : spec.restart),
     ...option("memory", spec.memory),
     ...option("cpus", spec.cpus),
@@ -59,7 +59,7 @@ function healthArgs(check: Healthcheck): string[] {
   ];
 }
 
-// Host port 0, or none, is any free one.
+// Host port 0, or none, lets Docker choose a free port.
 function portMapping(host: string, container: string): string {
   return host === "" || host === "0" ? container : `${host}:${container}`;
 }
@@ -77,8 +77,9 @@ function mapOptions(flag: string, map: Record<string, string>, join: (key: strin
 }
 
 /**
- * The environment as `--env-file` takes it, which is no place for every value.
- * @returns lines: for standard input, so that no value shows among the arguments; rest: those that can't be written as one line
+ * Splits the environment into the variables that `--env-file` can hold and the rest.
+ * @returns lines: the file, given on standard input so that no value is visible in the process list; rest: values of several lines, or
+ * too long for one
  */
 export function envFile(env: Record<string, string>): { lines: string; rest: Record<string, string> } {
   const entries = Object.entries(env);

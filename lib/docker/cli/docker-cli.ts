@@ -7,20 +7,19 @@ const loadDockerCli = lazyRequire(() => require("docker-cli-js") as typeof impor
 
 /**
  * Runs one docker command.
- * @param during what it does, by which its errors are read
+ * @param operation by which the texts on standard error are mapped to errors
  * @param args arguments after `docker`
- * @param stdin given to it, if anything; not empty
+ * @param stdin its standard input; not empty
  * @returns its standard output
- * @throws AppError of what it said on standard error
+ * @throws AppError if it fails
  */
-export type DockerCli = (during: EngineOperation, args: readonly string[], stdin?: string) => Promise<string>;
+export type DockerCli = (operation: EngineOperation, args: readonly string[], stdin?: string) => Promise<string>;
 
 /**
- * The docker CLI, through docker-cli-js, for one engine.
- * @param endpoint the engine
+ * The docker CLI for one engine, run by docker-cli-js.
  */
 export function dockerCli(endpoint: Endpoint): DockerCli {
-  return async (during, args, stdin) => {
+  return async (operation, args, stdin) => {
     const { Docker } = loadDockerCli();
     const line = commandLine(args, { stdin: stdin !== undefined });
     const options = { echo: false, env: endpoint.env, ...(stdin === undefined ? {} : { stdin }) };
@@ -28,7 +27,7 @@ export function dockerCli(endpoint: Endpoint): DockerCli {
       const result = (await new Docker(options).command(line)) as { raw: string };
       return result.raw;
     } catch (error) {
-      throw toAppErrorFromCli(error as { stderr?: string }, during);
+      throw toAppErrorFromCli(error as { stderr?: string }, operation);
     }
   };
 }

@@ -14,7 +14,7 @@ export interface PortSummary {
   protocol: string;
 }
 
-/** The label of what `GET /containers` lists. */
+/** The label of the containers that `GET /containers` lists. */
 export const MANAGED_LABEL = "dockapi.managed";
 
 /** A container as `GET /` answers it. */
@@ -28,21 +28,21 @@ export interface ContainerSummary {
   created: string;
   /** created, running, paused, restarting, removing, exited or dead */
   state: string;
-  /** for people, such as "Up 3 minutes" */
+  /** Docker's own text, such as "Up 3 minutes" */
   status: string;
   ports: PortSummary[];
   labels: Record<string, string>;
-  /** the node that holds it */
+  /** name of its node */
   host: string;
 }
 
 export interface Snapshot {
   containers: ContainerSummary[];
-  /** The same as JSON, written once for all who ask. */
+  /** `containers` as JSON, serialized once for all requests. */
   json: Buffer;
-  /** a hash of it */
+  /** hash of `json` */
   version: string;
-  /** Whether `onChange` tells when it is others: not while the engine's events can't be followed. */
+  /** Whether `onChange` will report changes; false while the engine's events can't be followed. */
   followed: boolean;
 }
 
@@ -51,12 +51,12 @@ interface Matches {
   prefix: ContainerSummary[];
 }
 
-/** "Up 3 minutes" ages without any event, so a list is never older than this (ms). */
+/** A text such as "Up 3 minutes" changes without an event, so a snapshot is never older than this. */
 const MAX_AGE_MS = 1000;
 const RECONNECT_PAUSE_MS = 500;
-/** How often (ms) a container is looked for that is just being replaced. */
+/** Between two lookups of a container that is being replaced. */
 const REPLACEMENT_POLL_MS = 20;
-/** The events after which the list differs. Others, such as a health check's exec, come all the time and change nothing. */
+/** The events that change the list. Others, such as those of a health check's exec, are frequent and change nothing. */
 const LIST_EVENTS = [
   "create",
   "start",
@@ -73,22 +73,21 @@ const LIST_EVENTS = [
   "health_status",
 ];
 
-/** All containers of this host, kept in memory for as long as that is true: until an event or an own change, a second at most. */
+/** All containers of this host, cached until an event of the engine or a change by this process, for a second at most. */
 export class ContainerList {
   private generation = 0;
   private snapshot: (Snapshot & { generation: number; at: number }) | undefined;
   private pendingRead: { generation: number; result: Promise<Snapshot> } | undefined;
-  /** Who was asked for by name or id since the last change: what is asked for once is asked for again. */
+  /** Containers found by exact name or id since the last change. */
   private readonly exactMatches = new LRUCache<string, ContainerSummary>({ max: 1000 });
-  /** Names whose container is just being replaced by another. */
+  /** Names whose container is being replaced by another. */
   private readonly replacedNames = new Set<string>();
   private watching = false;
   private readonly listeners: (() => void)[] = [];
   private readonly closed = new AbortController();
 
   /**
-   * @param engine whose containers
-   * @param nodeName the node's name, answered with each container
+   * @param nodeName the `host` of each container
    */
   constructor(
     private readonly engine: Engine,
@@ -96,7 +95,7 @@ export class ContainerList {
     private readonly log: Logger,
   ) {}
 
-  /** Follows the engine's events until `close`, reconnecting for as long as it takes. */
+  /** Follows the engine's events until `close`, and reconnects when the connection breaks. */
   async watch(): Promise<void> {
     while (!this.closed.signal.aborted) {
       try {
@@ -106,7 +105,7 @@ export class ContainerList {
         this.watching = true;
         await this.follow(events);
       } catch (error) {
-        this.log.debug("the engine's events can't be followed", { reason: (error as Error).message });
+        this.log.debug("Engine events not followed", { reason: (error as Error).message });
       }
       this.watching = false;
       this.engine.invalidatePing();
@@ -123,21 +122,21 @@ export class ContainerList {
     this.closed.abort();
   }
 
-  /** @param tell called at every change, own or of others */
-  onChange(tell: () => void): void {
-    this.listeners.push(tell);
+  /** @param listener called at every change, by this process or others */
+  onChange(listener: () => void): void {
+    this.listeners.push(listener);
   }
 
-  /** To be called after every own change, before it is answered. */
+  /** To be called after every change by this process, before its request is answered. */
   invalidate(): void {
     this.generation += 1;
     this.snapshot = undefined;
     this.exactMatches.clear();
-    for (const tell of this.listeners) tell();
+    for (const listener of this.listeners) listener();
   }
 
   /**
-   * The containers as they are now.
+   * Reads the containers, from the cache if possible. Concurrent reads share one request.
    * @throws AppError ENGINE_UNREACHABLE
    */
   async read(): Promise<Snapshot> {
@@ -145,12 +144,12 @@ export class ContainerList {
     if (this.pendingRead?.generation === this.generation && this.watching) return this.pendingRead.result;
     const generation = this.generation;
     const result = this.fetchSnapshot(generation);
-    const mine = { generation, result };
-    this.pendingRead = mine;
+    const pendingRead = { generation, result };
+    this.pendingRead = pendingRead;
     try {
       return await result;
     } finally {
-      if (this.pendingRead === mine) this.pendingRead = undefined;
+      if (this.pendingRead === pendingRead) this.pendingRead = undefined;
     }
   }
 
@@ -166,27 +165,27 @@ export class ContainerList {
   }
 
   /**
-   * All that an id may mean: the container of that very name or full id, else those whose id begins with it (12 hex digits or more).
+   * Finds the container with this name or full id, else those whose id begins with it (12 hex digits or more).
    * @throws AppError ENGINE_UNREACHABLE
    */
   async findMatches(id: string): Promise<Matches> {
     await this.engine.assertAlive();
-    // Of what ages without an event, nothing matters here.
+    // The snapshot may be too old for `read`, but only its status texts age without an event.
     const known = this.exactMatches.get(id);
-    const kept = matchById(known ? [known] : (this.snapshot?.containers ?? []), id);
-    if (kept.exact.length > 0) return kept;
-    // What was just made elsewhere may be there before its event is.
+    const cached = matchById(known ? [known] : (this.snapshot?.containers ?? []), id);
+    if (cached.exact.length > 0) return cached;
+    // A container that was just created by another process may exist before its event arrives.
     const { generation } = this;
-    let asked = matchById(await this.fetchMatching(id), id);
-    while (asked.exact.length === 0 && this.replacedNames.has(id)) {
+    let fetched = matchById(await this.fetchMatching(id), id);
+    while (fetched.exact.length === 0 && this.replacedNames.has(id)) {
       await sleep(REPLACEMENT_POLL_MS);
-      asked = matchById(await this.fetchMatching(id), id);
+      fetched = matchById(await this.fetchMatching(id), id);
     }
-    if (asked.exact[0] && this.watching && generation === this.generation) this.exactMatches.set(id, asked.exact[0]);
-    return asked;
+    if (fetched.exact[0] && this.watching && generation === this.generation) this.exactMatches.set(id, fetched.exact[0]);
+    return fetched;
   }
 
-  /** Whoever asks for this name while the work replaces its container gets the one or the other. */
+  /** While `work` replaces the container of this name, lookups wait until they find the old or the new one. */
   async whileReplacing(name: string, work: () => Promise<void>): Promise<void> {
     this.replacedNames.add(name);
     try {
@@ -196,7 +195,7 @@ export class ContainerList {
     }
   }
 
-  // The engine puts together only what fits: with many containers that is far cheaper than the whole list.
+  // With many containers a filtered list is far cheaper for the engine than the whole one.
   private async fetchMatching(id: string): Promise<ContainerSummary[]> {
     for (const filters of filtersFor(id)) {
       const infos = await this.engine.call((docker, abortSignal) => docker.listContainers({ all: true, filters, abortSignal }));
@@ -206,9 +205,9 @@ export class ContainerList {
   }
 
   /**
-   * Finds one container: by its name or full id exactly, else, if that is allowed, by a prefix of at least 12 hex digits.
+   * Finds one container by its exact name or full id, else by a prefix of the id of at least 12 hex digits.
    * @param id name or id
-   * @param options.prefix whether a prefix will do
+   * @param options.prefix whether a prefix is accepted
    * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID with the candidates
    */
   async find(id: string, options: { prefix: boolean }): Promise<ContainerSummary> {
@@ -221,7 +220,7 @@ export class ContainerList {
   }
 }
 
-/** What finds a container in the engine's list, first what is exact: ids are matched by their beginning, names by a pattern. */
+/** Filters of the engine's list to try in this order. The engine matches ids by prefix and names by regular expression. */
 function filtersFor(id: string): Record<string, string[]>[] {
   const byName = { name: [`^/?${id.replaceAll(".", "\\.")}$`] };
   if (/^[0-9a-f]{64}$/.test(id)) return [{ id: [id] }, byName];
@@ -238,7 +237,7 @@ function toSummary(info: ContainerInfo, host: string): ContainerSummary {
   const names = (info.Names ?? []).map((name) => name.replace(/^\//, ""));
   return {
     id: info.Id,
-    // Links of other containers stand in the list too, as "other/alias".
+    // Legacy links add names such as "/other/alias".
     name: names.find((name) => !name.includes("/")) ?? names[0] ?? "",
     image: info.Image,
     command: info.Command,

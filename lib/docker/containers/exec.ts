@@ -6,7 +6,7 @@ import { type CollectedOutput, collectOutput } from "./collect-output";
 export interface ExecSpec {
   command: string[];
   tty: boolean;
-  /** what the command reads; it gets no standard input if absent */
+  /** standard input; none if absent */
   stdin?: Buffer | undefined;
   env: Record<string, string>;
   workdir?: string | undefined;
@@ -15,19 +15,19 @@ export interface ExecSpec {
 
 export interface ExecResult extends CollectedOutput {
   exec_id: string;
-  /** null while it runs */
+  /** null while the command runs */
   exit_code: number | null;
 }
 
 /**
- * Runs a command in a running container and waits for it.
+ * Runs a command in a running container and waits for its end.
  * @param id full id of the container
  * @param limit bytes kept of each output stream
- * @param enough ends the wait: the command goes on
+ * @param waitSignal ends the wait; the command goes on
  * @throws AppError NOT_RUNNING, CONTAINER_NOT_FOUND, INVALID_SPEC
  */
-export async function exec(engine: Engine, id: string, spec: ExecSpec, limit: number, enough: AbortSignal): Promise<ExecResult> {
-  const made = await engine.call((docker, abortSignal) =>
+export async function exec(engine: Engine, id: string, spec: ExecSpec, limit: number, waitSignal: AbortSignal): Promise<ExecResult> {
+  const created = await engine.call((docker, abortSignal) =>
     docker.getContainer(id).exec({
       Cmd: spec.command,
       Tty: spec.tty,
@@ -42,29 +42,29 @@ export async function exec(engine: Engine, id: string, spec: ExecSpec, limit: nu
   );
   const stdin = spec.stdin;
   const stream = await engine.call(
-    () => made.start({ Tty: spec.tty, hijack: stdin !== undefined, stdin: stdin !== undefined, abortSignal: enough }),
+    () => created.start({ Tty: spec.tty, hijack: stdin !== undefined, stdin: stdin !== undefined, abortSignal: waitSignal }),
     "start",
   );
   if (stdin !== undefined) writeStdin(stream, stdin, spec.tty);
-  const collected = await collectOutput(stream, spec.tty, limit, enough);
-  return { ...collected, exec_id: made.id, exit_code: collected.ended ? await execExitCode(engine, made.id) : null };
+  const collected = await collectOutput(stream, spec.tty, limit, waitSignal);
+  return { ...collected, exec_id: created.id, exit_code: collected.ended ? await execExitCode(engine, created.id) : null };
 }
 
 const CONTROL_D = "\x04";
 
 function writeStdin(stream: Duplex, stdin: Buffer, tty: boolean): void {
-  // A command that doesn't read to the end closes its side; what it printed until then is still read.
+  // A command may exit without reading all of its input (EPIPE); its output is still read.
   stream.on("error", () => undefined);
   if (!tty) return void stream.end(stdin);
-  // With a terminal the engine ends the output as soon as the input ends, so its end is said as at a keyboard:
-  // the first Control-D hands over a line that is begun, one at a line's beginning is the end.
+  // With a terminal the engine closes the output when the input closes, so the end of input is typed instead: Control-D at the start of a
+  // line ends the input, elsewhere it only submits the line.
   const atLineStart = stdin.length === 0 || stdin.at(-1) === 10;
   stream.write(Buffer.concat([stdin, Buffer.from(atLineStart ? CONTROL_D : CONTROL_D + CONTROL_D)]));
 }
 
-/** The exit code of an exec whose output has ended; null if it runs on. */
+/** The exit code of an exec whose output has ended; null if the command still runs. */
 export async function execExitCode(engine: Engine, id: string): Promise<number | null> {
-  // The output can end a moment before the engine has noted the exit.
+  // The output can end shortly before the engine has recorded the exit.
   for (let pause = 1; pause < 300; pause *= 2) {
     const state = await engine.call((docker, abortSignal) => docker.getExec(id).inspect({ abortSignal }));
     if (!state.Running) return state.ExitCode;

@@ -1,28 +1,29 @@
 import type { Engine } from "../engine";
 
-/** More of a container than its list tells. */
+/** The fields of a container that are not in the list. */
 export interface ContainerDetails {
   command: string[];
   /** ISO 8601 */
   started: string | null;
   finished: string | null;
-  /** null while it runs, and before it has run */
+  /** null while it runs and before its first start */
   exit_code: number | null;
   restart_count: number;
-  /** starting, healthy or unhealthy; null if it has no check */
+  /** starting, healthy or unhealthy; null without a health check */
   health: string | null;
   env: Record<string, string>;
   mounts: { type: string; source: string; target: string; read_only: boolean }[];
-  /** its address in each */
+  /** network name to IP address */
   networks: Record<string, string>;
   restart_policy: string;
   auto_remove: boolean;
 }
 
-/** The engine's way of saying never. */
+/** The engine's time for "never". */
 const ZERO_TIME = "0001-01-01T00:00:00Z";
 
 /**
+ * Inspects a container.
  * @param id full id
  * @throws AppError CONTAINER_NOT_FOUND
  */
@@ -31,11 +32,11 @@ export async function inspectContainer(engine: Engine, id: string): Promise<Cont
   const { State, Config, HostConfig } = info;
   const { Name = "no", MaximumRetryCount: times = 0 } = HostConfig.RestartPolicy ?? {};
   const pairs = (Config.Env ?? []).map((line) => [line.split("=")[0] ?? "", line.slice(line.indexOf("=") + 1)]);
-  const moment = (time: string) => (time === ZERO_TIME ? null : time);
+  const timeOrNull = (time: string) => (time === ZERO_TIME ? null : time);
   return {
     command: [info.Path, ...info.Args],
-    started: moment(State.StartedAt),
-    finished: moment(State.FinishedAt),
+    started: timeOrNull(State.StartedAt),
+    finished: timeOrNull(State.FinishedAt),
     exit_code: State.Running || State.Status === "created" ? null : State.ExitCode,
     restart_count: info.RestartCount,
     health: State.Health?.Status ?? null,
@@ -50,7 +51,7 @@ export async function inspectContainer(engine: Engine, id: string): Promise<Cont
 }
 
 /**
- * The processes of a running container, as `ps` of its host tells them.
+ * Lists the processes of a running container in the format of `ps`.
  * @throws AppError NOT_RUNNING
  */
 export async function listProcesses(engine: Engine, id: string): Promise<{ titles: string[]; processes: string[][] }> {

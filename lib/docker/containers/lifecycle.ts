@@ -4,10 +4,10 @@ import type { Engine } from "../engine";
 import type { EngineOperation } from "../engine-errors";
 import type { ContainerList } from "./container-list";
 
-/** So long (ms) the engine gives a container to end before it kills it, if nobody says otherwise. */
+/** The engine's default for the time between the stop signal and the kill. */
 const DEFAULT_STOP_GRACE_MS = 10_000;
 
-/** What moves containers that are there from one state to another. */
+/** Changes the state or the name of existing containers. */
 export class Lifecycle {
   constructor(
     private readonly engine: Engine,
@@ -15,8 +15,8 @@ export class Lifecycle {
   ) {}
 
   /**
-   * One that runs already stays as it is.
-   * @param id full id, as for all that follow
+   * Does nothing if the container already runs.
+   * @param id full id, as in all methods
    * @throws AppError CONTAINER_NOT_FOUND, PORT_TAKEN, INVALID_SPEC
    */
   start(id: string): Promise<void> {
@@ -24,16 +24,16 @@ export class Lifecycle {
   }
 
   /**
-   * One that doesn't run stays as it is.
-   * @param grace seconds that it is given to end before it is killed; its own if absent
+   * Does nothing if the container does not run.
+   * @param grace seconds between the stop signal and the kill; the container's own setting if absent
    */
   stop(id: string, grace?: number): Promise<void> {
-    return this.change(id, (container, abortSignal) => container.stop({ ...inSeconds(grace), abortSignal }), graceMs(grace));
+    return this.change(id, (container, abortSignal) => container.stop({ ...stopQuery(grace), abortSignal }), graceMs(grace));
   }
 
   /** @param grace as of `stop` */
   restart(id: string, grace?: number): Promise<void> {
-    return this.change(id, (container, abortSignal) => container.restart({ ...inSeconds(grace), abortSignal }), graceMs(grace), "start");
+    return this.change(id, (container, abortSignal) => container.restart({ ...stopQuery(grace), abortSignal }), graceMs(grace), "start");
   }
 
   /** @throws AppError NOT_RUNNING, also if it is paused already */
@@ -47,18 +47,18 @@ export class Lifecycle {
   }
 
   /**
-   * @param claims keep names to one container where there are other hosts
+   * @param claims absent where there are no other hosts
    * @throws AppError NAME_TAKEN, also by a container of another host
    */
   async rename(id: string, from: string, to: string, claims: NameClaims | undefined): Promise<void> {
     if (from === to) return;
-    const named = (name: string) => this.change(id, (container, abortSignal) => container.rename({ name, abortSignal }));
+    const renameTo = (name: string) => this.change(id, (container, abortSignal) => container.rename({ name, abortSignal }));
     const claim = claims?.open(to);
     try {
       await claim?.confirm();
-      await named(to);
+      await renameTo(to);
       await claim?.recheck().catch(async (error: Error) => {
-        await named(from);
+        await renameTo(from);
         throw error;
       });
     } finally {
@@ -69,23 +69,23 @@ export class Lifecycle {
   private async change(
     id: string,
     work: (container: Container, abortSignal: AbortSignal) => Promise<unknown>,
-    longer = 0,
-    during: EngineOperation = "call",
+    extraMs = 0,
+    operation: EngineOperation = "call",
   ): Promise<void> {
     await this.engine.assertAlive();
-    const late = AbortSignal.timeout(this.engine.readTimeoutMs + longer);
+    const timeoutSignal = AbortSignal.timeout(this.engine.readTimeoutMs + extraMs);
     try {
-      await this.engine.call((docker) => work(docker.getContainer(id), late).catch(ignoreNotModified), during);
+      await this.engine.call((docker) => work(docker.getContainer(id), timeoutSignal).catch(ignoreNotModified), operation);
     } finally {
       this.list.invalidate();
     }
   }
 }
 
-/** The engine says so when there was nothing to do. */
+/** The engine answers 304 if the container already was in the requested state. */
 function ignoreNotModified(error: { statusCode?: number }): void {
   if (error.statusCode !== 304) throw error;
 }
 
-const inSeconds = (grace: number | undefined) => (grace === undefined ? {} : { t: grace });
+const stopQuery = (grace: number | undefined) => (grace === undefined ? {} : { t: grace });
 const graceMs = (grace: number | undefined) => (grace === undefined ? DEFAULT_STOP_GRACE_MS : grace * 1000);

@@ -16,15 +16,15 @@ export interface LogQuery {
 
 /** Reads the logs of containers. */
 export class ContainerLogs {
-  /** Whether a container has a terminal never changes. */
+  /** By container id; the value never changes. */
   private readonly ttyByContainer = new LRUCache<string, boolean>({ max: 1000 });
 
   constructor(private readonly engine: Engine) {}
 
   /**
-   * The log as it comes, part by part; ends with the log or, when followed, with the container.
+   * Streams the log of both streams merged; ends with the log or, when followed, with the container.
    * @param id full id
-   * @param signal ends it early
+   * @param signal ends it early, without an error
    * @throws AppError CONTAINER_NOT_FOUND, ENGINE_UNREACHABLE
    */
   async streamBytes(id: string, query: LogQuery, signal: AbortSignal): Promise<AsyncGenerator<Buffer>> {
@@ -32,15 +32,15 @@ export class ContainerLogs {
     return payloadOf(stream, new FrameParser(tty), signal);
   }
 
-  /** The same, each part with the stream that it was written to. */
+  /** As `streamBytes`, with the stream that each part was written to. */
   async streamFrames(id: string, query: LogQuery, signal: AbortSignal): Promise<AsyncGenerator<Frame>> {
     const { stream, tty } = await this.open(id, query, signal);
     return framesOf(stream, tty);
   }
 
   /**
-   * The whole log, or as much of its end as fits.
-   * @param limit bytes of each stream
+   * Reads the log, or its end if it is longer than `limit`.
+   * @param limit bytes of each of stdout and stderr
    */
   async readTail(id: string, query: LogQuery, limit: number, signal: AbortSignal): Promise<CollectedOutput> {
     const { stream, tty } = await this.open(id, query, signal);
@@ -50,8 +50,8 @@ export class ContainerLogs {
   private async open(id: string, query: LogQuery, signal: AbortSignal) {
     const tty = await this.hasTty(id);
     const { tail, since, until, timestamps, follow } = query;
-    const wanted = { stdout: true, stderr: true, tail: tail ?? "all", since, until, timestamps, follow };
-    const stream = await this.engine.stream("GET", `/containers/${id}/logs`, { query: wanted, signal });
+    const options = { stdout: true, stderr: true, tail: tail ?? "all", since, until, timestamps, follow };
+    const stream = await this.engine.stream("GET", `/containers/${id}/logs`, { query: options, signal });
     return { stream, tty };
   }
 
@@ -64,13 +64,13 @@ export class ContainerLogs {
   }
 }
 
-async function* payloadOf(stream: AsyncIterable<Buffer>, parser: FrameParser, ended: AbortSignal): AsyncGenerator<Buffer> {
+async function* payloadOf(stream: AsyncIterable<Buffer>, parser: FrameParser, signal: AbortSignal): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of stream) {
       const frames = parser.push(chunk);
       if (frames.length > 0) yield Buffer.concat(frames.map((frame) => frame.data));
     }
   } catch (error) {
-    if (!ended.aborted) throw toAppErrorFromEngine(error);
+    if (!signal.aborted) throw toAppErrorFromEngine(error);
   }
 }

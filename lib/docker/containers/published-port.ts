@@ -5,7 +5,7 @@ import type { ContainerInspectInfo } from "dockerode";
 import { AppError } from "../../errors";
 import type { Engine } from "../engine";
 
-/** Where this process reaches a container's published port. */
+/** The address at which this process reaches a port of a container. */
 export interface Upstream {
   host: string;
   port: number;
@@ -18,19 +18,18 @@ interface Published {
   host_port: number;
 }
 
-/** The label that says which port a container was published for. */
+/** The label with the container port to use if several are published. */
 export const PORT_LABEL = "dockapi.container_port";
 
 const LOOPBACK = "127.0.0.1";
-/** ms that a way to the container may take to open. */
 const CONNECT_TIMEOUT_MS = 1000;
 const CONTAINER_MARKER_FILES = ["/.dockerenv", "/run/.containerenv"];
 
 /**
- * Finds how this process reaches a published TCP port of a container: on the engine's machine at the host port, and where the server
- * itself runs in a container, for which the machine's loopback is another, at the container's own address.
+ * Finds the address of a published TCP port of a container: the engine's machine and the host port, or, if this server itself runs in a
+ * container and so can't reach the machine's loopback, the container's own address.
  * @param id full id
- * @param port the container's, if it publishes several
+ * @param port container port; required if several are published and no label says which
  * @throws AppError CONTAINER_NOT_FOUND; NOT_RUNNING; NO_PORT naming `port`; UPSTREAM_UNREACHABLE
  */
 export async function findUpstream(engine: Engine, id: string, port?: number): Promise<Upstream> {
@@ -42,15 +41,15 @@ export async function findUpstream(engine: Engine, id: string, port?: number): P
   if (!runsInContainer() || sharesNetwork(info))
     return at(anywhere || isLoopback(host_ip) ? (engine.machine ?? LOOPBACK) : host_ip, host_port);
   const networks = Object.values(info.NetworkSettings.Networks ?? {});
-  const ways = [
+  const candidates = [
     ...networks.filter(({ IPAddress }) => IPAddress).map(({ IPAddress }) => at(IPAddress, container_port)),
     ...(anywhere ? networks.filter(({ Gateway }) => Gateway).map(({ Gateway }) => at(Gateway, host_port)) : []),
     ...(anywhere && engine.machine ? [at(engine.machine, host_port)] : []),
     ...(anywhere || isLoopback(host_ip) ? [] : [at(host_ip, host_port)]),
   ];
-  const open = await Promise.all(ways.map(canConnect));
-  const way = ways.find((_, index) => open[index]);
-  if (way) return way;
+  const reachable = await Promise.all(candidates.map(canConnect));
+  const found = candidates.find((_, index) => reachable[index]);
+  if (found) return found;
   throw new AppError("UPSTREAM_UNREACHABLE", {
     message: `Port ${container_port} of the container can't be reached from this server's own container: put both on one network`,
     details: { id, port: container_port },
@@ -77,7 +76,7 @@ const isLoopback = (address: string) => address === "::1" || address.startsWith(
 
 const runsInContainer = () => CONTAINER_MARKER_FILES.some((mark) => existsSync(mark));
 
-/** A bridge's gateway is an address of the engine's machine: who has it is on that machine's own network. */
+/** A bridge's gateway is an address of the engine's machine; a process with that address uses the machine's own network. */
 function sharesNetwork({ NetworkSettings }: ContainerInspectInfo): boolean {
   const own = new Set(Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)));
   return Object.values(NetworkSettings.Networks ?? {}).some(({ Gateway }) => own.has(Gateway));

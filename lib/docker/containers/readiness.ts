@@ -7,64 +7,67 @@ import type { ContainerLogs } from "./logs";
 import { findUpstream } from "./published-port";
 
 export interface ReadinessCheck {
-  /** asked at the published port, with its query */
+  /** requested at the published port; may have a query */
   path: string;
-  /** of the container */
+  /** container port */
   port: number;
-  /** ms that it may take */
   timeoutMs: number;
 }
 
-/** ms between two questions, and that one may take. */
 const PROBE_INTERVAL_MS = 200;
 const PROBE_TIMEOUT_MS = 5000;
-/** What an error tells of the log: lines, bytes, and ms in which it must be there. */
-const LOG_EXCERPT = { lines: 20, bytes: 8000, wait: 2000 };
+/** The part of the log that the error includes. */
+const LOG_EXCERPT = { lines: 20, bytes: 8000, timeoutMs: 2000 };
 
 /**
- * Asks a container's published port until it answers 2xx.
+ * Sends GET requests to a container's published port until the status is 2xx.
  * @param id full id
- * @param open aborted when nobody waits for it any more
- * @throws AppError NOT_READY with the end of the log, also as soon as the container has ended; STOPPING if it is no longer waited for
+ * @param streamSignal aborts when the request is no longer waited for
+ * @throws AppError NOT_READY with the end of the log, also as soon as the container has ended; STOPPING if `streamSignal` aborts
  */
-export async function untilReady(engine: Engine, logs: ContainerLogs, id: string, wish: ReadinessCheck, open: AbortSignal): Promise<void> {
-  const late = AbortSignal.timeout(wish.timeoutMs);
-  const over = AbortSignal.any([late, open]);
-  let last = "it was not reached";
-  while (!over.aborted) {
-    const asked = probe(engine, id, wish, over);
-    if (!(await settlesBefore(asked, over))) break;
-    const outcome = await asked;
-    if (outcome.ready) return;
-    last = outcome.said;
-    if (outcome.ended) break;
-    await settlesBefore(sleep(PROBE_INTERVAL_MS), over);
+export async function untilReady(
+  engine: Engine,
+  logs: ContainerLogs,
+  id: string,
+  check: ReadinessCheck,
+  streamSignal: AbortSignal,
+): Promise<void> {
+  const endSignal = AbortSignal.any([AbortSignal.timeout(check.timeoutMs), streamSignal]);
+  let lastReason = "it was not reached";
+  while (!endSignal.aborted) {
+    const probing = probe(engine, id, check, endSignal);
+    if (!(await settlesBefore(probing, endSignal))) break;
+    const result = await probing;
+    if (result.ready) return;
+    lastReason = result.reason;
+    if (result.ended) break;
+    await settlesBefore(sleep(PROBE_INTERVAL_MS), endSignal);
   }
-  if (open.aborted) throw new AppError("STOPPING");
+  if (streamSignal.aborted) throw new AppError("STOPPING");
   const query = { tail: LOG_EXCERPT.lines, timestamps: false, follow: false };
-  const log = await logs.readTail(id, query, LOG_EXCERPT.bytes, AbortSignal.timeout(LOG_EXCERPT.wait)).catch(() => undefined);
+  const log = await logs.readTail(id, query, LOG_EXCERPT.bytes, AbortSignal.timeout(LOG_EXCERPT.timeoutMs)).catch(() => undefined);
   throw new AppError("NOT_READY", {
-    message: `The container was not ready at ${wish.path} in time: ${last}`,
+    message: `The container was not ready at ${check.path} in time: ${lastReason}`,
     details: {
       id,
-      health_path: wish.path,
+      health_path: check.path,
       logs: log === undefined ? "" : log.stdout.bytes().toString() + log.stderr.bytes().toString(),
     },
   });
 }
 
-async function probe(engine: Engine, id: string, { path, port }: ReadinessCheck, over: AbortSignal) {
+async function probe(engine: Engine, id: string, { path, port }: ReadinessCheck, endSignal: AbortSignal) {
   try {
     const { host, port: at } = await findUpstream(engine, id, port);
-    const status = await fetchStatus({ host, port: at, path }, over);
-    return { ready: status >= 200 && status < 300, said: `it answers ${status}`, ended: false };
+    const status = await fetchStatus({ host, port: at, path }, endSignal);
+    return { ready: status >= 200 && status < 300, reason: `it answers ${status}`, ended: false };
   } catch (error) {
     const { message } = error as Error;
-    if (!(error instanceof AppError)) return { ready: false, said: message, ended: false };
+    if (!(error instanceof AppError)) return { ready: false, reason: message, ended: false };
     if (isUnavailable(error)) throw error;
-    // One that is started again by its restart policy may yet come up.
+    // A restart policy may bring it up again.
     const ended = error.code === "CONTAINER_NOT_FOUND" || (error.code === "NOT_RUNNING" && error.details.status !== "restarting");
-    return { ready: false, said: ended ? "it has ended" : message, ended };
+    return { ready: false, reason: ended ? "it has ended" : message, ended };
   }
 }
 

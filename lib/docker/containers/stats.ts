@@ -3,11 +3,11 @@ import { AppError } from "../../errors";
 import type { Engine } from "../engine";
 import { toAppErrorFromEngine } from "../engine-errors";
 
-/** What a container uses; bytes, but for the shares. */
+/** Resource usage of a container, in bytes unless said otherwise. */
 export interface Usage {
   /** ISO 8601 */
   read: string;
-  /** of one core: two that are busy make 200 */
+  /** 100 is one busy core */
   cpu_percent: number;
   memory: number;
   memory_limit: number;
@@ -19,11 +19,11 @@ export interface Usage {
   pids: number;
 }
 
-/** The engine's way of saying never: there is nothing to tell of a container that doesn't run. */
+/** The engine's time for "never": the container doesn't run. */
 const ZERO_TIME = "0001-01-01";
 
 /**
- * What a container uses, as of now; takes the second or two in which the engine measures.
+ * Measures the current usage of a container, which takes the engine one to two seconds.
  * @param id full id
  * @throws AppError NOT_RUNNING
  */
@@ -37,19 +37,19 @@ export async function readUsage(engine: Engine, id: string): Promise<Usage> {
 }
 
 /**
- * The same once a second, until the container ends.
+ * Measures the usage once a second until the container ends.
  * @param signal ends it early
  * @throws AppError NOT_RUNNING
  */
 export async function followUsage(engine: Engine, id: string, signal: AbortSignal): Promise<AsyncGenerator<Usage>> {
-  const all = parseUsageStream(await engine.stream("GET", `/containers/${id}/stats`, { query: { stream: true }, signal }), signal);
-  // The engine's first has nothing to compare with: it knows no share of the processors.
-  const { done } = await all.next();
+  const usages = parseUsageStream(await engine.stream("GET", `/containers/${id}/stats`, { query: { stream: true }, signal }), signal);
+  // The first measurement has no previous one to compute the CPU share from.
+  const { done } = await usages.next();
   if (done) throw new AppError("NOT_RUNNING", { details: { id } });
-  return all;
+  return usages;
 }
 
-async function* parseUsageStream(stream: AsyncIterable<Buffer>, ended: AbortSignal): AsyncGenerator<Usage> {
+async function* parseUsageStream(stream: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Usage> {
   const decoder = new TextDecoder();
   let rest = "";
   try {
@@ -63,38 +63,38 @@ async function* parseUsageStream(stream: AsyncIterable<Buffer>, ended: AbortSign
       }
     }
   } catch (error) {
-    if (!ended.aborted) throw toAppErrorFromEngine(error);
+    if (!signal.aborted) throw toAppErrorFromEngine(error);
   }
 }
 
 /**
- * Reads the engine's numbers as `docker stats` does.
+ * Computes the usage as `docker stats` does.
  * @returns undefined if the container doesn't run
  */
 export function parseUsage(stats: ContainerStats): Usage | undefined {
   if (!stats.read || stats.read.startsWith(ZERO_TIME) || stats.memory_stats?.usage === undefined) return undefined;
   const { cpu_stats: now, precpu_stats: before, memory_stats: memory } = stats;
   const used = now.cpu_usage.total_usage - before.cpu_usage.total_usage;
-  const passed = now.system_cpu_usage - (before.system_cpu_usage ?? 0);
+  const elapsed = now.system_cpu_usage - (before.system_cpu_usage ?? 0);
   const cores = now.online_cpus || now.cpu_usage.percpu_usage?.length || 1;
-  const measured = before.system_cpu_usage !== undefined && passed > 0 && used > 0;
-  // What the kernel keeps of files counts only until somebody else needs it (cgroups 1 and 2 name it differently).
+  const measured = before.system_cpu_usage !== undefined && elapsed > 0 && used > 0;
+  // The reclaimable page cache doesn't count: total_inactive_file of cgroups 1, inactive_file of cgroups 2.
   const { total_inactive_file = 0, inactive_file = total_inactive_file } = (memory.stats ?? {}) as Record<string, number>;
-  const kept = memory.usage > inactive_file ? memory.usage - inactive_file : memory.usage;
+  const usedMemory = memory.usage > inactive_file ? memory.usage - inactive_file : memory.usage;
   const networks = Object.values(stats.networks ?? {});
   const blocks = (stats.blkio_stats?.io_service_bytes_recursive ?? []) as { op: string; value: number }[];
   const sum = (numbers: number[]) => numbers.reduce((total, each) => total + each, 0);
-  const moved = (operation: string) => sum(blocks.filter(({ op }) => op.toLowerCase() === operation).map(({ value }) => value));
+  const transferred = (operation: string) => sum(blocks.filter(({ op }) => op.toLowerCase() === operation).map(({ value }) => value));
   return {
     read: stats.read,
-    cpu_percent: roundToHundredths(measured ? (used / passed) * cores * 100 : 0),
-    memory: kept,
+    cpu_percent: roundToHundredths(measured ? (used / elapsed) * cores * 100 : 0),
+    memory: usedMemory,
     memory_limit: memory.limit,
-    memory_percent: roundToHundredths(memory.limit > 0 ? (kept / memory.limit) * 100 : 0),
+    memory_percent: roundToHundredths(memory.limit > 0 ? (usedMemory / memory.limit) * 100 : 0),
     network_in: sum(networks.map(({ rx_bytes }) => rx_bytes)),
     network_out: sum(networks.map(({ tx_bytes }) => tx_bytes)),
-    block_read: moved("read"),
-    block_write: moved("write"),
+    block_read: transferred("read"),
+    block_write: transferred("write"),
     pids: stats.pids_stats?.current ?? 0,
   };
 }

@@ -4,15 +4,15 @@ import { AppError } from "../../errors";
 import type { RunSpec } from "./run-spec";
 
 export interface Policy {
-  /** what may be had all the same */
+  /** permissions granted by --allow: privileged, devices, host_namespaces, capabilities, docker_socket */
   allow: readonly string[];
-  /** folders that mounts must lie in; any if empty */
+  /** folders that bind mounts must be inside; any folder if empty */
   bindRoots: readonly string[];
-  /** sockets that give their holder the host */
+  /** sockets that give control of the host */
   sockets: readonly string[];
 }
 
-/** Capabilities that let a process out of its container, or into the kernel. */
+/** Capabilities by which a process can leave its container or change the kernel. */
 const DANGEROUS_CAPABILITIES = new Set([
   "ALL",
   "SYS_ADMIN",
@@ -35,11 +35,11 @@ const DANGEROUS_CAPABILITIES = new Set([
   "BLOCK_SUSPEND",
 ]);
 
-/** Sockets of an engine beside the one that this server itself speaks to. */
+/** Usual sockets of container engines, besides the one that this server uses. */
 export const ENGINE_SOCKETS = ["/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"];
 
 /**
- * Refuses what would hand the host to the container.
+ * Refuses options that give the container control of the host.
  * @throws AppError NOT_ALLOWED naming the field and what to allow
  */
 export function checkPolicy(spec: RunSpec, policy: Policy): void {
@@ -57,24 +57,24 @@ export function checkPolicy(spec: RunSpec, policy: Policy): void {
 }
 
 /**
- * Refuses a folder of the host that may not be mounted.
+ * Refuses a bind mount that reaches an engine's socket or is outside the allowed folders.
  * @param source absolute path on the host
- * @param field to be named in the error
+ * @param field name for the error
  * @throws AppError NOT_ALLOWED
  */
 export function checkBind(source: string, policy: Policy, field: string): void {
-  const places = [path.posix.normalize(source), resolveLinks(source)].map(canonicalPath);
-  for (const place of places) {
-    // Through /proc lead ways to every other folder.
+  const paths = [path.posix.normalize(source), resolveLinks(source)].map(canonicalPath);
+  for (const candidate of paths) {
+    // /proc/PID/root leads to every other folder.
     const reachesSocket =
-      isInside(place, "/proc") ||
+      isInside(candidate, "/proc") ||
       policy.sockets.some((socket) =>
-        [socket, canonicalPath(socket), canonicalPath(resolveLinks(socket))].some((each) => isInside(each, place)),
+        [socket, canonicalPath(socket), canonicalPath(resolveLinks(socket))].some((each) => isInside(each, candidate)),
       );
     if (reachesSocket) requireAllowed(policy, "docker_socket", field, `${source} leads to the engine's socket`);
     if (
       policy.bindRoots.length > 0 &&
-      !policy.bindRoots.some((root) => isInside(place, canonicalPath(root)) || isInside(place, resolveLinks(root)))
+      !policy.bindRoots.some((root) => isInside(candidate, canonicalPath(root)) || isInside(candidate, resolveLinks(root)))
     ) {
       throw new AppError("NOT_ALLOWED", {
         message: `${field}: ${source} is outside the folders that may be mounted`,
@@ -84,14 +84,13 @@ export function checkBind(source: string, policy: Policy, field: string): void {
   }
 }
 
-/** Kinds of file system that reach no file of the host. */
+/** File system types that give no access to files of the host. */
 const REMOTE_FILE_SYSTEMS = new Set(["tmpfs", "nfs", "nfs4", "cifs", "smb3"]);
 
 /**
- * Refuses a volume that is a folder or a device of the host under another name.
- * @param driver of the volume
- * @param options given to it
- * @param field to be named in the error, for an option at fault
+ * Refuses a volume whose options make it a folder or a device of the host.
+ * @param options of the driver
+ * @param field name for the error, of an option at fault
  * @throws AppError NOT_ALLOWED
  */
 export function checkVolumeOptions(
@@ -108,7 +107,7 @@ export function checkVolumeOptions(
   const flags = o.split(",");
   const isBind = flags.includes("bind") || flags.includes("rbind");
   if (isBind || ["", "none", "bind"].includes(type)) {
-    // The engine takes a relative one from its own working folder, which is the root.
+    // A relative path is relative to the engine's working directory, which is the root.
     if (device !== "") checkBind(path.posix.resolve("/", device), policy, field("device"));
   } else if (!REMOTE_FILE_SYSTEMS.has(type)) {
     requireAllowed(policy, "devices", field("type"), `a volume of type ${type} can be any disk or folder of the host`);
@@ -123,24 +122,24 @@ function requireAllowed(policy: Policy, name: string, field: string, why?: strin
   });
 }
 
-// /var/run is a link to /run on every Linux of today, also on a host whose folders this process can't see from its container.
+// /var/run is a link to /run on current Linux systems. In a container this process can't see the host's links, so it is assumed.
 function canonicalPath(place: string): string {
-  const plain = path.posix.normalize(place).replace(/(.)\/+$/, "$1");
-  return plain === "/var/run" || plain.startsWith("/var/run/") ? plain.slice("/var".length) : plain;
+  const normalized = path.posix.normalize(place).replace(/(.)\/+$/, "$1");
+  return normalized === "/var/run" || normalized.startsWith("/var/run/") ? normalized.slice("/var".length) : normalized;
 }
 
 function isInside(place: string, folder: string): boolean {
   return place === folder || folder === "/" || place.startsWith(`${folder}/`);
 }
 
-/** Where the path really leads, as far as it exists here. */
+/** Resolves links in the part of the path that exists here. */
 function resolveLinks(place: string): string {
-  const plain = path.posix.normalize(place);
-  for (let head = plain; ; head = path.posix.dirname(head)) {
+  const normalized = path.posix.normalize(place);
+  for (let head = normalized; ; head = path.posix.dirname(head)) {
     try {
-      return path.posix.join(realpathSync(head), plain.slice(head.length));
+      return path.posix.join(realpathSync(head), normalized.slice(head.length));
     } catch {
-      if (head === "/") return plain;
+      if (head === "/") return normalized;
     }
   }
 }

@@ -1,16 +1,16 @@
 export interface Healthcheck {
-  /** run by the container's shell */
+  /** run by the shell of the container */
   cmd?: string | undefined;
   /** durations as Docker writes them, such as 30s */
   interval?: string | undefined;
   timeout?: string | undefined;
   start_period?: string | undefined;
   retries?: number | undefined;
-  /** switches off the image's own */
+  /** disables the health check of the image */
   disable?: boolean | undefined;
 }
 
-/** A container to be created, every value checked for its form. Absent means Docker's own default. */
+/** Options of a container to create; the syntax of all values is validated. Absent values take Docker's defaults. */
 export interface RunSpec {
   name: string;
   image: string;

@@ -15,8 +15,9 @@ import type { RunSpec } from "./run-spec";
 import { findAllowedVolumes } from "./volume-policy";
 
 /**
- * The label of what a run makes, its name as the value: it is started right after, so one that is still only created was left
- * behind. What has another name has the label from an image that was committed of it.
+ * The label of containers created by a run; its value is the container's name. They are started right after the create, so an old one in
+ * the state "created" was left behind by a killed server. If the value differs from the name, the label comes from an image that was
+ * committed from such a container.
  */
 export const RUN_LABEL = "docker-server.run";
 

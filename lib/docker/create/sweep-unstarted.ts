@@ -2,27 +2,26 @@ import type { Logger } from "../../support/logger";
 import type { ContainerList } from "../containers/container-list";
 import { RUN_LABEL, type Runner } from "./runner";
 
-/** Longer (ms) than a create and its start can take while anybody waits for them. */
+/** Longer than any request waits for a create and its start. */
 const MIN_AGE_MS = 120_000;
 const SWEEP_INTERVAL_MS = 60_000;
 
 /**
- * Removes what a server that was killed between create and start has left: at once, and every minute.
- * @returns ends it
+ * Removes containers that a killed server created and never started: now and every minute.
+ * @returns stops it
  */
 export function removeUnstartedContainers(containers: ContainerList, runner: Runner, log: Logger): () => void {
   const sweep = async () => {
     const { containers: all } = await containers.read();
-    const left = all.filter(
+    const leftBehind = all.filter(
       ({ state, name, labels, created }) =>
-        // Whatever the two clocks say: what is being made here isn't left.
+        // The engine's clock can differ from ours, so a container that is being started here is excluded by its name.
         state === "created" && labels[RUN_LABEL] === name && !runner.isStarting(name) && Date.now() - Date.parse(created) > MIN_AGE_MS,
     );
-    for (const { id, name } of left) {
+    for (const { id, name } of leftBehind) {
       await runner.remove(id).then(
-        () => log.info("a container that was created and never started is removed", { id, name }),
-        // The others go all the same.
-        (error: Error) => log.warn("a container that was created and never started can't be removed", { id, name, reason: error.message }),
+        () => log.info("Unstarted container removed", { id, name }),
+        (error: Error) => log.warn("Unstarted container not removed", { id, name, reason: error.message }),
       );
     }
   };
@@ -30,12 +29,12 @@ export function removeUnstartedContainers(containers: ContainerList, runner: Run
 }
 
 /**
- * Sweeps at once, and every minute.
- * @returns ends it
+ * Calls `sweep` now and every minute; a failure is logged.
+ * @returns stops it
  */
 export function sweepPeriodically(sweep: () => Promise<void>, log: Logger): () => void {
-  const tried = () => void sweep().catch((error: Error) => log.debug("nothing could be swept", { reason: error.message }));
-  tried();
-  const timer = setInterval(tried, SWEEP_INTERVAL_MS).unref();
+  const run = () => void sweep().catch((error: Error) => log.debug("Sweep failed", { reason: error.message }));
+  run();
+  const timer = setInterval(run, SWEEP_INTERVAL_MS).unref();
   return () => clearInterval(timer);
 }

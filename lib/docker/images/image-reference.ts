@@ -9,8 +9,8 @@ const REFERENCE = new RegExp(
 const MAX_NAME_LENGTH = 255;
 
 /**
- * Tells whether a text is an image reference, such as `redis`, `host:5000/team/app:1.2` or `app@sha256:…`, or an image id.
- * It can't begin with a dash, so it never reads as a flag.
+ * Whether a text is an image reference, such as `redis`, `host:5000/team/app:1.2` or `app@sha256:…`, or an image id. It can't begin with
+ * a dash, so the CLI never reads it as a flag.
  */
 export function isImageReference(text: string): boolean {
   const name = text.replace(/@.*$/s, "").replace(/:[\w.-]*$/, "");
@@ -18,7 +18,7 @@ export function isImageReference(text: string): boolean {
 }
 
 /**
- * Gives the reference its tag, as Docker does: `latest` where there is neither tag nor digest.
+ * Adds the tag `latest` to a reference without tag and digest, as Docker does.
  * @throws AppError INVALID_REFERENCE
  */
 export function withDefaultTag(text: string): string {

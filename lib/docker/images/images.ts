@@ -7,20 +7,20 @@ import { toAppErrorFromCli } from "../engine-errors";
 import { withDefaultTag } from "./image-reference";
 
 export interface PulledImage {
-  /** the reference that was asked for, with its tag */
+  /** the requested reference, with its tag */
   image: string;
   /** sha256:… of the image's configuration */
   id: string;
-  /** the paths at which it wants volumes */
+  /** paths of the volumes that it declares */
   volumes: string[];
-  /** sha256:… of its manifest in the registry; absent for an image that came from none */
+  /** sha256:… of its manifest in the registry; absent for an image that was not pulled */
   digest?: string;
 }
 
-/** How far a pull is, as the engine tells it. */
+/** One line of the engine's progress report of a pull. */
 export interface PullProgress {
   status: string;
-  /** the layer it is about, or the tag */
+  /** id of the layer, or the tag */
   layer?: string;
   /** bytes */
   current?: number;
@@ -31,8 +31,8 @@ type ProgressListener = (progress: PullProgress) => void;
 
 /** The images of this host. */
 export class Images {
-  /** Pulls under way: a repeat joins. */
-  private readonly pulls = new Map<string, { result: Promise<PulledImage>; watchers: Set<ProgressListener> }>();
+  /** Pulls in progress, which repeated requests join. */
+  private readonly pulls = new Map<string, { result: Promise<PulledImage>; listeners: Set<ProgressListener> }>();
 
   constructor(
     private readonly engine: Engine,
@@ -40,7 +40,7 @@ export class Images {
   ) {}
 
   /**
-   * Pulls an image with the host's own credentials; one pull under way serves all who ask for the same.
+   * Pulls an image with the host's own credentials. Concurrent pulls of the same image are one.
    * @param reference any reference
    * @param platform such as linux/arm64
    * @throws AppError INVALID_REFERENCE, IMAGE_NOT_FOUND, IMAGE_DENIED, REGISTRY_UNREACHABLE
@@ -53,22 +53,22 @@ export class Images {
   }
 
   /**
-   * Pulls an image with a caller's own login, over the Engine API: it is in no argument and on no disk.
-   * One pull under way serves all who ask for the same with the same login.
+   * Pulls an image with a caller's credentials, over the Engine API: they are never in an argument or on disk. Concurrent pulls of the same
+   * image with the same credentials are one.
    * @throws AppError as `pull`
    */
-  async pullWithLogin(reference: string, auth: RegistryAuth, watcher?: ProgressListener): Promise<PulledImage> {
-    return this.pullThroughApi(reference, auth, watcher);
+  async pullWithLogin(reference: string, auth: RegistryAuth, listener?: ProgressListener): Promise<PulledImage> {
+    return this.pullThroughApi(reference, auth, listener);
   }
 
   /**
-   * Pulls an image and tells how far it is. What anybody may have comes over the Engine API, which tells it; what the host's own
-   * credentials are needed for comes as by `pull`, and nothing is told of it.
+   * Pulls an image and reports the progress. Public images are pulled over the Engine API, which reports it; images that need the host's
+   * own credentials are pulled as by `pull`, without progress.
    * @throws AppError as `pull`
    */
-  async pullWithProgress(reference: string, watcher: ProgressListener): Promise<PulledImage> {
-    return this.pullThroughApi(reference, undefined, watcher).catch((error: AppError) => {
-      // A registry hides from strangers that it has an image.
+  async pullWithProgress(reference: string, listener: ProgressListener): Promise<PulledImage> {
+    return this.pullThroughApi(reference, undefined, listener).catch((error: AppError) => {
+      // Without credentials, some registries answer "not found" for a private image.
       if (error.code !== "IMAGE_DENIED" && error.code !== "IMAGE_NOT_FOUND") throw error;
       return this.pull(reference);
     });
@@ -77,49 +77,49 @@ export class Images {
   private async pullThroughApi(
     reference: string,
     auth: RegistryAuth | undefined,
-    watcher: ProgressListener | undefined,
+    listener: ProgressListener | undefined,
   ): Promise<PulledImage> {
     const image = withDefaultTag(reference);
-    const login = auth ? createHash("sha256").update(JSON.stringify(auth)).digest("hex") : "anybody";
-    const work = async (tell: ProgressListener) => {
+    const login = auth ? createHash("sha256").update(JSON.stringify(auth)).digest("hex") : "anonymous";
+    const work = async (onProgress: ProgressListener) => {
       const failed = await this.engine.stream("POST", "/images/create", { query: { fromImage: image }, auth, operation: "pull" }).then(
-        (report) => readPullReport(report, tell),
-        // What the engine says of a registry has the statuses of its own errors.
+        (report) => readPullReport(report, onProgress),
+        // The engine reports errors of a registry with the statuses of its own errors.
         (error: AppError) => (isUnavailable(error) ? Promise.reject(error) : error.message),
       );
       if (failed !== undefined) throw toAppErrorFromCli({ stderr: failed }, "pull");
     };
-    return this.joinPull(`${image} as ${login}`, image, work, watcher);
+    return this.joinPull(`${image} as ${login}`, image, work, listener);
   }
 
-  /** Joins the pull under way that has this key, or begins it. */
+  /** Joins the pull in progress with this key, or begins it. */
   private joinPull(
     key: string,
     image: string,
-    work: (tell: ProgressListener) => Promise<void>,
-    watcher?: ProgressListener,
+    work: (onProgress: ProgressListener) => Promise<void>,
+    listener?: ProgressListener,
   ): Promise<PulledImage> {
-    const watchers = new Set<ProgressListener>();
+    const listeners = new Set<ProgressListener>();
     const begin = async () => {
       await this.engine.assertAlive(0);
       await work((progress) => {
-        for (const tell of watchers) tell(progress);
+        for (const onProgress of listeners) onProgress(progress);
       });
       const found = await this.inspect(image);
       if (!found) throw new AppError("IMAGE_NOT_FOUND", { message: `${image} was pulled and is gone again` });
       return found;
     };
-    const under = this.pulls.get(key) ?? { watchers, result: begin().finally(() => this.pulls.delete(key)) };
-    this.pulls.set(key, under);
-    if (watcher) under.watchers.add(watcher);
-    return under.result;
+    const pull = this.pulls.get(key) ?? { listeners, result: begin().finally(() => this.pulls.delete(key)) };
+    this.pulls.set(key, pull);
+    if (listener) pull.listeners.add(listener);
+    return pull.result;
   }
 
-  /** The image if this host has it. */
+  /** The image, or undefined if this host doesn't have it. */
   async inspect(reference: string): Promise<PulledImage | undefined> {
     const image = withDefaultTag(reference);
     try {
-      // Asked for as it was written: with a tag, an image id would no longer be one.
+      // Without the default tag: the reference may be an image id.
       const info = await this.engine.call((docker, abortSignal) => docker.getImage(reference).inspect({ abortSignal } as object));
       const digest = info.RepoDigests?.map((each) => each.split("@")[1]).find(Boolean);
       return { image, id: info.Id, volumes: Object.keys(info.Config.Volumes ?? {}), ...(digest ? { digest } : {}) };
@@ -130,8 +130,8 @@ export class Images {
   }
 
   /**
-   * Makes sure that the image is here.
-   * @param policy missing: pull if it isn't; always: pull; never: don't
+   * Pulls the image unless the policy or its presence make that unnecessary.
+   * @param policy missing: pull if this host doesn't have it; always: pull; never: don't pull
    * @throws AppError IMAGE_NOT_FOUND and those of `pull`
    */
   async ensure(reference: string, policy: "missing" | "always" | "never", platform?: string): Promise<void> {
@@ -139,9 +139,9 @@ export class Images {
   }
 
   /**
-   * Tells whether an image is to be pulled before it can be used.
+   * Whether the image must be pulled.
    * @param policy as of `ensure`
-   * @throws AppError IMAGE_NOT_FOUND if it isn't here and must not be pulled
+   * @throws AppError IMAGE_NOT_FOUND if this host doesn't have it and the policy is never
    */
   async needsPull(reference: string, policy: "missing" | "always" | "never"): Promise<boolean> {
     if (policy === "always") return true;
@@ -161,15 +161,15 @@ interface ReportLine {
   progressDetail?: { current?: number; total?: number };
 }
 
-/** What went wrong by the engine's report of a pull: it says so in the report's lines, long after its status. */
-async function readPullReport(report: NodeJS.ReadableStream, tell: ProgressListener): Promise<string | undefined> {
+/** Reads the report of a pull to its end. The engine sends errors as lines of the report, after status 200. Returns the last one. */
+async function readPullReport(report: NodeJS.ReadableStream, onProgress: ProgressListener): Promise<string | undefined> {
   let failure: string | undefined;
   for await (const line of createInterface({ input: report })) {
     if (line.trim() === "") continue;
     const { error, status, id, progressDetail: { current, total } = {} } = JSON.parse(line) as ReportLine;
     failure = error ?? failure;
     if (status === undefined) continue;
-    tell({ status, ...(id ? { layer: id } : {}), ...(current === undefined ? {} : { current }), ...(total ? { total } : {}) });
+    onProgress({ status, ...(id ? { layer: id } : {}), ...(current === undefined ? {} : { current }), ...(total ? { total } : {}) });
   }
   return failure;
 }

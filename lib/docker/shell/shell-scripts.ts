@@ -1,12 +1,15 @@
-/** Each runs as `sh -c SCRIPT …` in a container of which nothing else is known: with what every sh has built in, and /proc. */
+/** All scripts run as `sh -c SCRIPT …` in any container, so they use only built-ins of a POSIX sh, and /proc. */
 
 /**
- * Tells its process id after a word of ours, and again after a line has come: before that it doesn't become the shell, so that the
- * terminal has its size by then and `GUARD` knows of it. In one line, at whose end that finds the word.
+ * Prints the marker ($0) and its process id, waits for a line, prints both again and becomes the shell. By then the terminal has its size
+ * and the guard knows the process. One line, because `GUARD_SCRIPT` looks for the marker at the end of the command line.
  */
 export const START_SCRIPT = 'echo "$0 $$"; read -r _ || exit; echo "$0 $$"; command -v bash >/dev/null 2>&1 && exec bash; exec sh';
 
-/** To the foreground of the terminal of session $1, as /proc/PID/stat knows it; without a terminal to the session's first group. */
+/**
+ * Sends signal $2 to the foreground process group of session $1 (field tpgid of /proc/PID/stat); without a terminal to the group of the
+ * session leader.
+ */
 export const SIGNAL_FOREGROUND_SCRIPT = `name=$2 leader=$1
 read -r line <"/proc/$leader/stat" || exit
 set -- \${line##*) }
@@ -14,7 +17,7 @@ group=$6
 [ "$group" -gt 1 ] || group=$leader
 kill -"$name" -"$group"`;
 
-/** What `SIGNAL_ALL` exits with when there are none. */
+/** Exit code of `SIGNAL_SESSION_SCRIPT` if the session has no processes. */
 export const NO_PROCESS_LEFT = 3;
 
 const signalAll = `signal_all() {
@@ -30,13 +33,13 @@ const signalAll = `signal_all() {
   return "$left"
 }`;
 
-/** To all of session $1 that still live, one by one. */
+/** Sends signal $2 to every process of session $1. */
 export const SIGNAL_SESSION_SCRIPT = `${signalAll}
 signal_all "$1" "$2"`;
 
 /**
- * Tells its process id after the word, answers every line and waits for the end of its input, which comes also with the end of whoever
- * started it. Then it ends the session whose leader the last line has named. One that was not named may still come, and is known by the word.
+ * Prints the marker ($0) and its process id, and answers every line until its input closes, which also happens when this server dies. Then
+ * it ends the session whose leader the last line named. If no line named one, the shell may still start: it is found by the marker.
  */
 export const GUARD_SCRIPT = `# ends what a terminal of docker-server has left
 ${signalAll}

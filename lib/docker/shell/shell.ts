@@ -14,17 +14,17 @@ export interface WindowSize {
   rows: number;
 }
 
-/** Before what has been told to end is killed, and between tries (ms). */
+/** After the hang-up signal, before the kill; doubled at every further attempt up to the maximum. */
 const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 60_000;
-/** A shell that isn't there by then (ms) will not come. */
+/** A shell that has not started after this time never will. */
 const START_TIMEOUT_MS = 20_000;
-/** Between lines to what guards a shell (ms). */
+/** Between lines to the guard, so that no proxy closes an idle connection. */
 const GUARD_PING_INTERVAL_MS = 30_000;
-/** bytes */
+/** Output before the line with the process id, and output of the scripts that send signals. */
 const MAX_PREAMBLE_BYTES = 10_000;
 
-/** A shell in a container, and all that is started in it. */
+/** A shell in a container, and the session of all processes started in it. */
 export class Shell {
   private constructor(
     private readonly engine: Engine,
@@ -33,31 +33,34 @@ export class Shell {
     readonly input: Duplex,
     private readonly firstFrame: Frame,
     private readonly output: AsyncIterator<Frame>,
-    /** of the shell, in the container: of its session, too */
+    /** process id of the shell inside the container, and so the id of its session */
     private readonly pid: string,
-    /** Ends it when this connection does: an exec whose connection is closed runs on, also when it was this process's end. */
+    /**
+     * A second exec that ends the session when this connection closes. The engine keeps an exec running when its connection closes, also
+     * when this process has died.
+     */
     private readonly guard: Duplex,
   ) {}
 
   /**
-   * Starts bash, or sh if there is none.
+   * Starts bash, or sh if the container has no bash.
    * @param container full id
-   * @param size of its terminal; absent: it has none
+   * @param size of the terminal; undefined for a shell without a terminal
    * @throws AppError NOT_RUNNING, CONTAINER_NOT_FOUND; NO_SHELL if the container has no sh
    */
   static async start(engine: Engine, container: string, size: WindowSize | undefined): Promise<Shell> {
-    const word = randomBytes(12).toString("hex");
+    const marker = randomBytes(12).toString("hex");
     const tty = size !== undefined;
-    const guard = await openExec(engine, container, GUARD_SCRIPT, word, false);
+    const guard = await openExec(engine, container, GUARD_SCRIPT, marker, false);
     let shell: OpenExec | undefined;
     try {
-      shell = await openExec(engine, container, START_SCRIPT, word, tty);
+      shell = await openExec(engine, container, START_SCRIPT, marker, tty);
       if (size) await resize(engine, shell.id, size);
       const output = framesOf(shell.stream, tty);
-      const begun = startGuarded(shell.stream, output, guard.stream, word);
-      if (!(await settlesBefore(begun, AbortSignal.timeout(START_TIMEOUT_MS))))
+      const starting = startGuarded(shell.stream, output, guard.stream, marker);
+      if (!(await settlesBefore(starting, AbortSignal.timeout(START_TIMEOUT_MS))))
         for (const { stream } of [shell, guard]) stream.destroy(new Error("it does not begin"));
-      const { pid, first } = await begun;
+      const { pid, first } = await starting;
       return new Shell(engine, container, shell.id, shell.stream, first, output, pid, guard.stream);
     } catch (error) {
       shell?.stream.end("exit\n");
@@ -66,7 +69,7 @@ export class Shell {
     }
   }
 
-  /** What it writes; ends with it. @throws AppError ENGINE_UNREACHABLE if the engine goes away meanwhile */
+  /** The output; ends with the shell. @throws AppError ENGINE_UNREACHABLE if the connection breaks */
   async *frames(): AsyncGenerator<Frame> {
     if (this.firstFrame.data.length > 0) yield this.firstFrame;
     try {
@@ -76,7 +79,7 @@ export class Shell {
     }
   }
 
-  /** Its exit code when its output has ended; null if it runs on. */
+  /** To be called after the end of the output. Returns null if the shell still runs. */
   exitCode(): Promise<number | null> {
     return execExitCode(this.engine, this.execId);
   }
@@ -86,16 +89,16 @@ export class Shell {
   }
 
   /**
-   * Sends a signal to what runs in the foreground.
+   * Sends a signal to the foreground process group.
    * @param name such as INT
-   * @throws AppError NO_SHELL if it has ended
+   * @throws AppError NO_SHELL if the shell has ended
    */
   async signal(name: string): Promise<void> {
     const code = await this.run(SIGNAL_FOREGROUND_SCRIPT, name);
     if (code !== 0) throw new AppError("NO_SHELL", { message: `The signal ${name} found nothing to take it` });
   }
 
-  /** Ends it and all of its session. Tries for as long as the container runs. */
+  /** Ends all processes of the session. Tries again while the container runs. */
   async end(): Promise<void> {
     this.input.destroy();
     await this.endSession();
@@ -108,21 +111,21 @@ export class Shell {
       const code = await this.run(SIGNAL_SESSION_SCRIPT, name).catch(() => null);
       if (code === NO_PROCESS_LEFT) return;
       if (code === 0) name = "KILL";
-      // Paused, or without the means to start another process, it may do so later.
-      else if (await this.isOver()) return;
+      // The signal was not sent: the container may be paused, or at its limit of processes.
+      else if (await this.hasEnded()) return;
       await sleep(pause, undefined, { ref: false });
     }
   }
 
-  private async isOver(): Promise<boolean> {
+  private async hasEnded(): Promise<boolean> {
     const state = this.engine.call((docker, abortSignal) => docker.getExec(this.execId).inspect({ abortSignal }));
     return state.then(({ Running }) => !Running, isNotFound);
   }
 
   private async run(script: string, name: string): Promise<number | null> {
     const command = ["sh", "-c", script, "sh", this.pid, name];
-    const enough = AbortSignal.timeout(START_TIMEOUT_MS);
-    return (await exec(this.engine, this.container, { command, tty: false, env: {} }, MAX_PREAMBLE_BYTES, enough)).exit_code;
+    const waitSignal = AbortSignal.timeout(START_TIMEOUT_MS);
+    return (await exec(this.engine, this.container, { command, tty: false, env: {} }, MAX_PREAMBLE_BYTES, waitSignal)).exit_code;
   }
 }
 
@@ -131,11 +134,11 @@ interface OpenExec {
   stream: Duplex;
 }
 
-/** Starts a script with the word as its name, and with an input. */
-async function openExec(engine: Engine, container: string, script: string, word: string, tty: boolean): Promise<OpenExec> {
-  const made = await engine.call((docker, abortSignal) =>
+/** Starts a script with standard input; `$0` is the marker. */
+async function openExec(engine: Engine, container: string, script: string, marker: string, tty: boolean): Promise<OpenExec> {
+  const created = await engine.call((docker, abortSignal) =>
     docker.getContainer(container).exec({
-      Cmd: ["sh", "-c", script, word],
+      Cmd: ["sh", "-c", script, marker],
       Tty: tty,
       AttachStdin: true,
       AttachStdout: true,
@@ -143,42 +146,41 @@ async function openExec(engine: Engine, container: string, script: string, word:
       abortSignal,
     }),
   );
-  const stream = await engine.call(() => made.start({ Tty: tty, hijack: true, stdin: true }), "start");
+  const stream = await engine.call(() => created.start({ Tty: tty, hijack: true, stdin: true }), "start");
   stream.on("error", () => undefined);
-  return { id: made.id, stream };
+  return { id: created.id, stream };
 }
 
-// One that has just ended has no size any more, which engines tell in several ways; whatever else is wrong its output tells, too.
+// Engines report the resize of an ended exec in several ways. Every other failure also ends the output.
 async function resize(engine: Engine, execId: string, { cols, rows }: WindowSize): Promise<void> {
   await engine.call((docker, abortSignal) => docker.getExec(execId).resize({ w: cols, h: rows, abortSignal })).catch(() => undefined);
 }
 
-/** Lets it become the shell when its guard is there and knows it. */
-async function startGuarded(input: Duplex, output: AsyncIterator<Frame>, guard: Duplex, word: string) {
+/** Gives the guard the shell's process id, then lets the start script become the shell. */
+async function startGuarded(input: Duplex, output: AsyncIterator<Frame>, guard: Duplex, marker: string) {
   const answers = framesOf(guard, false);
-  const [{ pid }] = await Promise.all([readPid(output, word), readPid(answers, word)]);
-  const tell = () => guard.write(`${pid}\n`);
-  tell();
-  // What lies between may cut a connection on which nothing comes or goes.
-  const timer = setInterval(tell, GUARD_PING_INTERVAL_MS).unref();
+  const [{ pid }] = await Promise.all([readPid(output, marker), readPid(answers, marker)]);
+  const sendPid = () => guard.write(`${pid}\n`);
+  sendPid();
+  const timer = setInterval(sendPid, GUARD_PING_INTERVAL_MS).unref();
   guard.once("close", () => clearInterval(timer));
   void drainFrames(answers).catch(() => undefined);
   input.write("\n");
-  return readPid(output, word);
+  return readPid(output, marker);
 }
 
 async function drainFrames(frames: AsyncIterator<Frame>): Promise<void> {
   while (!(await frames.next()).done);
 }
 
-/** Reads up to the line with the word and the process id, and what comes after it. */
-async function readPid(output: AsyncIterator<Frame>, word: string): Promise<{ pid: string; first: Frame }> {
-  let said = Buffer.alloc(0);
-  for (let next = await output.next(); !next.done && said.length < MAX_PREAMBLE_BYTES; next = await output.next()) {
+/** Reads up to the line with the marker and the process id. `first` is the output after that line. */
+async function readPid(output: AsyncIterator<Frame>, marker: string): Promise<{ pid: string; first: Frame }> {
+  let received = Buffer.alloc(0);
+  for (let next = await output.next(); !next.done && received.length < MAX_PREAMBLE_BYTES; next = await output.next()) {
     const { stream, data } = next.value;
-    said = Buffer.concat([said, data]);
-    const found = new RegExp(`${word} (\\d+)\\r?\\n`).exec(said.toString("latin1"));
-    if (found?.[1]) return { pid: found[1], first: { stream, data: said.subarray(found.index + found[0].length) } };
+    received = Buffer.concat([received, data]);
+    const found = new RegExp(`${marker} (\\d+)\\r?\\n`).exec(received.toString("latin1"));
+    if (found?.[1]) return { pid: found[1], first: { stream, data: received.subarray(found.index + found[0].length) } };
   }
-  throw new AppError("NO_SHELL", { message: `This container has no sh that can be started: ${said.toString().trim().slice(0, 500)}` });
+  throw new AppError("NO_SHELL", { message: `This container has no sh that can be started: ${received.toString().trim().slice(0, 500)}` });
 }

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { run } from "../../../scripts/process";
-import { type Engine, startEngine } from "../../support/engine";
+import { type Engine, leaseEngine } from "../../support/engine";
 import { importWeb } from "../../support/images";
 import { dockerOf } from "../../support/one-node";
 
@@ -8,7 +8,7 @@ jest.setTimeout(120_000);
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await startEngine({ name: "upstream" });
+  engine = await leaseEngine({ name: "upstream" });
   await importWeb(engine, "web");
 });
 afterAll(() => engine?.stop());

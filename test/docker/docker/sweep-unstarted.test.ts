@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { RUN_LABEL } from "../../../lib/docker/create/sweep-unstarted";
+import { RUN_LABEL } from "../../../lib/docker/create/runner";
 import { runOrThrow, until } from "../../../scripts/process";
 import { type Engine, startEngine } from "../../support/engine";
 import { faketime } from "../../support/faketime";
