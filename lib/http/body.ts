@@ -14,7 +14,7 @@ const FORM_LIMITS = { depth: 4, parameterLimit: 2000, arrayLimit: 2000 };
  * (`ports[80]=8080`).
  * @param limitBytes largest body
  */
-export function bodyReaders(limitBytes: number): RequestHandler[] {
+export function bodyParsers(limitBytes: number): RequestHandler[] {
   const verify = (_request: unknown, response: unknown, bytes: Buffer) => checkSignedDigest(response as Response, bytes);
   // Express reads a too large body to its end, so that the client gets to see the error: this limits how much.
   const limitDraining: RequestHandler = (request, _response, next) => {

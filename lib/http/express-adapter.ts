@@ -1,7 +1,7 @@
 import { type Express, type RequestHandler, Router } from "express";
 import type { Dispatch } from "../cluster/routing/routed-request";
 import { AppError, loggedError } from "../errors";
-import { bodyReaders } from "./body";
+import { bodyParsers } from "./body";
 import { HttpRequest, type HttpRequestDeps, querySchema } from "./http-request";
 import type { RequestDeadlines } from "./request-deadlines";
 import { type BurstClass, isReserved, type Route } from "./route";
@@ -18,7 +18,7 @@ export interface ExpressAdapterDeps {
 /** Registers the routes with Express, and 405 and 404 for all other methods and paths. */
 export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapterDeps): void {
   const router = Router({ caseSensitive: true });
-  const requestDeps = { deadlines: deps.deadlines, bodyParsers: bodyReaders(deps.bodyLimitBytes) };
+  const requestDeps = { deadlines: deps.deadlines, bodyParsers: bodyParsers(deps.bodyLimitBytes) };
   // Paths that begin with a parameter would catch the API's own words: they come last and skip those words.
   // HEAD routes come first because Express also gives HEAD requests to GET routes.
   const rank = (route: Route) => (route.method === "head" ? -1 : breadth(route.path));

@@ -3,7 +3,7 @@ import type http from "node:http";
 import type { AddressInfo } from "node:net";
 import express from "express";
 import { AppError, type ErrorCode, invalidField, KINDS, type Kind, loggedError } from "../../../lib/errors";
-import { bodyReaders } from "../../../lib/http/body";
+import { bodyParsers } from "../../../lib/http/body";
 import { errorHandler } from "../../../lib/http/error-handler";
 import { requestLogger } from "../../../lib/http/request-logger";
 import { quietLog } from "../../support/unit/quiet-log";
@@ -23,7 +23,7 @@ beforeAll(async () => {
       () => {},
     ),
   );
-  app.post("/body", ...bodyReaders(1000), (_request, response) => void response.json({}));
+  app.post("/body", ...bodyParsers(1000), (_request, response) => void response.json({}));
   app.all("/throw", (_request, response) => {
     if (thrown === "set-retry-after") {
       response.set("Retry-After", "42");

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import express from "express";
 import fc from "fast-check";
 import { z } from "zod";
-import { bodyReaders } from "../../../lib/http/body";
+import { bodyParsers } from "../../../lib/http/body";
 import { command, flag, integer, list, map, matching, number, scalar, text } from "../../../lib/http/fields";
 import { readInput } from "../../../lib/http/input";
 
@@ -29,7 +29,7 @@ let url: string;
 let close: () => void;
 beforeAll(async () => {
   const app = express();
-  app.put("/", ...bodyReaders(100_000), (request, response) => {
+  app.put("/", ...bodyParsers(100_000), (request, response) => {
     response.json(read(request.body));
   });
   app.use(((error, _request, response, _next) => {
