@@ -36,36 +36,38 @@ function walk(nodes: ContainerSummary[][], limit: number, between: (page: number
   return seen;
 }
 
-test("paging over several nodes returns every lasting container exactly once while others are created and removed", () => {
-  const second = fc.integer({ min: 0, max: 3 });
-  const staying = fc.array(fc.record({ second, node: fc.nat(2) }), { maxLength: 20 });
-  const changes = fc.array(fc.record({ second, node: fc.nat(2), page: fc.nat(5), removed: fc.boolean() }), { maxLength: 10 });
-  fc.assert(
-    fc.property(staying, changes, fc.integer({ min: 1, max: 5 }), (stay, others, limit) => {
-      const nodes: ContainerSummary[][] = [[], [], []];
-      stay.forEach(({ second: at, node }, index) => {
-        nodes[node]?.push(container(index, at, `n${node}`));
-      });
-      const changing = others.map((each, index) => ({ ...each, container: container(1000 + index, each.second, `n${each.node}`) }));
-      for (const { removed, node, container: one } of changing) if (removed) nodes[node]?.push(one);
-      const seen = walk(nodes, limit, (page) => {
-        for (const { removed, node, container: one } of changing.filter((each) => each.page === page)) {
-          const all = nodes[node] as ContainerSummary[];
-          if (removed) all.splice(all.indexOf(one), 1);
-          else all.push(one);
-        }
-      });
-      expect(new Set(seen).size).toBe(seen.length);
-      const stayed = stay.map((_, index) => `c${index}`);
-      expect(seen.filter((name) => stayed.includes(name)).sort()).toEqual(stayed.sort());
-    }),
-  );
-});
+describe("mergePages", () => {
+  test("paging over several nodes returns every lasting container exactly once while others are created and removed", () => {
+    const second = fc.integer({ min: 0, max: 3 });
+    const staying = fc.array(fc.record({ second, node: fc.nat(2) }), { maxLength: 20 });
+    const changes = fc.array(fc.record({ second, node: fc.nat(2), page: fc.nat(5), removed: fc.boolean() }), { maxLength: 10 });
+    fc.assert(
+      fc.property(staying, changes, fc.integer({ min: 1, max: 5 }), (stay, others, limit) => {
+        const nodes: ContainerSummary[][] = [[], [], []];
+        stay.forEach(({ second: at, node }, index) => {
+          nodes[node]?.push(container(index, at, `n${node}`));
+        });
+        const changing = others.map((each, index) => ({ ...each, container: container(1000 + index, each.second, `n${each.node}`) }));
+        for (const { removed, node, container: one } of changing) if (removed) nodes[node]?.push(one);
+        const seen = walk(nodes, limit, (page) => {
+          for (const { removed, node, container: one } of changing.filter((each) => each.page === page)) {
+            const all = nodes[node] as ContainerSummary[];
+            if (removed) all.splice(all.indexOf(one), 1);
+            else all.push(one);
+          }
+        });
+        expect(new Set(seen).size).toBe(seen.length);
+        const stayed = stay.map((_, index) => `c${index}`);
+        expect(seen.filter((name) => stayed.includes(name)).sort()).toEqual(stayed.sort());
+      }),
+    );
+  });
 
-test("without changes the pages form the whole list, newest first", () => {
-  const nodes = [
-    [container(1, 5, "a"), container(2, 9, "a")],
-    [container(3, 7, "b"), container(4, 5, "b")],
-  ];
-  expect(walk(nodes, 1, () => {})).toEqual(["c2", "c3", "c4", "c1"]);
+  test("without changes the pages form the whole list, newest first", () => {
+    const nodes = [
+      [container(1, 5, "a"), container(2, 9, "a")],
+      [container(3, 7, "b"), container(4, 5, "b")],
+    ];
+    expect(walk(nodes, 1, () => {})).toEqual(["c2", "c3", "c4", "c1"]);
+  });
 });

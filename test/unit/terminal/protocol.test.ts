@@ -3,35 +3,40 @@ import { OutputMessages, readMessage, type ServerMessage } from "../../../lib/te
 
 const read = (message: object) => readMessage(Buffer.from(JSON.stringify(message)), false);
 
-test("stdin as utf8, utf-8, base64 and without encoding gives the same bytes", () => {
-  const bytes = Buffer.from("é🙂\n");
-  for (const encoding of [undefined, "utf8", "utf-8"])
-    expect(read({ type: "stdin", data: "é🙂\n", encoding })).toEqual({ type: "stdin", bytes });
-  expect(read({ type: "stdin", data: bytes.toString("base64"), encoding: "base64" })).toEqual({ type: "stdin", bytes });
-  expect(read({ type: "stdin", data: bytes.toString("base64").replace(/=+$/, ""), encoding: "base64" })).toEqual({ type: "stdin", bytes });
-});
+describe("readMessage", () => {
+  test("stdin as utf8, utf-8, base64 and without encoding gives the same bytes", () => {
+    const bytes = Buffer.from("é🙂\n");
+    for (const encoding of [undefined, "utf8", "utf-8"])
+      expect(read({ type: "stdin", data: "é🙂\n", encoding })).toEqual({ type: "stdin", bytes });
+    expect(read({ type: "stdin", data: bytes.toString("base64"), encoding: "base64" })).toEqual({ type: "stdin", bytes });
+    expect(read({ type: "stdin", data: bytes.toString("base64").replace(/=+$/, ""), encoding: "base64" })).toEqual({
+      type: "stdin",
+      bytes,
+    });
+  });
 
-test.each(["INT", "int", "SIGINT", "sigint"])("the signal INT is accepted as %s", (name) => {
-  expect(read({ type: "signal", name })).toEqual({ type: "signal", name: "INT" });
-});
+  test.each(["INT", "int", "SIGINT", "sigint"])("the signal INT is accepted as %s", (name) => {
+    expect(read({ type: "signal", name })).toEqual({ type: "signal", name: "INT" });
+  });
 
-test("any frame is either a message or a validation error", () => {
-  const frames = fc.oneof(
-    fc.uint8Array(),
-    fc.json().map(Buffer.from),
-    fc
-      .record({ type: fc.constantFrom("stdin", "resize", "signal"), data: fc.json(), cols: fc.integer(), name: fc.string() })
-      .map((each) => Buffer.from(JSON.stringify(each))),
-  );
-  fc.assert(
-    fc.property(frames, fc.boolean(), (frame, isBinary) => {
-      try {
-        expect(["stdin", "resize", "signal", "close"]).toContain(readMessage(Buffer.from(frame), isBinary).type);
-      } catch (error) {
-        expect(error).toMatchObject({ name: "AppError", kind: "validation_error" });
-      }
-    }),
-  );
+  test("any frame is either a message or a validation error", () => {
+    const frames = fc.oneof(
+      fc.uint8Array(),
+      fc.json().map(Buffer.from),
+      fc
+        .record({ type: fc.constantFrom("stdin", "resize", "signal"), data: fc.json(), cols: fc.integer(), name: fc.string() })
+        .map((each) => Buffer.from(JSON.stringify(each))),
+    );
+    fc.assert(
+      fc.property(frames, fc.boolean(), (frame, isBinary) => {
+        try {
+          expect(["stdin", "resize", "signal", "close"]).toContain(readMessage(Buffer.from(frame), isBinary).type);
+        } catch (error) {
+          expect(error).toMatchObject({ name: "AppError", kind: "validation_error" });
+        }
+      }),
+    );
+  });
 });
 
 /** The messages for an output that arrives in these chunks. */
@@ -47,18 +52,20 @@ function split(bytes: Buffer, positions: number[]): Buffer[] {
   return at.slice(1).map((end, index) => bytes.subarray(at[index], end));
 }
 
-test("output is text however it is split, and no byte is lost", () => {
-  fc.assert(
-    fc.property(fc.string({ unit: "grapheme" }), fc.array(fc.nat()), (text, positions) => {
-      const messages = messagesOf(split(Buffer.from(text), positions));
-      expect(messages.map(({ encoding }) => encoding)).not.toContain("base64");
-      expect(messages.map(({ data }) => data).join("")).toBe(text);
-    }),
-  );
-  fc.assert(
-    fc.property(fc.uint8Array(), fc.array(fc.nat()), (bytes, positions) => {
-      const messages = messagesOf(split(Buffer.from(bytes), positions));
-      expect(Buffer.concat(messages.map(({ data, encoding }) => Buffer.from(data, encoding)))).toEqual(Buffer.from(bytes));
-    }),
-  );
+describe("OutputMessages", () => {
+  test("output is text however it is split, and no byte is lost", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), fc.array(fc.nat()), (text, positions) => {
+        const messages = messagesOf(split(Buffer.from(text), positions));
+        expect(messages.map(({ encoding }) => encoding)).not.toContain("base64");
+        expect(messages.map(({ data }) => data).join("")).toBe(text);
+      }),
+    );
+    fc.assert(
+      fc.property(fc.uint8Array(), fc.array(fc.nat()), (bytes, positions) => {
+        const messages = messagesOf(split(Buffer.from(bytes), positions));
+        expect(Buffer.concat(messages.map(({ data, encoding }) => Buffer.from(data, encoding)))).toEqual(Buffer.from(bytes));
+      }),
+    );
+  });
 });

@@ -29,88 +29,90 @@ async function connect(options: WebSocket.ClientOptions = {}, pingIntervalMs = P
   return { remoteSocket, client: new TerminalClient(socket, "an-id", quietLog().log, pingIntervalMs), pings: () => pings };
 }
 
-test("a silent client that answers pings stays connected", async () => {
-  const { client, remoteSocket, pings } = await connect();
-  expect(await until(() => pings() > 10, DEADLINE_MS)).toBe(true);
-  expect(client.closedSignal.aborted).toBe(false);
-  remoteSocket.terminate();
-  expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
-});
-
-test("a client that answers no pings is disconnected", async () => {
-  const { client } = await connect({ autoPong: false });
-  expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
-});
-
-test("a paused client is not disconnected for its silence, but a lost connection is detected", async () => {
-  const { client, remoteSocket, pings } = await connect();
-  client.pause();
-  expect(await until(() => pings() > 10, DEADLINE_MS)).toBe(true);
-  expect(client.closedSignal.aborted).toBe(false);
-  remoteSocket.terminate();
-  expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
-});
-
-test("messages are handled one at a time in order, and unreadable ones are answered with an error", async () => {
-  const { client, remoteSocket } = await connect();
-  let active = 0;
-  let maxActive = 0;
-  const handled: number[] = [];
-  client.onMessage(async (message) => {
-    active += 1;
-    maxActive = Math.max(maxActive, active);
-    await new Promise((resolve) => setImmediate(resolve));
-    if (message.type === "resize") handled.push(message.cols);
-    active -= 1;
+describe("TerminalClient", () => {
+  test("a silent client that answers pings stays connected", async () => {
+    const { client, remoteSocket, pings } = await connect();
+    expect(await until(() => pings() > 10, DEADLINE_MS)).toBe(true);
+    expect(client.closedSignal.aborted).toBe(false);
+    remoteSocket.terminate();
+    expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
   });
-  const answers: string[] = [];
-  remoteSocket.on("message", (data) => answers.push(String(data)));
-  const columns = Array.from({ length: 1000 }, (_, index) => index + 1);
-  for (const cols of columns) remoteSocket.send(JSON.stringify({ type: "resize", cols, rows: 1 }));
-  remoteSocket.send("not JSON");
-  expect(await until(() => answers.length > 0, DEADLINE_MS)).toBe(true);
-  expect([handled, maxActive]).toEqual([columns, 1]);
-  expect(JSON.parse(answers[0] as string)).toMatchObject({ type: "error", error: { code: "INVALID_BODY" } });
-  remoteSocket.terminate();
-});
 
-test("unreadable messages of a client that reads no answers do not accumulate in memory", async () => {
-  const { client, remoteSocket } = await connect({}, 1_000_000);
-  client.onMessage(() => undefined);
-  let answered = 0;
-  const sendError = client.sendError.bind(client);
-  jest.spyOn(client, "sendError").mockImplementation((error) => {
-    answered += 1;
-    return sendError(error);
+  test("a client that answers no pings is disconnected", async () => {
+    const { client } = await connect({ autoPong: false });
+    expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
   });
-  remoteSocket.pause();
-  const FRAMES = 200_000;
-  for (let sent = 0; sent < FRAMES; sent++) remoteSocket.send("{}");
-  let before = 0;
-  let unchangedPolls = 0;
-  // Wait until the server stops reading.
-  const stalled = await until(() => {
-    unchangedPolls = answered > 0 && answered === before ? unchangedPolls + 1 : 0;
-    before = answered;
-    return unchangedPolls === 40;
-  }, DEADLINE_MS);
-  expect([stalled, answered < FRAMES]).toEqual([true, true]);
-  remoteSocket.terminate();
-});
 
-test("a client that sent close and does not answer the close frame is disconnected", async () => {
-  const { client, remoteSocket } = await connect({}, 1_000_000);
-  remoteSocket.pause();
-  client.closeOnRequest();
-  expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
-  remoteSocket.terminate();
-});
+  test("a paused client is not disconnected for its silence, but a lost connection is detected", async () => {
+    const { client, remoteSocket, pings } = await connect();
+    client.pause();
+    expect(await until(() => pings() > 10, DEADLINE_MS)).toBe(true);
+    expect(client.closedSignal.aborted).toBe(false);
+    remoteSocket.terminate();
+    expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
+  });
 
-test("sending to a closed connection raises no error", async () => {
-  const { client, remoteSocket } = await connect();
-  remoteSocket.terminate();
-  await client.send({ type: "exit", code: 0 });
-  expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
-  await client.send({ type: "exit", code: 0 });
-  client.close(1000);
+  test("messages are handled one at a time in order, and unreadable ones are answered with an error", async () => {
+    const { client, remoteSocket } = await connect();
+    let active = 0;
+    let maxActive = 0;
+    const handled: number[] = [];
+    client.onMessage(async (message) => {
+      active += 1;
+      maxActive = Math.max(maxActive, active);
+      await new Promise((resolve) => setImmediate(resolve));
+      if (message.type === "resize") handled.push(message.cols);
+      active -= 1;
+    });
+    const answers: string[] = [];
+    remoteSocket.on("message", (data) => answers.push(String(data)));
+    const columns = Array.from({ length: 1000 }, (_, index) => index + 1);
+    for (const cols of columns) remoteSocket.send(JSON.stringify({ type: "resize", cols, rows: 1 }));
+    remoteSocket.send("not JSON");
+    expect(await until(() => answers.length > 0, DEADLINE_MS)).toBe(true);
+    expect([handled, maxActive]).toEqual([columns, 1]);
+    expect(JSON.parse(answers[0] as string)).toMatchObject({ type: "error", error: { code: "INVALID_BODY" } });
+    remoteSocket.terminate();
+  });
+
+  test("unreadable messages of a client that reads no answers do not accumulate in memory", async () => {
+    const { client, remoteSocket } = await connect({}, 1_000_000);
+    client.onMessage(() => undefined);
+    let answered = 0;
+    const sendError = client.sendError.bind(client);
+    jest.spyOn(client, "sendError").mockImplementation((error) => {
+      answered += 1;
+      return sendError(error);
+    });
+    remoteSocket.pause();
+    const FRAMES = 200_000;
+    for (let sent = 0; sent < FRAMES; sent++) remoteSocket.send("{}");
+    let before = 0;
+    let unchangedPolls = 0;
+    // Wait until the server stops reading.
+    const stalled = await until(() => {
+      unchangedPolls = answered > 0 && answered === before ? unchangedPolls + 1 : 0;
+      before = answered;
+      return unchangedPolls === 40;
+    }, DEADLINE_MS);
+    expect([stalled, answered < FRAMES]).toEqual([true, true]);
+    remoteSocket.terminate();
+  });
+
+  test("a client that sent close and does not answer the close frame is disconnected", async () => {
+    const { client, remoteSocket } = await connect({}, 1_000_000);
+    remoteSocket.pause();
+    client.closeOnRequest();
+    expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
+    remoteSocket.terminate();
+  });
+
+  test("sending to a closed connection raises no error", async () => {
+    const { client, remoteSocket } = await connect();
+    remoteSocket.terminate();
+    await client.send({ type: "exit", code: 0 });
+    expect(await until(() => client.closedSignal.aborted, DEADLINE_MS)).toBe(true);
+    await client.send({ type: "exit", code: 0 });
+    client.close(1000);
+  });
 });
