@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { createClient } from "redis";
 import { until } from "../../../scripts/process";
-import { type Engine, startEngine } from "../../support/engine";
+import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
 import { startLimited } from "../../support/limited-server";
 import { sleeper, unique } from "../../support/pool";
@@ -19,7 +19,7 @@ let servers: TestServer[] = [];
 beforeAll(async () => {
   redis = await startRedis();
   folder = mkdtempSync(path.join(tmpdir(), "docker-server-limits-"));
-  engines = await Promise.all(["l1", "l2"].map((name) => startEngine({ name })));
+  engines = await Promise.all(["l1", "l2"].map((name) => leaseEngine({ name })));
   await Promise.all(engines.map((engine) => importBusybox(engine)));
 });
 afterAll(async () => {

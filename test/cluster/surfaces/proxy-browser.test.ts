@@ -40,7 +40,7 @@ test("a cookie of one node opens the container's path on every node, whichever h
 });
 
 test("an expired cookie is as none, on every node", async () => {
-  const credentials = new Credentials({ token: [TOKEN], token_file: null, user: null, password: null }, quietLog().log, TOKEN);
+  const credentials = Credentials.load({ token: [TOKEN], token_file: null, user: null, password: null }, quietLog().log, TOKEN);
   const visits = new BrowserSessions(new Signatures([TOKEN]), credentials);
   /** A cookie as a node gave it so many hours ago. */
   const cookieSince = (hours: number): string => {

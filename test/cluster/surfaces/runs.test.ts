@@ -11,6 +11,7 @@ let cluster: TestCluster;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 beforeAll(async () => {
   cluster = await startCluster({
+    ownEngines: true,
     size: 3,
     args: ["--peer_timeout=2000", "--run_memory=40000000", "--run_concurrency=2", "--run_wait=10"],
   });

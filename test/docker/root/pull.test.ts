@@ -14,7 +14,7 @@ let guarded: Registry;
 let knowing: TestServer;
 let proxy: StallingProxy;
 beforeAll(async () => {
-  node = await startNode({ name: "pull", args: ["--pull_wait=1"] });
+  node = await startNode({ name: "pull", ownEngine: true, args: ["--pull_wait=1"] });
   registry = await startRegistry();
   guarded = await startRegistry({ users: { [LOGIN.username]: LOGIN.password } });
   proxy = await stallingProxy(registry);
