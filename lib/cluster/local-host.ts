@@ -1,4 +1,4 @@
-/** A container as `find` returns it to another node. */
+/** The fields of a listed container that the cluster reads. `find` returns all of them: a repeated request is answered from them. */
 export interface Found {
   id: string;
   name: string;
