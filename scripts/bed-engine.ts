@@ -2,8 +2,11 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import path from "node:path";
 import type { Bed, HostPlace } from "./bed";
 import { hasEnded } from "./bed-traces";
-import { type Daemon, startDockerd } from "./daemon";
-import { type CommandResult, run, until } from "./process";
+import { attachDaemon, type Daemon, startDockerd } from "./daemon";
+import { answers, type CommandResult, run, until } from "./process";
+
+/** Name of the API socket in an engine's folder. */
+const SOCKET = "docker.sock";
 
 /** A private Docker engine that simulates one host: own network namespace, own address, own folder. */
 export interface Engine {
@@ -40,6 +43,11 @@ export interface Engine {
   stop(): Promise<void>;
 }
 
+/** An engine that stays up when its lease ends. */
+export interface LeasedEngine extends Engine {
+  handBack(): Promise<void>;
+}
+
 /**
  * Starts an engine on a new host of a bed; needs root on Linux. `name` is only for people; `args` are further arguments of dockerd.
  * Several may run at once, in several processes. Throws an Error with dockerd's last log lines if it cannot start.
@@ -54,19 +62,46 @@ export async function startBedEngine(bed: Bed, options: { name: string; args?: s
   }
 }
 
-async function engineAt(bed: Bed, place: HostPlace, { name, args = [] }: { name: string; args?: string[] }): Promise<Engine> {
+/**
+ * Leases an engine that outlives the lease: one that was handed back, with whatever it was handed back with, or a new one. `stop()`
+ * removes it; `handBack()` leaves it to the next lease of any process.
+ * @param owner id of the process that it is removed with (`Bed.removeHostsOf`)
+ */
+export async function leaseBedEngine(bed: Bed, owner: number, name: string): Promise<LeasedEngine> {
+  for (;;) {
+    const place = await bed.leaseHost(owner);
+    try {
+      const pidFile = path.join(place.folder, "docker.pid");
+      const dockerd = existsSync(pidFile) ? attachDaemon(Number(readFileSync(pidFile, "utf8"))) : undefined;
+      if (dockerd && !(await answers({ socketPath: path.join(place.folder, SOCKET), path: "/_ping" }))) {
+        await place.release();
+        continue;
+      }
+      return Object.assign(await engineAt(bed, place, { name, dockerd }), { handBack: place.handBack });
+    } catch (error) {
+      await place.release();
+      throw error;
+    }
+  }
+}
+
+async function engineAt(
+  bed: Bed,
+  place: HostPlace,
+  { name, args = [], dockerd: running }: { name: string; args?: string[]; dockerd?: Daemon | undefined },
+): Promise<Engine> {
   const { host, folder } = place;
   const { network } = bed;
   const netns = network.netnsFile(host);
-  const socket = path.join(folder, "docker.sock");
+  const socket = path.join(folder, SOCKET);
   const dockerHost = `unix://${socket}`;
   const inside = (command: string[]) => ["nsenter", `--net=${netns}`, ...command];
   const settings = path.join(folder, "daemon.json");
   const cliSettings = path.join(folder, "cli");
   const temporary = path.join(folder, "tmp");
   writeFileSync(settings, "{}");
-  mkdirSync(cliSettings);
-  mkdirSync(temporary);
+  mkdirSync(cliSettings, { recursive: true });
+  mkdirSync(temporary, { recursive: true });
 
   const start = () =>
     startDockerd({
@@ -86,7 +121,7 @@ async function engineAt(bed: Bed, place: HostPlace, { name, args = [] }: { name:
         args,
       ].flat(),
     });
-  let dockerd: Daemon = await start();
+  let dockerd = running ?? (await start());
   const kill = async (signal: NodeJS.Signals) => {
     await dockerd.end(signal, 30_000);
     await endContainerd(path.join(folder, "exec/containerd/containerd.pid"));

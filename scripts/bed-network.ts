@@ -55,6 +55,8 @@ export class BedNetwork {
     ip("-n", netns, "addr", "add", `${this.hostAddress(host)}/24`, "dev", "eth0");
     ip("-n", netns, "link", "set", "eth0", "up");
     ip("-n", netns, "route", "add", "default", "via", this.rootAddress);
+    // Whatever is beyond the bed can't be reached: said at once, so that nobody waits for name servers where this machine forwards nothing.
+    for (const half of ["0.0.0.0/1", "128.0.0.0/1"]) ip("-n", netns, "route", "add", "unreachable", half);
   }
 
   /** Removes host N's network, as far as it is there. */

@@ -18,20 +18,35 @@ export interface Marks {
   cgroup?: string;
 }
 
+/** Ids of the processes that bear one of these marks, this one aside. */
+export function processesOf(marks: Marks): number[] {
+  const namespace = marks.netns ? fileIdentity(marks.netns) : "";
+  return processIds().filter((pid) => pid !== process.pid && bears(pid, marks, namespace));
+}
+
+/** A process's command line for a message; empty if it has ended. */
+export const commandLine = (pid: number) => read(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
+
+/** Ids of the docker CLIs and servers, this process aside, that have an engine's socket in their environment. */
+export function clientsOf(dockerHost: string): number[] {
+  return processIds().filter(
+    (pid) => pid !== process.pid && read(`/proc/${pid}/environ`).split("\0").includes(`DOCKER_HOST=${dockerHost}`),
+  );
+}
+
 /** Kills every process that bears one of these marks. Throws an Error if any is still there after 10 s. */
 export function killProcesses(marks: Marks): void {
-  const namespace = marks.netns ? fileIdentity(marks.netns) : "";
   const shimSockets = findShimSockets(marks.folder);
   const end = performance.now() + 10_000;
   for (;;) {
-    const pids = processIds().filter((pid) => pid !== process.pid && bears(pid, marks, namespace));
+    const pids = processesOf(marks);
     if (pids.length === 0) break;
     if (performance.now() > end) throw new Error(`processes of ${marks.folder} survive SIGKILL: ${pids.join(" ")}`);
     for (const pid of pids) {
       killIfThere(pid);
       thaw(pid);
     }
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    pause();
   }
   for (const socket of shimSockets) rmSync(socket, { force: true });
 }
@@ -58,12 +73,28 @@ export function unmountBelow(folder: string): void {
   if (status !== 0) throw new Error(`umount: ${stderr.trim()}`);
 }
 
-/** Removes a cgroup without processes, with all below it, from every cgroup hierarchy. */
+/**
+ * Removes a cgroup without processes, with all below it, from every cgroup hierarchy. Throws an Error if one is still busy after 10 s:
+ * a process that was killed is in it until its parent has waited for it.
+ */
 export function removeCgroup(cgroup: string): void {
+  const end = performance.now() + 10_000;
   for (const hierarchy of ["", ...readdirSync("/sys/fs/cgroup")]) {
     const folder = path.join("/sys/fs/cgroup", hierarchy, cgroup);
-    if (existsSync(folder)) removeFolders(folder);
+    while (existsSync(folder)) {
+      try {
+        removeFolders(folder);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EBUSY" || performance.now() > end) throw error;
+        pause();
+      }
+    }
   }
+}
+
+/** Blocks for 10 ms. */
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
 }
 
 function removeFolders(folder: string): void {
@@ -93,7 +124,7 @@ function findShimSockets(folder: string): string[] {
     .filter((socket) => socket.startsWith("/"));
 }
 
-function killIfThere(pid: number): void {
+export function killIfThere(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch (error) {

@@ -1,10 +1,15 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { withLock } from "./bed-lock";
 import { BedNetwork } from "./bed-network";
 import { killProcesses, removeCgroup, unmountBelow } from "./bed-traces";
 
 const LAST_HOST = 250;
+
+/** A file of every place: the identity of the process that the place is removed with. */
+const OWNER = "owner";
+/** A file of a host that can be leased: the identity of the process that has it; empty while nobody has. */
+const LEASE = "lease";
 
 /** A folder of a bed that belongs to this process. */
 export interface Place {
@@ -16,6 +21,12 @@ export interface Place {
 /** A place for a simulated host with a network of its own; its address is that of `network.hostAddress(host)`. */
 export interface HostPlace extends Place {
   host: number;
+}
+
+/** A host that stays when its lease ends. */
+export interface LeasedHost extends HostPlace {
+  /** Ends the lease: the next one may get the host as it is. `release` removes the host instead. */
+  handBack(): Promise<void>;
 }
 
 export interface BedNames {
@@ -66,17 +77,37 @@ export class Bed {
   takeHost(): Promise<HostPlace> {
     return this.withLock(() => {
       this.prepare();
-      const host = this.freeHost();
-      const folder = path.join(this.folder, `host-${host}`);
-      mkdirSync(folder);
-      const taken = { ...this.place(folder), host };
-      try {
-        this.network.addHost(host);
-      } catch (error) {
-        this.release(folder);
-        throw error;
+      const { host, folder } = this.makeHost(process.pid);
+      return { ...this.place(folder), host };
+    });
+  }
+
+  /**
+   * Leases a host that outlives the lease: one that an earlier lease handed back if there is any, else a new one. It is
+   * removed with `owner`, the id of a process that outlives the lessees, by `removeHostsOf` or by the next sweep.
+   */
+  leaseHost(owner: number): Promise<LeasedHost> {
+    return this.withLock(() => {
+      this.prepare();
+      for (const folder of this.places()) {
+        if (hostOf(folder) === undefined || !existsSync(path.join(folder, LEASE)) || read(path.join(folder, OWNER)) !== identity(owner))
+          continue;
+        const lessee = read(path.join(folder, LEASE));
+        if (lessee === "") return this.lease(folder);
+        // It was not handed back, so nobody knows what is on it.
+        if (lessee !== identity(Number(lessee.split(" ")[0]))) this.removeTracesOf(folder);
       }
-      return taken;
+      return this.lease(this.makeHost(owner).folder);
+    });
+  }
+
+  /** Removes the hosts that were leased for a process, whether handed back or not. */
+  removeHostsOf(owner: number): Promise<void> {
+    return this.withLock(() => {
+      for (const folder of this.places()) {
+        if (existsSync(path.join(folder, LEASE)) && read(path.join(folder, OWNER)) === identity(owner)) this.removeTracesOf(folder);
+      }
+      this.sweepLocked();
     });
   }
 
@@ -91,6 +122,31 @@ export class Bed {
     this.network.addBridge();
   }
 
+  private makeHost(owner: number): { host: number; folder: string } {
+    const host = this.freeHost();
+    const folder = path.join(this.folder, `host-${host}`);
+    mkdirSync(folder);
+    try {
+      this.network.addHost(host);
+    } catch (error) {
+      this.removeTracesOf(folder);
+      throw error;
+    }
+    writeFileSync(path.join(folder, OWNER), identity(owner));
+    return { host, folder };
+  }
+
+  private lease(folder: string): LeasedHost {
+    const file = path.join(folder, LEASE);
+    writeFileSync(file, identity(process.pid));
+    return {
+      folder,
+      host: hostOf(folder) as number,
+      handBack: () => this.withLock(() => writeFileSync(file, "")),
+      release: () => this.withLock(() => this.removeTracesOf(folder)),
+    };
+  }
+
   private freeHost(): number {
     const taken = new Set(readdirSync(this.folder));
     for (let host = 1; host <= LAST_HOST; host++) if (!taken.has(`host-${host}`)) return host;
@@ -98,7 +154,7 @@ export class Bed {
   }
 
   private place(folder: string): Place {
-    writeFileSync(path.join(folder, "owner"), identity(process.pid));
+    writeFileSync(path.join(folder, OWNER), identity(process.pid));
     if (this.ours.size === 0) process.once("exit", this.removeOurs);
     this.ours.add(folder);
     return { folder, release: () => this.withLock(() => this.release(folder)) };
@@ -136,8 +192,8 @@ export class Bed {
   }
 
   private removeTracesOf(folder: string): void {
-    const host = Number(/\/host-(\d+)$/.exec(folder)?.[1]);
-    if (Number.isNaN(host)) {
+    const host = hostOf(folder);
+    if (host === undefined) {
       killProcesses({ folder });
     } else {
       killProcesses({ folder, netns: this.network.netnsFile(host), cgroup: this.cgroupOf(host) });
@@ -149,12 +205,23 @@ export class Bed {
   }
 }
 
+/** The number of the host that a place is for; undefined if it is for something else. */
+function hostOf(folder: string): number | undefined {
+  const number = /\/host-(\d+)$/.exec(folder)?.[1];
+  return number === undefined ? undefined : Number(number);
+}
+
 function ownerLives(folder: string): boolean {
+  const owner = read(path.join(folder, OWNER));
+  return owner !== "" && owner === identity(Number(owner.split(" ")[0]));
+}
+
+/** A file's text; empty if there is no such file. */
+function read(file: string): string {
   try {
-    const owner = readFileSync(path.join(folder, "owner"), "utf8");
-    return owner !== "" && owner === identity(Number(owner.split(" ")[0]));
+    return readFileSync(file, "utf8");
   } catch {
-    return false;
+    return "";
   }
 }
 

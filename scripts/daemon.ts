@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
+import { hasEnded } from "./bed-traces";
 import { answers, logTail, until } from "./process";
 
 /** A background process of ours, for instance a dockerd or a registry. */
@@ -44,6 +45,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   child.unref();
   await once(child, "spawn");
   const running = () => child.exitCode === null && child.signalCode === null;
+  const send = (signal: NodeJS.Signals) => void child.kill(signal);
 
   const ready = await until(async () => !running() || (await options.ready()), options.patience ?? 30_000);
   if (!ready || !running()) {
@@ -54,16 +56,31 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   return {
     pid: child.pid as number,
     running,
-    signal: (signal) => void child.kill(signal),
-    end: (signal = "SIGTERM", patience = 10_000) => endChild(child, running, signal, patience),
+    signal: send,
+    end: (signal = "SIGTERM", patience = 10_000) => endProcess(child.pid, send, running, signal, patience),
   };
 }
 
-async function endChild(child: ChildProcess, running: () => boolean, signal: NodeJS.Signals, patience: number) {
-  child.kill(signal);
+/** A daemon that another process started. */
+export function attachDaemon(pid: number): Daemon {
+  const running = () => !hasEnded(pid);
+  const signal = (signal: NodeJS.Signals) => {
+    if (running()) process.kill(pid, signal);
+  };
+  return { pid, running, signal, end: (last = "SIGTERM", patience = 10_000) => endProcess(pid, signal, running, last, patience) };
+}
+
+async function endProcess(
+  pid: number | undefined,
+  send: (signal: NodeJS.Signals) => void,
+  running: () => boolean,
+  signal: NodeJS.Signals,
+  patience: number,
+): Promise<void> {
+  send(signal);
   if (await until(() => !running(), patience)) return;
-  child.kill("SIGKILL");
-  if (!(await until(() => !running(), 10_000))) throw new Error(`process ${child.pid} survived SIGKILL`);
+  send("SIGKILL");
+  if (!(await until(() => !running(), 10_000))) throw new Error(`process ${pid} survived SIGKILL`);
 }
 
 /** Starts `dockerd` with these arguments, preceded by the words of `prefix`, and waits until it answers at `socket`. */

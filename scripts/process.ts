@@ -67,12 +67,16 @@ export function logTail(file: string): string {
   }
 }
 
-/** Asks `probe` every 25 ms until it answers true. Resolves to false if it has not within `timeout` ms. */
+/**
+ * Asks `probe` until it answers true. Resolves to false if it has not within `timeout` ms. The intervals grow from 10 to 150 ms, because
+ * a probe that starts a process takes as much of a core as it is asked.
+ */
 export async function until(probe: () => boolean | Promise<boolean>, timeout: number): Promise<boolean> {
-  const end = performance.now() + timeout;
+  const begin = performance.now();
   while (!(await probe())) {
-    if (performance.now() > end) return false;
-    await sleep(25);
+    const waited = performance.now() - begin;
+    if (waited > timeout) return false;
+    await sleep(Math.min(10 + waited / 8, 150));
   }
   return true;
 }

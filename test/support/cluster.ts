@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { until } from "../../scripts/process";
-import { type Engine, startEngine } from "./engine";
+import { type Engine, leaseEngine, startEngine } from "./engine";
 import { importBusybox } from "./images";
 import { type Answer, ask, type RequestOptions, startServer, type TestServer } from "./server";
 
@@ -29,10 +29,17 @@ const PORT = 1717;
  * @param options.size how many
  * @param options.args further flags of every server
  * @param options.stored false if the flags name another store than the folder
+ * @param options.ownEngines the suite kills, freezes or cuts off engines, or changes their network
  */
-export async function startCluster(options: { size: number; args?: string[]; stored?: boolean }): Promise<TestCluster> {
+export async function startCluster(options: {
+  size: number;
+  args?: string[];
+  stored?: boolean;
+  ownEngines?: boolean;
+}): Promise<TestCluster> {
   const folder = mkdtempSync(path.join(tmpdir(), "docker-server-cluster-"));
-  const engines = await Promise.all(Array.from({ length: options.size }, (_, index) => startEngine({ name: `n${index + 1}` })));
+  const take = options.ownEngines ? startEngine : leaseEngine;
+  const engines = await Promise.all(Array.from({ length: options.size }, (_, index) => take({ name: `n${index + 1}` })));
   await Promise.all(engines.map((engine) => importBusybox(engine)));
   const store = options.stored === false ? [] : ["--folder", folder];
   const flags = ["--cluster", ...store, "--refresh_rate=1000", "--cache_interval=300", ...(options.args ?? [])];

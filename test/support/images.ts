@@ -4,8 +4,10 @@ import { writeBusyboxLayer } from "../../scripts/busybox-image";
 import { runOrThrow } from "../../scripts/process";
 import { BED } from "./bed";
 import type { Engine } from "./engine";
+import { engineApi } from "./engine-api";
 import { withBedLock } from "./lock";
 
+const BUSYBOX_COMMAND = ["sh"];
 const CACHED_LAYER = path.join(BED, "busybox.tar");
 
 /**
@@ -13,8 +15,10 @@ const CACHED_LAYER = path.join(BED, "busybox.tar");
  * The layer is the same on every engine; it is made once (0.1 s) and kept as long as the test bed.
  * Returns the image id; throws an Error with what tar or docker said.
  */
-export function importBusybox(engine: Engine, tag = "busybox:latest"): Promise<string> {
-  return importLayer(engine, tag, ["sh"]);
+export async function importBusybox(engine: Engine, tag = "busybox:latest"): Promise<string> {
+  const present: { Id: string; Config: { Cmd: string[] } } | undefined = await engineApi(engine, "GET", `/images/${tag}/json`);
+  if (present?.Config.Cmd.join() === BUSYBOX_COMMAND.join()) return present.Id;
+  return importLayer(engine, tag, BUSYBOX_COMMAND);
 }
 
 /**

@@ -3,6 +3,7 @@ import path from "node:path";
 import { writeBusyboxLayer } from "../../scripts/busybox-image";
 import { run, runOrThrow } from "../../scripts/process";
 import type { Engine } from "./engine";
+import { engineApi } from "./engine-api";
 import { copyNpmCache } from "./npm-cache";
 import { dockerOf } from "./one-node";
 
@@ -22,9 +23,13 @@ function importNodeBase(engine: Engine, tag: string): Promise<void> {
   });
 }
 
-/** Gives an engine an image with busybox and Node.js, and nothing else. */
-export function importNode(engine: Engine, tag = "node:20"): Promise<void> {
-  return importRoot(engine, tag, ['CMD ["node"]'], addBusyboxAndNode);
+/** The image of the tests' web service, which leased engines keep. */
+export const WEB_IMAGE = "web:1";
+
+/** Gives an engine an image with busybox and Node.js, and nothing else, unless it has one of the name. */
+export async function importNode(engine: Engine, tag: string): Promise<void> {
+  if (await engineApi(engine, "GET", `/images/${tag}/json`)) return;
+  await importRoot(engine, tag, ['CMD ["node"]'], addBusyboxAndNode);
 }
 
 async function addBusyboxAndNode(root: string): Promise<void> {

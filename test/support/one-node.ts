@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { run } from "../../scripts/process";
-import { type Engine, startEngine } from "./engine";
+import { type Engine, leaseEngine, startEngine } from "./engine";
+import { containersOf, engineApi } from "./engine-api";
 import { importBusybox } from "./images";
 import { startServer, type TestServer, TOKEN } from "./server";
 
@@ -22,12 +23,20 @@ export interface OneNode {
 }
 
 /**
- * Starts an engine and the server.
+ * Starts the server in front of a leased engine.
  * @param options.args further flags of the server
  * @param options.inside the server is on the engine's own host, whose loopback it then has
+ * @param options.ownEngine the suite kills, freezes or cuts off its engine
  */
-export async function startNode(options: { name: string; args?: string[]; env?: NodeJS.ProcessEnv; inside?: boolean }): Promise<OneNode> {
-  const engine = await startEngine({ name: options.name });
+export async function startNode(options: {
+  name: string;
+  args?: string[];
+  env?: NodeJS.ProcessEnv;
+  inside?: boolean;
+  ownEngine?: boolean;
+}): Promise<OneNode> {
+  const { name } = options;
+  const engine = await (options.ownEngine ? startEngine({ name }) : leaseEngine({ name }));
   try {
     await importBusybox(engine);
     const place = options.inside ? { host: engine.address, port: 1717, inside: engine.inside([]) } : {};
@@ -38,17 +47,14 @@ export async function startNode(options: { name: string; args?: string[]; env?: 
       server,
       request: server.request,
       docker,
-      inspect: async (id) => JSON.parse(await docker("container", "inspect", id))[0],
-      names: async () =>
-        (await docker("ps", "--all", "--format", "{{.Names}}"))
-          .split("\n")
-          .filter((name) => name !== "")
-          .sort(),
+      async inspect(id) {
+        const found = await engineApi(engine, "GET", `/containers/${encodeURIComponent(id)}/json`);
+        if (found === undefined) throw new Error(`No such container: ${id}`);
+        return found;
+      },
+      names: async () => (await containersOf(engine)).map(({ name }) => name).sort(),
       async stop() {
         await server.stop();
-        // A paused process can't be killed.
-        const { stdout: paused } = await engine.docker(["ps", "--quiet", "--filter", "status=paused"]);
-        for (const id of paused.split("\n").filter(Boolean)) await engine.docker(["unpause", id]);
         await engine.stop();
       },
     };

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../scripts/process";
 import type { TestCluster, TestNode } from "./cluster";
+import { containersOf } from "./engine-api";
 import type { Answer, RequestOptions } from "./server";
 
 /** A name that no other test uses. */
@@ -30,13 +31,9 @@ export const aMoment = () => sleep(100);
 /** Where containers of a name are, as the engines themselves tell: `node:state`. */
 export async function whereIs({ nodes }: TestCluster, name: string): Promise<string[]> {
   const found = await Promise.all(
-    nodes.map(async ({ engine, name: node }) => {
-      const { stdout } = await engine.docker(["ps", "--all", "--filter", `name=^/?${name}$`, "--format", "{{.State}}"]);
-      return stdout
-        .split("\n")
-        .filter((line) => line !== "")
-        .map((state) => `${node}:${state}`);
-    }),
+    nodes.map(async ({ engine, name: node }) =>
+      (await containersOf(engine)).filter((each) => each.name === name).map(({ state }) => `${node}:${state}`),
+    ),
   );
   return found.flat();
 }
@@ -51,19 +48,14 @@ export function becomesWhole({ nodes }: TestCluster): Promise<boolean> {
 }
 
 /** How many containers each engine has, by node. */
-export async function counts({ nodes }: TestCluster): Promise<number[]> {
-  return Promise.all(
-    nodes.map(
-      async ({ engine }) => (await engine.docker(["ps", "--all", "--quiet"])).stdout.split("\n").filter((line) => line !== "").length,
-    ),
-  );
-}
+export const counts = ({ nodes }: TestCluster): Promise<number[]> =>
+  Promise.all(nodes.map(async ({ engine }) => (await containersOf(engine)).length));
 
 /** Removes all containers of all engines, past the servers. */
 export async function clear({ nodes }: TestCluster): Promise<void> {
   await Promise.all(
     nodes.map(async ({ engine }) => {
-      const ids = (await engine.docker(["ps", "--all", "--quiet"])).stdout.split("\n").filter((line) => line !== "");
+      const ids = (await containersOf(engine)).map(({ id }) => id);
       if (ids.length > 0) await engine.docker(["rm", "--force", ...ids]);
     }),
   );

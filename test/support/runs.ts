@@ -1,5 +1,6 @@
 import { JOB_PREFIX } from "../../lib/runs/reaper";
 import { until } from "../../scripts/process";
+import { containersOf, engineApi, volumesOf } from "./engine-api";
 import type { OneNode } from "./one-node";
 import type { Answer, RequestOptions } from "./server";
 
@@ -22,24 +23,28 @@ export function rawCode(node: Pick<OneNode, "request">, script: string, options:
   return node.request("POST", "/run", { json: { image: "code-runner", payload: { raw: base64(script) } }, ...options });
 }
 
-/** Names of all containers, volumes and nameless images that an engine has. */
-export async function everythingOn({ docker }: Pick<OneNode, "docker">): Promise<string[]> {
-  const lists = await Promise.all([
-    docker("ps", "--all", "--format", "container {{.Names}}"),
-    docker("volume", "ls", "--format", "volume {{.Name}}"),
-    docker("images", "--all", "--format", "image {{.Repository}}:{{.Tag}}"),
+/** Names of all containers, volumes and images, nameless ones included, that an engine has. */
+export async function everythingOn({ engine }: Pick<OneNode, "engine">): Promise<string[]> {
+  const [containers, volumes, images] = await Promise.all([
+    containersOf(engine),
+    volumesOf(engine),
+    engineApi(engine, "GET", "/images/json?all=1") as Promise<{ RepoTags: string[] | null }[]>,
   ]);
-  return lists.flatMap((list) => list.split("\n").filter(Boolean)).sort();
+  return [
+    ...containers.map(({ name }) => `container ${name}`),
+    ...volumes.map((name) => `volume ${name}`),
+    ...images.flatMap(({ RepoTags }) => (RepoTags ?? ["<none>:<none>"]).map((name) => `image ${name}`)),
+  ].sort();
 }
 
 /** Whether an engine comes to have just this again. */
-export const comesBackTo = (node: Pick<OneNode, "docker">, before: string[]) =>
+export const comesBackTo = (node: Pick<OneNode, "engine">, before: string[]) =>
   until(async () => (await everythingOn(node)).join() === before.join(), DEADLINE);
 
 /** Waits until so many runs' containers are there, running. */
-export const runsUnderWay = ({ docker }: Pick<OneNode, "docker">, count: number) =>
+export const runsUnderWay = ({ engine }: Pick<OneNode, "engine">, count: number) =>
   until(
     async () =>
-      (await docker("ps", "--filter", `name=${JOB_PREFIX}`, "--format", "{{.Names}}")).split("\n").filter(Boolean).length === count,
+      (await containersOf(engine)).filter(({ name, state }) => name.startsWith(JOB_PREFIX) && state === "running").length === count,
     DEADLINE,
   );

@@ -1,4 +1,5 @@
 import { until } from "../../scripts/process";
+import { containersOf } from "./engine-api";
 import type { OneNode } from "./one-node";
 import { comesBackTo } from "./runs";
 import { startServer, type TestServer } from "./server";
@@ -29,5 +30,5 @@ export const warm = async (server: TestServer) =>
 export const isWarm = (server: TestServer, count = 1) => until(async () => (await warm(server)) >= count, PATIENCE);
 
 /** Full ids of all containers that run on a node. */
-export const runningOn = async ({ docker }: Pick<OneNode, "docker">) =>
-  (await docker("ps", "--quiet", "--no-trunc")).split("\n").filter(Boolean);
+export const runningOn = async ({ engine }: Pick<OneNode, "engine">) =>
+  (await containersOf(engine)).filter(({ state }) => state === "running").map(({ id }) => id);

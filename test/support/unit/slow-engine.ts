@@ -25,7 +25,7 @@ export class SlowEngine {
     if (this.failure) throw this.failure;
   }
 
-  doubt(): void {}
+  invalidatePing(): void {}
 
   async stream(): Promise<PassThrough> {
     if (this.failure) throw this.failure;

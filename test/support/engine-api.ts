@@ -1,0 +1,44 @@
+import http from "node:http";
+import { buffer } from "node:stream/consumers";
+
+/**
+ * One request to an engine's API.
+ * @returns the JSON of the answer, undefined if it has no body or there is no such thing (404)
+ * @throws Error with what the engine said to anything else than success
+ */
+// biome-ignore lint/suspicious/noExplicitAny: answers of many shapes
+export function engineApi({ socket }: { socket: string }, method: string, path: string): Promise<any> {
+  return new Promise((resolve, reject) => {
+    const request = http.request({ socketPath: socket, method, path, agent: false }, async (response) => {
+      const text = (await buffer(response)).toString();
+      const status = response.statusCode ?? 0;
+      if (status >= 400 && status !== 404) reject(new Error(`${method} ${path}: ${status} ${text.trim()}`));
+      else resolve(status === 404 || text === "" ? undefined : JSON.parse(text));
+    });
+    request.on("error", reject).end();
+  });
+}
+
+export interface ContainerEntry {
+  id: string;
+  /** without names that links give it */
+  name: string;
+  /** such as `running` */
+  state: string;
+}
+
+/** All containers that an engine has, as `docker ps --all` lists them. */
+export async function containersOf(engine: { socket: string }): Promise<ContainerEntry[]> {
+  const entries: { Id: string; Names: string[]; State: string }[] = await engineApi(engine, "GET", "/containers/json?all=1");
+  return entries.map(({ Id, Names, State }) => ({
+    id: Id,
+    name: Names.map((each) => each.slice(1)).find((each) => !each.includes("/")) ?? "",
+    state: State,
+  }));
+}
+
+/** Names of an engine's volumes. */
+export async function volumesOf(engine: { socket: string }): Promise<string[]> {
+  const { Volumes }: { Volumes: { Name: string }[] | null } = await engineApi(engine, "GET", "/volumes");
+  return (Volumes ?? []).map(({ Name }) => Name);
+}
