@@ -86,18 +86,6 @@ export async function watchOutput(
   return output;
 }
 
-/**
- * @param waitResponse body of the engine's response to the wait for a container's exit
- * @throws AppError ENGINE_UNREACHABLE if it is empty or incomplete
- */
-export function exitCode(waitResponse: string): number {
-  try {
-    return (JSON.parse(waitResponse) as { StatusCode: number }).StatusCode;
-  } catch (cause) {
-    throw new AppError("ENGINE_UNREACHABLE", { message: "The Docker engine was gone before the run had ended", cause });
-  }
-}
-
 /** Kills a container; one that has exited or was removed is no error. */
 export async function killContainer(engine: Engine, id: string): Promise<void> {
   try {

@@ -1,11 +1,12 @@
 import type { Duplex } from "node:stream";
+import { parseExitCode } from "../../docker/containers/parse-exit-code";
 import type { Frame } from "../../docker/containers/stream-frames";
 import { toAppErrorFromEngine } from "../../docker/engine-errors";
 import { AppError } from "../../errors";
 import { settlesBefore } from "../../support/settles-before";
 import { TailBuffer } from "../../support/tail-buffer";
 import { type AttachedContainer, type RunDeps, startAttached, throwIfCancelled } from "../attached-container";
-import { exitCode, findMemoryLimit, inspectState, type RunLimit, stopAfter, watchOutput } from "../run-limits";
+import { findMemoryLimit, inspectState, type RunLimit, stopAfter, watchOutput } from "../run-limits";
 import { ResultReader } from "./result-reader";
 import { type SandboxImage, type SandboxSettings, sandboxOptions } from "./sandbox-options";
 
@@ -96,7 +97,7 @@ export class Sandbox {
       const hasExited = await settlesBefore(this.attached.waitResponse, stop.signal);
       throwIfCancelled(cancelSignal);
       if (!hasExited) return { limit: stop.signal.reason as RunLimit, tails };
-      const code = exitCode(await this.attached.waitResponse);
+      const code = parseExitCode(await this.attached.waitResponse);
       const limit = (stop.signal.reason as RunLimit | undefined) ?? (await findMemoryLimit(engine, this.attached.id, code));
       const isSilent = limit === undefined && tails.stdout.bytes().length + tails.stderr.bytes().length === 0;
       return { exitCode: code, limit, tails, isStale: isSilent && (await this.exitedBefore(await engineTime)) };

@@ -1,10 +1,11 @@
 import type { Duplex } from "node:stream";
+import { parseExitCode } from "../../docker/containers/parse-exit-code";
 import type { Frame } from "../../docker/containers/stream-frames";
 import type { ContainerCreateOptions } from "../../docker/engine";
 import { toAppErrorFromEngine } from "../../docker/engine-errors";
 import { settlesBefore } from "../../support/settles-before";
 import { type AttachedContainer, type RunDeps, startAttached, throwIfCancelled } from "../attached-container";
-import { exitCode, findMemoryLimit, killContainer, type RunLimit, type RunOutput, stopAfter, watchOutput } from "../run-limits";
+import { findMemoryLimit, killContainer, type RunLimit, type RunOutput, stopAfter, watchOutput } from "../run-limits";
 
 export interface JobSpec {
   container: ContainerCreateOptions;
@@ -65,7 +66,7 @@ export class Jobs {
     try {
       const tails = await watchOutput(output, spec.maxOutputBytes, stop, onFrame, spec.stdin !== undefined);
       if (!(await settlesBefore(waitResponse, stop.signal))) await killContainer(engine, id);
-      const code = exitCode(await engine.whileAlive(waitResponse));
+      const code = parseExitCode(await engine.whileAlive(waitResponse));
       throwIfCancelled(cancelSignal);
       const durationSeconds = Math.round(performance.now() - startedAt) / 1000;
       const limit = (stop.signal.reason as RunLimit | undefined) ?? (await findMemoryLimit(engine, id, code));

@@ -56,9 +56,9 @@ test.each([
   ["bytes=0-1,4-5", 200, "0123456789", null],
   ["lines=1-2", 200, "0123456789", null],
   ["nonsense", 200, "0123456789", null],
-])("the range %s is answered with %d", async (range, status, text, told) => {
+])("the range %s is answered with %d", async (range, status, text, contentRange) => {
   const answer = await get("d/ten", { Range: range });
-  expect([answer.status, answer.bytes.toString(), answer.headers.get("content-range")]).toEqual([status, text, told]);
+  expect([answer.status, answer.bytes.toString(), answer.headers.get("content-range")]).toEqual([status, text, contentRange]);
   expect(answer.headers.get("content-length")).toBe(String(text.length));
 });
 

@@ -122,10 +122,10 @@ test("an unsuitable or missing image has its own error", async () => {
 });
 
 test("a disconnected client ends its run", async () => {
-  const leaves = new AbortController();
-  const answer = rawCode(node, "sleep 1000", { signal: leaves.signal }).catch(() => "left");
+  const client = new AbortController();
+  const answer = rawCode(node, "sleep 1000", { signal: client.signal }).catch(() => "left");
   expect(await runsUnderWay(node, 1)).toBe(true);
-  leaves.abort();
+  client.abort();
   expect(await answer).toBe("left");
   expect(await comesBackTo(node, before)).toBe(true);
 });

@@ -20,11 +20,11 @@ afterAll(() => node?.stop());
 
 const LIVE = { Accept: "application/x-ndjson" };
 
-/** Starts a run and reads its output until `enough` returns true; then disconnects. */
+/** Starts a run and reads its output until `isDone` returns true; then disconnects. */
 function readUntil(
   body: object,
   accept: string,
-  enough: (text: string) => boolean,
+  isDone: (text: string) => boolean,
 ): Promise<{ text: string; headers: http.IncomingHttpHeaders }> {
   return new Promise((resolve, reject) => {
     const request = http.request(
@@ -32,16 +32,16 @@ function readUntil(
       { method: "POST", headers: { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json", Accept: accept } },
       (response) => {
         let text = "";
-        const look = (end: boolean) => {
-          if (!end && !enough(text)) return;
+        const finish = (end: boolean) => {
+          if (!end && !isDone(text)) return;
           request.destroy();
           resolve({ text, headers: response.headers });
         };
         response.on("data", (chunk) => {
           text += chunk;
-          look(false);
+          finish(false);
         });
-        response.on("end", () => look(true));
+        response.on("end", () => finish(true));
       },
     );
     request.on("error", reject);
@@ -149,16 +149,16 @@ test("a killed server's leftovers are removed after their expiry by the engine's
 
   // Expired resources, made with labels of the past: the real expiry would take too long.
   const [expired, future] = ["1000", "99999999999"];
-  const leave = (name: string, expires: string) =>
+  const createExpiring = (name: string, expires: string) =>
     node.docker("run", "-d", "--name", name, "--label", `docker-server.expires=${expires}`, "-v", "/anonymous", "busybox", "sleep", "1000");
-  await leave(`${JOB_PREFIX}over`, expired as string);
-  await leave(`${JOB_PREFIX}not-yet`, future as string);
-  await leave("of-somebody-else", expired as string);
+  await createExpiring(`${JOB_PREFIX}over`, expired as string);
+  await createExpiring(`${JOB_PREFIX}not-yet`, future as string);
+  await createExpiring("of-somebody-else", expired as string);
   await node.docker("volume", "create", "--label", `docker-server.expires=${expired}`, `${JOB_PREFIX}volume`);
   const next = await startServer({ engine: node.engine });
-  const left = async () => (await everythingOn(node)).filter((each) => !before.includes(each));
-  expect(await until(async () => !(await left()).some((each) => /over|job-volume/.test(each)), WAIT_MS)).toBe(true);
-  expect(await left()).toEqual(expect.arrayContaining([`container ${JOB_PREFIX}not-yet`, "container of-somebody-else"]));
+  const leftovers = async () => (await everythingOn(node)).filter((each) => !before.includes(each));
+  expect(await until(async () => !(await leftovers()).some((each) => /over|job-volume/.test(each)), WAIT_MS)).toBe(true);
+  expect(await leftovers()).toEqual(expect.arrayContaining([`container ${JOB_PREFIX}not-yet`, "container of-somebody-else"]));
   expect(await runsUnderWay(node, 2)).toBe(true);
   await next.stop();
   const ids = (await node.docker("ps", "--all", "--quiet")).split("\n").filter(Boolean);

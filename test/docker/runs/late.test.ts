@@ -17,9 +17,9 @@ beforeAll(async () => {
 afterAll(() => node?.stop());
 
 /** A proxy to the engine that calls `onCreate` before it forwards a container's creation. */
-async function wayTo(socket: string, onCreate: () => void): Promise<{ dockerHost: string; close(): void }> {
+async function startProxy(socket: string, onCreate: () => void): Promise<{ dockerHost: string; close(): void }> {
   const open = new Set<net.Socket>();
-  const way = net.createServer((client) => {
+  const proxy = net.createServer((client) => {
     const engine = net.connect(socket);
     for (const [from, to] of [
       [client, engine],
@@ -35,24 +35,24 @@ async function wayTo(socket: string, onCreate: () => void): Promise<{ dockerHost
     });
     engine.pipe(client);
   });
-  const place = path.join(node.engine.folder, "way.sock");
-  await new Promise<void>((resolve) => way.listen(place, resolve));
+  const socketPath = path.join(node.engine.folder, "proxy.sock");
+  await new Promise<void>((resolve) => proxy.listen(socketPath, resolve));
   return {
-    dockerHost: `unix://${place}`,
+    dockerHost: `unix://${socketPath}`,
     close() {
       for (const socket of open) socket.destroy();
-      way.close();
+      proxy.close();
     },
   };
 }
 
 test("a container created after its run was given up is removed", async () => {
   let creates = 0;
-  const way = await wayTo(node.engine.socket, () => {
+  const proxy = await startProxy(node.engine.socket, () => {
     creates += 1;
     if (creates === 1) node.engine.freeze();
   });
-  const server = await startServer({ env: { DOCKER_HOST: way.dockerHost } });
+  const server = await startServer({ env: { DOCKER_HOST: proxy.dockerHost } });
   try {
     const { json } = await oneOff(server, { command: "true" });
     expect([creates, json.status, json.code]).toEqual([1, 503, "ENGINE_UNREACHABLE"]);
@@ -63,6 +63,6 @@ test("a container created after its run was given up is removed", async () => {
   } finally {
     node.engine.thaw();
     await server.stop();
-    way.close();
+    proxy.close();
   }
 });

@@ -8,21 +8,21 @@ type Remove = Parameters<Reaper["removeUnusedVolume"]>[1];
 /** An engine whose volume removals wait for `finish`. */
 function engineOf(...names: string[]) {
   const existing = new Set(names);
-  const tries: (() => void)[] = [];
-  let each: Remove = (remove) => remove();
-  const attempt = (name: string) => each(() => new Promise((done) => tries.push(() => done(void existing.delete(name)))));
+  const pendingRemovals: (() => void)[] = [];
+  let onAttempt: Remove = (remove) => remove();
+  const attempt = (name: string) => onAttempt(() => new Promise((done) => pendingRemovals.push(() => done(void existing.delete(name)))));
   const volumes = new NewVolumes({
     removeUnusedVolume: (name, decide) => {
-      each = decide;
+      onAttempt = decide;
       return attempt(name);
     },
   });
   /** Completes all running removals. */
   const finish = async () => {
     await Promise.resolve();
-    for (const go of tries.splice(0)) go();
+    for (const complete of pendingRemovals.splice(0)) complete();
   };
-  return { existing, volumes, attempt, finish, pendingCount: () => tries.length };
+  return { existing, volumes, attempt, finish, pendingCount: () => pendingRemovals.length };
 }
 
 describe("NewVolumes", () => {
