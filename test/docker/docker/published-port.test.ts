@@ -37,7 +37,7 @@ async function upstreams(...asked: [id: string, port?: number][]): Promise<any[]
   return JSON.parse(stdout);
 }
 
-test("of one published port it is that one, at the address that it is published at", async () => {
+test("a single published port is used at its published address", async () => {
   const loopback = await start("-p", "127.0.0.1:18090:80");
   const anywhere = await start("-p", "18091:80", "-p", "18091:53/udp");
   const addressed = await start("-p", `${engine.address}:18092:80`);
@@ -48,7 +48,7 @@ test("of one published port it is that one, at the address that it is published 
   ]);
 });
 
-test("of several it is the one that was asked for or that the container was made for, else 400 naming port", async () => {
+test("of several ports the requested or the labelled one is used, otherwise 400 names port", async () => {
   const several = await start("-p", "18093:80", "-p", "18094:81");
   const made = await start("-p", "18095:80", "-p", "18096:81", "--label", "dockapi.container_port=80");
   const refused = { code: "NO_PORT", status: 400, details: { field: "port", ports: expect.arrayContaining([80, 81]) } };
@@ -60,7 +60,7 @@ test("of several it is the one that was asked for or that the container was made
   ]);
 });
 
-test("without a published TCP port it is 400; of one that doesn't run or is paused 409; of none 404", async () => {
+test("no published TCP port is 400, a stopped or paused container 409, a missing one 404", async () => {
   const unpublished = await start("-p", "53/udp");
   const [paused, stopped] = [await start("-p", "80"), await start("-p", "80")];
   await dockerOf(engine, ["pause", paused]);

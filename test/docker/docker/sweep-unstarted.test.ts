@@ -53,7 +53,7 @@ async function leave(): Promise<string> {
   return name;
 }
 
-test("what a server that was killed between create and start has left is removed by the next, not before two minutes", async () => {
+test("a container of a server killed between create and start is removed by the next server after two minutes", async () => {
   const folder = mkdtempSync(path.join(tmpdir(), "docker-server-sweep-"));
   try {
     // A node that stands still is waited for before the start: so there is time for the kill.
@@ -81,7 +81,7 @@ test("what a server that was killed between create and start has left is removed
   }
 });
 
-test("one that was started, whatever became of it, and one that no run has made are never touched, however old", async () => {
+test("containers that were started, or not created by a run, are never removed", async () => {
   const started = await start();
   const byRun = async (data: string, state: string) => {
     const name = unique("run");
@@ -107,7 +107,7 @@ test("one that was started, whatever became of it, and one that no run has made 
   expect(states).toEqual(["running", "exited", "created", "created", "paused"]);
 });
 
-test("one that somebody has made of a run's image is theirs, though it has the run's labels", async () => {
+test("a container created from a run's committed image is not removed despite its labels", async () => {
   const name = await leave();
   const image = unique("committed");
   await docker("commit", name, image);
@@ -119,7 +119,7 @@ test("one that somebody has made of a run's image is theirs, though it has the r
   expect(await stateOf(theirs)).toBe("created");
 });
 
-test("one that can't be removed keeps none of the others", async () => {
+test("a failed removal does not stop the others", async () => {
   const names = [await leave(), await leave(), await leave()];
   const id = await docker("inspect", "--format", "{{.Id}}", names[2] ?? "");
   const file = path.join(engine.folder, "data/containers", id, "config.v2.json");

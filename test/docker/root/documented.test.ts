@@ -26,7 +26,7 @@ afterAll(async () => {
 
 const example = (method: string, pathname: string, ...more: string[]) => curl("-X", method, `${base}${pathname}`, "-H", BASIC, ...more);
 
-test("the documented list, runs and removals work one after the other", async () => {
+test("the documented list, runs and removals work in sequence", async () => {
   expect((await example("GET", "/")).json).toEqual([]);
 
   const ported = await example("PUT", "/", "--data", `name=p-redis&image=${IMAGE}&ports[1234]=6379`);
@@ -46,7 +46,7 @@ test("the documented list, runs and removals work one after the other", async ()
   expect(await node.names()).toEqual([]);
 });
 
-test("each row of the table of methods does what docker's own command does", async () => {
+test("each row of the table of methods does the same as the docker command", async () => {
   expect((await example("PUT", "/", "--data", `name=rows&image=${IMAGE}&detach=true`)).json).toMatchObject({ status: "running" });
   const executed = await example("POST", "/rows", "--data", "data=echo said&tty=false&interactive=false");
   expect(executed.json).toMatchObject({ exit_code: 0, stdout: "said\n" });
@@ -59,14 +59,14 @@ test("each row of the table of methods does what docker's own command does", asy
   }
 });
 
-test("a POST with tty gives the command a terminal, one with interactive something to read", async () => {
+test("POST with tty gives the command a terminal, and with interactive standard input", async () => {
   await example("PUT", "/", "--data", `name=options&image=${IMAGE}&detach=true`);
   expect((await example("POST", "/options", "--data", "data=tty&tty=true")).json.stdout).toContain("/dev/pts/");
   expect((await example("POST", "/options", "--data", "data=cat&interactive=true&stdin=given")).json.stdout).toBe("given");
   await example("DELETE", "/options");
 });
 
-test("JSON and the form mean the same", async () => {
+test("JSON and form bodies have the same effect", async () => {
   const form = await example("PUT", "/", "--data", "image=busybox&remove=true&data=echo one two");
   const json = await example(
     "PUT",
@@ -87,7 +87,7 @@ test.each([
   ["Bearer token", `Authorization: Bearer ${TOKEN}`],
   ["bearer in capitals", `Authorization: BEARER ${TOKEN}`],
   ["X-Access-Token", `X-Access-Token: ${TOKEN}`],
-])("the token is taken as %s", async (_form, header) => {
+])("the token is accepted as %s", async (_form, header) => {
   expect((await curl(`${base}/`, "-H", header)).json).toEqual([]);
 });
 
@@ -102,7 +102,7 @@ test.each([
   expect(answer.headers["www-authenticate"]).toContain("Basic");
 });
 
-test("without credentials GET / is the service's name and version, and every other verb is refused", async () => {
+test("without credentials GET / returns the service's name and version, and every other verb is refused", async () => {
   const info = await curl(`${base}/`);
   expect(info.status).toBe(200);
   expect(info.json).toMatchObject({ name: "docker-server", version: expect.any(String) });

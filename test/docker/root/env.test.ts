@@ -41,7 +41,7 @@ test.each(Object.entries(VALUES))("the variable %s has exactly its value in the 
   expect((await environmentOf(container))[name]).toBe(value);
 });
 
-test("all of them at once have exactly their values, and the rest of the run is as asked for", async () => {
+test("all variables together have exactly their values, and the other options apply", async () => {
   const more = {
     labels: { a: "b" },
     hostname: "own-host",
@@ -61,12 +61,12 @@ test("all of them at once have exactly their values, and the rest of the run is 
   expect(HostConfig).toMatchObject({ Memory: 64 * 1024 * 1024, PortBindings: { "80/tcp": [{ HostPort: "7070" }] } });
 });
 
-test("numbers and truth values are taken as text", async () => {
+test("numbers and booleans become text", async () => {
   await put({ name: "env-scalar", env: { PORT: 80, DEBUG: true } });
   expect(await environmentOf("env-scalar")).toMatchObject({ PORT: "80", DEBUG: "true" });
 });
 
-test("a variable named like one of docker's own settings changes nothing about docker", async () => {
+test("a variable named like a docker setting does not affect docker", async () => {
   const env = { DOCKER_HOST: "tcp://127.0.0.1:1", DOCKER_CONTEXT: "none", LD_PRELOAD: "/nowhere.so", HOME: "/nowhere", DEBUG: "1" };
   expect((await put({ name: "env-docker", env })).json).toMatchObject({ status: "exited" });
   expect(await environmentOf("env-docker")).toMatchObject(env);
@@ -76,7 +76,7 @@ test.each([
   ["one line", SECRET],
   ["several lines", `first\n${SECRET}`],
   ["a long value", SECRET.repeat(5000)],
-])("a secret of %s stands in no process list while the container is made", async (what, value) => {
+])("a secret of %s is in no process list while the container is created", async (what, value) => {
   const name = `secret-${what.replaceAll(" ", "-")}`;
   const { marked, leaks } = await watchProcesses(name, SECRET, put({ name, env: { SECRET: value } }));
   // The docker command was seen at work, or else the watching would prove nothing.
@@ -85,7 +85,7 @@ test.each([
   expect((await environmentOf(name)).SECRET).toBe(value);
 });
 
-test("a secret stands in no process list while it is given to an exec", async () => {
+test("a secret is in no process list while it is passed to an exec", async () => {
   await put({ name: "execs", detach: true, data: "sleep 1000" });
   const exec = node.request("POST", "/execs", { json: { data: "sh -c 'sleep 0.5; echo $SECRET'", env: { SECRET } } });
   const { marked, leaks } = await watchProcesses("0.5; echo", SECRET, exec);
@@ -95,7 +95,7 @@ test("a secret stands in no process list while it is given to an exec", async ()
   expect((await exec).json.stdout).toBe(`${SECRET}\n`);
 });
 
-test("no log holds a secret: values, commands' input, tokens right and wrong", async () => {
+test("no log contains a secret: values, standard input, right and wrong tokens", async () => {
   await node.request("POST", "/execs", { json: { data: "cat", interactive: true, stdin: SECRET } });
   await put({ env: { SECRET }, memory: "1k" });
   await put({ env: { SECRET }, image: "not-here", pull: "never" });
@@ -117,7 +117,7 @@ test("no log holds a secret: values, commands' input, tokens right and wrong", a
   expect(logged).not.toContain(Buffer.from(TOKEN).toString("base64"));
 });
 
-test("the token stands in no process list, not even the server's own", async () => {
+test("the token is in no process list, including the server's own", async () => {
   const { marked, leaks } = await watchProcesses("docker-server", TOKEN, put({ name: "listed" }));
   expect(marked.length).toBeGreaterThan(0);
   expect(leaks).toEqual([]);

@@ -12,7 +12,7 @@ afterAll(() => node?.stop());
 
 const post = (json: Record<string, unknown>, id = "box") => node.request("POST", `/${id}`, { json });
 
-test("a command answers exit code, stdout and stderr", async () => {
+test("a command returns exit code, stdout and stderr", async () => {
   const { status, json } = await post({ data: ["sh", "-c", "echo out; echo err >&2; exit 3"] });
   expect(status).toBe(200);
   expect(json).toEqual({
@@ -27,7 +27,7 @@ test("a command answers exit code, stdout and stderr", async () => {
   });
 });
 
-test("data as text is split into words and never expanded; as a list it is taken as it is", async () => {
+test("data as text is split into words without expansion, and as a list it is unchanged", async () => {
   expect((await post({ data: `printf '[%s]' $HOME ; '$(id)' "a b"` })).json.stdout).toBe("[$HOME][;][$(id)][a b]");
   expect((await post({ data: ["printf", "[%s]", "a b", "", "'", "-v"] })).json.stdout).toBe("[a b][]['][-v]");
 });
@@ -40,7 +40,7 @@ test("tty gives a terminal, whose output is all stdout", async () => {
   expect((await post({ data: "tty" })).json).toMatchObject({ exit_code: 1, stdout: expect.stringContaining("not a tty") });
 });
 
-test("interactive gives the body's stdin to read, 1 MB and more, whole and unchanged", async () => {
+test("interactive passes stdin of the body unchanged, also more than 1 MB", async () => {
   const stdin = `${"0123456789 漢字\n".repeat(60_000)}end`;
   const bytes = Buffer.byteLength(stdin);
   expect(bytes).toBeGreaterThan(1_000_000);
@@ -48,7 +48,7 @@ test("interactive gives the body's stdin to read, 1 MB and more, whole and uncha
   expect((await post({ data: "cat", interactive: true, stdin })).json.stdout).toBe(stdin);
 });
 
-test("the end of stdin loses no output, every time", async () => {
+test("the end of stdin never loses output", async () => {
   for (let turn = 0; turn < 10; turn++) {
     expect((await post({ data: "sh -c 'cat; sleep 0.05; echo after; exit 4'", interactive: true, stdin: "in\n" })).json).toMatchObject({
       stdout: "in\nafter\n",
@@ -57,33 +57,33 @@ test("the end of stdin loses no output, every time", async () => {
   }
 });
 
-test("a command that reads none of its large input still answers", async () => {
+test("a command that does not read its large input still returns a result", async () => {
   expect((await post({ data: "echo unread", interactive: true, stdin: "x".repeat(2_000_000) })).json).toMatchObject({
     exit_code: 0,
     stdout: "unread\n",
   });
 });
 
-test("interactive without input reads an empty one, and without interactive there is none", async () => {
+test("interactive without stdin gives an empty input, and without interactive there is none", async () => {
   expect((await post({ data: "cat", interactive: true })).json).toMatchObject({ exit_code: 0, stdout: "" });
   expect((await post({ data: "cat", stdin: "not given" })).json).toMatchObject({ exit_code: 0, stdout: "" });
 });
 
-test("tty and interactive together", async () => {
+test("tty and interactive work together", async () => {
   const { json } = await post({ data: "sh -c 'read line; echo got $line'", tty: true, interactive: true, stdin: "this\n" });
   expect(json).toMatchObject({ exit_code: 0, stdout: expect.stringContaining("got this\r\n") });
 });
 
-test("env, workdir and user are honoured", async () => {
+test("env, workdir and user apply", async () => {
   const { json } = await post({ data: "sh -c 'echo $A-$B; pwd; id -un'", env: { A: "one", B: "two=2" }, workdir: "/tmp", user: "nobody" });
   expect(json.stdout).toBe("one-two=2\n/tmp\nnobody\n");
 });
 
-test("output that isn't UTF-8 comes as base64, with a mark", async () => {
+test("output that isn't UTF-8 is returned as base64 with its encoding", async () => {
   expect((await post({ data: ["printf", "\\377"] })).json).toMatchObject({ stdout: "/w==", stdout_encoding: "base64" });
 });
 
-test("a command that doesn't end answers 202 and runs on", async () => {
+test("a command that doesn't end is answered 202 and continues", async () => {
   const { status, json } = await post({ data: "sh -c 'echo begun; sleep 4; touch /ended'" });
   expect(status).toBe(202);
   expect(json).toMatchObject({ running: true, exit_code: null, stdout: "begun\n", exec_id: expect.any(String) });
@@ -94,14 +94,14 @@ test.each([
   ["a command that isn't there", { data: "no-such-command" }],
   ["a folder", { data: "/etc" }],
   ["an unknown user", { data: "true", user: "no-such-user" }],
-])("%s is the exit code 126 or 127 and the reason, or 400, as the engine tells it", async (_what, body) => {
+])("%s returns exit code 126 or 127 and the reason, or 400, depending on the engine", async (_what, body) => {
   const { status, json, text } = await post(body);
   if (status === 200) expect([126, 127]).toContain(json.exit_code);
   else expect(json).toMatchObject({ status: 400, error: "validation_error" });
   expect(text).toMatch(/no-such-command|\/etc|no-such-user/);
 });
 
-test("cat of a terminal ends with its input, whether or not that ends with a line", async () => {
+test("cat in a terminal ends with its input, with or without a final line break", async () => {
   for (const stdin of ["", "one\n", "one\ntwo"]) {
     const { json } = await post({ data: "cat", tty: true, interactive: true, stdin });
     expect(json).toMatchObject({ exit_code: 0, running: false });
@@ -109,7 +109,7 @@ test("cat of a terminal ends with its input, whether or not that ends with a lin
   }
 });
 
-test("a stopped and a paused container are 409, one that is not there 404", async () => {
+test("a stopped or paused container is 409, a missing one 404", async () => {
   await node.docker("run", "--name", "stopped", "busybox", "true");
   expect((await post({ data: "true" }, "stopped")).json).toMatchObject({ status: 409, error: "conflict", code: "NOT_RUNNING" });
   await node.docker("run", "-d", "--name", "paused", "busybox", "sleep", "1000");
@@ -129,7 +129,7 @@ test.each([
   ["env.A=B", { data: "true", env: { "A=B": "" } }],
   ["user", { data: "true", user: 0 }],
   ["privileged", { data: "true", privileged: true }],
-])("the field %s of %j is refused by its name", async (field, body) => {
+])("the field %s of %j is refused and named", async (field, body) => {
   expect((await post(body)).json).toMatchObject({ status: 400, error: "validation_error", details: { field } });
 });
 
@@ -150,7 +150,7 @@ describe("DELETE", () => {
     }
   });
 
-  test("takes a name or a full id, and never a prefix, however long", async () => {
+  test("accepts a name or a full id, and never a prefix", async () => {
     const id = await node.docker("create", "--name", "kept", "busybox", "true");
     for (const length of [12, 32, 63]) expect((await remove(id.slice(0, length))).json).toMatchObject({ status: 404 });
     expect((await remove("kep")).json).toMatchObject({ status: 404 });
@@ -158,7 +158,7 @@ describe("DELETE", () => {
     expect((await remove(id)).json).toMatchObject({ name: "kept", removed: true });
   });
 
-  test("of several removals at once of one container each answers 200 or 404, and it is gone", async () => {
+  test("concurrent removals of one container each return 200 or 404, and it is removed", async () => {
     await node.docker("run", "-d", "--name", "many", "busybox", "sleep", "1000");
     const answers = await Promise.all(Array.from({ length: 5 }, () => remove("many")));
     for (const { status } of answers) expect([200, 404]).toContain(status);
@@ -166,7 +166,7 @@ describe("DELETE", () => {
     expect(await node.names()).not.toContain("many");
   });
 
-  test("of a reserved word or of nothing removes nothing", async () => {
+  test("with a reserved word or without a name removes nothing", async () => {
     const before = await node.names();
     for (const pathname of ["", "health", "images", "containers", "version"]) {
       expect([404, 405]).toContain((await remove(pathname)).status);

@@ -29,7 +29,7 @@ async function whole(answer: IncomingMessage): Promise<string> {
   return Buffer.concat(parts).toString();
 }
 
-test("a followed log comes line by line while the container runs, and ends with it", async () => {
+test("a followed log arrives line by line while the container runs, and ends with it", async () => {
   await node.docker(
     "run",
     "-d",
@@ -53,14 +53,14 @@ test("a followed log comes line by line while the container runs, and ends with 
   expect(got).toBe("one\ntwo\n");
 });
 
-test("a container that ends at once is followed to its end, every time", async () => {
+test("a container that ends at once is always followed to its end", async () => {
   for (let turn = 0; turn < 8; turn++) {
     const { json } = await node.request("PUT", "/", { json: { image: "busybox", detach: true, data: `echo turn ${turn}` } });
     expect(await whole(await open(`/${json.id}?follow=true`))).toBe(`turn ${turn}\n`);
   }
 });
 
-test("following an ended container gives its log and ends", async () => {
+test("following an ended container returns its log and ends", async () => {
   await node.docker("run", "--name", "over", "busybox", "seq", "3");
   expect(await whole(await open("/over?follow=1&tail=2"))).toBe("2\n3\n");
 });
@@ -70,7 +70,7 @@ test("a terminal's log can be followed", async () => {
   expect(await whole(await open("/terminal?follow=true"))).toBe("one\r\ntwo\r\n");
 });
 
-test("when the client goes the conversation with the engine ends, of a silent container too, and nothing counts as this server's fault", async () => {
+test("a client's disconnect closes the engine connection, also of a silent container, and logs no error", async () => {
   await node.docker("run", "-d", "--name", "endless", "busybox", "sh", "-c", "echo once; sleep 1000");
   await node.request("GET", "/endless");
   const before = openEngineConnections(node.engine);
@@ -86,7 +86,7 @@ test("when the client goes the conversation with the engine ends, of a silent co
   await node.docker("rm", "-f", "endless");
 });
 
-test("a container removed while it is followed ends the answer", async () => {
+test("removing a followed container ends the response", async () => {
   await node.docker("run", "-d", "--name", "removed", "busybox", "sh", "-c", "echo here; sleep 1000");
   const answer = await open("/removed?follow=true");
   const text = whole(answer);
@@ -113,7 +113,7 @@ describe("with a log of 220 MB", () => {
   });
   afterEach(() => clearInterval(sampler));
 
-  test("a slow reader gets all of it while the server's memory stays bounded", async () => {
+  test("a slow reader receives all of it and the server's memory stays bounded", async () => {
     const answer = await open("/big", { Accept: "text/plain" });
     let received = 0;
     for await (const part of answer) {
@@ -125,7 +125,7 @@ describe("with a log of 220 MB", () => {
     expect(peak).toBeLessThan(LIMIT_TEXT);
   });
 
-  test("as JSON it is cut to its end, says so, and memory stays bounded", async () => {
+  test("as JSON only its end is returned, marked as truncated, and memory stays bounded", async () => {
     const { json } = await node.request("GET", "/big");
     expect(json.truncated).toBe(true);
     expect(Buffer.byteLength(json.stderr)).toBe(16_000_000);
@@ -133,7 +133,7 @@ describe("with a log of 220 MB", () => {
     expect(peak).toBeLessThan(LIMIT_JSON);
   });
 
-  test("a client that leaves in the middle ends the reading of it", async () => {
+  test("a client's disconnect stops the reading", async () => {
     const before = openEngineConnections(node.engine);
     const answer = await open("/big", { Accept: "text/plain" });
     await new Promise((resolve) => answer.once("data", resolve));

@@ -12,7 +12,7 @@ async function listed(name: string) {
   return json.find((each: { name: string }) => each.name === name);
 }
 
-test("each container is listed with all its fields, as docker itself knows them", async () => {
+test("each container is listed with all its fields and docker's values", async () => {
   const labels = { plain: "value", wide: "漢字 and ünïcode", spaced: "a  b   c", lines: "one\ntwo" };
   const { json: started } = await node.request("PUT", "/", {
     json: {
@@ -50,14 +50,14 @@ test("a stopped container is listed with its exit code, a paused one as paused",
   expect(await listed("resting")).toMatchObject({ state: "paused" });
 });
 
-test("a container's name is its own, not a link's of another", async () => {
+test("a container's name is its own and not that of a link", async () => {
   await node.docker("run", "-d", "--name", "target", "busybox", "sleep", "1000");
   await node.docker("run", "-d", "--name", "linker", "--link", "target:alias", "busybox", "sleep", "1000");
   expect(await listed("target")).toBeDefined();
   expect(await listed("linker")).toBeDefined();
 });
 
-test("every own change shows in the very next list", async () => {
+test("every change by this server shows in the next list", async () => {
   for (let turn = 0; turn < 5; turn++) {
     const name = `own-${turn}`;
     await node.request("PUT", "/", { json: { image: "busybox", name, detach: true, data: "sleep 1000" } });
@@ -67,14 +67,14 @@ test("every own change shows in the very next list", async () => {
   }
 });
 
-test("what ran in the foreground shows as ended in the very next list", async () => {
+test("an ended foreground run shows as exited in the next list", async () => {
   for (let turn = 0; turn < 5; turn++) {
     await node.request("PUT", "/", { json: { image: "busybox", name: `ran-${turn}`, data: "true" } });
     expect(await listed(`ran-${turn}`)).toMatchObject({ state: "exited" });
   }
 });
 
-test("every change made with the docker command shows by its event, not only when the list has aged", async () => {
+test("every change by the docker command shows by its event before the cached list expires", async () => {
   for (let turn = 0; turn < 4; turn++) {
     const name = `outside-${turn}`;
     await changed(["run", "-d", "--name", name, "busybox", "sleep", "1000"], name, "running");
@@ -93,7 +93,7 @@ async function changed(args: string[], name: string, state: string | undefined) 
   expect([args, await until(async () => (await listed(name))?.state === state, LESS_THAN_MAX_AGE)]).toEqual([args, true]);
 }
 
-test("a container made with the docker command can be asked for at once", async () => {
+test("a container created by the docker command is found at once", async () => {
   for (let turn = 0; turn < 5; turn++) {
     await node.request("GET", "/");
     await node.docker("run", "--name", `known-${turn}`, "busybox", "echo", "here");
@@ -101,7 +101,7 @@ test("a container made with the docker command can be asked for at once", async 
   }
 });
 
-test("many lists at once all show the same containers", async () => {
+test("concurrent lists show the same containers", async () => {
   const answers = await Promise.all(Array.from({ length: 50 }, () => node.request("GET", "/")));
   const expected = (await node.names()).join();
   for (const { json } of answers)
@@ -113,7 +113,7 @@ test("many lists at once all show the same containers", async () => {
     ).toBe(expected);
 });
 
-test("?node= takes this node's name and refuses any other", async () => {
+test("?node= accepts this node's name and refuses any other", async () => {
   expect((await node.request("GET", "/?node=this-node")).status).toBe(200);
   expect((await node.request("GET", "/?node=other")).json).toMatchObject({ status: 404, code: "NODE_NOT_FOUND" });
 });

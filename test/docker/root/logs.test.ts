@@ -14,12 +14,12 @@ afterAll(() => node?.stop());
 const text = (pathname: string) => node.request("GET", pathname, { headers: { Accept: "text/plain" } });
 const json = async (pathname: string) => (await node.request("GET", pathname)).json;
 
-test("as JSON the log comes with stdout and stderr apart, and says whose it is", async () => {
+test("as JSON the log has separate stdout and stderr, and the container's name and id", async () => {
   const { Id } = await node.inspect("both");
   expect(await json("/both")).toEqual({ id: Id, name: "both", stdout: "out\ngrün 漢字", stderr: "err\n", host: expect.any(String) });
 });
 
-test("as text the log is what docker logs prints of both streams, if text is asked for", async () => {
+test("as text the log equals the output of docker logs", async () => {
   const answer = await text("/both");
   expect(answer.headers.get("content-type")).toBe("text/plain; charset=utf-8");
   expect(answer.text.split("\n").sort()).toEqual(["err", "grün 漢字", "out"].sort());
@@ -30,23 +30,23 @@ test.each([
   ["application/json, text/plain", "application/json"],
   ["text/*", "text/plain"],
   ["text/plain, application/json;q=0.5", "text/plain"],
-])("to a client that accepts %s it answers %s", async (Accept, type) => {
+])("the response to Accept %s has the type %s", async (Accept, type) => {
   expect((await node.request("GET", "/both", { headers: { Accept } })).headers.get("content-type")).toContain(type);
 });
 
-test("tail gives so many lines from the end, all gives all", async () => {
+test("tail limits the lines from the end, and all returns all", async () => {
   expect(await json("/ten?tail=3")).toMatchObject({ stdout: "8\n9\n10\n" });
   expect(await json("/ten?tail=0")).toMatchObject({ stdout: "" });
   expect((await json("/ten?tail=all")).stdout.split("\n")).toHaveLength(11);
   expect((await text("/ten?tail=2")).text).toBe("9\n10\n");
 });
 
-test("timestamps puts a time before each line", async () => {
+test("timestamps prefixes each line with a time", async () => {
   const lines = (await json("/ten?timestamps=true&tail=2")).stdout.trim().split("\n");
   for (const line of lines) expect(line).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z \d+$/);
 });
 
-test("since and until cut the log, given as seconds, as a date or as an age", async () => {
+test("since and until limit the log as seconds, a date or an age", async () => {
   const lines: string[] = (await json("/paced?timestamps=1")).stdout.trim().split("\n");
   const [first = 0, second = 0] = lines.map((line) => Date.parse(line.split(" ")[0] ?? ""));
   const between = (first + second) / 2;
@@ -67,20 +67,20 @@ test.each(["tail=-1", "tail=ten", "since=yesterday", "until=-5", "timestamps=may
   },
 );
 
-describe("with a log driver that keeps bytes as they are (json-file does not)", () => {
+describe("with a log driver that preserves bytes (json-file does not)", () => {
   const raw = async (name: string) => {
     const headers = { Accept: "text/plain", Authorization: `Bearer ${TOKEN}` };
     return Buffer.from(await (await fetch(`${node.server.url}/${name}`, { headers })).arrayBuffer());
   };
 
-  test("bytes that aren't UTF-8 come as base64 in JSON, with a mark, and as they are in text", async () => {
+  test("bytes that aren't UTF-8 are base64 with their encoding in JSON, and unchanged as text", async () => {
     await node.docker("run", "--log-driver=local", "--name", "binary", "busybox", "printf", "\\377\\000\\376\\001\\r\\n");
     const bytes = Buffer.from([0xff, 0, 0xfe, 1, 13, 10]);
     expect(await json("/binary")).toMatchObject({ stdout: bytes.toString("base64"), stdout_encoding: "base64", stderr: "" });
     expect(await raw("binary")).toEqual(bytes);
   });
 
-  test("256 kB of random bytes come back exactly as text", async () => {
+  test("256 kB of random bytes are returned unchanged as text", async () => {
     await node.docker(
       "run",
       "--log-driver=local",
@@ -96,7 +96,7 @@ describe("with a log driver that keeps bytes as they are (json-file does not)", 
   });
 });
 
-test("a log longer than output_limit keeps its end and says truncated, and a cut character does not make it binary", async () => {
+test("a log longer than output_limit is truncated to its end, and a split character does not make it binary", async () => {
   await node.docker("run", "--name", "long", "busybox", "sh", "-c", "yes 漢字漢字 | head -n 30000; echo end");
   const answer = await json("/long");
   expect(answer.truncated).toBe(true);
@@ -106,14 +106,14 @@ test("a log longer than output_limit keeps its end and says truncated, and a cut
   expect(answer.stdout.endsWith("漢字漢字\nend\n")).toBe(true);
 });
 
-test("a container with a terminal has its log as plain bytes", async () => {
+test("the log of a container with a terminal is plain bytes", async () => {
   await node.docker("run", "-d", "--tty", "--name", "terminal", "busybox", "sh", "-c", "echo out; echo err >&2");
   await node.docker("wait", "terminal");
   expect(await json("/terminal")).toMatchObject({ stdout: "out\r\nerr\r\n", stderr: "" });
   expect((await text("/terminal")).text).toBe("out\r\nerr\r\n");
 });
 
-test("twelve digits of the id will do, fewer will not, and a name goes before a prefix", async () => {
+test("a prefix of twelve digits of the id is accepted, a shorter one is not, and a name takes precedence", async () => {
   const { Id } = await node.inspect("both");
   expect(await json(`/${Id}`)).toMatchObject({ name: "both" });
   expect(await json(`/${Id.slice(0, 12)}`)).toMatchObject({ name: "both" });
@@ -123,7 +123,7 @@ test("twelve digits of the id will do, fewer will not, and a name goes before a 
   expect(await json(`/${other.slice(0, 12)}`)).toMatchObject({ id: Id });
 });
 
-test("there is no log of a container that is not there", async () => {
+test("the log of a missing container is 404", async () => {
   expect(await json("/nothing-by-this-name")).toMatchObject({ status: 404, error: "not_found", details: { id: "nothing-by-this-name" } });
 });
 

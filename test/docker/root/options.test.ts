@@ -26,7 +26,7 @@ async function inspected(fields: Record<string, unknown>) {
   return node.inspect(name);
 }
 
-test("ports are published on all addresses, on one, or on any free port", async () => {
+test("ports are published on all addresses, on one, or on a free port", async () => {
   const { HostConfig, NetworkSettings } = await inspected({
     ports: { "8001": 80, "127.0.0.1:8002": "81", "8003": "82/udp", "127.0.0.1:": 83, "8010-8011": "90-91" },
   });
@@ -40,12 +40,12 @@ test("ports are published on all addresses, on one, or on any free port", async 
   expect(Number(NetworkSettings.Ports["83/tcp"][0].HostPort)).toBeGreaterThan(0);
 });
 
-test("host port 0 is any free one", async () => {
+test("host port 0 is a free port", async () => {
   const { NetworkSettings } = await inspected({ ports: { 0: 80 } });
   expect(Number(NetworkSettings.Ports["80/tcp"][0].HostPort)).toBeGreaterThan(0);
 });
 
-test("folders and volumes are mounted, read-only where that is said", async () => {
+test("folders and volumes are mounted, with ro as read-only", async () => {
   const { Mounts } = await inspected({ volumes: { [folder]: "/data:ro", keep: "/keep" } });
   expect(Mounts).toEqual(
     expect.arrayContaining([
@@ -59,7 +59,7 @@ test("folders and volumes are mounted, read-only where that is said", async () =
   expect(read.json).toMatchObject({ stdout: "from the host", stderr: expect.stringContaining("Read-only file system") });
 });
 
-test("labels, host name, user and working folder", async () => {
+test("labels, host name, user and working directory apply", async () => {
   const { Config } = await inspected({
     labels: { a: "b=c", n: 5, "with.dots": "" },
     hostname: "my-host",
@@ -74,7 +74,7 @@ test("labels, host name, user and working folder", async () => {
   });
 });
 
-test("memory, cpus, pids and ulimits", async () => {
+test("memory, cpus, pids and ulimits apply", async () => {
   const { HostConfig } = await inspected({ memory: "64m", cpus: 0.5, pids: 33, ulimits: { nofile: "100:200", nproc: 50 } });
   expect(HostConfig).toMatchObject({ Memory: 64 * 1024 * 1024, NanoCpus: 500_000_000, PidsLimit: 33 });
   expect(HostConfig.Ulimits).toEqual(
@@ -85,12 +85,12 @@ test("memory, cpus, pids and ulimits", async () => {
   );
 });
 
-test("memory in bytes, as number or text", async () => {
+test("memory is accepted in bytes as number or text", async () => {
   expect((await inspected({ memory: 33554432 })).HostConfig.Memory).toBe(33554432);
   expect((await inspected({ memory: "33554432" })).HostConfig.Memory).toBe(33554432);
 });
 
-test("init, read-only root, tmpfs and capabilities", async () => {
+test("init, read-only root, tmpfs and capabilities apply", async () => {
   const { HostConfig } = await inspected({
     read_only: true,
     tmpfs: { "/scratch": "size=1m,mode=1777", "/plain": "" },
@@ -105,19 +105,19 @@ test("init, read-only root, tmpfs and capabilities", async () => {
   expect(HostConfig.CapAdd[0]).toMatch(/^(CAP_)?NET_BIND_SERVICE$/);
 });
 
-test("init asks docker for its small init process", async () => {
+test("init enables docker's init process", async () => {
   const answer = await node.request("PUT", "/", { json: { image: "busybox", name: "with-init", init: true, data: "cat /proc/1/comm" } });
   // An engine without docker-init on its host refuses: then no container is left, and the answer says why.
   if (answer.status === 200) expect((await node.inspect("with-init")).HostConfig.Init).toBe(true);
   else expect(answer.json).toMatchObject({ status: 400, message: expect.stringContaining("docker-init") });
 });
 
-test("a restart policy, with its number of times", async () => {
+test("a restart policy applies with its maximum of retries", async () => {
   expect((await inspected({ restart: "on-failure:3" })).HostConfig.RestartPolicy).toEqual({ Name: "on-failure", MaximumRetryCount: 3 });
   expect((await inspected({ restart: "unless-stopped" })).HostConfig.RestartPolicy.Name).toBe("unless-stopped");
 });
 
-test("a network by name, none, and another container's", async () => {
+test("the network can be a name, none, or another container's", async () => {
   await node.docker("network", "create", "own-net");
   expect(Object.keys((await inspected({ network: "own-net" })).NetworkSettings.Networks)).toEqual(["own-net"]);
   expect((await inspected({ network: "none" })).HostConfig.NetworkMode).toBe("none");
@@ -125,7 +125,7 @@ test("a network by name, none, and another container's", async () => {
   expect((await inspected({ network: `container:${Name.slice(1)}` })).HostConfig.NetworkMode).toBe(`container:${Id}`);
 });
 
-test("a health check of one's own, or none", async () => {
+test("a health check can be set or disabled", async () => {
   const own = { cmd: "echo 'it is' \"well\" $HOME", interval: "1m30s", timeout: "2s", start_period: "3s", retries: 4 };
   expect((await inspected({ healthcheck: own })).Config.Healthcheck).toEqual({
     Test: ["CMD-SHELL", own.cmd],
@@ -137,7 +137,7 @@ test("a health check of one's own, or none", async () => {
   expect((await inspected({ healthcheck: { disable: true } })).Config.Healthcheck).toEqual({ Test: ["NONE"] });
 });
 
-test("a platform and a pull policy", async () => {
+test("a platform and a pull policy apply", async () => {
   const { arch } = process;
   const platform = `linux/${arch === "x64" ? "amd64" : arch}`;
   expect((await inspected({ platform, pull: "never" })).Platform).toBe("linux");
@@ -152,13 +152,13 @@ test.each([
     { network: "host", pid: "host", ipc: "host", uts: "host" },
     { NetworkMode: "host", PidMode: "host", IpcMode: "host", UTSMode: "host" },
   ],
-])("%s is given where the policy allows it", async (name, fields, expected) => {
+])("%s is accepted if the policy allows it", async (name, fields, expected) => {
   const answer = await node.request("PUT", "/", { json: { image: "busybox", name, detach: true, data: "sleep 1000", ...fields } });
   // On a machine whose own root may not do everything the kernel refuses what the policy let through.
   if (answer.status === 200) expect((await node.inspect(name)).HostConfig).toMatchObject(expected);
   else expect(answer.json).toMatchObject({ status: 400, message: expect.stringContaining("operation not permitted") });
 });
 
-test("a list field takes a single text, too", async () => {
+test("a list field accepts a single text", async () => {
   expect((await inspected({ cap_drop: "CHOWN" })).HostConfig.CapDrop[0]).toMatch(/CHOWN$/);
 });

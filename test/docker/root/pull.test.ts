@@ -70,12 +70,12 @@ test("a reference by digest is pulled", async () => {
   expect(await has(`${registry.host}/busybox@${digest}`)).toBe(true);
 });
 
-test("a pull of what is there is 200 again", async () => {
+test("a repeated pull is 200", async () => {
   const first = await pull(`${registry.host}/busybox:1`);
   expect(await pull(`${registry.host}/busybox:1`)).toMatchObject({ status: 200, digest: first.digest });
 });
 
-test("HEAD /localhost:PORT/busybox:1 pulls the whole reference from the engine's own host", async () => {
+test("HEAD /localhost:PORT/busybox:1 pulls from the registry on the engine's host", async () => {
   const [port = 0] = await freePorts(1);
   const [address = "", onward = ""] = registry.host.split(":");
   // From loopback of the engine's network to the registry, as if one ran on its host.
@@ -91,7 +91,7 @@ test("HEAD /localhost:PORT/busybox:1 pulls the whole reference from the engine's
   }
 });
 
-test("an image that the registry doesn't have is 404, with the reason in headers", async () => {
+test("an image missing in the registry is 404 with the reason in headers", async () => {
   expect(await pull(`${registry.host}/busybox:none`)).toMatchObject({
     status: 404,
     code: "IMAGE_NOT_FOUND",
@@ -107,7 +107,7 @@ test.each(["Upper/Case:1", "a//b", "-v", "--help", "busybox:ta%20g", "busybox@sh
   },
 );
 
-test("a registry that can't be reached is 502", async () => {
+test("an unreachable registry is 502", async () => {
   const [port] = await freePorts(1);
   const [address] = registry.host.split(":");
   expect(await pull(`${address}:${port}/busybox:1`)).toMatchObject({
@@ -117,12 +117,12 @@ test("a registry that can't be reached is 502", async () => {
   });
 });
 
-test("a registry that wants a password refuses with 403, and serves a host that knows it", async () => {
+test("a registry with a password is 403 without it, and serves a host that has logged in", async () => {
   expect(await pull(`${guarded.host}/busybox:1`)).toMatchObject({ status: 403, code: "IMAGE_DENIED" });
   expect(await pull(`${guarded.host}/busybox:1`, knowing)).toMatchObject({ status: 200, digest: await digestIn("busybox", "1") });
 });
 
-test("a pull that takes long is 202 and goes on; a repeat joins it; when it is done it is 200", async () => {
+test("a slow pull is 202 and continues, a repeat joins it, and after its end it is 200", async () => {
   const reference = `${proxy.host}/busybox:1`;
   const first = await pull(reference);
   expect([first.status, first.headers.get("x-pull-status")]).toEqual([202, "pulling"]);
@@ -136,7 +136,7 @@ test("a pull that takes long is 202 and goes on; a repeat joins it; when it is d
   expect(await last).toMatchObject({ status: 200, digest: await digestIn("busybox", "1") });
 });
 
-test("a run whose image is long in coming is 202, and runs when it is there", async () => {
+test("a run with a slow pull is 202, and starts after the pull", async () => {
   const slow = await stallingProxy(registry);
   try {
     const answer = await node.request("PUT", "/", {
@@ -151,7 +151,7 @@ test("a run whose image is long in coming is 202, and runs when it is there", as
   }
 });
 
-test("HEAD of a path of the API pulls nothing and does no work", async () => {
+test("HEAD of an API path pulls nothing and does no work", async () => {
   expect((await pull("")).status).toBe(200);
   expect((await pull("version")).status).toBe(200);
   expect((await pull("openapi.json")).status).toBe(200);

@@ -24,7 +24,7 @@ afterEach(async () => {
 
 const put = (json: Record<string, unknown>) => node.request("PUT", "/", { json: { image: "busybox", data: "true", ...json } });
 
-test("a missing image is 404, whether it may be pulled or not", async () => {
+test("a missing image is 404 with every pull policy", async () => {
   const never = await put({ image: "not-here", pull: "never" });
   expect(never.json).toMatchObject({
     status: 404,
@@ -37,7 +37,7 @@ test("a missing image is 404, whether it may be pulled or not", async () => {
   expect(await node.names()).toEqual([]);
 });
 
-test("an image that the registry denies is 403, a registry out of reach 502", async () => {
+test("an image that the registry denies is 403, an unreachable registry 502", async () => {
   expect((await put({ image: `${guarded.host}/busybox` })).json).toMatchObject({ status: 403, error: "forbidden", code: "IMAGE_DENIED" });
   const [port] = await freePorts(1);
   const away = await put({ image: `${registry.host.split(":")[0]}:${port}/busybox` });
@@ -45,32 +45,32 @@ test("an image that the registry denies is 403, a registry out of reach 502", as
   expect(await node.names()).toEqual([]);
 });
 
-test("pull=always asks the registry even for an image that is here", async () => {
+test("pull=always asks the registry even if the image is present", async () => {
   await node.docker("tag", "busybox", `${registry.host}/local-only:1`);
   expect((await put({ image: `${registry.host}/local-only:1` })).json).toMatchObject({ exit_code: 0 });
   expect((await put({ image: `${registry.host}/local-only:1`, pull: "always" })).json).toMatchObject({ status: 404 });
 });
 
-test("a taken name is 409, and its container is left as it is", async () => {
+test("a taken name is 409, and its container is unchanged", async () => {
   await put({ name: "mine", detach: true, data: "sleep 1000" });
   const { Id } = await node.inspect("mine");
   expect((await put({ name: "mine" })).json).toMatchObject({ status: 409, error: "conflict", code: "NAME_TAKEN" });
   expect(await node.inspect("mine")).toMatchObject({ Id, State: { Running: true } });
 });
 
-test("of ten runs at once by one name exactly one is made", async () => {
+test("of ten concurrent runs with one name exactly one is created", async () => {
   const answers = await Promise.all(Array.from({ length: 10 }, () => put({ name: "wanted", detach: true, data: "sleep 1000" })));
   expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(9).fill(409)]);
   expect(await node.names()).toEqual(["wanted"]);
 });
 
-test("a port taken by a container is 409, and no container is left", async () => {
+test("a port taken by a container is 409 and leaves no container", async () => {
   await put({ name: "holder", detach: true, data: "sleep 1000", ports: { 7001: 80 } });
   expect((await put({ name: "late", ports: { 7001: 80 } })).json).toMatchObject({ status: 409, error: "conflict", code: "PORT_TAKEN" });
   expect(await node.names()).toEqual(["holder"]);
 });
 
-test("a port taken by a process of the host is 409, and no container is left", async () => {
+test("a port taken by a host process is 409 and leaves no container", async () => {
   const [command = "", ...args] = node.engine.inside(["busybox", "nc", "-l", "-p", "7002"]);
   const { spawn } = await import("node:child_process");
   const holder = spawn(command, args, { stdio: "ignore" });
@@ -93,7 +93,7 @@ test.each([
   ["an unknown ulimit", { ulimits: { nonsense: 5 } }],
   ["memory below the least", { memory: "1k" }],
   ["a mount onto the root", { volumes: { "/tmp": "/" } }],
-])("%s is 400 for a foreground and a detached run, and no container is left", async (_what, fields) => {
+])("%s is 400 in foreground and detached runs, and leaves no container", async (_what, fields) => {
   for (const detach of [false, true]) {
     expect((await put({ ...fields, detach })).json).toMatchObject({
       status: 400,
@@ -104,7 +104,7 @@ test.each([
   }
 });
 
-test("another container's network where there is none is 404 by its name, and no container is left", async () => {
+test("the network of a missing container is 404 with its name and leaves no container", async () => {
   expect((await put({ network: "container:no-such" })).json).toMatchObject({ status: 404, message: expect.stringContaining("no-such") });
   expect(await node.names()).toEqual([]);
 });
@@ -143,7 +143,7 @@ test.each([
   ["healthcheck.colour", { healthcheck: { colour: "red" } }],
   ["entrypoint", { entrypoint: "'open" }],
   ["colour", { colour: "red" }],
-])("the field %s of %j is refused by its name", async (field, fields) => {
+])("the field %s of %j is refused and named", async (field, fields) => {
   const { json } = await put(fields);
   expect(json).toMatchObject({ status: 400, error: "validation_error", details: { field }, message: expect.stringContaining(field) });
 });
@@ -167,19 +167,19 @@ test.each([
   expect(await node.names()).toEqual([]);
 });
 
-test("a volume that is a folder of the host in disguise is refused like the folder", async () => {
+test("a volume whose options bind a host folder is refused like the folder", async () => {
   const device = node.engine.folder;
   await node.docker("volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", `device=${device}`, "disguised");
   expect((await put({ volumes: { disguised: "/data" } })).json).toMatchObject({ status: 403, details: { field: "volumes" } });
 });
 
-test("an image id and a name that differs only in case are not mistaken for what they are not", async () => {
+test("an image id and a name in different case are handled exactly", async () => {
   const id = await node.docker("image", "inspect", "--format", "{{.Id}}", "busybox");
   expect((await put({ image: id, data: "echo by id" })).json).toMatchObject({ stdout: "by id\n" });
   expect((await put({ image: "BusyBox" })).json).toMatchObject({ status: 400, details: { field: "image" } });
 });
 
-test("a body that is not JSON, not an object or of another type is a 400 as JSON", async () => {
+test("a body that is not JSON, not an object or of another type is 400 with a JSON error", async () => {
   const send = (body: string, type?: string) =>
     new Promise<{ status: number | undefined; type: string | undefined; code: string }>((resolve, reject) => {
       const headers = { "X-Access-Token": "test-token-Zq7", ...(type === undefined ? {} : { "Content-Type": type }) };

@@ -15,7 +15,7 @@ const put = (json: Record<string, unknown>) => node.request("PUT", "/", { json: 
 const form = (text: string) => node.request("PUT", "/", { form: `image=busybox&${text}` });
 const exists = async (name: string) => (await node.names()).includes(name);
 
-test("a foreground run answers exit code, stdout and stderr, and the container stays", async () => {
+test("a foreground run returns exit code, stdout and stderr, and the container remains", async () => {
   const answer = await put({ name: "three", data: ["sh", "-c", "echo out; echo err >&2; exit 3"] });
   expect(answer.status).toBe(200);
   const id = (await node.inspect("three")).Id;
@@ -30,51 +30,51 @@ test("a foreground run answers exit code, stdout and stderr, and the container s
   });
 });
 
-test("output that isn't UTF-8 comes as base64, with a mark", async () => {
+test("output that isn't UTF-8 is returned as base64 with its encoding", async () => {
   const { json } = await put({ data: ["printf", "\\377\\376"] });
   expect(json).toMatchObject({ stdout: Buffer.from([0xff, 0xfe]).toString("base64"), stdout_encoding: "base64", stderr: "" });
 });
 
-test("a run that doesn't end answers 202 with its id, and runs on", async () => {
+test("a run that doesn't end is answered 202 with its id and continues", async () => {
   const answer = await put({ name: "long", data: "sleep 1000" });
   expect([answer.status, answer.json.status]).toEqual([202, "running"]);
   expect((await node.inspect("long")).State.Running).toBe(true);
   expect(answer.json.id).toBe((await node.inspect("long")).Id);
 });
 
-test("detach answers the id at once, without waiting for the end", async () => {
+test("detach returns the id without waiting for the end", async () => {
   const answer = await put({ name: "detached", detach: true, data: "sleep 1000" });
   expect(answer.status).toBe(200);
   expect(answer.json).toEqual({ id: (await node.inspect("detached")).Id, name: "detached", status: "running", host: expect.any(String) });
 });
 
-test("without a name it gets a UUID", async () => {
+test("a run without a name gets a UUID", async () => {
   const { json } = await put({ data: "true" });
   expect(json.name).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   expect((await node.inspect(json.id)).Name).toBe(`/${json.name}`);
 });
 
-test("remove: the container is gone when the answer comes, or when it ends", async () => {
+test("with remove the container is removed before the answer, or at its end", async () => {
   expect((await put({ name: "gone", remove: true, data: "sh -c 'exit 5'" })).json).toMatchObject({ exit_code: 5 });
   expect(await exists("gone")).toBe(false);
   await put({ name: "gone-later", remove: true, detach: true, data: "sleep 1" });
   expect(await until(async () => !(await exists("gone-later")), PATIENCE)).toBe(true);
 });
 
-test("remove wins over restart, and a warning says so", async () => {
+test("remove overrides restart with a warning", async () => {
   const { json } = await put({ name: "both-ends", remove: true, restart: "always", data: "true" });
   expect(json.exit_code).toBe(0);
   expect(json.warnings).toEqual([expect.stringContaining("remove")]);
   expect(await exists("both-ends")).toBe(false);
 });
 
-test("without a command the image's own runs", async () => {
+test("without a command that of the image runs", async () => {
   await node.docker("create", "--name", "model", "busybox", "true");
   await node.docker("commit", "-c", 'CMD ["echo", "the image speaks"]', "model", "speaking");
   expect((await put({ image: "speaking" })).json).toMatchObject({ stdout: "the image speaks\n" });
 });
 
-test("data as text is split as a shell would split it, and never expanded or run by one", async () => {
+test("data as text is split like a shell command line without expansion", async () => {
   const data = `printf '[%s]' plain "two words" 'single $HOME' es\\ caped $HOME ; | && > /x \`id\` $(id) * ~ # a"b"'c'`;
   const { json } = await put({ name: "split", data });
   const words = [
@@ -99,27 +99,27 @@ test("data as text is split as a shell would split it, and never expanded or run
   expect((await node.inspect("split")).Config.Cmd).toEqual(["printf", "[%s]", ...words]);
 });
 
-test("data as a list is taken word by word, whatever stands in them", async () => {
+test("data as a list is passed unchanged", async () => {
   const words = ["a b", "", "'", '"', "\\", "$HOME", "x\ny", " inspect ", " ps ", "--", "-v", "漢字"];
   const { json } = await put({ data: ["printf", "[%s]", ...words] });
   expect(json.stdout).toBe(words.map((word) => `[${word}]`).join(""));
 });
 
-test("a quote that is left open is a 400 that names data", async () => {
+test("an unclosed quote is a 400 that names data", async () => {
   expect((await put({ data: "echo 'open" })).json).toMatchObject({ status: 400, details: { field: "data" } });
 });
 
-test("a command's words inspect and ps change nothing about the answer", async () => {
+test("the words inspect and ps in a command do not affect the answer", async () => {
   expect((await put({ data: "echo docker inspect me ps x" })).json).toMatchObject({ exit_code: 0, stdout: "docker inspect me ps x\n" });
 });
 
-test("an entrypoint of several words comes before the command", async () => {
+test("an entrypoint of several words precedes the command", async () => {
   const { json } = await put({ name: "entry", entrypoint: ["sh", "-c", 'echo "$0 $1"'], data: ["zero", "one two"] });
   expect(json.stdout).toBe("zero one two\n");
   expect((await put({ entrypoint: "echo via text" })).json).toMatchObject({ stdout: "via text\n" });
 });
 
-test("in a form remove=false and detach=false are false, and true is true", async () => {
+test("in a form remove and detach accept true and false", async () => {
   const answer = await form("name=false-words&remove=false&detach=false&data=echo here");
   expect(answer.json).toMatchObject({ status: "exited", stdout: "here\n" });
   expect(await exists("false-words")).toBe(true);
@@ -127,7 +127,7 @@ test("in a form remove=false and detach=false are false, and true is true", asyn
   expect((await node.inspect("true-words")).HostConfig.AutoRemove).toBe(true);
 });
 
-test("in a form small numbers as keys are a map's keys, not places in a list", async () => {
+test("in a form small numbers are keys of a map and not list indexes", async () => {
   await form("name=mapped&detach=true&data=sleep 1000&ports[80]=8080&ports[0]=9090&env[A]=1&labels[x]=y&tmpfs[/scratch]=size=1m");
   const { HostConfig, Config } = await node.inspect("mapped");
   expect(HostConfig.PortBindings["8080/tcp"]).toEqual([{ HostIp: "", HostPort: "80" }]);
@@ -137,7 +137,7 @@ test("in a form small numbers as keys are a map's keys, not places in a list", a
   expect(Config.Labels).toEqual({ x: "y", "docker-server.run": "mapped" });
 });
 
-test("a form can carry a list, by numbers or by empty brackets", async () => {
+test("a form can contain a list with numbers or empty brackets", async () => {
   expect((await form("data[0]=echo&data[1]=a b")).json).toMatchObject({ stdout: "a b\n" });
   expect((await form("data[]=echo&data[]=c  d")).json).toMatchObject({ stdout: "c  d\n" });
 });
@@ -149,7 +149,7 @@ test.each(["health", "images", "run", "volumes", "docs", "openapi.json", "_ping"
   },
 );
 
-test("a client that leaves a foreground run leaves the container running", async () => {
+test("a client's disconnect leaves a foreground run running", async () => {
   const slow = http.request(node.server.url, {
     method: "PUT",
     headers: { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/json" },
@@ -164,14 +164,14 @@ test("a client that leaves a foreground run leaves the container running", async
   expect((await node.request("GET", "/left")).json).toMatchObject({ stdout: "done\n" });
 });
 
-test("output past output_limit is cut to its end, and the answer says so", async () => {
+test("output over output_limit is truncated to its end and marked", async () => {
   const { json } = await put({ data: "sh -c 'yes 0123456789abcde | head -n 20000; echo end'" });
   expect(json).toMatchObject({ exit_code: 0, truncated: true });
   expect(json.stdout).toHaveLength(100_000);
   expect(json.stdout.endsWith("abcde\nend\n")).toBe(true);
 });
 
-test("five runs at once each answer with their own output", async () => {
+test("five concurrent runs each return their own output", async () => {
   const answers = await Promise.all(Array.from({ length: 5 }, (_, index) => put({ data: `echo run ${index}`, remove: true })));
   // A machine with little to spare may need longer than run_wait for some of them: those are answered 202.
   for (const [index, { status, json }] of answers.entries()) {

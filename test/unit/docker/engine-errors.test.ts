@@ -63,7 +63,7 @@ const CLI: [EngineOperation, string, string][] = [
   ["create", "/bin/sh: 1: docker: not found", "ENGINE_ERROR"],
 ];
 
-test.each(CLI)("at a %s, %j is %s", (during, stderr, code) => {
+test.each(CLI)("in operation %s, the CLI text %j maps to %s", (during, stderr, code) => {
   expect(toAppErrorFromCli({ stderr }, during)).toMatchObject({ code });
   expect(toAppErrorFromCli({ stderr: `${stderr}\n` }, during)).toMatchObject({ code });
 });
@@ -106,7 +106,7 @@ const ENGINE: [EngineOperation, number, string, string][] = [
   ["call", 500, "invalid something", "ENGINE_ERROR"],
 ];
 
-test.each(ENGINE)("at a %s, %i %j is %s", (during, statusCode, message, code) => {
+test.each(ENGINE)("in operation %s, the response %i %j maps to %s", (during, statusCode, message, code) => {
   const thrown = { statusCode, reason: "server error", json: { message }, message: `(HTTP code ${statusCode}) server error - ${message} ` };
   expect(toAppErrorFromEngine(thrown, during)).toMatchObject({ code, message });
   expect(toAppErrorFromEngine({ statusCode, json: null, message: thrown.message }, during)).toMatchObject({ code, message: `${message}` });
@@ -128,7 +128,7 @@ test.each(["ECONNREFUSED", "ENOENT", "ECONNRESET", "EPIPE", "EACCES", "ETIMEDOUT
   },
 );
 
-test("an engine that takes too long is unreachable, and a fault of ours is none of its", () => {
+test("a timeout maps to ENGINE_UNREACHABLE, and a programming error does not", () => {
   expect(toAppErrorFromEngine(AbortSignal.timeout(0).reason ?? new DOMException("late", "TimeoutError"))).toMatchObject({ status: 503 });
   expect(toAppErrorFromEngine(new DOMException("stopped", "AbortError"))).toMatchObject({ status: 503 });
   expect(toAppErrorFromEngine(new TypeError("x is not a function"))).toMatchObject({
@@ -139,13 +139,13 @@ test("an engine that takes too long is unreachable, and a fault of ours is none 
   expect(toAppErrorFromEngine(undefined)).toMatchObject({ code: "ENGINE_ERROR" });
 });
 
-test("what is typed already passes as it is", () => {
+test("an AppError is returned unchanged", () => {
   const typed = new AppError("NAME_TAKEN");
   expect(toAppErrorFromCli(typed, "create")).toBe(typed);
   expect(toAppErrorFromEngine(typed)).toBe(typed);
 });
 
-test("the message is the line that tells why, without prefixes and advice, and not without end", () => {
+test("the message is the line with the reason, without prefixes and advice, and limited in length", () => {
   const said = (stderr: string) => toAppErrorFromCli({ stderr }, "create").message;
   expect(said(`${DAEMON}No such image: a:latest\n`)).toBe("No such image: a:latest");
   expect(said(`docker: ${DAEMON}No such image: a:latest.\nSee 'docker create --help'.\n`)).toBe("No such image: a:latest.");

@@ -30,15 +30,15 @@ const SHORT = 400;
 const LONG = 600_000;
 const UNREACHABLE = { code: "ENGINE_UNREACHABLE" };
 
-test("an engine that does not accept what is sent to it is given up after the write timeout", async () => {
+test("a request body that the engine does not accept fails after the write timeout", async () => {
   await expect(send(() => undefined, { read: LONG, write: SHORT })).rejects.toMatchObject(UNREACHABLE);
 });
 
-test("an engine that has accepted all and says nothing is given up after the read timeout", async () => {
+test("a missing response to a complete request body fails after the read timeout", async () => {
   await expect(send((request) => void request.resume(), { read: SHORT, write: LONG })).rejects.toMatchObject(UNREACHABLE);
 });
 
-test("while it accepts what is sent to it an engine need not answer", async () => {
+test("the read timeout does not run while the engine accepts the request body", async () => {
   const slowly: RequestListener = async (request, response) => {
     await sleep(3 * SHORT);
     request.resume().once("end", () => response.end());

@@ -57,7 +57,7 @@ test.each<[Partial<RunSpec>, string[]]>([
   expect(argsOf(fields)).toEqual([...BEFORE, ...flags, "--", "busybox"]);
 });
 
-test("the command and the rest of the entrypoint stand behind the image", () => {
+test("the rest of the entrypoint and the command follow the image", () => {
   expect(argsOf({ entrypoint: ["sh", "-c"], command: ["echo hi", "--rm"] })).toEqual([
     ...BEFORE,
     "--entrypoint=sh",
@@ -118,7 +118,7 @@ const VALUED =
   /^--(?:name|pull|env-file|publish|volume|tmpfs|label|ulimit|network|restart|memory|cpus|pids-limit|user|workdir|hostname|platform|cap-add|cap-drop|health-(?:cmd|interval|timeout|start-period|retries)|device|pid|ipc|uts|userns|entrypoint)=/;
 const BARE = new Set(["--rm", "--init", "--read-only"]);
 
-test("every value stands behind the = of its own flag, or after --", () => {
+test("every value follows the = of its flag, or --", () => {
   fc.assert(
     fc.property(specs, (spec) => {
       const args = createArgs(spec);
@@ -133,7 +133,7 @@ test("every value stands behind the = of its own flag, or after --", () => {
   );
 });
 
-test("no value of the environment is among the arguments", () => {
+test("no value of the environment is in the arguments", () => {
   const env = fc.dictionary(
     fc.stringMatching(/^[A-Za-z_]\w*$/),
     fc.string({ unit: "binary" }).map((text) => `s3cret${text}`),
@@ -148,7 +148,7 @@ function readByDocker(lines: string): Record<string, string> {
   return Object.fromEntries(rows.map((row) => [row.slice(0, row.indexOf("=")), row.slice(row.indexOf("=") + 1)]));
 }
 
-test("every variable comes through, by the env file or beside it, and none is changed", () => {
+test("every variable is unchanged in the env file or in the rest", () => {
   const value = fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom("a\nB=2", "a\r", "\r\n", "=", " x ", "#", "'", "x".repeat(70_000)));
   fc.assert(
     fc.property(fc.dictionary(fc.stringMatching(/^[A-Za-z_]\w*$/), value), (env) => {

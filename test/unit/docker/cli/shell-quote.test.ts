@@ -50,7 +50,7 @@ const argument = hostile.map((text) => Buffer.from(text.replaceAll("\0", "")).to
 // docker-cli-js takes the output of a line that matches one of these for that command's, and may throw over it.
 const PARSED = / (?:build|run|ps|images|network ls|inspect|info|search|login|pull|push) /;
 
-test.each(["/bin/sh", "/bin/bash"])("%s gives back exactly the arguments, whatever they are", (shell) => {
+test.each(["/bin/sh", "/bin/bash"])("%s receives any arguments unchanged", (shell) => {
   fc.assert(
     fc.property(fc.array(argument, { minLength: 1, maxLength: 6 }), (args) => {
       expect(throughShell(shell, commandLine(args))).toEqual(args);
@@ -59,12 +59,12 @@ test.each(["/bin/sh", "/bin/bash"])("%s gives back exactly the arguments, whatev
   );
 });
 
-test.each(HOSTILE)("an argument with %j stays one argument with the same text", (text) => {
+test.each(HOSTILE)("an argument with %j remains one unchanged argument", (text) => {
   for (const arg of [text, `-${text}`, `a${text}b`, `${text}${text}`])
     expect(throughShell("/bin/sh", commandLine([arg, "x"]))).toEqual([arg, "x"]);
 });
 
-test("no line reads as a command whose output docker-cli-js would parse", () => {
+test("no line matches a command whose output docker-cli-js parses", () => {
   fc.assert(
     fc.property(fc.array(argument, { minLength: 1, maxLength: 6 }), fc.boolean(), (args, stdin) => {
       // The whole of what it looks at: "docker ", the options of a machine (none), the line, a space.
@@ -73,7 +73,7 @@ test("no line reads as a command whose output docker-cli-js would parse", () => 
   );
 });
 
-test("docker-cli-js really parses such lines when they are not quoted our way", async () => {
+test("docker-cli-js parses such lines without our quoting", async () => {
   const folder = mkdtempSync(path.join(tmpdir(), "docker-server-shell-"));
   writeFileSync(path.join(folder, "docker"), '#!/bin/sh\nshift\necho "$@"\n', { mode: 0o755 });
   const env = { PATH: folder };
@@ -86,14 +86,14 @@ test("docker-cli-js really parses such lines when they are not quoted our way", 
   rmSync(folder, { recursive: true });
 });
 
-test("a NUL character is refused, wherever it stands", () => {
+test("a NUL character is refused at any position", () => {
   for (const args of [["a\0b"], ["a", "\0"], ["\0a", "b"]]) {
     expect(() => commandLine(args)).toThrow(expect.objectContaining({ kind: "validation_error", status: 400 }));
   }
   expect(() => quote("\0")).toThrow(AppError);
 });
 
-test("a line that the kernel would not take as one argument is refused, and the longest other one runs", () => {
+test("a line longer than the kernel accepts is refused, and the longest accepted one runs", () => {
   expect(() => commandLine(["a".repeat(120_000)])).toThrow(expect.objectContaining({ code: "COMMAND_TOO_LONG", status: 413 }));
   // Counted in bytes, and after quoting.
   expect(() => commandLine(["é".repeat(60_000)])).toThrow(expect.objectContaining({ status: 413 }));
@@ -102,7 +102,7 @@ test("a line that the kernel would not take as one argument is refused, and the 
   expect(throughShell("/bin/sh", commandLine(longest))).toEqual(longest);
 });
 
-test("with stdin the command reads exactly what was given, save the line ends at its end", () => {
+test("the command reads its stdin unchanged except for trailing line breaks", () => {
   fc.assert(
     fc.property(argument, (input) => {
       const line = commandLine([], { stdin: true });
@@ -119,7 +119,7 @@ test.each(["DOCKER_STDIN", "a\nDOCKER_STDIN\nb", "$(x) `x` $HOME \\ \\\\ \\$x", 
   },
 );
 
-test("a command that ends without reading its stdin breaks no pipe of the writer", () => {
+test("a command that ends without reading its stdin causes no EPIPE", () => {
   const line = commandLine(["x"], { stdin: true });
   const { error, status } = spawnSync("/bin/sh", ["-c", `true ${line}`], { input: "A=1\n".repeat(500_000) });
   expect([error, status]).toEqual([undefined, 0]);

@@ -25,7 +25,7 @@ async function listOf(engine: SlowEngine, watched = true): Promise<ContainerList
 
 const names = async (list: ContainerList) => (await list.read()).containers.map((container) => container.name);
 
-test("reads are served from memory while nothing changes, and as the same bytes", async () => {
+test("reads return the cached bytes while nothing changes", async () => {
   const engine = new SlowEngine(true);
   engine.containers = [info({})];
   const list = await listOf(engine);
@@ -35,7 +35,7 @@ test("reads are served from memory while nothing changes, and as the same bytes"
   expect(engine.questions).toBe(1);
 });
 
-test("reads at the same time share one question", async () => {
+test("concurrent reads share one request", async () => {
   const engine = new SlowEngine(false);
   const list = await listOf(engine);
   const reads = [list.read(), list.read(), list.read()];
@@ -45,7 +45,7 @@ test("reads at the same time share one question", async () => {
   expect(engine.questions).toBe(1);
 });
 
-test("an event ends what is in memory", async () => {
+test("an event invalidates the cache", async () => {
   const engine = new SlowEngine(true);
   const list = await listOf(engine);
   expect(await names(list)).toEqual([]);
@@ -55,7 +55,7 @@ test("an event ends what is in memory", async () => {
   expect(await names(list)).toEqual(["new"]);
 });
 
-test("while events can't be followed nothing is kept, and once they can again it is", async () => {
+test("nothing is cached while events can't be followed, and caching resumes afterwards", async () => {
   const engine = new SlowEngine(true);
   const list = await listOf(engine);
   await list.read();
@@ -73,7 +73,7 @@ test("while events can't be followed nothing is kept, and once they can again it
   expect(engine.questions).toBe(before + 1);
 });
 
-test("a failure is not kept", async () => {
+test("a failed read is not cached", async () => {
   const engine = new SlowEngine(true);
   const list = await listOf(engine);
   engine.failure = new AppError("ENGINE_UNREACHABLE");
@@ -82,7 +82,7 @@ test("a failure is not kept", async () => {
   expect(await names(list)).toEqual([]);
 });
 
-test("a read that was under way while something changed is not kept", async () => {
+test("a read during which something changed is not cached", async () => {
   const engine = new SlowEngine(false);
   const list = await listOf(engine);
   const early = list.read();
@@ -97,7 +97,7 @@ test("a read that was under way while something changed is not kept", async () =
   expect(await late).toEqual(["new"]);
 });
 
-test("a read that begins after a change never answers what was before it, in whatever order the engine's answers come", async () => {
+test("a read that begins after a change never returns an older state, in any order of the engine's responses", async () => {
   const step = fc.oneof(fc.constant("read" as const), fc.constant("change" as const), fc.constant("event" as const), fc.nat(5));
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), fc.boolean(), async (steps, watched) => {
@@ -144,7 +144,7 @@ describe("find", () => {
     ];
   });
 
-  test("by name, by full id, by a prefix of 12 digits or more", async () => {
+  test("accepts a name, a full id and a prefix of 12 digits or more", async () => {
     expect(await find("web")).toBe(ID("a"));
     expect(await find("db")).toBe(other);
     expect(await find(other, false)).toBe(other);
@@ -152,7 +152,7 @@ describe("find", () => {
     expect(await find("a".repeat(13))).toBe(ID("a"));
   });
 
-  test("a name comes before the beginning of an id", async () => {
+  test("prefers a name to a prefix of an id", async () => {
     expect(await find("aaaaaaaaaaaa")).toBe(`${prefix}${"2".repeat(52)}`);
   });
 
@@ -163,24 +163,24 @@ describe("find", () => {
     },
   );
 
-  test("a prefix that two have is refused, with both", async () => {
+  test("refuses an ambiguous prefix and names both candidates", async () => {
     const candidates = [other, `${prefix}${"2".repeat(52)}`];
     await expect(find(prefix)).rejects.toMatchObject({ code: "AMBIGUOUS_ID", status: 409, details: { candidates } });
   });
 
-  test("where no prefix is allowed, none is taken", async () => {
+  test("accepts no prefix unless prefixes are allowed", async () => {
     await expect(find(`${prefix}1`, false)).rejects.toMatchObject({ code: "CONTAINER_NOT_FOUND" });
     await expect(find(prefix, false)).rejects.toMatchObject({ code: "CONTAINER_NOT_FOUND" });
   });
 
-  test("what was made elsewhere is found before its event has come", async () => {
+  test("finds a container of another process before its event has arrived", async () => {
     const list = await listOf(engine);
     await list.read();
     engine.containers = [info({ Id: ID("b"), Names: ["/new"] })];
     expect((await list.find("new", { prefix: true })).id).toBe(ID("b"));
   });
 
-  test("it is found also when the question under way was asked before it was made", async () => {
+  test("finds a container that was created after a concurrent request was sent", async () => {
     const slow = new SlowEngine(false);
     const list = await listOf(slow);
     const early = list.read();
@@ -195,7 +195,7 @@ describe("find", () => {
   });
 });
 
-test("a container is answered in our own words", async () => {
+test("a container of the engine's list is converted to a summary", async () => {
   const engine = new SlowEngine(true);
   const ports = [
     { IP: "0.0.0.0", PrivatePort: 80, PublicPort: 8080, Type: "tcp" },
@@ -225,7 +225,7 @@ test("a container is answered in our own words", async () => {
   expect(containers[1]).toMatchObject({ name: "", ports: [], labels: {} });
 });
 
-test("who asks for a container that is just being replaced gets the new one; when that has failed, nothing", async () => {
+test("a lookup during a replacement finds the new container, or nothing if the replacement fails", async () => {
   const engine = new SlowEngine(true);
   const list = await listOf(engine);
   let made = () => {};

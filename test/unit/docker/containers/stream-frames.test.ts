@@ -33,7 +33,7 @@ const sent = fc.array(
   }),
 );
 
-test("however the bytes are cut into chunks, each stream has the same data in the same order", () => {
+test("each stream has the same data in the same order for all chunk boundaries", () => {
   fc.assert(
     fc.property(sent, fc.array(fc.nat(), { maxLength: 30 }), (frames, places) => {
       const bytes = Buffer.concat(frames.map((each) => frame(KINDS[each.name], each.data)));
@@ -47,12 +47,12 @@ test("however the bytes are cut into chunks, each stream has the same data in th
   );
 });
 
-test("data that looks like a header is data", () => {
+test("data that looks like a header is not parsed as one", () => {
   const inner = frame(2, Buffer.from("x"));
   expect(parsed([frame(1, inner)])).toEqual({ stdout: inner, stderr: Buffer.alloc(0), order: ["stdout"] });
 });
 
-test("a frame of 3 GB is handed on as it comes, not gathered", () => {
+test("a frame of 3 GB is passed on without buffering", () => {
   const header = Buffer.alloc(8);
   header[0] = 1;
   header.writeUInt32BE(3_000_000_000, 4);
@@ -62,11 +62,11 @@ test("a frame of 3 GB is handed on as it comes, not gathered", () => {
   for (let times = 0; times < 3; times += 1) expect(parser.push(chunk)).toEqual([{ stream: "stdout", data: chunk }]);
 });
 
-test("what was printed as standard input counts as standard output, and an unfinished header as nothing", () => {
+test("a frame of standard input counts as standard output, and an incomplete header is ignored", () => {
   expect(parsed([frame(KINDS.stdin, Buffer.from("a")), Buffer.of(1, 0, 0)])).toMatchObject({ stdout: Buffer.from("a"), order: ["stdout"] });
 });
 
-test("a terminal's bytes pass through as they are", () => {
+test("bytes of a terminal are unchanged", () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ minLength: 1 })), (chunks) => {
       const bytes = chunks.map((chunk) => Buffer.from(chunk));

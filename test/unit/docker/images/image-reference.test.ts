@@ -22,7 +22,7 @@ test.each([
   [`app:${"t".repeat(128)}`, `app:${"t".repeat(128)}`],
   ["a".repeat(255), `${"a".repeat(255)}:latest`],
   [`${"a".repeat(255)}:${"t".repeat(128)}@${DIGEST}`, `${"a".repeat(255)}:${"t".repeat(128)}@${DIGEST}`],
-])("%.90s is a reference, and with its tag %.90s", (text, tagged) => {
+])("%.90s is a reference and becomes %.90s with its default tag", (text, tagged) => {
   expect(isImageReference(text)).toBe(true);
   expect(withDefaultTag(text)).toBe(tagged);
 });
@@ -76,7 +76,7 @@ test.each([
   "a?x=1",
   "a#b",
   "a%20b",
-])("%j is none", (text) => {
+])("%j is not a reference", (text) => {
   expect(isImageReference(text)).toBe(false);
   expect(() => withDefaultTag(text)).toThrow(expect.objectContaining({ code: "INVALID_REFERENCE", status: 400 }));
 });
@@ -90,7 +90,7 @@ const name = fc.tuple(host, fc.array(part, { minLength: 1, maxLength: 3 })).map(
 const tag = fc.option(fc.stringMatching(/^\w[\w.-]{0,20}$/), { nil: undefined });
 const digest = fc.constantFrom(undefined, DIGEST);
 
-test("whatever is put together by the grammar is a reference; a tag is added only where nothing else says which", () => {
+test("every text of the grammar is a reference, and a tag is added only without tag and digest", () => {
   fc.assert(
     fc.property(name, tag, digest, (path, version, hash) => {
       const text = path + (version === undefined ? "" : `:${version}`) + (hash === undefined ? "" : `@${hash}`);
@@ -101,7 +101,7 @@ test("whatever is put together by the grammar is a reference; a tag is added onl
   );
 });
 
-test("what passes can't read as a flag, holds nothing of a shell's language and no line end", () => {
+test("a reference never begins with a dash and contains no shell syntax or line break", () => {
   const pieces = fc.constantFrom("a", "B", "-", "_", ".", "/", ":", "@", "5000", "\n", " ", "$", "'", "é", DIGEST, "\0", "[", "]");
   const text = fc.oneof(
     fc.string({ unit: "binary" }),
@@ -116,7 +116,7 @@ test("what passes can't read as a flag, holds nothing of a shell's language and 
   );
 });
 
-test("a long text that is none is refused at once", () => {
+test("a long invalid text is refused without delay", () => {
   for (const text of [`${"a".repeat(100_000)}!`, `${"a-".repeat(50_000)}`, `${"a.a".repeat(30_000)}:`, `${"a/".repeat(50_000)}A`]) {
     expect(isImageReference(text)).toBe(false);
   }

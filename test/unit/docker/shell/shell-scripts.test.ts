@@ -40,8 +40,8 @@ function read(file: string): string {
 }
 
 // Busybox's is that of the containers in other tests.
-describe.each(["dash", "bash"])("in %s the guard ends, when its input does,", (shell) => {
-  test("all of the shell that was named to it, whatever ignores a hangup, and then itself", async () => {
+describe.each(["dash", "bash"])("in %s, when its input closes, the guard ends", (shell) => {
+  test("the session of the named shell, including processes that ignore SIGHUP, and then itself", async () => {
     const guard = start(shell, GUARD_SCRIPT, "word");
     const { child, says, ended } = start(shell, START_SCRIPT, "word");
     const hello = `word ${child.pid}\n`;
@@ -56,7 +56,7 @@ describe.each(["dash", "bash"])("in %s the guard ends, when its input does,", (s
     expect(inSession(child.pid)).toEqual([]);
   });
 
-  test("one that has not begun, and not another terminal's", async () => {
+  test("a shell that has not started, but not that of another terminal", async () => {
     const guard = start(shell, GUARD_SCRIPT, "mine");
     const [mine, other] = [start(shell, START_SCRIPT, "mine"), start(shell, START_SCRIPT, "other")];
     for (const each of [mine, other]) expect(await each.says(`${each === mine ? "mine" : "other"} ${each.child.pid}\n`)).toBe(true);
@@ -65,7 +65,7 @@ describe.each(["dash", "bash"])("in %s the guard ends, when its input does,", (s
     expect(inSession(other.child.pid)).toHaveLength(1);
   });
 
-  test("one that comes only later", async () => {
+  test("a shell that starts later", async () => {
     const guard = start(shell, GUARD_SCRIPT, "late");
     guard.child.stdin?.end();
     await new Promise((resolve) => setTimeout(resolve, 500));
