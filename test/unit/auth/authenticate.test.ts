@@ -25,26 +25,28 @@ async function requestPublic(query: Record<string, string>, headers: Record<stri
   }
 }
 
-test("a HEAD request from a page of another origin is refused, because HEAD can pull an image", async () => {
-  const requestHead = async (fetchSite: string | undefined, origin?: string) => {
-    const headers = { "x-access-token": "secret", ...(fetchSite ? { "sec-fetch-site": fetchSite } : {}), ...(origin ? { origin } : {}) };
-    const request = { method: "HEAD", originalUrl: "/busybox", query: {}, headers, socket: {}, ip: "127.0.0.1" } as unknown as Request;
-    const response = { locals: {}, set: () => undefined } as unknown as Response;
-    try {
-      await authenticate({})(request, response, () => undefined);
-      return "let in";
-    } catch (error) {
-      return (error as AppError).code;
-    }
-  };
-  for (const site of ["cross-site", "same-site"]) expect(await requestHead(site)).toBe("CROSS_SITE");
-  for (const site of ["same-origin", "none", undefined]) expect(await requestHead(site)).toBe("let in");
-  expect(await requestHead("cross-site", "http://elsewhere.example")).toBe("CROSS_SITE");
-  expect(await requestHead("cross-site", "http://ours.example")).toBe("let in");
-});
+describe("authenticator", () => {
+  test("a HEAD request from a page of another origin is refused, because HEAD can pull an image", async () => {
+    const requestHead = async (fetchSite: string | undefined, origin?: string) => {
+      const headers = { "x-access-token": "secret", ...(fetchSite ? { "sec-fetch-site": fetchSite } : {}), ...(origin ? { origin } : {}) };
+      const request = { method: "HEAD", originalUrl: "/busybox", query: {}, headers, socket: {}, ip: "127.0.0.1" } as unknown as Request;
+      const response = { locals: {}, set: () => undefined } as unknown as Response;
+      try {
+        await authenticate({})(request, response, () => undefined);
+        return "let in";
+      } catch (error) {
+        return (error as AppError).code;
+      }
+    };
+    for (const site of ["cross-site", "same-site"]) expect(await requestHead(site)).toBe("CROSS_SITE");
+    for (const site of ["same-origin", "none", undefined]) expect(await requestHead(site)).toBe("let in");
+    expect(await requestHead("cross-site", "http://elsewhere.example")).toBe("CROSS_SITE");
+    expect(await requestHead("cross-site", "http://ours.example")).toBe("let in");
+  });
 
-test("a public route needs credentials only with ?node=", async () => {
-  expect(await requestPublic({})).toBe(true);
-  expect(await requestPublic({ node: "another" })).toBe("MISSING_CREDENTIALS");
-  expect(await requestPublic({ node: "another" }, { "x-access-token": "secret" })).toBe(true);
+  test("a public route needs credentials only with ?node=", async () => {
+    expect(await requestPublic({})).toBe(true);
+    expect(await requestPublic({ node: "another" })).toBe("MISSING_CREDENTIALS");
+    expect(await requestPublic({ node: "another" }, { "x-access-token": "secret" })).toBe(true);
+  });
 });

@@ -16,89 +16,91 @@ const bearer = (token: string, scheme = "Bearer") => ({ authorization: `${scheme
 
 const credentials = load({ token: ["first-token", "second: token, é"], user: "admin", password: "pass:word é" });
 
-test.each([
-  ["Basic of a token", basic("first-token")],
-  ["Basic of a token with a colon", basic("second: token, é")],
-  ["Basic of user and password", basic("admin:pass:word é")],
-  ["Bearer", bearer("first-token")],
-  ["X-Access-Token", { "x-access-token": "first-token" }],
-  ["basic in lower case", basic("first-token", "basic")],
-  ["BEARER in capitals", bearer("first-token", "BEARER")],
-  ["more than one blank", { authorization: ` Bearer   first-token ` }],
-])("%s is accepted", (_name, headers) => {
-  expect(credentials.check(headers)).toEqual(VALID);
-});
+describe("Credentials", () => {
+  test.each([
+    ["Basic of a token", basic("first-token")],
+    ["Basic of a token with a colon", basic("second: token, é")],
+    ["Basic of user and password", basic("admin:pass:word é")],
+    ["Bearer", bearer("first-token")],
+    ["X-Access-Token", { "x-access-token": "first-token" }],
+    ["basic in lower case", basic("first-token", "basic")],
+    ["BEARER in capitals", bearer("first-token", "BEARER")],
+    ["more than one blank", { authorization: ` Bearer   first-token ` }],
+  ])("%s is accepted", (_name, headers) => {
+    expect(credentials.check(headers)).toEqual(VALID);
+  });
 
-test.each([
-  ["another token", bearer("other-token")],
-  ["the beginning of one", bearer("first-toke")],
-  ["one with more behind it", bearer("first-token2")],
-  ["one in capitals", bearer("FIRST-TOKEN")],
-  ["no token behind Bearer", { authorization: "Bearer" }],
-  ["no token behind Basic", { authorization: "Basic " }],
-  ["an empty X-Access-Token", { "x-access-token": "" }],
-  ["a token that isn't base64 behind Basic", { authorization: "Basic first-token" }],
-  ["base64 behind Bearer", bearer(base64("first-token"))],
-  ["an unknown scheme", { authorization: "Digest first-token" }],
-  ["no scheme", { authorization: "first-token" }],
-  ["the user with a token", basic("admin:first-token")],
-  ["the password alone", basic("pass:word é")],
-  ["the password as a token", bearer("pass:word é")],
-  ["another user with the password", basic("root:pass:word é")],
-  ["the user without a password", basic("admin:")],
-])("%s is wrong", (_name, headers) => {
-  expect(credentials.check(headers)).toBe("wrong");
-});
+  test.each([
+    ["another token", bearer("other-token")],
+    ["the beginning of one", bearer("first-toke")],
+    ["one with more behind it", bearer("first-token2")],
+    ["one in capitals", bearer("FIRST-TOKEN")],
+    ["no token behind Bearer", { authorization: "Bearer" }],
+    ["no token behind Basic", { authorization: "Basic " }],
+    ["an empty X-Access-Token", { "x-access-token": "" }],
+    ["a token that isn't base64 behind Basic", { authorization: "Basic first-token" }],
+    ["base64 behind Bearer", bearer(base64("first-token"))],
+    ["an unknown scheme", { authorization: "Digest first-token" }],
+    ["no scheme", { authorization: "first-token" }],
+    ["the user with a token", basic("admin:first-token")],
+    ["the password alone", basic("pass:word é")],
+    ["the password as a token", bearer("pass:word é")],
+    ["another user with the password", basic("root:pass:word é")],
+    ["the user without a password", basic("admin:")],
+  ])("%s is wrong", (_name, headers) => {
+    expect(credentials.check(headers)).toBe("wrong");
+  });
 
-test("a request without credentials is missing, not wrong", () => {
-  for (const headers of [{}, { authorization: "" }, { authorization: "  " }, { cookie: "token=first-token" }]) {
-    expect(credentials.check(headers)).toBe("missing");
-  }
-});
+  test("a request without credentials is missing, not wrong", () => {
+    for (const headers of [{}, { authorization: "" }, { authorization: "  " }, { cookie: "token=first-token" }]) {
+      expect(credentials.check(headers)).toBe("missing");
+    }
+  });
 
-test("without configured credentials every request is refused, also empty credentials", () => {
-  for (const headers of [basic(""), basic(":"), bearer(""), { "x-access-token": "" }, basic("null:null"), bearer("null")]) {
-    expect(load({}).check(headers)).toBe("wrong");
-    expect(load({ user: "admin" }).check(headers)).toBe("wrong");
-    expect(load({ password: "x" }).check(headers)).toBe("wrong");
-  }
-  expect(load({ user: "admin" }).check(basic("admin:null"))).toBe("wrong");
-});
+  test("without configured credentials every request is refused, also empty credentials", () => {
+    for (const headers of [basic(""), basic(":"), bearer(""), { "x-access-token": "" }, basic("null:null"), bearer("null")]) {
+      expect(load({}).check(headers)).toBe("wrong");
+      expect(load({ user: "admin" }).check(headers)).toBe("wrong");
+      expect(load({ password: "x" }).check(headers)).toBe("wrong");
+    }
+    expect(load({ user: "admin" }).check(basic("admin:null"))).toBe("wrong");
+  });
 
-test("each token has one identity in every form, and the identity doesn't reveal the token", () => {
-  const secret = fc.stringMatching(/^[!-~]{8,40}$/);
-  fc.assert(
-    fc.property(fc.uniqueArray(secret, { minLength: 2, maxLength: 4 }), (tokens) => {
-      const loaded = load({ token: tokens });
-      const identities = tokens.map((token) => {
-        const encodings = [basic(token), bearer(token), { "x-access-token": token }];
-        const verdicts = encodings.map((headers) => loaded.check(headers) as { identity: string });
-        expect(new Set(verdicts.map(({ identity }) => identity)).size).toBe(1);
-        expect(verdicts[0]?.identity).not.toContain(token);
-        expect(loaded.fingerprint(bearer(token))).not.toContain(token);
-        return verdicts[0]?.identity;
-      });
-      expect(new Set(identities).size).toBe(tokens.length);
-    }),
-  );
-});
+  test("each token has one identity in every form, and the identity doesn't reveal the token", () => {
+    const secret = fc.stringMatching(/^[!-~]{8,40}$/);
+    fc.assert(
+      fc.property(fc.uniqueArray(secret, { minLength: 2, maxLength: 4 }), (tokens) => {
+        const loaded = load({ token: tokens });
+        const identities = tokens.map((token) => {
+          const encodings = [basic(token), bearer(token), { "x-access-token": token }];
+          const verdicts = encodings.map((headers) => loaded.check(headers) as { identity: string });
+          expect(new Set(verdicts.map(({ identity }) => identity)).size).toBe(1);
+          expect(verdicts[0]?.identity).not.toContain(token);
+          expect(loaded.fingerprint(bearer(token))).not.toContain(token);
+          return verdicts[0]?.identity;
+        });
+        expect(new Set(identities).size).toBe(tokens.length);
+      }),
+    );
+  });
 
-test("the identity of a user is the user name", () => {
-  expect(credentials.check(basic("admin:pass:word é"))).toMatchObject({ identity: "admin" });
-});
+  test("the identity of a user is the user name", () => {
+    expect(credentials.check(basic("admin:pass:word é"))).toMatchObject({ identity: "admin" });
+  });
 
-test("without a shared secret the same token has another identity in another process", () => {
-  const [one, two] = [load({ token: ["first-token"] }), load({ token: ["first-token"] })].map((credentials) =>
-    credentials.check(bearer("first-token")),
-  );
-  expect(one).toEqual(VALID);
-  expect(one).not.toEqual(two);
-});
+  test("without a shared secret the same token has another identity in another process", () => {
+    const [one, two] = [load({ token: ["first-token"] }), load({ token: ["first-token"] })].map((credentials) =>
+      credentials.check(bearer("first-token")),
+    );
+    expect(one).toEqual(VALID);
+    expect(one).not.toEqual(two);
+  });
 
-test("equal credentials have equal fingerprints, different ones have different fingerprints", () => {
-  const fingerprint = credentials.fingerprint(bearer("x"));
-  expect(credentials.fingerprint({ "x-access-token": "x" })).toBe(fingerprint);
-  expect(credentials.fingerprint(bearer("y"))).not.toBe(fingerprint);
+  test("equal credentials have equal fingerprints, different ones have different fingerprints", () => {
+    const fingerprint = credentials.fingerprint(bearer("x"));
+    expect(credentials.fingerprint({ "x-access-token": "x" })).toBe(fingerprint);
+    expect(credentials.fingerprint(bearer("y"))).not.toBe(fingerprint);
+  });
 });
 
 describe("token file", () => {

@@ -38,44 +38,46 @@ function endless(chunks: number): Readable {
 const neverAborted = () => new AbortController().signal;
 const last = (responses: ServerResponse[]) => responses.at(-1) as ServerResponse;
 
-test("a stream to a response that is destroyed already ends at once", async () => {
-  const { responses } = await pipelined(1);
-  const closed = once(last(responses), "close");
-  last(responses).destroy();
-  await closed;
-  const body = endless(3);
-  await sendReply(last(responses), new Reply(200, body), neverAborted);
-  expect(body.destroyed).toBe(true);
-});
-
-test("a stream ends when its stalled client disconnects, also if the response is queued behind another", async () => {
-  for (const count of [1, 2]) {
-    const { responses, client } = await pipelined(count);
-    const disconnected = new AbortController();
-    responses[0]?.socket?.once("close", () => disconnected.abort());
-    const body = endless(100);
-    const answering = sendReply(last(responses), new Reply(200, body), () => disconnected.signal);
-    expect(await until(() => last(responses).writableNeedDrain, 10_000)).toBe(true);
-    client.destroy();
-    await answering;
+describe("sendReply", () => {
+  test("a stream to a response that is destroyed already ends at once", async () => {
+    const { responses } = await pipelined(1);
+    const closed = once(last(responses), "close");
+    last(responses).destroy();
+    await closed;
+    const body = endless(3);
+    await sendReply(last(responses), new Reply(200, body), neverAborted);
     expect(body.destroyed).toBe(true);
-  }
-});
+  });
 
-test("a client that reads nothing for a minute is disconnected and its stream ends", async () => {
-  for (const count of [1, 2]) {
-    const { responses } = await pipelined(count);
-    jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate"] });
-    const body = endless(1);
-    body.push(Buffer.alloc(20_000_000));
-    const answering = sendReply(last(responses), new Reply(200, body), neverAborted);
-    await jest.advanceTimersByTimeAsync(59_000);
-    expect(last(responses).destroyed).toBe(false);
-    await jest.advanceTimersByTimeAsync(2000);
-    await answering;
-    expect(body.destroyed).toBe(true);
-    expect(last(responses).destroyed).toBe(true);
-    expect(jest.getTimerCount()).toBe(0);
-    jest.useRealTimers();
-  }
+  test("a stream ends when its stalled client disconnects, also if the response is queued behind another", async () => {
+    for (const count of [1, 2]) {
+      const { responses, client } = await pipelined(count);
+      const disconnected = new AbortController();
+      responses[0]?.socket?.once("close", () => disconnected.abort());
+      const body = endless(100);
+      const answering = sendReply(last(responses), new Reply(200, body), () => disconnected.signal);
+      expect(await until(() => last(responses).writableNeedDrain, 10_000)).toBe(true);
+      client.destroy();
+      await answering;
+      expect(body.destroyed).toBe(true);
+    }
+  });
+
+  test("a client that reads nothing for a minute is disconnected and its stream ends", async () => {
+    for (const count of [1, 2]) {
+      const { responses } = await pipelined(count);
+      jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate"] });
+      const body = endless(1);
+      body.push(Buffer.alloc(20_000_000));
+      const answering = sendReply(last(responses), new Reply(200, body), neverAborted);
+      await jest.advanceTimersByTimeAsync(59_000);
+      expect(last(responses).destroyed).toBe(false);
+      await jest.advanceTimersByTimeAsync(2000);
+      await answering;
+      expect(body.destroyed).toBe(true);
+      expect(last(responses).destroyed).toBe(true);
+      expect(jest.getTimerCount()).toBe(0);
+      jest.useRealTimers();
+    }
+  });
 });

@@ -36,44 +36,46 @@ const identityOf = async (cookie: string, options: Parameters<typeof visit>[1] =
 
 afterEach(() => jest.restoreAllMocks());
 
-test("signing in sets a cookie for the container's path, and a request with a valid cookie gets no other", async () => {
-  const { setCookie } = await visit(basic);
-  expect(setCookie).toMatch(/^docker-server-proxy=[\w.-]+; Path=\/proxy\/web\/; Max-Age=43200; HttpOnly; SameSite=Lax$/);
-  expect(await visit({ ...basic, cookie: await signIn() })).toEqual({ setCookie: undefined, identity: "ann" });
-  expect(await visit({ cookie: "docker-server-proxy=1.YW5u.x" })).toEqual({ setCookie: undefined, identity: undefined });
-});
+describe("BrowserSessions", () => {
+  test("signing in sets a cookie for the container's path, and a request with a valid cookie gets no other", async () => {
+    const { setCookie } = await visit(basic);
+    expect(setCookie).toMatch(/^docker-server-proxy=[\w.-]+; Path=\/proxy\/web\/; Max-Age=43200; HttpOnly; SameSite=Lax$/);
+    expect(await visit({ ...basic, cookie: await signIn() })).toEqual({ setCookie: undefined, identity: "ann" });
+    expect(await visit({ cookie: "docker-server-proxy=1.YW5u.x" })).toEqual({ setCookie: undefined, identity: undefined });
+  });
 
-test("a cookie is valid on every node, with clocks up to an hour apart, until it expires", async () => {
-  const cookie = await signIn();
-  for (const hours of [-1, 0, 1, 11.9]) expect(await identityOf(cookie, { at: NOW + hours * HOUR })).toBe("ann");
-  expect(await identityOf(cookie, { at: NOW + 12 * HOUR })).toBeUndefined();
-  expect(await identityOf(cookie, { auth: sessionAuthOf({}, "another cluster") })).toBeUndefined();
-});
+  test("a cookie is valid on every node, with clocks up to an hour apart, until it expires", async () => {
+    const cookie = await signIn();
+    for (const hours of [-1, 0, 1, 11.9]) expect(await identityOf(cookie, { at: NOW + hours * HOUR })).toBe("ann");
+    expect(await identityOf(cookie, { at: NOW + 12 * HOUR })).toBeUndefined();
+    expect(await identityOf(cookie, { auth: sessionAuthOf({}, "another cluster") })).toBeUndefined();
+  });
 
-test("a cookie is valid only for the path as it was written at sign-in", async () => {
-  const cookie = await signIn();
-  expect(await identityOf(cookie, { url: "/proxy/web/" })).toBe("ann");
-  for (const url of ["/proxy/web2/", "/proxy/we/", "/proxy/%77eb/", "/proxy/b/proxy/web/"])
-    expect(await identityOf(cookie, { url })).toBeUndefined();
-});
+  test("a cookie is valid only for the path as it was written at sign-in", async () => {
+    const cookie = await signIn();
+    expect(await identityOf(cookie, { url: "/proxy/web/" })).toBe("ann");
+    for (const url of ["/proxy/web2/", "/proxy/we/", "/proxy/%77eb/", "/proxy/b/proxy/web/"])
+      expect(await identityOf(cookie, { url })).toBeUndefined();
+  });
 
-test("a cookie is invalid once the credentials behind it are invalid", async () => {
-  const cookie = await signIn();
-  expect(await identityOf(cookie, { auth: sessionAuthOf({ token: ["three"] }) })).toBe("ann");
-  expect(await identityOf(cookie, { auth: sessionAuthOf({ password: "second" }) })).toBeUndefined();
-  expect(await identityOf(cookie, { auth: sessionAuthOf({ user: "bob" }) })).toBeUndefined();
-});
+  test("a cookie is invalid once the credentials behind it are invalid", async () => {
+    const cookie = await signIn();
+    expect(await identityOf(cookie, { auth: sessionAuthOf({ token: ["three"] }) })).toBe("ann");
+    expect(await identityOf(cookie, { auth: sessionAuthOf({ password: "second" }) })).toBeUndefined();
+    expect(await identityOf(cookie, { auth: sessionAuthOf({ user: "bob" }) })).toBeUndefined();
+  });
 
-test("a cookie with any changed part is refused, and other cookies don't matter", async () => {
-  const cookie = await signIn();
-  expect(await identityOf(`a=1; docker-server-proxy=x; ${cookie};b`)).toBe("ann");
-  const [expiresAt = "", caller = "", signature = ""] = cookie.slice(cookie.indexOf("=") + 1).split(".");
-  const other = Buffer.from("token-1").toString("base64url");
-  const forged = [
-    `${expiresAt}0.${caller}.${signature}`,
-    `${expiresAt}.${other}.${signature}`,
-    `${expiresAt}.${caller}.${signature.slice(1)}`,
-    `${expiresAt}.${caller}`,
-  ];
-  for (const value of [...forged, "", ".", "..", "%"]) expect(await identityOf(`docker-server-proxy=${value}`)).toBeUndefined();
+  test("a cookie with any changed part is refused, and other cookies don't matter", async () => {
+    const cookie = await signIn();
+    expect(await identityOf(`a=1; docker-server-proxy=x; ${cookie};b`)).toBe("ann");
+    const [expiresAt = "", caller = "", signature = ""] = cookie.slice(cookie.indexOf("=") + 1).split(".");
+    const other = Buffer.from("token-1").toString("base64url");
+    const forged = [
+      `${expiresAt}0.${caller}.${signature}`,
+      `${expiresAt}.${other}.${signature}`,
+      `${expiresAt}.${caller}.${signature.slice(1)}`,
+      `${expiresAt}.${caller}`,
+    ];
+    for (const value of [...forged, "", ".", "..", "%"]) expect(await identityOf(`docker-server-proxy=${value}`)).toBeUndefined();
+  });
 });

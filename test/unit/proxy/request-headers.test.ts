@@ -15,9 +15,11 @@ function forwardedFor(trustProxy: unknown, remoteAddress: string): string {
   return headers[headers.indexOf("X-Forwarded-For") + 1] as string;
 }
 
-test("X-Forwarded-For is passed on from a trusted load balancer and from nobody else", () => {
-  expect(forwardedFor(1, "10.0.0.1")).toBe("203.0.113.7, 10.0.0.1");
-  expect(forwardedFor("10.0.0.1", "10.0.0.1")).toBe("203.0.113.7, 10.0.0.1");
-  expect(forwardedFor("10.0.0.1", "10.0.0.2")).toBe("10.0.0.2");
-  expect(forwardedFor(false, "10.0.0.1")).toBe("10.0.0.1");
+describe("clientRequestHeaders", () => {
+  test("X-Forwarded-For is passed on from a trusted load balancer and from nobody else", () => {
+    expect(forwardedFor(1, "10.0.0.1")).toBe("203.0.113.7, 10.0.0.1");
+    expect(forwardedFor("10.0.0.1", "10.0.0.1")).toBe("203.0.113.7, 10.0.0.1");
+    expect(forwardedFor("10.0.0.1", "10.0.0.2")).toBe("10.0.0.2");
+    expect(forwardedFor(false, "10.0.0.1")).toBe("10.0.0.1");
+  });
 });
