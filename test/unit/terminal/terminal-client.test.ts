@@ -6,7 +6,7 @@ import { until } from "../../../scripts/process";
 import { quietLog } from "../../support/unit/quiet-log";
 
 const PING_INTERVAL_MS = 100;
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 30_000;
 
 let server: WebSocketServer;
 beforeAll(async () => {
