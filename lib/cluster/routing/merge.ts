@@ -118,7 +118,7 @@ async function runOnAllNodes(pool: Pool, request: RoutedRequest, timeoutMs: numb
 
 function toLoggedError({ log }: Pool, thrown: unknown): AppError {
   const error = asAppError(thrown);
-  if (error !== thrown) log.error("Unexpected error", { code: error.code, cause: thrown instanceof Error ? thrown.stack : String(thrown) });
+  if (error !== thrown) log.error("Unexpected error", { code: error.clientCode, cause: thrown instanceof Error ? thrown.stack : String(thrown) });
   return error;
 }
 

@@ -27,7 +27,7 @@ resolveEndpoint({ docker_host: url, docker_context: null, docker_config: null, s
   .then((found) => console.log(JSON.stringify(found)));
 `;
 
-/** What a process on the engine's host finds for containers, each with the port it asks for. */
+/** Looks up the upstreams of containers and ports from a process on the engine's host. */
 // biome-ignore lint/suspicious/noExplicitAny: addresses and errors
 async function upstreams(...asked: [id: string, port?: number][]): Promise<any[]> {
   const program = [process.execPath, "--import", "tsx", "-e", ASKS, engine.dockerHost, JSON.stringify(asked)];

@@ -33,20 +33,20 @@ async function start(args: string[] = [], inside: string[] = []): Promise<TestSe
   return server;
 }
 
-/** A server that is started when so much time has passed: for it, what is there has this age. */
+/** Starts a server whose clock is ahead by this age. */
 const startAfter = (time: string) => start([], faketime(`+${time}`));
 
 const stateOf = async (name: string) => docker("ps", "--all", "--filter", `name=^/?${name}$`, "--format", "{{.State}}");
 const isGone = (name: string) => until(async () => (await stateOf(name)) === "", DEADLINE);
 
-/** Creates a container without any server; its name. */
+/** Creates a container with the docker command; returns its name. */
 async function create(...args: string[]): Promise<string> {
   const name = unique("created");
   await docker("create", "--name", name, ...args, "busybox", "sleep", "100000");
   return name;
 }
 
-/** Leaves a container as a server does that is killed before it starts it; its name. */
+/** Leaves a container like a server that is killed before the start; returns its name. */
 async function leave(): Promise<string> {
   const name = unique("left");
   await docker("create", "--name", name, "--label", `${RUN_LABEL}=${name}`, "busybox", "sleep", "100000");
@@ -56,7 +56,7 @@ async function leave(): Promise<string> {
 test("a container of a server killed between create and start is removed by the next server after two minutes", async () => {
   const folder = mkdtempSync(path.join(tmpdir(), "docker-server-sweep-"));
   try {
-    // A node that stands still is waited for before the start: so there is time for the kill.
+    // The server waits for a frozen node before the start, which leaves time for the kill.
     const flags = ["--cluster", "--folder", folder, "--refresh_rate=500", "--cache_interval=200", "--peer_timeout=20000"];
     const killed = await start([...flags, "--node_name=killed"]);
     const frozen = await start([...flags, "--node_name=frozen"]);

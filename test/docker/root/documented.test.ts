@@ -14,7 +14,7 @@ const hadData = existsSync(DATA);
 beforeAll(async () => {
   node = await startNode({ name: "documented", args: ["--run_wait=1"] });
   base = node.server.url;
-  // As the image of the examples: it serves port 6379 until it is removed.
+  // Like the image of the examples, it serves port 6379 until it is removed.
   await node.docker("create", "--name", "model", "busybox", "true");
   await node.docker("commit", "-c", 'CMD ["httpd", "-f", "-p", "6379", "-h", "/etc"]', "model", IMAGE);
   await node.docker("rm", "model");
@@ -52,7 +52,7 @@ test("each row of the table of methods does the same as the docker command", asy
   expect(executed.json).toMatchObject({ exit_code: 0, stdout: "said\n" });
   expect((await example("GET", "/rows")).json).toMatchObject({ name: "rows", stdout: "", stderr: "" });
   expect((await example("DELETE", "/rows")).json).toMatchObject({ name: "rows", removed: true });
-  // There is no registry here, so a pull ends as it does without a network; that pulls work is shown with real registries.
+  // Without a registry the pull fails as without a network; pull.test.ts has real registries.
   for (const reference of ["redis", "127.0.0.1:1/redis"]) {
     const pull = await curl("--head", `${base}/${reference}`, "-H", BASIC);
     expect([reference, pull.status, pull.headers["x-error-code"]]).toEqual([reference, 502, "REGISTRY_UNREACHABLE"]);

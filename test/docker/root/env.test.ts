@@ -79,7 +79,7 @@ test.each([
 ])("a secret of %s is in no process list while the container is created", async (what, value) => {
   const name = `secret-${what.replaceAll(" ", "-")}`;
   const { marked, leaks } = await watchProcesses(name, SECRET, put({ name, env: { SECRET: value } }));
-  // The docker command was seen at work, or else the watching would prove nothing.
+  // Proves that the watch has seen the docker command.
   expect(marked.some((line) => line.includes("create"))).toBe(true);
   expect(leaks).toEqual([]);
   expect((await environmentOf(name)).SECRET).toBe(value);
@@ -90,7 +90,7 @@ test("a secret is in no process list while it is passed to an exec", async () =>
   const exec = node.request("POST", "/execs", { json: { data: "sh -c 'sleep 0.5; echo $SECRET'", env: { SECRET } } });
   const { marked, leaks } = await watchProcesses("0.5; echo", SECRET, exec);
   expect(marked.length).toBeGreaterThan(0);
-  // The command in the container itself has it in its environment, as it was asked for, and nowhere in its arguments.
+  // The command in the container has it in its environment as requested, and not in its arguments.
   expect(leaks.filter((leak) => !leak.startsWith("PATH=") && !leak.includes("\0SECRET="))).toEqual([]);
   expect((await exec).json.stdout).toBe(`${SECRET}\n`);
 });
@@ -107,7 +107,7 @@ test("no log contains a secret: values, standard input, right and wrong tokens",
     headers: { "X-Access-Token": TOKEN, "Content-Type": "application/json" },
     body: `{"env": {"SECRET": "${SECRET}"`,
   });
-  // It is written when the answers have gone out.
+  // The log is written after the responses were sent.
   const refused = () => auditEntries(node.server).filter(({ path, status }) => path === "/execs" && status === 401);
   expect(await until(() => refused().length > 0, 10_000)).toBe(true);
   const logged = everythingLogged(node.server);

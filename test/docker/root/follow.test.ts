@@ -5,7 +5,7 @@ import { auditEntries, type OneNode, openEngineConnections, residentMemory, star
 import { TOKEN } from "../../support/server";
 
 const PATIENCE = 20_000;
-/** What the big container prints: 220 MB. */
+/** The output of the big container: 220 MB. */
 const LINES = 14_700;
 const LINE_LENGTH = 15_000;
 
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => node?.stop());
 
-/** The answer as soon as its headers are there. */
+/** Resolves with the response when its headers have arrived. */
 function open(pathname: string, headers: Record<string, string> = {}): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const options = { agent: false, headers: { Authorization: `Bearer ${TOKEN}`, ...headers } };
@@ -47,7 +47,7 @@ test("a followed log arrives line by line while the container runs, and ends wit
     got += part;
   });
   expect(await until(() => got === "one\n", PATIENCE)).toBe(true);
-  // It may end before the command that lets it.
+  // The log may end before the command that ends the container.
   await node.engine.docker(["exec", "talking", "touch", "/go"]);
   expect(await until(() => answer.complete, PATIENCE)).toBe(true);
   expect(got).toBe("one\ntwo\n");
@@ -95,7 +95,7 @@ test("removing a followed container ends the response", async () => {
 });
 
 describe("with a log of 220 MB", () => {
-  /** MB resident; without a bound it would be far more than the log. A JSON answer of 16 MB exists as bytes and as text for a while. */
+  /** Bound of resident memory in MB. A JSON response of 16 MB briefly exists as bytes and as text. */
   const LIMIT_TEXT = 200;
   const LIMIT_JSON = 300;
   let peak = 0;
@@ -117,7 +117,7 @@ describe("with a log of 220 MB", () => {
     const answer = await open("/big", { Accept: "text/plain" });
     let received = 0;
     for await (const part of answer) {
-      // 30 pauses, between which as much piles up as the server would let.
+      // During each of 30 pauses the server would buffer without a bound.
       if (Math.floor(received / 7_000_000) !== Math.floor((received + part.length) / 7_000_000)) await sleep(100);
       received += part.length;
     }

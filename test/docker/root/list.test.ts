@@ -85,7 +85,7 @@ test("every change by the docker command shows by its event before the cached li
   }
 });
 
-/** The list is read, docker run, and the list read again until it shows the container in this state. */
+/** Reads the list, runs docker, and reads the list until it shows the container in this state. */
 async function changed(args: string[], name: string, state: string | undefined) {
   const LESS_THAN_MAX_AGE = 600;
   await node.request("GET", "/");

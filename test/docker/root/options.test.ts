@@ -15,7 +15,7 @@ afterAll(async () => {
 });
 
 let count = 0;
-/** Runs it in the background and gives what docker inspect says of it. */
+/** Runs a detached container; returns the output of docker inspect. */
 async function inspected(fields: Record<string, unknown>) {
   count += 1;
   const name = `option-${count}`;
@@ -107,7 +107,7 @@ test("init, read-only root, tmpfs and capabilities apply", async () => {
 
 test("init enables docker's init process", async () => {
   const answer = await node.request("PUT", "/", { json: { image: "busybox", name: "with-init", init: true, data: "cat /proc/1/comm" } });
-  // An engine without docker-init on its host refuses: then no container is left, and the answer says why.
+  // An engine without docker-init on its host refuses; then no container remains and the answer has the reason.
   if (answer.status === 200) expect((await node.inspect("with-init")).HostConfig.Init).toBe(true);
   else expect(answer.json).toMatchObject({ status: 400, message: expect.stringContaining("docker-init") });
 });
@@ -154,7 +154,7 @@ test.each([
   ],
 ])("%s is accepted if the policy allows it", async (name, fields, expected) => {
   const answer = await node.request("PUT", "/", { json: { image: "busybox", name, detach: true, data: "sleep 1000", ...fields } });
-  // On a machine whose own root may not do everything the kernel refuses what the policy let through.
+  // On a machine whose own root is restricted, the kernel refuses what the policy allows.
   if (answer.status === 200) expect((await node.inspect(name)).HostConfig).toMatchObject(expected);
   else expect(answer.json).toMatchObject({ status: 400, message: expect.stringContaining("operation not permitted") });
 });

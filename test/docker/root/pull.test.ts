@@ -78,7 +78,7 @@ test("a repeated pull is 200", async () => {
 test("HEAD /localhost:PORT/busybox:1 pulls from the registry on the engine's host", async () => {
   const [port = 0] = await freePorts(1);
   const [address = "", onward = ""] = registry.host.split(":");
-  // From loopback of the engine's network to the registry, as if one ran on its host.
+  // Forwards loopback of the engine's network to the registry, as if it ran on the engine's host.
   const script = `require("net").createServer(c => { const u = require("net").connect(${onward}, "${address}"); c.pipe(u).pipe(c); for (const s of [c, u]) s.on("error", () => { c.destroy(); u.destroy(); }); }).listen(${port}, "127.0.0.1", () => console.log("ready"))`;
   const [command = "", ...args] = node.engine.inside([process.execPath, "-e", script]);
   const forwarder = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
@@ -161,7 +161,7 @@ test("HEAD of an API path pulls nothing and does no work", async () => {
   expect(await pull("v1.43/images/json")).toMatchObject({ status: 404, code: "ROUTE_NOT_FOUND" });
   await node.engine.kill();
   try {
-    // They would fail if they asked the engine anything; GET does.
+    // They would fail if they called the engine, as GET does.
     expect([(await pull("")).status, (await pull("version")).status]).toEqual([200, 200]);
     expect((await node.request("GET", "/version")).status).toBe(503);
     expect((await pull("health")).status).toBe(503);

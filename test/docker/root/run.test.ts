@@ -173,7 +173,7 @@ test("output over output_limit is truncated to its end and marked", async () => 
 
 test("five concurrent runs each return their own output", async () => {
   const answers = await Promise.all(Array.from({ length: 5 }, (_, index) => put({ data: `echo run ${index}`, remove: true })));
-  // A machine with little to spare may need longer than run_wait for some of them: those are answered 202.
+  // On a slow machine some of them may take longer than run_wait and be answered 202.
   for (const [index, { status, json }] of answers.entries()) {
     if (status === 200) expect(json.stdout).toBe(`run ${index}\n`);
     else expect(status).toBe(202);

@@ -4,7 +4,7 @@ import { AppError } from "../../../lib/errors";
 const DAEMON = "Error response from daemon: ";
 const HELP = "\n\nRun 'docker create --help' for more information\n";
 
-/** What docker printed on standard error, engines 20.10 to 28. */
+/** Texts on standard error of the docker CLI, engines 20.10 to 28. */
 const CLI: [EngineOperation, string, string][] = [
   ["pull", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", "ENGINE_UNREACHABLE"],
   ["create", "Cannot connect to the Docker daemon at tcp://127.0.0.1:1. Is the docker daemon running?", "ENGINE_UNREACHABLE"],
@@ -93,7 +93,7 @@ const ENGINE: [EngineOperation, number, string, string][] = [
   ["call", 500, "ttrpc: closed: unknown", "NOT_RUNNING"],
   ["call", 404, "No such image: x:latest", "IMAGE_NOT_FOUND"],
   ["call", 409, "Container abc is not running", "NOT_RUNNING"],
-  // As the start of an exec says it whose container has ended meanwhile.
+  // From the start of an exec whose container has just ended.
   ["start", 500, "Container abc is not running: Exited (0) Less than a second ago", "NOT_RUNNING"],
   ["start", 500, "OCI runtime exec failed: exec failed: cannot exec in a stopped container: unknown", "NOT_RUNNING"],
   ["call", 409, "Container abc is paused, unpause the container before exec", "NOT_RUNNING"],
@@ -113,7 +113,7 @@ test.each(ENGINE)("in operation %s, the response %i %j maps to %s", (during, sta
 });
 
 test.each(["ERR_TLS_CERT_ALTNAME_INVALID", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "CERT_HAS_EXPIRED", "EPROTO"])(
-  "an engine whose certificate is refused, or that refuses ours, isn't reached (%s), and the message says why",
+  "a failed TLS handshake (%s) maps to ENGINE_UNREACHABLE with its reason",
   (code) => {
     const error = toAppErrorFromEngine(Object.assign(new Error("the certificate is no good"), { code }));
     expect(error).toMatchObject({ code: "ENGINE_UNREACHABLE", message: expect.stringMatching(/TLS: the certificate is no good/) });
@@ -121,7 +121,7 @@ test.each(["ERR_TLS_CERT_ALTNAME_INVALID", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_
 );
 
 test.each(["ECONNREFUSED", "ENOENT", "ECONNRESET", "EPIPE", "EACCES", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND"])(
-  "an engine that can't be reached (%s) is a 503 whose message names no path",
+  "an unreachable engine (%s) is a 503 whose message contains no path",
   (code) => {
     const error = toAppErrorFromEngine(Object.assign(new Error(`connect ${code} /var/run/docker.sock`), { code }));
     expect(error).toMatchObject({ code: "ENGINE_UNREACHABLE", status: 503, message: "The Docker engine does not answer" });

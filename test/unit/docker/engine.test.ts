@@ -13,7 +13,7 @@ let engine: http.Server | undefined;
 afterEach(() => engine?.close().closeAllConnections());
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Sends 20 MB to an engine that is well and takes it so; short times are over long before it is. */
+/** Sends 20 MB to a fake engine that answers pings and handles the request with `take`. */
 async function send(take: RequestListener, times: { read: number; write: number }): Promise<unknown> {
   const socket = path.join(folder, randomUUID());
   engine = http.createServer((request, response) => (request.url?.startsWith("/_ping") ? response.end("OK") : take(request, response)));

@@ -21,7 +21,7 @@ const PLAIN: RunSpec = {
   devices: [],
 };
 
-/** The arguments of a container that differs from a plain one in these fields. */
+/** The arguments of a plain container with these fields replaced. */
 const argsOf = (fields: Partial<RunSpec>) => createArgs({ ...PLAIN, ...fields });
 const BEFORE = ["create", "--name=n", "--pull=never"];
 
@@ -113,7 +113,7 @@ const specs: fc.Arbitrary<RunSpec> = fc.record({
   userns: maybe,
 });
 
-/** Every flag that may stand among the arguments of a container that isn't privileged. */
+/** Every flag that an unprivileged container can have. */
 const VALUED =
   /^--(?:name|pull|env-file|publish|volume|tmpfs|label|ulimit|network|restart|memory|cpus|pids-limit|user|workdir|hostname|platform|cap-add|cap-drop|health-(?:cmd|interval|timeout|start-period|retries)|device|pid|ipc|uts|userns|entrypoint)=/;
 const BARE = new Set(["--rm", "--init", "--read-only"]);
@@ -142,7 +142,7 @@ test("no value of the environment is in the arguments", () => {
   fc.assert(fc.property(env, (values) => expect(argsOf({ env: values }).join("\0")).not.toContain("s3cret")));
 });
 
-/** What docker reads out of an env file: its lines, without their ends, split at the first =. */
+/** Reads an env file as docker does: lines split at the first =. */
 function readByDocker(lines: string): Record<string, string> {
   const rows = lines.split(/\r?\n/).slice(0, -1);
   return Object.fromEntries(rows.map((row) => [row.slice(0, row.indexOf("=")), row.slice(row.indexOf("=") + 1)]));

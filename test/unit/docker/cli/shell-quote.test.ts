@@ -7,14 +7,14 @@ import fc from "fast-check";
 import { commandLine, quote } from "../../../../lib/docker/cli/shell-quote";
 import { AppError } from "../../../../lib/errors";
 
-/** What a shell makes of a line: the arguments of the command, each with a NUL after it. */
+/** Runs a line in a shell; returns the arguments of the command, each followed by NUL. */
 function throughShell(shell: string, line: string): string[] {
   const { stdout, status } = spawnSync(shell, ["-c", `printf '%s\\0' ${line}`], { encoding: "utf8" });
   expect(status).toBe(0);
   return stdout.split("\0").slice(0, -1);
 }
 
-/** What the command of a line reads, with such standard input. */
+/** Runs a line with this standard input; returns what its command reads. */
 function stdinThroughShell(line: string, input: string): string {
   const { stdout, status } = spawnSync("/bin/sh", ["-c", `cat - ${line}`], { input, encoding: "utf8", maxBuffer: 50e6 });
   expect(status).toBe(0);
@@ -44,10 +44,10 @@ const HOSTILE = [
 const hostile = fc
   .array(fc.oneof(fc.constantFrom(...HOSTILE), fc.string({ unit: "binary" })), { maxLength: 8 })
   .map((parts) => parts.join(""));
-// Half a surrogate pair is no text that UTF-8 could carry.
+// An unpaired surrogate can't be encoded as UTF-8.
 const argument = hostile.map((text) => Buffer.from(text.replaceAll("\0", "")).toString());
 
-// docker-cli-js takes the output of a line that matches one of these for that command's, and may throw over it.
+// docker-cli-js parses the output of lines that match one of these, and may throw.
 const PARSED = / (?:build|run|ps|images|network ls|inspect|info|search|login|pull|push) /;
 
 test.each(["/bin/sh", "/bin/bash"])("%s receives any arguments unchanged", (shell) => {
@@ -67,7 +67,7 @@ test.each(HOSTILE)("an argument with %j remains one unchanged argument", (text) 
 test("no line matches a command whose output docker-cli-js parses", () => {
   fc.assert(
     fc.property(fc.array(argument, { minLength: 1, maxLength: 6 }), fc.boolean(), (args, stdin) => {
-      // The whole of what it looks at: "docker ", the options of a machine (none), the line, a space.
+      // The text that it matches: "docker ", the options of a machine (none), the line, a space.
       expect(`docker  ${commandLine(args, { stdin })} `).not.toMatch(PARSED);
     }),
   );
@@ -95,7 +95,7 @@ test("a NUL character is refused at any position", () => {
 
 test("a line longer than the kernel accepts is refused, and the longest accepted one runs", () => {
   expect(() => commandLine(["a".repeat(120_000)])).toThrow(expect.objectContaining({ code: "COMMAND_TOO_LONG", status: 413 }));
-  // Counted in bytes, and after quoting.
+  // The limit counts bytes after quoting.
   expect(() => commandLine(["é".repeat(60_000)])).toThrow(expect.objectContaining({ status: 413 }));
   expect(() => commandLine(["'".repeat(30_001)])).toThrow(expect.objectContaining({ status: 413 }));
   const longest = ["a".repeat(119_998)];

@@ -115,7 +115,7 @@ test("a read that begins after a change never returns an older state, in any ord
           engine.containers = [info({ Names: [`/${version}`] })];
           if (each === "change") list.invalidate();
           else if (watched) engine.event();
-          // Its event has come by the next turn.
+          // Its event arrives in the next turn of the event loop.
           await turn();
           if (watched || each === "change") known = version;
         } else {
@@ -157,7 +157,7 @@ describe("find", () => {
   });
 
   test.each(["a".repeat(11), "we", "WEB", "A".repeat(13), "alias", "web/alias", "/web", "", "a".repeat(65), "nowhere"])(
-    "%j is nobody",
+    "finds no container for %j",
     async (id) => {
       await expect(find(id)).rejects.toMatchObject({ code: "CONTAINER_NOT_FOUND", status: 404, details: { id } });
     },

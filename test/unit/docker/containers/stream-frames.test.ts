@@ -11,7 +11,7 @@ function frame(kind: number, data: Uint8Array): Buffer {
   return Buffer.concat([header, data]);
 }
 
-/** What a parser makes of chunks: the data of each stream, and which stream each piece was of, in order. */
+/** Parses chunks into the data of each stream and the order of the streams. */
 function parsed(chunks: Buffer[], tty = false) {
   const parser = new FrameParser(tty);
   const frames = chunks.flatMap((chunk) => parser.push(chunk));
@@ -20,7 +20,7 @@ function parsed(chunks: Buffer[], tty = false) {
   return { stdout: of("stdout"), stderr: of("stderr"), order };
 }
 
-/** Bytes cut at these places. */
+/** Splits bytes at these offsets. */
 function cut(bytes: Buffer, places: number[]): Buffer[] {
   const ends = [...new Set(places.map((place) => place % (bytes.length + 1)))].sort((a, b) => a - b);
   return [...ends, bytes.length].map((end, index) => bytes.subarray(index === 0 ? 0 : ends[index - 1], end));

@@ -133,7 +133,7 @@ test("every spelling of a folder at or above a socket is refused", () => {
   const ending = fc.constantFrom("", "/", "//", "/.", "/./", "/x/..");
   fc.assert(
     fc.property(fc.constantFrom(...places), fc.array(noise, { minLength: 5, maxLength: 5 }), ending, (parts, seams, end) => {
-      // A seam that goes up may only stand at the very front, where there is nothing above.
+      // A ".." is allowed only at the front, where it has no effect.
       const spelled = parts.map((part, index) => (index > 0 && seams[index] === "/../../" ? "/" : seams[index]) + part).join("") + end;
       expect(() => mount(spelled)).toThrow(refusal({ allow: "docker_socket" }));
     }),
@@ -159,7 +159,7 @@ test("bind_roots allows only paths inside them, also through symbolic links", ()
   ]) {
     expect(() => inRoots(source)).toThrow(refusal({ field: "volumes", bind_roots: [out] }));
   }
-  // The same for a root with a slash at its end, one that is a link, one of several, and all there is.
+  // Also for a root with a trailing slash, a symbolic link, several roots, and the root folder.
   expect(() => inRoots(`${out}/in`, [`${out}/`])).not.toThrow();
   expect(() => inRoots(`${out}2`, [`${out}/`])).toThrow(refusal({ field: "volumes" }));
   expect(() => inRoots(path.join(folder, "to-out/in"), [path.join(folder, "to-out")])).not.toThrow();

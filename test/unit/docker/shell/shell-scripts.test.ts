@@ -22,7 +22,7 @@ function start(shell: string, script: string, word: string) {
   return { child, says, ended: once(child, "exit") };
 }
 
-/** Commands of a session that still live. */
+/** Commands of the running processes of a session. */
 function inSession(leader: number | undefined): string[] {
   const stats = readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? read(`/proc/${name}/stat`) : []));
   return stats.flatMap((stat) => {
@@ -39,7 +39,7 @@ function read(file: string): string {
   }
 }
 
-// Busybox's is that of the containers in other tests.
+// The docker tests run the scripts in busybox.
 describe.each(["dash", "bash"])("in %s, when its input closes, the guard ends", (shell) => {
   test("the session of the named shell, including processes that ignore SIGHUP, and then itself", async () => {
     const guard = start(shell, GUARD_SCRIPT, "word");
