@@ -1,4 +1,4 @@
-/** Kinds of errors, each with its HTTP status (container-management-api.md, "Error Types", and more). */
+/** Kinds of errors, each with its HTTP status (docs/api.md, "Errors"). */
 export const KINDS = {
   auth_error: 401,
   forbidden: 403,

@@ -28,7 +28,7 @@ export type PortMapping = z.output<typeof port>;
 export type ResourceLimits = z.output<typeof resources>;
 type StoredSpec = z.output<typeof storedSpec>;
 
-/** The desired state of a managed container (container-management-api.md, "Create Container"). */
+/** The desired state of a managed container (docs/managed.md, "Create"). */
 export interface ManagedSpec extends Omit<StoredSpec, "env"> {
   env: Record<string, string>;
 }

@@ -13,7 +13,7 @@ import * as responses from "./schemas/container-responses";
 import { logQuery } from "./schemas/log-query";
 
 /**
- * Logs, commands, resource usage and processes of one container (dockapi.md).
+ * Logs, commands, resource usage and processes of one container (docs/containers.md, "Logs, exec, stats, processes").
  * @param host this node's name
  * @param settings.run_wait seconds to wait for a command
  * @param settings.output_limit MB kept of each output stream

@@ -17,8 +17,8 @@ import { toContainerView } from "./schemas/container-view";
 const stopQuery = z.object({ timeout: integer(0, 3600).optional().describe("Seconds that it is given to end before it is killed") });
 
 /**
- * Inspects one container and changes its state (dockapi.md). Managed containers change only from the states that
- * container-management-api.md allows.
+ * Inspects one container and changes its state (docs/containers.md, "Lifecycle"). Managed containers change only from the states that
+ * docs/managed.md, "States", lists.
  * @param host this node's name
  * @param claims checks new names against the other nodes; undefined without a cluster
  */

@@ -21,7 +21,7 @@ export interface ContainerRunSettings {
 }
 
 /**
- * The list of containers, and `POST /containers/run`, which runs a container that serves a port (dockapi.md).
+ * The list of containers, and `POST /containers/run`, which runs a container that serves a port (docs/containers.md).
  * @param docker this host's Docker
  * @param host this node's name
  * @param claims checks names against the other nodes; undefined without a cluster

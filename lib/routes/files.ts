@@ -13,7 +13,7 @@ import { Reply, type Route, route } from "../http/route";
 import { containerParams } from "./schemas/common";
 import * as responses from "./schemas/file-responses";
 
-/** uid:gid in the examples of container-management-api.md. */
+/** uid:gid (docs/files.md, "Upload a zip"). */
 const DEFAULT_OWNER = "1000:1000";
 
 const containerPath = text
@@ -22,7 +22,7 @@ const containerPath = text
   .describe(`In the container; a relative one is below ${APP_FOLDER}`);
 
 /**
- * Uploads, downloads and listings of files in a container, running or not (container-management-api.md).
+ * Uploads, downloads and listings of files in a container, running or not (docs/files.md).
  * @param settings.upload_limit MB
  * @param settings.default_user_uid uid:gid of uploaded files; null: 1000:1000
  * @param host this node's name

@@ -14,7 +14,7 @@ import { mergeImageLists, mergePullOutcomes, mergeRemovalOutcomes } from "./sche
 import { imageListResponses, imagePullBody, imagePullResponses, imageRemoveResponses } from "./schemas/image-schemas";
 
 /**
- * Lists, pulls and removes images on all nodes (dockapi.md).
+ * Lists, pulls and removes images on all nodes (docs/containers.md, "Images").
  * @param host this node's name
  * @param settings.pull_wait seconds to wait for a pull
  */

@@ -20,7 +20,7 @@ import {
 } from "./schemas/managed-bodies";
 
 /**
- * Managed containers: created first, started later, and changeable (container-management-api.md).
+ * Managed containers: created first, started later, and changeable (docs/managed.md).
  * @param settings.pull_wait seconds to wait for an image's pull
  * @param host this node's name
  * @param claims checks names against the other nodes; undefined without a cluster

@@ -10,7 +10,7 @@ import { containerParams } from "./schemas/common";
 const port = integer(1, 65535).optional().describe("The container's port, if it publishes several");
 
 /**
- * Where the proxy to containers connects (dockapi.md); proxied requests themselves never reach Express.
+ * Where the proxy to containers connects (docs/proxy.md, "Find the upstream"); proxied requests themselves never reach Express.
  * @param host this node's name
  */
 export function proxyRoutes({ containers, engine }: Pick<DockerHost, "containers" | "engine">, host: string): Route[] {

@@ -35,7 +35,7 @@ export interface RootDeps {
   claims: NameClaims | undefined;
 }
 
-/** The six routes at the root (dockerserver.md). */
+/** The six routes at the root (docs/root-verbs.md). */
 export function rootRoutes({ docker, managed, settings, host, serviceInfo, claims }: RootDeps): Route[] {
   const outputLimit = settings.output_limit * 1_000_000;
 

@@ -7,7 +7,7 @@ import type { RunHost } from "../runs/run-host";
 import { oneOffRunBody, oneOffRunResponses, planOneOffRun } from "./schemas/one-off-run";
 
 /**
- * One-off and code runs, which end with their request (oneoff-docker-runner.md, docker-run.md).
+ * One-off and code runs, which end with their request (docs/runs.md).
  * @param host this node's name
  * @param settings.pull_wait seconds to wait for an image
  */

@@ -20,7 +20,7 @@ const MESSAGES = [
 ].join(" ");
 
 /**
- * Terminals in containers (container-management-api.md, "WebSocket Integration").
+ * Terminals in containers (docs/terminals.md, "Open a terminal").
  * @param docker this host's Docker
  */
 export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets: Tickets): Route[] {

@@ -13,7 +13,7 @@ import {
 } from "./schemas/volume-schemas";
 
 /**
- * Creates, lists, reads and removes named volumes (oneoff-docker-runner.md).
+ * Creates, lists, reads and removes named volumes (docs/runs.md, "Volumes").
  * @param host this node's name
  */
 export function volumeRoutes(volumes: Volumes, host: string): Route[] {

@@ -11,7 +11,7 @@ const SIGNALS =
 /** Columns or rows of a terminal. */
 export const terminalDimension = integer(1, 10_000);
 
-/** Schema of the messages that clients send (container-management-api.md, "WebSocket Integration"). */
+/** Schema of the messages that clients send (docs/terminals.md, "Messages"). */
 const clientMessage = z.discriminatedUnion(
   "type",
   [

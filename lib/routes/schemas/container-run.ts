@@ -36,7 +36,7 @@ function toUnixPath(source: string): string {
   return drive === undefined ? source : `/${drive.toLowerCase()}/${rest.replaceAll("\\", "/")}`;
 }
 
-/** The body of `POST /containers/run` (dockapi.md). */
+/** The body of `POST /containers/run` (docs/containers.md, "Run and publish a port"). */
 export const containerRunBody = z.object({
   image: imageReference.describe("The image to run"),
   container_port: integer(1, 65_535).describe("The TCP port that it serves"),
@@ -94,7 +94,7 @@ export function planContainerRun(body: object, key: string | undefined): Plan {
   return { name, body: { ...body, name }, needs, extraWaitMs: toReadiness(run)?.timeoutMs ?? 0, responseFields, mapRefusal: toBadRequest };
 }
 
-/** Turns a missing image and a taken port into the 400 that dockapi.md documents; leaves other errors as they are. */
+/** Turns a missing image and a taken port into the 400 that docs/containers.md documents; leaves other errors as they are. */
 export function toBadRequest(error: AppError): AppError {
   const { code, message, details, cause } = error;
   return code === "IMAGE_NOT_FOUND" || code === "PORT_TAKEN" ? new AppError("INVALID_INPUT", { code, message, details, cause }) : error;

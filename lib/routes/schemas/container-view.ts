@@ -5,7 +5,7 @@ import { readManagedSpec, SPEC_LABEL } from "../../managed/managed-spec";
 
 const port = z.object({ host_ip: z.string().optional(), host: z.number().optional(), container: z.number(), protocol: z.string() });
 
-/** Schema of a container in the answers of the resource routes (dockapi.md). */
+/** Schema of a container in the answers of the resource routes (docs/containers.md). */
 export const containerView = z.object({
   id: z.string(),
   name: z.string(),

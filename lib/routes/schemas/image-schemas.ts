@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { imageReference, optional, type Responses, registryLogin } from "./common";
 
-/** The body of `POST /images/pull` (dockapi.md). */
+/** The body of `POST /images/pull` (docs/containers.md, "Images"). */
 export const imagePullBody = z.object({
   image: imageReference.describe("The image to pull"),
   auth_config: optional(registryLogin).describe("Login at the image's registry"),

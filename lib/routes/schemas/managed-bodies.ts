@@ -23,7 +23,7 @@ const limits = { cpus: number(0.01, 10_000), memory: memorySize, pids: integer(-
 const variable = matching(/^[A-Za-z_][A-Za-z0-9_.-]*$/, "must be the name of a variable");
 const cuid = matching(/^c[0-9a-z]{24}$/, "must be a cuid");
 
-/** The body of `POST /containers` (container-management-api.md). */
+/** The body of `POST /containers` (docs/managed.md, "Create"). */
 export const createBody = z.object({
   image: imageReference.describe("The image to run"),
   env: optional(environment).describe("Environment variables; CONTAINER_UID and TAGS are there, too"),

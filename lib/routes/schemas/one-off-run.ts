@@ -37,7 +37,7 @@ const payload = z
 /** The only fields that a code run may have. */
 const CODE_RUN_FIELDS = new Set(["image", "payload"]);
 
-/** The body of `POST /run`: a one-off (oneoff-docker-runner.md), or with a payload a code run (docker-run.md). */
+/** The body of `POST /run`: a one-off (docs/runs.md, "One-off runs"), or with a payload a code run (docs/runs.md, "Code runs"). */
 export const oneOffRunBody = z
   .object({
     image: imageReference.describe("The image to run"),

@@ -37,7 +37,7 @@ const namespace = matching(
 );
 const singleLine = matching(/^[^\0\r\n]{1,4096}$/, "must be one line of text");
 
-/** The body of `PUT /` (dockerserver.md, "PUT Data", extended by common options of `docker run`). */
+/** The body of `PUT /` (docs/root-verbs.md, "Run a container"). */
 export const rootRunBody = z.object({
   image: imageReference.describe("The image to run"),
   name: newContainerName.optional().describe("The container's name; a UUID if absent"),

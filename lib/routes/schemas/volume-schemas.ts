@@ -3,7 +3,7 @@ import type { Plan } from "../../cluster/routing/where";
 import { map, matching, scalar, text } from "../../http/fields";
 import { type Responses, volumeName } from "./common";
 
-/** The body of `POST /volume` (oneoff-docker-runner.md). */
+/** The body of `POST /volume` (docs/runs.md, "Volumes"). */
 export const volumeBody = z.object({
   name: volumeName,
   content: z.string({ error: "must be base64" }).nullish().describe("base64 of a gzipped tar"),
