@@ -22,7 +22,7 @@ export async function importBusybox(engine: Engine, tag = "busybox:latest"): Pro
 }
 
 /**
- * What code runs ask of an image (docker-run.md): it reads a JSON object and writes one with stdout, stderr and error. Here the
+ * What code runs ask of an image (docs/runs.md, "Code runs"): it reads a JSON object and writes one with stdout, stderr and error. Here the
  * payload's `script` is shell in base64; `raw` is such a script in the runner's own place.
  */
 const RUNNER = String.raw`

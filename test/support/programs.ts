@@ -29,7 +29,7 @@ export interface Program {
 export const USER = { APP_USER: "admin", APP_PASS: "your_secure_password_here" };
 
 /**
- * Starts an example of container-management-api.md.
+ * Starts an example of test/examples/container-management.
  * @param api.url where it asks
  * @param api.folder where it works, and its home
  * @param command such as `create.py` and arguments

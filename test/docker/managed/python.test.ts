@@ -24,7 +24,7 @@ afterAll(async () => {
 
 const log = async (cuid: string) => (await node.request("GET", `/containers/${cuid}/logs`)).text;
 
-/** container-management-api.md, "Complete Integration Example", without its pauses. */
+/** The program of the complete example (test/examples/container-management), without its pauses. */
 const CODE = `
 import os
 import time

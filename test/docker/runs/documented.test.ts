@@ -119,7 +119,7 @@ test("example: the same run over MCP, and the health route", async () => {
   }
 });
 
-test("docker-run.md's variables configure its three actions and limits", async () => {
+test("the environment variables of code runs configure the three actions and the limits", async () => {
   await importRunner(node.engine, "glot/shell:latest");
   const [port = 0] = await freePorts(1);
   const folder = path.join(node.engine.folder, "documented");

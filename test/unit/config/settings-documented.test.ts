@@ -50,8 +50,8 @@ test.each(DOCUMENTED.filter(([variable]) => !variable.startsWith("DS_")))(
   },
 );
 
-/** dockerserver.md, "Parameters"; its default token is dropped on purpose. */
-test("every option of dockerserver.md has its documented default", async () => {
+/** The parameters of version 1; its default token is dropped on purpose. */
+test("every option of version 1 has its documented default", async () => {
   expect(await load([], {})).toMatchObject({
     port: 1717,
     token: [],
@@ -73,7 +73,7 @@ test("every option of dockerserver.md has its documented default", async () => {
   });
 });
 
-test("the command lines of dockerserver.md are accepted, --log_lovel included", async () => {
+test("the command lines of version 1 are accepted, --log_lovel included", async () => {
   expect(await load(["--token", "my_secret_token", "--https"], {})).toMatchObject({ token: ["my_secret_token"], https: true });
   const cluster = ["--token", "my_secret_token", "--cluster", "--folder", "/my/somewhy/custom/path"];
   expect(await load(cluster, {})).toMatchObject({ cluster: true, folder: "/my/somewhy/custom/path" });
