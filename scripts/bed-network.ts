@@ -1,5 +1,8 @@
 import { spawnSync } from "node:child_process";
 
+/** All addresses but those that begin with 0, which no route is for. */
+const BEYOND = ["1.0.0.0/8", "2.0.0.0/7", "4.0.0.0/6", "8.0.0.0/5", "16.0.0.0/4", "32.0.0.0/3", "64.0.0.0/2", "128.0.0.0/1"];
+
 /** The network of a bed's simulated hosts: one bridge of this machine, with host N at the Nth address. */
 export class BedNetwork {
   readonly bridge: string;
@@ -56,7 +59,8 @@ export class BedNetwork {
     ip("-n", netns, "link", "set", "eth0", "up");
     ip("-n", netns, "route", "add", "default", "via", this.rootAddress);
     // Whatever is beyond the bed can't be reached: said at once, so that nobody waits for name servers where this machine forwards nothing.
-    for (const half of ["0.0.0.0/1", "128.0.0.0/1"]) ip("-n", netns, "route", "add", "unreachable", half);
+    // The default route stays, as that of a real host: only its destination is 0.0.0.0.
+    for (const beyond of BEYOND) ip("-n", netns, "route", "add", "unreachable", beyond);
   }
 
   /** Removes host N's network, as far as it is there. */

@@ -10,13 +10,12 @@ const IMAGE = WEB_IMAGE;
 
 /**
  * Runs the web service of the tests on an engine, with its ports 80 and 81 published.
- * @param flags further ones of `docker run`; port 80 gets any port of the host unless one publishes it
+ * @param flags further ones of `docker run`
  * @returns the container's id
  */
 export async function startWeb(engine: Engine, name: string, ...flags: string[]): Promise<string> {
   await importNode(engine, IMAGE);
-  const web = flags.some((flag) => flag.endsWith(":80")) ? [] : ["--publish", "80"];
-  const published = [...web, "--publish", "81", "--label", "dockapi.container_port=80"];
+  const published = ["--publish", "80", "--publish", "81", "--label", "dockapi.container_port=80"];
   const id = await dockerOf(engine, ["run", "--detach", "--name", name, ...published, ...flags, IMAGE, "node", "-e", SERVICE]);
   const listens = async () => (await engine.docker(["exec", id, "wget", "-q", "-O", "-", "http://127.0.0.1:80/open"])).code === 0;
   if (!(await until(listens, 30_000))) throw new Error("the web service does not listen");

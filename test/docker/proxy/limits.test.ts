@@ -5,19 +5,21 @@ import type { TestServer } from "../../support/server";
 import { startWeb } from "../../support/web";
 
 let engine: Engine;
+/** Another host, on which the server runs: the container's port and network can't be reached there. */
+let serverHost: Engine;
 let server: TestServer;
 const web = `web-${randomUUID().slice(0, 8)}`;
 
 beforeAll(async () => {
-  engine = await leaseEngine({ name: "proxy" });
-  // The port is published on the engine's host; nothing listens at it on the server's host.
-  await startWeb(engine, web, "--publish", "1:80");
-  server = await startLimited(engine, ["--token=right", "--low_burst=3", "--mid_burst=3", "--high_burst=3"]);
+  [engine, serverHost] = await Promise.all([leaseEngine({ name: "proxy" }), leaseEngine({ name: "server" })]);
+  await engine.docker(["network", "create", "--subnet", "172.31.99.0/24", "apart"]);
+  await startWeb(engine, web, "--network", "apart");
+  server = await startLimited(engine, ["--token=right", "--low_burst=3", "--mid_burst=3", "--high_burst=3"], serverHost);
 }, 120_000);
 
 afterAll(async () => {
   await server?.stop();
-  await engine?.stop();
+  await Promise.all([engine?.stop(), serverHost?.stop()]);
 });
 
 const ask = async (token: string) => {

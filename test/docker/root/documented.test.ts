@@ -12,7 +12,7 @@ let base: string;
 const hadData = existsSync(DATA);
 
 beforeAll(async () => {
-  node = await startNode({ name: "documented", args: ["--run_wait=1"] });
+  node = await startNode({ name: "documented", args: ["--run_wait=5"] });
   base = node.server.url;
   // Like the image of the examples, it serves port 6379 until it is removed.
   await node.docker("create", "--name", "model", "busybox", "true");

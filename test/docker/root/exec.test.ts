@@ -5,7 +5,7 @@ const PATIENCE = 20_000;
 
 let node: OneNode;
 beforeAll(async () => {
-  node = await startNode({ name: "exec", args: ["--run_wait=2"] });
+  node = await startNode({ name: "exec", args: ["--run_wait=5"] });
   await node.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000");
 });
 afterAll(() => node?.stop());

@@ -7,7 +7,7 @@ const PATIENCE = 20_000;
 
 let node: OneNode;
 beforeAll(async () => {
-  node = await startNode({ name: "run", args: ["--run_wait=2", "--output_limit=0.1"] });
+  node = await startNode({ name: "run", args: ["--run_wait=5", "--output_limit=0.1"] });
 });
 afterAll(() => node?.stop());
 

@@ -7,7 +7,7 @@ const DEADLINE_MS = 20_000;
 let node: OneNode;
 const terminals: TestTerminal[] = [];
 beforeAll(async () => {
-  node = await startNode({ name: "terminals", args: ["--run_wait=2"] });
+  node = await startNode({ name: "terminals", args: ["--run_wait=5"] });
   await node.docker("run", "-d", "--name", "box", "busybox", "sleep", "100000");
 });
 afterEach(async () => {
