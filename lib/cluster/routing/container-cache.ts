@@ -8,15 +8,15 @@ import { clusterHeaders, fanOut } from "../rpc/fan-out";
 interface CachedList {
   version: string;
   json: Buffer;
-  /** The list is valid until then, on this process's clock, unless the peer reports a change. */
+  /** A time of performance.now(): the list is valid until then, unless the peer reports a change earlier. */
   validUntil: number;
-  /** How often the peer has reported a change. */
+  /** Number of changes that the peer has reported. */
   changes: number;
 }
 
 /**
- * The containers of all nodes as one list. A peer is asked only if its lease on the cached list has ended, and sends its list only
- * if this node doesn't hold that version yet.
+ * The containers of all nodes as one list. A peer is called only if this node's lease on the peer's list has expired, and sends the
+ * list only if its version differs from the cached one.
  */
 export class ContainerCache {
   private readonly lists = new Map<string, CachedList>();
@@ -27,8 +27,8 @@ export class ContainerCache {
   constructor(private readonly pool: Pool) {}
 
   /**
-   * The list as of some moment after the call. A caller may come too late for the read that is under way: all such callers share
-   * the next read.
+   * Reads the lists of all nodes as they are after this call. A read already in progress can miss a change made since it began, so
+   * all calls during it share the next read.
    * @throws AppError if no node, this one included, can list its containers
    */
   read(): Promise<Reply> {
@@ -51,7 +51,7 @@ export class ContainerCache {
     return reading;
   }
 
-  /** A peer reports that its containers have changed. */
+  /** Ends the lease on a peer's list, because the peer has reported a change. */
   invalidate(node: string): void {
     const list = this.listOf(node);
     list.validUntil = 0;
@@ -68,12 +68,12 @@ export class ContainerCache {
 
   private async readPeer(peer: Peer): Promise<Buffer> {
     const list = this.listOf(peer.name);
-    const askedAt = performance.now();
+    const calledAt = performance.now();
     const { changes } = list;
     const { version, json, lease } = await callPeer(this.pool, peer, "list", { have: list.version });
     if (json !== undefined) Object.assign(list, { version, json: Buffer.from(json) });
-    // A report of a change takes another connection and can overtake the answer.
-    list.validUntil = list.changes === changes ? askedAt + lease : 0;
+    // A change report comes over another connection and can overtake this answer.
+    list.validUntil = list.changes === changes ? calledAt + lease : 0;
     return list.json;
   }
 

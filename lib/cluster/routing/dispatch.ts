@@ -14,10 +14,10 @@ export interface DispatchDeps {
   pool: Pool;
   /** The containers of all nodes. */
   containerCache: ContainerCache;
-  /** The leases that other nodes hold on this node's list; a change is known to them before it is answered. */
+  /** The leases that other nodes hold on this node's list: they confirm a request's changes before the request is answered. */
   leases: ListLeases;
   scheduler: Scheduler;
-  /** ms that another node may take for a request */
+  /** How long (ms) another node may take to reply to a forwarded request. */
   forwardTimeoutMs: number;
 }
 
@@ -72,7 +72,7 @@ async function dispatch(deps: DispatchDeps, request: RoutedRequest): Promise<Rep
   }
 }
 
-/** One node may hold a container under its name and another under the same text as an id. */
+/** Distinct nodes: on one node the text can be the name of one container and the id of another. */
 const nodesOf = (owners: { node: string }[]) => [...new Set(owners.map(({ node }) => node))];
 
 function runOn({ pool, forwardTimeoutMs }: DispatchDeps, request: RoutedRequest, node: string): Promise<Reply> {

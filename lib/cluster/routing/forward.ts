@@ -37,7 +37,7 @@ export interface ForwardOptions {
 /**
  * Forwards a request to a peer. A body that the route reads whole is sent whole and signed; any other body streams, and so does
  * the reply.
- * @param timeoutMs for the reply of a body that doesn't stream
+ * @param timeoutMs for the peer's reply, unless the client's body streams
  * @throws PeerFailure
  */
 export async function forward(
@@ -87,7 +87,7 @@ export async function forwardRun(pool: Pool, peer: Peer, request: RoutedRequest,
 
 /** A ping refused in these ways can mean a graceful stop; had the peer died, the connection in use would break too. */
 const REFUSED_PINGS = new Set(["ECONNREFUSED", "ECONNRESET", "it closed the connection"]);
-/** Pings in a row that a peer may miss while a body flows: cutting a stream needs more certainty than cutting a wait. */
+/** Pings in a row that a peer misses until a streaming body is cut. A wait for a reply ends after one: a cut stream can't be resumed. */
 export const MAX_MISSED_PINGS = 3;
 
 /**
@@ -158,7 +158,7 @@ function relayUpgrade(offer: UpgradeOffer, accepted: IncomingMessage): void {
 
 function headOf({ rawHeaders }: IncomingMessage): string {
   const lines = ["HTTP/1.1 101 Switching Protocols"];
-  for (let at = 0; at < rawHeaders.length; at += 2) lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`);
+  for (let index = 0; index < rawHeaders.length; index += 2) lines.push(`${rawHeaders[index]}: ${rawHeaders[index + 1]}`);
   return `${lines.join("\r\n")}\r\n\r\n`;
 }
 

@@ -8,7 +8,7 @@ const LEASE_MS = 25;
  * reached is waited for until its lease ends, and no longer (leases as in Gray and Cheriton, 1989).
  */
 export class ListLeases {
-  /** By node: when its lease ends, on this process's clock. */
+  /** By node: when its lease ends, as a time of performance.now(). */
   private readonly expiries = new Map<string, number>();
   private readonly notifications = new Set<Promise<unknown>>();
 
@@ -16,7 +16,7 @@ export class ListLeases {
   constructor(private readonly notify: (node: string) => Promise<unknown>) {}
 
   /**
-   * Grants a lease. Must be called before the list is read that the node will get.
+   * Grants a lease. Call it before reading the list that is sent to the node, so that the node is notified of a change in between.
    * @returns how long (ms) the list stays valid, counted from when the node asked
    */
   grant(node: string): number {
@@ -37,7 +37,10 @@ export class ListLeases {
     this.expiries.clear();
   }
 
-  /** Resolves when all holders know of the changes so far: a change that is answered then is visible through every node. */
+  /**
+   * Resolves when each holder has confirmed the changes so far or its lease has ended. A request answered after that is visible
+   * through every node.
+   */
   async settled(): Promise<void> {
     if (this.notifications.size > 0) await Promise.all(this.notifications);
   }

@@ -34,7 +34,7 @@ export async function mergeBodies(pool: Pool, request: RoutedRequest, merge: Mer
  * Runs a request on every node and merges each node's success or failure. If the nodes send events, they are passed on as they
  * arrive, except the last event of each node: one last event tells the merged outcome.
  * @param timeoutMs for a peer's reply
- * @throws AppError what `merge` throws
+ * @throws AppError the error that `merge` throws
  */
 export async function mergeOutcomes(pool: Pool, request: RoutedRequest, merge: MergeOutcomes, timeoutMs: number): Promise<Reply> {
   const { replies, missing: unreachable } = await runOnAllNodes(pool, request, timeoutMs);
@@ -82,8 +82,8 @@ export async function worstOutcome(pool: Pool, request: RoutedRequest, timeoutMs
 }
 
 /**
- * Runs a request on each owner of a container and merges the replies to a list, also if there is only one owner; a stream of text
- * stays what it is.
+ * Runs a request on each owner of a container and merges the replies to a list, also if there is only one owner. A reply that
+ * is not JSON, such as a text stream, is passed on unchanged.
  * @param run runs the request on one of the nodes
  * @throws AppError AMBIGUOUS_ID if several owners answer and not all of them with JSON
  */
@@ -118,7 +118,8 @@ async function runOnAllNodes(pool: Pool, request: RoutedRequest, timeoutMs: numb
 
 function toLoggedError({ log }: Pool, thrown: unknown): AppError {
   const error = asAppError(thrown);
-  if (error !== thrown) log.error("Unexpected error", { code: error.clientCode, cause: thrown instanceof Error ? thrown.stack : String(thrown) });
+  if (error !== thrown)
+    log.error("Unexpected error", { code: error.clientCode, cause: thrown instanceof Error ? thrown.stack : String(thrown) });
   return error;
 }
 

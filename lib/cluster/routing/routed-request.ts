@@ -14,7 +14,7 @@ export interface RoutedRequest {
   /** Path and query as the client wrote them. */
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
-  /** Identity of the client, as the audit log and the rate limits know it. */
+  /** Identity of the client, as used by the audit log and the rate limits. */
   readonly identity: string;
   /** The signed claim of the node that forwarded this request; such a request always runs here. */
   readonly peer: PeerRequest | undefined;

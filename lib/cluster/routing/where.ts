@@ -61,7 +61,7 @@ export const bestNode = (plan: MakePlan, options = { live: false }): Where => ({
 /** @param options.prefix whether the first digits of an id suffice */
 export const owners = (options: { prefix: boolean }): Where => ({ at: "owners", ...options });
 
-/** @param merge "list": the joined container lists; "outcomes": each node's status, the worst on top; or a function of the bodies */
+/** @param merge "list": joins container lists; "outcomes": lists each status and replies with the worst; or a function of the bodies */
 export const everyNode = (merge: "list" | "outcomes" | MergeBodies): Where => ({ at: "everyNode", merge });
 
 export const everyOutcome = (merge: MergeOutcomes): Where => ({ at: "everyOutcome", merge });

@@ -13,7 +13,7 @@ import { zipOf } from "../../support/zips";
 
 jest.setTimeout(120_000);
 
-const DEADLINE = 20_000;
+const DEADLINE_MS = 20_000;
 
 let cluster: TestCluster;
 let [n1, n2] = [] as unknown as [TestNode, TestNode];
@@ -25,10 +25,10 @@ afterAll(() => cluster.stop());
 afterEach(() => clear(cluster), 60_000);
 
 const start = async () => (await place(n1, { name: unique("files") }, "n2")).name;
-const tell = (name: string, script: string) => dockerOf(n2.engine, ["exec", name, "sh", "-c", script]);
-const held = ({ server }: TestNode) => heldArchives(server);
+const runIn = (name: string, script: string) => dockerOf(n2.engine, ["exec", name, "sh", "-c", script]);
+const heldCount = ({ server }: TestNode) => heldArchives(server);
 
-test("files go in and come out through a node that doesn't have the container, all of them as through its own", async () => {
+test("upload, download and listing work the same through a node that doesn't have the container", async () => {
   const name = await start();
   const { status, json } = await upload(n1, name, zipOf({ "a/b": "far away" }));
   expect({ status, json }).toMatchObject({ status: 200, json: { name, path: "/app", files: 1, host: "n2" } });
@@ -51,7 +51,7 @@ test("files go in and come out through a node that doesn't have the container, a
   }
 });
 
-test("a form and a refusal pass through, too", async () => {
+test("form uploads and refused uploads work through another node", async () => {
   const name = await start();
   const form = new FormData();
   form.append("file", new Blob([new Uint8Array(zipOf({ f: "by form" }))]), "x.zip");
@@ -67,10 +67,10 @@ test("a form and a refusal pass through, too", async () => {
     },
   });
   expect((await upload(n1, name, endless)).json).toMatchObject({ status: 413, error: "too_large" });
-  expect(await until(() => held(n1) + held(n2) === 0, DEADLINE)).toBe(true);
+  expect(await until(() => heldCount(n1) + heldCount(n2) === 0, DEADLINE_MS)).toBe(true);
 });
 
-test("a large file streams through: neither node keeps it", async () => {
+test("a large file is streamed: neither node holds it in memory", async () => {
   const name = await start();
   const before = [n1, n2].map((node) => residentMemory(node.server.process.pid));
   const content = Buffer.alloc(90_000_000, "0123456789abcdef");
@@ -80,36 +80,36 @@ test("a large file streams through: neither node keeps it", async () => {
   for (const index of [0, 1]) expect((after[index] as number) - (before[index] as number)).toBeLessThan(100);
 });
 
-test("a client that leaves in the middle of its upload leaves nothing on either node, and nothing in the container", async () => {
+test("an upload aborted by the client leaves nothing on either node and nothing in the container", async () => {
   const name = await start();
   for (const through of [n1, n2]) {
     const { request } = beginUpload(through, name);
-    expect(await until(() => held(n2) === 1, DEADLINE)).toBe(true);
+    expect(await until(() => heldCount(n2) === 1, DEADLINE_MS)).toBe(true);
     request.destroy();
-    expect(await until(() => held(n2) === 0, DEADLINE)).toBe(true);
+    expect(await until(() => heldCount(n2) === 0, DEADLINE_MS)).toBe(true);
   }
-  expect(await tell(name, "ls /app 2>/dev/null || echo none")).toBe("none");
+  expect(await runIn(name, "ls /app 2>/dev/null || echo none")).toBe("none");
   expect((await upload(n1, name, zipOf({ f: "after" }))).status).toBe(200);
 });
 
-test("a client that leaves in the middle of a download leaves nothing open at the engine", async () => {
+test("a download aborted by the client leaves no request open at the engine", async () => {
   const name = await start();
-  await tell(name, "mkdir /app; dd if=/dev/zero of=/app/big bs=1M count=100 2>/dev/null");
+  await runIn(name, "mkdir /app; dd if=/dev/zero of=/app/big bs=1M count=100 2>/dev/null");
   const before = openAtEngine(n2);
-  for (const what of ["download?path=big", "download-zip"]) {
+  for (const route of ["download?path=big", "download-zip"]) {
     await new Promise<void>((resolve, reject) => {
-      const request = http.get(`${n1.server.url}/containers/${name}/${what}`, { headers: { Authorization: `Bearer ${TOKEN}` } });
+      const request = http.get(`${n1.server.url}/containers/${name}/${route}`, { headers: { Authorization: `Bearer ${TOKEN}` } });
       request.on("error", reject);
       request.on("response", (response) => response.on("error", () => undefined).once("data", () => resolve(void request.destroy())));
     });
   }
-  expect(await until(() => openAtEngine(n2) <= before + 1, DEADLINE)).toBe(true);
+  expect(await until(() => openAtEngine(n2) <= before + 1, DEADLINE_MS)).toBe(true);
 });
 
-test("a node that freezes in the middle of an upload is told of while the client still sends", async () => {
+test("a node that freezes during an upload is a 502 while the client still sends", async () => {
   const name = await start();
   const { answer, stop } = beginUpload(n1, name);
-  expect(await until(() => held(n2) === 1, DEADLINE)).toBe(true);
+  expect(await until(() => heldCount(n2) === 1, DEADLINE_MS)).toBe(true);
   n2.server.process.signal("SIGSTOP");
   try {
     const { status, body } = await answer;
@@ -119,42 +119,42 @@ test("a node that freezes in the middle of an upload is told of while the client
     n2.server.process.signal("SIGCONT");
   }
   expect(await becomesWhole(cluster)).toBe(true);
-  expect(await until(() => held(n2) === 0, DEADLINE)).toBe(true);
+  expect(await until(() => heldCount(n2) === 0, DEADLINE_MS)).toBe(true);
 });
 
-describe("a node that is killed in the middle of an upload is told of; when it is back, the same upload succeeds and all files are whole:", () => {
+describe("a node killed during an upload is a 502, and after its restart the same upload succeeds with all files complete:", () => {
   const files = Object.fromEntries(Array.from({ length: 150 }, (_, index) => [`f${index}`, randomBytes(300_000)]));
   const zip = zipOf(files);
 
-  async function succeeds(name: string): Promise<void> {
+  async function expectRetrySucceeds(name: string): Promise<void> {
     expect(readdirSync(tmpdir()).filter((each) => /^docker-server-[0-9a-f]{8}-/.test(each))).toEqual([]);
     await cluster.restart(n2);
     expect(await becomesWhole(cluster)).toBe(true);
     expect((await upload(n1, name, zip)).status).toBe(200);
-    expect(await until(() => held(n1) + held(n2) === 0, DEADLINE)).toBe(true);
-    const sums = (await tell(name, "cd /app; sha256sum *")).split("\n").map((line) => line.split(/ +/).reverse());
+    expect(await until(() => heldCount(n1) + heldCount(n2) === 0, DEADLINE_MS)).toBe(true);
+    const sums = (await runIn(name, "cd /app; sha256sum *")).split("\n").map((line) => line.split(/ +/).reverse());
     expect(Object.fromEntries(sums)).toEqual(Object.fromEntries(Object.entries(files).map(([file, bytes]) => [file, sha(bytes)])));
   }
 
-  test("while the archive still comes", async () => {
+  test("while the archive arrives", async () => {
     const name = await start();
     const { answer, stop } = beginUpload(n1, name);
-    expect(await until(() => held(n2) === 1, DEADLINE)).toBe(true);
+    expect(await until(() => heldCount(n2) === 1, DEADLINE_MS)).toBe(true);
     await n2.server.stop("SIGKILL");
     const { status, body } = await answer;
     stop();
     expect([status, JSON.parse(body).error]).toEqual([502, "upstream_error"]);
-    expect(await tell(name, "ls /app 2>/dev/null || echo none")).toBe("none");
-    await succeeds(name);
+    expect(await runIn(name, "ls /app 2>/dev/null || echo none")).toBe("none");
+    await expectRetrySucceeds(name);
   });
 
-  test("while the engine takes it in", async () => {
+  test("while the engine extracts the archive", async () => {
     const name = await start();
     const answer = upload(n1, name, zip);
     await beginsToWrite(n2.engine, name, "app/f0");
     await n2.server.stop("SIGKILL");
     expect(await answer).toMatchObject({ status: 502, json: { error: "upstream_error" } });
-    expect(Number(await tell(name, "ls /app | wc -l"))).toBeLessThan(150);
-    await succeeds(name);
+    expect(Number(await runIn(name, "ls /app | wc -l"))).toBeLessThan(150);
+    await expectRetrySucceeds(name);
   });
 });

@@ -29,7 +29,7 @@ afterAll(async () => {
 });
 afterEach(() => Promise.all(servers.map((server) => server.stop("SIGKILL"))));
 
-/** What counts there are in the Redis. */
+/** The keys of the request counts in the Redis. */
 async function keysOf({ port }: FlakyServer): Promise<string[]> {
   const client = createClient({ url: `redis://127.0.0.1:${port}` });
   await client.connect();
@@ -41,17 +41,17 @@ async function keysOf({ port }: FlakyServer): Promise<string[]> {
 }
 
 /** Whether a request through this node is counted in the Redis. */
-async function counted(server: TestServer): Promise<boolean> {
+async function countsInRedis(server: TestServer): Promise<boolean> {
   await statuses([server], "/", "second");
   return (await keysOf(redis)).length > 0;
 }
 
-/** Two nodes that know each other; each client may list, and read logs, so often a minute. */
+/** Two nodes that know each other; each client may list, and read logs, LIMIT times a minute. */
 async function startPair(store: string[]): Promise<[TestServer, TestServer]> {
   const bursts = ["--low_burst=0", `--mid_burst=${LIMIT}`, `--high_burst=${LIMIT}`];
   const flags = ["--token=first", "--token=second", "--token=third", "--cluster", ...store, "--refresh_rate=500", "--cache_interval=200"];
   servers = await Promise.all(engines.map((engine) => startLimited(engine, ["--node_name", engine.name, ...flags, ...bursts])));
-  // Each sees the other's container, asked so rarely that the limit is not what ends it.
+  // Each node can forward to the other. The runs use a token of their own, so that they don't count for the tested clients.
   const [one, other] = servers as [TestServer, TestServer];
   const run = (server: TestServer, node: string) =>
     server.request("PUT", `/?node=${node}`, { ...as("third"), json: sleeper({ name: unique("box") }) });
@@ -61,43 +61,43 @@ async function startPair(store: string[]): Promise<[TestServer, TestServer]> {
 
 const as = (token: string) => ({ headers: { Authorization: `Bearer ${token}` } });
 
-async function statuses(asked: TestServer[], pathname: string, token: string): Promise<number[]> {
+async function statuses(targets: TestServer[], pathname: string, token: string): Promise<number[]> {
   const found: number[] = [];
-  for (const server of asked) found.push((await server.request("GET", pathname, as(token))).status);
+  for (const server of targets) found.push((await server.request("GET", pathname, as(token))).status);
   return found;
 }
 
-const times = (count: number, ...servers: TestServer[]) => Array.from({ length: count }, () => servers).flat();
-const within = Array<number>(LIMIT).fill(200);
+const repeat = (count: number, ...servers: TestServer[]) => Array.from({ length: count }, () => servers).flat();
+const allSucceed = Array<number>(LIMIT).fill(200);
 
-test("with a Redis a client has one limit in the whole cluster, and another client its own", async () => {
+test("with a Redis each client has one limit for the whole cluster", async () => {
   const [one, other] = await startPair(["--redis", `redis://127.0.0.1:${redis.port}`]);
   // The counts move into the Redis just after the start.
   expect(await until(async () => (await keysOf(redis)).length > 0 || (await statuses([one], "/", "second")).length === 0, 10_000)).toBe(
     true,
   );
-  expect(await statuses(times(LIMIT / 2, one, other), "/", "first")).toEqual(within);
+  expect(await statuses(repeat(LIMIT / 2, one, other), "/", "first")).toEqual(allSucceed);
   expect(await statuses([one, other], "/", "first")).toEqual([429, 429]);
 });
 
-test("with its Redis gone or frozen each node counts by itself, no request fails for it, and they share again when it is back", async () => {
+test("without its Redis each node counts alone and no request fails; the counts are shared again when the Redis is back", async () => {
   const [one, other] = await startPair(["--redis", `redis://127.0.0.1:${redis.port}`]);
   redis.freeze();
   expect(await statuses([one, other], "/", "first")).toEqual([200, 200]);
   redis.thaw();
   await redis.kill();
-  expect(await statuses(times(LIMIT - 1, one, other), "/", "first")).toEqual(times(LIMIT - 1, one, other).map(() => 200));
+  expect(await statuses(repeat(LIMIT - 1, one, other), "/", "first")).toEqual(repeat(LIMIT - 1, one, other).map(() => 200));
   expect(await statuses([one, other], "/", "first")).toEqual([429, 429]);
   await redis.restart();
-  expect(await until(() => counted(one), 20_000)).toBe(true);
+  expect(await until(() => countsInRedis(one), 20_000)).toBe(true);
 });
 
-test("with a folder each node counts what comes to it; what it asks of the others for a client costs that client nothing there", async () => {
+test("with a folder each node counts the requests of its own clients, and not those forwarded to it", async () => {
   const [one, other] = await startPair(["--folder", folder]);
   const container = (await engines[1]?.docker(["ps", "--quiet", "--no-trunc"]))?.stdout.split("\n")[0];
-  expect(await statuses(times(LIMIT, one), "/", "first")).toEqual(within);
-  expect(await statuses(times(LIMIT, one), `/${container}`, "first")).toEqual(within);
-  expect(await statuses(times(LIMIT, other), "/", "first")).toEqual(within);
-  expect(await statuses(times(LIMIT, other), `/${container}`, "first")).toEqual(within);
+  expect(await statuses(repeat(LIMIT, one), "/", "first")).toEqual(allSucceed);
+  expect(await statuses(repeat(LIMIT, one), `/${container}`, "first")).toEqual(allSucceed);
+  expect(await statuses(repeat(LIMIT, other), "/", "first")).toEqual(allSucceed);
+  expect(await statuses(repeat(LIMIT, other), `/${container}`, "first")).toEqual(allSucceed);
   expect(await statuses([one, other], "/", "first")).toEqual([429, 429]);
 });

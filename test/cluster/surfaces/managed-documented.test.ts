@@ -10,7 +10,7 @@ import { runProgram, USER } from "../../support/programs";
 
 jest.setTimeout(120_000);
 
-const DEADLINE = 30_000;
+const DEADLINE_MS = 30_000;
 
 let cluster: TestCluster;
 let balancer: Awaited<ReturnType<typeof startHaproxy>>;
@@ -28,8 +28,8 @@ afterAll(async () => {
   await cluster?.stop();
 });
 
-/** What came from outside for a container, as the audit logs tell: which node took it, and which others it was sent on to. */
-function taken(cuid: string): { step: string; through: string; to: string[] }[] {
+/** The clients' requests for a container, from the audit logs: the node that received each, and the nodes it was forwarded to. */
+function clientRequests(cuid: string): { step: string; through: string; to: string[] }[] {
   const nodes = cluster.nodes.map(({ engine }) => engine.address);
   const all = cluster.nodes.flatMap(({ name, server }) => auditEntries(server).map((entry) => ({ ...entry, name })));
   return all
@@ -46,15 +46,15 @@ const STEPS = [
   "POST /containers/CUID/upload-zip 200",
   "POST /containers/CUID/start 200",
   "GET /ws/CUID 101",
-  // It has ended by itself.
+  // The program has already exited.
   "POST /containers/CUID/stop 422",
   "DELETE /containers/CUID 200",
 ];
 
-test("the Complete Integration Example works through a load balancer that gives each request to another node", async () => {
+test("the Complete Integration Example works through a load balancer that sends each request to the next node", async () => {
   const printed = await runProgram({ url: balancer.url, folder }, ["orchestrator.py"]);
   const [, cuid = ""] = /^Created container: (c[0-9a-z]{24})\n/.exec(printed) ?? [];
-  // What comes together is one message.
+  // Output that arrives together is one message.
   expect(printed.replaceAll("[OUT] ", "")).toBe(
     [
       `Created container: ${cuid}\nCode uploaded successfully\nContainer started\nConnected to container output:`,
@@ -66,9 +66,9 @@ test("the Complete Integration Example works through a load balancer that gives 
   for (const { engine } of cluster.nodes)
     expect([await dockerOf(engine, ["ps", "-aq"]), await dockerOf(engine, ["volume", "ls", "-q"])]).toEqual(["", ""]);
 
-  // Each node takes two in turn: four come to one that has not got the container.
-  expect(await until(() => taken(cuid).flatMap(({ to }) => to).length === 4, DEADLINE)).toBe(true);
-  const found = taken(cuid);
+  // Each node receives two of the six requests: the four that the container's owner doesn't receive are forwarded.
+  expect(await until(() => clientRequests(cuid).flatMap(({ to }) => to).length === 4, DEADLINE_MS)).toBe(true);
+  const found = clientRequests(cuid);
   expect(found.map(({ step }) => step).sort()).toEqual([...STEPS].sort());
   const through = STEPS.map((wanted) => found.find(({ step }) => step === wanted)?.through);
   expect(through.slice(3)).toEqual(through.slice(0, 3));

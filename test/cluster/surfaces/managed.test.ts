@@ -5,7 +5,7 @@ import { becomesWhole, unique, whereIs } from "../../support/pool";
 
 jest.setTimeout(120_000);
 
-const DEADLINE = 30_000;
+const DEADLINE_MS = 30_000;
 const QUICK = ["sh", "-c", "echo of the image; trap exit TERM; while :; do sleep 0.1; done"];
 
 let cluster: TestCluster;
@@ -25,7 +25,7 @@ afterEach(async () => {
 const create = (through: TestNode, more: object = {}, node?: string) =>
   through.request("POST", node ? `/containers?node=${node}` : "/containers", { json: { image: "busybox", command: QUICK, ...more } });
 
-test("one container's whole life, each request through another node", async () => {
+test("a container is created, used, updated and removed with each request through another node", async () => {
   const made = await create(n1, { env: { A: "1" }, tags: ["web"], ports: [{ host: 18080, container: 80 }] }, "n2");
   expect([made.status, made.json]).toMatchObject([201, { status: "created", host: "n2", tags: ["web"] }]);
   const { cuid } = made.json;
@@ -33,11 +33,11 @@ test("one container's whole life, each request through another node", async () =
   expect((await n3.request("GET", `${at}/status`)).json).toMatchObject({ cuid, status: "created", host: "n2" });
   expect((await n1.request("POST", `${at}/start`)).json).toMatchObject({ cuid, status: "running" });
   expect((await n3.request("POST", `${at}/start`)).json).toMatchObject({ status: 422, error: "state_error" });
-  // What its node refuses is an error in the log of the node that was asked, too.
+  // A refusal by the container's node is logged as an error by the entry node, too.
   const refused = { path: `${at}/start`, status: 422, error: "state_error", code: "WRONG_STATE" };
-  const logged = () => auditEntries(n3.server).find(({ status }) => status === 422);
-  await until(() => logged() !== undefined, DEADLINE);
-  expect(logged()).toMatchObject(refused);
+  const refusalEntry = () => auditEntries(n3.server).find(({ status }) => status === 422);
+  await until(() => refusalEntry() !== undefined, DEADLINE_MS);
+  expect(refusalEntry()).toMatchObject(refused);
   await n1.request("POST", `${at}/exec`, { json: { command: ["sh", "-c", "echo kept > /app/file"] } });
   expect((await n3.request("PATCH", at, { json: { env: { A: null, B: "2" } } })).json).toMatchObject({
     cuid,
@@ -48,7 +48,7 @@ test("one container's whole life, each request through another node", async () =
   expect(json).toMatchObject({ stdout: "kept\n2\n", host: "n2" });
   const ports = [{ host: 13000, container: 3000, protocol: "udp" }];
   expect((await n1.request("PATCH", `${at}/ports`, { json: { ports } })).json).toMatchObject({ ports, host: "n2" });
-  expect(await until(async () => (await n3.request("GET", `${at}/logs`)).text === "of the image\n", DEADLINE)).toBe(true);
+  expect(await until(async () => (await n3.request("GET", `${at}/logs`)).text === "of the image\n", DEADLINE_MS)).toBe(true);
   for (const [action, state] of [
     ["pause", "paused"],
     ["unpause", "running"],
@@ -60,9 +60,9 @@ test("one container's whole life, each request through another node", async () =
   expect((await n2.request("GET", at)).json).toMatchObject({ status: 404, code: "CONTAINER_NOT_FOUND" });
 });
 
-test("they go to several nodes, and the list of all comes page by page, each page of another node", async () => {
+test("containers go to several nodes, and the list of all is complete with each page from another node", async () => {
   const made = await Promise.all([1, 2, 3, 4, 5, 6, 7].map(() => create(n1, { tags: ["many"] })));
-  // A node that is busy just then is passed over.
+  // The scheduler may skip a busy node.
   expect(new Set(made.map(({ json }) => json.host)).size).toBeGreaterThan(1);
   await create(n2, { tags: ["other"] });
   const seen: string[] = [];
@@ -77,7 +77,7 @@ test("they go to several nodes, and the list of all comes page by page, each pag
   expect(seen.sort()).toEqual(made.map(({ json }) => json.cuid).sort());
 });
 
-test("a host port that one node has given away is had on another", async () => {
+test("a host port taken on one node is assigned on another until no node has it free", async () => {
   const ports = [{ host: 18082, container: 80 }];
   const hosts = [];
   for (let count = 0; count < 3; count += 1) hosts.push((await create(n1, { ports })).json.host);
@@ -85,7 +85,7 @@ test("a host port that one node has given away is had on another", async () => {
   expect((await create(n1, { ports })).json).toMatchObject({ status: 409, error: "conflict", code: "PORT_TAKEN" });
 });
 
-test("the same key through all nodes at once makes one container", async () => {
+test("concurrent requests with one key through all nodes create one container", async () => {
   const headers = { "Idempotency-Key": unique("key") };
   const json = { image: "busybox", command: QUICK };
   const made = await Promise.all([n1, n2, n3, n1].map((node) => node.request("POST", "/containers", { json, headers })));
@@ -95,7 +95,7 @@ test("the same key through all nodes at once makes one container", async () => {
   expect(await whereIs(cluster, [...cuids][0] as string)).toHaveLength(1);
 });
 
-test("one on a node that doesn't answer is a 503 that names it, and there again when it does", async () => {
+test("a container on a frozen node is a 503 until the node answers again", async () => {
   const { cuid } = (await create(n1, {}, "n2")).json;
   n2.server.process.signal("SIGSTOP");
   try {

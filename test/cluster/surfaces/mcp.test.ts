@@ -18,13 +18,13 @@ afterAll(async () => {
   await cluster?.stop();
 });
 
-/** What a tool answers that is called through a node, without anything said to that node before. */
+/** The result of a tool called through a node, without an initialize request to that node. */
 const call = async (through: TestNode, name: string, args: object = {}) => {
   const { json } = await post(through.server.url, { method: "tools/call", params: { name, arguments: args } });
   return json.result as { isError?: true; structuredContent: Record<string, unknown>; content: { text: string }[] };
 };
 
-test("each call may go to another node, and each node's tools work on all nodes", async () => {
+test("tools work through every node on a container of another node", async () => {
   const name = unique("tool");
   const data = ["sh", "-c", "echo hello; sleep 1000"];
   const started = await call(n1, "run_container", { image: "busybox", name, data, detach: true, node: "n2" });
@@ -34,8 +34,8 @@ test("each call may go to another node, and each node's tools work on all nodes"
     const { result } = (await call(node, "list")).structuredContent;
     expect(result).toContainEqual(expect.objectContaining({ name, host: "n2" }));
     expect((await call(node, "logs", { id: name })).structuredContent).toMatchObject({ result: [{ stdout: "hello\n", host: "n2" }] });
-    const said = await call(node, "exec", { id: name, data: ["wc", "-c"], interactive: true, stdin: "x".repeat(500_000) });
-    expect(said.structuredContent).toMatchObject({ result: [{ stdout: "500000\n", host: "n2" }] });
+    const byteCount = await call(node, "exec", { id: name, data: ["wc", "-c"], interactive: true, stdin: "x".repeat(500_000) });
+    expect(byteCount.structuredContent).toMatchObject({ result: [{ stdout: "500000\n", host: "n2" }] });
   }
   expect((await call(n3, "remove", { id: name })).structuredContent).toMatchObject({ result: [{ name, removed: true }] });
   expect(await call(n1, "logs", { id: name })).toMatchObject({ isError: true, structuredContent: { code: "CONTAINER_NOT_FOUND" } });
@@ -48,16 +48,17 @@ test("a tool can be pinned to any node, through any node", async () => {
   }
 });
 
-test("runs of many calls are placed by the cluster like any others", async () => {
+test("runs of concurrent tool calls are spread over several nodes", async () => {
   const runs = Array.from({ length: 9 }, () => call(n1, "run_container", { image: "busybox", detach: true, data: ["sleep", "1000"] }));
   const hosts = (await Promise.all(runs)).map(({ structuredContent }) => structuredContent.host);
-  // A node that is busy just then is passed over.
+  // The scheduler may skip a busy node.
   expect(new Set(hosts).size).toBeGreaterThan(1);
 });
 
 test.each(TRANSPORTS)("the official client works through a load balancer over %s", async (transport) => {
-  const seen = () => cluster.nodes.map(({ server }) => auditEntries(server).filter((entry) => entry.path.startsWith("/mcp")).length);
-  const before = seen();
+  const requestCounts = () =>
+    cluster.nodes.map(({ server }) => auditEntries(server).filter((entry) => entry.path.startsWith("/mcp")).length);
+  const before = requestCounts();
   const client = await connectMcp(haproxy.url, transport);
   const started = await callTool(client, "run_container", { image: "busybox", detach: true, data: ["sleep", "1000"] });
   const id = started.json.id as string;
@@ -65,16 +66,16 @@ test.each(TRANSPORTS)("the official client works through a load balancer over %s
     const { json } = await callTool(client, "exec", { id, data: ["echo", String(turn)] });
     expect(json.result).toMatchObject([{ stdout: `${turn}\n`, host: started.json.host }]);
   }
-  const heard: unknown[] = [];
-  await callTool(client, "exec", { id, data: ["sleep", "2"] }, { onprogress: (progress) => heard.push(progress) });
-  expect(heard).not.toEqual([]);
+  const progressEvents: unknown[] = [];
+  await callTool(client, "exec", { id, data: ["sleep", "2"] }, { onprogress: (progress) => progressEvents.push(progress) });
+  expect(progressEvents).not.toEqual([]);
   expect((await callTool(client, "remove", { id })).isError).toBe(false);
   await client.close();
-  // Each node has taken some.
-  expect(await until(() => seen().every((count, index) => count > (before[index] ?? 0)), 10_000)).toBe(true);
+  // Each node has received some requests.
+  expect(await until(() => requestCounts().every((count, index) => count > (before[index] ?? 0)), 10_000)).toBe(true);
 });
 
-test("a client of the older transport that leaves ends its calls on the nodes that work for it", async () => {
+test("closing a client of the SSE transport aborts its calls on other nodes", async () => {
   const { name } = await place(n1, {}, "n3");
   const client = await connectMcp(n1.server.url, "SSE");
   const result = callTool(client, "exec", { id: name, data: ["sleep", "1000"] }).catch(() => "cut");
@@ -86,7 +87,7 @@ test("a client of the older transport that leaves ends its calls on the nodes th
   expect(await until(ended, 10_000)).toBe(true);
 });
 
-test("a list that isn't complete says so, and who is missing", async () => {
+test("an incomplete list names the missing node", async () => {
   await n2.server.stop("SIGKILL");
   await aMoment();
   const { structuredContent, content } = await call(n1, "list");

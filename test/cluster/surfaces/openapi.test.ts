@@ -15,33 +15,33 @@ beforeAll(async () => {
 
 afterAll(() => cluster?.stop());
 
-/** Sends a request to each node in turn and looks into the document whether that may be its answer. */
-let turn = 0;
+/** Sends each request to the next node in turn and checks the response against the document. */
+let requestCount = 0;
 async function documented(method: string, pathname: string, template: string, options: RequestOptions = {}): Promise<Answer> {
-  const answer = await ask(cluster.nodes[turn++ % 2]?.server.url ?? "", method, pathname, options);
+  const answer = await ask(cluster.nodes[requestCount++ % 2]?.server.url ?? "", method, pathname, options);
   const { parameters, responses } = document.paths[template][method.toLowerCase()];
-  const said = responses[answer.status];
-  const asked = [...new URL(pathname, "http://any").searchParams.keys(), ...Object.keys(options.headers ?? {})].filter(
+  const declared = responses[answer.status];
+  const sentNames = [...new URL(pathname, "http://any").searchParams.keys(), ...Object.keys(options.headers ?? {})].filter(
     (name) => !["Accept", "Range"].includes(name),
   );
-  expect(parameters.map(({ name }: { name: string }) => name)).toEqual(expect.arrayContaining(asked));
-  const own = [...answer.headers.keys()].filter((name) =>
+  expect(parameters.map(({ name }: { name: string }) => name)).toEqual(expect.arrayContaining(sentNames));
+  const ownHeaders = [...answer.headers.keys()].filter((name) =>
     /^(x-(request|cluster|error|volume|image)|docker-|location|content-range)/.test(name),
   );
-  expect(Object.keys(said.headers).map((name) => name.toLowerCase())).toEqual(expect.arrayContaining(own));
+  expect(Object.keys(declared.headers).map((name) => name.toLowerCase())).toEqual(expect.arrayContaining(ownHeaders));
   const type = answer.headers.get("content-type")?.split(";")[0] ?? "";
-  if (answer.text !== "") expect(Object.keys(said.content)).toContain(type);
-  const { $ref, ...schema } = said.content?.[type]?.schema ?? {};
-  const whole = $ref === undefined ? schema : document.components.schemas.Error;
-  if (type === "application/json") expect(z.fromJSONSchema(whole).safeParse(answer.json).error).toBeUndefined();
+  if (answer.text !== "") expect(Object.keys(declared.content)).toContain(type);
+  const { $ref, ...schema } = declared.content?.[type]?.schema ?? {};
+  const fullSchema = $ref === undefined ? schema : document.components.schemas.Error;
+  if (type === "application/json") expect(z.fromJSONSchema(fullSchema).safeParse(answer.json).error).toBeUndefined();
   return answer;
 }
 
 const sleeping = { image: "busybox", data: "sleep 600", detach: true };
 
-test("what is answered is what the OpenAPI document says: the root verbs, in a cluster", async () => {
+test("responses of the root verbs in a cluster match the OpenAPI document", async () => {
   const keyed = { headers: { "Idempotency-Key": "one" } };
-  await documented("PUT", "/", "/", { json: { ...sleeping, name: "told" } });
+  await documented("PUT", "/", "/", { json: { ...sleeping, name: "documented" } });
   expect((await documented("PUT", "/?explain=true", "/", { json: { image: "busybox", data: "true" } })).json).toHaveProperty("placement");
   await documented("PUT", "/", "/", { json: { ...sleeping, remove: true, restart: "always" }, ...keyed });
   expect((await documented("PUT", "/", "/", { json: { ...sleeping, remove: true, restart: "always" }, ...keyed })).json.repeated).toBe(
@@ -49,13 +49,13 @@ test("what is answered is what the OpenAPI document says: the root verbs, in a c
   );
   expect((await documented("GET", "/", "/")).json.length).toBeGreaterThan(2);
   expect((await documented("GET", "/", "/", { anonymous: true })).json.name).toBe("docker-server");
-  expect((await documented("GET", "/told", "/{id}")).json).toHaveLength(1);
-  await documented("GET", "/told", "/{id}", { headers: { Accept: "text/plain" } });
-  await documented("POST", "/told", "/{id}", { json: { data: "true" } });
-  await documented("DELETE", "/told", "/{id}");
+  expect((await documented("GET", "/documented", "/{id}")).json).toHaveLength(1);
+  await documented("GET", "/documented", "/{id}", { headers: { Accept: "text/plain" } });
+  await documented("POST", "/documented", "/{id}", { json: { data: "true" } });
+  await documented("DELETE", "/documented", "/{id}");
 });
 
-test("what is answered is what the OpenAPI document says: the routes of resources and runs", async () => {
+test("responses of the resource and run routes match the OpenAPI document", async () => {
   const { json } = await documented("POST", "/containers?explain=true", "/containers", { json: { image: "busybox" } });
   await documented("GET", `/containers/${json.cuid}/download?path=/etc/passwd`, "/containers/{id}/download", {
     headers: { Range: "bytes=0-1" },
@@ -69,6 +69,6 @@ test("what is answered is what the OpenAPI document says: the routes of resource
   expect((await documented("POST", "/run?explain=true", "/run", { json: run })).json).toHaveProperty("placement");
   await documented("POST", "/run", "/run", { json: run, headers: { Accept: "application/x-ndjson" } });
   await documented("POST", "/run", "/run", { json: { image: "code-runner", payload: { script: "" } } });
-  await documented("POST", "/volume?explain=true", "/volume", { json: { name: "told" } });
+  await documented("POST", "/volume?explain=true", "/volume", { json: { name: "documented" } });
   await documented("POST", "/mcp", "/mcp", { json: { jsonrpc: "2.0", id: 1, method: "nothing" } });
 });

@@ -25,32 +25,32 @@ const get = ({ engine }: TestNode, headers: Record<string, string>): Promise<Ans
   ask(`http://${engine.address}:1718`, "GET", `/proxy/${web}/a%2Fb?c`, { anonymous: true, headers });
 const cookieOf = (header: string | undefined) => header?.split(";")[0] ?? "";
 
-test("a cookie of one node opens the container's path on every node, whichever holds it, and stays at the first", async () => {
-  for (const [giver, taker] of [
+test("a cookie set by one node is accepted by every node and not forwarded to the container", async () => {
+  for (const [issuer, receiver] of [
     [holder, other],
     [other, holder],
     [other, other],
   ] as const) {
-    const signedIn = await get(giver, { "X-Access-Token": TOKEN });
+    const signedIn = await get(issuer, { "X-Access-Token": TOKEN });
     expect([signedIn.status, signedIn.headers.getSetCookie().length]).toEqual([200, 1]);
-    const { status, json, headers } = await get(taker, { Cookie: cookieOf(signedIn.headers.getSetCookie()[0]) });
+    const { status, json, headers } = await get(receiver, { Cookie: cookieOf(signedIn.headers.getSetCookie()[0]) });
     expect([status, json.url, gotHeader(json, "cookie")]).toEqual([200, "/a%2Fb?c", undefined]);
     expect([headers.get("content-security-policy"), headers.getSetCookie()]).toEqual([null, []]);
   }
 });
 
-test("an expired cookie is as none, on every node", async () => {
+test("an expired cookie is refused by every node", async () => {
   const credentials = Credentials.load({ token: [TOKEN], token_file: null, user: null, password: null }, quietLog().log, TOKEN);
-  const visits = new BrowserSessions(new Signatures([TOKEN]), credentials);
-  /** A cookie as a node gave it so many hours ago. */
+  const sessions = new BrowserSessions(new Signatures([TOKEN]), credentials);
+  /** A cookie that a node set this many hours ago. */
   const cookieSince = (hours: number): string => {
-    let given = "";
+    let setCookie = "";
     const clock = jest.spyOn(Date, "now").mockReturnValue(Date.now() - hours * 3_600_000);
     const request = { url: `/proxy/${web}/`, headers: { "x-access-token": TOKEN } } as unknown as Request;
-    const response = { locals: {}, append: (_name: string, value: string) => (given = value) } as unknown as Response;
-    visits.sessionAuth((_request, _response, next) => next())(request, response, () => undefined);
+    const response = { locals: {}, append: (_name: string, value: string) => (setCookie = value) } as unknown as Response;
+    sessions.sessionAuth((_request, _response, next) => next())(request, response, () => undefined);
     clock.mockRestore();
-    return cookieOf(given);
+    return cookieOf(setCookie);
   };
   for (const node of [holder, other]) {
     const statuses = [0, 11, 13].map(async (hours) => (await get(node, { Cookie: cookieSince(hours) })).status);

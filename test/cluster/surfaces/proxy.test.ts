@@ -33,14 +33,14 @@ const get = async (path: string) => {
   return answer;
 };
 
-/** Reads until the end; throws if it breaks off. */
+/** The number of bytes until the end; throws if the stream breaks off. */
 async function bytesOf(stream: http.IncomingMessage): Promise<number> {
   let bytes = 0;
   for await (const chunk of stream) bytes += chunk.length;
   return bytes;
 }
 
-test("a node that doesn't hold the container takes the request to the one that does", async () => {
+test("a request for a container of another node is forwarded to that node", async () => {
   const { status, json, headers } = await other.request("POST", `/proxy/${web}/a%2Fb?q=%20&port=80`, { json: { a: 1 } });
   expect([status, json.method, json.url, json.bytes]).toEqual([200, "POST", "/a%2Fb?q=%20", 7]);
   expect(gotHeader(json, "x-forwarded-for")).toBe("10.99.0.254");
@@ -48,15 +48,15 @@ test("a node that doesn't hold the container takes the request to the one that d
   expect(gotHeader(json, "via")).toBe("1.1 docker-server");
   expect([gotHeader(json, "authorization"), gotHeader(json, "x-docker-server-peer")]).toEqual([undefined, undefined]);
   expect(headers.get("content-security-policy")).toMatch(/^sandbox /);
-  // Said once, not by each node.
+  // Both nodes use one id.
   expect(headers.get("x-request-id")).toBe(gotHeader(json, "x-request-id"));
 });
 
-test("GET /proxy/{id} tells on which node the port is", async () => {
+test("GET /proxy/{id} names the node of the port", async () => {
   expect((await other.request("GET", `/proxy/${web}`)).json).toMatchObject({ host: holder.name, container_port: 80 });
 });
 
-test("50 MB go down and up as they are", async () => {
+test("50 MB pass unchanged in both directions", async () => {
   expect(await bytesOf(await get("/bytes?size=50000000"))).toBe(50_000_000);
   const body = Buffer.alloc(50_000_000, "0123456789");
   const { request, answer } = open("PUT", "/", { "Content-Length": body.length });
@@ -68,9 +68,9 @@ test("50 MB go down and up as they are", async () => {
 
 test("100-continue, events in both directions and WebSockets pass both nodes", async () => {
   const { request, answer } = open("POST", "/events", { "Transfer-Encoding": "chunked", Expect: "100-continue" });
-  const goOn = new Promise((resolve) => request.once("continue", resolve));
+  const continued = new Promise((resolve) => request.once("continue", resolve));
   request.flushHeaders();
-  await goOn;
+  await continued;
   const stream = await answer;
   for (const line of ["one", "two"]) {
     const event = new Promise((resolve) => stream.once("data", resolve));
@@ -88,29 +88,29 @@ test("100-continue, events in both directions and WebSockets pass both nodes", a
   socket.terminate();
 });
 
-test("what the holder refuses is told as it tells it", async () => {
-  const silent = await holder.request("PUT", "/?node=n1", { json: { image: "busybox", detach: true, data: ["sleep", "600"] } });
-  expect((await other.request("GET", `/proxy/${silent.json.id}/`)).json).toMatchObject({ status: 400, code: "NO_PORT" });
+test("errors of the container's node reach the client unchanged", async () => {
+  const withoutPort = await holder.request("PUT", "/?node=n1", { json: { image: "busybox", detach: true, data: ["sleep", "600"] } });
+  expect((await other.request("GET", `/proxy/${withoutPort.json.id}/`)).json).toMatchObject({ status: 400, code: "NO_PORT" });
   expect((await other.request("GET", `/proxy/${web}/slow`)).json).toMatchObject({ status: 504, code: "UPSTREAM_TIMEOUT" });
   expect((await other.request("GET", "/proxy/nowhere/")).json).toMatchObject({ status: 404, code: "CONTAINER_NOT_FOUND" });
 });
 
-test("a container that is removed in the middle of an answer cuts it off; the next request is 404", async () => {
-  const name = `gone-${randomUUID().slice(0, 8)}`;
+test("removing a container breaks its response off, and the next request is 404", async () => {
+  const name = `removed-${randomUUID().slice(0, 8)}`;
   await startWeb(holder.engine, name);
   const stream = await fetch(`${other.server.url}/proxy/${name}/endless`, { headers: { "X-Access-Token": TOKEN } });
   const reader = (stream.body as ReadableStream).getReader();
   await reader.read();
   await holder.engine.docker(["rm", "--force", name]);
-  // What was on its way may come first.
-  const rest = async () => {
+  // Data in transit may arrive first.
+  const readRest = async () => {
     while (!(await reader.read()).done);
   };
-  await expect(rest()).rejects.toThrow();
+  await expect(readRest()).rejects.toThrow();
   expect((await other.request("GET", `/proxy/${name}/`)).status).toBe(404);
 });
 
-test("a node that stands still in the middle of an answer cuts it off; the next requests are 502 or 503, and once it lives again, 200", async () => {
+test("a frozen node breaks its response off; requests are 502 or 503, and 200 once it runs again", async () => {
   const stream = await get("/endless?length");
   const end = bytesOf(stream);
   end.catch(() => undefined);

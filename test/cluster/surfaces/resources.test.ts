@@ -9,7 +9,7 @@ import { TOKEN } from "../../support/server";
 
 jest.setTimeout(120_000);
 
-const DEADLINE = 30_000;
+const DEADLINE_MS = 30_000;
 
 let cluster: TestCluster;
 let registry: Registry;
@@ -31,7 +31,7 @@ const service = (through: TestNode, more: object = {}, node?: string) =>
     json: { image: "nginx", container_port: 80, name: unique("web"), ...more },
   });
 
-/** Stops a node for the time of the work; whole again afterwards. */
+/** Freezes a node during the work; afterwards the cluster is complete again. */
 async function without(node: TestNode, work: () => Promise<void>): Promise<void> {
   node.server.process.signal("SIGSTOP");
   try {
@@ -43,7 +43,7 @@ async function without(node: TestNode, work: () => Promise<void>): Promise<void>
   expect(await becomesWhole(cluster)).toBe(true);
 }
 
-test("a container is run anywhere, ready there, and in all handled through nodes that don't hold it", async () => {
+test("a container is run, awaited and managed through nodes that don't hold it", async () => {
   const { status, json } = await service(n1, { wait_ready: true, health_path: "/" }, "n2");
   expect([status, json]).toMatchObject([200, { status: "running", host: "n2", container_port: 80, labels: { "dockapi.managed": "true" } }]);
   const at = `/containers/${json.name}`;
@@ -65,9 +65,9 @@ test("a container is run anywhere, ready there, and in all handled through nodes
   expect((await n2.request("GET", at)).json).toMatchObject({ status: 404, code: "CONTAINER_NOT_FOUND" });
 });
 
-test("containers go to several nodes, and one that isn't ready is not run a second time elsewhere", async () => {
+test("containers go to several nodes, and one that isn't ready is not started on another node", async () => {
   const ran = await Promise.all([1, 2, 3, 4, 5, 6].map(() => service(n1)));
-  // A node that is busy just then is passed over.
+  // The scheduler may skip a busy node.
   expect(new Set(ran.map(({ json }) => json.host)).size).toBeGreaterThan(1);
   const name = unique("late");
   const late = await service(n1, { name, command: "sh -c 'echo never; sleep 1000'", wait_ready: true, health_path: "/", wait_timeout: 1 });
@@ -75,14 +75,14 @@ test("containers go to several nodes, and one that isn't ready is not run a seco
   expect(await whereIs(cluster, name)).toHaveLength(1);
 });
 
-test("the same Idempotency-Key through another node is the same container, told in the same way", async () => {
+test("an Idempotency-Key repeated through another node gets the same container and response", async () => {
   const through = (node: TestNode) =>
     node.request("POST", "/containers/run", { json: { image: "nginx", container_port: 80 }, headers: { "Idempotency-Key": "same" } });
   const first = await through(n1);
   expect((await through(n3)).json).toEqual({ ...first.json, repeated: true });
 });
 
-test("a name is one container's of the whole pool, also when a container gets another name", async () => {
+test("a name is unique in the whole pool, also when a container is renamed", async () => {
   const { json: first } = await service(n1, {}, "n1");
   const { json: second } = await service(n1, {}, "n2");
   expect((await service(n3, { name: first.name }, "n3")).json).toMatchObject({ status: 409, code: "NAME_TAKEN" });
@@ -93,7 +93,7 @@ test("a name is one container's of the whole pool, also when a container gets an
   expect(await whereIs(cluster, free)).toEqual(["n2:running"]);
 });
 
-test("a name that two nodes have is a 409 with both, and ?node= decides", async () => {
+test("a name on two nodes is a 409 that lists both, and ?node= selects one", async () => {
   const name = unique("twice");
   for (const { engine } of [n1, n2]) await dockerOf(engine, ["run", "-d", "--name", name, "busybox", "sleep", "1000"]);
   for (const [method, path] of [
@@ -110,10 +110,10 @@ test("a name that two nodes have is a 409 with both, and ?node= decides", async 
   expect((await n3.request("GET", `/containers/${name}`)).json).toMatchObject({ host: "n1" });
 });
 
-test("the list comes in pages over all nodes, nothing twice or missing while containers come and go", async () => {
-  const stay: string[] = [];
-  for (const node of ["n1", "n2", "n3", "n1", "n2", "n3", "n3"]) stay.push((await service(n1, {}, node)).json.name);
-  const goes = (await service(n1, {}, "n2")).json.name;
+test("paging over all nodes lists each container exactly once while others are created and removed", async () => {
+  const lasting: string[] = [];
+  for (const node of ["n1", "n2", "n3", "n1", "n2", "n3", "n3"]) lasting.push((await service(n1, {}, node)).json.name);
+  const removed = (await service(n1, {}, "n2")).json.name;
   const seen: string[] = [];
   let cursor: string | null = "";
   for (let page = 0; cursor !== null; page += 1) {
@@ -124,20 +124,20 @@ test("the list comes in pages over all nodes, nothing twice or missing while con
     seen.push(...json.containers.map((each: { name: string }) => each.name));
     if (page === 1) {
       await service(n2, {}, "n3");
-      await n1.request("DELETE", `/containers/${goes}`);
+      await n1.request("DELETE", `/containers/${removed}`);
     }
     cursor = json.next_cursor;
   }
-  expect(seen.filter((name) => name !== goes).sort()).toEqual([...stay].sort());
+  expect(seen.filter((name) => name !== removed).sort()).toEqual([...lasting].sort());
   expect((await n1.request("GET", "/containers?node=n2")).json.containers.every((each: { host: string }) => each.host === "n2")).toBe(true);
 });
 
-test("with a node missing the list says so, and what isn't found is a 503 that names it", async () => {
+test("with a missing node, lists are incomplete and a container not found is a 503", async () => {
   const { json } = await service(n1, {}, "n2");
-  const { json: there } = await service(n1, {}, "n3");
+  const { json: reachable } = await service(n1, {}, "n3");
   await without(n2, async () => {
     const answer = await n1.request("GET", "/containers");
-    expect(answer.json).toMatchObject({ complete: false, missing: ["n2"], containers: [{ id: there.id, host: "n3" }] });
+    expect(answer.json).toMatchObject({ complete: false, missing: ["n2"], containers: [{ id: reachable.id, host: "n3" }] });
     expect(listed(answer, "x-cluster-missing")).toEqual(["n2"]);
     expect((await n3.request("GET", `/containers/${json.name}`)).json).toMatchObject({ status: 503, code: "NODES_MISSING" });
     expect((await n1.request("GET", "/images")).json).toMatchObject({ complete: false, missing: ["n2"] });
@@ -151,7 +151,7 @@ describe("images", () => {
       each.tags.includes(`${image}:latest`),
     );
 
-  test("are pulled on every node, listed with their nodes and removed everywhere", async () => {
+  test("are pulled on, listed from and removed on every node", async () => {
     const image = await pushImage(n1.engine, registry, "busybox");
     const pulled = await n2.request("POST", "/images/pull", { json: { image } });
     expect([pulled.status, pulled.json]).toMatchObject([
@@ -177,7 +177,7 @@ describe("images", () => {
     for (const node of cluster.nodes) expect(await tagsOn(node, image)).toEqual([]);
   });
 
-  test("that one node uses are a 409 that says which", async () => {
+  test("in use on one node are a 409 that names the node", async () => {
     const image = unique("used");
     for (const { engine } of [n1, n2]) await importWeb(engine, image);
     await dockerOf(n2.engine, ["run", "-d", image]);
@@ -187,7 +187,7 @@ describe("images", () => {
     expect(json.details.nodes).toContainEqual(expect.objectContaining({ host: "n1", removed: true }));
   });
 
-  test.each(["application/x-ndjson", "text/event-stream"])("tell the progress of every node's pull as it comes, as %s", async (Accept) => {
+  test.each(["application/x-ndjson", "text/event-stream"])("report the progress of every node's pull as %s", async (Accept) => {
     const image = await pushImage(n1.engine, registry, "busybox");
     const pull = (json: object) => n1.request("POST", "/images/pull", { json, headers: { Accept } });
     const answer = await pull({ image });
@@ -200,8 +200,8 @@ describe("images", () => {
             .map((line) => JSON.parse(line))
         : [...text.matchAll(/event: (.*)\ndata: (.*)\n\n/g)].map(([, event, data = ""]) => ({ event, ...JSON.parse(data) }));
     const events = parse(answer.text);
-    const told = events.filter(({ event }) => event === "progress");
-    expect([...new Set(told.map(({ host }) => host))].sort()).toEqual(["n1", "n2", "n3"]);
+    const progress = events.filter(({ event }) => event === "progress");
+    expect([...new Set(progress.map(({ host }) => host))].sort()).toEqual(["n1", "n2", "n3"]);
     expect(events.filter(({ event }) => event !== "progress")).toEqual([events.at(-1)]);
     expect(events.at(-1)).toMatchObject({ event: "result", image, status: "pulled", complete: true });
     expect(
@@ -215,7 +215,7 @@ describe("images", () => {
     await n1.request("DELETE", `/images/${image}`);
   });
 
-  test("with a node missing are not everywhere: 503 that names it, and the others have them", async () => {
+  test("are pulled on the others if a node is missing, and the 503 names that node", async () => {
     const image = await pushImage(n1.engine, registry, "busybox");
     await without(n2, async () => {
       const { status, json } = await n1.request("POST", "/images/pull", { json: { image } });
@@ -229,16 +229,16 @@ describe("images", () => {
   });
 });
 
-test("a client that leaves a followed log or stats of another node ends them there", async () => {
+test("disconnecting from a followed log or stats of another node ends them there", async () => {
   const { json } = await service(n1, { command: "sh -c 'echo begun; sleep 1000'" }, "n2");
   const before = openAtEngine(n2);
   for (const path of ["logs?follow=true", "stats?stream=true"]) {
-    const leave = new AbortController();
+    const client = new AbortController();
     const headers = { Authorization: `Bearer ${TOKEN}` };
-    const response = await fetch(`${n1.server.url}/containers/${json.id}/${path}`, { headers, signal: leave.signal });
+    const response = await fetch(`${n1.server.url}/containers/${json.id}/${path}`, { headers, signal: client.signal });
     const { value } = await (response.body as ReadableStream<Uint8Array>).getReader().read();
     expect(Buffer.from(value ?? []).toString()).toMatch(/begun|cpu_percent/);
-    leave.abort();
+    client.abort();
   }
-  expect(await until(() => openAtEngine(n2) <= before, DEADLINE)).toBe(true);
+  expect(await until(() => openAtEngine(n2) <= before, DEADLINE_MS)).toBe(true);
 });

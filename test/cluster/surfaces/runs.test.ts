@@ -5,7 +5,7 @@ import { becomesWhole, unique } from "../../support/pool";
 import { code, oneOff } from "../../support/runs";
 
 jest.setTimeout(120_000);
-const DEADLINE = 30_000;
+const DEADLINE_MS = 30_000;
 
 let cluster: TestCluster;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
@@ -19,37 +19,37 @@ beforeAll(async () => {
 });
 afterAll(() => cluster?.stop());
 
-interface NodeSaid {
+interface NodeStatus {
   name: string;
   runs: { running: number; waiting: number };
 }
 const queues = async () => {
   const { json } = await n1.request("GET", "/nodes");
-  return Object.fromEntries((json.nodes as NodeSaid[]).map(({ name, runs }) => [name, runs]));
+  return Object.fromEntries((json.nodes as NodeStatus[]).map(({ name, runs }) => [name, runs]));
 };
 const idle = { running: 0, waiting: 0 };
-const becomes = (wanted: object) => until(async () => JSON.stringify(await queues()) === JSON.stringify(wanted), DEADLINE);
+const becomes = (wanted: object) => until(async () => JSON.stringify(await queues()) === JSON.stringify(wanted), DEADLINE_MS);
 const busy = (node: TestNode, seconds: number) => oneOff(node, { command: ["sleep", String(seconds)] });
 const warm = async ({ server }: TestNode) =>
   Number(/docker_server_runs\{state="warm"\} (\d+)/.exec((await server.request("GET", "/metrics")).text)?.[1]);
 
-test("a code run goes where its image is, through any node, and sandboxes are kept warm there", async () => {
+test("a code run through any node runs where its image is, and only that node keeps sandboxes warm", async () => {
   await importRunner(n2.engine, "code-runner:latest");
   for (const [index, node] of [...cluster.nodes, ...cluster.nodes].entries())
     expect((await code(node, `echo ${index}`)).json).toEqual({ stdout: `${index}`, stderr: "", error: "" });
-  expect(await until(async () => (await warm(n2)) > 0, DEADLINE)).toBe(true);
+  expect(await until(async () => (await warm(n2)) > 0, DEADLINE_MS)).toBe(true);
   expect([await warm(n1), await warm(n3)]).toEqual([0, 0]);
-  const waiting = async () => (await n2.engine.docker(["ps", "--quiet"])).stdout.split("\n").filter(Boolean);
-  const before = await waiting();
+  const sandboxes = async () => (await n2.engine.docker(["ps", "--quiet"])).stdout.split("\n").filter(Boolean);
+  const before = await sandboxes();
   await code(n3, "echo used");
   const usedUp = async () => {
-    const now = await waiting();
+    const now = await sandboxes();
     return before.some((id) => !now.includes(id));
   };
-  expect(await until(usedUp, DEADLINE)).toBe(true);
+  expect(await until(usedUp, DEADLINE_MS)).toBe(true);
 });
 
-test("runs that all start through one node go to nodes with room, then wait their turn, and GET /nodes tells of it", async () => {
+test("runs through one node go to nodes with room, then queue, and GET /nodes shows the counts", async () => {
   const six = Array.from({ length: 6 }, () => busy(n1, 5));
   const full = { running: 2, waiting: 0 };
   expect(await becomes({ n1: full, n2: full, n3: full })).toBe(true);
@@ -59,36 +59,36 @@ test("runs that all start through one node go to nodes with room, then wait thei
   expect(await becomes({ n1: idle, n2: idle, n3: idle })).toBe(true);
 });
 
-test("a run whose turn doesn't come in time is a 503 with Retry-After, after one wait and not one a node", async () => {
-  const leaving = new AbortController();
+test("a run that waits too long is a 503 with Retry-After, and waits in no other node's queue", async () => {
+  const client = new AbortController();
   const busyAll = ["n1", "n2", "n3"].flatMap((node) =>
     [1, 2].map(() =>
       n1
         .request("POST", `/run?node=${node}`, {
           json: { image: "busybox", pull_policy: "never", command: ["sleep", "100"] },
-          signal: leaving.signal,
+          signal: client.signal,
         })
-        .catch(() => "left"),
+        .catch(() => "aborted"),
     ),
   );
   const full = { running: 2, waiting: 0 };
   expect(await becomes({ n1: full, n2: full, n3: full })).toBe(true);
-  const late = busy(n2, 0);
-  expect(await until(async () => Object.values(await queues()).some(({ waiting }) => waiting === 1), DEADLINE)).toBe(true);
-  const { status, json, headers } = await late;
+  const queued = busy(n2, 0);
+  expect(await until(async () => Object.values(await queues()).some(({ waiting }) => waiting === 1), DEADLINE_MS)).toBe(true);
+  const { status, json, headers } = await queued;
   expect([status, json.code]).toEqual([503, "NO_ROOM"]);
   expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
-  const audited = Object.values(await queues()).reduce((sum, { waiting }) => sum + waiting, 0);
-  expect(audited).toBe(0);
-  leaving.abort();
+  const waitingRuns = Object.values(await queues()).reduce((sum, { waiting }) => sum + waiting, 0);
+  expect(waitingRuns).toBe(0);
+  client.abort();
   await Promise.all(busyAll);
   expect(await becomes({ n1: idle, n2: idle, n3: idle })).toBe(true);
 });
 
-test("a live run on another node streams through this one, counts there until its end, and ends with its client", async () => {
+test("a live run on another node streams, takes a slot there, and ends when its client disconnects", async () => {
   const name = unique("volume");
   await n2.engine.docker(["volume", "create", name]);
-  const leaving = new AbortController();
+  const client = new AbortController();
   const response = await fetch(`${n1.server.url}/run`, {
     method: "POST",
     headers: { Authorization: "Bearer test-token-Zq7", "Content-Type": "application/json", Accept: "application/x-ndjson" },
@@ -98,23 +98,23 @@ test("a live run on another node streams through this one, counts there until it
       command: ["sh", "-c", "echo begun; sleep 1000"],
       volumes: { "/v": { type: "volume", name } },
     }),
-    signal: leaving.signal,
+    signal: client.signal,
   });
   const { value } = (await response.body?.getReader().read()) ?? {};
   expect(Buffer.from(value as Uint8Array).toString()).toContain("begun");
   expect((await queues()).n2).toEqual({ running: 1, waiting: 0 });
-  leaving.abort();
+  client.abort();
   expect(
     await until(
       async () => (await n2.engine.docker(["ps", "--all", "--quiet"])).stdout.split("\n").filter(Boolean).length <= (await warm(n2)),
-      DEADLINE,
+      DEADLINE_MS,
     ),
   ).toBe(true);
   expect(await becomes({ n1: idle, n2: idle, n3: idle })).toBe(true);
   expect(await becomesWhole(cluster)).toBe(true);
 });
 
-test("a run that had begun when its engine died is an error that says so, and runs on no other node", async () => {
+test("a run that had begun when its engine died is an error that says so, and is not retried elsewhere", async () => {
   for (const { engine } of [n1, n3]) await importRunner(engine);
   const executing = async ({ engine }: TestNode) => {
     const ids = (await engine.docker(["ps", "--quiet"])).stdout.split("\n").filter(Boolean);
@@ -124,11 +124,11 @@ test("a run that had begun when its engine died is an error that says so, and ru
     expect(await becomes({ n1: idle, n2: idle, n3: idle })).toBe(true);
     const answer = run();
     const nodeOf = async () => Object.entries(await queues()).find(([, { running }]) => running > 0)?.[0];
-    expect(await until(async () => (await nodeOf()) !== undefined, DEADLINE)).toBe(true);
+    expect(await until(async () => (await nodeOf()) !== undefined, DEADLINE_MS)).toBe(true);
     const name = await nodeOf();
     const node = cluster.nodes.find((each) => each.name === name) as TestNode;
-    // It has its place before it has begun.
-    expect(await until(async () => (await executing(node)).includes("sleep 30"), DEADLINE)).toBe(true);
+    // A run takes its slot before its command starts.
+    expect(await until(async () => (await executing(node)).includes("sleep 30"), DEADLINE_MS)).toBe(true);
     await node.engine.kill();
     const { status, json } = await answer;
     expect([status, json.details.begun]).toEqual([503, true]);

@@ -10,25 +10,29 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.stop());
 
-/** Makes a volume with one file through a node, on the named one; its name. */
-async function make(through: TestNode, node: string, text = "content"): Promise<string> {
+/**
+ * Creates a volume with one file on a node.
+ * @param through the node that gets the request
+ * @returns the volume's name
+ */
+async function createVolume(through: TestNode, node: string, text = "content"): Promise<string> {
   const name = unique("volume");
   const answer = await through.request("POST", `/volume?node=${node}`, { json: { name, content: await tarGz64({ file: text }) } });
   expect([answer.status, answer.headers.get("x-volume-host")]).toEqual([200, node]);
   return name;
 }
 
-const reads = (node: TestNode, command: string, volume: string) =>
+const runWithVolume = (node: TestNode, command: string, volume: string) =>
   node.request("POST", "/run", {
     json: { image: "busybox", pull_policy: "never", command, volumes: { "/v": { type: "volume", name: volume } } },
   });
 
-test("volumes of all nodes are listed through any, each with its host, and the list says that it is complete", async () => {
-  const made = [await make(n1, "n1"), await make(n1, "n2"), await make(n1, "n3")];
+test("every node lists the volumes of all nodes with their hosts, as a complete list", async () => {
+  const created = [await createVolume(n1, "n1"), await createVolume(n1, "n2"), await createVolume(n1, "n3")];
   for (const node of cluster.nodes) {
     const { json, headers } = await node.request("GET", "/volumes");
     expect(json).toMatchObject({ complete: true, missing: [] });
-    const hosts = made.map((name) =>
+    const hosts = created.map((name) =>
       json.volumes.filter((each: { name: string }) => each.name === name).map((each: { host: string }) => each.host),
     );
     expect(hosts).toEqual([["n1"], ["n2"], ["n3"]]);
@@ -38,25 +42,25 @@ test("volumes of all nodes are listed through any, each with its host, and the l
 });
 
 test("a volume is read, used and removed through a node that doesn't have it", async () => {
-  const name = await make(n1, "n2", "far away");
+  const name = await createVolume(n1, "n2", "far away");
   const { json } = await n3.request("GET", `/volumes/${name}`);
   expect(json.host).toBe("n2");
   expect(await untarGz64(json.content)).toMatchObject({ file: "far away" });
-  const run = await reads(n1, "cat /v/file", name);
+  const run = await runWithVolume(n1, "cat /v/file", name);
   expect(run.json).toMatchObject({ status: "success", stdout: "far away", host: "n2" });
   expect((await n1.request("DELETE", `/volumes/${name}`)).json).toEqual({ name, removed: true, host: "n2" });
   expect((await n3.request("GET", `/volumes/${name}`)).json).toMatchObject({ status: 404, code: "VOLUME_NOT_FOUND" });
 });
 
-test("a volume made again gets its content on the node that has it already", async () => {
-  const name = await make(n1, "n3", "old");
+test("a volume created again gets its content on the node that has it already", async () => {
+  const name = await createVolume(n1, "n3", "old");
   const again = await n2.request("POST", "/volume", { json: { name, content: await tarGz64({ file: "new" }) } });
   expect(again.headers.get("x-volume-host")).toBe("n3");
-  expect((await reads(n1, "cat /v/file", name)).json).toMatchObject({ stdout: "new", host: "n3" });
+  expect((await runWithVolume(n1, "cat /v/file", name)).json).toMatchObject({ stdout: "new", host: "n3" });
 });
 
-test("a name that two nodes have a volume of is a 409 with both, and ?node= decides", async () => {
-  const name = await make(n1, "n1", "first");
+test("a volume name on two nodes is a 409 that lists both, and ?node= selects one", async () => {
+  const name = await createVolume(n1, "n1", "first");
   await n2.engine.docker(["volume", "create", name]);
   expect((await n3.request("DELETE", `/volumes/${name}`)).json).toMatchObject({
     status: 409,
@@ -67,8 +71,8 @@ test("a name that two nodes have a volume of is a 409 with both, and ?node= deci
   expect((await n3.request("GET", `/volumes/${name}`)).json).toMatchObject({ host: "n1" });
 });
 
-test("with a node missing the list says so, and what is not found is a 503 that names it", async () => {
-  const name = await make(n1, "n2");
+test("with a missing node, the list is incomplete and a volume not found is a 503", async () => {
+  const name = await createVolume(n1, "n2");
   n2.server.process.signal("SIGSTOP");
   try {
     await aMoment();

@@ -40,7 +40,7 @@ describe("links", () => {
     expect(pages.map(({ file }) => file).filter((file) => !reached.has(file) && file !== "CHANGELOG.md")).toEqual([]);
   });
 
-  test("every file of the project that a page names is there", () => {
+  test("every project file that a page names exists", () => {
     const named = /(?<![\w./-])((?:lib|test|scripts|config|docs|bench|bin|examples)\/[\w./*-]*)/g;
     const absent = inPages((text) =>
       [...text.matchAll(named)].map(([, name = ""]) => name.replace(/[.]$/, "")).filter((name) => !name.includes("*") && !exists(name)),
@@ -48,7 +48,7 @@ describe("links", () => {
     expect(absent).toEqual([]);
   });
 
-  test("every function that a diagram calls is one of the code", () => {
+  test("every function that a diagram calls exists in the code", () => {
     const code = programFiles().map(sourceOf).join("\n");
     const called = inPages((text) =>
       blocksOf(text, "mermaid").flatMap((block) => [...block.matchAll(/\b(\w+)\(/g)].map(([, name = ""]) => name)),
@@ -57,7 +57,7 @@ describe("links", () => {
     expect(called.filter((each) => !new RegExp(`\\b${each.split(": ")[1]}\\b`).test(code))).toEqual([]);
   });
 
-  test("every page and heading that a comment of the code cites is there", () => {
+  test("every page and heading that a code comment cites exists", () => {
     const cited = /(docs\/[\w/-]+\.md)(?:, "([^"]+)")?/g;
     const faults = programFiles().flatMap((file) =>
       [...sourceOf(file).matchAll(cited)]
@@ -82,7 +82,7 @@ describe("reference tables", () => {
     return rows.map((row) => row.split(" | ").map((cell) => cell.replace(/^\| | \|$/g, "").replaceAll("`", "")));
   }
 
-  test("the table of routes has each declared route, and where it runs", () => {
+  test("the table of routes has each declared route and where it runs", () => {
     const PLACES: Record<Route["where"]["at"], string> = {
       here: "this node",
       bestNode: "the best node",
@@ -110,7 +110,7 @@ describe("reference tables", () => {
     expect(Object.fromEntries(written)).toEqual(Object.fromEntries(declared.map((code) => [code, new AppError(code).status])));
   });
 
-  test("the tools of the Model Context Protocol are named", () => {
+  test("docs/mcp.md names every MCP tool", () => {
     const page = sourceOf("docs/mcp.md");
     expect(routes.flatMap(({ mcpTool }) => mcpTool ?? []).filter((tool) => !page.includes(`\`${tool}\``))).toEqual([]);
   });
@@ -119,7 +119,7 @@ describe("reference tables", () => {
     const ELSEWHERE = ["--help", "--version", "--build-arg", "--group-add", "--flag"];
     const known = new Set([...Object.keys(SETTINGS).flatMap((name) => [`--${name}`, `--${name.replaceAll("_", "-")}`]), ...ELSEWHERE]);
     const unknown = inPages((text, file) =>
-      // Its table names the flags of docker run.
+      // This page also names flags of docker run.
       file === "docs/root-verbs.md"
         ? []
         : [...proseOf(text).matchAll(/`(--[\w-]+)/g)].flatMap(([, flag = ""]) => flag).filter((flag) => !known.has(flag)),
@@ -137,7 +137,7 @@ describe("curl examples", () => {
       .map((line) => ({ file, line, title: line.split(/ -H |\n/)[0] as string })),
   );
 
-  /** A quote may go on over several lines. */
+  /** Splits a block into commands; a quoted argument may span several lines. */
   function commandsIn(block: string): string[] {
     const commands: string[] = [];
     let command = "";
@@ -165,8 +165,8 @@ describe("curl examples", () => {
   }
 
   function routeOf(method: string, pathname: string): { route: Route; params: Record<string, string> } | undefined {
-    const openness = ({ path: pattern }: Route) => (pattern.startsWith("/*") ? 2 : pattern.startsWith("/:") ? 1 : 0);
-    for (const route of routes.filter((each) => each.method === method).sort((a, b) => openness(a) - openness(b))) {
+    const wildcardRank = ({ path: pattern }: Route) => (pattern.startsWith("/*") ? 2 : pattern.startsWith("/:") ? 1 : 0);
+    for (const route of routes.filter((each) => each.method === method).sort((a, b) => wildcardRank(a) - wildcardRank(b))) {
       const pattern = route.path
         .replace(/[.]/g, "\\.")
         .replace(/:(\w+)/g, "(?<$1>[^/]+)")
@@ -177,13 +177,13 @@ describe("curl examples", () => {
     return undefined;
   }
 
-  test("there are some on most pages", () => {
+  test("most pages have examples", () => {
     expect(new Set(examples.map(({ file }) => file)).size).toBeGreaterThan(9);
   });
 
   test.each(examples)("$file: $title", ({ line }) => {
     const { method, url, body, authorized } = requestOf(line);
-    // What follows belongs to the container.
+    // The rest of the path belongs to the container.
     if (/^\/proxy\/[^/]+\/./.test(url.pathname)) return;
     const found = routeOf(method, url.pathname);
     if (!found) throw new Error(`no route ${method} ${url.pathname}`);

@@ -2,8 +2,8 @@ import path from "node:path";
 import ts from "typescript";
 import { programFiles, sourceOf } from "../../support/unit/sources";
 
-/** What the files of each place may import of ours: the first row whose beginning fits counts. */
-const ALLOWED: [place: string, imports: string[]][] = [
+/** What files may import from this project, by the beginning of their path; the first row that matches counts. */
+const ALLOWED: [prefix: string, imports: string[]][] = [
   ["bin/", ["config/", "lib/app", "lib/support/logger"]],
   ["config/", ["config/", "package.json"]],
   ["lib/app.ts", ["config/", "lib/", "package.json"]],
@@ -24,7 +24,7 @@ const ALLOWED: [place: string, imports: string[]][] = [
   ["lib/terminal/", ["lib/terminal/", "lib/docker/", "lib/http/", "lib/server/", "lib/errors", "lib/support/"]],
   ["lib/proxy/", ["lib/proxy/", "lib/cluster/", "lib/docker/", "lib/auth/", "lib/http/", "lib/server/", "lib/errors", "lib/support/"]],
   ["lib/mcp/", ["lib/mcp/", "lib/http/", "lib/openapi/json-schema", "lib/errors", "lib/support/"]],
-  // What is asked about nodes is the cluster's own.
+  // Routes about nodes use the cluster directly.
   ["lib/routes/nodes", ["lib/cluster/", "lib/http/", "lib/errors", "lib/support/"]],
   [
     "lib/routes/",
@@ -48,8 +48,8 @@ const ALLOWED: [place: string, imports: string[]][] = [
   ],
 ];
 
-/** Packages that only these places use. */
-const KEPT_TO: Record<string, string[]> = {
+/** Packages that only files whose path begins so may import. */
+const PACKAGE_USERS: Record<string, string[]> = {
   express: ["lib/http/", "lib/auth/", "lib/proxy/"],
   "express-rate-limit": ["lib/http/"],
   helmet: ["lib/http/"],
@@ -77,27 +77,27 @@ function importsOf(text: string): string[] {
 }
 
 function mayImport(file: string, target: string): boolean {
-  if (!target.startsWith(".")) return KEPT_TO[target]?.some((place) => file.startsWith(place)) ?? true;
+  if (!target.startsWith(".")) return PACKAGE_USERS[target]?.some((prefix) => file.startsWith(prefix)) ?? true;
   const resolved = path.posix.join(path.posix.dirname(file), target);
-  const allowed = ALLOWED.find(([place]) => file.startsWith(place))?.[1] ?? [];
-  return allowed.some((place) => (place.endsWith("/") ? resolved.startsWith(place) : resolved === place));
+  const allowed = ALLOWED.find(([prefix]) => file.startsWith(prefix))?.[1] ?? [];
+  return allowed.some((each) => (each.endsWith("/") ? resolved.startsWith(each) : resolved === each));
 }
 
-/** The imports of a file that go the wrong way. */
-function wrongImports(file: string, text: string): string[] {
+/** The imports of a file that ALLOWED and PACKAGE_USERS forbid. */
+function forbiddenImports(file: string, text: string): string[] {
   return importsOf(text)
     .filter((target) => !mayImport(file, target))
     .map((target) => `${file} imports ${target}`);
 }
 
-/** Every way by which a program can get at its environment variables. */
+/** Matches every way of reading environment variables. */
 const READS_ENVIRONMENT =
   /\bprocess\s*(?:\.\s*|\[\s*["'`])env\b|\{[^}]*\benv\b[^}]*\}\s*(?:from\s*["'](?:node:)?process["']|=\s*process\b)/;
 
 const files = programFiles();
 
-test("the rooms are there to be looked at", () => {
-  for (const place of [
+test("the checked folders contain files", () => {
+  for (const folder of [
     "bin/",
     "config/",
     "lib/support/",
@@ -110,12 +110,12 @@ test("the rooms are there to be looked at", () => {
     "lib/routes/",
     "lib/routes/schemas/",
   ]) {
-    expect(files.filter((file) => file.startsWith(place))).not.toEqual([]);
+    expect(files.filter((file) => file.startsWith(folder))).not.toEqual([]);
   }
 });
 
-test("every room imports only what lies below it", () => {
-  expect(files.flatMap((file) => wrongImports(file, sourceOf(file)))).toEqual([]);
+test("every folder imports only from the folders that it may depend on", () => {
+  expect(files.flatMap((file) => forbiddenImports(file, sourceOf(file)))).toEqual([]);
 });
 
 test.each([
@@ -158,7 +158,7 @@ test.each([
   ["lib/http/x.ts", "../../test/support/server"],
   ["lib/app.ts", "../scripts/process"],
   ["bin/x.ts", "../lib/docker/docker-host"],
-])("%s may not import %s, in whatever way it is written", (file, target) => {
+])("%s may not import %s, in any import syntax", (file, target) => {
   for (const text of [
     `import { a } from "${target}";`,
     `import type { A } from "${target}";`,
@@ -167,7 +167,7 @@ test.each([
     `const a = await import("${target}");`,
     `const a = require("${target}");`,
   ]) {
-    expect(wrongImports(file, text)).toEqual([`${file} imports ${target}`]);
+    expect(forbiddenImports(file, text)).toEqual([`${file} imports ${target}`]);
   }
 });
 
@@ -183,8 +183,8 @@ type ImportGraph = Map<string, string[]>;
 
 function importGraph(sources: Map<string, string>): ImportGraph {
   const resolve = (file: string, target: string) => {
-    const place = path.posix.join(path.posix.dirname(file), target);
-    return [place, `${place}.ts`, `${place}/index.ts`].find((each) => sources.has(each));
+    const resolved = path.posix.join(path.posix.dirname(file), target);
+    return [resolved, `${resolved}.ts`, `${resolved}/index.ts`].find((each) => sources.has(each));
   };
   return new Map(
     [...sources].map(([file, text]) => [

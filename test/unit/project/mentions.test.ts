@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { filesIn, ROOT, sourceOf } from "../../support/unit/sources";
 
-// Put together from parts, since this file is looked at too.
+// Joined from parts, because this file is checked too.
 const hosts = [
   ["registry", "npmjs", "org"],
   ["registry", "yarnpkg", "com"],
@@ -11,21 +11,21 @@ const hosts = [
   ["security", "debian", "org"],
   ["archive", "ubuntu", "com"],
 ].map((parts) => parts.join("."));
-const places = [
+const paths = [
   ["", "work", "main"],
   ["", "work", "shared"],
   ["shared", "reference"],
   ["", "var", "tmp", "dev"],
 ].map((parts) => parts.join("/"));
-const FORBIDDEN = [...hosts, ...places, [".", "library"].join("")];
+const FORBIDDEN = [...hosts, ...paths, [".", "library"].join("")];
 
-/** The forbidden words that a text holds. */
-function foundIn(text: string): string[] {
+/** The forbidden words that a text contains. */
+function forbiddenIn(text: string): string[] {
   const lower = text.toLowerCase();
   return FORBIDDEN.filter((word) => lower.includes(word));
 }
 
-/** What is under version control; in a copy without it, everything. */
+/** The files under version control; all files if this is no repository. */
 function trackedFiles(): string[] {
   const { status, stdout } = spawnSync("git", ["ls-files", "-z"], { cwd: ROOT, encoding: "utf8" });
   const files = status === 0 ? stdout.split("\0").filter(Boolean) : filesIn("");
@@ -35,9 +35,9 @@ function trackedFiles(): string[] {
 test("no file names a package registry or a path of one developer's machine", () => {
   const files = trackedFiles();
   expect(files).toEqual(expect.arrayContaining(["package.json", "lib/app.ts", "test/support/server.ts"]));
-  expect(files.flatMap((file) => foundIn(sourceOf(file)).map((word) => `${file}: ${word}`))).toEqual([]);
+  expect(files.flatMap((file) => forbiddenIn(sourceOf(file)).map((word) => `${file}: ${word}`))).toEqual([]);
 });
 
-test("such words are found wherever they stand", () => {
-  for (const word of FORBIDDEN) expect(foundIn(`see https://${word.toUpperCase()}/x`)).toEqual([word]);
+test("a forbidden word is found inside a text in any case", () => {
+  for (const word of FORBIDDEN) expect(forbiddenIn(`see https://${word.toUpperCase()}/x`)).toEqual([word]);
 });

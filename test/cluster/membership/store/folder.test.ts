@@ -23,7 +23,7 @@ describe("a folder", () => {
     const folder = newFolder();
     return {
       node: () => make(folder),
-      async litter() {
+      async addUnrelatedEntries() {
         writeFileSync(path.join(folder, "notes.txt"), "somebody's");
         writeFileSync(path.join(folder, ".b.half-written.tmp"), "{");
         writeFileSync(path.join(folder, ".hidden.node.json"), "{");

@@ -32,7 +32,7 @@ describe("Redis", () => {
     await raw((client) => client.flushAll());
     return {
       node: make,
-      litter: () =>
+      addUnrelatedEntries: () =>
         raw(async (client) => {
           await client.set("somebody:else", "text");
           await client.set("docker-server:rate:somebody", "1");

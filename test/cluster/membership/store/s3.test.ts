@@ -28,7 +28,7 @@ describe("S3", () => {
     const prefix = `suite-${count}/nodes`;
     return {
       node: () => make(prefix),
-      async litter() {
+      async addUnrelatedEntries() {
         await put(`${prefix}/notes.txt`, "somebody's");
         await put(`${prefix}-2/b.node.json`, "another pool's");
         await put(`${prefix}/huge.node.json`, "x".repeat(20_000));

@@ -1,25 +1,25 @@
 import fc from "fast-check";
 import type { Store } from "../../../../lib/cluster/membership/store/store";
 
-/** Letters, digits, dashes and underscores: what a node's key is made of. */
+/** Letters, digits, dashes and underscores are the characters of a node's key. */
 const key = fc.string({ unit: fc.constantFrom(..."abcXYZ019-_"), minLength: 1, maxLength: 80 });
 const text = fc.string({ unit: "binary", minLength: 1, maxLength: 2000 }).map((value) => value.replace(/[\ud800-\udfff]/g, "?"));
 
-/** Opens stores of several nodes on one shared place. */
-export interface Shared {
+/** A place shared by several nodes, each with its own store on it. */
+export interface SharedPlace {
   node(): Store;
-  /** Puts entries there that are no records. */
-  litter(): Promise<void>;
+  /** Adds entries that are no records. */
+  addUnrelatedEntries(): Promise<void>;
 }
 
 /**
  * Tests the behaviour that all stores have in common.
- * @param fresh creates an empty shared place
+ * @param createPlace creates an empty shared place
  */
-export function behavesAsAStore(fresh: () => Promise<Shared>): void {
+export function behavesAsAStore(createPlace: () => Promise<SharedPlace>): void {
   const used: Store[] = [];
   const make = async (count: number): Promise<Store[]> => {
-    const shared = await fresh();
+    const shared = await createPlace();
     const stores = Array.from({ length: count }, () => shared.node());
     used.push(...stores);
     return stores;
@@ -93,11 +93,11 @@ export function behavesAsAStore(fresh: () => Promise<Shared>): void {
   });
 
   test("unrelated entries are skipped", async () => {
-    const shared = await fresh();
+    const shared = await createPlace();
     const store = shared.node();
     used.push(store);
     await store.publish("a", "record of a");
-    await shared.litter();
+    await shared.addUnrelatedEntries();
     expect(await store.read()).toEqual(new Map([["a", "record of a"]]));
   });
 }

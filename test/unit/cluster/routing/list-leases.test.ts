@@ -5,42 +5,42 @@ import { Scheduler } from "../../../../lib/cluster/scheduling/scheduler";
 import { Reply } from "../../../../lib/support/reply";
 import { poolOf, requestOf } from "../../../support/unit/cluster-parts";
 
-/** Leases of a list; `told` says who has been told, each of whom knows only when it `answers`. */
+/** Leases, the nodes that were notified, and a function that confirms all notifications. */
 function leasesOf() {
-  const told: string[] = [];
-  const waiting: (() => void)[] = [];
+  const notified: string[] = [];
+  const pending: (() => void)[] = [];
   const leases = new ListLeases((node) => {
-    told.push(node);
-    return new Promise<void>((resolve) => waiting.push(resolve));
+    notified.push(node);
+    return new Promise<void>((resolve) => pending.push(resolve));
   });
-  const answers = () => {
-    for (const resolve of waiting.splice(0)) resolve();
+  const confirmAll = () => {
+    for (const resolve of pending.splice(0)) resolve();
   };
-  return { leases, told, answers };
+  return { leases, notified, confirmAll };
 }
 
-test("who holds the list is told of a change once, until it asks again", () => {
-  const { leases, told } = leasesOf();
+test("a lease holder is notified once per lease", () => {
+  const { leases, notified } = leasesOf();
   leases.grant("n2");
   leases.notifyChanged();
   leases.notifyChanged();
-  expect(told).toEqual(["n2"]);
+  expect(notified).toEqual(["n2"]);
   leases.grant("n2");
   leases.grant("n3");
   leases.notifyChanged();
-  expect(told).toEqual(["n2", "n2", "n3"]);
+  expect(notified).toEqual(["n2", "n2", "n3"]);
 });
 
-test("nobody is told whose lease is over", async () => {
-  const { leases, told } = leasesOf();
+test("a node whose lease has expired is not notified", async () => {
+  const { leases, notified } = leasesOf();
   const end = performance.now() + leases.grant("n2");
   while (performance.now() <= end) await new Promise((resolve) => setTimeout(resolve, 1));
   leases.notifyChanged();
-  expect(told).toEqual([]);
+  expect(notified).toEqual([]);
 });
 
-test("a change is settled when all who hold the list know of it", async () => {
-  const { leases, answers } = leasesOf();
+test("a change is settled when all lease holders have confirmed it", async () => {
+  const { leases, confirmAll } = leasesOf();
   await leases.settled();
   leases.grant("n2");
   leases.notifyChanged();
@@ -50,32 +50,32 @@ test("a change is settled when all who hold the list know of it", async () => {
   });
   await new Promise(setImmediate);
   expect(settled).toBe(false);
-  answers();
+  confirmAll();
   await settling;
 });
 
-test("who does not answer is waited for until its lease is over, and no longer", async () => {
+test("a holder that does not confirm delays a change only until its lease ends", async () => {
   const { leases } = leasesOf();
   leases.grant("n2");
   leases.notifyChanged();
   await leases.settled();
 });
 
-test("a change is answered only when all who hold the list know of it", async () => {
-  const { leases, answers } = leasesOf();
+test("a request that changes the list is answered only after all lease holders have confirmed", async () => {
+  const { leases, confirmAll } = leasesOf();
   const pool = poolOf({});
   const settings = { queueWaitMs: 0, queueLength: 0, runWaitMs: 1000 };
   const scheduler = new Scheduler({ pool, bidder: undefined as never, settings });
   const dispatch = clusterDispatch({ pool, containerCache: new ContainerCache(pool), leases, scheduler, forwardTimeoutMs: 1000 });
   leases.grant("n2");
-  const told = { yet: false };
+  let confirmed = false;
   const runHere = async () => {
     leases.notifyChanged();
     return new Reply(200, {});
   };
-  const answer = dispatch(requestOf({ method: "DELETE", runHere })).then(() => told.yet);
+  const answer = dispatch(requestOf({ method: "DELETE", runHere })).then(() => confirmed);
   await new Promise(setImmediate);
-  told.yet = true;
-  answers();
+  confirmed = true;
+  confirmAll();
   expect(await answer).toBe(true);
 });

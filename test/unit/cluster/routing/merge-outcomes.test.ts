@@ -11,7 +11,7 @@ const pull = (runHere: RoutedRequest["runHere"] = async () => new Reply(200, nul
   requestOf({ method: "HEAD", url: "/busybox", runHere });
 const pulled = () => Object.assign(Readable.from([]), { statusCode: 200, headers: { "x-image-id": "sha256:1" } });
 
-test("every node's outcome is told, the worst on top", async () => {
+test("the reply has the worst status and lists every node's status", async () => {
   const pool = poolOf({ peers: ["n1", "n2"].map(peerOf), ask: async () => ({}), send: async () => pulled() });
   const absent = new AppError("IMAGE_NOT_FOUND");
   const { status, headers } = await worstOutcome(
@@ -23,34 +23,34 @@ test("every node's outcome is told, the worst on top", async () => {
   expect(headers).toMatchObject({ "X-Cluster-Outcomes": "n0=404, n1=200, n2=200", "X-Error-Code": "IMAGE_NOT_FOUND" });
 });
 
-test("what this node's own error says fits into a header, and an error nobody foresaw tells nothing of itself", async () => {
+test("an error message is made to fit into a header, and that of an unexpected error is hidden", async () => {
   const fail = (error: Error) =>
     worstOutcome(
       poolOf({}),
       pull(() => Promise.reject(error)),
       60_000,
     );
-  const several = await fail(new AppError("ENGINE_ERROR", { message: `first\nsecond: ü ${"long ".repeat(1000)}` }));
-  expect(several.headers["X-Error-Message"]).toMatch(/^first second: {3}long .{0,500}$/);
-  const unforeseen = await fail(new TypeError("secret"));
-  expect(unforeseen.status).toBe(500);
-  expect(unforeseen.headers).toMatchObject({ "X-Error-Code": "INTERNAL", "X-Error-Message": expect.not.stringContaining("secret") });
-  for (const { headers } of [several, unforeseen]) for (const [name, value] of Object.entries(headers)) validateHeaderValue(name, value);
+  const multiline = await fail(new AppError("ENGINE_ERROR", { message: `first\nsecond: ü ${"long ".repeat(1000)}` }));
+  expect(multiline.headers["X-Error-Message"]).toMatch(/^first second: {3}long .{0,500}$/);
+  const unexpected = await fail(new TypeError("secret"));
+  expect(unexpected.status).toBe(500);
+  expect(unexpected.headers).toMatchObject({ "X-Error-Code": "INTERNAL", "X-Error-Message": expect.not.stringContaining("secret") });
+  for (const { headers } of [multiline, unexpected]) for (const [name, value] of Object.entries(headers)) validateHeaderValue(name, value);
 });
 
-test("a node that freezes while it is at it is missing as soon as it fails to say that it lives, not when all time is over", async () => {
+test("a node that freezes during the request is missing after a missed ping, long before the request's timeout", async () => {
   jest.useFakeTimers();
   try {
-    const [well, frozen] = [peerOf("n1"), peerOf("n2")];
-    let stands = false;
-    const send = (peer: typeof well, { signal }: PeerCall) =>
-      peer === well
+    const [healthy, frozen] = [peerOf("n1"), peerOf("n2")];
+    let isFrozen = false;
+    const send = (peer: typeof healthy, { signal }: PeerCall) =>
+      peer === healthy
         ? Promise.resolve(pulled())
         : new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(noAnswer(peer.name, true))));
-    const ask = (peer: typeof well) => (stands && peer === frozen ? Promise.reject(noAnswer(peer.name)) : Promise.resolve({}));
-    const outcome = worstOutcome(poolOf({ peers: [well, frozen], send, ask, peerTimeout: 500 }), pull(), 600_000);
+    const ask = (peer: typeof healthy) => (isFrozen && peer === frozen ? Promise.reject(noAnswer(peer.name)) : Promise.resolve({}));
+    const outcome = worstOutcome(poolOf({ peers: [healthy, frozen], send, ask, peerTimeout: 500 }), pull(), 600_000);
     await jest.advanceTimersByTimeAsync(30_000);
-    stands = true;
+    isFrozen = true;
     await jest.advanceTimersByTimeAsync(2000);
     expect(frozen.missingReason).toBe("n2 refused");
     const { status, headers } = await outcome;

@@ -6,39 +6,39 @@ import { Reply } from "../../../../lib/support/reply";
 import { noAnswer, peerOf, poolOf, requestOf } from "../../../support/unit/cluster-parts";
 
 const joined = (bodies: object[]) => ({ items: bodies.map((body) => (body as { item: string }).item) });
-type How = "answers" | "refuses" | "breaks off" | "is away";
+type Behaviour = "answers" | "refuses" | "breaks off" | "is unreachable";
 
-function answerOf(name: string, how: How) {
-  const body = JSON.stringify(how === "refuses" ? { code: "ENGINE_ERROR", message: "the engine failed" } : { item: name });
-  const sent = Readable.from([Buffer.from(how === "breaks off" ? body.slice(0, 5) : body)]);
-  return Object.assign(sent, { statusCode: how === "refuses" ? 500 : 200, headers: {} });
+function responseOf(name: string, behaviour: Behaviour) {
+  const body = JSON.stringify(behaviour === "refuses" ? { code: "ENGINE_ERROR", message: "the engine failed" } : { item: name });
+  const response = Readable.from([Buffer.from(behaviour === "breaks off" ? body.slice(0, 5) : body)]);
+  return Object.assign(response, { statusCode: behaviour === "refuses" ? 500 : 200, headers: {} });
 }
 
-test("whoever answers is merged, this node first; whoever refuses, breaks off or can't be asked is named; nobody at all is an error", async () => {
-  const how = fc.constantFrom<How>("answers", "refuses", "breaks off", "is away");
+test("bodies of the nodes that answer are merged, this node's first; all others are missing; without any answer it fails", async () => {
+  const behaviour = fc.constantFrom<Behaviour>("answers", "refuses", "breaks off", "is unreachable");
   await fc.assert(
-    fc.asyncProperty(how, fc.array(how, { maxLength: 4 }), async (here, others) => {
+    fc.asyncProperty(behaviour, fc.array(behaviour, { maxLength: 4 }), async (here, others) => {
       const names = others.map((_, index) => `n${index + 1}`);
-      const howOf = (name: string) => others[names.indexOf(name)] as How;
+      const behaviourOf = (name: string) => others[names.indexOf(name)] as Behaviour;
       const send = async ({ name }: { name: string }) =>
-        howOf(name) === "is away" ? Promise.reject(noAnswer(name)) : answerOf(name, howOf(name));
+        behaviourOf(name) === "is unreachable" ? Promise.reject(noAnswer(name)) : responseOf(name, behaviourOf(name));
       const runHere = async () => {
         if (here === "answers") return new Reply(200, { item: "n0" });
-        throw here === "refuses" ? new AppError("ENGINE_ERROR") : new TypeError("nobody foresaw it");
+        throw here === "refuses" ? new AppError("ENGINE_ERROR") : new TypeError("unexpected");
       };
       const answer = mergeBodies(poolOf({ peers: names.map(peerOf), ask: async () => ({}), send }), requestOf({ runHere }), joined, 1000);
       const all = ["n0", ...names];
-      const items = all.filter((name) => (name === "n0" ? here : howOf(name)) === "answers");
+      const items = all.filter((name) => (name === "n0" ? here : behaviourOf(name)) === "answers");
       if (items.length === 0) return expect(answer).rejects.toBeInstanceOf(Error);
       const missing = all.filter((name) => !items.includes(name));
       const { body, headers } = await answer;
-      const said = body as { items: string[]; complete: boolean; missing: string[] };
-      expect({ ...said, items: [...said.items].sort(), missing: [...said.missing].sort() }).toEqual({
+      const merged = body as { items: string[]; complete: boolean; missing: string[] };
+      expect({ ...merged, items: [...merged.items].sort(), missing: [...merged.missing].sort() }).toEqual({
         items,
         complete: missing.length === 0,
         missing,
       });
-      if (here === "answers") expect(said.items[0]).toBe("n0");
+      if (here === "answers") expect(merged.items[0]).toBe("n0");
       expect(headers["X-Cluster-Missing"]?.split(", ").sort() ?? []).toEqual(missing);
     }),
   );

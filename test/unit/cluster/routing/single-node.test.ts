@@ -15,16 +15,16 @@ test.each<[string, Where]>([
   ["on the owner", { at: "owner" }],
   ["on all owners", owners({ prefix: true })],
   ["on every node", everyNode("list")],
-])("alone, what runs %s runs here, body unread", async (_where, where) => {
-  const answer = new Reply(200, "done");
+])("without a cluster, a route that runs %s runs here with its body unread", async (_where, where) => {
+  const reply = new Reply(200, "done");
   const readBody = jest.fn();
-  const runHere = jest.fn(async () => answer);
-  expect(await dispatch(requestOf({ where, readBody, runHere }))).toBe(answer);
+  const runHere = jest.fn(async () => reply);
+  expect(await dispatch(requestOf({ where, readBody, runHere }))).toBe(reply);
   expect(runHere).toHaveBeenCalledWith();
   expect(readBody).not.toHaveBeenCalled();
 });
 
-test("alone, what runs on the best node runs here, as it was planned", async () => {
+test("without a cluster, a route that runs on the best node runs here with the planned body", async () => {
   const runHere = jest.fn(async () => new Reply(200, null));
   await dispatch(requestOf({ where: run, readBody: async () => ({ image: "busybox" }), runHere }));
   expect(runHere).toHaveBeenCalledWith({ image: "busybox", planned: "without a key" });
@@ -32,7 +32,7 @@ test("alone, what runs on the best node runs here, as it was planned", async () 
   expect(runHere).toHaveBeenLastCalledWith({ planned: "k" });
 });
 
-test("alone, a request may be pinned to this node and to no other", async () => {
+test("without a cluster, a request can be pinned only to this node", async () => {
   for (const where of [here, run, everyNode("outcomes")]) {
     expect((await dispatch(requestOf({ where, pinnedNode: "n0" }))).status).toBe(200);
     await expect(dispatch(requestOf({ where, pinnedNode: "n1" }))).rejects.toMatchObject({
@@ -42,7 +42,7 @@ test("alone, a request may be pinned to this node and to no other", async () => 
   }
 });
 
-test("alone, a run repeated with its key answers what is there already", async () => {
+test("without a cluster, a run repeated with its key gets the existing container", async () => {
   const found = foundOf({ labels: { [KEY_LABEL]: hashKey("k") } });
   const repeating = singleNodeDispatch("n0", poolOf({ own: async () => ({ exact: [found], prefix: [] }) }).host);
   const runHere = () => Promise.reject(new AppError("NAME_TAKEN"));
@@ -51,7 +51,7 @@ test("alone, a run repeated with its key answers what is there already", async (
   await expect(repeating(requestOf({ where: run, runHere }))).rejects.toMatchObject({ code: "NAME_TAKEN" });
 });
 
-test("a container whose id begins with the name is not what the key has made", async () => {
+test("a container whose id only begins with the name is not the one created with the key", async () => {
   const found = foundOf({ labels: { [KEY_LABEL]: hashKey("k") } });
   const prefixed = singleNodeDispatch("n0", poolOf({ own: async () => ({ exact: [foundOf()], prefix: [found] }) }).host);
   const runHere = () => Promise.reject(new AppError("NAME_TAKEN"));
@@ -60,17 +60,17 @@ test("a container whose id begins with the name is not what the key has made", a
   });
 });
 
-test("a request's key is its Idempotency-Key, if it has one", () => {
+test("a request's key is its Idempotency-Key header if there is one", () => {
   expect(idempotencyKeyOf(requestOf({ headers: { "idempotency-key": "k" } }))).toBe("k");
   expect(idempotencyKeyOf(requestOf())).toBeUndefined();
   expect(idempotencyKeyOf(requestOf({ headers: { "idempotency-key": ["a", "b"] as unknown as string } }))).toBeUndefined();
 });
 
-test("an empty Idempotency-Key is none: requests that send one are not all the same", () => {
+test("an empty Idempotency-Key counts as none", () => {
   expect(idempotencyKeyOf(requestOf({ headers: { "idempotency-key": "" } }))).toBeUndefined();
 });
 
-test("a route says where it runs", () => {
+test("here, bestNode, owners and everyNode describe where a route runs", () => {
   expect([here, owners({ prefix: false }), everyNode("outcomes")]).toEqual([
     { at: "here" },
     { at: "owners", prefix: false },
