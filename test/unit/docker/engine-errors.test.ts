@@ -146,12 +146,12 @@ test("an AppError is returned unchanged", () => {
 });
 
 test("the message is the line with the reason, without prefixes and advice, and limited in length", () => {
-  const said = (stderr: string) => toAppErrorFromCli({ stderr }, "create").message;
-  expect(said(`${DAEMON}No such image: a:latest\n`)).toBe("No such image: a:latest");
-  expect(said(`docker: ${DAEMON}No such image: a:latest.\nSee 'docker create --help'.\n`)).toBe("No such image: a:latest.");
-  expect(said(`docker: invalid hostPort: 99999${HELP}`)).toBe("invalid hostPort: 99999");
-  expect(said(`WARNING: something about swap\n${DAEMON}invalid x`)).toBe("invalid x");
-  expect(said(`Unable to find image 'a' locally\nsomething else`)).toBe("something else");
-  expect(said("x".repeat(10_000))).toHaveLength(2000);
+  const messageOf = (stderr: string) => toAppErrorFromCli({ stderr }, "create").message;
+  expect(messageOf(`${DAEMON}No such image: a:latest\n`)).toBe("No such image: a:latest");
+  expect(messageOf(`docker: ${DAEMON}No such image: a:latest.\nSee 'docker create --help'.\n`)).toBe("No such image: a:latest.");
+  expect(messageOf(`docker: invalid hostPort: 99999${HELP}`)).toBe("invalid hostPort: 99999");
+  expect(messageOf(`WARNING: something about swap\n${DAEMON}invalid x`)).toBe("invalid x");
+  expect(messageOf(`Unable to find image 'a' locally\nsomething else`)).toBe("something else");
+  expect(messageOf("x".repeat(10_000))).toHaveLength(2000);
   expect(toAppErrorFromCli({ message: "spawn failed" }, "create").message).toBe("spawn failed");
 });

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { GUARD_SCRIPT, START_SCRIPT } from "../../../../lib/docker/shell/shell-scripts";
 import { until } from "../../../../scripts/process";
 
-const DEADLINE = 20_000;
+const DEADLINE_MS = 20_000;
 const started: ChildProcess[] = [];
 afterEach(() => {
   for (const child of started.splice(0)) child.kill("SIGKILL");
@@ -14,12 +14,12 @@ afterEach(() => {
 function start(shell: string, script: string, word: string) {
   const child = spawn(shell, ["-c", script, word], { detached: true, stdio: ["pipe", "pipe", "inherit"] });
   started.push(child);
-  let said = "";
+  let stdout = "";
   child.stdout.on("data", (data) => {
-    said += data;
+    stdout += data;
   });
-  const says = (text: string) => until(() => said === text, DEADLINE);
-  return { child, says, ended: once(child, "exit") };
+  const hasPrinted = (text: string) => until(() => stdout === text, DEADLINE_MS);
+  return { child, hasPrinted, ended: once(child, "exit") };
 }
 
 /** Commands of the running processes of a session. */
@@ -35,7 +35,7 @@ function read(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch {
-    return ""; // it has ended
+    return ""; // the process has ended
   }
 }
 
@@ -43,14 +43,14 @@ function read(file: string): string {
 describe.each(["dash", "bash"])("in %s, when its input closes, the guard ends", (shell) => {
   test("the session of the named shell, including processes that ignore SIGHUP, and then itself", async () => {
     const guard = start(shell, GUARD_SCRIPT, "word");
-    const { child, says, ended } = start(shell, START_SCRIPT, "word");
+    const { child, hasPrinted, ended } = start(shell, START_SCRIPT, "word");
     const hello = `word ${child.pid}\n`;
-    expect([await says(hello), await guard.says(`word ${guard.child.pid}\n`)]).toEqual([true, true]);
+    expect([await hasPrinted(hello), await guard.hasPrinted(`word ${guard.child.pid}\n`)]).toEqual([true, true]);
     guard.child.stdin?.write(`${child.pid}\n`);
     child.stdin?.write("\n");
-    expect(await says(hello + hello)).toBe(true);
+    expect(await hasPrinted(hello + hello)).toBe(true);
     child.stdin?.write("trap : HUP; sleep 1000 & nohup sleep 1001 >/dev/null & sleep 1002\n");
-    expect(await until(() => inSession(child.pid).filter((command) => command === "sleep").length === 3, DEADLINE)).toBe(true);
+    expect(await until(() => inSession(child.pid).filter((command) => command === "sleep").length === 3, DEADLINE_MS)).toBe(true);
     guard.child.stdin?.end();
     await Promise.all([ended, guard.ended]);
     expect(inSession(child.pid)).toEqual([]);
@@ -59,7 +59,7 @@ describe.each(["dash", "bash"])("in %s, when its input closes, the guard ends", 
   test("a shell that has not started, but not that of another terminal", async () => {
     const guard = start(shell, GUARD_SCRIPT, "mine");
     const [mine, other] = [start(shell, START_SCRIPT, "mine"), start(shell, START_SCRIPT, "other")];
-    for (const each of [mine, other]) expect(await each.says(`${each === mine ? "mine" : "other"} ${each.child.pid}\n`)).toBe(true);
+    for (const each of [mine, other]) expect(await each.hasPrinted(`${each === mine ? "mine" : "other"} ${each.child.pid}\n`)).toBe(true);
     guard.child.stdin?.end();
     await Promise.all([mine.ended, guard.ended]);
     expect(inSession(other.child.pid)).toHaveLength(1);
