@@ -11,7 +11,7 @@ const project = (displayName, more = {}) => ({
   transform,
   ...more,
 });
-const engines = { globalSetup: "<rootDir>/test/support/global-setup.ts", globalTeardown: "<rootDir>/test/support/teardown.ts" };
+const engines = { globalSetup: "<rootDir>/test/support/global-setup.ts", globalTeardown: "<rootDir>/test/support/global-teardown.ts" };
 
 module.exports = {
   projects: [project("unit"), project("docker", engines), project("cluster", engines), project("load", engines)],

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import type { Bed, HostPlace } from "./bed";
-import { hasEnded } from "./bed-traces";
+import { hasEnded } from "./bed-cleanup";
 import { attachDaemon, type Daemon, startDockerd } from "./daemon";
 import { answers, type CommandResult, run, until } from "./process";
 

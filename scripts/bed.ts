@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { killProcesses, removeCgroup, unmountBelow } from "./bed-cleanup";
 import { withLock } from "./bed-lock";
 import { BedNetwork } from "./bed-network";
-import { killProcesses, removeCgroup, unmountBelow } from "./bed-traces";
 
 const LAST_HOST = 250;
 

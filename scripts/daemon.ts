@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
-import { hasEnded } from "./bed-traces";
+import { hasEnded } from "./bed-cleanup";
 import { answers, logTail, until } from "./process";
 
 /** A background process of ours, for instance a dockerd or a registry. */

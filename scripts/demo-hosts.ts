@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { Bed } from "./bed";
 import { type Engine, startBedEngine } from "./bed-engine";
-import type { Belongings } from "./demo-belongings";
+import type { Belongings } from "./demo-resources";
 import { runOrThrow } from "./process";
 
 /** Named otherwise than the tests' own, so that both can run at the same time. */

@@ -1,9 +1,9 @@
 import { mkdtempSync } from "node:fs";
 import path from "node:path";
 import type { Engine } from "./bed-engine";
-import type { Belongings } from "./demo-belongings";
 import { Curl } from "./demo-curl";
 import type { DemoHosts } from "./demo-hosts";
+import type { Belongings } from "./demo-resources";
 import { type DemoServer, newToken, startServer } from "./demo-stage";
 import { note } from "./demo-terminal";
 import { until } from "./process";

@@ -2,11 +2,11 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { startDaemon } from "./daemon";
-import { type Belongings, KEPT } from "./demo-belongings";
+import { IMAGE_FILE, newStageFolder, prefixOf, removeLeftovers } from "./demo-cleanup";
 import { removeContainers, removeImage } from "./demo-docker";
 import type { DemoHosts } from "./demo-hosts";
-import { IMAGE_FILE, newStageFolder, prefixOf, removeLeftovers } from "./demo-leftovers";
 import { startDemoRegistry } from "./demo-registry";
+import { type Belongings, KEPT } from "./demo-resources";
 import { note } from "./demo-terminal";
 import { ensureEngine } from "./engine";
 

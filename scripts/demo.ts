@@ -1,6 +1,6 @@
-import { Belongings } from "./demo-belongings";
 import { startHosts } from "./demo-hosts";
 import { showOneNode } from "./demo-one-node";
+import { Belongings } from "./demo-resources";
 import { type Stage, setStage } from "./demo-stage";
 import { closeShow, heading, lastNote } from "./demo-terminal";
 import { showThreeNodes } from "./demo-three-nodes";

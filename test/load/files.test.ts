@@ -5,8 +5,8 @@ import { buffer, text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ZipFile } from "yazl";
 import { container, download, sha, upload } from "../support/files";
-import { type OneNode, residentMemory, startNode } from "../support/one-node";
 import { TOKEN } from "../support/server";
+import { type OneNode, residentMemory, startNode } from "../support/single-node";
 
 jest.setTimeout(240_000);
 

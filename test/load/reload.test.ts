@@ -1,17 +1,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { hasEnded } from "../../scripts/bed-cleanup";
 import { until } from "../../scripts/process";
 import { startCluster, type TestCluster } from "../support/cluster";
+import { becomesComplete, startContainer, uniqueName } from "../support/cluster-containers";
+import { startPoolLoad } from "../support/cluster-load";
 import { type Engine, leaseEngine } from "../support/engine";
 import { startHaproxy } from "../support/haproxy";
 import { importBusybox } from "../support/images";
 import { installPm2, type Pm2 } from "../support/pm2";
-import { becomesWhole, place, unique } from "../support/pool";
-import { startPoolLoad } from "../support/pool-load";
 import { freePorts } from "../support/ports";
 import { ask, type TestServer, TOKEN } from "../support/server";
-import { hasEnded } from "../support/traces";
 
 jest.setTimeout(240_000);
 
@@ -58,7 +58,7 @@ describe("three nodes, each kept up by pm2, behind haproxy", () => {
   }
 
   test("reloaded one after the other under load: no request fails, no list lacks a node or a container", async () => {
-    const held = engines.map(({ name }) => unique(`held-${name}`));
+    const held = engines.map(({ name }) => uniqueName(`held-${name}`));
     for (const [index, { name }] of engines.entries()) {
       const json = { image: "busybox", name: held[index], detach: true, data: "sleep 100000" };
       expect((await ask(balancer.url, "PUT", `/?node=${name}`, { json })).status).toBe(200);
@@ -96,7 +96,9 @@ describe("three nodes behind haproxy", () => {
   test("stopped by SIGTERM and started again one after the other under load: no request about the other nodes fails", async () => {
     for (const node of cluster.nodes) {
       const others = cluster.nodes.filter((other) => other !== node);
-      const held = await Promise.all(others.map(async (other) => (await place(other, { name: unique("held") }, other.name)).name));
+      const held = await Promise.all(
+        others.map(async (other) => (await startContainer(other, { name: uniqueName("held") }, other.name)).name),
+      );
       // What is run may be given to the node that stops, and its container is away with it for a while.
       const load = startPoolLoad(balancer.url, held, { runs: false });
       try {
@@ -109,7 +111,7 @@ describe("three nodes behind haproxy", () => {
         await load.end();
       }
       expect(load.wrong).toEqual([]);
-      expect(await becomesWhole(cluster)).toBe(true);
+      expect(await becomesComplete(cluster)).toBe(true);
     }
   });
 

@@ -1,7 +1,7 @@
 import { until } from "../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../support/cluster";
+import { becomesComplete } from "../support/cluster-containers";
 import { importRunner } from "../support/images";
-import { becomesWhole } from "../support/pool";
 import { code, everythingOn, oneOff } from "../support/runs";
 
 jest.setTimeout(400_000);
@@ -48,7 +48,7 @@ test("1,000 runs, 16 at a time through three nodes, an engine killed midway: eac
   // Only what was under way on the engine that died may have failed.
   expect(counts.answered).toBeGreaterThanOrEqual(RUNS - AT_A_TIME);
   await n3.engine.restart();
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   for (const { server } of cluster.nodes) await server.stop();
   const left = async () => JSON.stringify(await Promise.all(cluster.nodes.map((node) => everythingOn(node))));
   await until(async () => (await left()) === JSON.stringify(before), 60_000);

@@ -5,9 +5,14 @@ export type { Place } from "../../scripts/bed";
 /** The tests' own. */
 export const bed = new Bed({ name: "docker-server-bed", prefix: "dsbed", net: "10.99.0" });
 
-/** Everything the test bed writes lies here. It goes with the last place in it. */
+/** Everything the test bed writes lies here. It is removed with the last place in it. */
 export const BED = bed.folder;
+
+/** The address of the machine itself (its root namespace) on the network of the simulated hosts. */
+export const ROOT_ADDRESS = bed.network.rootAddress;
 
 /** See `Bed`. */
 export const takePlace = (kind: string) => bed.takePlace(kind);
-export const sweepBed = () => bed.sweep();
+
+/** Runs `work` while no other process of this machine changes the test bed. Not reentrant. */
+export const withBedLock = <T>(work: () => T | Promise<T>): Promise<T> => bed.withLock(work);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TestNode } from "./cluster";
-import { listed } from "./pool";
+import { listHeader } from "./cluster-containers";
 import { startTraffic, type Traffic } from "./traffic";
 
 /** What every client is to see, whatever happens behind the pool. */
@@ -40,9 +40,9 @@ export function startClients(through: TestNode[], day: GoodDay): Traffic {
 async function lookAtList(node: TestNode, day: GoodDay): Promise<string | undefined> {
   const answer = await node.request("GET", "/");
   if (answer.status !== 200) return `${answer.status} ${answer.text.slice(0, 300)}`;
-  const missing = listed(answer, "x-cluster-missing");
+  const missing = listHeader(answer, "x-cluster-missing");
   if (missing.length > 0) return `${missing.join(", ")} missing`;
-  const nodes = listed(answer, "x-cluster-nodes");
+  const nodes = listHeader(answer, "x-cluster-nodes");
   if (nodes.join() !== [...day.nodes].sort().join()) return `of ${nodes.join(", ")}`;
   const names = new Set((answer.json as { name: string }[]).map(({ name }) => name));
   const absent = day.containers.filter((name) => !names.has(name));

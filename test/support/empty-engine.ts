@@ -1,6 +1,6 @@
 import { readdirSync, rmSync } from "node:fs";
 import path from "node:path";
-import { clientsOf, commandLine, killIfThere, processesOf } from "../../scripts/bed-traces";
+import { clientsOf, commandLine, killIfThere, processesOf } from "../../scripts/bed-cleanup";
 import { until } from "../../scripts/process";
 import { bed } from "./bed";
 import type { Engine } from "./engine";

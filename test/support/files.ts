@@ -4,8 +4,8 @@ import http from "node:http";
 import path from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Engine } from "./engine";
-import { dockerOf, type OneNode } from "./one-node";
 import { type Answer, type TestServer, TOKEN } from "./server";
+import { dockerOf, type OneNode } from "./single-node";
 
 /** Sends bytes to be unpacked in a container, as the documented examples do. */
 export async function upload(
@@ -67,7 +67,7 @@ export function beginUpload(through: { server: { url: string } }, name: string) 
 }
 
 /** How many archives a server holds, which have no names. */
-export function heldArchives({ process: { pid } }: TestServer): number {
+export function openArchiveCount({ process: { pid } }: TestServer): number {
   const fds = `/proc/${pid}/fd`;
   const targets = readdirSync(fds).map((fd) => {
     try {
@@ -80,7 +80,7 @@ export function heldArchives({ process: { pid } }: TestServer): number {
 }
 
 /** Waits, without asking the engine, until it has begun to write a file of a container. */
-export async function beginsToWrite(engine: Engine, container: string, file: string): Promise<void> {
+export async function waitUntilWritten(engine: Engine, container: string, file: string): Promise<void> {
   const layer = await dockerOf(engine, ["inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", container]);
   const end = performance.now() + 30_000;
   while (!existsSync(path.join(layer, file))) {

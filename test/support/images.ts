@@ -2,10 +2,9 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { writeBusyboxLayer } from "../../scripts/busybox-image";
 import { runOrThrow } from "../../scripts/process";
-import { BED } from "./bed";
+import { BED, withBedLock } from "./bed";
 import type { Engine } from "./engine";
 import { engineApi } from "./engine-api";
-import { withBedLock } from "./lock";
 
 const BUSYBOX_COMMAND = ["sh"];
 const CACHED_LAYER = path.join(BED, "busybox.tar");

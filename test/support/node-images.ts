@@ -5,7 +5,7 @@ import { run, runOrThrow } from "../../scripts/process";
 import type { Engine } from "./engine";
 import { engineApi } from "./engine-api";
 import { copyNpmCache } from "./npm-cache";
-import { dockerOf } from "./one-node";
+import { dockerOf } from "./single-node";
 
 /**
  * Gives an engine an image with Node.js and npm where the official ones have them, made of this machine's own files. Its npm

@@ -2,9 +2,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import path from "node:path";
 import { type Daemon, startDaemon } from "../../scripts/daemon";
 import { runOrThrow } from "../../scripts/process";
-import { type Place, takePlace } from "./bed";
+import { type Place, ROOT_ADDRESS, takePlace } from "./bed";
 import type { Engine } from "./engine";
-import { ROOT_ADDRESS } from "./network";
 
 /** A user name and password for a registry. */
 export interface Login {

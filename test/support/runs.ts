@@ -1,8 +1,8 @@
 import { JOB_PREFIX } from "../../lib/runs/reaper";
 import { until } from "../../scripts/process";
 import { containersOf, engineApi, volumesOf } from "./engine-api";
-import type { OneNode } from "./one-node";
 import type { Answer, RequestOptions } from "./server";
+import type { OneNode } from "./single-node";
 
 const DEADLINE = 30_000;
 

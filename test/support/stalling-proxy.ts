@@ -1,6 +1,6 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import { ROOT_ADDRESS } from "./network";
+import { ROOT_ADDRESS } from "./bed";
 import type { Registry } from "./registry";
 
 /** Stands in front of a registry and lets nothing of an image through until it is released. */

@@ -7,7 +7,7 @@ import { startServer } from "./server";
  * @param options.host another address of its host
  * @param options.inside words in front of the program, such as `env`
  */
-export async function startNode(
+export async function startNodeServer(
   node: TestNode,
   options: { folder: string; host?: string; port?: number; args?: string[]; inside?: string[] },
 ): Promise<void> {

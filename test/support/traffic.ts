@@ -1,5 +1,5 @@
 import type { TestNode } from "./cluster";
-import { sleeper, unique } from "./pool";
+import { sleeper, uniqueName } from "./cluster-containers";
 
 /** What a client saw during a fault: every answer that was not as on a good day. */
 export interface Traffic {
@@ -25,7 +25,7 @@ export function startTraffic(nodes: TestNode[], container: string): Traffic {
   };
   const loop = async (node: TestNode) => {
     while (!over) {
-      const name = unique("traffic");
+      const name = uniqueName("traffic");
       await step(node, "GET", "/");
       await step(node, "POST", `/${container}`, { data: "true" });
       await step(node, "PUT", "/", sleeper({ name, network: "none" }));

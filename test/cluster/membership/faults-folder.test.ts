@@ -2,15 +2,22 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../scripts/process";
 import { startClients } from "../../support/clients";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import {
+  becomesComplete,
+  listHeader,
+  removeAllContainers,
+  startContainer,
+  uniqueName,
+  waitForCachedAnswers,
+} from "../../support/cluster-containers";
 import { type MountedFolder, mountedFolder } from "../../support/mounted-folder";
-import { aMoment, becomesWhole, clear, listed, place, unique } from "../../support/pool";
-import { startNode } from "../../support/start-node";
+import { startNodeServer } from "../../support/start-node";
 
 let cluster: TestCluster;
 let folder: MountedFolder;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 const NAMES = ["n1", "n2", "n3"];
-const start = (node: TestNode) => startNode(node, { folder: folder.of(node.name), args: ["--peer_timeout=1500"] });
+const start = (node: TestNode) => startNodeServer(node, { folder: folder.of(node.name), args: ["--peer_timeout=1500"] });
 beforeAll(async () => {
   cluster = await startCluster({ size: 3, ownEngines: true });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
@@ -25,13 +32,13 @@ afterAll(async () => {
 
 let held: [string, string, string];
 beforeEach(async () => {
-  expect(await becomesWhole(cluster)).toBe(true);
-  const made = await Promise.all(NAMES.map((name) => place(n1, { name: unique("held") }, name)));
+  expect(await becomesComplete(cluster)).toBe(true);
+  const made = await Promise.all(NAMES.map((name) => startContainer(n1, { name: uniqueName("held") }, name)));
   held = made.map(({ name }) => name) as [string, string, string];
 });
-afterEach(() => clear(cluster), 60_000);
+afterEach(() => removeAllContainers(cluster), 60_000);
 
-const missing = async (node: TestNode) => listed(await node.request("GET", "/"), "x-cluster-missing");
+const missing = async (node: TestNode) => listHeader(await node.request("GET", "/"), "x-cluster-missing");
 
 /** Returns whether every node has logged since this call that its store is unavailable. */
 function complaints(): () => boolean {
@@ -65,9 +72,9 @@ async function expectUnnoticed({ make, met, mend }: Fault): Promise<void> {
     await start(n3);
     const list = await n3.request("GET", "/");
     expect(list.status).toBe(200);
-    expect(listed(list, "x-cluster-nodes")).toContain("n3");
+    expect(listHeader(list, "x-cluster-nodes")).toContain("n3");
     expect(list.json).toContainEqual(expect.objectContaining({ name: held[2], host: "n3" }));
-    expect((await place(n3, {}, "n3")).host).toBe("n3");
+    expect((await startContainer(n3, {}, "n3")).host).toBe("n3");
     // Nodes that knew it before find it at its old address.
     expect(await until(async () => (await missing(n1)).length + (await missing(n2)).length === 0, 30_000)).toBe(true);
     expect((await n1.request("POST", `/${held[2]}`, { json: { data: "true" } })).status).toBe(200);
@@ -75,13 +82,13 @@ async function expectUnnoticed({ make, met, mend }: Fault): Promise<void> {
     await clients.stop();
     mend();
   }
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   await n2.server.stop("SIGKILL");
-  await aMoment();
+  await waitForCachedAnswers();
   expect(await missing(n1)).toEqual(["n2"]);
   expect(await missing(n3)).toEqual(["n2"]);
   await start(n2);
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   expect((await n3.request("POST", `/${held[1]}`, { json: { data: "true" } })).status).toBe(200);
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { becomesWhole, clear, sleeper, unique, whereIs } from "../../support/pool";
+import { becomesComplete, locate, removeAllContainers, sleeper, uniqueName } from "../../support/cluster-containers";
 
 let cluster: TestCluster;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
@@ -10,22 +10,22 @@ beforeAll(async () => {
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
 });
 afterAll(() => cluster.stop());
-afterEach(() => clear(cluster));
+afterEach(() => removeAllContainers(cluster));
 
 const DELAYS = Array.from({ length: 10 }, (_, index) => index * 30);
 
 /** Kills a node's server `delay` ms after a PUT; returns where the container of that run remains in the end. */
 async function killDuring(entry: TestNode, killed: TestNode, pin: string, delay: number): Promise<string[]> {
-  const name = unique("kill");
+  const name = uniqueName("kill");
   const put = entry.request("PUT", `/?node=${pin}`, { json: sleeper({ name, network: "none" }) }).catch(() => undefined);
   await sleep(delay);
   await killed.server.stop("SIGKILL");
   const answer = await put;
   await cluster.restart(killed);
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   // A run whose entry node died continues until its own node notices.
-  await until(async () => !(await whereIs(cluster, name)).some((each) => each.endsWith("created")), 1000);
-  const remaining = await whereIs(cluster, name);
+  await until(async () => !(await locate(cluster, name)).some((each) => each.endsWith("created")), 1000);
+  const remaining = await locate(cluster, name);
   if (answer?.status === 200) expect(remaining).toEqual([`${pin}:running`]);
   const shown = (await n3.request("GET", "/")).json.filter((each: { name: string }) => each.name === name);
   expect(shown.map(({ host, state }: { host: string; state: string }) => `${host}:${state}`)).toEqual(remaining);

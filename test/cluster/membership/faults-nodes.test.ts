@@ -1,7 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { aMoment, becomesWhole, clear, listed, place, sleeper, unique, whereIs } from "../../support/pool";
+import {
+  becomesComplete,
+  listHeader,
+  locate,
+  removeAllContainers,
+  sleeper,
+  startContainer,
+  uniqueName,
+  waitForCachedAnswers,
+} from "../../support/cluster-containers";
 import { startTraffic } from "../../support/traffic";
 
 let cluster: TestCluster;
@@ -13,20 +22,20 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.stop());
 beforeEach(async () => {
-  held = (await place(n1, { name: unique("held") }, "n1")).name;
+  held = (await startContainer(n1, { name: uniqueName("held") }, "n1")).name;
 });
 afterEach(async () => {
-  await clear(cluster);
-  expect(await becomesWhole(cluster)).toBe(true);
+  await removeAllContainers(cluster);
+  expect(await becomesComplete(cluster)).toBe(true);
 }, 60_000);
 
-const missing = async (node: TestNode) => listed(await node.request("GET", "/"), "x-cluster-missing");
+const missing = async (node: TestNode) => listHeader(await node.request("GET", "/"), "x-cluster-missing");
 
 test("a killed server is named missing, runs and commands continue, and after its restart it is back", async () => {
   const traffic = startTraffic([n1, n3], held);
-  const lost = await place(n2, {}, "n2");
+  const lost = await startContainer(n2, {}, "n2");
   await n2.server.stop("SIGKILL");
-  await aMoment();
+  await waitForCachedAnswers();
   for (let round = 0; round < 3; round += 1) expect(await missing(n1)).toEqual(["n2"]);
   expect((await n1.request("GET", "/no-such-container")).status).toBe(503);
   expect((await n3.request("POST", `/${lost.name}`, { json: { data: "true" } })).json).toMatchObject({
@@ -39,14 +48,14 @@ test("a killed server is named missing, runs and commands continue, and after it
   // Only runs that were sent to it before it died.
   expect(wrong.filter((each) => !each.includes("NODE_FAILED"))).toEqual([]);
   await cluster.restart(n2);
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   expect((await n1.request("GET", `/${lost.name}`)).json).toMatchObject([{ id: lost.id, host: "n2" }]);
 }, 60_000);
 
 test("a frozen server is named missing, runs through the others succeed, and after the thaw it is back", async () => {
   n2.server.process.signal("SIGSTOP");
   try {
-    await aMoment();
+    await waitForCachedAnswers();
     expect(await missing(n1)).toEqual(["n2"]);
     expect(await missing(n3)).toEqual(["n2"]);
     const traffic = startTraffic([n1, n3], held);
@@ -65,7 +74,7 @@ test("a frozen server is named missing, runs through the others succeed, and aft
   } finally {
     n2.server.process.signal("SIGCONT");
   }
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   expect(await missing(n1)).toEqual([]);
 }, 60_000);
 
@@ -83,7 +92,7 @@ test("runs right after an unnoticed freeze all succeed", async () => {
 
 test("a run whose node freezes is answered with its name, and exists at most once after a retry", async () => {
   for (const delay of [5, 40, 80]) {
-    const name = unique("frozen");
+    const name = uniqueName("frozen");
     const first = n1.request("PUT", "/?node=n2", { json: sleeper({ name }) });
     await sleep(delay);
     n2.server.process.signal("SIGSTOP");
@@ -91,17 +100,17 @@ test("a run whose node freezes is answered with its name, and exists at most onc
     // The run was done before the freeze: its name is on a node that can't be asked, which is not tested here.
     if (status === 200) {
       n2.server.process.signal("SIGCONT");
-      expect(await becomesWhole(cluster)).toBe(true);
+      expect(await becomesComplete(cluster)).toBe(true);
       continue;
     }
     expect({ status, json }).toMatchObject({ status: 502, json: { code: "NODE_FAILED", details: { node: "n2" } } });
     const again = await n1.request("PUT", "/", { json: sleeper({ name }) });
     n2.server.process.signal("SIGCONT");
     expect([200, 409]).toContain(again.status);
-    expect(await becomesWhole(cluster)).toBe(true);
+    expect(await becomesComplete(cluster)).toBe(true);
     // The thawed node removes what it may have created before it froze.
     const settled = async () => {
-      const places = await whereIs(cluster, name);
+      const places = await locate(cluster, name);
       return places.length <= 1 && places.every((each) => each.endsWith("running"));
     };
     expect(await until(settled, 15_000)).toBe(true);
@@ -111,7 +120,7 @@ test("a run whose node freezes is answered with its name, and exists at most onc
 test("the node of a dead engine is named missing, runs go elsewhere, and with its engine it is back", async () => {
   await n3.engine.kill();
   const traffic = startTraffic([n1, n2, n3], held);
-  await aMoment();
+  await waitForCachedAnswers();
   expect(await missing(n1)).toEqual(["n3"]);
   expect(await missing(n3)).toEqual(["n3"]);
   await sleep(1000);
@@ -124,7 +133,7 @@ test("the node of a dead engine is named missing, runs go elsewhere, and with it
 test("a node whose network is down is named missing, the others continue, and with the network it is back", async () => {
   n2.engine.linkDown();
   try {
-    await aMoment();
+    await waitForCachedAnswers();
     expect(await missing(n1)).toEqual(["n2"]);
     const traffic = startTraffic([n1, n3], held);
     await sleep(1000);

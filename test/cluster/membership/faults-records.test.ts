@@ -2,15 +2,15 @@ import { Signatures } from "../../../lib/cluster/rpc/signatures";
 import { until } from "../../../scripts/process";
 import { startClients } from "../../support/clients";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { type Eavesdropper, eavesdrop } from "../../support/eavesdropper";
-import { becomesWhole, clear, listed, place, unique } from "../../support/pool";
+import { becomesComplete, listHeader, removeAllContainers, startContainer, uniqueName } from "../../support/cluster-containers";
+import { type RecordingListener, startRecordingListener } from "../../support/recording-listener";
 import { clusterKey, putRecord, readRecord, recordFile, removeRecord, strangersRecord } from "../../support/records";
 import { TOKEN } from "../../support/server";
-import { startNode } from "../../support/start-node";
+import { startNodeServer } from "../../support/start-node";
 import { startTraffic } from "../../support/traffic";
 
 let cluster: TestCluster;
-let stranger: Eavesdropper;
+let stranger: RecordingListener;
 /** Differs in each test: a node logs an unusable file only once. */
 let name: string;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
@@ -23,14 +23,14 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => cluster?.stop());
 beforeEach(async () => {
-  stranger = await eavesdrop();
-  name = unique("stranger");
-  const made = await Promise.all(NAMES.map((node) => place(n1, { name: unique("held") }, node)));
+  stranger = await startRecordingListener();
+  name = uniqueName("stranger");
+  const made = await Promise.all(NAMES.map((node) => startContainer(n1, { name: uniqueName("held") }, node)));
   held = made.map((each) => each.name) as [string, string, string];
 });
 afterEach(async () => {
   removeRecord(fileOf(name));
-  await clear(cluster);
+  await removeAllContainers(cluster);
   await stranger.stop();
 }, 60_000);
 
@@ -106,9 +106,9 @@ test("clients do not notice a valid record under another node's name", async () 
 }, 60_000);
 
 test("clients do not notice the restored record of a node that moved, and its old address is never contacted", async () => {
-  stranger.passOn({ host: n2.engine.address, port: 1717 });
+  stranger.forwardTo({ host: n2.engine.address, port: 1717 });
   await n2.server.stop("SIGKILL");
-  await startNode(n2, { folder: cluster.folder, args: ["--advertise", stranger.url] });
+  await startNodeServer(n2, { folder: cluster.folder, args: ["--advertise", stranger.url] });
   const reachedThere = async (node: TestNode) => {
     await names(node);
     return stranger.callers().includes(node.engine.address);
@@ -120,8 +120,8 @@ test("clients do not notice the restored record of a node that moved, and its ol
   await stranger.stop();
   await cluster.restart(n2);
   // It answers at its new address only, and the others know it.
-  expect(await becomesWhole(cluster)).toBe(true);
-  stranger = await eavesdrop(stranger.url);
+  expect(await becomesComplete(cluster)).toBe(true);
+  stranger = await startRecordingListener(stranger.url);
   const met = refusals([n1, n3]);
   await expectUnnoticed(() => putRecord(fileOf("n2"), stored), met);
 }, 90_000);
@@ -133,10 +133,10 @@ test("an address in a signed record is called as a peer, without the client's cr
   expect(await until(() => stranger.callers().length > 3, 20_000)).toBe(true);
   const { wrong } = await clients.stop();
   expect(wrong).toEqual([]);
-  expect(listed(await n1.request("GET", "/"), "x-cluster-missing")).toEqual([name]);
-  expect(stranger.heard()).toMatch(/^x-docker-server-peer: /im);
-  expect(stranger.heard()).not.toMatch(/^(authorization|x-access-token|cookie):/im);
-  expect(stranger.heard()).not.toContain(TOKEN);
+  expect(listHeader(await n1.request("GET", "/"), "x-cluster-missing")).toEqual([name]);
+  expect(stranger.received()).toMatch(/^x-docker-server-peer: /im);
+  expect(stranger.received()).not.toMatch(/^(authorization|x-access-token|cookie):/im);
+  expect(stranger.received()).not.toContain(TOKEN);
 }, 60_000);
 
 /** Returns whether all nodes, or those given, have logged an ignored record since this call. */

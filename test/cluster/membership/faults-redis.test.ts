@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "redis";
 import { until } from "../../../scripts/process";
+import { ROOT_ADDRESS } from "../../support/bed";
 import { startClients } from "../../support/clients";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { ROOT_ADDRESS } from "../../support/network";
-import { becomesWhole, listed, place, unique } from "../../support/pool";
+import { becomesComplete, listHeader, startContainer, uniqueName } from "../../support/cluster-containers";
 import { type FlakyServer, startRedis } from "../../support/redis";
 
 /** How long a record outlives its last publication, by nodes that publish every second. */
@@ -19,7 +19,7 @@ beforeAll(async () => {
   redis = await startRedis(ROOT_ADDRESS);
   flags = ["--redis", `redis://${ROOT_ADDRESS}:${redis.port}`];
   await Promise.all(cluster.nodes.map((node) => node.server.stop("SIGKILL").then(() => cluster.restart(node, flags))));
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
 }, 120_000);
 afterAll(async () => {
   redis?.thaw();
@@ -49,7 +49,7 @@ test.each<[string, { make(): Promise<void> | void; mend(): Promise<void> | void 
   "clients do not notice a Redis that %s for longer than records last, and it is used again afterwards",
   async (_name, { make, mend }) => {
     const [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
-    const held = await Promise.all(NAMES.map(async (name) => (await place(n1, { name: unique("held") }, name)).name));
+    const held = await Promise.all(NAMES.map(async (name) => (await startContainer(n1, { name: uniqueName("held") }, name)).name));
     expect(await recorded()).toBe(3);
     const before = cluster.nodes.map(complaints);
     const clients = startClients(cluster.nodes, { nodes: NAMES, containers: held as [string, ...string[]] });
@@ -69,10 +69,10 @@ test.each<[string, { make(): Promise<void> | void; mend(): Promise<void> | void 
 
     // A node that starts now knows the others only from Redis.
     await n2.server.stop("SIGKILL");
-    expect(listed(await n3.request("GET", "/"), "x-cluster-missing")).toEqual(["n2"]);
+    expect(listHeader(await n3.request("GET", "/"), "x-cluster-missing")).toEqual(["n2"]);
     await cluster.restart(n2, flags);
-    expect(listed(await n2.request("GET", "/"), "x-cluster-nodes")).toEqual(NAMES);
-    expect(await becomesWhole(cluster)).toBe(true);
+    expect(listHeader(await n2.request("GET", "/"), "x-cluster-nodes")).toEqual(NAMES);
+    expect(await becomesComplete(cluster)).toBe(true);
     expect((await n2.request("POST", `/${held[0]}`, { json: { data: "true" } })).status).toBe(200);
   },
   120_000,

@@ -3,9 +3,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../scripts/process";
 import { startClients } from "../../support/clients";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import {
+  becomesComplete,
+  listHeader,
+  removeAllContainers,
+  startContainer,
+  uniqueName,
+  waitForCachedAnswers,
+} from "../../support/cluster-containers";
 import { faketime } from "../../support/faketime";
-import { aMoment, becomesWhole, clear, listed, place, unique } from "../../support/pool";
-import { startNode } from "../../support/start-node";
+import { startNodeServer } from "../../support/start-node";
 import type { Traffic } from "../../support/traffic";
 
 let cluster: TestCluster;
@@ -18,15 +25,15 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => cluster?.stop());
 beforeEach(async () => {
-  expect(await becomesWhole(cluster)).toBe(true);
-  const made = await Promise.all(NAMES.map((name) => place(n1, { name: unique("held") }, name)));
+  expect(await becomesComplete(cluster)).toBe(true);
+  const made = await Promise.all(NAMES.map((name) => startContainer(n1, { name: uniqueName("held") }, name)));
   held = made.map(({ name }) => name) as [string, string, string];
 });
 afterEach(async () => {
   await Promise.all(running.splice(0).map((clients) => clients.stop()));
   // Each test leaves n2 or n3 ended, or started in its own way.
   for (const node of [n2, n3]) await node.server.stop("SIGKILL").then(() => cluster.restart(node));
-  await clear(cluster);
+  await removeAllContainers(cluster);
 }, 60_000);
 
 const running: Traffic[] = [];
@@ -47,13 +54,13 @@ const count = async ({ engine }: TestNode) => (await engine.docker(["ps", "--all
 
 test("nodes with clocks an hour behind and an hour ahead find each other, serve and are found again", async () => {
   await Promise.all([n2, n3].map((node) => node.server.stop("SIGKILL")));
-  await startNode(n2, { folder: cluster.folder, inside: faketime("-1h") });
-  await startNode(n3, { folder: cluster.folder, inside: faketime("+1h") });
+  await startNodeServer(n2, { folder: cluster.folder, inside: faketime("-1h") });
+  await startNodeServer(n3, { folder: cluster.folder, inside: faketime("+1h") });
   const clock = async (node: TestNode) => Date.parse((await node.request("GET", "/health")).headers.get("date") ?? "");
   const now = await clock(n1);
   expect(Math.round(((await clock(n2)) - now) / 600_000)).toBe(-6);
   expect(Math.round(((await clock(n3)) - now) / 600_000)).toBe(6);
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
 
   const clients = clientsOf(cluster.nodes, NAMES, held);
   const before = await Promise.all(cluster.nodes.map(count));
@@ -66,11 +73,11 @@ test("nodes with clocks an hour behind and an hour ahead find each other, serve 
   expect(asked).toBeGreaterThan(20);
 
   await n2.server.stop("SIGKILL");
-  await aMoment();
-  expect(listed(await n3.request("GET", "/"), "x-cluster-missing")).toEqual(["n2"]);
+  await waitForCachedAnswers();
+  expect(listHeader(await n3.request("GET", "/"), "x-cluster-missing")).toEqual(["n2"]);
   // The clock is correct again: it jumps by an hour.
   await cluster.restart(n2);
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   expect(await executes(n3, held[1])).toBe(200);
 }, 120_000);
 
@@ -108,7 +115,7 @@ test("a restarted node knows the others from its first answer on", async () => {
   for (let round = 0; round < 3; round += 1) {
     await n2.server.stop("SIGKILL");
     await cluster.restart(n2);
-    expect(listed(await n2.request("GET", "/"), "x-cluster-nodes")).toEqual(NAMES);
+    expect(listHeader(await n2.request("GET", "/"), "x-cluster-nodes")).toEqual(NAMES);
     expect((await n2.request("GET", `/${held[0]}`)).status).toBe(200);
   }
 }, 120_000);
@@ -121,7 +128,7 @@ test("a node that joins is used soon, without any failed request", async () => {
   const before = await count(n3);
   await cluster.restart(n3);
   expect(await until(async () => (await count(n3)) > before, 30_000)).toBe(true);
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   const { wrong } = await clients.stop();
   // Lists from after it joined hold it too.
   expect(wrong.filter((each) => !each.endsWith("of n1, n2, n3"))).toEqual([]);
@@ -139,12 +146,12 @@ test.each<[string, (node: TestNode) => { host?: string; port?: number }]>([
     const { wrong: before } = await clients.stop();
     expect(before).toEqual([]);
     await n2.server.stop("SIGKILL");
-    await aMoment();
-    expect(listed(await n1.request("GET", "/"), "x-cluster-missing")).toEqual(["n2"]);
+    await waitForCachedAnswers();
+    expect(listHeader(await n1.request("GET", "/"), "x-cluster-missing")).toEqual(["n2"]);
     const old = n2.server.url;
-    await startNode(n2, { folder: cluster.folder, ...place(n2) });
+    await startNodeServer(n2, { folder: cluster.folder, ...place(n2) });
     expect(n2.server.url).not.toBe(old);
-    expect(await becomesWhole(cluster)).toBe(true);
+    expect(await becomesComplete(cluster)).toBe(true);
     const after = clientsOf(cluster.nodes, NAMES, [held[1], held[0], held[2]]);
     await sleep(2000);
     const { asked, wrong } = await after.stop();

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { until } from "../../../scripts/process";
 import { type Authority, makeAuthority } from "../../support/authority";
+import { sleeper, uniqueName } from "../../support/cluster-containers";
 import { type Engine, leaseEngine } from "../../support/engine";
 import type { CertificateFiles } from "../../support/https";
 import { importBusybox } from "../../support/images";
-import { sleeper, unique } from "../../support/pool";
 import { type SecureNode, startSecureNode } from "../../support/secure-node";
 import { openTerminal } from "../../support/terminal";
 
@@ -79,7 +79,7 @@ test("nodes reached by address verify one certificate's name; list, run, exec, l
   const pair = await startPair({ files, args: trusting(authority) }, { files, args: trusting(authority) });
   await expectWhole(pair);
   for (const [one, other] of [pair, [...pair].reverse() as typeof pair]) {
-    const name = unique("secure");
+    const name = uniqueName("secure");
     const placed = await one.request("PUT", `/?node=${other.name}`, sleeper({ name, data: ["sh", "-c", "echo started; sleep 100000"] }));
     expect(placed).toMatchObject({ status: 200, json: { host: other.name } });
     expect((await one.request("GET", "/")).json.map((container: { name: string }) => container.name)).toContain(name);

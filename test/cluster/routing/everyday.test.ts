@@ -1,5 +1,5 @@
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { becomesWhole, listed, place, sleeper, unique, whereIs } from "../../support/pool";
+import { becomesComplete, listHeader, locate, sleeper, startContainer, uniqueName } from "../../support/cluster-containers";
 import { pushImage, type Registry, startRegistry } from "../../support/registry";
 import { TOKEN } from "../../support/server";
 
@@ -28,10 +28,10 @@ test("GET /nodes through any node lists all nodes", async () => {
 });
 
 test("a run through each node replies with one object and its host, and any node lists all runs", async () => {
-  const made = await Promise.all(cluster.nodes.map((node) => place(node)));
+  const made = await Promise.all(cluster.nodes.map((node) => startContainer(node)));
   for (const node of cluster.nodes) {
     const answer = await node.request("GET", "/");
-    expect(listed(answer, "x-cluster-nodes")).toEqual(["n1", "n2", "n3"]);
+    expect(listHeader(answer, "x-cluster-nodes")).toEqual(["n1", "n2", "n3"]);
     expect(answer.headers.has("x-cluster-missing")).toBe(false);
     for (const { id, host } of made) expect(answer.json).toContainEqual(expect.objectContaining({ id, host, state: "running" }));
   }
@@ -49,7 +49,7 @@ test("a change through one node is visible through every other once it is answer
     return lists.map(({ json }) => (json as { id: string }[]).some((each) => each.id === id));
   };
   for (let round = 0; round < 15; round += 1) {
-    const { id } = await place(round % 2 ? n1 : n3, {}, "n2");
+    const { id } = await startContainer(round % 2 ? n1 : n3, {}, "n2");
     expect(await seenBy(id)).toEqual([true, true, true]);
     expect((await (round % 3 ? n3 : n2).request("DELETE", `/${id}`)).status).toBe(200);
     expect(await seenBy(id)).toEqual([false, false, false]);
@@ -59,7 +59,7 @@ test("a change through one node is visible through every other once it is answer
 });
 
 test("logs, commands and removal work through any node, as a list with the host", async () => {
-  const { id, name } = await place(n1, { data: ["sh", "-c", "echo out; echo err >&2; sleep 100000"] }, "n2");
+  const { id, name } = await startContainer(n1, { data: ["sh", "-c", "echo out; echo err >&2; sleep 100000"] }, "n2");
   const stdin = "x".repeat(1_000_000);
   for (const node of cluster.nodes) {
     expect((await node.request("GET", `/${name}`)).json).toEqual([{ id, name, stdout: "out\n", stderr: "err\n", host: "n2" }]);
@@ -74,13 +74,13 @@ test("logs, commands and removal work through any node, as a list with the host"
 });
 
 test("followed logs stream through another node and end with the container", async () => {
-  const { name } = await place(n1, { data: ["sh", "-c", "echo one; sleep 1; echo two"] }, "n2");
+  const { name } = await startContainer(n1, { data: ["sh", "-c", "echo one; sleep 1; echo two"] }, "n2");
   const { text } = await n3.request("GET", `/${name}?follow=true`);
   expect(text).toBe("one\ntwo\n");
 });
 
 test("a client that disconnects from followed logs ends them on the node that streams them", async () => {
-  const { name } = await place(n1, { data: ["sh", "-c", "echo one; sleep 100000"] }, "n2");
+  const { name } = await startContainer(n1, { data: ["sh", "-c", "echo one; sleep 100000"] }, "n2");
   const leaving = new AbortController();
   const response = await fetch(`${n3.server.url}/${name}?follow=true`, {
     headers: { Authorization: `Bearer ${TOKEN}` },
@@ -93,30 +93,30 @@ test("a client that disconnects from followed logs ends them on the node that st
   await n2.server.stop("SIGTERM");
   // It has left: it is no member any more, and so not missing.
   const rest = await n1.request("GET", "/");
-  expect([listed(rest, "x-cluster-nodes"), listed(rest, "x-cluster-missing")]).toEqual([["n1", "n3"], []]);
+  expect([listHeader(rest, "x-cluster-nodes"), listHeader(rest, "x-cluster-missing")]).toEqual([["n1", "n3"], []]);
   await cluster.restart(n2);
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
 });
 
 test("a name that another node has is refused", async () => {
-  const { name } = await place(n1, {}, "n2");
+  const { name } = await startContainer(n1, {}, "n2");
   for (const query of ["", "?node=n1", "?node=n3"]) expect((await run(n3, { name }, query)).json).toMatchObject({ code: "NAME_TAKEN" });
-  expect(await whereIs(cluster, name)).toEqual(["n2:running"]);
+  expect(await locate(cluster, name)).toEqual(["n2:running"]);
 });
 
 test("a pull runs on every node, and each outcome is reported", async () => {
   const image = await pushImage(n1.engine, registry, "busybox");
   const good = await n2.request("HEAD", `/${image}`);
   expect(good.status).toBe(200);
-  expect(listed(good, "x-cluster-outcomes")).toEqual(["n1=200", "n2=200", "n3=200"]);
+  expect(listHeader(good, "x-cluster-outcomes")).toEqual(["n1=200", "n2=200", "n3=200"]);
   for (const { engine } of cluster.nodes) expect((await engine.docker(["image", "inspect", image])).code).toBe(0);
   const bad = await n1.request("HEAD", `/${registry.host}/no-such-image`);
   expect(bad.status).toBe(404);
-  expect(listed(bad, "x-cluster-outcomes")).toEqual(["n1=404", "n2=404", "n3=404"]);
+  expect(listHeader(bad, "x-cluster-outcomes")).toEqual(["n1=404", "n2=404", "n3=404"]);
 });
 
 test("?node= chooses the node of a run; an unknown one is a 404 with the known nodes", async () => {
-  for (const node of ["n1", "n2", "n3"]) expect((await place(n1, {}, node)).host).toBe(node);
+  for (const node of ["n1", "n2", "n3"]) expect((await startContainer(n1, {}, node)).host).toBe(node);
   const { status, json } = await run(n2, {}, "?node=n9");
   expect({ status, nodes: json.details.nodes.sort() }).toEqual({ status: 404, nodes: ["n1", "n2", "n3"] });
 });
@@ -129,29 +129,31 @@ test("?explain=true returns all bids and why the node was chosen", async () => {
 });
 
 test("a repeated Idempotency-Key replies with the same container through any node, pinned or not", async () => {
-  const options = { headers: { "Idempotency-Key": unique("key") } };
-  const first = await place(n1, {}, undefined, options);
+  const options = { headers: { "Idempotency-Key": uniqueName("key") } };
+  const first = await startContainer(n1, {}, undefined, options);
   for (const node of cluster.nodes) {
-    expect(await place(node, {}, undefined, options)).toMatchObject({ id: first.id, host: first.host, repeated: true });
-    expect(await place(node, {}, first.host, options)).toMatchObject({ id: first.id, repeated: true });
+    expect(await startContainer(node, {}, undefined, options)).toMatchObject({ id: first.id, host: first.host, repeated: true });
+    expect(await startContainer(node, {}, first.host, options)).toMatchObject({ id: first.id, repeated: true });
   }
 });
 
 test("a run goes where its image is", async () => {
-  const image = unique("only");
+  const image = uniqueName("only");
   await n3.engine.docker(["tag", "busybox", image]);
-  for (const node of cluster.nodes) expect((await place(node, { image, pull: "never" })).host).toBe("n3");
+  for (const node of cluster.nodes) expect((await startContainer(node, { image, pull: "never" })).host).toBe("n3");
 });
 
 test("a run goes where its volume is", async () => {
-  const volume = unique("volume");
+  const volume = uniqueName("volume");
   await n2.engine.docker(["volume", "create", volume]);
-  for (const node of cluster.nodes) expect((await place(node, { volumes: { [volume]: "/data" } })).host).toBe("n2");
+  for (const node of cluster.nodes) expect((await startContainer(node, { volumes: { [volume]: "/data" } })).host).toBe("n2");
 });
 
 test("a taken host port sends a run elsewhere; taken everywhere it is a 409 with reasons, or 400 of /containers/run", async () => {
   const ports = { "18088": "80" };
-  const hosts = [await place(n1, { ports }), await place(n1, { ports }), await place(n1, { ports })].map(({ host }) => host);
+  const hosts = [await startContainer(n1, { ports }), await startContainer(n1, { ports }), await startContainer(n1, { ports })].map(
+    ({ host }) => host,
+  );
   expect(hosts.sort()).toEqual(["n1", "n2", "n3"]);
   const service = { image: "busybox", container_port: 80, host_port: 18088 };
   const managed = { image: "busybox", ports: [{ host: 18088, container: 80 }] };
@@ -176,8 +178,8 @@ test("an absent image that may not be pulled is a 404, as on a single node", asy
 
 test("a repeated Idempotency-Key replies with its container even if no node could take a second one", async () => {
   const ports = { "18089": "80" };
-  for (const node of [n1, n2]) await place(node, { ports }, node.name);
-  const options = { json: sleeper({ ports }), headers: { "Idempotency-Key": unique("key") } };
+  for (const node of [n1, n2]) await startContainer(node, { ports }, node.name);
+  const options = { json: sleeper({ ports }), headers: { "Idempotency-Key": uniqueName("key") } };
   const { json: made } = await n1.request("PUT", "/", options);
   expect(made.host).toBe("n3");
   for (const node of cluster.nodes) expect((await node.request("PUT", "/", options)).json).toMatchObject({ id: made.id, repeated: true });
@@ -198,7 +200,7 @@ test("a forged peer header grants nothing", async () => {
 });
 
 test("bodies of 5 MB pass through another node", async () => {
-  const { name } = await place(n1, {}, "n2");
+  const { name } = await startContainer(n1, {}, "n2");
   const json = { data: ["wc", "-c"], interactive: true, stdin: "y".repeat(5_000_000) };
   expect((await n3.request("POST", `/${name}`, { json })).json).toMatchObject([{ stdout: "5000000\n" }]);
 });

@@ -1,10 +1,10 @@
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { follow, openAtEngine } from "../../support/following";
-import { dockerOf, residentMemory } from "../../support/one-node";
-import { becomesWhole, clear, place, unique } from "../../support/pool";
+import { becomesComplete, removeAllContainers, startContainer, uniqueName } from "../../support/cluster-containers";
+import { followLogs, openEngineConnectionsOf } from "../../support/log-stream";
 import { TOKEN } from "../../support/server";
+import { dockerOf, residentMemory } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 
@@ -17,10 +17,10 @@ beforeAll(async () => {
   [n1, n2] = cluster.nodes as [TestNode, TestNode];
 });
 afterAll(() => cluster.stop());
-afterEach(() => clear(cluster), 60_000);
+afterEach(() => removeAllContainers(cluster), 60_000);
 
 /** Starts a container on n2; returns its name. */
-const start = async (script: string) => (await place(n1, { name: unique("streams"), data: ["sh", "-c", script] }, "n2")).name;
+const start = async (script: string) => (await startContainer(n1, { name: uniqueName("streams"), data: ["sh", "-c", script] }, "n2")).name;
 const tell = (name: string, script: string) => dockerOf(n2.engine, ["exec", name, "sh", "-c", script]);
 /** A container that prints what is appended to /say, and exits once /end exists. */
 const talker = () => start("touch /say; tail -f /say & until [ -e /end ]; do sleep 0.1; done; echo the end");
@@ -28,7 +28,7 @@ const talker = () => start("touch /say; tail -f /say & until [ -e /end ]; do sle
 describe("a log that is followed through another node", () => {
   test("arrives line by line and ends with the container", async () => {
     const name = await talker();
-    const log = await follow(n1, name);
+    const log = await followLogs(n1, name);
     expect(log).toMatchObject({ status: 200, headers: { "content-type": "text/plain; charset=utf-8", "x-cluster-nodes": "n2" } });
     for (const word of ["one", "two", "three"]) {
       await tell(name, `echo ${word} >> /say`);
@@ -42,7 +42,7 @@ describe("a log that is followed through another node", () => {
 
   test("ends when the container is removed", async () => {
     const name = await talker();
-    const log = await follow(n1, name);
+    const log = await followLogs(n1, name);
     expect((await n1.request("DELETE", `/${name}`)).status).toBe(200);
     expect(await until(() => log.state() === "ended", DEADLINE)).toBe(true);
   });
@@ -50,12 +50,12 @@ describe("a log that is followed through another node", () => {
   test("leaves nothing open at the engine after its client disconnects, even while silent", async () => {
     const name = await talker();
     // The server always keeps some open: the engine's events and idle connections.
-    expect(await until(() => openAtEngine(n2) > 0, DEADLINE)).toBe(true);
-    const before = openAtEngine(n2);
-    const logs = await Promise.all(Array.from({ length: 20 }, () => follow(n1, name)));
-    expect(openAtEngine(n2)).toBeGreaterThanOrEqual(20);
-    for (const log of logs) log.leave();
-    expect(await until(() => openAtEngine(n2) <= before + 5, DEADLINE)).toBe(true);
+    expect(await until(() => openEngineConnectionsOf(n2) > 0, DEADLINE)).toBe(true);
+    const before = openEngineConnectionsOf(n2);
+    const logs = await Promise.all(Array.from({ length: 20 }, () => followLogs(n1, name)));
+    expect(openEngineConnectionsOf(n2)).toBeGreaterThanOrEqual(20);
+    for (const log of logs) log.abort();
+    expect(await until(() => openEngineConnectionsOf(n2) <= before + 5, DEADLINE)).toBe(true);
   });
 
   test.each([
@@ -63,7 +63,7 @@ describe("a log that is followed through another node", () => {
     ["a host whose link is down", () => n2.engine.linkDown(), () => n2.engine.linkUp()],
   ])("is cut when it comes from %s: the client neither waits nor sees a regular end", async (_name, fault, mend) => {
     const name = await talker();
-    const log = await follow(n1, name);
+    const log = await followLogs(n1, name);
     await tell(name, "echo before >> /say");
     expect(await until(() => log.text() === "before\n", DEADLINE)).toBe(true);
     fault();
@@ -73,31 +73,31 @@ describe("a log that is followed through another node", () => {
     } finally {
       mend();
     }
-    expect(await becomesWhole(cluster)).toBe(true);
-    const again = await follow(n1, name);
+    expect(await becomesComplete(cluster)).toBe(true);
+    const again = await followLogs(n1, name);
     expect(await until(() => again.text() === "before\n", DEADLINE)).toBe(true);
-    again.leave();
+    again.abort();
   });
 
   test("is cut when the streaming server is killed", async () => {
-    const log = await follow(n1, await talker());
+    const log = await followLogs(n1, await talker());
     await n2.server.stop("SIGKILL");
     try {
       expect(await until(() => log.state() === "cut", DEADLINE)).toBe(true);
     } finally {
       await cluster.restart(n2);
     }
-    expect(await becomesWhole(cluster)).toBe(true);
+    expect(await becomesComplete(cluster)).toBe(true);
   });
 
   test("continues while its node lives, however long it is silent", async () => {
     const name = await talker();
-    const log = await follow(n1, name);
+    const log = await followLogs(n1, name);
     // Many times the peer timeout.
     await new Promise((resolve) => setTimeout(resolve, 5000));
     await tell(name, "echo still here >> /say");
     expect(await until(() => log.text() === "still here\n", DEADLINE)).toBe(true);
-    log.leave();
+    log.abort();
   });
 });
 
@@ -115,7 +115,7 @@ test.each([
   ["deflate", deflateSync],
   ["br", brotliCompressSync],
 ])("a body compressed with %s goes through another node", async (encoding, compress) => {
-  const name = unique("compressed");
+  const name = uniqueName("compressed");
   const send = (method: string, path: string, json: object) =>
     fetch(n1.server.url + path, {
       method,
@@ -137,7 +137,7 @@ test("a log of 50 MB arrives complete through another node as plain text, and ne
   const memory = () => [n1, n2].map(({ server }) => residentMemory(server.process.pid));
   const before = memory();
   const most = [...before];
-  const log = await follow(n1, name, {
+  const log = await followLogs(n1, name, {
     query: "",
     each: () => {
       memory().forEach((now, index) => {

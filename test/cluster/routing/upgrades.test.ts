@@ -9,9 +9,9 @@ import { SignedChannel } from "../../../lib/cluster/rpc/signed-channel";
 import { run, until } from "../../../scripts/process";
 import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
-import { curl, dockerOf } from "../../support/one-node";
 import { connectRaw, head, type RawConnection } from "../../support/raw-http";
 import { startServer, type TestServer, TOKEN } from "../../support/server";
+import { curl, dockerOf } from "../../support/single-node";
 
 const NAME = "alone";
 const DEADLINE = 20_000;

@@ -1,6 +1,6 @@
 import { startCluster, type TestCluster } from "../../support/cluster";
+import { containerCounts, removeAllContainers, sleeper, startContainer } from "../../support/cluster-containers";
 import { startHaproxy } from "../../support/haproxy";
-import { clear, counts, place, sleeper } from "../../support/pool";
 import { ask } from "../../support/server";
 
 let cluster: TestCluster;
@@ -14,7 +14,7 @@ afterAll(async () => {
   await balancer.stop();
   await cluster.stop();
 });
-afterEach(() => clear(cluster), 60_000);
+afterEach(() => removeAllContainers(cluster), 60_000);
 
 async function burst(count: number, concurrency: number): Promise<number[]> {
   const statuses: number[] = [];
@@ -28,7 +28,7 @@ async function burst(count: number, concurrency: number): Promise<number[]> {
 
 test("300 PUTs in a burst through haproxy spread within 10% of even", async () => {
   expect((await burst(300, 30)).filter((status) => status !== 200)).toEqual([]);
-  const spread = await counts(cluster);
+  const spread = await containerCounts(cluster);
   expect(spread.reduce((a, b) => a + b)).toBe(300);
   for (const count of spread) expect(Math.abs(count - 100)).toBeLessThanOrEqual(10);
 }, 180_000);
@@ -36,8 +36,8 @@ test("300 PUTs in a burst through haproxy spread within 10% of even", async () =
 test("the node with most of its memory reserved gets the fewest runs", async () => {
   const [first] = cluster.nodes as [TestCluster["nodes"][number]];
   const { stdout } = await first.engine.docker(["info", "--format", "{{.MemTotal}}"]);
-  await place(first, { memory: String(Math.floor(Number(stdout) * 0.85)) }, first.name);
+  await startContainer(first, { memory: String(Math.floor(Number(stdout) * 0.85)) }, first.name);
   expect((await burst(20, 6)).filter((status) => status !== 200)).toEqual([]);
-  const [reserved = 0, ...others] = await counts(cluster);
+  const [reserved = 0, ...others] = await containerCounts(cluster);
   expect(reserved - 1).toBeLessThan(Math.min(...others));
 }, 60_000);

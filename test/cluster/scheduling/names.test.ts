@@ -1,5 +1,5 @@
 import { startCluster, type TestCluster } from "../../support/cluster";
-import { clear, sleeper, unique, whereIs } from "../../support/pool";
+import { locate, removeAllContainers, sleeper, uniqueName } from "../../support/cluster-containers";
 
 let cluster: TestCluster;
 beforeAll(async () => {
@@ -7,7 +7,7 @@ beforeAll(async () => {
   cluster = await startCluster({ size: 3, args: ["--peer_timeout=5000"] });
 });
 afterAll(() => cluster.stop());
-afterEach(() => clear(cluster));
+afterEach(() => removeAllContainers(cluster));
 
 const burst = (count: number, json: object, headers: Record<string, string> = {}) =>
   Promise.all(Array.from({ length: count }, (_, index) => through(index).request("PUT", "/", { json, headers })));
@@ -15,7 +15,7 @@ const through = (index: number) => cluster.nodes[index % cluster.nodes.length] a
 
 describe("200 PUTs of one name at once through all nodes", () => {
   test.each([1, 2, 3])("make exactly one container and 199 clear 409s (round %i)", async () => {
-    const name = unique("one");
+    const name = uniqueName("one");
     const answers = await burst(200, sleeper({ name }));
     const refused = answers.filter(({ status }) => status === 409);
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
@@ -23,23 +23,23 @@ describe("200 PUTs of one name at once through all nodes", () => {
     expect(new Set(refused.map(({ json }) => json.code))).toEqual(new Set(["NAME_TAKEN"]));
     expect(refused.every(({ json }) => json.message.includes(name))).toBe(true);
     const winner = answers.find(({ status }) => status === 200)?.json;
-    expect(await whereIs(cluster, name)).toEqual([`${winner.host}:running`]);
+    expect(await locate(cluster, name)).toEqual([`${winner.host}:running`]);
   });
 
   test.each([
     ["a command that is not in the image", { data: ["no-such-command"] }, 400],
     ["an absent image that may not be pulled", { image: "no-such-image", pull: "never" }, 404],
   ])("leave no container with %s", async (_, wrong, expected) => {
-    const name = unique("none");
+    const name = uniqueName("none");
     const answers = await burst(60, sleeper({ name, ...wrong }));
     expect(answers.map(({ status }) => status).filter((status) => status !== expected && status !== 409)).toEqual([]);
     expect(answers.some(({ status }) => status === expected)).toBe(true);
-    expect(await whereIs(cluster, name)).toEqual([]);
+    expect(await locate(cluster, name)).toEqual([]);
   });
 });
 
 test("after its container was removed, a name can be used again through any node", async () => {
-  const name = unique("again");
+  const name = uniqueName("again");
   for (const node of cluster.nodes) {
     expect((await node.request("PUT", "/", { json: sleeper({ name }) })).status).toBe(200);
     expect((await through(cluster.nodes.indexOf(node) + 1).request("DELETE", `/${name}`)).status).toBe(200);
@@ -47,21 +47,21 @@ test("after its container was removed, a name can be used again through any node
 });
 
 test("a container created directly at the engine keeps its name", async () => {
-  const name = unique("past");
+  const name = uniqueName("past");
   const [first] = cluster.nodes;
   await first?.engine.docker(["create", "--name", name, "busybox", "true"]);
   const answers = await burst(9, sleeper({ name }));
   expect(answers.map(({ status }) => status)).toEqual(Array(9).fill(409));
-  expect(await whereIs(cluster, name)).toEqual([`${first?.name}:created`]);
+  expect(await locate(cluster, name)).toEqual([`${first?.name}:created`]);
 });
 
 test.each([1, 2, 3])(
   "one Idempotency-Key sent through all nodes at once makes one container, which all reply with (round %i)",
   async () => {
-    const answers = await burst(12, sleeper(), { "Idempotency-Key": unique("key") });
+    const answers = await burst(12, sleeper(), { "Idempotency-Key": uniqueName("key") });
     expect(answers.map(({ status, text }) => (status === 200 ? 200 : text))).toEqual(Array(12).fill(200));
     expect(new Set(answers.map(({ json }) => json.id)).size).toBe(1);
     expect(answers.filter(({ json }) => json.repeated !== true)).toHaveLength(1);
-    expect(await whereIs(cluster, answers[0]?.json.name)).toEqual([`${answers[0]?.json.host}:running`]);
+    expect(await locate(cluster, answers[0]?.json.name)).toEqual([`${answers[0]?.json.host}:running`]);
   },
 );

@@ -4,11 +4,11 @@ import http from "node:http";
 import { tmpdir } from "node:os";
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { beginsToWrite, beginUpload, download, heldArchives, sha, upload } from "../../support/files";
-import { openAtEngine } from "../../support/following";
-import { dockerOf, residentMemory } from "../../support/one-node";
-import { becomesWhole, clear, place, unique } from "../../support/pool";
+import { becomesComplete, removeAllContainers, startContainer, uniqueName } from "../../support/cluster-containers";
+import { beginUpload, download, openArchiveCount, sha, upload, waitUntilWritten } from "../../support/files";
+import { openEngineConnectionsOf } from "../../support/log-stream";
 import { TOKEN } from "../../support/server";
+import { dockerOf, residentMemory } from "../../support/single-node";
 import { zipOf } from "../../support/zips";
 
 jest.setTimeout(120_000);
@@ -22,11 +22,11 @@ beforeAll(async () => {
   [n1, n2] = cluster.nodes as [TestNode, TestNode];
 });
 afterAll(() => cluster.stop());
-afterEach(() => clear(cluster), 60_000);
+afterEach(() => removeAllContainers(cluster), 60_000);
 
-const start = async () => (await place(n1, { name: unique("files") }, "n2")).name;
+const start = async () => (await startContainer(n1, { name: uniqueName("files") }, "n2")).name;
 const runIn = (name: string, script: string) => dockerOf(n2.engine, ["exec", name, "sh", "-c", script]);
-const heldCount = ({ server }: TestNode) => heldArchives(server);
+const heldCount = ({ server }: TestNode) => openArchiveCount(server);
 
 test("upload, download and listing work the same through a node that doesn't have the container", async () => {
   const name = await start();
@@ -95,7 +95,7 @@ test("an upload aborted by the client leaves nothing on either node and nothing 
 test("a download aborted by the client leaves no request open at the engine", async () => {
   const name = await start();
   await runIn(name, "mkdir /app; dd if=/dev/zero of=/app/big bs=1M count=100 2>/dev/null");
-  const before = openAtEngine(n2);
+  const before = openEngineConnectionsOf(n2);
   for (const route of ["download?path=big", "download-zip"]) {
     await new Promise<void>((resolve, reject) => {
       const request = http.get(`${n1.server.url}/containers/${name}/${route}`, { headers: { Authorization: `Bearer ${TOKEN}` } });
@@ -103,7 +103,7 @@ test("a download aborted by the client leaves no request open at the engine", as
       request.on("response", (response) => response.on("error", () => undefined).once("data", () => resolve(void request.destroy())));
     });
   }
-  expect(await until(() => openAtEngine(n2) <= before + 1, DEADLINE_MS)).toBe(true);
+  expect(await until(() => openEngineConnectionsOf(n2) <= before + 1, DEADLINE_MS)).toBe(true);
 });
 
 test("a node that freezes during an upload is a 502 while the client still sends", async () => {
@@ -118,7 +118,7 @@ test("a node that freezes during an upload is a 502 while the client still sends
     stop();
     n2.server.process.signal("SIGCONT");
   }
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   expect(await until(() => heldCount(n2) === 0, DEADLINE_MS)).toBe(true);
 });
 
@@ -129,7 +129,7 @@ describe("a node killed during an upload is a 502, and after its restart the sam
   async function expectRetrySucceeds(name: string): Promise<void> {
     expect(readdirSync(tmpdir()).filter((each) => /^docker-server-[0-9a-f]{8}-/.test(each))).toEqual([]);
     await cluster.restart(n2);
-    expect(await becomesWhole(cluster)).toBe(true);
+    expect(await becomesComplete(cluster)).toBe(true);
     expect((await upload(n1, name, zip)).status).toBe(200);
     expect(await until(() => heldCount(n1) + heldCount(n2) === 0, DEADLINE_MS)).toBe(true);
     const sums = (await runIn(name, "cd /app; sha256sum *")).split("\n").map((line) => line.split(/ +/).reverse());
@@ -151,7 +151,7 @@ describe("a node killed during an upload is a 502, and after its restart the sam
   test("while the engine extracts the archive", async () => {
     const name = await start();
     const answer = upload(n1, name, zip);
-    await beginsToWrite(n2.engine, name, "app/f0");
+    await waitUntilWritten(n2.engine, name, "app/f0");
     await n2.server.stop("SIGKILL");
     expect(await answer).toMatchObject({ status: 502, json: { error: "upstream_error" } });
     expect(Number(await runIn(name, "ls /app | wc -l"))).toBeLessThan(150);

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { createClient } from "redis";
 import { until } from "../../../scripts/process";
+import { sleeper, uniqueName } from "../../support/cluster-containers";
 import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
 import { startLimited } from "../../support/limited-server";
-import { sleeper, unique } from "../../support/pool";
 import { type FlakyServer, startRedis } from "../../support/redis";
 import type { TestServer } from "../../support/server";
 
@@ -54,7 +54,7 @@ async function startPair(store: string[]): Promise<[TestServer, TestServer]> {
   // Each node can forward to the other. The runs use a token of their own, so that they don't count for the tested clients.
   const [one, other] = servers as [TestServer, TestServer];
   const run = (server: TestServer, node: string) =>
-    server.request("PUT", `/?node=${node}`, { ...as("third"), json: sleeper({ name: unique("box") }) });
+    server.request("PUT", `/?node=${node}`, { ...as("third"), json: sleeper({ name: uniqueName("box") }) });
   expect(await until(async () => (await run(one, "l2")).status === 200 && (await run(other, "l1")).status === 200, 20_000)).toBe(true);
   return [one, other];
 }

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster } from "../../support/cluster";
+import { runProgram, USER } from "../../support/example-programs";
 import { startHaproxy } from "../../support/haproxy";
 import { importPython } from "../../support/images";
-import { auditEntries, dockerOf } from "../../support/one-node";
-import { runProgram, USER } from "../../support/programs";
+import { auditEntries, dockerOf } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

@@ -1,7 +1,7 @@
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { auditEntries, dockerOf } from "../../support/one-node";
-import { becomesWhole, unique, whereIs } from "../../support/pool";
+import { becomesComplete, locate, uniqueName } from "../../support/cluster-containers";
+import { auditEntries, dockerOf } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 
@@ -86,13 +86,13 @@ test("a host port taken on one node is assigned on another until no node has it 
 });
 
 test("concurrent requests with one key through all nodes create one container", async () => {
-  const headers = { "Idempotency-Key": unique("key") };
+  const headers = { "Idempotency-Key": uniqueName("key") };
   const json = { image: "busybox", command: QUICK };
   const made = await Promise.all([n1, n2, n3, n1].map((node) => node.request("POST", "/containers", { json, headers })));
   expect(made.map(({ status }) => status).sort()).toEqual([200, 200, 200, 201]);
   const cuids = new Set(made.map((each) => each.json.cuid));
   expect(cuids.size).toBe(1);
-  expect(await whereIs(cluster, [...cuids][0] as string)).toHaveLength(1);
+  expect(await locate(cluster, [...cuids][0] as string)).toHaveLength(1);
 });
 
 test("a container on a frozen node is a 503 until the node answers again", async () => {
@@ -104,6 +104,6 @@ test("a container on a frozen node is a 503 until the node answers again", async
   } finally {
     n2.server.process.signal("SIGCONT");
   }
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   expect((await n3.request("GET", `/containers/${cuid}/status`)).json).toMatchObject({ cuid, host: "n2" });
 });

@@ -1,9 +1,9 @@
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { becomesComplete, locate, startContainer, uniqueName, waitForCachedAnswers } from "../../support/cluster-containers";
 import { startHaproxy } from "../../support/haproxy";
 import { callTool, connectMcp, post, TRANSPORTS } from "../../support/mcp";
-import { auditEntries } from "../../support/one-node";
-import { aMoment, becomesWhole, place, unique, whereIs } from "../../support/pool";
+import { auditEntries } from "../../support/single-node";
 
 let cluster: TestCluster;
 let haproxy: Awaited<ReturnType<typeof startHaproxy>>;
@@ -25,11 +25,11 @@ const call = async (through: TestNode, name: string, args: object = {}) => {
 };
 
 test("tools work through every node on a container of another node", async () => {
-  const name = unique("tool");
+  const name = uniqueName("tool");
   const data = ["sh", "-c", "echo hello; sleep 1000"];
   const started = await call(n1, "run_container", { image: "busybox", name, data, detach: true, node: "n2" });
   expect(started.structuredContent).toMatchObject({ name, host: "n2", status: "running" });
-  expect(await whereIs(cluster, name)).toEqual(["n2:running"]);
+  expect(await locate(cluster, name)).toEqual(["n2:running"]);
   for (const node of cluster.nodes) {
     const { result } = (await call(node, "list")).structuredContent;
     expect(result).toContainEqual(expect.objectContaining({ name, host: "n2" }));
@@ -76,7 +76,7 @@ test.each(TRANSPORTS)("the official client works through a load balancer over %s
 });
 
 test("closing a client of the SSE transport aborts its calls on other nodes", async () => {
-  const { name } = await place(n1, {}, "n3");
+  const { name } = await startContainer(n1, {}, "n3");
   const client = await connectMcp(n1.server.url, "SSE");
   const result = callTool(client, "exec", { id: name, data: ["sleep", "1000"] }).catch(() => "cut");
   const executing = async () => (await n3.engine.docker(["top", name])).stdout.split("\n").filter(Boolean).length > 2;
@@ -89,11 +89,11 @@ test("closing a client of the SSE transport aborts its calls on other nodes", as
 
 test("an incomplete list names the missing node", async () => {
   await n2.server.stop("SIGKILL");
-  await aMoment();
+  await waitForCachedAnswers();
   const { structuredContent, content } = await call(n1, "list");
   expect(structuredContent).toMatchObject({ complete: false, missing: ["n2"] });
   expect(content[1]?.text).toBe("Not complete: no answer from n2");
   await cluster.restart(n2);
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   expect((await call(n1, "list")).structuredContent).not.toHaveProperty("complete");
 });

@@ -6,7 +6,7 @@ import { BrowserSessions } from "../../../lib/proxy/browser-sessions";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
 import { type Answer, ask, TOKEN } from "../../support/server";
 import { quietLog } from "../../support/unit/quiet-log";
-import { gotHeader, startWeb } from "../../support/web";
+import { gotHeader, startWeb } from "../../support/web-container";
 
 let cluster: TestCluster;
 let holder: TestNode;

@@ -4,7 +4,7 @@ import WebSocket from "ws";
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
 import { TOKEN } from "../../support/server";
-import { gotHeader, startWeb } from "../../support/web";
+import { gotHeader, startWeb } from "../../support/web-container";
 
 let cluster: TestCluster;
 let holder: TestNode;

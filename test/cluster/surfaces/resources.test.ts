@@ -1,11 +1,18 @@
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { openAtEngine } from "../../support/following";
+import {
+  becomesComplete,
+  listHeader,
+  locate,
+  removeAllContainers,
+  uniqueName,
+  waitForCachedAnswers,
+} from "../../support/cluster-containers";
 import { importWeb } from "../../support/images";
-import { dockerOf } from "../../support/one-node";
-import { aMoment, becomesWhole, clear, listed, unique, whereIs } from "../../support/pool";
+import { openEngineConnectionsOf } from "../../support/log-stream";
 import { pushImage, type Registry, startRegistry } from "../../support/registry";
 import { TOKEN } from "../../support/server";
+import { dockerOf } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 
@@ -24,23 +31,23 @@ afterAll(async () => {
   await cluster?.stop();
   await registry?.stop();
 });
-afterEach(() => clear(cluster));
+afterEach(() => removeAllContainers(cluster));
 
 const service = (through: TestNode, more: object = {}, node?: string) =>
   through.request("POST", node ? `/containers/run?node=${node}` : "/containers/run", {
-    json: { image: "nginx", container_port: 80, name: unique("web"), ...more },
+    json: { image: "nginx", container_port: 80, name: uniqueName("web"), ...more },
   });
 
 /** Freezes a node during the work; afterwards the cluster is complete again. */
 async function without(node: TestNode, work: () => Promise<void>): Promise<void> {
   node.server.process.signal("SIGSTOP");
   try {
-    await aMoment();
+    await waitForCachedAnswers();
     await work();
   } finally {
     node.server.process.signal("SIGCONT");
   }
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
 }
 
 test("a container is run, awaited and managed through nodes that don't hold it", async () => {
@@ -69,10 +76,10 @@ test("containers go to several nodes, and one that isn't ready is not started on
   const ran = await Promise.all([1, 2, 3, 4, 5, 6].map(() => service(n1)));
   // The scheduler may skip a busy node.
   expect(new Set(ran.map(({ json }) => json.host)).size).toBeGreaterThan(1);
-  const name = unique("late");
+  const name = uniqueName("late");
   const late = await service(n1, { name, command: "sh -c 'echo never; sleep 1000'", wait_ready: true, health_path: "/", wait_timeout: 1 });
   expect(late.json).toMatchObject({ status: 504, code: "NOT_READY", details: { logs: "never\n" } });
-  expect(await whereIs(cluster, name)).toHaveLength(1);
+  expect(await locate(cluster, name)).toHaveLength(1);
 });
 
 test("an Idempotency-Key repeated through another node gets the same container and response", async () => {
@@ -88,13 +95,13 @@ test("a name is unique in the whole pool, also when a container is renamed", asy
   expect((await service(n3, { name: first.name }, "n3")).json).toMatchObject({ status: 409, code: "NAME_TAKEN" });
   const rename = (name: string) => n3.request("POST", `/containers/${second.id}/rename`, { json: { name } });
   expect((await rename(first.name)).json).toMatchObject({ status: 409, code: "NAME_TAKEN" });
-  const free = unique("free");
+  const free = uniqueName("free");
   expect((await rename(free)).json).toMatchObject({ id: second.id, name: free, host: "n2" });
-  expect(await whereIs(cluster, free)).toEqual(["n2:running"]);
+  expect(await locate(cluster, free)).toEqual(["n2:running"]);
 });
 
 test("a name on two nodes is a 409 that lists both, and ?node= selects one", async () => {
-  const name = unique("twice");
+  const name = uniqueName("twice");
   for (const { engine } of [n1, n2]) await dockerOf(engine, ["run", "-d", "--name", name, "busybox", "sleep", "1000"]);
   for (const [method, path] of [
     ["GET", ""],
@@ -138,7 +145,7 @@ test("with a missing node, lists are incomplete and a container not found is a 5
   await without(n2, async () => {
     const answer = await n1.request("GET", "/containers");
     expect(answer.json).toMatchObject({ complete: false, missing: ["n2"], containers: [{ id: reachable.id, host: "n3" }] });
-    expect(listed(answer, "x-cluster-missing")).toEqual(["n2"]);
+    expect(listHeader(answer, "x-cluster-missing")).toEqual(["n2"]);
     expect((await n3.request("GET", `/containers/${json.name}`)).json).toMatchObject({ status: 503, code: "NODES_MISSING" });
     expect((await n1.request("GET", "/images")).json).toMatchObject({ complete: false, missing: ["n2"] });
   });
@@ -178,7 +185,7 @@ describe("images", () => {
   });
 
   test("in use on one node are a 409 that names the node", async () => {
-    const image = unique("used");
+    const image = uniqueName("used");
     for (const { engine } of [n1, n2]) await importWeb(engine, image);
     await dockerOf(n2.engine, ["run", "-d", image]);
     const { json } = await n1.request("DELETE", `/images/${image}`);
@@ -231,7 +238,7 @@ describe("images", () => {
 
 test("disconnecting from a followed log or stats of another node ends them there", async () => {
   const { json } = await service(n1, { command: "sh -c 'echo begun; sleep 1000'" }, "n2");
-  const before = openAtEngine(n2);
+  const before = openEngineConnectionsOf(n2);
   for (const path of ["logs?follow=true", "stats?stream=true"]) {
     const client = new AbortController();
     const headers = { Authorization: `Bearer ${TOKEN}` };
@@ -240,5 +247,5 @@ test("disconnecting from a followed log or stats of another node ends them there
     expect(Buffer.from(value ?? []).toString()).toMatch(/begun|cpu_percent/);
     client.abort();
   }
-  expect(await until(() => openAtEngine(n2) <= before, DEADLINE_MS)).toBe(true);
+  expect(await until(() => openEngineConnectionsOf(n2) <= before, DEADLINE_MS)).toBe(true);
 });

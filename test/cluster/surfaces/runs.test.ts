@@ -1,7 +1,7 @@
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { becomesComplete, uniqueName } from "../../support/cluster-containers";
 import { importRunner } from "../../support/images";
-import { becomesWhole, unique } from "../../support/pool";
 import { code, oneOff } from "../../support/runs";
 
 jest.setTimeout(120_000);
@@ -86,7 +86,7 @@ test("a run that waits too long is a 503 with Retry-After, and waits in no other
 });
 
 test("a live run on another node streams, takes a slot there, and ends when its client disconnects", async () => {
-  const name = unique("volume");
+  const name = uniqueName("volume");
   await n2.engine.docker(["volume", "create", name]);
   const client = new AbortController();
   const response = await fetch(`${n1.server.url}/run`, {
@@ -111,7 +111,7 @@ test("a live run on another node streams, takes a slot there, and ends when its 
     ),
   ).toBe(true);
   expect(await becomes({ n1: idle, n2: idle, n3: idle })).toBe(true);
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
 });
 
 test("a run that had begun when its engine died is an error that says so, and is not retried elsewhere", async () => {
@@ -133,6 +133,6 @@ test("a run that had begun when its engine died is an error that says so, and is
     const { status, json } = await answer;
     expect([status, json.details.begun]).toEqual([503, true]);
     await node.engine.restart();
-    expect(await becomesWhole(cluster)).toBe(true);
+    expect(await becomesComplete(cluster)).toBe(true);
   }
 });

@@ -1,8 +1,8 @@
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { becomesComplete, startContainer, uniqueName } from "../../support/cluster-containers";
 import { startHaproxy } from "../../support/haproxy";
-import { auditEntries, dockerOf, residentMemory } from "../../support/one-node";
-import { becomesWhole, place, unique } from "../../support/pool";
+import { auditEntries, dockerOf, residentMemory } from "../../support/single-node";
 import { type OpenOptions, openTerminal, type TestTerminal } from "../../support/terminal";
 
 jest.setTimeout(120_000);
@@ -18,7 +18,7 @@ const terminals: TestTerminal[] = [];
 beforeAll(async () => {
   cluster = await startCluster({ size: 3, ownEngines: true, args: ["--peer_timeout=700", "--cors_origin", ALLOWED] });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
-  box = (await place(n1, { name: unique("box") }, "n2")).name;
+  box = (await startContainer(n1, { name: uniqueName("box") }, "n2")).name;
 });
 afterEach(async () => {
   for (const { socket } of terminals.splice(0)) socket.terminate();
@@ -116,7 +116,7 @@ test.each<[string, Record<string, string>]>([
 });
 
 test("every node refuses the same requests with the same errors", async () => {
-  const stopped = (await place(n1, { name: unique("stopped"), data: ["true"] }, "n2")).name;
+  const stopped = (await startContainer(n1, { name: uniqueName("stopped"), data: ["true"] }, "n2")).name;
   const state = () => dockerOf(n2.engine, ["inspect", "-f", "{{.State.Running}}", stopped]);
   expect(await until(async () => (await state()) === "false", DEADLINE_MS)).toBe(true);
   for (const { server } of cluster.nodes) {
@@ -162,7 +162,7 @@ test.each<[string, () => void, () => void]>([
   } finally {
     repairNode();
   }
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
 });
 
 test.each<[string, () => TestNode]>([
@@ -179,7 +179,7 @@ test.each<[string, () => TestNode]>([
   } finally {
     await cluster.restart(killed());
   }
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   const next = await open(n1.server.url, `/ws/${box}?tty=false`);
   next.type("exit 7\n");
   expect((await next.gets("exit")).code).toBe(7);
@@ -193,12 +193,12 @@ test("a stop of the owner closes a terminal with code 1001, and a stop of the en
   await n2.server.stop();
   expect(await owner.closed()).toBe(1001);
   await cluster.restart(n2);
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   const forwarded = await open(n1.server.url, `/ws/${box}?cols=80&rows=24`);
   forwarded.type("sleep 2000\n");
   expect(await runs("sleep 2000")).toBe(true);
   await n1.server.stop();
   expect([1001, 1006]).toContain(await forwarded.closed());
   await cluster.restart(n1);
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
 });

@@ -1,6 +1,6 @@
 import { tarGz64, untarGz64 } from "../../support/archives";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { aMoment, becomesWhole, listed, unique } from "../../support/pool";
+import { becomesComplete, listHeader, uniqueName, waitForCachedAnswers } from "../../support/cluster-containers";
 
 let cluster: TestCluster;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
@@ -16,7 +16,7 @@ afterAll(() => cluster.stop());
  * @returns the volume's name
  */
 async function createVolume(through: TestNode, node: string, text = "content"): Promise<string> {
-  const name = unique("volume");
+  const name = uniqueName("volume");
   const answer = await through.request("POST", `/volume?node=${node}`, { json: { name, content: await tarGz64({ file: text }) } });
   expect([answer.status, answer.headers.get("x-volume-host")]).toEqual([200, node]);
   return name;
@@ -75,10 +75,10 @@ test("with a missing node, the list is incomplete and a volume not found is a 50
   const name = await createVolume(n1, "n2");
   n2.server.process.signal("SIGSTOP");
   try {
-    await aMoment();
+    await waitForCachedAnswers();
     const answer = await n1.request("GET", "/volumes");
     expect(answer.json).toMatchObject({ complete: false, missing: ["n2"] });
-    expect(listed(answer, "x-cluster-missing")).toEqual(["n2"]);
+    expect(listHeader(answer, "x-cluster-missing")).toEqual(["n2"]);
     expect((await n3.request("GET", `/volumes/${name}`)).json).toMatchObject({
       status: 503,
       code: "NODES_MISSING",
@@ -87,6 +87,6 @@ test("with a missing node, the list is incomplete and a volume not found is a 50
   } finally {
     n2.server.process.signal("SIGCONT");
   }
-  expect(await becomesWhole(cluster)).toBe(true);
+  expect(await becomesComplete(cluster)).toBe(true);
   expect((await n3.request("GET", `/volumes/${name}`)).json).toMatchObject({ host: "n2" });
 });

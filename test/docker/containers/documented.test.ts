@@ -1,6 +1,6 @@
 import { run, until } from "../../../scripts/process";
 import { importWeb } from "../../support/images";
-import { BASIC, curl, type OneNode, startNode } from "../../support/one-node";
+import { BASIC, curl, type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

@@ -1,9 +1,9 @@
 import { run, until } from "../../../scripts/process";
+import { uniqueName } from "../../support/cluster-containers";
 import { importWeb } from "../../support/images";
-import { type OneNode, startNode } from "../../support/one-node";
-import { unique } from "../../support/pool";
 import { cliSettings, pushImage, type Registry, startRegistry } from "../../support/registry";
 import { startServer, TOKEN } from "../../support/server";
+import { type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 
@@ -30,7 +30,7 @@ afterEach(async () => {
 
 const post = (pathname: string, json?: object, headers: Record<string, string> = {}) =>
   node.request("POST", pathname, { ...(json ? { json } : {}), headers });
-const runService = (more: object = {}) => post("/containers/run", { image: "nginx", container_port: 80, name: unique("web"), ...more });
+const runService = (more: object = {}) => post("/containers/run", { image: "nginx", container_port: 80, name: uniqueName("web"), ...more });
 const lines = (text: string) =>
   text
     .split("\n")

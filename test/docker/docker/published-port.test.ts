@@ -2,7 +2,7 @@ import path from "node:path";
 import { run } from "../../../scripts/process";
 import { type Engine, leaseEngine } from "../../support/engine";
 import { importWeb } from "../../support/images";
-import { dockerOf } from "../../support/one-node";
+import { dockerOf } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

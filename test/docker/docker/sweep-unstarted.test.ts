@@ -4,12 +4,12 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RUN_LABEL } from "../../../lib/docker/create/runner";
 import { runOrThrow, until } from "../../../scripts/process";
+import { sleeper, uniqueName } from "../../support/cluster-containers";
 import { type Engine, startEngine } from "../../support/engine";
 import { faketime } from "../../support/faketime";
 import { importBusybox } from "../../support/images";
-import { dockerOf } from "../../support/one-node";
-import { sleeper, unique } from "../../support/pool";
 import { startServer, type TestServer } from "../../support/server";
+import { dockerOf } from "../../support/single-node";
 
 const DEADLINE = 20_000;
 
@@ -41,14 +41,14 @@ const isGone = (name: string) => until(async () => (await stateOf(name)) === "",
 
 /** Creates a container with the docker command; returns its name. */
 async function create(...args: string[]): Promise<string> {
-  const name = unique("created");
+  const name = uniqueName("created");
   await docker("create", "--name", name, ...args, "busybox", "sleep", "100000");
   return name;
 }
 
 /** Leaves a container like a server that is killed before the start; returns its name. */
 async function leave(): Promise<string> {
-  const name = unique("left");
+  const name = uniqueName("left");
   await docker("create", "--name", name, "--label", `${RUN_LABEL}=${name}`, "busybox", "sleep", "100000");
   return name;
 }
@@ -62,7 +62,7 @@ test("a container of a server killed between create and start is removed by the 
     const frozen = await start([...flags, "--node_name=frozen"]);
     expect(await until(async () => (await killed.request("GET", "/nodes")).json.nodes.length === 2, DEADLINE)).toBe(true);
     frozen.process.signal("SIGSTOP");
-    const name = unique("half-made");
+    const name = uniqueName("half-made");
     const answer = killed.request("PUT", "/?node=killed", { json: sleeper({ name }) }).catch(() => "none");
     expect(await until(async () => (await stateOf(name)) === "created", DEADLINE)).toBe(true);
     await killed.stop("SIGKILL");
@@ -84,7 +84,7 @@ test("a container of a server killed between create and start is removed by the 
 test("containers that were started, or not created by a run, are never removed", async () => {
   const started = await start();
   const byRun = async (data: string, state: string) => {
-    const name = unique("run");
+    const name = uniqueName("run");
     expect((await started.request("PUT", "/", { json: { image: "busybox", name, detach: true, data } })).status).toBe(200);
     expect(await until(async () => (await stateOf(name)) === state, DEADLINE)).toBe(true);
     return name;
@@ -109,9 +109,9 @@ test("containers that were started, or not created by a run, are never removed",
 
 test("a container created from a run's committed image is not removed despite its labels", async () => {
   const name = await leave();
-  const image = unique("committed");
+  const image = uniqueName("committed");
   await docker("commit", name, image);
-  const theirs = unique("theirs");
+  const theirs = uniqueName("theirs");
   await docker("create", "--name", theirs, image);
   await startAfter("1h");
   expect(await isGone(name)).toBe(true);

@@ -3,8 +3,8 @@ import http from "node:http";
 import net from "node:net";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { auditEntries, type OneNode, rawExchange, residentMemory, startNode } from "../../support/one-node";
 import { TOKEN } from "../../support/server";
+import { auditEntries, type OneNode, rawExchange, residentMemory, startNode } from "../../support/single-node";
 import { zipOf } from "../../support/zips";
 
 let node: OneNode;

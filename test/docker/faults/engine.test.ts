@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../scripts/process";
-import { type OneNode, startNode } from "../../support/one-node";
 import type { Answer } from "../../support/server";
+import { type OneNode, startNode } from "../../support/single-node";
 
 const RECOVERY_TIMEOUT_MS = 20_000;
 /** Every request must be answered within a second, or its test fails. */

@@ -2,8 +2,8 @@ import { until } from "../../../scripts/process";
 import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
 import { startLimited } from "../../support/limited-server";
-import { auditEntries, everythingLogged } from "../../support/one-node";
 import type { TestServer } from "../../support/server";
+import { auditEntries, everythingLogged } from "../../support/single-node";
 
 let engine: Engine;
 let server: TestServer;

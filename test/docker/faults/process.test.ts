@@ -2,8 +2,8 @@ import http from "node:http";
 import { until } from "../../../scripts/process";
 import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
-import { dockerOf } from "../../support/one-node";
 import { startServer, type TestServer, TOKEN } from "../../support/server";
+import { dockerOf } from "../../support/single-node";
 
 const WAIT_TIMEOUT_MS = 20_000;
 

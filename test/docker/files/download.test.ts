@@ -5,8 +5,8 @@ import path from "node:path";
 import fc from "fast-check";
 import { run, until } from "../../../scripts/process";
 import { container, download, upload } from "../../support/files";
-import { type OneNode, openEngineConnections, startNode } from "../../support/one-node";
 import { TOKEN } from "../../support/server";
+import { type OneNode, openEngineConnections, startNode } from "../../support/single-node";
 import { zipOf } from "../../support/zips";
 
 jest.setTimeout(120_000);

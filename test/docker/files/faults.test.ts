@@ -2,12 +2,12 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { runOrThrow, until } from "../../../scripts/process";
+import { uniqueName } from "../../support/cluster-containers";
 import { type Engine, startEngine } from "../../support/engine";
-import { beginsToWrite, beginUpload, container, heldArchives, sha, upload } from "../../support/files";
+import { beginUpload, container, openArchiveCount, sha, upload, waitUntilWritten } from "../../support/files";
 import { importBusybox } from "../../support/images";
-import { dockerOf } from "../../support/one-node";
-import { unique } from "../../support/pool";
 import { startServer, type TestServer } from "../../support/server";
+import { dockerOf } from "../../support/single-node";
 import { zipOf } from "../../support/zips";
 
 jest.setTimeout(120_000);
@@ -36,7 +36,7 @@ afterAll(async () => {
   await engine?.stop();
 });
 afterEach(async () => {
-  expect(await until(() => heldArchives(server) === 0, WAIT_MS)).toBe(true);
+  expect(await until(() => openArchiveCount(server) === 0, WAIT_MS)).toBe(true);
   expect(readdirSync(folder)).toEqual([]);
   expect(await until(() => free() === TMPFS_BYTES, WAIT_MS)).toBe(true);
   // On a busy machine the engine writes stack traces of a slow containerd.
@@ -49,7 +49,7 @@ const free = () => {
   const { bfree, bsize } = statfsSync(folder);
   return bfree * bsize;
 };
-const box = (running = true) => container({ docker }, unique("files"), running);
+const box = (running = true) => container({ docker }, uniqueName("files"), running);
 const changed = async (name: string) => (await docker("diff", name)).split("\n").filter((line) => line.includes("/app"));
 
 describe("a server killed during an upload leaves no file behind, and the upload succeeds after its restart", () => {
@@ -68,7 +68,7 @@ describe("a server killed during an upload leaves no file behind, and the upload
     const name = await box();
     const { answer } = beginUpload({ server }, name);
     const cut = expect(answer).rejects.toThrow(/socket hang up|ECONNRESET/);
-    expect(await until(() => heldArchives(server) === 1 && free() < TMPFS_BYTES - 100_000, WAIT_MS)).toBe(true);
+    expect(await until(() => openArchiveCount(server) === 1 && free() < TMPFS_BYTES - 100_000, WAIT_MS)).toBe(true);
     await server.stop("SIGKILL");
     await cut;
     expect(await changed(name)).toEqual([]);
@@ -78,7 +78,7 @@ describe("a server killed during an upload leaves no file behind, and the upload
   test("killed while the engine unpacks", async () => {
     const name = await box();
     const cut = expect(upload({ server }, name, zip)).rejects.toThrow("fetch failed");
-    await beginsToWrite(engine, name, "app/f0");
+    await waitUntilWritten(engine, name, "app/f0");
     await server.stop("SIGKILL");
     await cut;
     expect(Number(await docker("exec", name, "sh", "-c", "ls /app | wc -l"))).toBeLessThan(150);

@@ -1,5 +1,5 @@
 import { container, upload } from "../../support/files";
-import { type OneNode, startNode } from "../../support/one-node";
+import { type OneNode, startNode } from "../../support/single-node";
 import { type ZipPart, zipOf } from "../../support/zips";
 
 jest.setTimeout(120_000);

@@ -2,8 +2,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { run, until } from "../../../scripts/process";
-import { container, download, heldArchives, upload } from "../../support/files";
-import { BASIC, curl, type OneNode, startNode } from "../../support/one-node";
+import { container, download, openArchiveCount, upload } from "../../support/files";
+import { BASIC, curl, type OneNode, startNode } from "../../support/single-node";
 import { type ZipPart, zipOf } from "../../support/zips";
 
 jest.setTimeout(120_000);
@@ -24,7 +24,7 @@ afterAll(async () => {
 const exec = (script: string, name = "running") => node.docker("exec", name, "sh", "-c", script);
 const text = async (name: string, file: string) => (await download(node, name, "download", file)).bytes.toString();
 afterEach(async () => {
-  expect(await until(() => heldArchives(node.server) === 0, 20_000)).toBe(true);
+  expect(await until(() => openArchiveCount(node.server) === 0, 20_000)).toBe(true);
   expect(readdirSync(tmpdir()).filter((name) => /^docker-server-[0-9a-f]{8}-/.test(name))).toEqual([]);
 });
 

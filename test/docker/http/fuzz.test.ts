@@ -1,8 +1,8 @@
 import http from "node:http";
 import { until } from "../../../scripts/process";
 import { Dice, Fuzzer, type FuzzRequest } from "../../support/fuzzer";
-import { type OneNode, rawExchange, startNode } from "../../support/one-node";
 import { TOKEN } from "../../support/server";
+import { type OneNode, rawExchange, startNode } from "../../support/single-node";
 
 const REQUESTS = 10_000;
 const CONCURRENCY = 16;

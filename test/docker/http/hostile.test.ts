@@ -2,9 +2,9 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import fc from "fast-check";
-import { hostileTexts, OPEN_RUN_FIELDS, RUN_FIELDS } from "../../support/hostile";
-import { type OneNode, startNode } from "../../support/one-node";
+import { maliciousTexts, OPEN_RUN_FIELDS, RUN_FIELDS } from "../../support/malicious-inputs";
 import type { Answer } from "../../support/server";
+import { type OneNode, startNode } from "../../support/single-node";
 
 let node: OneNode;
 let folder: string;
@@ -14,7 +14,7 @@ beforeAll(async () => {
   node = await startNode({ name: "hostile", args: ["--run_wait=10", "--pull_wait=5"] });
   folder = mkdtempSync(path.join(tmpdir(), "hostile-"));
   file = path.join(folder, "made");
-  texts = hostileTexts(file);
+  texts = maliciousTexts(file);
   await node.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000");
 });
 afterAll(async () => {

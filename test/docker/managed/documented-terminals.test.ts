@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { until } from "../../../scripts/process";
+import { type Program, runProgram, startProgram, USER } from "../../support/example-programs";
 import { importWeb } from "../../support/images";
-import { type OneNode, startNode } from "../../support/one-node";
-import { type Program, runProgram, startProgram, USER } from "../../support/programs";
+import { type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

@@ -2,11 +2,11 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { run, runOrThrow, until } from "../../../scripts/process";
+import { runProgram, startProgram, USER } from "../../support/example-programs";
 import { importPython, importWeb } from "../../support/images";
-import { auditEntries, type OneNode, startNode } from "../../support/one-node";
 import { freePorts } from "../../support/ports";
-import { runProgram, startProgram, USER } from "../../support/programs";
 import { startServer } from "../../support/server";
+import { auditEntries, type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { runOrThrow, until } from "../../../scripts/process";
 import { type Engine, startEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
-import { dockerOf } from "../../support/one-node";
 import { type Answer, startServer, type TestServer } from "../../support/server";
+import { dockerOf } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

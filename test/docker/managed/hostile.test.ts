@@ -1,8 +1,8 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { hostileTexts } from "../../support/hostile";
-import { everythingLogged, type OneNode, startNode } from "../../support/one-node";
-import { watchProcesses } from "../../support/process-watch";
+import { maliciousTexts } from "../../support/malicious-inputs";
+import { watchProcesses } from "../../support/process-watcher";
+import { everythingLogged, type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(300_000);
 
@@ -54,7 +54,7 @@ const TEXTS = [
 const LINES = ["a\nb", "\n", "a\n\n", "\r\n", "\tx\t", "DOCKER_STDIN\nx"];
 
 test("environment variables and command words arrive unchanged, also after a change", async () => {
-  const allowed = hostileTexts(marker).filter((text) => text.length < 100_000 && !/\0|\p{Surrogate}/u.test(text));
+  const allowed = maliciousTexts(marker).filter((text) => text.length < 100_000 && !/\0|\p{Surrogate}/u.test(text));
   const values = [...TEXTS, ...LINES, ...allowed];
   const env = Object.fromEntries(values.map((value, index) => [`V${index}`, value]));
   const command = ["sh", "-c", "sleep 1000", ...values];
@@ -74,7 +74,7 @@ test("environment variables and command words arrive unchanged, also after a cha
 });
 
 test("tags are never interpreted", async () => {
-  const tags = [...TEXTS, ...hostileTexts(marker)].filter((text) => /^[^\p{Cc}\p{Surrogate},]{1,128}$/u.test(text));
+  const tags = [...TEXTS, ...maliciousTexts(marker)].filter((text) => /^[^\p{Cc}\p{Surrogate},]{1,128}$/u.test(text));
   const { status, json } = await create({ tags });
   expect([status, json.tags]).toEqual([201, tags]);
   expect((await node.inspect(json.cuid)).Config.Env).toContain(`TAGS=${tags.join(",")}`);
@@ -97,7 +97,7 @@ const FIELDS: Record<string, (text: string) => object> = {
 };
 
 test.each(Object.entries(FIELDS))("hostile texts as %s are refused or kept as text", async (_field, body) => {
-  for (const text of [...TEXTS, ...hostileTexts(marker)]) {
+  for (const text of [...TEXTS, ...maliciousTexts(marker)]) {
     const { status, json } = await create(body(text));
     expect({ text, status, known: [201, 400, 404, 413, 502].includes(status) }).toMatchObject({ known: true });
     if (status === 201) expect((await node.request("DELETE", `/containers/${json.cuid}`)).status).toBe(200);

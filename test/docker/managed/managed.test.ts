@@ -1,6 +1,6 @@
 import { until } from "../../../scripts/process";
 import { volumesOf } from "../../support/engine-api";
-import { BASIC, curl, type OneNode, startNode } from "../../support/one-node";
+import { BASIC, curl, type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

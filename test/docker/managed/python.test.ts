@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { until } from "../../../scripts/process";
 import { importPython } from "../../support/images";
-import { type OneNode, startNode } from "../../support/one-node";
+import { type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

@@ -2,9 +2,9 @@ import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { run } from "../../../scripts/process";
-import { type OneNode, startNode } from "../../support/one-node";
-import { unique } from "../../support/pool";
+import { uniqueName } from "../../support/cluster-containers";
 import { TOKEN } from "../../support/server";
+import { type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 
@@ -48,7 +48,7 @@ describe.each(["http", "sse"] as const)("the official inspector over %s", (trans
   });
 
   test("runs a container to its end and gets its output", async () => {
-    const name = unique("inspected");
+    const name = uniqueName("inspected");
     const args = ["image=busybox", `name=${name}`, "remove=true", 'data=["echo","from the inspector"]'];
     const { code, stdout } = await inspect(transport, [
       "--method",

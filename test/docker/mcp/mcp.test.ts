@@ -1,10 +1,10 @@
 import path from "node:path";
 import type { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { run, until } from "../../../scripts/process";
+import { uniqueName } from "../../support/cluster-containers";
 import { callTool, connectMcp, post, TRANSPORTS, type TransportName } from "../../support/mcp";
-import { auditEntries, type OneNode, startNode } from "../../support/one-node";
-import { unique } from "../../support/pool";
 import { ask, PROGRAM, TOKEN } from "../../support/server";
+import { auditEntries, type OneNode, startNode } from "../../support/single-node";
 
 let node: OneNode;
 beforeAll(async () => {
@@ -37,7 +37,7 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
   });
 
   test("runs, lists, executes in and removes a container, with the routes' answers", async () => {
-    const name = unique("mcp");
+    const name = uniqueName("mcp");
     const started = await callTool(client, "run_container", { image: "busybox", name, detach: true, data: ["sleep", "1000"] });
     expect(started).toMatchObject({ isError: false, json: { name, status: "running" } });
     expect(JSON.parse(started.text)).toEqual(started.json);
@@ -51,7 +51,7 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
   });
 
   test("runs a job and creates a volume by the documented names and arguments", async () => {
-    const name = unique("volume");
+    const name = uniqueName("volume");
     expect((await callTool(client, "volume", { name })).json).toMatchObject({ status: "success" });
     expect(await node.docker("volume", "ls", "--quiet")).toContain(name);
     const { json } = await callTool(client, "run", {
@@ -124,7 +124,7 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
 
   test("a disconnecting client ends its calls", async () => {
     const leaving = await connectMcp(node.server.url, transport);
-    const name = unique("left");
+    const name = uniqueName("left");
     await node.docker("run", "--detach", "--name", name, "busybox", "sleep", "1000");
     const call = callTool(leaving, "exec", { id: name, data: ["sh", "-c", "touch /begun; sleep 1000"] }).catch(() => "cut");
     const commandRunning = async () => (await node.engine.docker(["exec", name, "ls", "/begun"])).code === 0;
@@ -143,7 +143,7 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
 
 test("a cancelled call of the older transport ends", async () => {
   const client = await connectMcp(node.server.url, "SSE");
-  const name = unique("cancelled");
+  const name = uniqueName("cancelled");
   await node.docker("run", "--detach", "--name", name, "busybox", "sleep", "1000");
   const cancelling = new AbortController();
   const call = callTool(client, "exec", { id: name, data: ["sleep", "1000"] }, { signal: cancelling.signal }).catch(() => "cut");

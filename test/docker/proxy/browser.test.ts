@@ -3,9 +3,9 @@ import type { Browser } from "playwright-core";
 import WebSocket from "ws";
 import { until } from "../../../scripts/process";
 import { openPage, startBrowser, type Watched } from "../../support/browser";
-import { type OneNode, startNode } from "../../support/one-node";
 import { type Answer, ask, type RequestOptions, startServer, TOKEN } from "../../support/server";
-import { gotHeader, startWeb } from "../../support/web";
+import { type OneNode, startNode } from "../../support/single-node";
+import { gotHeader, startWeb } from "../../support/web-container";
 
 jest.setTimeout(120_000);
 

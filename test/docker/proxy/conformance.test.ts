@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { type OneNode, startNode } from "../../support/one-node";
 import { connectRaw, head, type RawConnection } from "../../support/raw-http";
 import { TOKEN } from "../../support/server";
-import { gotHeader, rawPath, startWeb } from "../../support/web";
+import { type OneNode, startNode } from "../../support/single-node";
+import { gotHeader, rawPath, startWeb } from "../../support/web-container";
 
 // The requirements of RFC 9110 and RFC 9112 on an intermediary, by section.
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type Engine, leaseEngine } from "../../support/engine";
 import { startLimited } from "../../support/limited-server";
 import type { TestServer } from "../../support/server";
-import { startWeb } from "../../support/web";
+import { startWeb } from "../../support/web-container";
 
 let engine: Engine;
 /** Another host, on which the server runs: the container's port and network can't be reached there. */

@@ -1,9 +1,9 @@
 import { createHash, randomUUID } from "node:crypto";
 import http from "node:http";
 import { until } from "../../../scripts/process";
-import { auditEntries, type OneNode, residentMemory, startNode } from "../../support/one-node";
 import { TOKEN } from "../../support/server";
-import { gotHeader, startWeb } from "../../support/web";
+import { auditEntries, type OneNode, residentMemory, startNode } from "../../support/single-node";
+import { gotHeader, startWeb } from "../../support/web-container";
 
 let node: OneNode;
 let id: string;

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import WebSocket from "ws";
 import { until } from "../../../scripts/process";
-import { auditEntries, type OneNode, startNode } from "../../support/one-node";
 import { connectRaw, head } from "../../support/raw-http";
 import { TOKEN } from "../../support/server";
-import { startWeb } from "../../support/web";
+import { auditEntries, type OneNode, startNode } from "../../support/single-node";
+import { startWeb } from "../../support/web-container";
 
 let node: OneNode;
 const web = `web-${randomUUID().slice(0, 8)}`;

@@ -1,8 +1,8 @@
 import { existsSync, rmSync } from "node:fs";
 import http from "node:http";
 import { until } from "../../../scripts/process";
-import { BASIC, curl, type OneNode, startNode } from "../../support/one-node";
 import { TOKEN } from "../../support/server";
+import { BASIC, curl, type OneNode, startNode } from "../../support/single-node";
 
 const IMAGE = "test-redis";
 const DATA = "/tmp/data";

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { until } from "../../../scripts/process";
-import { auditEntries, everythingLogged, type OneNode, startNode } from "../../support/one-node";
-import { watchProcesses } from "../../support/process-watch";
+import { watchProcesses } from "../../support/process-watcher";
 import { TOKEN } from "../../support/server";
+import { auditEntries, everythingLogged, type OneNode, startNode } from "../../support/single-node";
 
 const SECRET = "s3cret-Value-Xk9";
 

@@ -1,8 +1,8 @@
 import http, { type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../scripts/process";
-import { auditEntries, type OneNode, openEngineConnections, residentMemory, startNode } from "../../support/one-node";
 import { TOKEN } from "../../support/server";
+import { auditEntries, type OneNode, openEngineConnections, residentMemory, startNode } from "../../support/single-node";
 
 const PATIENCE = 20_000;
 /** The output of the big container: 220 MB. */

@@ -1,5 +1,5 @@
 import { until } from "../../../scripts/process";
-import { type OneNode, startNode } from "../../support/one-node";
+import { type OneNode, startNode } from "../../support/single-node";
 
 let node: OneNode;
 beforeAll(async () => {

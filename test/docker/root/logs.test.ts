@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { type OneNode, startNode } from "../../support/one-node";
 import { TOKEN } from "../../support/server";
+import { type OneNode, startNode } from "../../support/single-node";
 
 let node: OneNode;
 beforeAll(async () => {

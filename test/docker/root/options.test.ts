@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { type OneNode, startNode } from "../../support/one-node";
+import { type OneNode, startNode } from "../../support/single-node";
 
 let node: OneNode;
 let folder: string;

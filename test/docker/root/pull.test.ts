@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { type OneNode, startNode } from "../../support/one-node";
 import { freePorts } from "../../support/ports";
 import { cliSettings, pushImage, type Registry, startRegistry } from "../../support/registry";
 import { startServer, type TestServer } from "../../support/server";
+import { type OneNode, startNode } from "../../support/single-node";
 import { type StallingProxy, stallingProxy } from "../../support/stalling-proxy";
 
 const LOGIN = { username: "alice", password: "secret-Wd4" };

@@ -1,7 +1,7 @@
 import http from "node:http";
-import { type OneNode, startNode } from "../../support/one-node";
 import { freePorts } from "../../support/ports";
 import { pushImage, type Registry, startRegistry } from "../../support/registry";
+import { type OneNode, startNode } from "../../support/single-node";
 
 const LOGIN = { username: "alice", password: "secret-Wd4" };
 

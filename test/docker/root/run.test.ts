@@ -1,7 +1,7 @@
 import http from "node:http";
 import { until } from "../../../scripts/process";
-import { type OneNode, startNode } from "../../support/one-node";
 import { TOKEN } from "../../support/server";
+import { type OneNode, startNode } from "../../support/single-node";
 
 const PATIENCE = 20_000;
 

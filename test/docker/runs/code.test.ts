@@ -1,8 +1,8 @@
 import { JOB_PREFIX } from "../../../lib/runs/reaper";
 import { until } from "../../../scripts/process";
 import { importRunner } from "../../support/images";
-import { type OneNode, startNode } from "../../support/one-node";
 import { code, comesBackTo, everythingOn, rawCode, runsUnderWay } from "../../support/runs";
+import { type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { type Entries, tarGz, tarGz64, tarOf, untarGz64 } from "../../support/archives";
-import { type OneNode, startNode } from "../../support/one-node";
 import { everythingOn, oneOff } from "../../support/runs";
+import { type OneNode, startNode } from "../../support/single-node";
 
 let node: OneNode;
 let before: string[];

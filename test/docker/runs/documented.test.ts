@@ -5,10 +5,10 @@ import { answers } from "../../../scripts/process";
 import { untarGz64 } from "../../support/archives";
 import { importBusybox, importRunner } from "../../support/images";
 import { callTool, connectMcp } from "../../support/mcp";
-import { curl, type OneNode, startNode } from "../../support/one-node";
 import { freePorts } from "../../support/ports";
 import { everythingOn } from "../../support/runs";
 import { PROGRAM, TOKEN } from "../../support/server";
+import { curl, type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

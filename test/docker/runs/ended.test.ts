@@ -3,9 +3,9 @@ import { JOB_PREFIX } from "../../../lib/runs/reaper";
 import { until } from "../../../scripts/process";
 import { tarGz64 } from "../../support/archives";
 import { faketime } from "../../support/faketime";
-import { everythingLogged, type OneNode, startNode } from "../../support/one-node";
 import { comesBackTo, everythingOn, oneOff, runsUnderWay } from "../../support/runs";
 import { startServer, TOKEN } from "../../support/server";
+import { everythingLogged, type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(180_000);
 const WAIT_MS = 30_000;

@@ -2,9 +2,9 @@ import { gzipSync } from "node:zlib";
 import { until } from "../../../scripts/process";
 import { type Entries, tarGz, tarOf } from "../../support/archives";
 import { importRunner } from "../../support/images";
-import { type OneNode, startNode } from "../../support/one-node";
 import { code, comesBackTo, everythingOn, oneOff, rawCode } from "../../support/runs";
 import type { Answer } from "../../support/server";
+import { type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(240_000);
 const WAIT_MS = 120_000;

@@ -1,9 +1,9 @@
 import net from "node:net";
 import path from "node:path";
 import { until } from "../../../scripts/process";
-import { type OneNode, startNode } from "../../support/one-node";
 import { comesBackTo, everythingOn, oneOff } from "../../support/runs";
 import { startServer } from "../../support/server";
+import { type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 const WAIT_MS = 60_000;

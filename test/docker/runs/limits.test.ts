@@ -1,6 +1,6 @@
 import { until } from "../../../scripts/process";
-import { type OneNode, residentMemory, startNode } from "../../support/one-node";
 import { comesBackTo, everythingOn, oneOff, runsUnderWay } from "../../support/runs";
+import { type OneNode, residentMemory, startNode } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

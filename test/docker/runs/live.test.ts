@@ -1,8 +1,8 @@
 import http from "node:http";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { dockerOf } from "../../support/one-node";
 import { comesBackTo, everythingOn, runsUnderWay } from "../../support/runs";
 import { TOKEN } from "../../support/server";
+import { dockerOf } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

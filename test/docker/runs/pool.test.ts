@@ -1,6 +1,6 @@
 import { type Entries, tarGz64 } from "../../support/archives";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { unique } from "../../support/pool";
+import { uniqueName } from "../../support/cluster-containers";
 import { comesBackTo, everythingOn, oneOff } from "../../support/runs";
 
 jest.setTimeout(120_000);
@@ -22,7 +22,7 @@ const makeVolume = async (through: TestNode, name: string, entries: Entries, que
 
 test("a run with a volume goes to the volume's node, from any entry node", async () => {
   for (const [index, holder] of cluster.nodes.entries()) {
-    const name = unique("data");
+    const name = uniqueName("data");
     expect((await makeVolume(cluster.nodes[0] as TestNode, name, { f: holder.name }, `?node=${holder.name}`)).status).toBe(200);
     expect(await holdersOf(name)).toEqual([holder.name]);
     for (const through of cluster.nodes) {
@@ -33,7 +33,7 @@ test("a run with a volume goes to the volume's node, from any entry node", async
 });
 
 test("an existing volume gets more content on its node, from any entry node", async () => {
-  const name = unique("once");
+  const name = uniqueName("once");
   for (const through of [...cluster.nodes, ...cluster.nodes])
     expect((await makeVolume(through, name, { [through.name]: "" })).status).toBe(200);
   expect(await holdersOf(name)).toHaveLength(1);

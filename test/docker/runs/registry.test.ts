@@ -3,11 +3,11 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { run } from "../../../scripts/process";
+import { ROOT_ADDRESS } from "../../support/bed";
 import { importRunner } from "../../support/images";
-import { ROOT_ADDRESS } from "../../support/network";
-import { everythingLogged, type OneNode, startNode } from "../../support/one-node";
 import { pushImage, type Registry, startRegistry } from "../../support/registry";
 import { startServer } from "../../support/server";
+import { everythingLogged, type OneNode, startNode } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

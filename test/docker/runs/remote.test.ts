@@ -5,10 +5,10 @@ import { tarGz64, untarGz64 } from "../../support/archives";
 import { type Authority, makeAuthority } from "../../support/authority";
 import { type Engine, startEngine } from "../../support/engine";
 import { importBusybox, importRunner } from "../../support/images";
-import { dockerOf } from "../../support/one-node";
 import { code, everythingOn, oneOff } from "../../support/runs";
 import { startServer, type TestServer } from "../../support/server";
-import { isWarm } from "../../support/warm";
+import { dockerOf } from "../../support/single-node";
+import { becomesWarm } from "../../support/warm-pool";
 
 jest.setTimeout(120_000);
 
@@ -97,7 +97,7 @@ test("a volume is created with content, read and removed", async () => {
 test("code runs there in cold and warm sandboxes", async () => {
   for (let run = 0; run < 2; run += 1) {
     expect(await code(server, `echo ${run}`)).toMatchObject({ status: 200, json: { stdout: `${run}` } });
-    expect(await isWarm(server)).toBe(true);
+    expect(await becomesWarm(server)).toBe(true);
   }
 });
 

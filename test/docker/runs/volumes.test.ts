@@ -3,9 +3,9 @@ import path from "node:path";
 import { tarGz64, untarGz, untarGz64 } from "../../support/archives";
 import { volumesOf } from "../../support/engine-api";
 import { importBusybox } from "../../support/images";
-import { type OneNode, startNode } from "../../support/one-node";
 import { everythingOn, oneOff } from "../../support/runs";
 import { TOKEN } from "../../support/server";
+import { type OneNode, startNode } from "../../support/single-node";
 
 let node: OneNode;
 let before: string[];

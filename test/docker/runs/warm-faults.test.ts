@@ -1,9 +1,9 @@
 import { until } from "../../../scripts/process";
 import { importRunner } from "../../support/images";
-import { type OneNode, startNode } from "../../support/one-node";
 import { code, comesBackTo, everythingOn, rawCode, runsUnderWay } from "../../support/runs";
 import { startServer, type TestServer } from "../../support/server";
-import { isWarm, runningOn, warm, withServerOn } from "../../support/warm";
+import { type OneNode, startNode } from "../../support/single-node";
+import { becomesWarm, runningOn, warmCount, withServerOn } from "../../support/warm-pool";
 
 jest.setTimeout(180_000);
 const WAIT_MS = 60_000;
@@ -25,11 +25,11 @@ const inspectAll = async () => Promise.all((await runningOn(node)).map((id) => n
 test("after an engine restart runs continue with new warm sandboxes", async () => {
   await withServer([], async (server) => {
     await code(server, "true");
-    expect(await isWarm(server)).toBe(true);
+    expect(await becomesWarm(server)).toBe(true);
     const old = await runningOn(node);
     await node.engine.restart();
     expect(await until(async () => (await code(server, "echo again")).json.stdout === "again", WAIT_MS)).toBe(true);
-    expect(await isWarm(server)).toBe(true);
+    expect(await becomesWarm(server)).toBe(true);
     expect(await code(server, "echo once more")).toMatchObject({ status: 200, json: { stdout: "once more" } });
     expect((await runningOn(node)).filter((id) => old.includes(id))).toEqual([]);
   });
@@ -38,7 +38,7 @@ test("after an engine restart runs continue with new warm sandboxes", async () =
 test("a frozen engine is a 503 at once", async () => {
   await withServer([], async (server) => {
     await code(server, "true");
-    expect(await isWarm(server)).toBe(true);
+    expect(await becomesWarm(server)).toBe(true);
     node.engine.freeze();
     try {
       expect((await code(server, "echo never")).json).toMatchObject({ status: 503, code: "ENGINE_UNREACHABLE" });
@@ -52,7 +52,7 @@ test("a frozen engine is a 503 at once", async () => {
 test("a killed server's warm sandboxes exit and are removed by the next", async () => {
   const server = await startServer({ engine: node.engine, args: LIMITS });
   await code(server, "true");
-  expect(await isWarm(server)).toBe(true);
+  expect(await becomesWarm(server)).toBe(true);
   expect(await runsUnderWay(node, 1)).toBe(true);
   const [{ Config }] = (await inspectAll()) as [{ Config: { Labels: Record<string, string> } }];
   const expires = Number(Config.Labels["docker-server.expires"]);
@@ -73,11 +73,11 @@ test("a killed server's warm sandboxes exit and are removed by the next", async 
 test("images in use share the pool's memory", async () => {
   await withServer(["--run_pool_memory=80000000"], async (server) => {
     await Promise.all([code(server, "sleep 1"), code(server, "sleep 1")]);
-    expect(await isWarm(server, 2)).toBe(true);
+    expect(await becomesWarm(server, 2)).toBe(true);
     const other = () => server.request("POST", "/run", { json: { image: "other-runner", payload: { raw: "ZWNobyAie30i" } } });
     expect((await other()).text).toBe("{}");
     const images = async () => (await node.docker("ps", "--format", "{{.Image}}")).split("\n");
-    const isShared = async () => (await warm(server)) === 2 && (await images()).length === 2 && new Set(await images()).size === 2;
+    const isShared = async () => (await warmCount(server)) === 2 && (await images()).length === 2 && new Set(await images()).size === 2;
     expect(await until(isShared, WAIT_MS)).toBe(true);
   });
 });
@@ -93,7 +93,7 @@ test("a warm sandbox has the same limits and isolation as a cold one", async () 
   });
   await withServer([], async (server) => {
     await code(server, "true");
-    expect(await isWarm(server)).toBe(true);
+    expect(await becomesWarm(server)).toBe(true);
     expect(await runsUnderWay(node, 1)).toBe(true);
     expect(limitsOf((await inspectAll())[0])).toEqual(cold);
   });
@@ -109,7 +109,7 @@ test("the network is enabled by its setting, warm and cold", async () => {
   await withServer(["--run_network_disabled=false"], async (server) => {
     for (let run = 0; run < 2; run += 1) {
       expect((await code(server, "ls /sys/class/net")).json.stdout.split("\n")).toContain("eth0");
-      expect(await isWarm(server)).toBe(true);
+      expect(await becomesWarm(server)).toBe(true);
     }
   });
 });
@@ -119,7 +119,7 @@ test("a missing runtime is an error with its name, and nothing is left", async (
     const { json } = await code(server, "true");
     expect(json).toMatchObject({ status: 500, code: "ENGINE_ERROR", message: expect.stringContaining("runsc") });
     expect(json.message).toContain("run_runtime");
-    expect(await warm(server)).toBe(0);
+    expect(await warmCount(server)).toBe(0);
     expect(await comesBackTo(node, before)).toBe(true);
   });
 });

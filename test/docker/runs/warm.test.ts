@@ -1,9 +1,9 @@
 import { until } from "../../../scripts/process";
 import { importRunner } from "../../support/images";
-import { type OneNode, startNode } from "../../support/one-node";
 import { code, comesBackTo, everythingOn, rawCode, runsUnderWay } from "../../support/runs";
 import type { TestServer } from "../../support/server";
-import { isWarm, runningOn, warm, withServerOn } from "../../support/warm";
+import { type OneNode, startNode } from "../../support/single-node";
+import { becomesWarm, runningOn, warmCount, withServerOn } from "../../support/warm-pool";
 
 jest.setTimeout(120_000);
 const WAIT_MS = 30_000;
@@ -31,7 +31,7 @@ test("the next run gets a waiting sandbox without traces of the previous run", a
   await withServer([], async (server) => {
     const users = new Set<string>();
     for (let run = 0; run < 3; run += 1) {
-      if (run > 0) expect(await isWarm(server)).toBe(true);
+      if (run > 0) expect(await becomesWarm(server)).toBe(true);
       const waiting = await running();
       const script =
         "ls /tmp; cat /tmp/left; id -u; echo secret > /tmp/left; ps -o comm | grep -c '^sleep'; (sleep 77 >/dev/null 2>&1 &); echo ok";
@@ -47,25 +47,25 @@ test("the next run gets a waiting sandbox without traces of the previous run", a
 
 test("only used images are kept warm, within the pool's memory", async () => {
   await withServer(["--run_pool_memory=80000000"], async (server) => {
-    expect(await warm(server)).toBe(0);
+    expect(await warmCount(server)).toBe(0);
     await Promise.all(Array.from({ length: 5 }, () => code(server, "sleep 1")));
-    expect(await isWarm(server, 2)).toBe(true);
+    expect(await becomesWarm(server, 2)).toBe(true);
     expect(await runsUnderWay(node, 2)).toBe(true);
   });
   await withServer(["--run_pool_memory=0"], async (server) => {
     await code(server, "true");
     expect(await comesBackTo(node, before)).toBe(true);
-    expect(await warm(server)).toBe(0);
+    expect(await warmCount(server)).toBe(0);
   });
 });
 
 test("the time limit starts with the payload", async () => {
   await withServer(["--run_max_time=3"], async (server) => {
     await code(server, "true");
-    expect(await isWarm(server)).toBe(true);
+    expect(await becomesWarm(server)).toBe(true);
     await new Promise((resolve) => setTimeout(resolve, 4000));
     expect((await code(server, "sleep 1; echo in time")).json.stdout).toBe("in time");
-    expect(await isWarm(server)).toBe(true);
+    expect(await becomesWarm(server)).toBe(true);
     expect((await rawCode(server, "sleep 1000")).json.code).toBe("limits.execution_time");
   });
 });
@@ -74,7 +74,7 @@ test("a waiting sandbox that died doesn't affect runs", async () => {
   await withServer([], async (server) => {
     for (const end of ["kill", "rm --force", "kill"]) {
       await code(server, "true");
-      expect(await isWarm(server)).toBe(true);
+      expect(await becomesWarm(server)).toBe(true);
       await node.docker(...end.split(" "), ...(await running()));
       expect(await code(server, "echo fine")).toMatchObject({ status: 200, json: { stdout: "fine" } });
     }

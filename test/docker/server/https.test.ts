@@ -18,9 +18,9 @@ import {
   type Trust,
 } from "../../support/https";
 import { importBusybox } from "../../support/images";
-import { dockerOf } from "../../support/one-node";
 import { accepts, freePorts } from "../../support/ports";
 import { PROGRAM, TOKEN } from "../../support/server";
+import { dockerOf } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

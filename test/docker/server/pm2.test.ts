@@ -2,14 +2,14 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import path from "node:path";
+import { hasEnded } from "../../../scripts/bed-cleanup";
 import { until } from "../../../scripts/process";
+import { ROOT_ADDRESS } from "../../support/bed";
 import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
-import { ROOT_ADDRESS } from "../../support/network";
 import { installPm2, type Pm2 } from "../../support/pm2";
 import { accepts, freePorts } from "../../support/ports";
 import { TOKEN } from "../../support/server";
-import { hasEnded } from "../../support/traces";
 
 jest.setTimeout(120_000);
 

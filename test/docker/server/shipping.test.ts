@@ -5,10 +5,10 @@ import { type Engine, startEngine } from "../../support/engine";
 import { askHttps, fingerprintOf, selfSigned } from "../../support/https";
 import { importBusybox } from "../../support/images";
 import { buildShipped } from "../../support/node-images";
-import { dockerOf } from "../../support/one-node";
 import { readmeCommand } from "../../support/readme";
 import { pushImage, startRegistry } from "../../support/registry";
 import { ask, type RequestOptions, TOKEN } from "../../support/server";
+import { dockerOf } from "../../support/single-node";
 
 jest.setTimeout(120_000);
 

@@ -1,5 +1,5 @@
 import { until } from "../../../scripts/process";
-import { type OneNode, residentMemory, startNode } from "../../support/one-node";
+import { type OneNode, residentMemory, startNode } from "../../support/single-node";
 import { openTerminal, type TestTerminal } from "../../support/terminal";
 
 jest.setTimeout(120_000);

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../scripts/process";
+import { uniqueName } from "../../support/cluster-containers";
 import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
-import { dockerOf } from "../../support/one-node";
-import { unique } from "../../support/pool";
 import { startServer, type TestServer } from "../../support/server";
+import { dockerOf } from "../../support/single-node";
 import { openTerminal, type TestTerminal } from "../../support/terminal";
 
 jest.setTimeout(120_000);
@@ -26,7 +26,7 @@ afterAll(async () => {
   await engine?.stop();
 });
 beforeEach(async () => {
-  box = unique("box");
+  box = uniqueName("box");
   await docker("run", "-d", "--name", box, "busybox", "sleep", "100000");
 });
 afterEach(() => docker("rm", "-f", box));

@@ -1,5 +1,5 @@
 import { until } from "../../../scripts/process";
-import { auditEntries, type OneNode, startNode } from "../../support/one-node";
+import { auditEntries, type OneNode, startNode } from "../../support/single-node";
 import { type OpenOptions, openTerminal, type TestTerminal } from "../../support/terminal";
 
 const DEADLINE_MS = 20_000;

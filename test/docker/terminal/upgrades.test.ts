@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { until } from "../../../scripts/process";
-import { auditEntries, everythingLogged, type OneNode, startNode } from "../../support/one-node";
 import { connectRaw, head, type RawConnection } from "../../support/raw-http";
 import { TOKEN } from "../../support/server";
+import { auditEntries, everythingLogged, type OneNode, startNode } from "../../support/single-node";
 import { type OpenOptions, openTerminal, type TestTerminal } from "../../support/terminal";
 
 const DEADLINE_MS = 20_000;

@@ -2,7 +2,7 @@
  * Texts that do harm where they are not taken for what they are: text.
  * @param file is made by those that a shell runs
  */
-export function hostileTexts(file: string): string[] {
+export function maliciousTexts(file: string): string[] {
   const touch = `touch ${file}`;
   return [
     `$(${touch})`,

@@ -3,7 +3,7 @@ import path from "node:path";
 import { until } from "../../scripts/process";
 import type { Engine } from "./engine";
 import { importNode, WEB_IMAGE } from "./node-images";
-import { dockerOf } from "./one-node";
+import { dockerOf } from "./single-node";
 
 const SERVICE = readFileSync(path.join(__dirname, "web-service.js"), "utf8");
 const IMAGE = WEB_IMAGE;

@@ -4,7 +4,7 @@ import type { TestNode } from "./cluster";
 import { TOKEN } from "./server";
 
 /** An answer that comes bit by bit. */
-export interface Following {
+export interface LogStream {
   status: number;
   headers: http.IncomingHttpHeaders;
   /** All that has come so far. */
@@ -12,7 +12,7 @@ export interface Following {
   /** open; ended as it should; or cut off in the middle */
   state(): "open" | "ended" | "cut";
   /** Breaks the connection off. */
-  leave(): void;
+  abort(): void;
 }
 
 /**
@@ -20,7 +20,7 @@ export interface Following {
  * @param options.query instead of `follow=true`
  * @param options.each called with every piece that comes
  */
-export function follow(node: TestNode, container: string, options: { query?: string; each?: () => void } = {}): Promise<Following> {
+export function followLogs(node: TestNode, container: string, options: { query?: string; each?: () => void } = {}): Promise<LogStream> {
   const headers = { Authorization: `Bearer ${TOKEN}`, Accept: "text/plain" };
   return new Promise((resolve, reject) => {
     const url = `${node.server.url}/${container}?${options.query ?? "follow=true"}`;
@@ -40,7 +40,7 @@ export function follow(node: TestNode, container: string, options: { query?: str
         headers: response.headers,
         text: () => Buffer.concat(pieces).toString(),
         state: () => state,
-        leave: () => void request.destroy(),
+        abort: () => void request.destroy(),
       });
     });
     request.on("error", reject);
@@ -48,7 +48,7 @@ export function follow(node: TestNode, container: string, options: { query?: str
 }
 
 /** Connections that a node has open at its engine at the moment: the kernel lists them by network namespace. */
-export function openAtEngine({ engine }: TestNode): number {
+export function openEngineConnectionsOf({ engine }: TestNode): number {
   const CONNECTED = "03";
   const rows = readFileSync(`/proc/${engine.pid}/net/unix`, "utf8").split("\n");
   return rows.map((row) => row.trim().split(/\s+/)).filter((row) => row[7] === engine.socket && row[5] === CONNECTED).length;

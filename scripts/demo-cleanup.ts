@@ -1,7 +1,7 @@
 import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { hasEnded, killProcesses } from "./bed-traces";
+import { hasEnded, killProcesses } from "./bed-cleanup";
 import { removeContainers, removeImage } from "./demo-docker";
 
 const FOLDER = /^docker-server-demo-(\d+)-\w{6}$/;

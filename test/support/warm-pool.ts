@@ -1,8 +1,8 @@
 import { until } from "../../scripts/process";
 import { containersOf } from "./engine-api";
-import type { OneNode } from "./one-node";
 import { comesBackTo } from "./runs";
 import { startServer, type TestServer } from "./server";
+import type { OneNode } from "./single-node";
 
 const PATIENCE = 60_000;
 
@@ -23,11 +23,11 @@ export async function withServerOn(
 }
 
 /** How many sandboxes wait for a payload. */
-export const warm = async (server: TestServer) =>
+export const warmCount = async (server: TestServer) =>
   Number(/docker_server_runs\{state="warm"\} (\d+)/.exec((await server.request("GET", "/metrics")).text)?.[1]);
 
 /** Whether so many come to wait. */
-export const isWarm = (server: TestServer, count = 1) => until(async () => (await warm(server)) >= count, PATIENCE);
+export const becomesWarm = (server: TestServer, count = 1) => until(async () => (await warmCount(server)) >= count, PATIENCE);
 
 /** Full ids of all containers that run on a node. */
 export const runningOn = async ({ engine }: Pick<OneNode, "engine">) =>

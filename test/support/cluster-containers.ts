@@ -6,30 +6,30 @@ import { containersOf } from "./engine-api";
 import type { Answer, RequestOptions } from "./server";
 
 /** A name that no other test uses. */
-export const unique = (prefix: string) => `${prefix}-${randomBytes(5).toString("hex")}`;
+export const uniqueName = (prefix: string) => `${prefix}-${randomBytes(5).toString("hex")}`;
 
 /** A body for `PUT /` of a container that stays. */
 export const sleeper = (more: object = {}) => ({ image: "busybox", detach: true, data: ["sleep", "100000"], ...more });
 
 /** Starts a container that stays, on the named node if one is given; its answer. Throws an Error with what came instead of 200. */
-export async function place(through: TestNode, more: object = {}, node?: string, options: RequestOptions = {}) {
+export async function startContainer(through: TestNode, more: object = {}, node?: string, options: RequestOptions = {}) {
   const answer = await through.request("PUT", node ? `/?node=${node}` : "/", { json: sleeper(more), ...options });
   if (answer.status !== 200) throw new Error(`PUT through ${through.name}: ${answer.status} ${answer.text}`);
   return answer.json as { id: string; name: string; host: string; repeated?: boolean };
 }
 
 /** The names of nodes in a header such as X-Cluster-Nodes, sorted. */
-export const listed = (answer: Answer, header: string) =>
+export const listHeader = (answer: Answer, header: string) =>
   (answer.headers.get(header) ?? "")
     .split(", ")
     .filter((name) => name !== "")
     .sort();
 
 /** What a node has told of its containers counts for a moment (25 ms) after it can tell no more. */
-export const aMoment = () => sleep(100);
+export const waitForCachedAnswers = () => sleep(100);
 
 /** Where containers of a name are, as the engines themselves tell: `node:state`. */
-export async function whereIs({ nodes }: TestCluster, name: string): Promise<string[]> {
+export async function locate({ nodes }: TestCluster, name: string): Promise<string[]> {
   const found = await Promise.all(
     nodes.map(async ({ engine, name: node }) =>
       (await containersOf(engine)).filter((each) => each.name === name).map(({ state }) => `${node}:${state}`),
@@ -39,7 +39,7 @@ export async function whereIs({ nodes }: TestCluster, name: string): Promise<str
 }
 
 /** Waits until every node knows and reaches all; whether it came to that. */
-export function becomesWhole({ nodes }: TestCluster): Promise<boolean> {
+export function becomesComplete({ nodes }: TestCluster): Promise<boolean> {
   const sees = async (node: TestNode) => {
     const { json } = await node.request("GET", "/nodes");
     return json.complete && json.nodes.length === nodes.length;
@@ -48,11 +48,11 @@ export function becomesWhole({ nodes }: TestCluster): Promise<boolean> {
 }
 
 /** How many containers each engine has, by node. */
-export const counts = ({ nodes }: TestCluster): Promise<number[]> =>
+export const containerCounts = ({ nodes }: TestCluster): Promise<number[]> =>
   Promise.all(nodes.map(async ({ engine }) => (await containersOf(engine)).length));
 
 /** Removes all containers of all engines, past the servers. */
-export async function clear({ nodes }: TestCluster): Promise<void> {
+export async function removeAllContainers({ nodes }: TestCluster): Promise<void> {
   await Promise.all(
     nodes.map(async ({ engine }) => {
       const ids = (await containersOf(engine)).map(({ id }) => id);

@@ -1,16 +1,16 @@
 import net, { type AddressInfo, type Socket } from "node:net";
-import { ROOT_ADDRESS } from "./network";
+import { ROOT_ADDRESS } from "./bed";
 
 /** An address that records may name, and what comes to it. */
-export interface Eavesdropper {
+export interface RecordingListener {
   /** where it listens, on the machine's own address of the test bed */
   url: string;
   /** The addresses that connections came from, one for each. */
   callers(): string[];
   /** All that was sent to it. */
-  heard(): string;
+  received(): string;
   /** Passes what comes on to a server, and the answers back; it only listens, and never answers, if none is given. */
-  passOn(to?: { host: string; port: number }): void;
+  forwardTo(to?: { host: string; port: number }): void;
   stop(): Promise<void>;
 }
 
@@ -18,7 +18,7 @@ export interface Eavesdropper {
  * Starts one.
  * @param url of one that was there before; a new address if absent
  */
-export async function eavesdrop(url?: string): Promise<Eavesdropper> {
+export async function startRecordingListener(url?: string): Promise<RecordingListener> {
   const open = new Set<Socket>();
   const heard: Buffer[] = [];
   const callers: string[] = [];
@@ -40,8 +40,8 @@ export async function eavesdrop(url?: string): Promise<Eavesdropper> {
   return {
     url: `http://${ROOT_ADDRESS}:${(server.address() as AddressInfo).port}`,
     callers: () => callers,
-    heard: () => Buffer.concat(heard).toString("latin1"),
-    passOn: (to) => {
+    received: () => Buffer.concat(heard).toString("latin1"),
+    forwardTo: (to) => {
       target = to;
     },
     stop: () => {
