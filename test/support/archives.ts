@@ -21,10 +21,12 @@ export async function tarOf(entries: readonly (Partial<Header> & { name: string;
   const whole = buffer(tar as never);
   for (const { text = "", ...header } of entries) {
     const isFile = header.type === undefined || header.type === "file";
+    if (!isFile) {
+      tar.entry(header);
+      continue;
+    }
     await new Promise<void>((resolve, reject) => {
-      tar.entry({ ...header, ...(isFile ? { size: Buffer.byteLength(text) } : {}) }, isFile ? text : "", (error) =>
-        error ? reject(error) : resolve(),
-      );
+      tar.entry({ ...header, size: Buffer.byteLength(text) }, text, (error) => (error ? reject(error) : resolve()));
     });
   }
   tar.finalize();

@@ -12,19 +12,19 @@ export function startBrowser(...hosts: string[]): Promise<Browser> {
   });
 }
 
-export interface Watched {
+export interface OpenedPage {
   page: Page;
   /** URL of every request that the page made, whatever became of it. */
   requests: string[];
   /** Everything that went wrong: failed requests, statuses of errors, errors in the console, violations of the page's policy. */
-  troubles: string[];
+  problems: string[];
 }
 
 /**
  * Opens a page and writes down what it asks for and what goes wrong on it.
  * @param httpCredentials what its user types when asked
  */
-export async function openPage(browser: Browser, url: string, httpCredentials?: { username: string; password: string }): Promise<Watched> {
+export async function openPage(browser: Browser, url: string, httpCredentials?: { username: string; password: string }): Promise<OpenedPage> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...(httpCredentials ? { httpCredentials } : {}) });
   const page = await context.newPage();
   const requests: string[] = [];
@@ -39,5 +39,5 @@ export async function openPage(browser: Browser, url: string, httpCredentials?: 
     if (message.type() === "error" || /content security policy/i.test(message.text())) troubles.push(`console: ${message.text()}`);
   });
   await page.goto(url, { waitUntil: "networkidle" });
-  return { page, requests, troubles };
+  return { page, requests, problems: troubles };
 }

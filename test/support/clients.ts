@@ -4,7 +4,7 @@ import { listHeader } from "./cluster-containers";
 import { startTraffic, type Traffic } from "./traffic";
 
 /** What every client is to see, whatever happens behind the pool. */
-export interface GoodDay {
+export interface ExpectedPool {
   /** names of the nodes that every list must hold, as it says itself; nobody may be missing */
   nodes: string[];
   /** names of containers that every list must hold; commands are executed in the first */
@@ -15,7 +15,7 @@ export interface GoodDay {
  * Lists, executes and runs through the given nodes as `startTraffic` does, and looks at what the lists hold.
  * @returns ends it and says how much was asked and what went wrong
  */
-export function startClients(through: TestNode[], day: GoodDay): Traffic {
+export function startClients(through: TestNode[], day: ExpectedPool): Traffic {
   const traffic = startTraffic(through, day.containers[0]);
   const wrong: string[] = [];
   let asked = 0;
@@ -23,7 +23,7 @@ export function startClients(through: TestNode[], day: GoodDay): Traffic {
   const loops = through.map(async (node) => {
     for (; !over; await sleep(50)) {
       asked += 1;
-      const said = await lookAtList(node, day).catch((error: Error) => String(error.cause ?? error));
+      const said = await listProblem(node, day).catch((error: Error) => String(error.cause ?? error));
       if (said !== undefined) wrong.push(`the list through ${node.name}: ${said}`);
     }
   });
@@ -37,7 +37,7 @@ export function startClients(through: TestNode[], day: GoodDay): Traffic {
 }
 
 /** What a list lacks; undefined if nothing. */
-async function lookAtList(node: TestNode, day: GoodDay): Promise<string | undefined> {
+async function listProblem(node: TestNode, day: ExpectedPool): Promise<string | undefined> {
   const answer = await node.request("GET", "/");
   if (answer.status !== 200) return `${answer.status} ${answer.text.slice(0, 300)}`;
   const missing = listHeader(answer, "x-cluster-missing");

@@ -10,9 +10,9 @@ const LANGUAGES: Record<string, string[]> = {
   ".rb": ["/usr/bin/ruby"],
   ".go": ["/usr/bin/go", "run"],
 };
-const DEADLINE = 30_000;
+const OUTPUT_TIMEOUT_MS = 30_000;
 /** Whatever hangs is ended (ms). */
-const LONGEST = 90_000;
+const RUN_TIMEOUT_MS = 90_000;
 
 /** A documented example that runs. */
 export interface Program {
@@ -40,7 +40,7 @@ export function startProgram(api: { url: string; folder: string }, [file = "", .
   const child = spawn(language, [...flags, path.join(FOLDER, file), ...args], {
     env: { PATH: process.env.PATH, HOME: api.folder, GOPROXY: "off", ...USER, BASE_URL: api.url, ...env },
     cwd: api.folder,
-    timeout: LONGEST,
+    timeout: RUN_TIMEOUT_MS,
   });
   const printed = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const) {
@@ -56,7 +56,7 @@ export function startProgram(api: { url: string; folder: string }, [file = "", .
   return {
     type: (line) => void child.stdin.write(`${line}\n`),
     async prints(pattern) {
-      if (!(await until(() => pattern.test(printed.stdout), DEADLINE)))
+      if (!(await until(() => pattern.test(printed.stdout), OUTPUT_TIMEOUT_MS)))
         throw new Error(`no ${pattern} in ${printed.stdout}\n${printed.stderr}`);
     },
     end: () => void child.kill(),

@@ -24,14 +24,14 @@ export function startRequest(node: TestNode, method: string, pathname: string, j
 }
 
 /** Time (ms) in which a request that does not have to wait has been answered long since. */
-const LONG_SINCE = 1000;
+const SETTLE_MS = 1000;
 
 /** Sends runs one after the other, each when the one before it must have been refused or be waiting. */
 export async function startRuns(node: TestNode, names: string[], more: object): Promise<PendingRequest[]> {
   const sent: PendingRequest[] = [];
   for (const name of names) {
     sent.push(startRequest(node, "PUT", "/", sleeper({ name, ...more })));
-    await sleep(LONG_SINCE);
+    await sleep(SETTLE_MS);
   }
   return sent;
 }

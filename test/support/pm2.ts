@@ -7,7 +7,7 @@ const ROOT = path.resolve(__dirname, "../..");
 const PM2 = path.join(ROOT, "node_modules/pm2/bin/pm2");
 
 /** One process as pm2 lists it. */
-export interface Listed {
+export interface Pm2Process {
   pid: number;
   name: string;
   status: string;
@@ -23,7 +23,7 @@ export interface Pm2 {
   config: string;
   /** Runs `pm2 …`, with further environment variables. */
   pm2(args: string[], env?: NodeJS.ProcessEnv): Promise<CommandResult>;
-  list(): Promise<Listed[]>;
+  list(): Promise<Pm2Process[]>;
   /** All that is in a file of its logs. */
   log(name: string): string;
   /** Ends it and removes its folder. Safe to call twice. */
@@ -65,7 +65,7 @@ interface Entry {
   pm2_env: { status: string; restart_time: number; exec_mode: string };
 }
 
-function parse(stdout: string): Listed[] {
+function parse(stdout: string): Pm2Process[] {
   const entries: Entry[] = JSON.parse(stdout.slice(stdout.indexOf("[")));
   return entries.map(({ pid, name, pm2_env: { status, restart_time, exec_mode } }) => ({
     pid,

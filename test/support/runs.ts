@@ -4,7 +4,7 @@ import { containersOf, engineApi, volumesOf } from "./engine-api";
 import type { Answer, RequestOptions } from "./server";
 import type { OneNode } from "./single-node";
 
-const DEADLINE = 30_000;
+const DEADLINE_MS = 30_000;
 
 /** Asks for a one-off run of the image that is there. */
 export function oneOff(node: Pick<OneNode, "request">, json: object, options: RequestOptions = {}): Promise<Answer> {
@@ -39,12 +39,12 @@ export async function everythingOn({ engine }: Pick<OneNode, "engine">): Promise
 
 /** Whether an engine comes to have just this again. */
 export const comesBackTo = (node: Pick<OneNode, "engine">, before: string[]) =>
-  until(async () => (await everythingOn(node)).join() === before.join(), DEADLINE);
+  until(async () => (await everythingOn(node)).join() === before.join(), DEADLINE_MS);
 
 /** Waits until so many runs' containers are there, running. */
 export const runsUnderWay = ({ engine }: Pick<OneNode, "engine">, count: number) =>
   until(
     async () =>
       (await containersOf(engine)).filter(({ name, state }) => name.startsWith(JOB_PREFIX) && state === "running").length === count,
-    DEADLINE,
+    DEADLINE_MS,
   );

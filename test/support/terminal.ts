@@ -3,7 +3,7 @@ import WebSocket, { type ClientOptions } from "ws";
 import { until } from "../../scripts/process";
 import { TOKEN } from "./server";
 
-const DEADLINE = 20_000;
+const DEADLINE_MS = 20_000;
 
 /** A client of a terminal, and what has come to it. */
 export interface TestTerminal {
@@ -51,7 +51,7 @@ export function openTerminal(url: string, pathname: string, options: OpenOptions
       .map(({ data, encoding }) => (encoding === "base64" ? Buffer.from(data, "base64").toString("latin1") : data))
       .join("");
   const wait = async <T>(what: string, probe: () => T | undefined | null | false): Promise<T> => {
-    if (await until(() => ![undefined, null, false].includes(probe() as undefined), DEADLINE)) return probe() as T;
+    if (await until(() => ![undefined, null, false].includes(probe() as undefined), DEADLINE_MS)) return probe() as T;
     throw new Error(`no ${what} in ${JSON.stringify(messages).slice(0, 3000)}, closed: ${code}`);
   };
   const terminal: TestTerminal = {

@@ -4,7 +4,7 @@ import { comesBackTo } from "./runs";
 import { startServer, type TestServer } from "./server";
 import type { OneNode } from "./single-node";
 
-const PATIENCE = 60_000;
+const WARM_UP_TIMEOUT_MS = 60_000;
 
 /** Gives a test a server of its own on a node's engine; at its stop there is just what was before. */
 export async function withServerOn(
@@ -27,7 +27,7 @@ export const warmCount = async (server: TestServer) =>
   Number(/docker_server_runs\{state="warm"\} (\d+)/.exec((await server.request("GET", "/metrics")).text)?.[1]);
 
 /** Whether so many come to wait. */
-export const becomesWarm = (server: TestServer, count = 1) => until(async () => (await warmCount(server)) >= count, PATIENCE);
+export const becomesWarm = (server: TestServer, count = 1) => until(async () => (await warmCount(server)) >= count, WARM_UP_TIMEOUT_MS);
 
 /** Full ids of all containers that run on a node. */
 export const runningOn = async ({ engine }: Pick<OneNode, "engine">) =>

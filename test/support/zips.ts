@@ -17,6 +17,15 @@ export interface ZipPart {
   packedSize?: number;
 }
 
+/** The same large buffer is packed in many archives. */
+const packedBuffers = new WeakMap<Buffer, Buffer>();
+function deflated(given: string | Buffer, bytes: Buffer): Buffer {
+  if (typeof given === "string") return deflateRawSync(bytes);
+  const packed = packedBuffers.get(given) ?? deflateRawSync(bytes);
+  packedBuffers.set(given, packed);
+  return packed;
+}
+
 /** A zip archive of just these, names as they are. */
 export function zipOf(parts: readonly ZipPart[] | Record<string, string | Buffer>): Buffer {
   const given: ZipPart[] = Array.isArray(parts) ? parts : Object.entries(parts).map(([name, data]) => ({ name, data }));
@@ -27,7 +36,7 @@ export function zipOf(parts: readonly ZipPart[] | Record<string, string | Buffer
     const name = Buffer.from(part.name as string);
     const data = Buffer.from((part.data ?? "") as string);
     const method = part.method ?? 0;
-    const packed = method === 8 ? deflateRawSync(data) : data;
+    const packed = method === 8 ? deflated(part.data ?? "", data) : data;
     const common = Buffer.alloc(26);
     common.writeUInt16LE(20, 0);
     common.writeUInt16LE(part.flags ?? 0x800, 2);

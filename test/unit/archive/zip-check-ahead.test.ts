@@ -114,7 +114,7 @@ describe("checkAhead", () => {
         }
         expect(await checkResult(archive, true)).toBe(await checkResult(archive, false));
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 });

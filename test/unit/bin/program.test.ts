@@ -5,19 +5,19 @@ import path from "node:path";
 import { version } from "../../../package.json";
 import { until } from "../../../scripts/process";
 import { freePorts } from "../../support/ports";
-import { ROOT } from "../../support/unit/sources";
+import { type CompiledProgram, compileProgram } from "../../support/unit/compiled-program";
 
-/** Runs the program from its sources. */
-const PROGRAM = ["--import", path.join(ROOT, "node_modules/tsx/dist/loader.mjs"), path.join(ROOT, "bin/docker-server.ts")];
-
+let program: CompiledProgram;
 let folder: string;
 const children: ChildProcess[] = [];
 beforeAll(() => {
+  program = compileProgram();
   folder = mkdtempSync(path.join(tmpdir(), "docker-server-program-"));
 });
 afterAll(() => {
   for (const child of children) child.kill("SIGKILL");
   rmSync(folder, { recursive: true });
+  program.remove();
 });
 
 interface Started {
@@ -43,7 +43,7 @@ function start(command: string, args: string[], env: NodeJS.ProcessEnv = {}): St
 }
 
 async function runProgram(args: string[], env: NodeJS.ProcessEnv = {}) {
-  const started = start(process.execPath, [...PROGRAM, ...args], env);
+  const started = start(process.execPath, [program.file, ...args], env);
   const code = await started.ended;
   return { code, stdout: started.stdout, stderr: started.stderr };
 }
@@ -94,8 +94,8 @@ test("HTTPS without a readable certificate is an error, with no fallback to HTTP
 
 test("at a terminal it generates a token, prints it once, accepts it and never logs it", async () => {
   const [port] = await freePorts(1);
-  const program = [process.execPath, ...PROGRAM, `--port=${port}`, "--host=127.0.0.1", "--docker_host=/nowhere.sock"];
-  const started = start("script", ["--quiet", "--flush", "--return", "--command", `exec ${program.join(" ")}`, "/dev/null"]);
+  const command = [process.execPath, program.file, `--port=${port}`, "--host=127.0.0.1", "--docker_host=/nowhere.sock"];
+  const started = start("script", ["--quiet", "--flush", "--return", "--command", `exec ${command.join(" ")}`, "/dev/null"]);
   expect(await until(() => started.stdout.includes("listening on"), 30_000)).toBe(true);
   const token = /shown only now: (\S+)/.exec(started.stdout)?.[1] ?? "";
   expect(token).toMatch(/^[\w-]{32}$/);
@@ -114,7 +114,7 @@ test("at a terminal it generates a token, prints it once, accepts it and never l
 test("the process list shows no token", async () => {
   const [port] = await freePorts(1);
   const started = start(process.execPath, [
-    ...PROGRAM,
+    program.file,
     `--port=${port}`,
     "--host=127.0.0.1",
     "--docker_host=/nowhere.sock",

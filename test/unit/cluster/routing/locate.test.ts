@@ -55,17 +55,14 @@ test("a container that no node holds is not found", async () => {
 test.each([
   ["a peer", [NOTHING, undefined, NOTHING], "n1", "n1 refused"],
   ["this node's own engine", [undefined, NOTHING, NOTHING], "n0", "n0: n0 refused"],
-])(
-  "a container not found while %s does not answer is NODES_MISSING",
-  async (_missingNode, holdings, node, reason) => {
-    await expect(locateContainer(pool(holdings), "web", PREFIX)).rejects.toMatchObject({
-      code: "NODES_MISSING",
-      status: 503,
-      message: expect.stringContaining(node),
-      details: { id: "web", missing: [{ node, reason }] },
-    });
-  },
-);
+])("a container not found while %s does not answer is NODES_MISSING", async (_missingNode, holdings, node, reason) => {
+  await expect(locateContainer(pool(holdings), "web", PREFIX)).rejects.toMatchObject({
+    code: "NODES_MISSING",
+    status: 503,
+    message: expect.stringContaining(node),
+    details: { id: "web", missing: [{ node, reason }] },
+  });
+});
 
 test("a container is found although other nodes are missing, and those are listed", async () => {
   const { owners, missing } = await locateContainer(pool([undefined, exact(web), undefined]), "web", PREFIX);

@@ -2,11 +2,19 @@ import fc from "fast-check";
 import { Signatures } from "../../../../lib/cluster/rpc/signatures";
 import { SignedChannel } from "../../../../lib/cluster/rpc/signed-channel";
 
+/** Deriving a key takes longer than the tests themselves, so each is derived once a side. */
+const derived = new Map<string, Signatures>();
+function signaturesOf(side: string, key: string): Signatures {
+  const signatures = derived.get(`${side} ${key}`) ?? new Signatures([key]);
+  derived.set(`${side} ${key}`, signatures);
+  return signatures;
+}
+
 /** Both sides of a connection; their keys and session ids can differ. */
 const sides = (clientKey = "key", serverKey = "key", sessions = ["session", "session"]) =>
   [
-    new SignedChannel(new Signatures([clientKey]), sessions[0] as string, "asks"),
-    new SignedChannel(new Signatures([serverKey]), sessions[1] as string, "answers"),
+    new SignedChannel(signaturesOf("client", clientKey), sessions[0] as string, "asks"),
+    new SignedChannel(signaturesOf("server", serverKey), sessions[1] as string, "answers"),
   ] as const;
 
 test("each side reads any text that the other sends, in order", () => {
