@@ -1,3 +1,5 @@
+const { availableParallelism } = require("node:os");
+
 const transform = {
   "^.+\\.[jt]s$": ["@swc/jest", { jsc: { parser: { syntax: "typescript" }, target: "es2022" }, module: { type: "commonjs" } }],
 };
@@ -15,6 +17,10 @@ const engines = { globalSetup: "<rootDir>/test/support/global-setup.ts", globalT
 
 module.exports = {
   projects: [project("unit"), project("docker", engines), project("cluster", engines), project("load", engines)],
+  testSequencer: "<rootDir>/test/support/sequencer.js",
   testTimeout: 60_000,
-  maxWorkers: 2,
+  // The suites wait a good part of their time for containers and nodes.
+  maxWorkers: availableParallelism() + 1,
+  // Starting processes out of a large one is slow.
+  workerIdleMemoryLimit: "350MB",
 };

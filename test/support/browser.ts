@@ -24,7 +24,11 @@ export interface OpenedPage {
  * Opens a page and writes down what it asks for and what goes wrong on it.
  * @param httpCredentials what its user types when asked
  */
-export async function openPage(browser: Browser, url: string, httpCredentials?: { username: string; password: string }): Promise<OpenedPage> {
+export async function openPage(
+  browser: Browser,
+  url: string,
+  httpCredentials?: { username: string; password: string },
+): Promise<OpenedPage> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...(httpCredentials ? { httpCredentials } : {}) });
   const page = await context.newPage();
   const requests: string[] = [];

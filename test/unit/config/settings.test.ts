@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { envNames, loadSettings } from "../../../config/load";
 import type { Setting } from "../../../config/setting";
-import { SETTINGS, type SettingName } from "../../../config/settings";
+import { SETTINGS, type SettingName, type Settings } from "../../../config/settings";
 
 let folder: string;
 beforeEach(() => {
@@ -17,6 +17,11 @@ async function load(argv: string[] = [], env: NodeJS.ProcessEnv = {}) {
   if (loaded === null) throw new Error("no settings");
   return loaded;
 }
+
+let defaults: Settings;
+beforeAll(async () => {
+  defaults = (await loadSettings([], {}, "/"))?.settings as Settings;
+});
 
 const table = Object.entries(SETTINGS) as [SettingName, Setting][];
 
@@ -61,7 +66,7 @@ const variables = table.flatMap(([name, row]) => envNames(name, row).map((variab
 test.each(variables.filter(({ name }) => name !== "config"))("$variable sets $name", async ({ name, row, variable }) => {
   const { text, value } = sample(row);
   const { settings, warnings } = await load([], { [variable]: text });
-  expect(settings).toEqual({ ...(await load()).settings, [name]: value });
+  expect(settings).toEqual({ ...defaults, [name]: value });
   expect(warnings).toEqual([]);
 });
 
@@ -71,7 +76,7 @@ const flags = table.flatMap(([name, row]) =>
 
 test.each(flags.filter(({ name }) => name !== "config"))("--$flag sets $name", async ({ name, row, flag }) => {
   const { text, value } = sample(row);
-  expect((await load([`--${flag}=${text}`])).settings).toEqual({ ...(await load()).settings, [name]: value });
+  expect((await load([`--${flag}=${text}`])).settings).toEqual({ ...defaults, [name]: value });
   const apart = row.type === "boolean" && value === true ? [`--${flag}`] : [`--${flag}`, text];
   expect((await load(apart)).settings[name]).toEqual(value);
 });

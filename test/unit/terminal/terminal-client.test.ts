@@ -86,7 +86,7 @@ describe("TerminalClient", () => {
       return sendError(error);
     });
     remoteSocket.pause();
-    const FRAMES = 200_000;
+    const FRAMES = 120_000;
     for (let sent = 0; sent < FRAMES; sent++) remoteSocket.send("{}");
     let before = 0;
     let unchangedSince = 0;
