@@ -1,10 +1,9 @@
 import type { Readable } from "node:stream";
 import { ArchiveFault, archiveFieldError } from "../archive/archive-fault";
 import { Spool } from "../archive/spool";
+import { checkZipContent, checkZipDirectory, type ZipSummary } from "../archive/zip-check";
 import { checkAhead } from "../archive/zip-check-ahead";
-import { checkZipDirectory, type ZipSummary } from "../archive/zip-read";
 import { type FileOwner, zipToTar } from "../archive/zip-to-tar";
-import { checkZipContent } from "../archive/zip-unpack";
 import type { Engine } from "../docker/engine";
 import { AppError } from "../errors";
 import { drainBody } from "../support/drain-body";

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { LRUCache } from "lru-cache";
 import type { Peer } from "../cluster/membership/peer";
 import type { Pool } from "../cluster/pool";
-import { MAX_MISSED_PINGS, watchPeer } from "../cluster/routing/forward";
+import { MAX_MISSED_PINGS, watchPeer } from "../cluster/routing/frozen-peer";
 import { locateContainer } from "../cluster/routing/locate";
 import type { ContainerSummary } from "../docker/containers/container-list";
 import { findUpstream } from "../docker/containers/published-port";

@@ -14,7 +14,10 @@ export interface DispatchDeps {
   pool: Pool;
   /** The containers of all nodes. */
   containerCache: ContainerCache;
-  /** The leases that other nodes hold on this node's list: they confirm a request's changes before the request is answered. */
+  /**
+   * Leases of other nodes on this node's list: `settled` resolves when their holders know of all changes, so that a change that is
+   * answered is visible through every node.
+   */
   leases: ListLeases;
   scheduler: Scheduler;
   /** How long (ms) another node may take to reply to a forwarded request. */
@@ -38,6 +41,7 @@ async function dispatch(deps: DispatchDeps, request: RoutedRequest): Promise<Rep
   const { pool, containerCache, scheduler, forwardTimeoutMs } = deps;
   const { where, pinnedNode } = request;
   if (where.at === "bestNode") {
+    // Both the entry node and the node that runs it derive the plan: the forwarded body holds the name, and the same key gives the same name.
     const plan = where.plan(await request.readBody(), idempotencyKeyOf(request));
     return request.peer ? scheduler.runLocally(request, plan) : scheduler.run(request, plan);
   }

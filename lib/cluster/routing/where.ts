@@ -36,8 +36,11 @@ export type Outcome = { node: string; status: number; body: Record<string, unkno
  */
 export type MergeOutcomes = (outcomes: Outcome[]) => Reply;
 
-/** A run that has no node yet. Its name is fixed, so that a second try can't create a second container. */
+/** A run that has no node yet. */
 export interface Plan {
+  /**
+   * Fixed before the node is chosen, so that a second try can't create a second container; of one-off runs only a label for messages.
+   */
   name: string;
   body: object;
   needs: Needs;

@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { ArchiveLinks } from "../../../lib/archive/entry-names";
 import { Spool } from "../../../lib/archive/spool";
-import { checkZipDirectory } from "../../../lib/archive/zip-read";
+import { checkZipDirectory } from "../../../lib/archive/zip-check";
 import { type ZipPart, zipOf } from "../../support/zips";
 
 const DEEP = "A/".repeat(2000);

@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { PassThrough, Readable } from "node:stream";
 import fc from "fast-check";
 import { Spool } from "../../../lib/archive/spool";
+import { checkZipContent, checkZipDirectory } from "../../../lib/archive/zip-check";
 import { checkAhead } from "../../../lib/archive/zip-check-ahead";
-import { checkZipDirectory, openZip, zipEntries } from "../../../lib/archive/zip-read";
-import { checkZipContent } from "../../../lib/archive/zip-unpack";
+import { openZip, zipEntries } from "../../../lib/archive/zip-read";
 import { type ZipPart, zipOf } from "../../support/zips";
 
 jest.setTimeout(60_000);

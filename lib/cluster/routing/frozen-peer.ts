@@ -1,0 +1,65 @@
+import type { IncomingMessage } from "node:http";
+import type { Peer } from "../membership/peer";
+import { callPeer, type Pool } from "../pool";
+import type { PeerCall } from "../rpc/peer-client";
+import { PeerFailure } from "../rpc/peer-failure";
+
+/** A ping refused in these ways can mean a graceful stop; had the peer died, the connection in use would break too. */
+const REFUSED_PINGS = new Set(["ECONNREFUSED", "ECONNRESET", "it closed the connection"]);
+/** Pings in a row that a peer misses until a streaming body is cut. A wait for a reply ends after one: a cut stream can't be resumed. */
+export const MAX_MISSED_PINGS = 3;
+
+/**
+ * Sends a request to a peer and pings the peer until the response is read: a run may take any time and a followed log has no end,
+ * but a frozen peer must not keep its client waiting.
+ * @throws PeerFailure
+ */
+export async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promise<IncomingMessage> {
+  const frozen = new AbortController();
+  // A streamed body can't be sent a second time.
+  const maxMissed = call.body === undefined || Buffer.isBuffer(call.body) ? 1 : MAX_MISSED_PINGS;
+  const stopWatching = watchPeer(pool, peer, maxMissed, (failure) => frozen.abort(failure));
+  const signal = call.signal ? AbortSignal.any([call.signal, frozen.signal]) : frozen.signal;
+  try {
+    const response = await pool.client.send(peer, { ...call, signal });
+    const source = response.statusCode === 101 ? response.socket : response;
+    const stopWatchingReply = watchPeer(pool, peer, MAX_MISSED_PINGS, (failure) => source.destroy(failure.toAppError()));
+    // An error of a reply that nobody reads must not end the process.
+    source.once("close", stopWatchingReply).on("error", () => undefined);
+    return response;
+  } catch (error) {
+    if (!frozen.signal.aborted) throw error;
+    throw new PeerFailure(peer.name, (frozen.signal.reason as PeerFailure).reason, true);
+  } finally {
+    stopWatching();
+  }
+}
+
+/**
+ * Pings a peer every `peerTimeout` ms.
+ * @param maxMissed pings in a row without an answer after which `onFrozen` is called
+ * @returns stops the pings
+ */
+export function watchPeer(pool: Pool, peer: Peer, maxMissed: number, onFrozen: (failure: PeerFailure) => void): () => void {
+  let missed = 0;
+  let stopped = false;
+  const timer = setInterval(() => {
+    callPeer(pool, peer, "ping", {}).then(
+      () => {
+        missed = 0;
+      },
+      (failure: PeerFailure) => {
+        if (stopped || failure.healthNeutral || REFUSED_PINGS.has(failure.reason)) return;
+        missed += 1;
+        if (missed < maxMissed) return;
+        clearInterval(timer);
+        peer.markMissing(failure.reason);
+        onFrozen(failure);
+      },
+    );
+  }, pool.peerTimeoutMs).unref();
+  return () => {
+    stopped = true;
+    clearInterval(timer);
+  };
+}
