@@ -162,7 +162,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       deadlines,
       servers,
       proxy,
-      finishWork: () => Promise.all([docker.runner.idle(), managed.idle(), runs.close(), terminals.idle()]),
+      finishWork: () => Promise.all([docker.runner.whenIdle(), managed.whenIdle(), runs.close(), terminals.whenIdle()]),
       close() {
         cluster?.close();
         sharedLimits?.close();

@@ -6,11 +6,11 @@ import type { ReverseProxy } from "./proxy/reverse-proxy";
 import type { RunningServer } from "./server/listen";
 import { settlesBefore } from "./support/settles-before";
 
-/** A stopping node answers requests for this time, while load balancers learn from /health that it is about to stop. */
+/** A stopping node still answers requests for this time, at most `stop_timeout`, while load balancers learn of the stop from /health. */
 const DRAIN_MS = 1500;
-/** After this time requests that still wait are answered as if their deadline had passed. */
+/** After this time, at most half of `stop_timeout`, requests that still wait are answered as if their deadline had passed. */
 const WAITS_END_MS = 5000;
-/** After this time streams without an end of their own are ended. */
+/** After this time, at most half of `stop_timeout`, streams without an end of their own are ended. */
 const STREAMS_END_MS = 1500;
 
 /** Whether this node is about to stop; /health reports it. */
@@ -43,18 +43,19 @@ export async function shutDown({
   stopTimeoutMs,
 }: ShutdownDeps): Promise<void> {
   await cluster?.leave();
-  // A worker's parent process accepts the connections and stops sending them; without a parent the kernel would reset those that wait.
+  // Under pm2 the parent process accepts connections and has stopped passing them here. Without a parent, closing the socket would reset
+  // connections that wait in its queue.
   if (cluster && !nodeCluster.isWorker) {
     drain.active = true;
     await sleep(Math.min(DRAIN_MS, stopTimeoutMs));
   }
   const endAt = performance.now() + stopTimeoutMs;
-  const endStreams = setTimeout(() => deadlines.stopUnbounded(), Math.min(STREAMS_END_MS, stopTimeoutMs / 2));
-  const endWaits = setTimeout(() => deadlines.stop(), Math.min(WAITS_END_MS, stopTimeoutMs / 2));
+  const streamsTimer = setTimeout(() => deadlines.stopUnbounded(), Math.min(STREAMS_END_MS, stopTimeoutMs / 2));
+  const waitsTimer = setTimeout(() => deadlines.stop(), Math.min(WAITS_END_MS, stopTimeoutMs / 2));
   await Promise.all(servers.map((server) => server.stop()));
-  clearTimeout(endStreams);
+  clearTimeout(streamsTimer);
   proxy.close();
-  clearTimeout(endWaits);
+  clearTimeout(waitsTimer);
   await settlesBefore(finishWork(), AbortSignal.timeout(Math.max(0, Math.ceil(endAt - performance.now()))));
   close();
 }

@@ -1,9 +1,7 @@
 import { MAX_LINK_HOPS } from "../archive/limits";
+import { APP_FOLDER } from "../docker/app-folder";
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField, isNotFound } from "../errors";
-
-/** Relative paths start here, and links in paths below it may not lead out of it. */
-export const APP_FOLDER = "/app";
 
 /** Bits of Go's fs.FileMode, which the engine reports. */
 const GO_MODE_DIR = 31;

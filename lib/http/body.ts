@@ -29,7 +29,8 @@ export function bodyParsers(limitBytes: number): RequestHandler[] {
     if (typeof request.body === "string" && request.is(FORM_TYPE)) request.body = parseForm(request.body);
     else if (request.body === undefined) {
       checkSignedDigest(response, undefined);
-      request.body = emptyBody(request.headers);
+      assertNoBody(request.headers);
+      request.body = {};
     }
     if (request.body === null || typeof request.body !== "object" || Array.isArray(request.body))
       throw invalidField("body", "must be an object");
@@ -65,8 +66,7 @@ function parseForm(text: string): unknown {
 }
 
 /** @throws AppError UNSUPPORTED_MEDIA_TYPE if there is a body that no parser has read */
-function emptyBody(headers: { "content-length"?: string | undefined; "transfer-encoding"?: string | undefined }): object {
+function assertNoBody(headers: { "content-length"?: string | undefined; "transfer-encoding"?: string | undefined }): void {
   const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
   if (hasBody) throw new AppError("UNSUPPORTED_MEDIA_TYPE");
-  return {};
 }

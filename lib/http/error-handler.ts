@@ -11,7 +11,8 @@ interface HttpError {
 }
 
 /**
- * The only code that sends errors: the client gets the message and the request id, the log gets the cause.
+ * Answers every error that a route or middleware throws: the client gets the message and the request id, the log gets the cause.
+ * Requests that Node can't parse are answered by `answerClientErrors` (server/client-errors.ts).
  * Headers repeat code and message because a response to HEAD has no body.
  * @param options.traces whether the client gets the stack trace: for development
  */

@@ -19,7 +19,7 @@ export interface ExpressAdapterDeps {
 export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapterDeps): void {
   const router = Router({ caseSensitive: true });
   const requestDeps = { deadlines: deps.deadlines, bodyParsers: bodyParsers(deps.bodyLimitBytes) };
-  // Paths that begin with a parameter would catch the API's own words: they come last and skip those words.
+  // Paths that begin with a parameter would match reserved first segments: they come last and skip those segments.
   // HEAD routes come first because Express also gives HEAD requests to GET routes.
   const rank = (route: Route) => (route.method === "head" ? -1 : breadth(route.path));
   const ordered = [...routes].sort((a, b) => rank(a) - rank(b));
@@ -29,6 +29,7 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
   }
   for (const path of new Set(ordered.map((route) => route.path))) {
     const broad = breadth(path) > 0;
+    // Routes below /* match these paths too, so Allow lists their methods.
     const allowed = methodsOf(ordered.filter((route) => route.path === path || (broad && route.path.startsWith("/*"))));
     router.all(path, ...(broad ? [skipReserved] : []), deps.authenticate({}), (_request, response) => {
       response.set("Allow", allowed);
@@ -41,7 +42,7 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
   app.use(router);
 }
 
-/** How much a path matches: a fixed word 0, any single segment 1, anything 2. */
+/** How much a path matches, by its first segment: a fixed segment 0, any single segment 1, any number of segments 2. */
 function breadth(path: string): number {
   return path.startsWith("/*") ? 2 : path.startsWith("/:") ? 1 : 0;
 }
@@ -61,7 +62,7 @@ function routeHandler(route: Route, dispatch: Dispatch, deps: HttpRequestDeps): 
   return async (request, response) => {
     response.locals.route = route.path;
     const routed = new HttpRequest(route, schema, request, response, deps);
-    // HEAD of a GET route says that the route exists and does no work.
+    // HEAD on a GET route answers 200 without calling the handler.
     if (request.method === "HEAD" && route.method === "get" && !route.runsOnHead) return void response.type("json").end();
     if (route.upgrade && !request.upgradeOffer) {
       response.set({ Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13" });

@@ -23,7 +23,7 @@ export interface InProcessResponse {
   body: Buffer;
 }
 
-/** The client behind each in-memory socket. Only this module creates such sockets, so that no header can forge one. */
+/** The client behind each in-memory socket. Only this module creates such sockets, so that a client can't claim an identity by a header. */
 const callers = new WeakMap<object, Caller>();
 
 /** The client that an in-process request is made for; undefined for any other request. */

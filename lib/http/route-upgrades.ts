@@ -66,8 +66,8 @@ export function upgradeMatcher(routes: Route[]): (request: http.IncomingMessage)
 
 /** The path pattern as Express matches it. */
 function patternOf(path: string): RegExp {
-  const open = path.replace(/[.]/g, "\\.").replace(/:\w+/g, "[^/]+").replace(/\*\w+/g, ".+");
-  return new RegExp(`^${open}/?$`);
+  const pattern = path.replace(/[.]/g, "\\.").replace(/:\w+/g, "[^/]+").replace(/\*\w+/g, ".+");
+  return new RegExp(`^${pattern}/?$`);
 }
 
 function endGracefully(socket: Duplex): void {

@@ -31,7 +31,7 @@ export interface RouteCall<P = unknown, Q = unknown, B = unknown> {
   range(size: number): { start: number; end: number } | undefined;
   /** Sets Content-Disposition and Content-Type for a file of this name. */
   attachment(name: string): void;
-  /** The Idempotency-Key: requests with the same key are the same run. */
+  /** The Idempotency-Key: requests with the same key start one run only. */
   readonly idempotencyKey: string | undefined;
   /** Of a request that another node forwarded: aborted when that node no longer waits. */
   readonly callerSignal: AbortSignal | undefined;
@@ -59,7 +59,7 @@ export interface ResponseDoc {
   headers?: Record<string, string>;
 }
 
-/** One row of the API. Express, validation, the OpenAPI document, MCP tools and routing in the cluster are derived from it. */
+/** One route of the API. Express, validation, the OpenAPI document, MCP tools and routing in the cluster are derived from it. */
 export interface Route {
   method: Method;
   /** in the syntax of Express: `/:id`, `/*image` */
@@ -75,7 +75,7 @@ export interface Route {
   /** Content types of a body that the handler reads as a stream. */
   streamedBodyTypes?: string[];
   responses: Record<number, ResponseDoc>;
-  /** Whether it honours an Idempotency-Key, for the OpenAPI document. */
+  /** Whether it supports an Idempotency-Key, for the OpenAPI document. */
   idempotent?: boolean;
   /** Whether it needs no credentials. */
   public?: boolean;

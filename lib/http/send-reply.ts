@@ -59,12 +59,12 @@ async function stream(response: ServerResponse, body: AsyncIterable<Buffer>, cli
 function drained(response: ServerResponse, clientSignal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
-      clearTimeout(stalled);
+      clearTimeout(stallTimer);
       response.off("drain", done).off("close", done);
       clientSignal.removeEventListener("abort", done);
       resolve();
     };
-    const stalled = setTimeout(() => {
+    const stallTimer = setTimeout(() => {
       response.destroy();
       done();
     }, STALL_TIMEOUT_MS);

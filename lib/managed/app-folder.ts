@@ -1,8 +1,8 @@
 import { Readable } from "node:stream";
 import { pack } from "tar-stream";
+import { APP_FOLDER } from "../docker/app-folder";
 import type { Engine } from "../docker/engine";
 import { isNotFound } from "../errors";
-import { APP_FOLDER } from "./compose-document";
 import type { ManagedSpec } from "./managed-spec";
 
 /** Path of the shell on every image that has one. */

@@ -1,9 +1,7 @@
+import { APP_FOLDER } from "../docker/app-folder";
 import { MANAGED_LABEL } from "../docker/containers/container-list";
 import { PORT_LABEL } from "../docker/containers/published-port";
 import { CUID_LABEL, type ManagedSpec, RESUME_LABEL, SPEC_LABEL, serializeSpec } from "./managed-spec";
-
-/** Mount point of the container's volume, which survives its replacement. */
-export const APP_FOLDER = "/app";
 
 export interface ComposeDocumentOptions {
   /** replaces the image's entrypoint; empty: the image's own */

@@ -56,7 +56,8 @@ export class Compose {
 
   private async run(project: string, args: string[], document?: string): Promise<void> {
     await this.engine.assertAlive();
-    // Quiet, so that Compose survives our death without a broken pipe. Empty env file and another directory: never read our `.env`.
+    // Quiet: without output no broken pipe ends Compose when this process dies. Project directory and env file are given so that it
+    // never reads a `.env` of this server.
     const common = ["compose", "--progress=quiet", `--project-name=${project}`, "--project-directory=/", "--env-file=/dev/null"];
     const call = this.projectMutex.runExclusive(project, () => this.cli("compose", [...common, ...args], document));
     const inTime = settlesBefore(call, AbortSignal.timeout(this.engine.readTimeoutMs + STOP_GRACE_MS));

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ContainerSummary } from "../docker/containers/container-list";
-import type { NameClaims } from "../docker/create/runner";
+import type { NameClaimer } from "../docker/create/runner";
 import { sweepPeriodically } from "../docker/create/sweep-unstarted";
 import type { DockerHost } from "../docker/docker-host";
 import type { ContainerInspectInfo } from "../docker/engine";
@@ -26,7 +26,7 @@ export interface CreateOptions {
   /** Aborted when the node that placed the container here no longer waits; undefined for a local request. */
   callerSignal: AbortSignal | undefined;
   /** Checks the name against the other nodes; undefined without a cluster. */
-  claims: NameClaims | undefined;
+  claims: NameClaimer | undefined;
 }
 
 /** The spec as a request states it; `boot` depends on the image and is determined here. */
@@ -254,8 +254,8 @@ export class ManagedContainers {
   }
 
   /** Resolves when no creation or change is running in the background. */
-  async idle(): Promise<void> {
-    await Promise.all([...this.pending, this.mutex.idle()]);
+  async whenIdle(): Promise<void> {
+    await Promise.all([...this.pending, this.mutex.whenIdle()]);
   }
 
   private inspect(id: string): Promise<ContainerInspectInfo> {

@@ -6,7 +6,7 @@ import { responsesOf } from "./responses";
 
 const CREDENTIALS = [{ basic: [] }, { bearer: [] }, { token: [] }];
 
-/** The part of a route that the document describes. `options` occurs only in what the proxy passes on. */
+/** The part of a route that the document describes. Only the proxy's operations use `options`. */
 export type DocumentedRoute = Omit<Route, "handler" | "method"> & { method: Method | "options" };
 
 const errorSchema = z.object({
@@ -60,7 +60,7 @@ function pathTemplates(routes: DocumentedRoute[]): Map<string, string> {
 
 function operation(route: DocumentedRoute, path: string): object {
   const names = parameterNames(path, /\{(\w+)\}/g);
-  const renamed = Object.fromEntries(parameterNames(route.path, /[:*](\w+)/g).map((name, place) => [name, names[place] ?? name]));
+  const renamed = Object.fromEntries(parameterNames(route.path, /[:*](\w+)/g).map((name, index) => [name, names[index] ?? name]));
   return {
     operationId: `${route.method}${route.path.replace(/\W+(\w)?/g, (_all, letter: string | undefined) => letter?.toUpperCase() ?? "")}`,
     summary: route.summary,
@@ -74,8 +74,8 @@ function operation(route: DocumentedRoute, path: string): object {
 
 /** Parameters that many routes accept without declaring them. */
 function commonParameters({ where, idempotent }: DocumentedRoute): object[] {
-  const optional = (name: string, place: "query" | "header", description: string, type = "string") => {
-    return { name, in: place, required: false, description, schema: { type } };
+  const optional = (name: string, location: "query" | "header", description: string, type = "string") => {
+    return { name, in: location, required: false, description, schema: { type } };
   };
   return [
     optional("node", "query", "The node to run on"),
@@ -88,12 +88,12 @@ function parameterNames(path: string, parameter: RegExp): string[] {
   return [...path.matchAll(parameter)].map(([, name = ""]) => name);
 }
 
-function parameters(schema: z.ZodObject | undefined, place: "path" | "query", renamed: Record<string, string> = {}): object[] {
+function parameters(schema: z.ZodObject | undefined, location: "path" | "query", renamed: Record<string, string> = {}): object[] {
   if (!schema) return [];
   return Object.entries(schema.shape).map(([name, field]) => {
     const { description, ...rest } = jsonSchema(field as z.ZodType, "input");
-    const required = place === "path" || !(field as z.ZodType).safeParse(undefined).success;
-    return { name: renamed[name] ?? name, in: place, required, ...(description ? { description } : {}), schema: rest };
+    const required = location === "path" || !(field as z.ZodType).safeParse(undefined).success;
+    return { name: renamed[name] ?? name, in: location, required, ...(description ? { description } : {}), schema: rest };
   });
 }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { owner } from "../cluster/routing/where";
 import type { ContainerSummary } from "../docker/containers/container-list";
 import { inspectContainer } from "../docker/containers/inspect";
-import type { NameClaims } from "../docker/create/runner";
+import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import { AppError, invalidField } from "../errors";
 import { flag, integer } from "../http/fields";
@@ -22,7 +22,7 @@ const stopQuery = z.object({ timeout: integer(0, 3600).optional().describe("Seco
  * @param host this node's name
  * @param claims checks new names against the other nodes; undefined without a cluster
  */
-export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedContainers, host: string, claims?: NameClaims): Route[] {
+export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedContainers, host: string, claims?: NameClaimer): Route[] {
   const find = (id: string) => docker.containers.find(id, { prefix: true });
   const { lifecycle } = docker;
 

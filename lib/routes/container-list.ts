@@ -1,7 +1,7 @@
 import { bestNode, everyNode } from "../cluster/routing/where";
-import { untilReady } from "../docker/containers/readiness";
+import { waitUntilReady } from "../docker/containers/readiness";
 import type { RunSpec } from "../docker/create/run-spec";
-import type { NameClaims } from "../docker/create/runner";
+import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
 import { Reply, type Route, type RouteCall, route } from "../http/route";
@@ -26,7 +26,7 @@ export interface ContainerRunSettings {
  * @param host this node's name
  * @param claims checks names against the other nodes; undefined without a cluster
  */
-export function containerListRoutes(docker: DockerHost, settings: ContainerRunSettings, host: string, claims?: NameClaims): Route[] {
+export function containerListRoutes(docker: DockerHost, settings: ContainerRunSettings, host: string, claims?: NameClaimer): Route[] {
   const list = route({
     method: "get",
     path: "/containers",
@@ -93,7 +93,7 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
   ): Promise<object> {
     const readiness = toReadiness(call.body);
     if (readiness) {
-      await untilReady(docker.engine, docker.logs, id, readiness, call.streamSignal).catch(async (error: AppError) => {
+      await waitUntilReady(docker.engine, docker.logs, id, readiness, call.streamSignal).catch(async (error: AppError) => {
         if (spec.remove && error.code === "NOT_READY") await docker.runner.remove(id).catch(() => undefined);
         throw error;
       });

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import type { FileOwner } from "../archive/zip-to-tar";
 import { owner } from "../cluster/routing/where";
+import { APP_FOLDER } from "../docker/app-folder";
 import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
-import { APP_FOLDER } from "../files/container-paths";
 import { type FoundFile, findFile, openFile } from "../files/download";
 import { zipFolder } from "../files/folder-zip";
 import { listFolder } from "../files/listing";

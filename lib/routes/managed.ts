@@ -1,6 +1,6 @@
 import { bestNode, owner } from "../cluster/routing/where";
 import { inspectContainer } from "../docker/containers/inspect";
-import type { NameClaims } from "../docker/create/runner";
+import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import type { AppError } from "../errors";
 import { Reply, type Route, route } from "../http/route";
@@ -30,7 +30,7 @@ export function managedRoutes(
   managed: ManagedContainers,
   settings: { pull_wait: number },
   host: string,
-  claims?: NameClaims,
+  claims?: NameClaimer,
 ): Route[] {
   const view = async (cuid: string) => toContainerView(await docker.containers.find(cuid, { prefix: false }));
 

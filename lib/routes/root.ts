@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { bestNode, everyNode, owners } from "../cluster/routing/where";
 import { exec } from "../docker/containers/exec";
-import type { NameClaims } from "../docker/create/runner";
+import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import { command, flag, text } from "../http/fields";
 import { Reply, type Route, route, streamReply } from "../http/route";
@@ -32,7 +32,7 @@ export interface RootDeps {
   /** the answer of `GET /` to clients without credentials */
   serviceInfo: () => object;
   /** checks names against the other nodes; undefined without a cluster */
-  claims: NameClaims | undefined;
+  claims: NameClaimer | undefined;
 }
 
 /** The six routes at the root (docs/root-verbs.md). */

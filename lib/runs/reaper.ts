@@ -7,8 +7,11 @@ import type { Logger } from "../support/logger";
 
 /** Seconds since 1970 by the engine's clock. Any server may remove a labelled resource after this time. */
 export const EXPIRES_LABEL = "docker-server.expires";
-/** Begins the name of everything runs create. The label alone doesn't identify it: what is created from a run's image inherits it. */
-export const JOB_PREFIX = "docker-server-job-";
+/**
+ * Prefix of the names of all containers and volumes that runs create, sandboxes included. The label alone doesn't identify them:
+ * containers of an image that was committed from a run's container inherit it.
+ */
+export const RUN_CONTAINER_PREFIX = "docker-server-job-";
 /** Repository of the empty images that are imported on engines without any image. */
 export const EMPTY_IMAGE = "docker-server-empty";
 
@@ -32,7 +35,7 @@ export class Reaper {
    */
   async nameAndLabels(seconds: number): Promise<{ name: string; Labels: Record<string, string> }> {
     const expires = Math.ceil((await this.clock.now()) + seconds + EXPIRY_MARGIN_SECONDS);
-    return { name: `${JOB_PREFIX}${randomUUID()}`, Labels: { [EXPIRES_LABEL]: String(expires) } };
+    return { name: `${RUN_CONTAINER_PREFIX}${randomUUID()}`, Labels: { [EXPIRES_LABEL]: String(expires) } };
   }
 
   /**
@@ -94,7 +97,7 @@ export class Reaper {
   }
 
   /** Resolves when no removal is being retried any more. */
-  async idle(): Promise<void> {
+  async whenIdle(): Promise<void> {
     await Promise.all(this.removals);
   }
 

@@ -43,7 +43,7 @@ export function createRunHost({ engine, images, containers, policy }: DockerHost
     startSweep: () => sweepExpired(engine, reaper, log),
     async close() {
       await code.close();
-      await reaper.idle();
+      await reaper.whenIdle();
     },
   };
 }

@@ -2,7 +2,7 @@ import { sweepPeriodically } from "../docker/create/sweep-unstarted";
 import type { Engine } from "../docker/engine";
 import type { Logger } from "../support/logger";
 import { SANDBOX_LABEL } from "./code/sandbox-options";
-import { EMPTY_IMAGE, EXPIRES_LABEL, JOB_PREFIX, type Reaper } from "./reaper";
+import { EMPTY_IMAGE, EXPIRES_LABEL, type Reaper, RUN_CONTAINER_PREFIX } from "./reaper";
 import { inspectState } from "./run-limits";
 
 /** Longer than an empty image is in use. */
@@ -22,7 +22,7 @@ export function sweepExpired(engine: Engine, reaper: Reaper, log: Logger): () =>
     const exitedBeforeGrace = async (id: string) =>
       Date.parse((await inspectState(engine, id))?.FinishedAt ?? "") / 1000 + EXITED_SANDBOX_GRACE_SECONDS < now;
     for (const { Id, Names, Labels, State } of containers) {
-      if (!Names.some((name) => name.startsWith(`/${JOB_PREFIX}`))) continue;
+      if (!Names.some((name) => name.startsWith(`/${RUN_CONTAINER_PREFIX}`))) continue;
       const isAbandoned = State === "exited" && SANDBOX_LABEL in Labels && (await exitedBeforeGrace(Id));
       if (!isAbandoned && !isExpired(Labels, now)) continue;
       await reaper.removeContainer(Id);
@@ -30,7 +30,7 @@ export function sweepExpired(engine: Engine, reaper: Reaper, log: Logger): () =>
     }
     const { Volumes } = await engine.call((docker, abortSignal) => docker.listVolumes({ filters, abortSignal }));
     for (const { Name, Labels } of Volumes ?? []) {
-      if (Name.startsWith(JOB_PREFIX) && isExpired(Labels, now)) await reaper.removeVolume(Name);
+      if (Name.startsWith(RUN_CONTAINER_PREFIX) && isExpired(Labels, now)) await reaper.removeVolume(Name);
     }
     const imageFilters = { reference: [EMPTY_IMAGE] };
     const images = await engine.call((docker, abortSignal) => docker.listImages({ filters: imageFilters, abortSignal }));

@@ -15,7 +15,7 @@ export function answerClientErrors(server: Server): void {
     response.once("close", () => responses.delete(socket));
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
-    // After the head of another response is out, an error response would become a part of it.
+    // Once a head is sent, an error response would be read as its body.
     if (socket.writable && !responses.get(socket)?.headersSent) socket.write(rawErrorResponse(toAppError(error.code)));
     socket.destroy();
   });

@@ -37,7 +37,7 @@ export interface RunningServer {
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 /** How long idle connections stay open at a stop: a client may have sent a request before it learns of the stop. */
 const IDLE_GRACE_MS = 2000;
-/** Time for other nodes to close their idle connections, which they do once their upgraded connections are closed. */
+/** Time for other nodes to close their idle connections, which they do once their RPC connection closes (`PeerClient.closeIdleSockets`). */
 const PEER_CLOSE_GRACE_MS = 300;
 
 /**
@@ -85,7 +85,7 @@ export async function listen(
   async function stop(): Promise<void> {
     stopping = true;
     stopWatching();
-    // http.Server.close would close idle connections at once, and lose the requests that are on their way on them.
+    // http.Server.close would close idle connections at once, and drop requests that clients have just sent on them.
     const closed = new Promise<void>((resolve) => net.Server.prototype.close.call(server, () => resolve()));
     const deadline = performance.now() + settings.stop_timeout * 1000;
     await Promise.race([closed, sleep(Math.min(IDLE_GRACE_MS, settings.stop_timeout * 1000))]);

@@ -20,7 +20,7 @@ export class KeyedMutex {
   }
 
   /** Resolves when all tasks that are running or waiting now have settled. */
-  async idle(): Promise<void> {
+  async whenIdle(): Promise<void> {
     await Promise.allSettled(this.lastTasks.values());
   }
 }

@@ -3,8 +3,8 @@ import type { Frame } from "../docker/containers/stream-frames";
 import type { DockerHost } from "../docker/docker-host";
 import { Shell, type WindowSize } from "../docker/shell/shell";
 import { AppError } from "../errors";
+import { CLOSE_GOING_AWAY, CLOSE_INTERNAL_ERROR, CLOSE_NORMAL, type ClientSocket } from "./client-socket";
 import { type ClientMessage, OutputMessages } from "./protocol";
-import { CLOSE_GOING_AWAY, CLOSE_INTERNAL_ERROR, CLOSE_NORMAL, type TerminalClient } from "./terminal-client";
 
 export interface TerminalSpec extends WindowSize {
   /** false: the shell has pipes, which keep stdout and stderr apart */
@@ -33,7 +33,7 @@ export class Terminal {
   constructor(
     private readonly docker: DockerHost,
     private readonly containerId: string,
-    private readonly client: TerminalClient,
+    private readonly client: ClientSocket,
     private readonly spec: TerminalSpec,
     private readonly stopSignal: AbortSignal,
   ) {

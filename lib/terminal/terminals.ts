@@ -4,8 +4,8 @@ import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
 import { UpgradeReply } from "../http/route";
 import type { Logger } from "../support/logger";
+import { ClientSocket } from "./client-socket";
 import { Terminal, type TerminalSpec } from "./terminal";
-import { TerminalClient } from "./terminal-client";
 
 const MAX_MESSAGE_BYTES = 1_048_576;
 
@@ -36,7 +36,7 @@ export class Terminals {
     return new UpgradeReply((connection) => {
       this.requestIds.set(connection.request, request.id);
       this.sockets.handleUpgrade(connection.request, connection.socket, connection.head, (socket) => {
-        const client = new TerminalClient(socket, request.id, this.log);
+        const client = new ClientSocket(socket, request.id, this.log);
         const ended = new Terminal(this.docker, containerId, client, spec, request.stopSignal).run();
         this.running.add(ended);
         void ended.finally(() => this.running.delete(ended));
@@ -45,7 +45,7 @@ export class Terminals {
   }
 
   /** Resolves when all terminals have ended. */
-  async idle(): Promise<void> {
+  async whenIdle(): Promise<void> {
     await Promise.all(this.running);
   }
 }

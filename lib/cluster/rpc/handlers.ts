@@ -51,6 +51,7 @@ export function rpcHandlers({ host, members, bidder, nameClaims, leases, contain
     },
   };
 
+  // On the wire the envelope's fields are `question` (the method) and `body` (its params).
   return async (method, params, from) => {
     if (!isRpcMethod(method)) throw new Error(`it does not know the question ${method}`);
     const handle = handlers[method] as (params: unknown, from: string) => object | Promise<object>;

@@ -29,7 +29,7 @@ export interface PeerCall {
   caller: string;
   /** for the response's headers to arrive */
   timeoutMs?: number;
-  /** how long the client still waits */
+  /** ms that this node gives the request; the receiving node counts them from when its handler first reads `callerSignal` */
   remainingMs: number;
   signal?: AbortSignal | undefined;
 }

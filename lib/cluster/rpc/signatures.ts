@@ -60,7 +60,10 @@ export interface PeerRequest {
   url: string;
   /** identity of the client that the request is made for */
   caller: string;
-  /** ms that the client still waits, counted from the arrival because clocks differ */
+  /**
+   * ms that the forwarding node gives the request. Clocks differ: the receiving node counts them from when its handler first reads
+   * `callerSignal`.
+   */
   left: number;
   /** of a body that is sent whole, see `digestOf` */
   digest?: string | undefined;

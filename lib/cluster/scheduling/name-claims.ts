@@ -16,6 +16,7 @@ export interface NameAnswer {
 /**
  * Keeps each name unique in the whole pool, without a lock or a leader. A node creates its container, asks all other nodes whether the
  * name is taken, and starts the container only if it is not. Of two nodes that ask at the same time one loses its claim.
+ * Implements `NameClaimer` of docker/create/runner.ts: docker/ and cluster/ may not import each other.
  */
 export class NameClaims {
   private readonly claims = new Map<string, Claim>();

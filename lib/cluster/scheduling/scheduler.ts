@@ -15,7 +15,7 @@ import type { Bidder } from "./bidder";
 import { runOnce } from "./idempotency";
 import { type InFlight, loadOf, type RankedBid, rank, shortlist } from "./scoring";
 
-/** Refusals that another node may not repeat: they depend on things that a bid can't tell. */
+/** Refusals after which another node is tried: the cause may be the refusing node's alone. */
 const TRY_NEXT: ReadonlySet<ErrorCode> = new Set([
   "PORT_TAKEN",
   "ENGINE_UNREACHABLE",
@@ -62,11 +62,11 @@ export class Scheduler {
   run(request: RoutedRequest, plan: Plan): Promise<Reply> {
     const findHolders = async (name: string) => (await locateContainer(this.deps.pool, name, { prefix: false })).owners;
     return runOnce(plan, idempotencyKeyOf(request), findHolders, () =>
-      request.pinnedNode === undefined ? this.place(request, plan) : this.runOn(request.pinnedNode, request, plan),
+      request.pinnedNode === undefined ? this.place(request, plan) : this.runOnNamedNode(request.pinnedNode, request, plan),
     );
   }
 
-  private async runOn(nodeName: string, request: RoutedRequest, plan: Plan): Promise<Reply> {
+  private async runOnNamedNode(nodeName: string, request: RoutedRequest, plan: Plan): Promise<Reply> {
     const { pool } = this.deps;
     if (nodeName === pool.nodeName) return this.runLocally(request, plan);
     return forwardRun(pool, await reachPeer(pool, nodeName), request, this.runWaitMs(plan), plan);

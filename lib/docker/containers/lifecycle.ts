@@ -1,5 +1,5 @@
 import type { Container } from "dockerode";
-import type { NameClaims } from "../create/runner";
+import type { NameClaimer } from "../create/runner";
 import type { Engine } from "../engine";
 import type { EngineOperation } from "../engine-errors";
 import type { ContainerList } from "./container-list";
@@ -50,7 +50,7 @@ export class Lifecycle {
    * @param claims absent where there are no other hosts
    * @throws AppError NAME_TAKEN, also by a container of another host
    */
-  async rename(id: string, from: string, to: string, claims: NameClaims | undefined): Promise<void> {
+  async rename(id: string, from: string, to: string, claims: NameClaimer | undefined): Promise<void> {
     if (from === to) return;
     const renameTo = (name: string) => this.change(id, (container, abortSignal) => container.rename({ name, abortSignal }));
     const claim = claims?.open(to);

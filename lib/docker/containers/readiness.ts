@@ -22,10 +22,10 @@ const LOG_EXCERPT = { lines: 20, bytes: 8000, timeoutMs: 2000 };
 /**
  * Sends GET requests to a container's published port until the status is 2xx.
  * @param id full id
- * @param streamSignal aborts when the request is no longer waited for
+ * @param streamSignal aborted when the client disconnects or the server stops
  * @throws AppError NOT_READY with the end of the log, also as soon as the container has ended; STOPPING if `streamSignal` aborts
  */
-export async function untilReady(
+export async function waitUntilReady(
   engine: Engine,
   logs: ContainerLogs,
   id: string,
@@ -58,8 +58,8 @@ export async function untilReady(
 
 async function probe(engine: Engine, id: string, { path, port }: ReadinessCheck, endSignal: AbortSignal) {
   try {
-    const { host, port: at } = await findUpstream(engine, id, port);
-    const status = await fetchStatus({ host, port: at, path }, endSignal);
+    const { host, port: hostPort } = await findUpstream(engine, id, port);
+    const status = await fetchStatus({ host, port: hostPort, path }, endSignal);
     return { ready: status >= 200 && status < 300, reason: `it answers ${status}`, ended: false };
   } catch (error) {
     const { message } = error as Error;

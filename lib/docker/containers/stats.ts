@@ -74,20 +74,21 @@ async function* parseUsageStream(stream: AsyncIterable<Buffer>, signal: AbortSig
 export function parseUsage(stats: ContainerStats): Usage | undefined {
   if (!stats.read || stats.read.startsWith(ZERO_TIME) || stats.memory_stats?.usage === undefined) return undefined;
   const { cpu_stats: now, precpu_stats: before, memory_stats: memory } = stats;
-  const used = now.cpu_usage.total_usage - before.cpu_usage.total_usage;
-  const elapsed = now.system_cpu_usage - (before.system_cpu_usage ?? 0);
+  const cpuTime = now.cpu_usage.total_usage - before.cpu_usage.total_usage;
+  const systemTime = now.system_cpu_usage - (before.system_cpu_usage ?? 0);
   const cores = now.online_cpus || now.cpu_usage.percpu_usage?.length || 1;
-  const measured = before.system_cpu_usage !== undefined && elapsed > 0 && used > 0;
+  const hasCpuShare = before.system_cpu_usage !== undefined && systemTime > 0 && cpuTime > 0;
   // The reclaimable page cache doesn't count: total_inactive_file of cgroups 1, inactive_file of cgroups 2.
   const { total_inactive_file = 0, inactive_file = total_inactive_file } = (memory.stats ?? {}) as Record<string, number>;
   const usedMemory = memory.usage > inactive_file ? memory.usage - inactive_file : memory.usage;
   const networks = Object.values(stats.networks ?? {});
-  const blocks = (stats.blkio_stats?.io_service_bytes_recursive ?? []) as { op: string; value: number }[];
+  const blockTransfers = (stats.blkio_stats?.io_service_bytes_recursive ?? []) as { op: string; value: number }[];
   const sum = (numbers: number[]) => numbers.reduce((total, each) => total + each, 0);
-  const transferred = (operation: string) => sum(blocks.filter(({ op }) => op.toLowerCase() === operation).map(({ value }) => value));
+  const transferred = (operation: string) =>
+    sum(blockTransfers.filter(({ op }) => op.toLowerCase() === operation).map(({ value }) => value));
   return {
     read: stats.read,
-    cpu_percent: roundToHundredths(measured ? (used / elapsed) * cores * 100 : 0),
+    cpu_percent: roundToHundredths(hasCpuShare ? (cpuTime / systemTime) * cores * 100 : 0),
     memory: usedMemory,
     memory_limit: memory.limit,
     memory_percent: roundToHundredths(memory.limit > 0 ? (usedMemory / memory.limit) * 100 : 0),

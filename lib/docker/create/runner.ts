@@ -36,11 +36,11 @@ export interface RunOptions {
   /** Called when a container that is waited for has started and is in the list. */
   onStarted: () => void;
   /** Absent where there are no other hosts. */
-  claims?: NameClaims | undefined;
+  claims?: NameClaimer | undefined;
 }
 
-/** Makes sure that no other host has a container of the same name. */
-export interface NameClaims {
+/** Makes sure that no other host has a container of the same name. Implemented by `NameClaims` of the cluster, which docker/ may not import. */
+export interface NameClaimer {
   /** To be called before the create; then `confirm` before the start, `recheck` after it, and `close` at the end. */
   open(name: string): { confirm: () => Promise<void>; recheck: () => Promise<void>; close: () => void };
 }
@@ -102,7 +102,7 @@ export class Runner {
   }
 
   /** Resolves when every run that was answered `pulling` has started or failed. */
-  async idle(): Promise<void> {
+  async whenIdle(): Promise<void> {
     await Promise.all(this.backgroundRuns);
   }
 

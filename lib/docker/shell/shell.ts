@@ -14,14 +14,14 @@ export interface WindowSize {
   rows: number;
 }
 
-/** After the hang-up signal, before the kill; doubled at every further attempt up to the maximum. */
+/** Pause between the hang-up signal and the kill; doubled after every attempt, up to the maximum. */
 const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 60_000;
-/** A shell that has not started after this time never will. */
+/** Deadline for the start of a shell, and for each script that sends signals. */
 const START_TIMEOUT_MS = 20_000;
-/** Between lines to the guard, so that no proxy closes an idle connection. */
+/** Interval of the lines that are sent to the guard, so that no proxy closes its connection as idle. */
 const GUARD_PING_INTERVAL_MS = 30_000;
-/** Output before the line with the process id, and output of the scripts that send signals. */
+/** Limit of the output before the line with the process id, and of the output of the scripts that send signals. */
 const MAX_PREAMBLE_BYTES = 10_000;
 
 /** A shell in a container, and the session of all processes started in it. */
@@ -58,6 +58,7 @@ export class Shell {
       if (size) await resize(engine, shell.id, size);
       const output = framesOf(shell.stream, tty);
       const starting = startGuarded(shell.stream, output, guard.stream, marker);
+      // Destroying the streams makes `starting` reject.
       if (!(await settlesBefore(starting, AbortSignal.timeout(START_TIMEOUT_MS))))
         for (const { stream } of [shell, guard]) stream.destroy(new Error("it does not begin"));
       const { pid, first } = await starting;
@@ -98,7 +99,7 @@ export class Shell {
     if (code !== 0) throw new AppError("NO_SHELL", { message: `The signal ${name} found nothing to take it` });
   }
 
-  /** Ends all processes of the session. Tries again while the container runs. */
+  /** Ends all processes of the session. Repeats failed attempts until no process is left or the shell's exec has ended. */
   async end(): Promise<void> {
     this.input.destroy();
     await this.endSession();

@@ -70,6 +70,7 @@ export function planOneOffRun(body: object): Plan {
   const { image, payload, pull_policy, volumes = {}, memory = 0, cpus = 0 } = oneOffRunBody.parse(body);
   const pull = pull_policy ?? (payload ? "missing" : "always");
   const namedVolumes = Object.values(volumes).flatMap((each) => (each.type === "volume" ? [each.name] : []));
+  // A one-off run has no name of its own: messages call it "the run".
   return { name: "the run", body, needs: { image, pull, ports: [], volumes: namedVolumes, memory, cpus, slot: true } };
 }
 

@@ -1,4 +1,4 @@
-import { JOB_PREFIX } from "../../../lib/runs/reaper";
+import { RUN_CONTAINER_PREFIX } from "../../../lib/runs/reaper";
 import { until } from "../../../scripts/process";
 import { importRunner } from "../../support/images";
 import { code, comesBackTo, everythingOn, rawCode, runsUnderWay } from "../../support/runs";
@@ -142,7 +142,9 @@ test("runs beyond the concurrency limit wait, and metrics count them", async () 
 test("sandboxes are labelled and log nothing", async () => {
   const run = rawCode(node, "sleep 2; echo '{}'");
   expect(await runsUnderWay(node, 1)).toBe(true);
-  const { HostConfig, Config } = await node.inspect((await node.docker("ps", "--quiet", "--filter", `name=${JOB_PREFIX}`)) as string);
+  const { HostConfig, Config } = await node.inspect(
+    (await node.docker("ps", "--quiet", "--filter", `name=${RUN_CONTAINER_PREFIX}`)) as string,
+  );
   expect(HostConfig).toMatchObject({ ReadonlyRootfs: true, Memory: 40_000_000, MemorySwap: 40_000_000, PidsLimit: 512, NanoCpus: 1e9 });
   expect([HostConfig.LogConfig.Type, HostConfig.NetworkMode, Number(Config.Labels["docker-server.expires"]) > 0]).toEqual([
     "none",

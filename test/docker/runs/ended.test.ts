@@ -1,5 +1,5 @@
 import http from "node:http";
-import { JOB_PREFIX } from "../../../lib/runs/reaper";
+import { RUN_CONTAINER_PREFIX } from "../../../lib/runs/reaper";
 import { until } from "../../../scripts/process";
 import { tarGz64 } from "../../support/archives";
 import { faketime } from "../../support/faketime";
@@ -151,14 +151,14 @@ test("a killed server's leftovers are removed after their expiry by the engine's
   const [expired, future] = ["1000", "99999999999"];
   const createExpiring = (name: string, expires: string) =>
     node.docker("run", "-d", "--name", name, "--label", `docker-server.expires=${expires}`, "-v", "/anonymous", "busybox", "sleep", "1000");
-  await createExpiring(`${JOB_PREFIX}over`, expired as string);
-  await createExpiring(`${JOB_PREFIX}not-yet`, future as string);
+  await createExpiring(`${RUN_CONTAINER_PREFIX}over`, expired as string);
+  await createExpiring(`${RUN_CONTAINER_PREFIX}not-yet`, future as string);
   await createExpiring("of-somebody-else", expired as string);
-  await node.docker("volume", "create", "--label", `docker-server.expires=${expired}`, `${JOB_PREFIX}volume`);
+  await node.docker("volume", "create", "--label", `docker-server.expires=${expired}`, `${RUN_CONTAINER_PREFIX}volume`);
   const next = await startServer({ engine: node.engine });
   const leftovers = async () => (await everythingOn(node)).filter((each) => !before.includes(each));
   expect(await until(async () => !(await leftovers()).some((each) => /over|job-volume/.test(each)), WAIT_MS)).toBe(true);
-  expect(await leftovers()).toEqual(expect.arrayContaining([`container ${JOB_PREFIX}not-yet`, "container of-somebody-else"]));
+  expect(await leftovers()).toEqual(expect.arrayContaining([`container ${RUN_CONTAINER_PREFIX}not-yet`, "container of-somebody-else"]));
   expect(await runsUnderWay(node, 2)).toBe(true);
   await next.stop();
   const ids = (await node.docker("ps", "--all", "--quiet")).split("\n").filter(Boolean);

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import WebSocket, { WebSocketServer } from "ws";
-import { TerminalClient } from "../../../lib/terminal/terminal-client";
+import { ClientSocket } from "../../../lib/terminal/client-socket";
 import { until } from "../../../scripts/process";
 import { quietLog } from "../../support/unit/quiet-log";
 
@@ -19,7 +19,7 @@ afterAll(() => {
   server.close();
 });
 
-/** A connected pair: the server's TerminalClient and the client's own WebSocket. */
+/** A connected pair: the server's ClientSocket and the client's own WebSocket. */
 async function connect(options: WebSocket.ClientOptions = {}, pingIntervalMs = PING_INTERVAL_MS) {
   const remoteSocket = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, options);
   const [[socket]] = await Promise.all([once(server, "connection"), once(remoteSocket, "open")]);
@@ -27,10 +27,10 @@ async function connect(options: WebSocket.ClientOptions = {}, pingIntervalMs = P
   remoteSocket.on("ping", () => {
     pings += 1;
   });
-  return { remoteSocket, client: new TerminalClient(socket, "an-id", quietLog().log, pingIntervalMs), pings: () => pings };
+  return { remoteSocket, client: new ClientSocket(socket, "an-id", quietLog().log, pingIntervalMs), pings: () => pings };
 }
 
-describe("TerminalClient", () => {
+describe("ClientSocket", () => {
   test("a silent client that answers pings stays connected", async () => {
     const { client, remoteSocket, pings } = await connect();
     expect(await until(() => pings() > 10, DEADLINE_MS)).toBe(true);

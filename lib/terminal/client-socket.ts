@@ -16,7 +16,7 @@ export const CLOSE_GOING_AWAY = 1001;
 export const CLOSE_INTERNAL_ERROR = 1011;
 
 /** The WebSocket of a terminal's client: reads and writes messages, pings, and applies backpressure. */
-export class TerminalClient {
+export class ClientSocket {
   private readonly closed = new AbortController();
   /** Whether the client has sent or received anything since the last ping. */
   private alive = true;
