@@ -4,8 +4,8 @@ import path from "node:path";
 
 /**
  * Runs the tests that a change can affect. Usage: affected-tests.ts [BASE]; BASE is the commit that the work began at (main).
- * Unit tests are found by what they import. The others start the built program, so they are found by folder: test/docker,
- * test/cluster and test/load mirror lib. What is used everywhere (bin, config, scripts, test/support) affects all tests.
+ * Unit tests are found by their imports. The other tests start the built program, so they are found by folder: test/docker,
+ * test/cluster and test/load mirror lib. Code that is used everywhere (bin, config, scripts, test/support) affects all tests.
  */
 const base = process.argv[2] ?? "main";
 const changed = [
@@ -37,8 +37,8 @@ function git(...args: string[]): string[] {
 function mirrored(file: string): string[] {
   const folder = /^lib\/(.*)\/[^/]+$/.exec(file)?.[1];
   if (folder === undefined) return file.startsWith("lib/") ? ["test/docker", "test/cluster"] : [];
-  const room = folder.split("/")[0] ?? "";
-  return room === "cluster" ? [path.join("test", folder), "test/cluster/surfaces"] : [path.join("test/docker", room)];
+  const topFolder = folder.split("/")[0] ?? "";
+  return topFolder === "cluster" ? [path.join("test", folder), "test/cluster/surfaces"] : [path.join("test/docker", topFolder)];
 }
 
 function runJest(args: string[]): void {

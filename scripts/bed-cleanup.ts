@@ -2,15 +2,15 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
-/** Whether a process has ended; one that its parent has not yet waited for counts as ended. */
+/** Whether a process has ended; a zombie counts as ended. */
 export function hasEnded(pid: number): boolean {
   const status = read(`/proc/${pid}/status`);
   return status === "" || /^State:\s+[ZX]/m.test(status);
 }
 
-/** What tells the processes of one place of a bed. */
-export interface Marks {
-  /** In the command line (dockerd, containerd, shims), or as working folder. */
+/** Marks that identify the processes of one place of a bed; a process needs only one of them. */
+export interface ProcessMarks {
+  /** The place's folder: part of the command line (dockerd, containerd, shims), or the working folder. */
   folder: string;
   /** The network namespace's file. */
   netns?: string;
@@ -18,30 +18,30 @@ export interface Marks {
   cgroup?: string;
 }
 
-/** Ids of the processes that bear one of these marks, this one aside. */
-export function processesOf(marks: Marks): number[] {
+/** Ids of the processes with one of these marks, except this process. */
+export function processesOf(marks: ProcessMarks): number[] {
   const namespace = marks.netns ? fileIdentity(marks.netns) : "";
-  return processIds().filter((pid) => pid !== process.pid && bears(pid, marks, namespace));
+  return processIds().filter((pid) => pid !== process.pid && hasMark(pid, marks, namespace));
 }
 
 /** A process's command line for a message; empty if it has ended. */
 export const commandLine = (pid: number) => read(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
 
-/** Ids of the docker CLIs and servers, this process aside, that have an engine's socket in their environment. */
+/** Ids of the docker CLIs and servers with an engine's socket in their environment, except this process. */
 export function clientsOf(dockerHost: string): number[] {
   return processIds().filter(
     (pid) => pid !== process.pid && read(`/proc/${pid}/environ`).split("\0").includes(`DOCKER_HOST=${dockerHost}`),
   );
 }
 
-/** Kills every process that bears one of these marks. Throws an Error if any is still there after 10 s. */
-export function killProcesses(marks: Marks): void {
+/** Kills every process with one of these marks. Throws an Error if any is still running after 10 s. */
+export function killProcesses(marks: ProcessMarks): void {
   const shimSockets = findShimSockets(marks.folder);
-  const end = performance.now() + 10_000;
+  const deadline = performance.now() + 10_000;
   for (;;) {
     const pids = processesOf(marks);
     if (pids.length === 0) break;
-    if (performance.now() > end) throw new Error(`processes of ${marks.folder} survive SIGKILL: ${pids.join(" ")}`);
+    if (performance.now() > deadline) throw new Error(`processes of ${marks.folder} survive SIGKILL: ${pids.join(" ")}`);
     for (const pid of pids) {
       killIfThere(pid);
       thaw(pid);
@@ -51,17 +51,17 @@ export function killProcesses(marks: Marks): void {
   for (const socket of shimSockets) rmSync(socket, { force: true });
 }
 
-// What is in a paused container dies only when it is let go on.
+// A frozen process (paused container) handles SIGKILL only after it is thawed.
 function thaw(pid: number): void {
   try {
     const group = /^\d+:freezer:(\/.+)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1];
     if (group) writeFileSync(`/sys/fs/cgroup/freezer${group}/freezer.state`, "THAWED");
   } catch {
-    // It has ended, or this machine's freezer is elsewhere: the caller's deadline tells.
+    // The process has ended, or the freezer is mounted elsewhere: the caller's deadline reports a survivor.
   }
 }
 
-/** Unmounts everything at or below a folder. Throws an Error with what `umount` said. */
+/** Unmounts everything at or below a folder. Throws an Error with the message of `umount`. */
 export function unmountBelow(folder: string): void {
   const mountPoints = readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
@@ -74,18 +74,18 @@ export function unmountBelow(folder: string): void {
 }
 
 /**
- * Removes a cgroup without processes, with all below it, from every cgroup hierarchy. Throws an Error if one is still busy after 10 s:
- * a process that was killed is in it until its parent has waited for it.
+ * Removes a cgroup without processes, and its children, from every cgroup hierarchy. Throws an Error if one is still busy after 10 s:
+ * a killed process stays in its cgroup until its parent has reaped it.
  */
 export function removeCgroup(cgroup: string): void {
-  const end = performance.now() + 10_000;
+  const deadline = performance.now() + 10_000;
   for (const hierarchy of ["", ...readdirSync("/sys/fs/cgroup")]) {
     const folder = path.join("/sys/fs/cgroup", hierarchy, cgroup);
     while (existsSync(folder)) {
       try {
         removeFolders(folder);
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "EBUSY" || performance.now() > end) throw error;
+        if ((error as NodeJS.ErrnoException).code !== "EBUSY" || performance.now() > deadline) throw error;
         pause();
       }
     }
@@ -108,14 +108,14 @@ function processIds(): number[] {
   return readdirSync("/proc").map(Number).filter(Number.isInteger);
 }
 
-function bears(pid: number, { folder, cgroup }: Marks, namespace: string): boolean {
+function hasMark(pid: number, { folder, cgroup }: ProcessMarks, namespace: string): boolean {
   if (hasEnded(pid)) return false;
   if (namespace !== "" && fileIdentity(`/proc/${pid}/ns/net`) === namespace) return true;
   if (cgroup && read(`/proc/${pid}/cgroup`).includes(`${cgroup}/`)) return true;
   return read(`/proc/${pid}/cmdline`).includes(`${folder}/`) || `${workingFolder(pid)}/`.startsWith(`${folder}/`);
 }
 
-/** containerd's shims listen on sockets outside of the host's folder, named in a file of each container. */
+/** Sockets of containerd's shims: they lie outside the host's folder, and a file of each container names one. */
 function findShimSockets(folder: string): string[] {
   const tasks = path.join(folder, "exec/containerd/daemon/io.containerd.runtime.v2.task/moby");
   if (!existsSync(tasks)) return [];
@@ -132,7 +132,7 @@ export function killIfThere(pid: number): void {
   }
 }
 
-/** Device and inode of a file or namespace, the empty string if it is gone or hidden from us. */
+/** Device and inode of a file or namespace; empty if it doesn't exist or isn't readable. */
 function fileIdentity(file: string): string {
   try {
     const { dev, ino } = statSync(file, { bigint: true });
@@ -150,7 +150,7 @@ function workingFolder(pid: number): string {
   }
 }
 
-/** A file's text, empty if it is gone: a process may end at any moment. */
+/** A file's text; empty if it doesn't exist, because a process may end at any moment. */
 function read(file: string): string {
   try {
     return readFileSync(file, "utf8");

@@ -11,8 +11,9 @@ const SOCKET = "docker.sock";
 /** A private Docker engine that simulates one host: own network namespace, own address, own folder. */
 export interface Engine {
   name: string;
-  /** Path of its API socket, and the same as a DOCKER_HOST value. */
+  /** Path of its API socket. */
   socket: string;
+  /** The same socket as a DOCKER_HOST value. */
   dockerHost: string;
   /** Path of its network namespace, as `nsenter --net=` takes it. */
   netns: string;
@@ -20,24 +21,24 @@ export interface Engine {
   address: string;
   /** Its folder, which `stop()` removes. */
   folder: string;
-  /** Process id of the present dockerd. */
+  /** Process id of the current dockerd. */
   readonly pid: number;
-  /** Puts the words that run a command inside of the host's network in front of it. */
+  /** The command, prefixed so that it runs in the host's network namespace. */
   inside(command: string[]): string[];
-  /** Ends dockerd (SIGKILL unless told otherwise) and waits for its end. Its containers run on after SIGKILL. */
+  /** Ends dockerd (SIGKILL by default) and waits for its end. Its containers keep running after SIGKILL. */
   kill(signal?: NodeJS.Signals): Promise<void>;
-  /** Stops the dockerd process with SIGSTOP: connections are accepted and never answered. Containers run on. */
+  /** Stops the dockerd process with SIGSTOP: it accepts connections and never answers. Containers keep running. */
   freeze(): void;
   thaw(): void;
   /**
-   * Ends dockerd with SIGKILL if it runs, starts it again and waits until it answers. It stops the containers that
-   * are still there (up to 10 s for one that ignores SIGTERM), unless dockerd was given `--live-restore`.
+   * Ends dockerd with SIGKILL if it runs, starts it again and waits until it answers. The new dockerd stops the containers
+   * that still run (up to 10 s for one that ignores SIGTERM), unless it has `--live-restore`.
    */
   restart(): Promise<void>;
-  /** Pulls the host's network cable out. Its API socket is a file and works on. */
+  /** Disconnects the host's network. Its API socket is a file and keeps working. */
   linkDown(): void;
   linkUp(): void;
-  /** Runs the docker CLI against this engine, without a shell and with empty settings of its own. */
+  /** Runs the docker CLI against this engine, without a shell and with its own empty configuration. */
   docker(args: string[], input?: string | Buffer): Promise<CommandResult>;
   /** Ends everything and removes every trace. Safe to call twice. */
   stop(): Promise<void>;
@@ -49,8 +50,8 @@ export interface LeasedEngine extends Engine {
 }
 
 /**
- * Starts an engine on a new host of a bed; needs root on Linux. `name` is only for people; `args` are further arguments of dockerd.
- * Several may run at once, in several processes. Throws an Error with dockerd's last log lines if it cannot start.
+ * Starts an engine on a new host of a bed; needs root on Linux. `name` is only a label; `args` are further arguments of dockerd.
+ * Several engines can run at once, in several processes. Throws an Error with dockerd's last log lines if it cannot start.
  */
 export async function startBedEngine(bed: Bed, options: { name: string; args?: string[] }): Promise<Engine> {
   const place = await bed.takeHost();
@@ -63,9 +64,9 @@ export async function startBedEngine(bed: Bed, options: { name: string; args?: s
 }
 
 /**
- * Leases an engine that outlives the lease: one that was handed back, with whatever it was handed back with, or a new one. `stop()`
+ * Leases an engine that stays up after the lease: one that was handed back, with its contents, or a new one. `stop()`
  * removes it; `handBack()` leaves it to the next lease of any process.
- * @param owner id of the process that it is removed with (`Bed.removeHostsOf`)
+ * @param owner id of the process at whose end the engine is removed (`Bed.removeHostsOf`)
  */
 export async function leaseBedEngine(bed: Bed, owner: number, name: string): Promise<LeasedEngine> {
   for (;;) {
@@ -157,8 +158,8 @@ async function engineAt(
 }
 
 /**
- * Waits for the end of the containerd that a killed dockerd had started; the kernel kills it too. Its pid file goes,
- * because the next dockerd takes a process that nobody has waited for yet for alive and hopes for it in vain.
+ * Waits for the end of the containerd of a killed dockerd; the kernel kills it too. Removes its pid file, because the next dockerd
+ * would take a zombie for a running containerd and wait for it until its timeout.
  */
 async function endContainerd(pidFile: string): Promise<void> {
   if (!existsSync(pidFile)) return;

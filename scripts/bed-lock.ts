@@ -2,8 +2,8 @@ import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /**
- * Runs `work` while no other process of this machine is inside `withLock` of the same name. The lock is a name in the
- * kernel's abstract socket table, so it ends with its holder. Not reentrant.
+ * Runs `work` while no other process of this machine holds the lock of this name. The lock is a name in the kernel's
+ * abstract socket table, so the kernel releases it when its holder ends. Not reentrant.
  */
 export async function withLock<T>(name: string, work: () => T | Promise<T>): Promise<T> {
   const lock = net.createServer();

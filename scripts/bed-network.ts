@@ -1,16 +1,16 @@
 import { spawnSync } from "node:child_process";
 
-/** All addresses but those that begin with 0, which no route is for. */
-const BEYOND = ["1.0.0.0/8", "2.0.0.0/7", "4.0.0.0/6", "8.0.0.0/5", "16.0.0.0/4", "32.0.0.0/3", "64.0.0.0/2", "128.0.0.0/1"];
+/** All IPv4 addresses except 0.0.0.0/8, for which the kernel takes no route. */
+const UNREACHABLE_RANGES = ["1.0.0.0/8", "2.0.0.0/7", "4.0.0.0/6", "8.0.0.0/5", "16.0.0.0/4", "32.0.0.0/3", "64.0.0.0/2", "128.0.0.0/1"];
 
 /** The network of a bed's simulated hosts: one bridge of this machine, with host N at the Nth address. */
 export class BedNetwork {
   readonly bridge: string;
-  // The hosts reach each other and the machine's root namespace, and nothing beyond it.
+  // The hosts reach each other and the machine's root namespace, and nothing else.
   private readonly rules: string[][];
 
   /**
-   * @param prefix what the names of its bridge, links and namespaces begin with; 9 characters at most
+   * @param prefix of the names of its bridge, links and namespaces; 9 characters at most
    * @param net the first three numbers of its addresses, for instance 10.99.0
    */
   constructor(
@@ -45,8 +45,8 @@ export class BedNetwork {
   }
 
   /**
-   * Makes host N's network: a namespace whose eth0 is connected to the bridge.
-   * Throws an Error with what `ip` or `iptables` said.
+   * Creates host N's network: a namespace whose eth0 is connected to the bridge.
+   * Throws an Error with the message of `ip` or `iptables`.
    */
   addHost(host: number): void {
     const netns = this.netnsName(host);
@@ -58,33 +58,33 @@ export class BedNetwork {
     ip("-n", netns, "addr", "add", `${this.hostAddress(host)}/24`, "dev", "eth0");
     ip("-n", netns, "link", "set", "eth0", "up");
     ip("-n", netns, "route", "add", "default", "via", this.rootAddress);
-    // Whatever is beyond the bed can't be reached: said at once, so that nobody waits for name servers where this machine forwards nothing.
-    // The default route stays, as that of a real host: only its destination is 0.0.0.0.
-    for (const beyond of BEYOND) ip("-n", netns, "route", "add", "unreachable", beyond);
+    // Addresses outside the bed are unreachable. The routes make connections fail at once instead of timing out, for instance to name servers.
+    // The default route stays, because a real host has one.
+    for (const range of UNREACHABLE_RANGES) ip("-n", netns, "route", "add", "unreachable", range);
   }
 
-  /** Removes host N's network, as far as it is there. */
+  /** Removes the parts of host N's network that exist. */
   removeHost(host: number): void {
     if (succeeds("ip", ["link", "show", this.linkName(host)])) ip("link", "del", this.linkName(host));
     if (succeeds("ip", ["netns", "pids", this.netnsName(host)])) ip("netns", "del", this.netnsName(host));
   }
 
-  /** Pulls out (`down`) or plugs in (`up`) host N's network cable. */
+  /** Disconnects (`down`) or connects (`up`) host N's network. */
   setLink(host: number, state: "up" | "down"): void {
     ip("link", "set", this.linkName(host), state);
   }
 
-  /** Makes the bridge, the machine's own address on it and its packet filter rules, unless it is there. */
+  /** Creates the bridge, the machine's own address on it and its packet filter rules, unless the bridge exists. */
   addBridge(): void {
     if (succeeds("ip", ["link", "show", this.bridge])) return;
-    // A bridge without an address of its own takes that of a host, and another one when that host goes.
+    // A bridge without its own MAC address takes that of a host, and changes it when that host is removed.
     ip("link", "add", this.bridge, "address", macAddress(254), "type", "bridge", "forward_delay", "0");
     ip("addr", "add", `${this.rootAddress}/24`, "dev", this.bridge);
     ip("link", "set", this.bridge, "up");
     for (const rule of this.rules) command("iptables", ["--wait", "-I", ...rule]);
   }
 
-  /** Removes the bridge and its packet filter rules, as far as they are there. */
+  /** Removes the bridge and its packet filter rules, if they exist. */
   removeBridge(): void {
     for (const rule of this.rules) {
       if (succeeds("iptables", ["--wait", "-C", ...rule])) command("iptables", ["--wait", "-D", ...rule]);
@@ -101,7 +101,7 @@ export class BedNetwork {
   }
 }
 
-// Always the same for an address: whoever remembers where an address was still finds it when its host is a new one.
+// Derived from the host's number, so that ARP caches stay valid when a new host takes the address of a removed one.
 const macAddress = (host: number) => `02:00:0a:00:00:${host.toString(16).padStart(2, "0")}`;
 
 const ip = (...args: string[]) => command("ip", args);
@@ -114,5 +114,5 @@ function command(name: string, args: string[]): void {
   if (status !== 0) throw new Error(`${name} ${args.join(" ")}: ${stderr.trim()}`);
 }
 
-/** A Ctrl-C at the terminal, meant for us, must not cut it short. */
+/** Runs a command in its own session, so that a Ctrl-C at the terminal doesn't interrupt it. */
 const inOwnSession = (name: string, args: string[]) => spawnSync("setsid", ["--wait", name, ...args], { encoding: "utf8" });

@@ -6,45 +6,45 @@ import { BedNetwork } from "./bed-network";
 
 const LAST_HOST = 250;
 
-/** A file of every place: the identity of the process that the place is removed with. */
+/** A file of every place: the identity of the process at whose end the place is removed. */
 const OWNER = "owner";
-/** A file of a host that can be leased: the identity of the process that has it; empty while nobody has. */
+/** A file of a host that can be leased: the identity of the lessee; empty while the host is free. */
 const LEASE = "lease";
 
 /** A folder of a bed that belongs to this process. */
 export interface Place {
   folder: string;
-  /** Ends every process that has to do with the folder and removes every trace of it. Safe to call twice. */
+  /** Ends every process of the place and removes its folder, mounts, cgroups and network. Safe to call twice. */
   release(): Promise<void>;
 }
 
-/** A place for a simulated host with a network of its own; its address is that of `network.hostAddress(host)`. */
+/** A place for a simulated host with its own network; its address is `network.hostAddress(host)`. */
 export interface HostPlace extends Place {
   host: number;
 }
 
-/** A host that stays when its lease ends. */
+/** A host that can outlive its lease. */
 export interface LeasedHost extends HostPlace {
-  /** Ends the lease: the next one may get the host as it is. `release` removes the host instead. */
+  /** Ends the lease: the next lease can get the host as it is. `release` removes the host instead. */
   handBack(): Promise<void>;
 }
 
 export interface BedNames {
-  /** Of its folder, its cgroup and its lock. */
+  /** Name of the bed's folder, cgroup and lock. */
   name: string;
-  /** What the names in its network begin with; 9 characters at most. */
+  /** Prefix of the names in its network; 9 characters at most. */
   prefix: string;
   /** The first three numbers of its addresses. */
   net: string;
 }
 
-/** Simulated hosts and other parts on this machine, of several processes at once. Beds with other names know nothing of each other. */
+/** Simulated hosts and other services on this machine, shared by several processes. Beds with different names are independent. */
 export class Bed {
   readonly network: BedNetwork;
-  /** Everything the bed writes lies here. It goes with the last place in it. */
+  /** Holds every file of the bed; removed with its last place. */
   readonly folder: string;
-  // A number or name that was given back may by now be another process's, so only what is still ours is removed.
-  private readonly ours = new Set<string>();
+  // Another process may have taken a released number or name, so only the places in this set are removed.
+  private readonly ownPlaces = new Set<string>();
 
   constructor(private readonly names: BedNames) {
     this.network = new BedNetwork(names.prefix, names.net);
@@ -62,9 +62,9 @@ export class Bed {
   }
 
   /**
-   * Takes a folder for a part of the bed, for instance `registry`, and sees to it that the bridge is there.
-   * Whatever runs with it as working folder, or names it in its command line, ends with it: at `release`, when this
-   * process exits, or else when the next process takes a place.
+   * Takes a folder for a service of the bed, for instance `registry`, and creates the bridge if needed.
+   * A process with the folder as working folder or in its command line is killed with the place: at `release`, when this
+   * process exits, or at the latest when the next process takes a place.
    */
   takePlace(kind: string): Promise<Place> {
     return this.withLock(() => {
@@ -83,8 +83,8 @@ export class Bed {
   }
 
   /**
-   * Leases a host that outlives the lease: one that an earlier lease handed back if there is any, else a new one. It is
-   * removed with `owner`, the id of a process that outlives the lessees, by `removeHostsOf` or by the next sweep.
+   * Leases a host that stays up after the lease: one that an earlier lease handed back, or else a new one. `owner` is the id
+   * of a process that outlives the lessees; `removeHostsOf` or the first sweep after its end removes the host.
    */
   leaseHost(owner: number): Promise<LeasedHost> {
     return this.withLock(() => {
@@ -94,14 +94,14 @@ export class Bed {
           continue;
         const lessee = read(path.join(folder, LEASE));
         if (lessee === "") return this.lease(folder);
-        // It was not handed back, so nobody knows what is on it.
+        // The lessee ended without handing the host back, so its contents are unknown.
         if (lessee !== identity(Number(lessee.split(" ")[0]))) this.removeTracesOf(folder);
       }
       return this.lease(this.makeHost(owner).folder);
     });
   }
 
-  /** Removes the hosts that were leased for a process, whether handed back or not. */
+  /** Removes the hosts that were leased for an owner, whether handed back or not. */
   removeHostsOf(owner: number): Promise<void> {
     return this.withLock(() => {
       for (const folder of this.places()) {
@@ -111,7 +111,7 @@ export class Bed {
     });
   }
 
-  /** Removes what ended processes have left, and the bed itself if nobody uses it. Taking a place does so too. */
+  /** Removes the places of ended processes, and the bed itself if no place is left. Taking a place does so too. */
   sweep(): Promise<void> {
     return this.withLock(() => this.sweepLocked());
   }
@@ -155,24 +155,24 @@ export class Bed {
 
   private place(folder: string): Place {
     writeFileSync(path.join(folder, OWNER), identity(process.pid));
-    if (this.ours.size === 0) process.once("exit", this.removeOurs);
-    this.ours.add(folder);
+    if (this.ownPlaces.size === 0) process.once("exit", this.removeOwnPlaces);
+    this.ownPlaces.add(folder);
     return { folder, release: () => this.withLock(() => this.release(folder)) };
   }
 
   private release(folder: string): void {
-    if (!this.ours.has(folder)) return;
+    if (!this.ownPlaces.has(folder)) return;
     this.removeTracesOf(folder);
-    this.ours.delete(folder);
-    if (this.ours.size === 0) process.off("exit", this.removeOurs);
+    this.ownPlaces.delete(folder);
+    if (this.ownPlaces.size === 0) process.off("exit", this.removeOwnPlaces);
     this.sweepLocked();
   }
 
-  private readonly removeOurs = () => {
-    for (const folder of this.ours) this.removeTracesOf(folder);
+  private readonly removeOwnPlaces = () => {
+    for (const folder of this.ownPlaces) this.removeTracesOf(folder);
   };
 
-  /** Removes places whose process is gone; if none is left then, the bridge and the whole bed too. */
+  /** Removes the places of ended processes; if no place is left, the bridge and the whole bed too. */
   private sweepLocked(): void {
     for (const folder of this.places()) if (!ownerLives(folder)) this.removeTracesOf(folder);
     if (this.places().length > 0) return;
@@ -225,7 +225,7 @@ function read(file: string): string {
   }
 }
 
-/** A process id with its start time, because ids are used again; the empty string if there is no such process. */
+/** A process id with its start time, because ids are reused; empty if there is no such process. */
 function identity(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

@@ -5,8 +5,8 @@ import { runOrThrow } from "./process";
 const BUSYBOX = "/bin/busybox";
 
 /**
- * Writes the one layer of an image of Debian's static busybox: every applet in /bin, root and nobody as users. The same
- * bytes every time; it takes 0.1 s. Throws an Error with what tar said.
+ * Writes the only layer of an image of Debian's static busybox: every applet in /bin, root and nobody as users. The bytes
+ * are reproducible; it takes 0.1 s. Throws an Error with the message of tar.
  */
 export async function writeBusyboxLayer(file: string): Promise<void> {
   const work = mkdtempSync(path.join(path.dirname(file), "busybox-"));
@@ -14,8 +14,8 @@ export async function writeBusyboxLayer(file: string): Promise<void> {
     const root = path.join(work, "root");
     await fillRoot(root);
     const layer = path.join(work, "layer.tar");
-    const sameEveryTime = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
-    await runOrThrow("tar", [...sameEveryTime, "-C", root, "-cf", layer, "."]);
+    const reproducible = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
+    await runOrThrow("tar", [...reproducible, "-C", root, "-cf", layer, "."]);
     renameSync(layer, file);
   } finally {
     rmSync(work, { recursive: true, force: true });

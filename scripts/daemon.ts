@@ -4,34 +4,34 @@ import { closeSync, openSync } from "node:fs";
 import { hasEnded } from "./bed-cleanup";
 import { answers, logTail, until } from "./process";
 
-/** A background process of ours, for instance a dockerd or a registry. */
+/** A background process, for instance a dockerd or a registry. */
 export interface Daemon {
   pid: number;
   running(): boolean;
   /** Sends a signal if it still runs. */
   signal(signal: NodeJS.Signals): void;
-  /** Sends a signal and waits for the end of the process; after `patience` ms (10 s) it is killed with SIGKILL. */
-  end(signal?: NodeJS.Signals, patience?: number): Promise<void>;
+  /** Sends a signal and waits for the end of the process; after `timeoutMs` (10 s by default) it is killed with SIGKILL. */
+  end(signal?: NodeJS.Signals, timeoutMs?: number): Promise<void>;
 }
 
 export interface DaemonOptions {
   command: string;
-  /** For messages, if not the command. */
+  /** Its name in messages; the command by default. */
   name?: string;
   args: string[];
   env?: NodeJS.ProcessEnv;
   cwd?: string;
-  /** Gets standard output and standard error, appended. */
+  /** Standard output and standard error are appended to this file. */
   logFile: string;
-  /** Tells whether it is ready to be used. */
+  /** Whether it is ready to be used. */
   ready(): Promise<boolean>;
-  /** How long it may take to become ready, in ms (30 s). */
-  patience?: number;
+  /** Time limit for becoming ready, in ms; 30 s by default. */
+  readyTimeoutMs?: number;
 }
 
 /**
- * Starts a process in a session of its own and waits until it is ready.
- * Throws an Error with the last lines of its log if it ends early or does not become ready in time; it is killed then.
+ * Starts a process in its own session and waits until it is ready.
+ * If it ends early or does not become ready in time, kills it and throws an Error with the last lines of its log.
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const log = openSync(options.logFile, "a");
@@ -47,7 +47,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const running = () => child.exitCode === null && child.signalCode === null;
   const send = (signal: NodeJS.Signals) => void child.kill(signal);
 
-  const ready = await until(async () => !running() || (await options.ready()), options.patience ?? 30_000);
+  const ready = await until(async () => !running() || (await options.ready()), options.readyTimeoutMs ?? 30_000);
   if (!ready || !running()) {
     child.kill("SIGKILL");
     const state = running() ? "did not become ready" : "ended early";
@@ -57,7 +57,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     pid: child.pid as number,
     running,
     signal: send,
-    end: (signal = "SIGTERM", patience = 10_000) => endProcess(child.pid, send, running, signal, patience),
+    end: (signal = "SIGTERM", timeoutMs = 10_000) => endProcess(child.pid, send, running, signal, timeoutMs),
   };
 }
 
@@ -67,7 +67,7 @@ export function attachDaemon(pid: number): Daemon {
   const signal = (signal: NodeJS.Signals) => {
     if (running()) process.kill(pid, signal);
   };
-  return { pid, running, signal, end: (last = "SIGTERM", patience = 10_000) => endProcess(pid, signal, running, last, patience) };
+  return { pid, running, signal, end: (last = "SIGTERM", timeoutMs = 10_000) => endProcess(pid, signal, running, last, timeoutMs) };
 }
 
 async function endProcess(
@@ -75,15 +75,15 @@ async function endProcess(
   send: (signal: NodeJS.Signals) => void,
   running: () => boolean,
   signal: NodeJS.Signals,
-  patience: number,
+  timeoutMs: number,
 ): Promise<void> {
   send(signal);
-  if (await until(() => !running(), patience)) return;
+  if (await until(() => !running(), timeoutMs)) return;
   send("SIGKILL");
   if (!(await until(() => !running(), 10_000))) throw new Error(`process ${pid} survived SIGKILL`);
 }
 
-/** Starts `dockerd` with these arguments, preceded by the words of `prefix`, and waits until it answers at `socket`. */
+/** Starts `dockerd` with these arguments, preceded by the command of `prefix`, and waits until it answers at `socket`. */
 export function startDockerd(options: {
   socket: string;
   args: string[];

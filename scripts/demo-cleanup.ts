@@ -9,13 +9,13 @@ const FOLDER = /^docker-server-demo-(\d+)-\w{6}$/;
 /** The file, in a demo's folder, that names its image. */
 export const IMAGE_FILE = "image";
 
-/** Makes a folder whose name tells which process it belongs to. */
+/** Creates a folder whose name contains this process's id. */
 export const newStageFolder = () => mkdtempSync(path.join(os.tmpdir(), `docker-server-demo-${process.pid}-`));
 
-/** What the names of the containers begin with that belong to such a folder. */
+/** Name prefix of the containers that belong to such a folder. */
 export const prefixOf = (folder: string) => `${path.basename(folder).replace("docker-server-", "")}-`;
 
-/** Removes what a demo that was killed has left: its server, containers, image and folder. An engine it has started goes on. */
+/** Removes the server, containers, image and folder of a demo that was killed. An engine that it started keeps running. */
 export async function removeLeftovers(): Promise<void> {
   for (const name of readdirSync(os.tmpdir())) {
     const owner = Number(FOLDER.exec(name)?.[1]);
@@ -29,7 +29,7 @@ export async function removeLeftovers(): Promise<void> {
   }
 }
 
-/** Where everybody may write, a name alone says little. */
+/** Whether a folder is this user's: any user can create a folder of this name in the temporary folder. */
 function isOurs(folder: string): boolean {
   const stat = lstatSync(folder, { throwIfNoEntry: false });
   return stat?.isDirectory() === true && stat.uid === process.getuid?.();

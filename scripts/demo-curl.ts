@@ -1,68 +1,68 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { DemoServer } from "./demo-stage";
-import { answered, readable, typed } from "./demo-terminal";
+import { formatJson, printCommand, printOutput } from "./demo-terminal";
 
 export interface CurlAnswer {
   status: number;
-  /** the body; with `-I` the headers */
+  /** The body; with `-I` the headers. */
   text: string;
   // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes, whose fields are checked one by one
   json: any;
 }
 
-type Show = (answer: CurlAnswer) => string;
+type Format = (answer: CurlAnswer) => string;
 
 const TOKEN_HEADER = "X-Access-Token: $TOKEN";
 
 /**
- * Shows and runs curl lines against one server. They stand there as a person types them, with $SERVER and $TOKEN; the token
- * goes to curl by its standard input, so that the list of processes doesn't show it.
+ * Prints and runs curl commands against one server. The printed command has $SERVER and $TOKEN for the real values. curl reads
+ * the token from its standard input, so that the process list doesn't show it.
  */
 export class Curl {
-  /** @param variable what stands for the server's address */
+  /** @param variable placeholder for the server's address */
   constructor(
     private readonly server: DemoServer,
     private readonly variable = "$SERVER",
   ) {}
 
   /**
-   * Asks the server with its token.
-   * @param args as typed after `curl`, with $SERVER for its address
-   * @param show what is printed of the answer, if not the body
+   * Sends a request with the server's token.
+   * @param args of curl, with $SERVER for the server's address
+   * @param format formats the response for printing; by default its body is printed
    */
-  ask(args: string[], show?: Show): Promise<CurlAnswer> {
-    return this.run(["-H", TOKEN_HEADER, ...args], `X-Access-Token: ${this.server.token}`, show);
+  ask(args: string[], format?: Format): Promise<CurlAnswer> {
+    return this.runCurl(["-H", TOKEN_HEADER, ...args], `X-Access-Token: ${this.server.token}`, format);
   }
 
-  /** Asks without the token, and possibly somebody else. */
-  askAnonymously(args: string[], show?: Show): Promise<CurlAnswer> {
-    return this.run(args, "", show);
+  /** Sends a request without the token, to this or another server. */
+  askAnonymously(args: string[], format?: Format): Promise<CurlAnswer> {
+    return this.runCurl(args, "", format);
   }
 
-  /** Like `ask`, for an answer that goes on: prints it as it comes, and returns what came until curl's own --max-time. */
+  /** Like `ask`, for a stream: prints it as it arrives, and returns all of it when curl's --max-time ends it. */
   async follow(args: string[]): Promise<string> {
     const all = ["-H", TOKEN_HEADER, "--no-buffer", ...args];
-    typed(lineOf(all));
-    const { code, text } = await this.curl(all, `X-Access-Token: ${this.server.token}`, answered);
-    if (code !== TIMED_OUT) throw new Error(`curl ended with ${code}, though the answer should have gone on`);
+    printCommand(commandLine(all));
+    const { code, text } = await this.spawnCurl(all, `X-Access-Token: ${this.server.token}`, printOutput);
+    if (code !== CURL_TIMED_OUT) throw new Error(`curl ended with ${code}, though the answer should have gone on`);
     return text;
   }
 
-  private async run(args: string[], header: string, show: Show = whole): Promise<CurlAnswer> {
-    typed(lineOf(args));
-    const { code, text: all } = await this.curl([...args, "--write-out", "\n%{http_code}"], header);
+  private async runCurl(args: string[], header: string, format: Format = formatBody): Promise<CurlAnswer> {
+    printCommand(commandLine(args));
+    const { code, text: all } = await this.spawnCurl([...args, "--write-out", "\n%{http_code}"], header);
     if (code !== 0) throw new Error(`curl ended with ${code}`);
     const end = all.lastIndexOf("\n");
     const text = all.slice(0, end).replaceAll("\r", "");
-    const answer = { status: Number(all.slice(end + 1)), text, json: parsed(text) };
-    answered(`HTTP ${answer.status}\n${show(answer)}`);
+    const answer = { status: Number(all.slice(end + 1)), text, json: parseJson(text) };
+    printOutput(`HTTP ${answer.status}\n${format(answer)}`);
     return answer;
   }
 
-  private async curl(args: string[], header: string, live?: (chunk: string) => void): Promise<{ code: number; text: string }> {
+  private async spawnCurl(args: string[], header: string, live?: (chunk: string) => void): Promise<{ code: number; text: string }> {
     const real = args.map((arg) => (arg === TOKEN_HEADER ? "@-" : arg.replace(this.variable, this.server.url)));
-    // The addresses are this machine's own, whatever proxy it has for others.
+    // The addresses are local: curl must not use the proxy that the environment may name.
     const child = spawn("curl", ["--silent", "--show-error", "--noproxy", "*", ...real], {
       stdio: ["pipe", "pipe", live ? "ignore" : "inherit"],
     });
@@ -78,25 +78,25 @@ export class Curl {
   }
 }
 
-const TIMED_OUT = 28;
-const LONG = 100;
+const CURL_TIMED_OUT = 28;
+const WRAP_COLUMNS = 100;
 
-function whole({ text, json }: CurlAnswer): string {
-  return json === undefined ? text : readable(json);
+function formatBody({ text, json }: CurlAnswer): string {
+  return json === undefined ? text : formatJson(json);
 }
 
-/** The line as a shell takes it. */
-function lineOf(args: string[]): string {
-  const line = ["curl", ...args].map(asWord).join(" ");
-  return line.length > LONG ? line.replace(" -d ", " \\\n    -d ") : line;
+/** The command as typed in a shell. */
+function commandLine(args: string[]): string {
+  const line = ["curl", ...args].map(shellQuoted).join(" ");
+  return line.length > WRAP_COLUMNS ? line.replace(" -d ", " \\\n    -d ") : line;
 }
 
-function asWord(arg: string): string {
+function shellQuoted(arg: string): string {
   if (/^[\w$%+,./:=@-]+$/.test(arg)) return arg;
   return arg.includes("$") ? `"${arg}"` : `'${arg.replaceAll("'", "'\\''")}'`;
 }
 
-function parsed(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -3,7 +3,7 @@ import path from "node:path";
 import type { Engine } from "./bed-engine";
 import { Curl } from "./demo-curl";
 import type { DemoHosts } from "./demo-hosts";
-import type { Belongings } from "./demo-resources";
+import type { Resources } from "./demo-resources";
 import { type DemoServer, newToken, startServer } from "./demo-stage";
 import { note } from "./demo-terminal";
 import { until } from "./process";
@@ -11,19 +11,19 @@ import { until } from "./process";
 /** The server of one host of several. */
 export interface DemoNode {
   name: string;
-  /** What stands for its address in the lines shown. */
+  /** Placeholder for its address in the printed commands. */
   variable: string;
   curl: Curl;
   readonly pid: number;
   kill(): Promise<void>;
-  /** After it was killed. */
-  startAgain(): Promise<void>;
+  /** Starts it again after `kill`, and waits until the pool is complete. */
+  restart(): Promise<void>;
 }
 
 const PORT = 1717;
 
-/** Starts a server on every host, and waits until each knows all. */
-export async function startNodes(belongings: Belongings, { engines, shared }: DemoHosts): Promise<DemoNode[]> {
+/** Starts a server on every host, and waits until each reaches all. */
+export async function startNodes(resources: Resources, { engines, shared }: DemoHosts): Promise<DemoNode[]> {
   const token = newToken();
   const servers = engines.map(({ address }) => ({ url: `http://${address}:${PORT}`, token }));
   const args = ["--cluster", "--folder", shared];
@@ -31,14 +31,14 @@ export async function startNodes(belongings: Belongings, { engines, shared }: De
     note(`docker-server ${args.join(" ")} --node_name ${name}   ${variable(index)}=${servers[index]?.url}`);
   }
   const startOn = (engine: Engine) =>
-    startServer(belongings, {
-      what: `server of ${engine.name}`,
+    startServer(resources, {
+      label: `server of ${engine.name}`,
       name: engine.name,
       cwd: mkdtempSync(path.join(engine.folder, "server-")),
       token,
       args,
       env: { DOCKER_HOST: engine.dockerHost },
-      inside: engine.inside([]),
+      prefix: engine.inside([]),
     });
   const nodes = await Promise.all(
     engines.map(async (engine, index): Promise<DemoNode> => {
@@ -51,22 +51,22 @@ export async function startNodes(belongings: Belongings, { engines, shared }: De
           return daemon.pid;
         },
         kill: () => daemon.end("SIGKILL"),
-        async startAgain() {
+        async restart() {
           ({ daemon } = await startOn(engine));
-          await complete(servers);
+          await waitForPool(servers);
         },
       };
     }),
   );
-  await complete(servers);
+  await waitForPool(servers);
   note("They have found each other.");
   return nodes;
 }
 
 const variable = (index: number) => `NODE${index + 1}`;
 
-/** Waits until each server reaches all. */
-async function complete(servers: DemoServer[]): Promise<void> {
+/** Waits until each server reaches all; throws an Error after 30 s. */
+async function waitForPool(servers: DemoServer[]): Promise<void> {
   const reachesAll = async ({ url, token }: DemoServer) => {
     const response = await fetch(`${url}/nodes`, { headers: { "X-Access-Token": token } });
     const { nodes } = (await response.json()) as { nodes: { reachable: boolean }[] };

@@ -8,7 +8,7 @@ const WEB_PAGE = "Hello from inside a container";
 const READY = "the web server is ready";
 const WEB_SERVER = `mkdir /www; echo ${WEB_PAGE} > /www/index.html; httpd -p ${PORT} -h /www; echo ${READY}; while sleep 1; do date; done`;
 
-/** The headers of a pull that tell what it got. */
+/** The headers of a pull's response that identify the image. */
 const OUTCOME = /^(?:x-image-id|docker-content-digest): sha256:[0-9a-f]{64}$/gim;
 
 /** One machine, one server: the six verbs. */
@@ -21,11 +21,11 @@ export async function showOneNode(stage: Stage): Promise<void> {
   await list(curl);
   await pull(curl, stage.image);
   await runInBackground(curl, stage.image, web);
-  await reach(curl, web);
+  await reachWebServer(curl, web);
   await readLogs(curl, web);
   await execute(curl, web);
   await runInForeground(curl, stage.image, `${stage.prefix}job`);
-  await mistakes(curl);
+  await showErrors(curl);
   await remove(curl, web);
   await documentation(curl, server);
 }
@@ -52,7 +52,7 @@ async function runInBackground(curl: Curl, image: string, name: string): Promise
   assert.match(json.id, /^[0-9a-f]{64}$/);
 }
 
-async function reach(curl: Curl, name: string): Promise<void> {
+async function reachWebServer(curl: Curl, name: string): Promise<void> {
   heading("   … and is there", "The list shows it at once, with the port it got. There the container itself answers.");
   const { json } = await curl.ask(["$SERVER/"]);
   const found = json.find((each: { name: string }) => each.name === name);
@@ -91,7 +91,7 @@ async function runInForeground(curl: Curl, image: string, name: string): Promise
   assert.deepEqual([json.exit_code, json.stdout, json.stderr], [3, "all went well\n", "nearly\n"]);
 }
 
-async function mistakes(curl: Curl): Promise<void> {
+async function showErrors(curl: Curl): Promise<void> {
   heading("   Mistakes", "Every error has one shape, and a status that says whose it is.");
   const absent = await curl.ask(["$SERVER/no-such-container"]);
   assert.deepEqual([absent.status, absent.json.code], [404, "CONTAINER_NOT_FOUND"]);

@@ -7,15 +7,15 @@ import { writeBusyboxLayer } from "./busybox-image";
 const MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
 
 export interface DemoRegistry {
-  /** What to pull, for instance 127.0.0.1:34567/busybox:demo. */
+  /** Reference to pull, for instance 127.0.0.1:34567/busybox:demo. */
   image: string;
   stop(): Promise<void>;
 }
 
 /**
- * Serves one image, of Debian's static busybox, as a registry does (pull only), so that a pull can be shown on a machine
- * without a way to any other. Docker takes a registry on 127.0.0.1 without a certificate.
- * @param layerFile where the image's layer is written
+ * Starts a pull-only registry with one image of Debian's static busybox, so that the demo can pull on a machine without
+ * internet access. Docker accepts a registry on 127.0.0.1 without TLS.
+ * @param layerFile path to which the image's layer is written
  */
 export async function startDemoRegistry(layerFile: string): Promise<DemoRegistry> {
   await writeBusyboxLayer(layerFile);
@@ -36,7 +36,7 @@ export async function startDemoRegistry(layerFile: string): Promise<DemoRegistry
   };
 }
 
-/** Everything of the image by its digest, and its manifest by the tag too. */
+/** Layer, config and manifest of the image by digest, and the manifest by tag too. */
 function imageContent(layer: Buffer): Map<string, Buffer> {
   const config = json({
     architecture: process.arch === "x64" ? "amd64" : process.arch,

@@ -1,43 +1,44 @@
-import { lastNote } from "./demo-terminal";
+import { cleanupNote } from "./demo-terminal";
 
-/** What giving back resolves to where nothing was the demo's own. */
-export const KEPT = Symbol("kept");
+/** A release resolves to it if the demo had nothing to release, for instance because it used a running engine. */
+export const NOT_OURS = Symbol("not ours");
 
-/** Whatever the demo takes, it gives back at the end, the last taken first. */
-export class Belongings {
-  private readonly taken: { what: string; giveBack(): Promise<unknown> }[] = [];
+/** The resources of the demo. They are released at its end, in reverse order. */
+export class Resources {
+  private readonly acquired: { label: string; release(): Promise<unknown> }[] = [];
   private end: Promise<boolean> | undefined;
 
   /**
-   * Takes a thing. It is given back also if the end comes while it is still on its way.
-   * @param what it is, for messages
-   * @param get makes the thing
+   * Acquires a resource. It is released even if the demo ends while `create` is still pending.
+   * @param label its name in messages
+   * @param create creates the resource
+   * @param release releases it; resolves to `NOT_OURS` if there was nothing to release
    */
-  async take<T>(what: string, get: () => Promise<T> | T, giveBack: (thing: T) => Promise<unknown>): Promise<T> {
+  async acquire<T>(label: string, create: () => Promise<T> | T, release: (resource: T) => Promise<unknown>): Promise<T> {
     if (this.end) throw new Error("the demo is ending");
-    const thing = Promise.resolve(get());
-    const onItsWay = thing.then(
-      (had) => () => giveBack(had),
-      () => async () => KEPT,
+    const resource = Promise.resolve(create());
+    const pending = resource.then(
+      (created) => () => release(created),
+      () => async () => NOT_OURS,
     );
-    this.taken.push({ what, giveBack: async () => (await onItsWay)() });
-    return thing;
+    this.acquired.push({ label, release: async () => (await pending)() });
+    return resource;
   }
 
-  /** Gives everything back, once however often it is called. Resolves to false if something could not be. */
-  giveBackAll(): Promise<boolean> {
-    this.end ??= this.giveBackEach();
+  /** Releases everything, only once however often it is called. Resolves to false if a release failed. */
+  releaseAll(): Promise<boolean> {
+    this.end ??= this.releaseEach();
     return this.end;
   }
 
-  private async giveBackEach(): Promise<boolean> {
+  private async releaseEach(): Promise<boolean> {
     let complete = true;
-    for (const { what, giveBack } of this.taken.reverse()) {
+    for (const { label, release } of this.acquired.reverse()) {
       try {
-        if ((await giveBack()) !== KEPT) lastNote(`${what}: gone`);
+        if ((await release()) !== NOT_OURS) cleanupNote(`${label}: removed`);
       } catch (error) {
         complete = false;
-        lastNote(`${what}: STILL THERE: ${(error as Error).message}`);
+        cleanupNote(`${label}: STILL THERE: ${(error as Error).message}`);
       }
     }
     return complete;

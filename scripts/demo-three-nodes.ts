@@ -4,7 +4,7 @@ import type { CurlAnswer } from "./demo-curl";
 import { importImage } from "./demo-hosts";
 import { type DemoNode, startNodes } from "./demo-nodes";
 import type { Stage } from "./demo-stage";
-import { heading, note, readable, typed } from "./demo-terminal";
+import { formatJson, heading, note, printCommand } from "./demo-terminal";
 
 const IMAGE = "busybox";
 const HELLO = "hello from the pool";
@@ -17,7 +17,7 @@ export async function showThreeNodes(stage: Stage): Promise<void> {
   await Promise.all(hosts.engines.map((engine) => importImage(engine, stage.layerFile, IMAGE)));
   note("Three hosts are simulated on this machine, each with a network and a Docker engine of its own.");
   note("The same command starts a server on each, with the same TOKEN and one folder that all of them reach:");
-  const nodes = await startNodes(stage.belongings, hosts);
+  const nodes = await startNodes(stage.resources, hosts);
   await listNodes(nodes);
   const runs = await runThree(nodes);
   await listAll(nodes, runs.length);
@@ -28,9 +28,9 @@ export async function showThreeNodes(stage: Stage): Promise<void> {
 
 async function listNodes(nodes: DemoNode[]): Promise<void> {
   const [{ curl, variable }] = nodes as [DemoNode];
-  heading("7. GET /nodes", "Who is there, and how they are. (Here and below numbers are rounded and some fields left out.)");
+  heading("7. GET /nodes", "The nodes and their state. (Here and below numbers are rounded and some fields left out.)");
   const { status, json } = await curl.ask([`${variable}/nodes`], ({ json }) =>
-    readable({ ...json, nodes: json.nodes.map(only(["name", "url", "load", "reachable"])) }),
+    formatJson({ ...json, nodes: json.nodes.map(only(["name", "url", "load", "reachable"])) }),
   );
   assert.equal(status, 200);
   assert.deepEqual([json.nodes.length, json.complete], [nodes.length, true]);
@@ -64,7 +64,7 @@ async function explain(nodes: DemoNode[], name: string): Promise<Run> {
   const { status, json } = await curl.ask(put(`${variable}/?explain=true`, name), ({ json }) => {
     const { chosen, why, bids } = json.placement;
     const shown = bids.map(only(["node", "cpu", "reservedCpu", "memory", "recent"]));
-    return readable({ ...json, placement: { chosen, why, bids: shown } });
+    return formatJson({ ...json, placement: { chosen, why, bids: shown } });
   });
   assert.equal(status, 200);
   assert.equal(json.placement.chosen, json.host);
@@ -100,7 +100,7 @@ async function killOne(nodes: DemoNode[], { name, host }: Run): Promise<void> {
   const dead = nodes.find((node) => node.name === host) as DemoNode;
   const { curl, variable } = nodes.find((node) => node !== dead) as DemoNode;
   heading("12. A node dies", `The server of ${dead.name}, which holds ${name}, is killed. The others answer, and say who is missing.`);
-  typed(`kill -9 ${dead.pid}`);
+  printCommand(`kill -9 ${dead.pid}`);
   await dead.kill();
   const answer = await curl.ask(["-i", `${variable}/`], clusterList);
   assert.equal(answer.status, 200);
@@ -113,20 +113,20 @@ async function killOne(nodes: DemoNode[], { name, host }: Run): Promise<void> {
   assert.equal(status, 200);
   assert.notEqual(json.host, dead.name);
   heading("   … until it is back", `Started again, ${dead.name} needs to remember nothing: its container ran on all the time.`);
-  await dead.startAgain();
+  await dead.restart();
   const found = await curl.ask([`${variable}/${name}`]);
   assert.deepEqual([found.status, found.json[0].host], [200, host]);
 }
 
-/** The headers that tell of the pool, and of each container what matters here. */
+/** The X-Cluster-* headers, and name, state and host of each container. */
 function clusterList(answer: CurlAnswer): string {
   const headers = answer.text.match(/^x-cluster-.*$/gim) ?? [];
-  return [...headers, readable(listOf(answer).map(only(["name", "state", "host"])))].join("\n");
+  return [...headers, formatJson(listOf(answer).map(only(["name", "state", "host"])))].join("\n");
 }
 
 const listOf = ({ text }: CurlAnswer): object[] => JSON.parse(text.slice(text.indexOf("\n\n")));
 
-/** Some fields of an object, in this order, and its numbers rounded. */
+/** Picks some fields of an object, in this order, and rounds numbers to two decimals. */
 const only = (fields: string[]) => (all: object) => {
   const values = new Map<string, unknown>(Object.entries(all));
   return Object.fromEntries(fields.map((field) => [field, rounded(values.get(field))]));

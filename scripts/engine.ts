@@ -7,16 +7,16 @@ import { run } from "./process";
 /** The default socket of a Docker engine. */
 const SOCKET = "/var/run/docker.sock";
 
-/** An engine that can be used: `started` tells whether it is ours, `stop()` ends it only then. */
+/** An engine that can be used. `started` says whether this process started it; only then does `stop()` end it. */
 export interface UsableEngine {
   started: boolean;
   stop(): Promise<void>;
 }
 
 /**
- * Uses the engine that answers the docker CLI here (DOCKER_HOST, context or default socket); if none does, starts
+ * Uses the engine that answers the docker CLI (DOCKER_HOST, context or default socket); if none answers, starts
  * dockerd on the default socket with its default folders. `stop()` then stops it and its containers (within 30 s).
- * Throws an Error when there is no engine and none can be started: DOCKER_HOST is set, not Linux, not root, or
+ * Throws an Error if no engine answers and none can be started: DOCKER_HOST is set, not Linux, not root, or
  * dockerd fails (with its last log lines).
  */
 export async function ensureEngine(): Promise<UsableEngine> {

@@ -5,15 +5,15 @@ import type { Setting } from "../config/setting";
 import { SETTINGS } from "../config/settings";
 
 const PAGE = path.resolve(__dirname, "../docs/settings.md");
-const PLACE = /(<!-- options -->\n)[\s\S]*?(<!-- \/options -->)/;
+const TABLE_MARKERS = /(<!-- options -->\n)[\s\S]*?(<!-- \/options -->)/;
 
-/** Replaces the options table of a page by one made from `SETTINGS`. */
+/** The page with its options table generated from `SETTINGS`. */
 export function withOptionsTable(page: string): string {
   const rows = (Object.entries(SETTINGS) as [string, Setting][]).map(
     ([name, row]) => `| ${[flagOf(name, row), envOf(name, row), defaultOf(row), row.help].join(" | ")} |`,
   );
   const table = ["| flag | environment | default | |", "| --- | --- | --- | --- |", ...rows].join("\n");
-  return page.replace(PLACE, (_all, start: string, end: string) => `${start}${table}\n${end}`);
+  return page.replace(TABLE_MARKERS, (_all, start: string, end: string) => `${start}${table}\n${end}`);
 }
 
 function flagOf(name: string, row: Setting): string {

@@ -1,19 +1,19 @@
 # Part of set-up.sh: the system packages and how they are installed.
 
 DEMO_PACKAGES=(docker.io iptables busybox-static curl)
-# For simulated hosts. The demo does without them where they can't be installed, and says so.
+# Needed for simulated hosts. Where they can't be installed, the demo skips the part with three nodes and says so.
 HOST_PACKAGES=(iproute2 util-linux mount)
-# The languages and libraries that the documented examples are written in.
+# The languages and libraries of the documented examples.
 EXAMPLE_PACKAGES=(python3-requests python3-aiohttp python3-websockets ruby golang-go)
 TEST_PACKAGES=("${HOST_PACKAGES[@]}" docker-registry apache2-utils pebble certbot openssl redis-server haproxy nginx-light faketime
   chromium-headless-shell fonts-dejavu-core "${EXAMPLE_PACKAGES[@]}")
 
-# Services of these packages that the tests start by themselves, with settings of their own.
+# Services of these packages. The tests start them themselves, with their own configuration.
 UNWANTED_SERVICES=(docker-registry.service redis-server.service nginx.service certbot.timer)
 
 can_install() { [ "$(id -u)" = 0 ] && command -v apt-get dpkg-query >/dev/null; }
 
-# The engine and its command may also come from elsewhere, for instance from Docker's own packages.
+# The engine and its CLI may come from other packages than Debian's, for instance from Docker's own.
 is_there() {
   [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ] && return
   [ "$1" = docker.io ] && command -v docker >/dev/null && { command -v dockerd >/dev/null || docker version >/dev/null 2>&1; }
@@ -59,7 +59,7 @@ install_compose() {
 # Debian 12 has only Compose v1, but the package of Debian 13 runs on it.
 compose_from_trixie() { install_from_trixie docker-compose && docker compose version; }
 
-# The S3 server of the tests; Debian 12 has none. Its package doesn't ask for the last one, but the server does.
+# The S3 server of the tests; Debian 12 has none. python3-moto doesn't depend on python3-flask-cors, but its server needs it.
 install_s3_server() {
   if [ -x /usr/bin/moto_server ]; then
     say "S3 server: there"
@@ -73,8 +73,8 @@ install_s3_server() {
   fail "the S3 server of the tests cannot be had here"
 }
 
-# Installs a package of Debian 13, and what else is named and whatever they need from the release that is here. It is
-# fetched with an index of its own from the mirror this machine already uses, so that nothing else ever comes from there.
+# Installs a package of Debian 13, and its dependencies and the other named packages from this machine's release. The package is
+# fetched from this machine's mirror with a separate index, so that apt installs nothing else from Debian 13.
 install_from_trixie() {
   local package=$1 others=("${@:2}") release mirror key options
   release=$(. /etc/os-release && echo "$VERSION_CODENAME")
@@ -88,7 +88,7 @@ install_from_trixie() {
     apt_get install --yes --no-install-recommends "$work/archives/$package"_*.deb "${others[@]}"
 }
 
-# Prints the address of the mirror this machine has for a Debian release, and the key file for it if one is given.
+# Prints the mirror that this machine uses for a Debian release, and its key file if one is configured.
 debian_mirror() {
   local files=()
   for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
@@ -126,7 +126,7 @@ update_index() {
 
 apt_get() { apt-get -qq -o DPkg::Lock::Timeout=120 "$@"; }
 
-# While packages are unpacked, a policy that Debian asks before it starts a service says no.
+# Keeps packages from starting their services during installation (Debian's policy-rc.d; exit code 101: forbidden).
 POLICY=/usr/sbin/policy-rc.d
 forbid_services() {
   [ -e "$POLICY" ] && return
@@ -137,7 +137,7 @@ forbid_no_more() {
   if grep -qs 'set-up.sh of docker-server' "$POLICY"; then rm -f "$POLICY"; fi
 }
 
-# Nor shall they start with the machine.
+# Keeps the services from starting at boot.
 disable_services() {
   local service
   [ -d /run/systemd/system ] || return 0

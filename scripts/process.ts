@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** What a finished command left: its exit code (null when a signal ended it) and all its output as text. */
+/** Result of a finished command: its exit code (null if a signal ended it) and all its output as text. */
 export interface CommandResult {
   code: number | null;
   stdout: string;
@@ -26,7 +26,7 @@ export function run(
     const stderr: Buffer[] = [];
     child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
     child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
-    // A command that ends before it has read its input is judged by its exit code.
+    // EPIPE: the command ended before it read its input, and its exit code is the result.
     child.stdin.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EPIPE") reject(error);
     });
@@ -58,7 +58,7 @@ export function lastLines(text: string, count = 15): string {
     .join("\n");
 }
 
-/** The last lines of a log file, or a note that there is no such file. */
+/** The last lines of a log file, or a note that it can't be read. */
 export function logTail(file: string): string {
   try {
     return lastLines(readFileSync(file, "utf8"));
@@ -68,15 +68,15 @@ export function logTail(file: string): string {
 }
 
 /**
- * Asks `probe` until it answers true. Resolves to false if it has not within `timeout` ms. The intervals grow from 10 to 150 ms, because
- * a probe that starts a process takes as much of a core as it is asked.
+ * Calls `probe` until it returns true. Resolves to false if it has not within `timeoutMs`. The intervals grow from 10 to 150 ms,
+ * because a probe that starts a process costs CPU time on every call.
  */
-export async function until(probe: () => boolean | Promise<boolean>, timeout: number): Promise<boolean> {
+export async function until(probe: () => boolean | Promise<boolean>, timeoutMs: number): Promise<boolean> {
   const begin = performance.now();
   while (!(await probe())) {
-    const waited = performance.now() - begin;
-    if (waited > timeout) return false;
-    await sleep(Math.min(10 + waited / 8, 150));
+    const waitedMs = performance.now() - begin;
+    if (waitedMs > timeoutMs) return false;
+    await sleep(Math.min(10 + waitedMs / 8, 150));
   }
   return true;
 }

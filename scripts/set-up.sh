@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, installs the npm packages and builds. Usage: scripts/set-up.sh [test|demo]
-# Needs Node.js. System packages are installed on Debian and Ubuntu as root; anywhere else it says what is missing.
+# Installs missing system packages and the npm packages, and builds. Usage: scripts/set-up.sh [test|demo]
+# Needs Node.js. System packages are installed only by root on Debian or Ubuntu; elsewhere the script names the missing ones.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteractive
@@ -37,7 +37,7 @@ if [ node_modules/.package-lock.json -nt package-lock.json ]; then
   say "npm packages: all there"
 else
   say "npm packages: installing"
-  # npm ci refuses a lock file that was made where optional packages of other platforms could not be had.
+  # npm ci refuses a lock file that lacks the optional packages of other platforms.
   npm ci --no-audit --no-fund >/dev/null 2>&1 || quietly npm install --no-save --no-audit --no-fund
 fi
 

@@ -10,10 +10,10 @@ import { type OneNode, residentMemory, startNode } from "../support/single-node"
 
 jest.setTimeout(240_000);
 
-/** What the server may need beyond what it has (MB), whatever the size of what passes through. */
-const MORE = 120;
-const SIZE = 200_000_000;
-const MANY = 20_000;
+/** The server's memory may grow by this much, whatever the size of the transferred files. */
+const EXTRA_MEMORY_MB = 120;
+const SIZE_BYTES = 200_000_000;
+const FILE_COUNT = 20_000;
 
 let node: OneNode;
 beforeAll(async () => {
@@ -22,14 +22,14 @@ beforeAll(async () => {
 });
 afterAll(() => node?.stop());
 
-/** The most memory (MB) that the server had while something went on. */
-async function mostMemory<T>(work: Promise<T>): Promise<{ result: T; most: number }> {
-  let over = false;
+/** Runs `work`; its result and the server's peak memory during it, in MB. */
+async function peakMemoryMb<T>(work: Promise<T>): Promise<{ result: T; most: number }> {
+  let finished = false;
   const done = work.finally(() => {
-    over = true;
+    finished = true;
   });
   let most = 0;
-  while (!over) {
+  while (!finished) {
     most = Math.max(most, residentMemory(node.server.process.pid));
     await sleep(50);
   }
@@ -45,26 +45,26 @@ function zipped(fill: (zip: ZipFile) => void): Promise<Buffer> {
 
 test("a file of 200 MB goes in and comes out whole, and the server needs no more memory for it", async () => {
   const block = randomBytes(1_000_000);
-  const content = Buffer.concat(Array.from({ length: SIZE / block.length }, () => block));
+  const content = Buffer.concat(Array.from({ length: SIZE_BYTES / block.length }, () => block));
   const archive = await zipped((zip) => zip.addBuffer(content, "big", { compress: false }));
   const before = residentMemory(node.server.process.pid);
-  const up = await mostMemory(upload(node, "large", archive));
-  expect(up.result).toMatchObject({ status: 200, json: { files: 1, bytes: SIZE } });
-  const down = await mostMemory(download(node, "large", "download", "big"));
+  const up = await peakMemoryMb(upload(node, "large", archive));
+  expect(up.result).toMatchObject({ status: 200, json: { files: 1, bytes: SIZE_BYTES } });
+  const down = await peakMemoryMb(download(node, "large", "download", "big"));
   expect(sha(down.result.bytes)).toBe(sha(content));
-  const zip = await mostMemory(download(node, "large", "download-zip", "/app"));
+  const zip = await peakMemoryMb(download(node, "large", "download-zip", "/app"));
   expect(zip.result.bytes.length).toBeGreaterThan(1_000_000);
-  for (const { most } of [up, down, zip]) expect(most - before).toBeLessThan(MORE);
+  for (const { most } of [up, down, zip]) expect(most - before).toBeLessThan(EXTRA_MEMORY_MB);
 });
 
 test("a client that takes nothing in holds the server's memory at what it is", async () => {
   const before = residentMemory(node.server.process.pid);
-  const leave = new AbortController();
+  const client = new AbortController();
   const headers = { Authorization: `Bearer ${TOKEN}` };
-  await fetch(`${node.server.url}/containers/large/download?path=big`, { headers, signal: leave.signal });
-  const { most } = await mostMemory(sleep(2000));
-  leave.abort();
-  expect(most - before).toBeLessThan(MORE);
+  await fetch(`${node.server.url}/containers/large/download?path=big`, { headers, signal: client.signal });
+  const { most } = await peakMemoryMb(sleep(2000));
+  client.abort();
+  expect(most - before).toBeLessThan(EXTRA_MEMORY_MB);
 });
 
 test("an archive that comes byte by byte needs no memory for each of them", async () => {
@@ -79,25 +79,25 @@ test("an archive that comes byte by byte needs no memory for each of them", asyn
     socket.write("0\r\n\r\n");
     return answer;
   };
-  const { result, most } = await mostMemory(sent());
+  const { result, most } = await peakMemoryMb(sent());
   expect(result).toMatch(/^HTTP\/1\.1 400 .*INVALID_ARCHIVE/s);
-  // What two million pieces take is more than 1,000.
-  expect(most - before).toBeLessThan(3 * MORE);
+  // Two million separate buffers would take more than 1,000 MB.
+  expect(most - before).toBeLessThan(3 * EXTRA_MEMORY_MB);
 });
 
 test("20,000 small files go in and come out", async () => {
   const archive = await zipped((zip) => {
-    for (let index = 0; index < MANY; index++) zip.addBuffer(Buffer.from(`file ${index}`), `many/${index % 100}/${index}.txt`);
+    for (let index = 0; index < FILE_COUNT; index++) zip.addBuffer(Buffer.from(`file ${index}`), `many/${index % 100}/${index}.txt`);
   });
   const before = residentMemory(node.server.process.pid);
-  const { result, most } = await mostMemory(upload(node, "large", archive));
-  expect(result).toMatchObject({ status: 200, json: { files: MANY } });
-  expect(most - before).toBeLessThan(MORE);
+  const { result, most } = await peakMemoryMb(upload(node, "large", archive));
+  expect(result).toMatchObject({ status: 200, json: { files: FILE_COUNT } });
+  expect(most - before).toBeLessThan(EXTRA_MEMORY_MB);
   expect(await node.docker("exec", "large", "sh", "-c", "find /app/many -type f | wc -l; cat /app/many/99/19999.txt")).toBe(
-    `${MANY}\nfile 19999`,
+    `${FILE_COUNT}\nfile 19999`,
   );
   const { bytes } = await download(node, "large", "download-zip", "many");
   const again = await upload(node, "large", bytes, { query: "?path=/copy" });
-  expect(again).toMatchObject({ status: 200, json: { files: MANY } });
+  expect(again).toMatchObject({ status: 200, json: { files: FILE_COUNT } });
   expect((await node.request("GET", "/containers/large/files?path=many")).json).toMatchObject({ complete: true, entries: { length: 100 } });
 });

@@ -15,7 +15,7 @@ import { ask, type TestServer, TOKEN } from "../support/server";
 
 jest.setTimeout(240_000);
 
-const DEADLINE = 30_000;
+const DEADLINE_MS = 30_000;
 
 describe("three nodes, each kept up by pm2, behind haproxy", () => {
   let folder: string;
@@ -34,7 +34,7 @@ describe("three nodes, each kept up by pm2, behind haproxy", () => {
       engines.map(async ({ name, dockerHost }, index) => {
         const config = path.join(folder, `${name}.json`);
         const url = servers[index]?.url;
-        // The times between writes and reads of the store are those that everybody has who says nothing.
+        // The intervals of writing and reading the store keep their defaults, as in production.
         const settings = { cluster: true, folder: path.join(folder, "store"), node_name: name, advertise: url, token: [TOKEN] };
         writeFileSync(config, JSON.stringify({ ...settings, low_burst: 0, mid_burst: 0, high_burst: 0 }));
         const pm2 = managers[index] as Pm2;
@@ -43,7 +43,7 @@ describe("three nodes, each kept up by pm2, behind haproxy", () => {
       }),
     );
     balancer = await startHaproxy(servers as TestServer[]);
-    expect(await until(isWhole, DEADLINE)).toBe(true);
+    expect(await until(isWhole, DEADLINE_MS)).toBe(true);
   });
   afterAll(async () => {
     await balancer?.stop();
@@ -70,7 +70,7 @@ describe("three nodes, each kept up by pm2, behind haproxy", () => {
         const [before] = await pm2.list();
         expect((await pm2.pm2(["reload", "docker-server"])).code).toBe(0);
         expect(await load.grows(150)).toBe(true);
-        expect(await until(() => hasEnded(before?.pid ?? 0), DEADLINE)).toBe(true);
+        expect(await until(() => hasEnded(before?.pid ?? 0), DEADLINE_MS)).toBe(true);
         expect(await load.grows(150)).toBe(true);
       }
     } finally {
@@ -99,7 +99,7 @@ describe("three nodes behind haproxy", () => {
       const held = await Promise.all(
         others.map(async (other) => (await startContainer(other, { name: uniqueName("held") }, other.name)).name),
       );
-      // What is run may be given to the node that stops, and its container is away with it for a while.
+      // No runs: a run may be placed on the stopping node, and its container is unreachable until the node is back.
       const load = startPoolLoad(balancer.url, held, { runs: false });
       try {
         expect(await load.grows(100)).toBe(true);
@@ -119,9 +119,9 @@ describe("three nodes behind haproxy", () => {
     const [node] = cluster.nodes;
     const wrong: string[] = [];
     let placed = 0;
-    let going = true;
+    let running = true;
     const client = async () => {
-      while (going) {
+      while (running) {
         const json = { image: "busybox", detach: true, network: "none", data: "sleep 100000" };
         const { status, text } = await ask(balancer.url, "PUT", "/", { json });
         placed += 1;
@@ -131,14 +131,14 @@ describe("three nodes behind haproxy", () => {
     const clients = [client(), client()];
     const grows = (by: number) => {
       const goal = placed + by;
-      return until(() => placed >= goal, DEADLINE);
+      return until(() => placed >= goal, DEADLINE_MS);
     };
     expect(await grows(10)).toBe(true);
     await node?.server.stop("SIGTERM");
     expect(await grows(10)).toBe(true);
     if (node) await cluster.restart(node);
     expect(await grows(10)).toBe(true);
-    going = false;
+    running = false;
     await Promise.all(clients);
     expect(wrong).toEqual([]);
   });

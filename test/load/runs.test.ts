@@ -7,7 +7,7 @@ import { code, everythingOn, oneOff } from "../support/runs";
 jest.setTimeout(400_000);
 
 const RUNS = 1000;
-const AT_A_TIME = 16;
+const CONCURRENCY = 16;
 
 let cluster: TestCluster;
 let n3: TestNode;
@@ -18,12 +18,12 @@ beforeAll(async () => {
 });
 afterAll(() => cluster?.stop());
 
-/** What a run through one of the nodes comes to: its own output, or an error that says what it is; all else is wrong. */
+/** The outcome of a run through one of the nodes: `answered` for its own output, the code of a clear error, or `wrong: …`. */
 async function outcome(index: number): Promise<string> {
   const node = cluster.nodes[index % 3] as TestNode;
-  const say = `run ${index}`;
-  const { status, json, text } = await (index % 2 === 0 ? code(node, `echo ${say}`) : oneOff(node, { command: ["echo", say] }));
-  if (status === 200 && json.stdout?.trim() === say) return "answered";
+  const message = `run ${index}`;
+  const { status, json, text } = await (index % 2 === 0 ? code(node, `echo ${message}`) : oneOff(node, { command: ["echo", message] }));
+  if (status === 200 && json.stdout?.trim() === message) return "answered";
   if (status >= 500 && typeof json?.code === "string" && typeof json.message === "string") return json.code;
   return `wrong: ${status} ${text.slice(0, 300)}`;
 }
@@ -40,17 +40,17 @@ test("1,000 runs, 16 at a time through three nodes, an engine killed midway: eac
       outcomes.push(await outcome(index));
     }
   };
-  await Promise.all(Array.from({ length: AT_A_TIME }, client));
+  await Promise.all(Array.from({ length: CONCURRENCY }, client));
   await killed;
   const counts: Record<string, number> = {};
   for (const each of outcomes) counts[each] = (counts[each] ?? 0) + 1;
   expect(Object.keys(counts).filter((each) => each.startsWith("wrong"))).toEqual([]);
-  // Only what was under way on the engine that died may have failed.
-  expect(counts.answered).toBeGreaterThanOrEqual(RUNS - AT_A_TIME);
+  // Only runs in progress on the killed engine may fail.
+  expect(counts.answered).toBeGreaterThanOrEqual(RUNS - CONCURRENCY);
   await n3.engine.restart();
   expect(await becomesComplete(cluster)).toBe(true);
   for (const { server } of cluster.nodes) await server.stop();
-  const left = async () => JSON.stringify(await Promise.all(cluster.nodes.map((node) => everythingOn(node))));
-  await until(async () => (await left()) === JSON.stringify(before), 60_000);
-  expect(JSON.parse(await left())).toEqual(before);
+  const contents = async () => JSON.stringify(await Promise.all(cluster.nodes.map((node) => everythingOn(node))));
+  await until(async () => (await contents()) === JSON.stringify(before), 60_000);
+  expect(JSON.parse(await contents())).toEqual(before);
 });

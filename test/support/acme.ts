@@ -7,7 +7,7 @@ import { runOrThrow } from "../../scripts/process";
 import { type Place, takePlace } from "./bed";
 import { accepts, freePorts } from "./ports";
 
-/** Paths of what certbot keeps for a domain (symbolic links that a renewal moves), and of the CA's root. */
+/** Paths of certbot's files for a domain (symbolic links that a renewal changes), and of the CA's root. */
 export interface Certificate {
   cert: string;
   chain: string;
@@ -16,13 +16,13 @@ export interface Certificate {
   root: string;
 }
 
-/** An ACME certificate authority on 127.0.0.1, as Let's Encrypt is one, with certbot as its client. */
+/** An ACME certificate authority on 127.0.0.1, like Let's Encrypt, with certbot as its client. */
 export interface Acme {
-  /** A folder to keep certificates in that goes with `stop()`. */
+  /** A folder for certificates; `stop()` removes it. */
   folder: string;
-  /** Gets a certificate for a domain (any name: all lead to this machine), with `dir` as certbot's own folder. */
+  /** Gets a certificate for a domain (any name: all resolve to this machine), with `dir` as certbot's folder. */
   issue(domain: string, dir: string): Promise<Certificate>;
-  /** Renews every certificate in `dir` at once, as certbot does it: new files, the links moved to them. */
+  /** Renews every certificate in `dir` at once as certbot does: it writes new files and changes the links. */
   renew(dir: string): Promise<void>;
   /** Ends it and removes its folder. Safe to call twice. */
   stop(): Promise<void>;
@@ -30,7 +30,7 @@ export interface Acme {
 
 /**
  * Starts an ACME server that checks domains over HTTP (http-01).
- * Throws an Error with the last log lines of what could not be started; issue and renew throw what certbot said.
+ * Throws an Error with the last log lines of a server that can't be started; `issue` and `renew` throw an Error with certbot's output.
  */
 export async function startAcme(): Promise<Acme> {
   const place = await takePlace("acme");
@@ -62,7 +62,7 @@ export async function startAcme(): Promise<Acme> {
 
 type SixPorts = [number, number, number, number, number, number];
 
-/** The ACME server itself is reached over HTTPS; this is its own certificate, not one that it issues. */
+/** Creates the ACME server's own HTTPS certificate; it doesn't issue this one. */
 async function makeServerCertificate(folder: string): Promise<void> {
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", `${folder}/key.pem`];
   const names = ["-subj", "/CN=acme", "-addext", "subjectAltName=IP:127.0.0.1"];
@@ -71,7 +71,7 @@ async function makeServerCertificate(folder: string): Promise<void> {
 
 const serverCertificate = (folder: string) => path.join(folder, "server.pem");
 
-/** Starts a name server for which every name is 127.0.0.1. */
+/** Starts a name server that resolves every name to 127.0.0.1. */
 async function startDns(place: Place, dns: number, management: number): Promise<void> {
   const off = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""];
   await startDaemon({
@@ -100,7 +100,7 @@ async function startPebble(
   await startDaemon({
     command: "pebble",
     args: ["-config", config, "-dnsserver", `127.0.0.1:${ports.dns}`],
-    // It would wait some seconds, and refuse some requests, to see how clients bear it.
+    // By default pebble delays validations by some seconds and rejects some nonces, to test clients.
     env: { ...process.env, PEBBLE_VA_NOSLEEP: "1", PEBBLE_WFE_NONCEREJECT: "0" },
     cwd: place.folder,
     logFile: path.join(place.folder, "pebble.log"),

@@ -2,10 +2,10 @@ import { buffer } from "node:stream/consumers";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { extract, type Header, pack } from "tar-stream";
 
-/** What is to be in an archive: a text is a file's, otherwise the header as it is written, good or bad. */
+/** Entries of an archive by name: a file's text, or a header that is written unchanged, valid or not. */
 export type Entries = Record<string, string | Partial<Header>>;
 
-/** A gzipped tar of just these entries, in this order. */
+/** A gzipped tar of exactly these entries, in this order. */
 export async function tarGz(entries: Entries): Promise<Buffer> {
   return gzipSync(
     await tarOf(Object.entries(entries).map(([name, given]) => (typeof given === "string" ? { name, text: given } : { name, ...given }))),
@@ -15,7 +15,7 @@ export async function tarGz(entries: Entries): Promise<Buffer> {
 /** The same in base64. */
 export const tarGz64 = async (entries: Entries) => (await tarGz(entries)).toString("base64");
 
-/** A tar of just these entries, names as they are. */
+/** A tar of exactly these entries, with unchanged names. */
 export async function tarOf(entries: readonly (Partial<Header> & { name: string; text?: string })[]): Promise<Buffer> {
   const tar = pack();
   const whole = buffer(tar as never);
@@ -33,7 +33,7 @@ export async function tarOf(entries: readonly (Partial<Header> & { name: string;
   return whole;
 }
 
-/** Names of a gzipped tar's entries, with the texts of its files; folders end in a slash. */
+/** The entries of a gzipped tar by name, with the texts of its files; folders end in a slash. */
 export async function untarGz(bytes: Buffer): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   const entries = extract();
@@ -45,5 +45,5 @@ export async function untarGz(bytes: Buffer): Promise<Record<string, string>> {
   return found;
 }
 
-/** The same of base64. */
+/** The same from base64. */
 export const untarGz64 = (text: string) => untarGz(Buffer.from(text, "base64"));

@@ -4,11 +4,11 @@ import path from "node:path";
 import { runOrThrow } from "../../scripts/process";
 import type { CertificateFiles } from "./https";
 
-/** A certificate authority that signs whatever it is given. */
+/** A certificate authority that signs certificates for any names. */
 export interface Authority {
   /** Its root certificate, PEM. */
   root: string;
-  /** Makes a certificate for DNS names, with its key, in a folder of its own; there is no chain. */
+  /** Creates a certificate for DNS names, with its key, in a new folder; there is no chain. */
   issue(...names: string[]): Promise<CertificateFiles>;
   /** Removes its files. */
   stop(): void;
@@ -16,12 +16,12 @@ export interface Authority {
 
 const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
 
-/** Makes a certificate authority with a root of its own. */
+/** Creates a certificate authority with its own root. */
 export async function makeAuthority(): Promise<Authority> {
   const folder = mkdtempSync(path.join(tmpdir(), "docker-server-authority-"));
   const root = path.join(folder, "root.pem");
   const key = path.join(folder, "root-key.pem");
-  // Roots are told apart by their subject.
+  // Clients distinguish roots by subject.
   const subject = ["-subj", `/CN=${path.basename(folder)}`];
   await runOrThrow("openssl", ["req", "-x509", "-days", "30", ...NEW_KEY, "-keyout", key, ...subject, "-out", root]);
   let issued = 0;

@@ -2,10 +2,10 @@ import { Bed } from "../../scripts/bed";
 
 export type { Place } from "../../scripts/bed";
 
-/** The tests' own. */
+/** The bed of the tests. */
 export const bed = new Bed({ name: "docker-server-bed", prefix: "dsbed", net: "10.99.0" });
 
-/** Everything the test bed writes lies here. It is removed with the last place in it. */
+/** Holds every file of the test bed; removed with its last place. */
 export const BED = bed.folder;
 
 /** The address of the machine itself (its root namespace) on the network of the simulated hosts. */

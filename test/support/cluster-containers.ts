@@ -8,10 +8,10 @@ import type { Answer, RequestOptions } from "./server";
 /** A name that no other test uses. */
 export const uniqueName = (prefix: string) => `${prefix}-${randomBytes(5).toString("hex")}`;
 
-/** A body for `PUT /` of a container that stays. */
+/** A body for `PUT /` of a container that keeps running. */
 export const sleeper = (more: object = {}) => ({ image: "busybox", detach: true, data: ["sleep", "100000"], ...more });
 
-/** Starts a container that stays, on the named node if one is given; its answer. Throws an Error with what came instead of 200. */
+/** Starts a container that keeps running, on the named node if one is given. Returns the JSON; throws an Error for any status but 200. */
 export async function startContainer(through: TestNode, more: object = {}, node?: string, options: RequestOptions = {}) {
   const answer = await through.request("PUT", node ? `/?node=${node}` : "/", { json: sleeper(more), ...options });
   if (answer.status !== 200) throw new Error(`PUT through ${through.name}: ${answer.status} ${answer.text}`);
@@ -25,10 +25,10 @@ export const listHeader = (answer: Answer, header: string) =>
     .filter((name) => name !== "")
     .sort();
 
-/** What a node has told of its containers counts for a moment (25 ms) after it can tell no more. */
+/** Waits until peers don't use a node's last list any more: it stays valid for 25 ms after its stream ended. */
 export const waitForCachedAnswers = () => sleep(100);
 
-/** Where containers of a name are, as the engines themselves tell: `node:state`. */
+/** Nodes and states (`node:state`) of the containers with a name, read from the engines. */
 export async function locate({ nodes }: TestCluster, name: string): Promise<string[]> {
   const found = await Promise.all(
     nodes.map(async ({ engine, name: node }) =>
@@ -38,7 +38,7 @@ export async function locate({ nodes }: TestCluster, name: string): Promise<stri
   return found.flat();
 }
 
-/** Waits until every node knows and reaches all; whether it came to that. */
+/** Waits until every node reaches all; false after 20 s. */
 export function becomesComplete({ nodes }: TestCluster): Promise<boolean> {
   const sees = async (node: TestNode) => {
     const { json } = await node.request("GET", "/nodes");
@@ -47,11 +47,11 @@ export function becomesComplete({ nodes }: TestCluster): Promise<boolean> {
   return until(async () => (await Promise.all(nodes.map(sees))).every(Boolean), 20_000);
 }
 
-/** How many containers each engine has, by node. */
+/** The number of containers on each node's engine. */
 export const containerCounts = ({ nodes }: TestCluster): Promise<number[]> =>
   Promise.all(nodes.map(async ({ engine }) => (await containersOf(engine)).length));
 
-/** Removes all containers of all engines, past the servers. */
+/** Removes all containers of all engines, without the servers. */
 export async function removeAllContainers({ nodes }: TestCluster): Promise<void> {
   await Promise.all(
     nodes.map(async ({ engine }) => {

@@ -2,13 +2,13 @@ import http from "node:http";
 import { until } from "../../scripts/process";
 import { TOKEN } from "./server";
 
-/** Clients that ask on and on. */
+/** Clients that send requests until `end()`. */
 export interface Load {
-  /** What each request came to that was not answered with 200 as it should be. */
+  /** Method, path and response of every request that failed or had a wrong response. */
   wrong: string[];
-  /** Waits until so many more requests have been answered; whether they were. */
+  /** Waits until this many more requests have been answered; false after 60 s. */
   grows(by: number): Promise<boolean>;
-  /** Ends it and says how much was asked. */
+  /** Ends the load and returns the number of requests. */
   end(): Promise<number>;
 }
 
@@ -16,35 +16,37 @@ export interface Load {
 type Ask = (method: string, path: string, json?: object) => Promise<void>;
 
 /**
- * Asks through a load balancer, on kept and on fresh connections: lists, commands in given containers, their logs, and containers that
- * are run, entered and removed.
- * @param containers names of containers that run all the while, wherever they are
- * @param options.nodes how many nodes must be in every list; any number if absent
- * @param options.runs whether containers are run and removed again
+ * Sends requests through a load balancer, over kept-alive and new connections: lists, commands in the given containers, their logs, and
+ * containers that are run, executed in and removed.
+ * @param containers names of containers that run all the time, on any node
+ * @param options.nodes number of nodes that every list must have; any number if absent
+ * @param options.runs whether containers are run and removed again; true by default
  */
 export function startPoolLoad(url: string, containers: string[], options: { nodes?: number; runs?: boolean } = {}): Load {
   const { hostname, port } = new URL(url);
   const agents: http.Agent[] = [];
   const wrong: string[] = [];
   let asked = 0;
-  let going = true;
+  let running = true;
 
   const asker = (agent: http.Agent | false): Ask => {
     if (agent) agents.push(agent);
     return async (method, path, json) => {
-      const said = await once({ hostname, port, method, path, agent }, json).catch((error: Error) => error.message);
+      const outcome = await requestText({ hostname, port, method, path, agent }, json).catch((error: Error) => error.message);
       asked += 1;
-      const missing = containers.filter((name) => method === "GET" && path === "/" && !said.includes(`"${name}"`));
-      const nodes = /^200 \[([^\]]*)\]/.exec(said)?.[1]?.split(", ").length;
+      const missing = containers.filter((name) => method === "GET" && path === "/" && !outcome.includes(`"${name}"`));
+      const nodes = /^200 \[([^\]]*)\]/.exec(outcome)?.[1]?.split(", ").length;
       const ok =
-        said.startsWith("200 ") && (path !== "/" || method !== "GET" || (missing.length === 0 && nodes === (options.nodes ?? nodes)));
+        outcome.startsWith("200 ") && (path !== "/" || method !== "GET" || (missing.length === 0 && nodes === (options.nodes ?? nodes)));
       if (!ok)
-        wrong.push(`${new Date().toISOString()} ${method} ${path}: ${missing.length ? `without ${missing}: ` : ""}${said.slice(0, 300)}`);
+        wrong.push(
+          `${new Date().toISOString()} ${method} ${path}: ${missing.length ? `without ${missing}: ` : ""}${outcome.slice(0, 300)}`,
+        );
     };
   };
-  const kept = () => asker(new http.Agent({ keepAlive: true, maxSockets: 1 }));
+  const keptAlive = () => asker(new http.Agent({ keepAlive: true, maxSockets: 1 }));
   const repeat = async (step: () => Promise<unknown>) => {
-    while (going) await step();
+    while (running) await step();
   };
   const reads = (ask: Ask) => repeat(() => ask("GET", "/"));
   const commands = (ask: Ask) =>
@@ -60,8 +62,8 @@ export function startPoolLoad(url: string, containers: string[], options: { node
       await ask("POST", `/${name}`, { data: "true" });
       await ask("DELETE", `/${name}`);
     });
-  const clients = [reads(kept()), reads(asker(false)), commands(kept()), commands(asker(false))];
-  if (options.runs !== false) clients.push(runs("load-kept", kept()), runs("load-fresh", asker(false)));
+  const clients = [reads(keptAlive()), reads(asker(false)), commands(keptAlive()), commands(asker(false))];
+  if (options.runs !== false) clients.push(runs("load-kept", keptAlive()), runs("load-fresh", asker(false)));
 
   return {
     wrong,
@@ -70,7 +72,7 @@ export function startPoolLoad(url: string, containers: string[], options: { node
       return until(() => asked >= goal, 60_000);
     },
     async end() {
-      going = false;
+      running = false;
       await Promise.all(clients);
       for (const agent of agents) agent.destroy();
       return asked;
@@ -78,8 +80,8 @@ export function startPoolLoad(url: string, containers: string[], options: { node
   };
 }
 
-/** An answer as one text: its status, the nodes it is from, its body. */
-function once(target: http.RequestOptions, json?: object): Promise<string> {
+/** Sends a request. Its response as one text: status, X-Cluster-Nodes in brackets, body. */
+function requestText(target: http.RequestOptions, json?: object): Promise<string> {
   const headers = { Authorization: `Bearer ${TOKEN}`, ...(json ? { "Content-Type": "application/json" } : {}) };
   return new Promise((resolve, reject) => {
     const request = http.request({ ...target, headers }, (response) => {

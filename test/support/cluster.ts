@@ -15,9 +15,9 @@ export interface TestNode {
 
 export interface TestCluster {
   nodes: TestNode[];
-  /** The folder store, if no other store was named by flags. */
+  /** The folder of the store, unless flags name another store. */
   folder: string;
-  /** Starts a node's server again, with the same flags, after it was ended. */
+  /** Starts a node's server, which has ended, again with the same flags. */
   restart(node: TestNode, args?: string[]): Promise<void>;
   stop(): Promise<void>;
 }
@@ -25,8 +25,8 @@ export interface TestCluster {
 const PORT = 1717;
 
 /**
- * Starts hosts with an engine and a server each, in network namespaces of their own, and waits until each knows all.
- * @param options.size how many
+ * Starts hosts with an engine and a server each, in their own network namespaces, and waits until each node knows all.
+ * @param options.size number of hosts
  * @param options.args further flags of every server
  * @param options.stored false if the flags name another store than the folder
  * @param options.ownEngines the suite kills, freezes or cuts off engines, or changes their network
@@ -43,9 +43,9 @@ export async function startCluster(options: {
   await Promise.all(engines.map((engine) => importBusybox(engine)));
   const store = options.stored === false ? [] : ["--folder", folder];
   const args = options.args ?? [];
-  // Where a test doesn't time it, a node on a busy machine is not taken for a dead one.
-  const patience = args.some((arg) => arg.startsWith("--peer_timeout")) ? [] : ["--peer_timeout=5000"];
-  const flags = ["--cluster", ...store, "--refresh_rate=1000", "--cache_interval=300", ...patience, ...args];
+  // Unless a test sets the timeout, it is long: a slow node on a busy machine must not count as dead.
+  const peerTimeout = args.some((arg) => arg.startsWith("--peer_timeout")) ? [] : ["--peer_timeout=5000"];
+  const flags = ["--cluster", ...store, "--refresh_rate=1000", "--cache_interval=300", ...peerTimeout, ...args];
   const start = (engine: Engine, more: string[] = []) =>
     startServer({
       engine,

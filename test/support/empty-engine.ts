@@ -7,16 +7,16 @@ import type { Engine } from "./engine";
 import { engineApi } from "./engine-api";
 import { WEB_IMAGE } from "./node-images";
 
-/** Images that an engine keeps between suites: those that take long to import. */
+/** Images that an engine keeps between suites, because they take long to import. */
 const KEPT_IMAGES = ["busybox:latest", WEB_IMAGE];
 const NETWORKS = ["bridge", "host", "none"];
-/** What belongs to the engine in its folder. */
+/** Files of the engine itself in its folder. */
 const KEPT_FILES = "cli daemon.json data docker.pid docker.sock dockerd.log exec lease owner tmp".split(" ");
 const DEADLINE_MS = 20_000;
 
 /**
- * Removes what a suite left on an engine: clients, containers, volumes, networks, images and files.
- * @throws Error with what is there after it, processes on the simulated host included
+ * Removes a suite's clients, containers, volumes, networks, images and files from an engine.
+ * @throws Error that lists everything that remains after 20 s, processes on the simulated host included
  */
 export async function emptyEngine(engine: Engine): Promise<void> {
   for (const pid of clientsOf(engine.dockerHost)) killIfThere(pid);
@@ -33,9 +33,9 @@ async function removeAll(engine: Engine): Promise<void> {
   const found = await contentsOf(engine);
   await Promise.all(
     found.containers.map(async (id) => {
-      // A paused process can't be killed.
+      // A paused container can't be killed.
       await engineApi(engine, "POST", `/containers/${id}/unpause`).catch(() => undefined);
-      // A removal may be under way already.
+      // Another removal of it may be in progress.
       await engineApi(engine, "DELETE", `/containers/${id}?force=1&v=1`).catch(() => undefined);
     }),
   );

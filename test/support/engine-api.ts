@@ -2,9 +2,9 @@ import http from "node:http";
 import { buffer } from "node:stream/consumers";
 
 /**
- * One request to an engine's API.
- * @returns the JSON of the answer, undefined if it has no body or there is no such thing (404)
- * @throws Error with what the engine said to anything else than success
+ * Sends one request to an engine's API.
+ * @returns the JSON of the response; undefined if it has no body, or for status 404
+ * @throws Error with the engine's message for any other error status
  */
 // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes
 export function engineApi({ socket }: { socket: string }, method: string, path: string): Promise<any> {
@@ -21,13 +21,13 @@ export function engineApi({ socket }: { socket: string }, method: string, path: 
 
 export interface ContainerEntry {
   id: string;
-  /** without names that links give it */
+  /** without the names of links */
   name: string;
   /** such as `running` */
   state: string;
 }
 
-/** All containers that an engine has, as `docker ps --all` lists them. */
+/** All containers of an engine, as `docker ps --all` lists them. */
 export async function containersOf(engine: { socket: string }): Promise<ContainerEntry[]> {
   const entries: { Id: string; Names: string[]; State: string }[] = await engineApi(engine, "GET", "/containers/json?all=1");
   return entries.map(({ Id, Names, State }) => ({

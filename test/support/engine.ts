@@ -6,18 +6,18 @@ import { importBusybox } from "./images";
 export type { Engine } from "../../scripts/bed-engine";
 
 /**
- * Starts an engine that is the suite's own, without any image; needs root on Linux. Only tests that kill, freeze, cut off or set up
- * an engine need it: see `leaseEngine`. `name` is only for people; `args` are further arguments of dockerd. Several may run at once,
- * in several processes. Throws an Error with dockerd's last log lines if it cannot start.
+ * Starts an engine for one suite, without any image; needs root on Linux. Only tests that kill, freeze, disconnect or configure
+ * an engine need it; the others use `leaseEngine`. `name` is only a label; `args` are further arguments of dockerd. Several can run
+ * at once, in several processes. Throws an Error with dockerd's last log lines if it cannot start.
  */
 export const startEngine = (options: { name: string; args?: string[] }): Promise<Engine> => startBedEngine(bed, options);
 
-/** The process that engines stay up for: jest's first one, which outlives its workers. */
+/** Leased engines stay up until the end of this process: jest's main process, which outlives its workers. */
 const OWNER = Number(process.env.TEST_ENGINE_OWNER ?? process.pid);
 
 /**
- * Leases an engine that has the image `busybox` and nothing else. `stop()` empties it and hands it back, so that the next suite needn't
- * start one; it throws an Error, and the engine is removed, if it can't be emptied. It may not be killed, frozen or cut off.
+ * Leases an engine that has the image `busybox` and nothing else. `stop()` empties it and hands it back to the next suite; if it can't
+ * be emptied, `stop()` removes it and throws an Error. The methods that kill, freeze or disconnect it throw an Error.
  */
 export async function leaseEngine({ name }: { name: string }): Promise<Engine> {
   const engine = await leaseBedEngine(bed, OWNER, name);

@@ -3,7 +3,7 @@ import path from "node:path";
 import { type CommandResult, until } from "../../scripts/process";
 
 const FOLDER = path.resolve(__dirname, "../examples/container-management");
-/** Debian's own, which has the libraries; another may come first in the path. */
+/** Absolute paths, because Debian's interpreters have the libraries and PATH may name others first. */
 const LANGUAGES: Record<string, string[]> = {
   ".py": ["/usr/bin/python3", "-Bu"],
   ".js": [process.execPath],
@@ -11,29 +11,29 @@ const LANGUAGES: Record<string, string[]> = {
   ".go": ["/usr/bin/go", "run"],
 };
 const OUTPUT_TIMEOUT_MS = 30_000;
-/** Whatever hangs is ended (ms). */
+/** A program that hangs is killed after this time. */
 const RUN_TIMEOUT_MS = 90_000;
 
-/** A documented example that runs. */
+/** A running example of the documentation. */
 export interface Program {
   /** Writes a line to its standard input. */
   type(line: string): void;
-  /** Waits until what it printed matches; throws an Error with all of it if it doesn't. */
+  /** Waits until its standard output matches; after 30 s throws an Error with all its output. */
   prints(pattern: RegExp): Promise<void>;
   end(): void;
-  /** When it has ended. */
+  /** Settles when it has ended. */
   result: Promise<CommandResult>;
 }
 
-/** As whom the examples ask. */
+/** Environment variables with the credentials of the examples. */
 export const USER = { APP_USER: "admin", APP_PASS: "your_secure_password_here" };
 
 /**
  * Starts an example of test/examples/container-management.
- * @param api.url where it asks
- * @param api.folder where it works, and its home
- * @param command such as `create.py` and arguments
- * @param env other than USER
+ * @param api.url base URL of its requests
+ * @param api.folder its working folder and home
+ * @param command its file, such as `create.py`, and its arguments
+ * @param env environment variables beside `USER`
  */
 export function startProgram(api: { url: string; folder: string }, [file = "", ...args]: string[], env: NodeJS.ProcessEnv = {}): Program {
   const [language = "", ...flags] = LANGUAGES[path.extname(file)] ?? [];
@@ -64,9 +64,9 @@ export function startProgram(api: { url: string; folder: string }, [file = "", .
   };
 }
 
-/** Runs an example to its end; what it printed, trimmed. Throws an Error with what it said if it fails. */
-export async function runProgram(...start: Parameters<typeof startProgram>): Promise<string> {
-  const { code, stdout, stderr } = await startProgram(...start).result;
-  if (code !== 0) throw new Error(`${start[1].join(" ")} exited with ${code}: ${stdout}\n${stderr}`);
+/** Runs an example to its end. Returns its standard output, trimmed; throws an Error with all its output if it fails. */
+export async function runProgram(...args: Parameters<typeof startProgram>): Promise<string> {
+  const { code, stdout, stderr } = await startProgram(...args).result;
+  if (code !== 0) throw new Error(`${args[1].join(" ")} exited with ${code}: ${stdout}\n${stderr}`);
   return stdout.trim();
 }

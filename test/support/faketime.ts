@@ -1,12 +1,12 @@
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 
-/** Where Debian's package `libfaketime` puts its library, below a folder of the machine's kind. */
+/** Debian's package `libfaketime` installs its library below this folder, in a folder of the architecture. */
 const FOLDER = "/usr/lib";
 const LIBRARY = "faketime/libfaketime.so.1";
 
 /**
- * Words in front of a program that shift its clock; timers and whatever is measured go on as they are.
+ * Command in front of a program that shifts its wall clock; timers and the monotonic clock are unaffected.
  * @param shift such as `-1h`
  * @throws Error if the library isn't installed
  */

@@ -7,7 +7,7 @@ import type { Engine } from "./engine";
 import { type Answer, type TestServer, TOKEN } from "./server";
 import { dockerOf, type OneNode } from "./single-node";
 
-/** Sends bytes to be unpacked in a container, as the documented examples do. */
+/** Uploads an archive into a container, as the documented examples do. */
 export async function upload(
   node: { server: { url: string } },
   id: string,
@@ -25,22 +25,22 @@ export async function upload(
   return { status: response.status, json: await response.json() };
 }
 
-/** Asks for bytes of a container. */
+/** Downloads from a container: `endpoint` is such as `download` or `download-zip`. */
 export async function download(
   node: { server: { url: string } },
   id: string,
-  what: string,
+  endpoint: string,
   path: string,
   options: { method?: string; headers?: Record<string, string> } = {},
 ): Promise<{ status: number; headers: Headers; bytes: Buffer }> {
-  const response = await fetch(`${node.server.url}/containers/${id}/${what}?path=${encodeURIComponent(path)}`, {
+  const response = await fetch(`${node.server.url}/containers/${id}/${endpoint}?path=${encodeURIComponent(path)}`, {
     method: options.method ?? "GET",
     headers: { Authorization: `Bearer ${TOKEN}`, ...options.headers },
   });
   return { status: response.status, headers: response.headers, bytes: Buffer.from(await response.arrayBuffer()) };
 }
 
-/** Makes a container that is never started, or runs till it is removed; its name. */
+/** Creates a container that is never started, or that runs until it is removed. Returns its name. */
 export async function container(node: Pick<OneNode, "docker">, name: string, running: boolean, ...flags: string[]): Promise<string> {
   await node.docker(running ? "run" : "create", ...(running ? ["--detach"] : []), "--name", name, ...flags, "busybox", "sleep", "100000");
   return name;
@@ -48,7 +48,7 @@ export async function container(node: Pick<OneNode, "docker">, name: string, run
 
 export const sha = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 
-/** Begins an upload and sends on until it is told to stop, or is cut. */
+/** Starts an upload that sends 10 kB every 20 ms until `stop()` or the end of the connection. */
 export function beginUpload(through: { server: { url: string } }, name: string) {
   const headers = { Authorization: `Bearer ${TOKEN}`, "Content-Type": "application/zip" };
   const request = http.request(`${through.server.url}/containers/${name}/upload-zip`, { method: "POST", headers, agent: false });
@@ -66,25 +66,25 @@ export function beginUpload(through: { server: { url: string } }, name: string) 
   return { request, answer, stop };
 }
 
-/** How many archives a server holds, which have no names. */
+/** The number of archive files that a server has open; it deletes them right after opening them. */
 export function openArchiveCount({ process: { pid } }: TestServer): number {
   const fds = `/proc/${pid}/fd`;
   const targets = readdirSync(fds).map((fd) => {
     try {
       return readlinkSync(path.join(fds, fd));
     } catch {
-      return ""; // closed meanwhile
+      return ""; // closed in the meantime
     }
   });
   return targets.filter((target) => /docker-server-.*\(deleted\)/.test(target)).length;
 }
 
-/** Waits, without asking the engine, until it has begun to write a file of a container. */
+/** Waits, without a request to the engine, until a file exists in a container's file system. Throws an Error after 30 s. */
 export async function waitUntilWritten(engine: Engine, container: string, file: string): Promise<void> {
   const layer = await dockerOf(engine, ["inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", container]);
-  const end = performance.now() + 30_000;
+  const deadline = performance.now() + 30_000;
   while (!existsSync(path.join(layer, file))) {
-    if (performance.now() > end) throw new Error(`${file} does not come`);
+    if (performance.now() > deadline) throw new Error(`${file} does not come`);
     await nextTurn();
   }
 }

@@ -1,13 +1,13 @@
-/** One request, well-formed or not. */
+/** One request, valid or not. */
 export interface FuzzRequest {
   method: string;
-  /** as it goes over the wire */
+  /** as sent */
   path: string;
   headers: Record<string, string>;
   body?: string;
 }
 
-/** Numbers that come the same again from the same seed (mulberry32). */
+/** Reproducible random numbers: the same seed gives the same numbers (mulberry32). */
 export class Dice {
   /** @param seed any whole number */
   constructor(private seed: number) {}
@@ -20,8 +20,8 @@ export class Dice {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
   }
 
-  chance(part: number): boolean {
-    return this.next() < part;
+  chance(probability: number): boolean {
+    return this.next() < probability;
   }
 
   whole(below: number): number {
@@ -87,13 +87,13 @@ const ODD_HEADERS: Record<string, string[]> = {
   Cookie: ["a=b; __proto__=c"],
 };
 
-/** Makes requests out of an OpenAPI document: right ones, and ever so slightly or wholly wrong ones. */
+/** Generates requests from an OpenAPI document: valid, slightly invalid and completely invalid ones. */
 export class Fuzzer {
   private readonly operations: { method: string; path: string; parameters: Json[]; body?: Json }[];
 
   /**
-   * @param document the server's own
-   * @param ids that may stand where a container's id is asked for
+   * @param document the server's OpenAPI document
+   * @param ids values for path parameters
    */
   constructor(
     document: Json,
@@ -166,13 +166,13 @@ export class Fuzzer {
     const form = type.includes("urlencoded") && value !== null && typeof value === "object";
     const text = form ? toForm(value) : (JSON.stringify(value) ?? "");
     if (!dice.chance(0.15)) return text;
-    const at = dice.whole(text.length + 1);
+    const position = dice.whole(text.length + 1);
     return dice.chance(0.5)
-      ? text.slice(0, at)
-      : `${text.slice(0, at)}${dice.pick(['"', "}", "\0", "[[[[", "&&", "%zz", ","])}${text.slice(at)}`;
+      ? text.slice(0, position)
+      : `${text.slice(0, position)}${dice.pick(['"', "}", "\0", "[[[[", "&&", "%zz", ","])}${text.slice(position)}`;
   }
 
-  /** A value for a schema, wrong in places. */
+  /** A value for a schema, with some parts invalid. */
   private value(schema: Json): Json {
     const { dice } = this;
     if (dice.chance(0.06)) return this.junk(2);
@@ -209,7 +209,7 @@ export class Fuzzer {
     return result;
   }
 
-  // Of what would be asked of a registry there is little: that is slow, and shown elsewhere.
+  // Few images lead to a request to a registry: it is slow, and other tests cover it.
   private image(): Json {
     const { dice } = this;
     if (dice.chance(0.3)) return "busybox";

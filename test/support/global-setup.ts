@@ -1,4 +1,4 @@
-/** Tells the workers for which process leased engines stay up. */
+/** Sets the owner of leased engines for the workers: they stay up until the end of this process. */
 export default function globalSetup(): void {
   process.env.TEST_ENGINE_OWNER = String(process.pid);
 }

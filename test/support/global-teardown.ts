@@ -1,4 +1,4 @@
 import { bed } from "./bed";
 
-/** Removes the engines that the suites leased, and whatever a suite has left of the test bed. */
+/** Removes the engines that the suites leased, and all places of ended processes. */
 export default () => bed.removeHostsOf(process.pid);

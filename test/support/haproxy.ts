@@ -8,16 +8,16 @@ import type { TestServer } from "./server";
 
 const EXAMPLE = path.resolve(__dirname, "../../examples/haproxy.cfg");
 
-/** Starts haproxy with the configuration that is shipped, its addresses replaced by those of three servers. */
+/** Starts haproxy with examples/haproxy.cfg, its addresses replaced by those of three servers. */
 export async function startHaproxy(servers: TestServer[]): Promise<{ url: string; stop(): Promise<void> }> {
   const folder = mkdtempSync(path.join(tmpdir(), "docker-server-haproxy-"));
   const file = path.join(folder, "haproxy.cfg");
   const [port] = (await freePorts(1)) as [number];
-  const moved = servers.reduce(
+  const config = servers.reduce(
     (text, { url }, index) => text.replace(`10.0.0.${index + 1}:1717`, new URL(url).host),
     readFileSync(EXAMPLE, "utf8").replace("bind :8080", `bind 127.0.0.1:${port}`),
   );
-  writeFileSync(file, moved);
+  writeFileSync(file, config);
   const haproxy = await startDaemon({
     command: "haproxy",
     args: ["-f", file, "-db"],

@@ -11,7 +11,7 @@ import type { Engine } from "./engine";
 import { accepts, freePorts } from "./ports";
 import { PROGRAM, TOKEN } from "./server";
 
-/** Files of a certificate, as the settings name them. */
+/** Paths of a certificate's files. */
 export interface CertificateFiles {
   cert: string;
   privkey: string;
@@ -26,7 +26,7 @@ export function httpsFlags({ cert, privkey, chain }: CertificateFiles): string[]
 export interface HttpsServer {
   port: number;
   running(): boolean;
-  /** What it printed. */
+  /** Its standard output and standard error. */
   output(): string;
   stop(): Promise<void>;
 }
@@ -61,15 +61,15 @@ export async function startHttpsServer(files: CertificateFiles, engine?: Engine,
   };
 }
 
-/** Who a client trusts, and the name that it calls the server by. */
+/** The CA that a client trusts, and the name in its SNI and verification. */
 export interface Trust {
   ca: string | Buffer;
   servername: string;
-  /** Its address, if not loopback. */
+  /** The server's address, if not loopback. */
   host?: string;
 }
 
-/** The fingerprint of the certificate that a new, verified connection is given. Rejects if it can't be verified. */
+/** The fingerprint of the server's certificate on a new connection. Rejects if the certificate can't be verified. */
 export function fingerprintOf(port: number, trust: Trust): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = tls.connect({ host: "127.0.0.1", port, ...trust }, () => {
@@ -84,13 +84,13 @@ export interface HttpsAnswer {
   status: number;
   headers: IncomingHttpHeaders;
   text: string;
-  /** The connection that it came over. */
+  /** The connection of the request. */
   socket: tls.TLSSocket;
-  /** of the certificate that the server showed: a connection that is over has none */
+  /** Fingerprint of the server's certificate; a closed connection no longer has it. */
   fingerprint: string;
 }
 
-/** One request with the token, verified; over a connection of its own unless an agent is given. */
+/** Sends one request with the token and verifies the certificate; over a new connection unless an agent is given. */
 export async function askHttps(
   port: number,
   trust: Trust,
@@ -106,14 +106,14 @@ export async function askHttps(
       const socket = response.socket as tls.TLSSocket;
       const { fingerprint256: fingerprint } = socket.getPeerCertificate();
       const { statusCode: status = 0, headers } = response;
-      text(response).then((all) => resolve({ status, headers, text: all, socket, fingerprint }), reject);
+      text(response).then((body) => resolve({ status, headers, text: body, socket, fingerprint }), reject);
     });
     request.on("error", reject);
     request.end(body);
   });
 }
 
-/** Makes a certificate for a name that signs itself, with its key, in a folder; there is no chain. */
+/** Creates a self-signed certificate for a name, with its key, in a folder; there is no chain. */
 export async function selfSigned(folder: string, name: string): Promise<CertificateFiles> {
   const files = { cert: path.join(folder, "cert.pem"), privkey: path.join(folder, "privkey.pem"), chain: path.join(folder, "chain.pem") };
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", files.privkey];

@@ -10,9 +10,9 @@ const BUSYBOX_COMMAND = ["sh"];
 const CACHED_LAYER = path.join(BED, "busybox.tar");
 
 /**
- * Gives an engine an image of Debian's static busybox: every applet in /bin, root and nobody as users, CMD sh.
- * The layer is the same on every engine; it is made once (0.1 s) and kept as long as the test bed.
- * Returns the image id; throws an Error with what tar or docker said.
+ * Imports an image of Debian's static busybox into an engine: every applet in /bin, root and nobody as users, CMD sh.
+ * The layer is the same on every engine; it is created once (0.1 s) and cached in the test bed's folder.
+ * Returns the image id; throws an Error with the message of tar or docker.
  */
 export async function importBusybox(engine: Engine, tag = "busybox:latest"): Promise<string> {
   const present: { Id: string; Config: { Cmd: string[] } } | undefined = await engineApi(engine, "GET", `/images/${tag}/json`);
@@ -21,8 +21,8 @@ export async function importBusybox(engine: Engine, tag = "busybox:latest"): Pro
 }
 
 /**
- * What code runs ask of an image (docs/runs.md, "Code runs"): it reads a JSON object and writes one with stdout, stderr and error. Here the
- * payload's `script` is shell in base64; `raw` is such a script in the runner's own place.
+ * Runner for code runs (docs/runs.md, "Code runs"): reads a JSON object and writes one with stdout, stderr and error. The payload's
+ * `script` is a shell script in base64; a `raw` script replaces the runner.
  */
 const RUNNER = String.raw`
 in=$(cat)
@@ -35,19 +35,19 @@ out=$(sh -c "$(field script)" 2>/tmp/stderr) || error="exit status $?"
 printf '{"stdout":"%s","stderr":"%s","error":"%s"}' "$(printf %s "$out" | escaped)" "$(escaped </tmp/stderr)" "$error"
 `;
 
-/** Gives an engine an image that runs code, in shell. Returns the image id. */
+/** Imports an image for code runs of shell scripts into an engine. Returns the image id. */
 export function importRunner(engine: Engine, tag = "code-runner:latest"): Promise<string> {
   return importLayer(engine, tag, ["sh", "-c", RUNNER]);
 }
 
-/** Gives an engine an image that serves a page with `hello` at port 80. Returns the image id. */
+/** Imports an image that serves a page with `hello` at port 80 into an engine. Returns the image id. */
 export function importWeb(engine: Engine, tag = "nginx:latest"): Promise<string> {
   const serve = "mkdir -p /www; echo hello > /www/index.html; echo serving; exec httpd -f -p 80 -h /www";
   return importLayer(engine, tag, ["sh", "-c", serve]);
 }
 
 async function importLayer(engine: Engine, tag: string, command: string[]): Promise<string> {
-  // Under the lock, for it is no place of anybody's: whoever sweeps the bed meanwhile would take it for a leftover.
+  // Under the lock: the file belongs to no place, so a concurrent sweep could remove it with the bed's folder.
   await withBedLock(async () => {
     if (!existsSync(CACHED_LAYER)) await writeBusyboxLayer(CACHED_LAYER);
   });
@@ -56,7 +56,7 @@ async function importLayer(engine: Engine, tag: string, command: string[]): Prom
   return imported.stdout.trim();
 }
 
-/** This machine's own Python, which came with the S3 server, and what it is linked against. */
+/** Imports this machine's Python (a dependency of the S3 server) with its shared libraries. */
 const PYTHON_LAYER = `
 python=$(readlink -f /usr/bin/python3)
 library=/usr/lib/$(basename "$python")
@@ -65,7 +65,7 @@ tar --create --dereference --absolute-names --exclude=test --exclude='config-*' 
   --transform='flags=r;s,^/,,' /usr/bin/python3 "$library" $libraries | docker import --change "CMD $1" - "$2"
 `;
 
-/** Gives an engine an image of Python and nothing else: no shell, no pip. */
+/** Imports an image of Python and nothing else (no shell, no pip) into an engine. */
 export async function importPython(engine: Engine, tag: string, command: string[]): Promise<void> {
   const env = { PATH: process.env.PATH, HOME: engine.folder, DOCKER_HOST: engine.dockerHost };
   await runOrThrow("sh", ["-ec", PYTHON_LAYER, "sh", JSON.stringify(command), tag], { env });

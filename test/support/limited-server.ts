@@ -10,20 +10,20 @@ import { ask, type TestServer } from "./server";
 const PROGRAM = path.resolve(__dirname, "../../dist/bin/docker-server.js");
 
 /**
- * Starts the built program with these flags and no others but port and host: `startServer` lifts the burst limits and
- * gives a token of its own. The token goes with each `request` only if it is given in its headers.
- * @param on the simulated host that it runs on; this machine if absent
+ * Starts the built program with only these flags, port and host, unlike `startServer`, which disables the burst limits and
+ * sets a token. A `request` has a token only if its headers contain one.
+ * @param on simulated host to run it on; this machine if absent
  */
 export async function startLimited(engine: Engine, args: string[], on?: Pick<Engine, "address" | "inside">): Promise<TestServer> {
   const host = on?.address ?? "127.0.0.1";
-  const [command = "", ...words] = [...(on?.inside([]) ?? []), process.execPath];
+  const [command = "", ...prefixArgs] = [...(on?.inside([]) ?? []), process.execPath];
   const folder = mkdtempSync(path.join(tmpdir(), "docker-server-limited-"));
   const [port = 0] = await freePorts(1);
   const logFile = path.join(folder, "output.log");
   const started: Daemon = await startDaemon({
     command,
     name: "docker-server",
-    args: [...words, PROGRAM, "--port", String(port), "--host", host, ...args],
+    args: [...prefixArgs, PROGRAM, "--port", String(port), "--host", host, ...args],
     env: { PATH: process.env.PATH, HOME: folder, DOCKER_HOST: engine.dockerHost },
     cwd: folder,
     logFile,

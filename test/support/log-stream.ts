@@ -3,32 +3,32 @@ import http from "node:http";
 import type { TestNode } from "./cluster";
 import { TOKEN } from "./server";
 
-/** An answer that comes bit by bit. */
+/** A streamed response. */
 export interface LogStream {
   status: number;
   headers: http.IncomingHttpHeaders;
-  /** All that has come so far. */
+  /** Everything received so far. */
   text(): string;
-  /** open; ended as it should; or cut off in the middle */
+  /** open, ended completely, or cut off before its end */
   state(): "open" | "ended" | "cut";
-  /** Breaks the connection off. */
+  /** Closes the connection. */
   abort(): void;
 }
 
 /**
- * Follows the log of a container through a node, over a connection of its own; resolves when the answer begins.
+ * Follows the log of a container through a node, over a new connection; resolves when the response begins.
  * @param options.query instead of `follow=true`
- * @param options.each called with every piece that comes
+ * @param options.each called for every chunk
  */
 export function followLogs(node: TestNode, container: string, options: { query?: string; each?: () => void } = {}): Promise<LogStream> {
   const headers = { Authorization: `Bearer ${TOKEN}`, Accept: "text/plain" };
   return new Promise((resolve, reject) => {
     const url = `${node.server.url}/${container}?${options.query ?? "follow=true"}`;
     const request = http.get(url, { headers, agent: false }, (response) => {
-      const pieces: Buffer[] = [];
+      const chunks: Buffer[] = [];
       let state: "open" | "ended" | "cut" = "open";
-      response.on("data", (piece: Buffer) => {
-        pieces.push(piece);
+      response.on("data", (chunk: Buffer) => {
+        chunks.push(chunk);
         options.each?.();
       });
       response.on("error", () => undefined);
@@ -38,7 +38,7 @@ export function followLogs(node: TestNode, container: string, options: { query?:
       resolve({
         status: response.statusCode ?? 0,
         headers: response.headers,
-        text: () => Buffer.concat(pieces).toString(),
+        text: () => Buffer.concat(chunks).toString(),
         state: () => state,
         abort: () => void request.destroy(),
       });
@@ -47,7 +47,7 @@ export function followLogs(node: TestNode, container: string, options: { query?:
   });
 }
 
-/** Connections that a node has open at its engine at the moment: the kernel lists them by network namespace. */
+/** The number of connections that a node has open to its engine, read from its network namespace's /proc/net/unix. */
 export function openEngineConnectionsOf({ engine }: TestNode): number {
   const CONNECTED = "03";
   const rows = readFileSync(`/proc/${engine.pid}/net/unix`, "utf8").split("\n");

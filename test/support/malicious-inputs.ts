@@ -1,6 +1,6 @@
 /**
- * Texts that do harm where they are not taken for what they are: text.
- * @param file is made by those that a shell runs
+ * Texts that do harm if they are interpreted: by a shell, as flags, as headers, as paths.
+ * @param file created if a shell executes one of the texts
  */
 export function maliciousTexts(file: string): string[] {
   const touch = `touch ${file}`;
@@ -42,7 +42,7 @@ export function maliciousTexts(file: string): string[] {
   ];
 }
 
-/** A field of `PUT /` that gets a hostile text, by the fields that hold it. */
+/** Fields of `PUT /` that hold a hostile text, by a description of the field. */
 export const RUN_FIELDS: Record<string, (text: string) => Record<string, unknown>> = {
   image: (text) => ({ image: text }),
   "image's tag": (text) => ({ image: `busybox:${text}` }),
@@ -83,7 +83,7 @@ export const RUN_FIELDS: Record<string, (text: string) => Record<string, unknown
   "a field of its own": (text) => ({ [text]: text }),
 };
 
-/** Fields that take nearly any text, so that a container is made with it: tried with fewer texts. */
+/** Fields that accept nearly any text. Each text creates a container, so tests try fewer texts. */
 export const OPEN_RUN_FIELDS: Record<string, (text: string) => Record<string, unknown>> = {
   "data as text": (text) => ({ data: text }),
   "data as its first word": (text) => ({ data: [text, text] }),

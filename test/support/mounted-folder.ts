@@ -2,32 +2,32 @@ import { spawnSync } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
-/** A folder of a file server, which every host has mounted at a place of its own. */
+/** A shared folder that every host has mounted at its own path, as from a file server. */
 export interface MountedFolder {
-  /** What the host's node is given as its store: a folder on the mount. */
+  /** The store's folder for the host's node, on its mount. */
   of(host: string): string;
-  /** Files of records that a host sees. */
+  /** Names of the record files that a host sees. */
   records(host: string): string[];
-  /** What a lost connection can leave: the empty mount point, a folder of the host's own disk. */
+  /** Leaves the empty mount point, a folder of the host's own disk, as after a lost connection. */
   unmount(host: string): void;
   mount(host: string): void;
-  /** For all hosts, or for none. */
+  /** Makes the mounts of all hosts read-only, or writable again. */
   readOnly(on: boolean): void;
-  /** Removes the store; a file that stands in its way lets nobody make it again. */
+  /** Removes the store's folder. If `blocked`, a file takes its path, so that no node can create it again. */
   remove(options: { blocked: boolean }): void;
   unblock(): void;
-  /** From now on whoever touches the mount waits, as for a file server that has gone. The test must not touch it either. */
+  /** Every access to the mount blocks from now on, as with a file server that is down. The test must not access it either. */
   hang(host: string): void;
-  /** The same for so many files in the store, while the rest of it answers. */
+  /** The same for `count` new files in the store; the other files stay readable. */
   hangFiles(host: string, count: number): void;
-  /** Ends every hang: who waits gets an error, and the folder is as before. */
+  /** Ends every hang: blocked accesses fail, and the folder is as before. */
   answer(): void;
   stop(): void;
 }
 
 /**
- * Mounts one for each host; needs root on Linux.
- * @param below a folder that unmounts what is left below it when it goes, such as an engine's
+ * Creates the shared folder and mounts it for each host; needs root on Linux.
+ * @param below a folder whose removal unmounts everything below it, such as an engine's
  */
 export function mountedFolder(below: string, hosts: string[]): MountedFolder {
   const share = path.join(below, "share");
@@ -39,7 +39,7 @@ export function mountedFolder(below: string, hosts: string[]): MountedFolder {
   const mount = (host: string) => command("mount", ["--bind", share, at(host)]);
   hosts.forEach(mount);
 
-  // A FUSE file system whose server never answers, not even to the mount itself.
+  // Mounts a FUSE file system whose server never answers, not even to its initialization.
   const hangAt = (mounted: string, rootmode: string) => {
     const device = openSync("/dev/fuse", "r+");
     stuck.push({ mounted, device });

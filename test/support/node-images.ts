@@ -8,8 +8,8 @@ import { copyNpmCache } from "./npm-cache";
 import { dockerOf } from "./single-node";
 
 /**
- * Gives an engine an image with Node.js and npm where the official ones have them, made of this machine's own files. Its npm
- * installs from the cache that it brings, since the engines of the test bed reach no registry.
+ * Imports an image with Node.js and npm at the paths of the official image, from this machine's files, into an engine. Its npm
+ * installs from a cache in the image, because the engines of the test bed reach no registry.
  */
 function importNodeBase(engine: Engine, tag: string): Promise<void> {
   return importRoot(engine, tag, ["ENV npm_config_offline=true npm_config_cache=/npm-cache", 'CMD ["node"]'], async (root) => {
@@ -17,16 +17,16 @@ function importNodeBase(engine: Engine, tag: string): Promise<void> {
     const npm = path.resolve(realpathSync((await runOrThrow("which", ["npm"])).trim()), "../..");
     cpSync(npm, path.join(root, "usr/local/lib/node_modules/npm"), { recursive: true });
     symlinkSync("../lib/node_modules/npm/bin/npm-cli.js", path.join(root, "usr/local/bin/npm"));
-    // What the CLI image's programs are linked against; docker's own are linked statically.
+    // The shared libraries of the CLI image's programs; the programs of the official image are static.
     for (const program of await cliPrograms()) await addLibraries(root, program.from);
     await copyNpmCache(path.join(root, "npm-cache"));
   });
 }
 
-/** The image of the tests' web service, which leased engines keep. */
+/** The image of the tests' web service; leased engines keep it. */
 export const WEB_IMAGE = "web:1";
 
-/** Gives an engine an image with busybox and Node.js, and nothing else, unless it has one of the name. */
+/** Imports an image with only busybox and Node.js into an engine, unless the tag exists. */
 export async function importNode(engine: Engine, tag: string): Promise<void> {
   if (await engineApi(engine, "GET", `/images/${tag}/json`)) return;
   await importRoot(engine, tag, ['CMD ["node"]'], addBusyboxAndNode);
@@ -40,7 +40,7 @@ async function addBusyboxAndNode(root: string): Promise<void> {
   await addProgram(root, process.execPath, "/usr/local/bin/node");
 }
 
-/** Gives an engine an image with the docker CLI and its compose plugin where docker's own CLI image has them. */
+/** Imports an image with the docker CLI and its compose plugin, at the paths of docker's CLI image, into an engine. */
 function importDockerCli(engine: Engine, tag: string): Promise<void> {
   return importRoot(engine, tag, [], async (root) => {
     for (const { from, to } of await cliPrograms()) await addProgram(root, from, to);
@@ -49,7 +49,7 @@ function importDockerCli(engine: Engine, tag: string): Promise<void> {
 
 const ROOT = path.resolve(__dirname, "../..");
 
-/** Builds this project's own Dockerfile from such images, as `docker build` without BuildKit does. */
+/** Builds this project's Dockerfile from these images, without BuildKit. */
 export async function buildShipped(engine: Engine, tag: string): Promise<void> {
   await importNodeBase(engine, "node-base:20");
   await importDockerCli(engine, "docker-cli:1");

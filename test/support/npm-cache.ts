@@ -5,8 +5,8 @@ import { runOrThrow } from "../../scripts/process";
 const ROOT = path.resolve(__dirname, "../..");
 
 /**
- * Copies what npm keeps of the packages that are installed here, so that `npm install --offline` can install them elsewhere.
- * What npm no longer keeps it is asked to get again.
+ * Copies npm's cache entries of the packages that are installed here, so that `npm install --offline` can install them elsewhere.
+ * Missing entries are downloaded again.
  * @param destination folder of the new cache
  */
 export async function copyNpmCache(destination: string): Promise<void> {
@@ -38,7 +38,7 @@ function installedPackages(): Package[] {
 
 const tarballOf = ({ name, version }: Package) => `/${name}/-/${path.basename(name)}-${version}.tgz`;
 
-/** Files of the cache, by the path at the registry of what they keep: of every package its tarball and its description. */
+/** Files of the cache by the registry path that they cache: for every package its tarball and its metadata. */
 function wantedFiles(cache: string, packages: Package[]): Map<string, string[]> {
   const wanted = new Set(packages.flatMap((each) => [`/${each.name}`, tarballOf(each)]));
   const index = "_cacache/index-v5";

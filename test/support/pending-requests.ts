@@ -3,30 +3,30 @@ import type { TestNode } from "./cluster";
 import { sleeper } from "./cluster-containers";
 import type { Answer } from "./server";
 
-/** A request that may be long in coming back. */
+/** A request whose response may take long. */
 export interface PendingRequest {
-  /** Rejects if its client has left. */
+  /** Rejects after `abort()`. */
   answer: Promise<Answer>;
   answered(): boolean;
-  /** Cuts the client's connection. */
+  /** Closes the client's connection. */
   abort(): void;
 }
 
-/** Sends a request and doesn't wait for its answer. */
+/** Sends a request without waiting for its response. */
 export function startRequest(node: TestNode, method: string, pathname: string, json?: object): PendingRequest {
-  const leaving = new AbortController();
+  const client = new AbortController();
   let answered = false;
-  const answer = node.request(method, pathname, { signal: leaving.signal, ...(json ? { json } : {}) }).finally(() => {
+  const answer = node.request(method, pathname, { signal: client.signal, ...(json ? { json } : {}) }).finally(() => {
     answered = true;
   });
   answer.catch(() => undefined);
-  return { answer, answered: () => answered, abort: () => leaving.abort() };
+  return { answer, answered: () => answered, abort: () => client.abort() };
 }
 
-/** Time (ms) in which a request that does not have to wait has been answered long since. */
+/** A request that doesn't have to wait is answered well within this time. */
 const SETTLE_MS = 1000;
 
-/** Sends runs one after the other, each when the one before it must have been refused or be waiting. */
+/** Sends runs one after the other; each is refused or waiting before the next is sent. */
 export async function startRuns(node: TestNode, names: string[], more: object): Promise<PendingRequest[]> {
   const sent: PendingRequest[] = [];
   for (const name of names) {

@@ -15,22 +15,22 @@ export interface Pm2Process {
   mode: string;
 }
 
-/** A pm2 of its own, with a home of its own. */
+/** A separate pm2 daemon with its own home. */
 export interface Pm2 {
-  /** Its home, where it keeps its logs. */
+  /** Its home folder, with its logs. */
   home: string;
-  /** `pm2.config.js` of the package as npm would install it. */
+  /** Path of `pm2.config.js` in the installed package. */
   config: string;
   /** Runs `pm2 …`, with further environment variables. */
   pm2(args: string[], env?: NodeJS.ProcessEnv): Promise<CommandResult>;
   list(): Promise<Pm2Process[]>;
-  /** All that is in a file of its logs. */
+  /** The text of one of its log files. */
   log(name: string): string;
   /** Ends it and removes its folder. Safe to call twice. */
   stop(): Promise<void>;
 }
 
-/** Packs this project, unpacks it as an installed package, and gives it a pm2 that doesn't run yet. */
+/** Packs this project, unpacks it as an installed package, and prepares a pm2 that doesn't run yet. */
 export async function installPm2(): Promise<Pm2> {
   const place = await takePlace("pm2");
   try {

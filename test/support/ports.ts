@@ -1,8 +1,8 @@
 import net from "node:net";
 
 /**
- * Finds `count` different TCP ports that are free on 127.0.0.1 at the moment. Nothing keeps them, so take them soon,
- * and prefer port 0 wherever a program can tell which port it got.
+ * Finds `count` different TCP ports that are free on 127.0.0.1. They aren't reserved, so use them soon,
+ * and prefer port 0 wherever a program reports the port it got.
  */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => net.createServer());

@@ -1,27 +1,27 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 
-/** What was seen of the processes of this machine while something went on. */
+/** Observations of the processes of this machine during some work. */
 export interface Sightings {
-  /** Command lines in which the marker stood, each once. */
+  /** Command lines that contain the marker, each once. */
   marked: string[];
-  /** Command lines, and environments of marked processes, in which the secret stood. */
+  /** Command lines, and environments of marked processes, that contain the secret. */
   leaks: string[];
 }
 
 /**
- * Looks at the command lines of all processes, over and over, until `work` is done.
- * @param marker tells the processes that are to be seen: if none is, nothing was proved
- * @param secret must not be seen
+ * Reads the command lines of all processes repeatedly until `work` is done.
+ * @param marker identifies the processes that must be observed: without a match the check proves nothing
+ * @param secret must not appear
  */
 export async function watchProcesses(marker: string, secret: string, work: Promise<unknown>): Promise<Sightings> {
   const marked = new Set<string>();
   const leaks = new Set<string>();
-  let over = false;
+  let finished = false;
   const done = work.finally(() => {
-    over = true;
+    finished = true;
   });
-  while (!over) {
+  while (!finished) {
     for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name) && name !== String(process.pid))) {
       const line = read(`/proc/${pid}/cmdline`);
       if (line.includes(secret)) leaks.add(line);

@@ -2,18 +2,18 @@ import net from "node:net";
 import { until } from "../../scripts/process";
 import type { TestServer } from "./server";
 
-/** A connection over which bytes are sent as they are. */
+/** A connection that sends bytes unchanged. */
 export interface RawConnection {
   send(bytes: string | Buffer): void;
-  /** All that has come so far. */
+  /** Everything received so far. */
   received(): string;
-  /** Waits until what came matches, and hands it back; throws an Error with it if it doesn't within 20 s. */
+  /** Waits until the received text matches and returns it; throws an Error with it after 20 s. */
   receives(pattern: RegExp): Promise<string>;
   closed(): boolean;
   end(): void;
 }
 
-/** Connects to a server, of loopback unless told otherwise. */
+/** Connects to a server, by default on loopback. */
 export function connectRaw({ port }: Pick<TestServer, "port">, host = "127.0.0.1"): RawConnection {
   const socket = net.connect(port, host);
   let received = "";

@@ -3,23 +3,23 @@ import { type Daemon, startDaemon } from "../../scripts/daemon";
 import { takePlace } from "./bed";
 import { accepts, freePorts } from "./ports";
 
-/** A server of the test bed that can fail and come back, and the address it always has. */
+/** A server of the test bed that tests kill, freeze and restart; its port stays the same. */
 export interface FlakyServer {
   port: number;
   /** Kills it, if it runs. */
   kill(): Promise<void>;
-  /** Starts it again, empty. */
+  /** Starts it again, without its data. */
   restart(): Promise<void>;
-  /** Lets it hold its connections and answer nothing. */
+  /** Stops it with SIGSTOP: it keeps its connections and never answers. */
   freeze(): void;
   thaw(): void;
-  /** Ends it and removes its traces. Safe to call twice. */
+  /** Ends it and removes its files. Safe to call twice. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts a Redis server on 127.0.0.1 that keeps nothing on disk.
- * @param more another address of this machine that it listens on, without a password
+ * Starts a Redis server on 127.0.0.1 that stores nothing on disk.
+ * @param more another address of this machine to listen on, without a password
  */
 export async function startRedis(more?: string): Promise<FlakyServer> {
   const bound = ["127.0.0.1", ...(more === undefined ? [] : [more, "--protected-mode", "no"])];
@@ -32,7 +32,7 @@ export async function startRedis(more?: string): Promise<FlakyServer> {
 /**
  * Starts a server on a free port of 127.0.0.1.
  * @param kind of its place on the test bed
- * @param args of the command
+ * @param args of the command, for its port and folder
  */
 export async function flakyServer(kind: string, command: string, args: (port: number, folder: string) => string[]): Promise<FlakyServer> {
   const place = await takePlace(kind);

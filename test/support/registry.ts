@@ -20,7 +20,7 @@ export interface Registry {
 }
 
 /**
- * Starts an empty registry; with `users` (name to password) it wants one of these logins for everything. It listens
+ * Starts an empty registry; with `users` (name to password) every request needs one of these logins. It listens
  * on the test bed's bridge, or on `address`. Throws an Error with its last log lines if it cannot start.
  */
 export async function startRegistry(options: { users?: Record<string, string>; address?: string } = {}): Promise<Registry> {
@@ -37,7 +37,7 @@ export async function startRegistry(options: { users?: Record<string, string>; a
 
 async function configure(place: Place, address: string, users?: Record<string, string>): Promise<void> {
   const htpasswd = path.join(place.folder, "htpasswd");
-  // The registry reads YAML, of which JSON is a part.
+  // The registry reads YAML; JSON is valid YAML.
   const settings = {
     version: 0.1,
     log: { formatter: "json", accesslog: { disabled: true } },
@@ -69,7 +69,7 @@ function listeningAddress(place: Place): string {
 
 /**
  * Pushes an engine's image `name` under the same name to a registry and returns the reference to pull it by.
- * The engine keeps only its own name of it. Throws an Error with what docker said.
+ * The engine keeps only the image's original name. Throws an Error with docker's message.
  */
 export async function pushImage(engine: Engine, registry: Registry, name: string, auth?: Login): Promise<string> {
   const reference = `${registry.host}/${name}`;
@@ -84,7 +84,7 @@ export async function pushImage(engine: Engine, registry: Registry, name: string
   return reference;
 }
 
-/** Makes a settings folder for the docker CLI below `parent`, with the login for a registry, and returns its path. */
+/** Creates a configuration folder for the docker CLI below `parent`, with the login for a registry. Returns its path. */
 export function cliSettings(parent: string, registry: Registry, auth?: Login): string {
   mkdirSync(parent, { recursive: true });
   const folder = mkdtempSync(path.join(parent, "cli-"));

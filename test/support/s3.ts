@@ -2,18 +2,18 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { type FlakyServer, flakyServer } from "./redis";
 
-/** The only bucket that a server of `startS3` has at its start. */
+/** The only bucket of a server of `startS3`. */
 export const BUCKET = "pool";
 
-/** An S3 server and a count of what it has been asked. */
+/** An S3 server and a log of its requests. */
 export interface S3Server extends FlakyServer {
-  /** its address through the counting proxy */
+  /** its URL, through the recording proxy */
   endpoint: string;
   /** Method and path of every request since the last call. */
   requests(): string[];
 }
 
-/** What the AWS credential chain finds in the tests; set for this process. */
+/** Environment variables for the AWS credential chain of this process. */
 const CREDENTIALS = { AWS_ACCESS_KEY_ID: "test", AWS_SECRET_ACCESS_KEY: "test", AWS_REGION: "us-east-1" };
 
 /** Starts an S3 server on 127.0.0.1 with one empty bucket, and sets credentials for it in this process's environment. */
@@ -24,13 +24,13 @@ export async function startS3(): Promise<S3Server> {
   const seen: string[] = [];
   const proxy = http.createServer((request, response) => {
     seen.push(`${request.method} ${request.url}`);
-    const onward = http.request({ port: server.port, method: request.method, path: request.url, headers: request.headers }, (answer) => {
+    const upstream = http.request({ port: server.port, method: request.method, path: request.url, headers: request.headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(response);
     });
-    onward.on("error", () => response.destroy());
-    response.on("close", () => onward.destroy());
-    request.pipe(onward);
+    upstream.on("error", () => response.destroy());
+    response.on("close", () => upstream.destroy());
+    request.pipe(upstream);
   });
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   return {
@@ -54,7 +54,7 @@ async function makeBucket(port: number): Promise<void> {
   if (!answer.ok) throw new Error(`no bucket: ${answer.status} ${await answer.text()}`);
 }
 
-// The server reads the service from it and checks nothing.
+// The server reads the service's name from the signature and verifies nothing.
 function signedBy(service: string): string {
   return `AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/${service}/aws4_request, SignedHeaders=host, Signature=0`;
 }

@@ -7,10 +7,10 @@ import type { Engine } from "./engine";
 import { askHttps, type CertificateFiles, httpsFlags, type Trust } from "./https";
 import { PROGRAM, TOKEN } from "./server";
 
-/** A node that other nodes and clients reach over HTTPS, at the address of its host. */
+/** A node that serves HTTPS at the address of its host. */
 export interface SecureNode {
   name: string;
-  /** One verified request with the token; its status and its JSON. */
+  /** Sends one request with the token and verifies the certificate; its status and JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of many shapes
   request(method: string, pathname: string, json?: object): Promise<{ status: number; json: any }>;
   output(): string;
@@ -21,7 +21,7 @@ const PORT = 1717;
 
 /**
  * Starts a node of a cluster over HTTPS.
- * @param options.folder the store
+ * @param options.folder of the store
  * @param options.files its certificate
  * @param options.trust how clients verify it
  * @param options.args further flags
@@ -33,7 +33,7 @@ export async function startSecureNode(
 ): Promise<SecureNode> {
   const work = mkdtempSync(path.join(tmpdir(), "docker-server-secure-"));
   const { name, address } = engine;
-  const [command = "", ...words] = engine.inside([process.execPath, PROGRAM]);
+  const [command = "", ...prefixArgs] = engine.inside([process.execPath, PROGRAM]);
   const flags = [
     ...["--port", String(PORT), "--host", address, "--token", TOKEN, "--low_burst=0", "--mid_burst=0", "--high_burst=0"],
     ...["--cluster", "--node_name", name, "--folder", options.folder, "--refresh_rate=1000", "--cache_interval=300"],
@@ -42,7 +42,7 @@ export async function startSecureNode(
   const daemon = await startDaemon({
     command,
     name: "docker-server",
-    args: [...words, ...flags, ...httpsFlags(options.files), ...(options.args ?? [])],
+    args: [...prefixArgs, ...flags, ...httpsFlags(options.files), ...(options.args ?? [])],
     env: { PATH: process.env.PATH, HOME: work, DOCKER_HOST: engine.dockerHost, ...options.env },
     cwd: work,
     logFile,

@@ -12,23 +12,23 @@ export const TOKEN = "test-token-Zq7";
 export interface TestServer {
   url: string;
   port: number;
-  /** Its working folder: logs lie in `logs/`. */
+  /** Its working folder, with its logs in `logs/`. */
   folder: string;
   process: Daemon;
-  /** fetch with the token and a path */
+  /** Sends a request with the token. */
   request(method: string, pathname: string, options?: RequestOptions): Promise<Answer>;
-  /** What it printed. */
+  /** Its standard output and standard error. */
   output(): string;
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
 export interface RequestOptions {
   json?: unknown;
-  /** urlencoded, as curl's --data sends it */
+  /** URL-encoded form, as curl's --data sends it. */
   form?: string;
   headers?: Record<string, string>;
   signal?: AbortSignal;
-  /** no credentials */
+  /** Sends no token. */
   anonymous?: boolean;
 }
 
@@ -41,11 +41,11 @@ export interface Answer {
 }
 
 /**
- * Starts the built program as its own process, on a free port of loopback, without burst limits unless told otherwise.
- * @param options.engine the engine it serves; the default socket if absent
+ * Starts the built program as its own process. By default it listens on a free port of loopback and has no burst limits.
+ * @param options.engine its engine; that of the default socket if absent
  * @param options.args further flags
  * @param options.host address to listen on; loopback if absent
- * @param options.inside words in front of the command, such as those that enter a network namespace
+ * @param options.inside command in front of the program, such as `nsenter …`
  */
 export async function startServer(
   options: {
@@ -91,7 +91,7 @@ export async function startServer(
   };
 }
 
-/** One request with the token; the answer read whole. */
+/** Sends one request with the token and reads the whole response. */
 export async function ask(url: string, method: string, pathname: string, options: RequestOptions = {}): Promise<Answer> {
   const headers: Record<string, string> = { ...(options.anonymous ? {} : { Authorization: `Bearer ${TOKEN}` }), ...options.headers };
   let body: string | undefined;

@@ -12,12 +12,12 @@ export interface OneNode {
   engine: Engine;
   server: TestServer;
   request: TestServer["request"];
-  /** Runs `docker …` against the engine; its standard output, trimmed. Throws an Error with what it said if it fails. */
+  /** Runs `docker …` against the engine. Returns its standard output, trimmed; throws an Error with its message if it fails. */
   docker(...args: string[]): Promise<string>;
-  /** What `docker inspect` says of a container. */
+  /** A container as `docker inspect` shows it. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into any part of it
   inspect(id: string): Promise<any>;
-  /** Names of all containers that the engine has, sorted. */
+  /** Names of all containers of the engine, sorted. */
   names(): Promise<string[]>;
   stop(): Promise<void>;
 }
@@ -25,8 +25,8 @@ export interface OneNode {
 /**
  * Starts the server in front of a leased engine.
  * @param options.args further flags of the server
- * @param options.inside the server is on the engine's own host, whose loopback it then has
- * @param options.ownEngine the suite kills, freezes or cuts off its engine
+ * @param options.inside runs the server in the engine's network namespace, with its loopback
+ * @param options.ownEngine starts an engine for this suite, which kills, freezes or disconnects it
  */
 export async function startNode(options: {
   name: string;
@@ -64,14 +64,14 @@ export async function startNode(options: {
   }
 }
 
-/** Runs `docker …` against an engine; its standard output, trimmed. Throws an Error with what it said if it fails. */
+/** Runs `docker …` against an engine. Returns its standard output, trimmed; throws an Error with its message if it fails. */
 export async function dockerOf(engine: Engine, args: string[]): Promise<string> {
   const { code, stdout, stderr } = await engine.docker(args);
   if (code !== 0) throw new Error(`docker ${args.join(" ")}: ${stderr.trim()}`);
   return stdout.trim();
 }
 
-/** What curl got: the status, the headers by lower-case name, and the body. */
+/** A response to curl: the status, the headers by lower-case name, and the body. */
 export interface CurlAnswer {
   status: number;
   headers: Record<string, string>;
@@ -80,7 +80,7 @@ export interface CurlAnswer {
   json: any;
 }
 
-/** The header that the documented examples send, for the test token. */
+/** The documented examples' header, with the test token. */
 export const BASIC = `Authorization: Basic ${Buffer.from(TOKEN).toString("base64")}`;
 
 /** Runs the real curl with these arguments. */
@@ -101,20 +101,20 @@ export async function curl(...args: string[]): Promise<CurlAnswer> {
   };
 }
 
-/** Connections that an engine has open at its socket at the moment, whoever made them. */
+/** The number of open connections at an engine's socket, of all clients. */
 export function openEngineConnections(engine: Engine): number {
   const CONNECTED = "03";
   const rows = readFileSync("/proc/net/unix", "utf8").split("\n");
   return rows.map((row) => row.trim().split(/\s+/)).filter((row) => row[7] === engine.socket && row[5] === CONNECTED).length;
 }
 
-/** Memory that a process has resident, in MB. */
+/** Resident memory of a process, in MB. */
 export function residentMemory(pid: number): number {
   const found = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
   return Number(found?.[1]) / 1000;
 }
 
-/** All that a server has logged: the files of its log folder and what it printed. */
+/** Everything that a server logged: the files of its log folder and its output. */
 export function everythingLogged(server: TestServer): string {
   const folder = path.join(server.folder, "logs");
   const files = readdirSync(folder).map((name) => readFileSync(path.join(folder, name), "utf8"));
@@ -130,21 +130,21 @@ export function auditEntries(server: TestServer): any[] {
 }
 
 /**
- * Sends bytes as they are over a connection of their own and gathers what comes until the server closes it, or until
- * `patience` ms have passed without an end.
- * @param parts written one after the other, 100 ms apart; each as soon as the server has not closed the connection
+ * Sends bytes unchanged over a new connection and collects the response until the server closes the connection, or until
+ * `timeoutMs` has passed.
+ * @param parts written one after the other, 100 ms apart, until the server closes the connection
  */
 export function rawExchange(
   port: number,
   parts: Iterable<string | Buffer>,
-  patience = 10_000,
+  timeoutMs = 10_000,
 ): Promise<{ answer: string; closed: boolean }> {
   return new Promise((resolve) => {
     const socket = net.connect(port, "127.0.0.1");
     const received: Buffer[] = [];
     const source = parts[Symbol.iterator]();
     const writer = setInterval(writeNext, 100);
-    const limit = setTimeout(() => finish(false), patience);
+    const limit = setTimeout(() => finish(false), timeoutMs);
     function writeNext() {
       const { value, done } = source.next();
       if (done) clearInterval(writer);

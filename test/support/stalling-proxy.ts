@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { ROOT_ADDRESS } from "./bed";
 import type { Registry } from "./registry";
 
-/** Stands in front of a registry and lets nothing of an image through until it is released. */
+/** A proxy in front of a registry that holds requests for manifests and layers until `release()`. */
 export interface StallingProxy {
   /** Host and port, as they stand before the first slash of an image reference. */
   host: string;
@@ -13,7 +13,7 @@ export interface StallingProxy {
   stop(): Promise<void>;
 }
 
-/** Starts one on the machine's own address of the test bed. */
+/** Starts a proxy at the machine's own address on the test bed. */
 export async function stallingProxy(registry: Registry): Promise<StallingProxy> {
   let open: () => void = () => undefined;
   const released = new Promise<void>((resolve) => {
@@ -27,12 +27,12 @@ export async function stallingProxy(registry: Registry): Promise<StallingProxy> 
       await released;
     }
     const { method, url, headers } = request;
-    const onward = http.request({ host: address, port, method, path: url, headers }, (answer) => {
+    const upstream = http.request({ host: address, port, method, path: url, headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(response);
     });
-    onward.on("error", () => response.destroy());
-    request.pipe(onward);
+    upstream.on("error", () => response.destroy());
+    request.pipe(upstream);
   });
   await new Promise<void>((resolve) => server.listen(0, ROOT_ADDRESS, resolve));
   return {

@@ -2,10 +2,10 @@ import type { TestNode } from "./cluster";
 import { startServer } from "./server";
 
 /**
- * Starts a node's server, which has ended, in a way of its own: `TestCluster.restart` always starts it as it was.
- * @param options.folder the store
+ * Starts a node's server, which has ended, with other options; `TestCluster.restart` keeps its options.
+ * @param options.folder of the store
  * @param options.host another address of its host
- * @param options.inside words in front of the program, such as `env`
+ * @param options.inside command in front of the program, such as `env`
  */
 export async function startNodeServer(
   node: TestNode,

@@ -5,10 +5,10 @@ import { TOKEN } from "./server";
 
 const DEADLINE_MS = 20_000;
 
-/** A client of a terminal, and what has come to it. */
+/** A terminal client and its received messages. */
 export interface TestTerminal {
   socket: WebSocket;
-  /** of the 101 */
+  /** of the 101 response */
   headers: IncomingHttpHeaders;
   // biome-ignore lint/suspicious/noExplicitAny: messages of many shapes
   messages: any[];
@@ -16,12 +16,12 @@ export interface TestTerminal {
   stderr(): string;
   send(message: object): void;
   type(data: string): void;
-  /** Waits until stdout matches; throws an Error with all that came if it doesn't. */
+  /** Waits until stdout matches; after 20 s throws an Error with all messages. */
   shows(pattern: RegExp): Promise<RegExpExecArray>;
-  /** Waits for a message of the type. */
+  /** Waits up to 20 s for a message of the type. */
   // biome-ignore lint/suspicious/noExplicitAny: messages of many shapes
   gets(type: string): Promise<any>;
-  /** Waits for the end; the close code. */
+  /** Waits up to 20 s for the end of the connection; resolves to its close code. */
   closed(): Promise<number>;
 }
 
@@ -31,7 +31,7 @@ export interface OpenOptions extends ClientOptions {
   headers?: Record<string, string>;
 }
 
-/** Opens a terminal; `pathname` is such as `/ws/box?cols=80`. Rejects with `status body` of what came instead. */
+/** Opens a terminal; `pathname` is such as `/ws/box?cols=80`. Rejects with `status body` of any other response than 101. */
 export function openTerminal(url: string, pathname: string, options: OpenOptions = {}): Promise<TestTerminal> {
   const { anonymous, headers, ...rest } = options;
   const socket = new WebSocket(url.replace(/^http/, "ws") + pathname, {
@@ -50,9 +50,9 @@ export function openTerminal(url: string, pathname: string, options: OpenOptions
       .filter((message) => message.type === type)
       .map(({ data, encoding }) => (encoding === "base64" ? Buffer.from(data, "base64").toString("latin1") : data))
       .join("");
-  const wait = async <T>(what: string, probe: () => T | undefined | null | false): Promise<T> => {
+  const wait = async <T>(label: string, probe: () => T | undefined | null | false): Promise<T> => {
     if (await until(() => ![undefined, null, false].includes(probe() as undefined), DEADLINE_MS)) return probe() as T;
-    throw new Error(`no ${what} in ${JSON.stringify(messages).slice(0, 3000)}, closed: ${code}`);
+    throw new Error(`no ${label} in ${JSON.stringify(messages).slice(0, 3000)}, closed: ${code}`);
   };
   const terminal: TestTerminal = {
     socket,
@@ -67,8 +67,8 @@ export function openTerminal(url: string, pathname: string, options: OpenOptions
     closed: () => wait("close", () => code),
   };
   return new Promise((resolve, reject) => {
-    socket.once("upgrade", ({ headers: answered }) => {
-      terminal.headers = answered;
+    socket.once("upgrade", ({ headers: responseHeaders }) => {
+      terminal.headers = responseHeaders;
     });
     socket.once("open", () => resolve(terminal));
     socket.on("error", reject);

@@ -6,7 +6,7 @@ import type { OneNode } from "./single-node";
 
 const WARM_UP_TIMEOUT_MS = 60_000;
 
-/** Gives a test a server of its own on a node's engine; at its stop there is just what was before. */
+/** Runs `work` with another server on a node's engine; after its stop the engine's contents must be `before` again. */
 export async function withServerOn(
   node: OneNode,
   before: string[],
@@ -22,13 +22,13 @@ export async function withServerOn(
   expect(await comesBackTo(node, before)).toBe(true);
 }
 
-/** How many sandboxes wait for a payload. */
+/** The number of sandboxes that wait for a payload. */
 export const warmCount = async (server: TestServer) =>
   Number(/docker_server_runs\{state="warm"\} (\d+)/.exec((await server.request("GET", "/metrics")).text)?.[1]);
 
-/** Whether so many come to wait. */
+/** Waits until at least `count` sandboxes are warm; false after 60 s. */
 export const becomesWarm = (server: TestServer, count = 1) => until(async () => (await warmCount(server)) >= count, WARM_UP_TIMEOUT_MS);
 
-/** Full ids of all containers that run on a node. */
+/** Full ids of all running containers of a node. */
 export const runningOn = async ({ engine }: Pick<OneNode, "engine">) =>
   (await containersOf(engine)).filter(({ state }) => state === "running").map(({ id }) => id);

@@ -10,7 +10,7 @@ const IMAGE = WEB_IMAGE;
 
 /**
  * Runs the web service of the tests on an engine, with its ports 80 and 81 published.
- * @param flags further ones of `docker run`
+ * @param flags further flags of `docker run`
  * @returns the container's id
  */
 export async function startWeb(engine: Engine, name: string, ...flags: string[]): Promise<string> {
@@ -22,13 +22,13 @@ export async function startWeb(engine: Engine, name: string, ...flags: string[])
   return id;
 }
 
-/** Path at a proxied web service's raw port that makes it answer these very bytes. */
+/** Path of a proxied request to the web service's raw port; the response is exactly these bytes. */
 export function rawPath(container: string, answer: string, keep = false): string {
   return `/proxy/${container}/${Buffer.from(answer, "latin1").toString("base64url")}${keep ? "/keep" : ""}?port=81`;
 }
 
-/** The value of a header in what the web service says it got; undefined if it got none. */
+/** The value of a header that the web service received, from its JSON; undefined if it received none. */
 export function gotHeader({ rawHeaders }: { rawHeaders: string[] }, name: string): string | undefined {
-  const values = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name.toLowerCase());
+  const values = rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name.toLowerCase());
   return values.length > 0 ? values.join(", ") : undefined;
 }

@@ -1,9 +1,9 @@
-// Runs in containers of the tests. Port 80 is a web server that says what it got; port 81 answers the very bytes it is asked for.
+// Runs in containers of the tests. Port 80 describes the received request as JSON; port 81 responds with the exact bytes that the path encodes.
 const http = require("node:http");
 const net = require("node:net");
 const { createHash } = require("node:crypto");
 
-// A page with links of its own; what its script gets is in its title.
+// A page with links. Its script puts the responses to its own requests into the title.
 const PAGES = {
   "/page/": ["text/html", '<link rel="stylesheet" href="style.css"><body><script src="../script.js"></script>'],
   "/page/style.css": ["text/css", "body { color: rgb(1, 2, 3) }"],
@@ -26,7 +26,7 @@ const web = http.createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (
   if (url.pathname === "/events") {
     response.writeHead(200, { "Content-Type": "text/event-stream" });
     response.flushHeaders();
-    // Each line that comes in goes out as an event at once.
+    // Each received chunk is sent as an event at once.
     request.on("data", (line) => response.write(`data: ${String(line).trim()}\n\n`));
     return request.on("end", () => response.end());
   }
@@ -71,7 +71,7 @@ web.on("connection", (socket) => {
   socket.on("close", () => (open -= 1)).on("error", () => undefined);
 });
 web.on("upgrade", (request, socket) => {
-  // Connections of node:http stay half open unless they are told.
+  // node:http leaves upgraded connections half open.
   socket.on("end", () => socket.end());
   socket.on("error", () => undefined);
   if (request.url.startsWith("/no")) return socket.end("HTTP/1.1 403 Not Here\r\nContent-Length: 4\r\n\r\nnope");
@@ -83,7 +83,7 @@ web.on("upgrade", (request, socket) => {
 });
 web.listen(80);
 
-// Frames as clients send them, echoed as servers send theirs; short ones only.
+// Echoes client frames (masked) as server frames (unmasked); only payloads up to 125 bytes.
 function unmasked(bytes) {
   const frames = [];
   for (let at = 0; at + 6 <= bytes.length; ) {
@@ -98,11 +98,11 @@ function unmasked(bytes) {
 
 const PIECE = Buffer.alloc(65_536, "0123456789abcdef");
 function fill(response, size) {
-  let left = size;
+  let remaining = size;
   const go = () => {
-    while (left > 0) {
-      const piece = left < PIECE.length ? PIECE.subarray(0, left) : PIECE;
-      left -= piece.length;
+    while (remaining > 0) {
+      const piece = remaining < PIECE.length ? PIECE.subarray(0, remaining) : PIECE;
+      remaining -= piece.length;
       if (!response.write(piece)) return response.once("drain", go);
     }
     response.end();
@@ -110,7 +110,7 @@ function fill(response, size) {
   go();
 }
 
-// GET /<base64url of the answer>: these bytes, `*100KB*` in them being so many; the connection is closed after them unless the path ends in "/keep".
+// GET /<base64url of the response>: sends these bytes, with `*100KB*` replaced by that many; then closes the connection unless the path ends in "/keep".
 net
   .createServer((socket) => {
     let got = "";

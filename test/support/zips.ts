@@ -1,23 +1,23 @@
 import { crc32, deflateRawSync } from "node:zlib";
 
-/** What is to be in a zip archive: a text or bytes are a file's, else it is written as it is told, good or bad. */
+/** An entry of a zip archive. The optional fields are written unchanged, valid or not. */
 export interface ZipPart {
   name: string | Buffer;
   data?: string | Buffer;
   /** st_mode, for the upper half of the attributes; 0o100644 if absent */
   mode?: number;
   flags?: number;
-  /** 8 packs; any other is only written down */
+  /** 8 compresses the data; any other value is only written into the headers */
   method?: number;
-  /** said instead of the true ones */
+  /** written instead of the true values, as are `size` and `packedSize` */
   crc?: number;
   size?: number;
-  /** in the archive, of a local header that is written already */
+  /** position in the archive of an earlier local header; no new one is written then */
   offset?: number;
   packedSize?: number;
 }
 
-/** The same large buffer is packed in many archives. */
+/** Compressed buffers, because tests put the same large buffer into many archives. */
 const packedBuffers = new WeakMap<Buffer, Buffer>();
 function deflated(given: string | Buffer, bytes: Buffer): Buffer {
   if (typeof given === "string") return deflateRawSync(bytes);
@@ -26,7 +26,7 @@ function deflated(given: string | Buffer, bytes: Buffer): Buffer {
   return packed;
 }
 
-/** A zip archive of just these, names as they are. */
+/** A zip archive of exactly these entries, with unchanged names. */
 export function zipOf(parts: readonly ZipPart[] | Record<string, string | Buffer>): Buffer {
   const given: ZipPart[] = Array.isArray(parts) ? parts : Object.entries(parts).map(([name, data]) => ({ name, data }));
   const locals: Buffer[] = [];

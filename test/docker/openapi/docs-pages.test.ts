@@ -156,7 +156,7 @@ describe("the pages, in a browser", () => {
   test.each(["/docs", "/docs/", "/redoc", "/redoc/"])(
     "%s shows every operation, loads only from this server and violates no policy",
     async (pathname) => {
-      const { page, requests, troubles } = await openPage(browser, server.url + pathname);
+      const { page, requests, problems } = await openPage(browser, server.url + pathname);
       for (const { operation } of operations) {
         const seen = await page
           .getByText(operation.summary, { exact: true })
@@ -164,11 +164,11 @@ describe("the pages, in a browser", () => {
           .waitFor({ state: "visible" })
           .then(
             () => "shown",
-            async () => ({ not: operation.summary, troubles, requests, page: await page.locator("body").textContent() }),
+            async () => ({ not: operation.summary, problems, requests, page: await page.locator("body").textContent() }),
           );
         expect(seen).toBe("shown");
       }
-      expect(troubles).toEqual([]);
+      expect(problems).toEqual([]);
       expect(requests.length).toBeGreaterThan(2);
       // data: and blob: URLs cause no network request.
       const networkRequests = requests.filter((url) => !url.startsWith("data:") && !url.startsWith("blob:"));
@@ -178,13 +178,13 @@ describe("the pages, in a browser", () => {
   );
 
   test("a request tried out on /docs gets its answer", async () => {
-    const { page, troubles } = await openPage(browser, `${server.url}/docs`);
+    const { page, problems } = await openPage(browser, `${server.url}/docs`);
     const operation = page.locator(".opblock", { hasText: "List all containers" });
     await operation.locator(".opblock-summary").click();
     await operation.getByRole("button", { name: "Try it out" }).click();
     await operation.getByRole("button", { name: "Execute" }).click();
     await operation.locator(".live-responses-table").getByText('"docker-server"').waitFor({ state: "visible" });
-    expect(troubles).toEqual([]);
+    expect(problems).toEqual([]);
     await page.context().close();
   });
 

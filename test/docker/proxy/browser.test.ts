@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Browser } from "playwright-core";
 import WebSocket from "ws";
 import { until } from "../../../scripts/process";
-import { openPage, startBrowser, type Watched } from "../../support/browser";
+import { type OpenedPage, openPage, startBrowser } from "../../support/browser";
 import { type Answer, ask, type RequestOptions, startServer, TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 import { gotHeader, startWeb } from "../../support/web-container";
@@ -40,7 +40,7 @@ async function signIn(): Promise<string> {
 }
 
 /** The results of the requests that the page's script made. */
-async function scriptResults({ page }: Watched): Promise<string[]> {
+async function scriptResults({ page }: OpenedPage): Promise<string[]> {
   expect(await until(async () => (await page.title()).startsWith("["), 20_000)).toBe(true);
   return JSON.parse(await page.title());
 }

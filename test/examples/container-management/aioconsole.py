@@ -1,4 +1,4 @@
-# In the place of the package of this name, which Debian doesn't have.
+# Replaces the package of this name, which Debian doesn't have.
 import asyncio
 
 

@@ -1,6 +1,6 @@
 // "Download Files", into the working folder. Usage: download.js CUID FILE FOLDER
 const axios = require("axios");
-// In the document the second function lacks it.
+// The document imports it only in the first function, but the second needs it too.
 const fs = require("node:fs");
 
 // Download single file

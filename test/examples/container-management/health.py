@@ -1,4 +1,4 @@
-# "Health Monitoring". Stops when a line comes.
+# "Health Monitoring". Stops at the first line of input.
 import base64
 import os
 import threading

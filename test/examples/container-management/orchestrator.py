@@ -66,7 +66,7 @@ class ContainerOrchestrator:
                     # Read output for 10 seconds
                     timeout = asyncio.create_task(asyncio.sleep(10))
                     receive = asyncio.create_task(ws.receive())
-                    # The document reads for all the 10 seconds: nothing comes any more after the socket's end.
+                    # The document reads for 10 seconds without this check of `closed`; nothing arrives after the socket has closed.
                     while not timeout.done() and not ws.closed:
                         done, pending = await asyncio.wait(
                             {timeout, receive},

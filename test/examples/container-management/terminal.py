@@ -88,7 +88,7 @@ class ContainerTerminal:
                     await self.send_signal('TERM')
                 elif line == '!KILL':
                     await self.send_signal('KILL')
-                # Nothing in the document calls `resize`.
+                # Not in the document, which never calls `resize`.
                 elif line == '!RESIZE':
                     await self.resize(132, 50)
                 else:

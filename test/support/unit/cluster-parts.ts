@@ -40,9 +40,9 @@ export function foundOf(fields: Partial<Found> = {}): Found {
 
 interface PoolParts {
   peers?: readonly Peer[];
-  /** what this node holds */
+  /** containers of this node that match a reference */
   own?: () => Promise<Holding>;
-  /** all that this node holds */
+  /** list of all containers of this node */
   list?: Pool["host"]["list"];
   /** a peer's answer to an RPC call */
   ask?: (peer: Peer, method: string, params: unknown) => Promise<unknown>;
@@ -68,7 +68,7 @@ export function poolOf(parts: PoolParts): Pool {
   };
 }
 
-/** A client's request, which this host would answer with `here`. */
+/** A client's request that this node handles itself. */
 export function requestOf(fields: Partial<RoutedRequest> = {}): RoutedRequest {
   return {
     where: here,

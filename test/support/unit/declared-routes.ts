@@ -1,13 +1,13 @@
 import type { Route } from "../../../lib/http/route";
 import { filesIn } from "./sources";
 
-/** Stands for everything that a route's module is given: no handler is called, so nothing of it is used. */
+/** Stands for every dependency of a route module: no handler is called, so none is used. */
 const stub: unknown = new Proxy(() => undefined, {
   get: (_target, name) => (name === Symbol.toPrimitive ? () => "1000:1000" : stub),
   apply: () => stub,
 });
 
-/** All routes as they are declared in lib/routes, without what the reverse proxy takes. */
+/** All routes that lib/routes declares, without those of the reverse proxy. */
 export function declaredRoutes(): Route[] {
   const modules = filesIn("lib/routes").filter((file) => /^lib\/routes\/[\w-]+\.ts$/.test(file));
   return modules.flatMap((file) => {

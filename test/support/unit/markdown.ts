@@ -7,7 +7,7 @@ export interface Page {
   text: string;
 }
 
-/** All pages that a reader is meant to find: those at the root and those below docs/. */
+/** All pages of the documentation: at the root and below docs/. */
 export function markdownPages(): Page[] {
   const files = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", ...filesIn("docs").filter((file) => file.endsWith(".md"))];
   return files.map((file) => ({ file, text: sourceOf(file) }));
@@ -28,7 +28,7 @@ export function linksOf(text: string): string[] {
   return [...proseOf(text).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = ""]) => target);
 }
 
-/** The headings of a page, as they are written. */
+/** The headings of a page. */
 export function headingsOf(text: string): string[] {
   return [...proseOf(text).matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = ""]) => heading.trim());
 }
