@@ -25,7 +25,7 @@ export interface HostPlace extends Place {
 
 /** A host that can outlive its lease. */
 export interface LeasedHost extends HostPlace {
-  /** Ends the lease: the next lease can get the host as it is. `release` removes the host instead. */
+  /** Ends the lease: the next lease can get the host with its contents. `release` removes the host instead. */
   handBack(): Promise<void>;
 }
 

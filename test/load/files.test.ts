@@ -10,7 +10,7 @@ import { type OneNode, residentMemory, startNode } from "../support/single-node"
 
 jest.setTimeout(240_000);
 
-/** The server's memory may grow by this much, whatever the size of the transferred files. */
+/** The server's memory may grow by this much, regardless of the size of the transferred files. */
 const EXTRA_MEMORY_MB = 120;
 const SIZE_BYTES = 200_000_000;
 const FILE_COUNT = 20_000;

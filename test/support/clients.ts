@@ -3,7 +3,7 @@ import type { TestNode } from "./cluster";
 import { listHeader } from "./cluster-containers";
 import { startTraffic, type Traffic } from "./traffic";
 
-/** The pool that every client must see, whatever happens to single nodes. */
+/** The pool that every client must see, even while single nodes fail. */
 export interface ExpectedPool {
   /** names of the nodes that X-Cluster-Nodes of every list must name; X-Cluster-Missing must be empty */
   nodes: string[];

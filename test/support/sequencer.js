@@ -2,7 +2,7 @@ const { default: Sequencer } = require("@jest/test-sequencer");
 
 const ORDER = ["load", "cluster", "docker", "unit"];
 
-/** Begins with the kinds of tests that take longest, so that no worker is left with a long suite at the end; within a kind, as Jest does. */
+/** Starts the slowest kinds of tests first, so that no long suite runs alone at the end; keeps the order of Jest within a kind. */
 module.exports = class extends Sequencer {
   sort(tests) {
     const rank = ({ context }) => ORDER.indexOf(context.config.displayName?.name);
