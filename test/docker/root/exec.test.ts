@@ -84,7 +84,7 @@ test("output that isn't UTF-8 is returned as base64 with its encoding", async ()
 });
 
 test("a command that doesn't end is answered 202 and continues", async () => {
-  const { status, json } = await post({ data: "sh -c 'echo begun; sleep 4; touch /ended'" });
+  const { status, json } = await post({ data: "sh -c 'echo begun; sleep 8; touch /ended'" });
   expect(status).toBe(202);
   expect(json).toMatchObject({ running: true, exit_code: null, stdout: "begun\n", exec_id: expect.any(String) });
   expect(await until(async () => (await node.engine.docker(["exec", "box", "test", "-e", "/ended"])).code === 0, PATIENCE)).toBe(true);
