@@ -18,7 +18,7 @@ const engines = { globalSetup: "<rootDir>/test/support/global-setup.ts", globalT
 module.exports = {
   projects: [project("unit"), project("docker", engines), project("cluster", engines), project("load", engines)],
   testSequencer: "<rootDir>/test/support/sequencer.js",
-  testTimeout: 60_000,
+  testTimeout: 240_000,
   // The suites wait a good part of their time for containers and nodes.
   maxWorkers: availableParallelism() + 1,
   // Starting processes out of a large one is slow.
