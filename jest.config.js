@@ -19,8 +19,8 @@ module.exports = {
   projects: [project("unit"), project("docker", engines), project("cluster", engines), project("load", engines)],
   testSequencer: "<rootDir>/test/support/sequencer.js",
   testTimeout: 240_000,
-  // The suites wait a good part of their time for containers and nodes.
-  maxWorkers: availableParallelism() + 1,
+  // More workers than cores make each suite slower than they save: containers and nodes need the cores too.
+  maxWorkers: availableParallelism(),
   // Starting processes out of a large one is slow.
   workerIdleMemoryLimit: "350MB",
 };
