@@ -19,7 +19,7 @@ module.exports = {
   projects: [project("unit"), project("docker", engines), project("cluster", engines), project("load", engines)],
   testSequencer: "<rootDir>/test/support/sequencer.js",
   testTimeout: 240_000,
-  // More workers than cores make each suite slower than they save: containers and nodes need the cores too.
+  // Containers and nodes need the cores too. Suites with three hosts run one at a time (package.json): two at once take as long.
   maxWorkers: availableParallelism(),
   // Starting processes out of a large one is slow.
   workerIdleMemoryLimit: "350MB",
