@@ -18,11 +18,11 @@ const start = (...options: string[]) => dockerOf(engine, ["run", "-d", ...option
 const ASKS = `
 const [url, asked] = process.argv.slice(1);
 const { Engine } = require("./lib/docker/engine.ts");
-const { upstream } = require("./lib/docker/containers/published-port.ts");
+const { findUpstream } = require("./lib/docker/containers/published-port.ts");
 const { resolveEndpoint } = require("./lib/docker/endpoint.ts");
 resolveEndpoint({ docker_host: url, docker_context: null, docker_config: null, ssh_auth_sock: null })
   .then((endpoint) => new Engine(endpoint, 10000))
-  .then((engine) => Promise.all(JSON.parse(asked).map(([id, port]) => upstream(engine, id, port).catch(
+  .then((engine) => Promise.all(JSON.parse(asked).map(([id, port]) => findUpstream(engine, id, port).catch(
     ({ code, status, details }) => ({ code, status, details })))))
   .then((found) => console.log(JSON.stringify(found)));
 `;
