@@ -110,16 +110,18 @@ async function runOnAllNodes(pool: Pool, request: RoutedRequest, timeoutMs: numb
   // The request may take long: pings first find out which peers don't answer at all.
   await callPeers(pool, "ping", {});
   const [own, others] = await Promise.all([
-    request.runHere().catch((thrown: unknown) => toLoggedError(pool, thrown)),
+    request.runHere().catch((thrown: unknown) => toLoggedError(pool, request, thrown)),
     fanOut(pool.members.peers, (peer) => forward(pool, peer, request, timeoutMs)),
   ]);
   return { replies: [{ node: pool.nodeName, value: own }, ...others.answers], missing: others.missing };
 }
 
-function toLoggedError({ log }: Pool, thrown: unknown): AppError {
+function toLoggedError({ log }: Pool, { headers }: RoutedRequest, thrown: unknown): AppError {
   const error = asAppError(thrown);
-  if (error !== thrown)
-    log.error("Unexpected error", { code: error.clientCode, cause: thrown instanceof Error ? thrown.stack : String(thrown) });
+  if (error !== thrown) {
+    const cause = thrown instanceof Error ? thrown.stack : String(thrown);
+    log.error("Unexpected error", { request_id: headers["x-request-id"], code: error.clientCode, cause });
+  }
   return error;
 }
 

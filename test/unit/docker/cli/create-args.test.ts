@@ -1,28 +1,10 @@
 import fc from "fast-check";
 import { createArgs, envFile } from "../../../../lib/docker/cli/create-args";
 import type { RunSpec } from "../../../../lib/docker/create/run-spec";
-
-const PLAIN: RunSpec = {
-  name: "n",
-  image: "busybox",
-  remove: false,
-  env: {},
-  labels: {},
-  ports: {},
-  volumes: {},
-  tmpfs: {},
-  pull: "missing",
-  init: false,
-  read_only: false,
-  cap_add: [],
-  cap_drop: [],
-  ulimits: {},
-  privileged: false,
-  devices: [],
-};
+import { PLAIN_RUN_SPEC } from "../../../support/unit/run-spec";
 
 /** The arguments of a plain container with these fields replaced. */
-const argsOf = (fields: Partial<RunSpec>) => createArgs({ ...PLAIN, ...fields });
+const argsOf = (fields: Partial<RunSpec>) => createArgs({ ...PLAIN_RUN_SPEC, ...fields });
 const BEFORE = ["create", "--name=n", "--pull=never"];
 
 test.each<[Partial<RunSpec>, string[]]>([

@@ -6,11 +6,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { ContainerList } from "../../../../lib/docker/containers/container-list";
 import { awaitForeground, openForeground } from "../../../../lib/docker/create/foreground";
-import type { RunSpec } from "../../../../lib/docker/create/run-spec";
 import { Runner, type RunOptions } from "../../../../lib/docker/create/runner";
 import { Engine } from "../../../../lib/docker/engine";
 import { Images } from "../../../../lib/docker/images/images";
 import { quietLog } from "../../../support/unit/quiet-log";
+import { PLAIN_RUN_SPEC } from "../../../support/unit/run-spec";
 
 const folder = mkdtempSync(path.join(tmpdir(), "docker-server-foreground-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -60,25 +60,6 @@ async function startEngine({ output, exit, removal, state, events = [] }: FakeEn
   return new Engine({ url: `unix://${socket}`, env: {}, socket, options: { socketPath: socket } }, 5000, 5000);
 }
 
-const SPEC: RunSpec = {
-  name: "box",
-  image: "busybox",
-  remove: false,
-  env: {},
-  labels: {},
-  ports: {},
-  volumes: {},
-  tmpfs: {},
-  pull: "missing",
-  init: false,
-  read_only: false,
-  cap_add: [],
-  cap_drop: [],
-  ulimits: {},
-  privileged: false,
-  devices: [],
-};
-
 async function run(fake: FakeEngine, { remove = false, waitMs = RUN_WAIT_MS } = {}) {
   const engine = await startEngine(fake);
   const cli = async () => `${ID}\n`;
@@ -87,7 +68,7 @@ async function run(fake: FakeEngine, { remove = false, waitMs = RUN_WAIT_MS } = 
   const runner = new Runner(engine, cli, new Images(engine, cli), new ContainerList(engine, "n1", log), policy, log);
   const options: RunOptions = { detach: false, outputLimit: 1000, waitSignal: AbortSignal.timeout(waitMs), onStarted: () => undefined };
   const begun = performance.now();
-  const result = await runner.run({ ...SPEC, remove }, options);
+  const result = await runner.run({ ...PLAIN_RUN_SPEC, name: "box", remove }, options);
   const stdout = "stdout" in result ? result.stdout.bytes().toString() : undefined;
   return { status: result.status, exit_code: "exit_code" in result ? result.exit_code : undefined, stdout, ms: performance.now() - begun };
 }
