@@ -3,6 +3,7 @@ import path from "node:path";
 import type { Bed, HostPlace } from "./bed";
 import { hasEnded } from "./bed-cleanup";
 import { attachDaemon, type Daemon, startDockerd } from "./daemon";
+import { dockerdCommand, type EngineKind } from "./engine-kind";
 import { answers, type CommandResult, run, until } from "./process";
 
 /** Name of the API socket in an engine's folder. */
@@ -11,6 +12,7 @@ const SOCKET = "docker.sock";
 /** A private Docker engine that simulates one host: own network namespace, own address, own folder. */
 export interface Engine {
   name: string;
+  kind: EngineKind;
   /** Path of its API socket. */
   socket: string;
   /** The same socket as a DOCKER_HOST value. */
@@ -50,10 +52,11 @@ export interface LeasedEngine extends Engine {
 }
 
 /**
- * Starts an engine on a new host of a bed; needs root on Linux. `name` is only a label; `args` are further arguments of dockerd.
- * Several engines can run at once, in several processes. Throws an Error with dockerd's last log lines if it cannot start.
+ * Starts an engine on a new host of a bed; needs root on Linux. `name` is only a label; `kind` is `20.10` by default; `args` are further
+ * arguments of dockerd. Several engines can run at once, in several processes. Throws an Error with dockerd's last log lines if it
+ * cannot start.
  */
-export async function startBedEngine(bed: Bed, options: { name: string; args?: string[] }): Promise<Engine> {
+export async function startBedEngine(bed: Bed, options: { name: string; kind?: EngineKind; args?: string[] }): Promise<Engine> {
   const place = await bed.takeHost();
   try {
     return await engineAt(bed, place, options);
@@ -68,9 +71,9 @@ export async function startBedEngine(bed: Bed, options: { name: string; args?: s
  * removes it; `handBack()` leaves it to the next lease of any process.
  * @param owner id of the process at whose end the engine is removed (`Bed.removeHostsOf`)
  */
-export async function leaseBedEngine(bed: Bed, owner: number, name: string): Promise<LeasedEngine> {
+export async function leaseBedEngine(bed: Bed, owner: number, options: { name: string; kind: EngineKind }): Promise<LeasedEngine> {
   for (;;) {
-    const place = await bed.leaseHost(owner);
+    const place = await bed.leaseHost(owner, options.kind);
     try {
       const pidFile = path.join(place.folder, "docker.pid");
       const dockerd = existsSync(pidFile) ? attachDaemon(Number(readFileSync(pidFile, "utf8"))) : undefined;
@@ -78,7 +81,7 @@ export async function leaseBedEngine(bed: Bed, owner: number, name: string): Pro
         await place.release();
         continue;
       }
-      return Object.assign(await engineAt(bed, place, { name, dockerd }), { handBack: place.handBack });
+      return Object.assign(await engineAt(bed, place, { ...options, dockerd }), { handBack: place.handBack });
     } catch (error) {
       await place.release();
       throw error;
@@ -89,8 +92,9 @@ export async function leaseBedEngine(bed: Bed, owner: number, name: string): Pro
 async function engineAt(
   bed: Bed,
   place: HostPlace,
-  { name, args = [], dockerd: running }: { name: string; args?: string[]; dockerd?: Daemon | undefined },
+  options: { name: string; kind?: EngineKind; args?: string[]; dockerd?: Daemon | undefined },
 ): Promise<Engine> {
+  const { name, kind = "20.10", args = [], dockerd: running } = options;
   const { host, folder } = place;
   const { network } = bed;
   const netns = network.netnsFile(host);
@@ -107,7 +111,7 @@ async function engineAt(
   const start = () =>
     startDockerd({
       socket,
-      prefix: inside([]),
+      command: inside(dockerdCommand(kind)),
       env: { ...process.env, TMPDIR: temporary },
       logFile: path.join(folder, "dockerd.log"),
       args: [
@@ -130,6 +134,7 @@ async function engineAt(
 
   return {
     name,
+    kind,
     socket,
     dockerHost,
     netns,

@@ -10,6 +10,8 @@ const LAST_HOST = 250;
 const OWNER = "owner";
 /** A file of a host that can be leased: the identity of the lessee; empty while the host is free. */
 const LEASE = "lease";
+/** A file of a host that can be leased: what kind of host it is. */
+const KIND = "kind";
 
 /** A folder of a bed that belongs to this process. */
 export interface Place {
@@ -83,21 +85,24 @@ export class Bed {
   }
 
   /**
-   * Leases a host that stays up after the lease: one that an earlier lease handed back, or else a new one. `owner` is the id
-   * of a process that outlives the lessees; `removeHostsOf` or the first sweep after its end removes the host.
+   * Leases a host that stays up after the lease: one of the same kind that an earlier lease handed back, or else a new one. `owner` is
+   * the id of a process that outlives the lessees; `removeHostsOf` or the first sweep after its end removes the host.
    */
-  leaseHost(owner: number): Promise<LeasedHost> {
+  leaseHost(owner: number, kind: string): Promise<LeasedHost> {
     return this.withLock(() => {
       this.prepare();
       for (const folder of this.places()) {
         if (hostOf(folder) === undefined || !existsSync(path.join(folder, LEASE)) || read(path.join(folder, OWNER)) !== identity(owner))
           continue;
         const lessee = read(path.join(folder, LEASE));
-        if (lessee === "") return this.lease(folder);
+        if (lessee === "" && read(path.join(folder, KIND)) === kind) return this.lease(folder);
+        if (lessee === "") continue;
         // The lessee ended without handing the host back, so its contents are unknown.
         if (lessee !== identity(Number(lessee.split(" ")[0]))) this.removeTracesOf(folder);
       }
-      return this.lease(this.makeHost(owner).folder);
+      const { folder } = this.makeHost(owner);
+      writeFileSync(path.join(folder, KIND), kind);
+      return this.lease(folder);
     });
   }
 

@@ -83,19 +83,19 @@ async function endProcess(
   if (!(await until(() => !running(), 10_000))) throw new Error(`process ${pid} survived SIGKILL`);
 }
 
-/** Starts `dockerd` with these arguments, preceded by the command of `prefix`, and waits until it answers at `socket`. */
+/** Starts a dockerd and waits until it answers at `socket`. `command` is `dockerd` by default; `args` follow it. */
 export function startDockerd(options: {
   socket: string;
   args: string[];
   logFile: string;
-  prefix?: string[];
+  command?: string[];
   env?: NodeJS.ProcessEnv;
 }): Promise<Daemon> {
-  const [command, ...prefixArgs] = options.prefix ?? [];
+  const [command = "", ...commandArgs] = options.command ?? ["dockerd"];
   return startDaemon({
     name: "dockerd",
-    command: command ?? "dockerd",
-    args: command ? [...prefixArgs, "dockerd", ...options.args] : options.args,
+    command,
+    args: [...commandArgs, ...options.args],
     logFile: options.logFile,
     env: options.env ?? process.env,
     ready: () => answers({ socketPath: options.socket, path: "/_ping" }),

@@ -5,7 +5,7 @@ DEMO_PACKAGES=(docker.io iptables busybox-static curl)
 HOST_PACKAGES=(iproute2 util-linux mount)
 # The languages and libraries of the documented examples.
 EXAMPLE_PACKAGES=(python3-requests python3-aiohttp python3-websockets ruby golang-go)
-TEST_PACKAGES=("${HOST_PACKAGES[@]}" docker-registry apache2-utils pebble certbot openssl redis-server haproxy nginx-light faketime
+TEST_PACKAGES=("${HOST_PACKAGES[@]}" mmdebstrap docker-registry apache2-utils pebble certbot openssl redis-server haproxy nginx-light faketime
   chromium-headless-shell fonts-dejavu-core "${EXAMPLE_PACKAGES[@]}")
 
 # Services of these packages. The tests start them themselves, with their own configuration.
@@ -71,6 +71,37 @@ install_s3_server() {
   install_from_trixie python3-moto python3-flask-cors >"$work/output" 2>&1 && return
   tail -n 5 "$work/output" >&2
   fail "the S3 server of the tests cannot be had here"
+}
+
+# The engines of later Debian releases that the tests start (scripts/engine-kind.ts), in a root folder of their own.
+ENGINE_ROOT=/var/lib/docker-server-engines/28
+ENGINE_ROOT_PACKAGES=docker.io,docker-cli,docker-compose,docker-buildx,containerd,runc,iptables,tini,iproute2,procps,ca-certificates
+install_engine_root() {
+  local release mirror key suite
+  if [ -x "$ENGINE_ROOT/usr/sbin/dockerd" ]; then
+    say "Docker 28: there"
+    return
+  fi
+  can_install || fail "missing: $ENGINE_ROOT. Only root on Debian or Ubuntu can install it."
+  say "Docker 28: installing"
+  release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  read -r mirror key < <(debian_mirror "$release") || fail "no package source of Debian here"
+  mkdir -p "$(dirname "$ENGINE_ROOT")"
+  # Debian 13 has Docker 26.1, for when the newest packages don't fit together.
+  for suite in sid trixie; do
+    echo "deb${key:+ [signed-by=$key]} $mirror $suite main" >"$work/engine.list"
+    rm -rf "$ENGINE_ROOT.new"
+    # A mirror's copy of sid can be older than its stated validity.
+    if mmdebstrap --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Sandbox::User "root"' \
+      --include="$ENGINE_ROOT_PACKAGES" "$suite" "$ENGINE_ROOT.new" "$work/engine.list" >"$work/output" 2>&1; then
+      mkdir "$ENGINE_ROOT.new/old-root"
+      rm -rf "$ENGINE_ROOT"
+      mv "$ENGINE_ROOT.new" "$ENGINE_ROOT"
+      return
+    fi
+    tail -n 5 "$work/output" >&2
+  done
+  fail "Docker 28 of the tests cannot be had here"
 }
 
 # Installs a package of Debian 13, and its dependencies and the other named packages from this machine's release. The package is

@@ -31,7 +31,10 @@ trap 'rm -rf "$work"; forbid_no_more' EXIT
 
 install_packages "${packages[@]}"
 install_compose
-if [ "$mode" = test ]; then install_s3_server; fi
+if [ "$mode" = test ]; then
+  install_s3_server
+  install_engine_root
+fi
 
 if [ node_modules/.package-lock.json -nt package-lock.json ]; then
   say "npm packages: all there"

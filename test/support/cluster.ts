@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { until } from "../../scripts/process";
-import { type Engine, leaseEngine, startEngine } from "./engine";
+import { type Engine, engineKind, leaseEngine, startEngine } from "./engine";
 import { importBusybox } from "./images";
 import { type Answer, ask, type RequestOptions, startServer, type TestServer } from "./server";
 
@@ -39,7 +39,9 @@ export async function startCluster(options: {
 }): Promise<TestCluster> {
   const folder = mkdtempSync(path.join(tmpdir(), "docker-server-cluster-"));
   const take = options.ownEngines ? startEngine : leaseEngine;
-  const engines = await Promise.all(Array.from({ length: options.size }, (_, index) => take({ name: `n${index + 1}` })));
+  const engines = await Promise.all(
+    Array.from({ length: options.size }, (_, index) => take({ name: `n${index + 1}`, kind: engineKind(index) })),
+  );
   await Promise.all(engines.map((engine) => importBusybox(engine)));
   const store = options.stored === false ? [] : ["--folder", folder];
   const args = options.args ?? [];

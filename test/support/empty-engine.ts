@@ -11,7 +11,7 @@ import { WEB_IMAGE } from "./node-images";
 const KEPT_IMAGES = ["busybox:latest", WEB_IMAGE];
 const NETWORKS = ["bridge", "host", "none"];
 /** Files of the engine itself in its folder. */
-const KEPT_FILES = "cli daemon.json data docker.pid docker.sock dockerd.log exec lease owner tmp".split(" ");
+const KEPT_FILES = "cli daemon.json data docker.pid docker.sock dockerd.log exec kind lease owner tmp".split(" ");
 const DEADLINE_MS = 20_000;
 
 /**

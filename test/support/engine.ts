@@ -1,16 +1,24 @@
 import { type Engine, leaseBedEngine, startBedEngine } from "../../scripts/bed-engine";
+import { type EngineKind, parseEngineKinds } from "../../scripts/engine-kind";
 import { bed } from "./bed";
 import { emptyEngine } from "./empty-engine";
 import { importBusybox } from "./images";
 
 export type { Engine } from "../../scripts/bed-engine";
 
+/** The kinds of engines that the suites run on; the hosts of a pool take them in turn. */
+const KINDS = parseEngineKinds(process.env.TEST_ENGINES ?? "28");
+
+/** The kind of the host with this index in a pool, or of the only host. */
+export const engineKind = (index = 0): EngineKind => KINDS[index % KINDS.length] as EngineKind;
+
 /**
  * Starts an engine for one suite, without any image; needs root on Linux. Only tests that kill, freeze, disconnect or configure
  * an engine need it; the others use `leaseEngine`. `name` is only a label; `args` are further arguments of dockerd. Several can run
  * at once, in several processes. Throws an Error with dockerd's last log lines if it cannot start.
  */
-export const startEngine = (options: { name: string; args?: string[] }): Promise<Engine> => startBedEngine(bed, options);
+export const startEngine = (options: { name: string; kind?: EngineKind; args?: string[] }): Promise<Engine> =>
+  startBedEngine(bed, { kind: engineKind(), ...options });
 
 /** Leased engines stay up until the end of this process: jest's main process, which outlives its workers. */
 const OWNER = Number(process.env.TEST_ENGINE_OWNER ?? process.pid);
@@ -19,8 +27,8 @@ const OWNER = Number(process.env.TEST_ENGINE_OWNER ?? process.pid);
  * Leases an engine that has the image `busybox` and nothing else. `stop()` empties it and hands it back to the next suite; if it can't
  * be emptied, `stop()` removes it and throws an Error. The methods that kill, freeze or disconnect it throw an Error.
  */
-export async function leaseEngine({ name }: { name: string }): Promise<Engine> {
-  const engine = await leaseBedEngine(bed, OWNER, name);
+export async function leaseEngine(options: { name: string; kind?: EngineKind }): Promise<Engine> {
+  const engine = await leaseBedEngine(bed, OWNER, { kind: engineKind(), ...options });
   const remove = engine.stop;
   try {
     await importBusybox(engine);
