@@ -51,6 +51,12 @@ async function fourAtATime<T>(items: T[], work: (item: T) => Promise<void>): Pro
   );
 }
 
+/** Some items of a list, chosen at random. */
+function randomOf<T>(items: T[], count: number): T[] {
+  const rest = [...items];
+  return Array.from({ length: Math.min(count, rest.length) }, () => rest.splice(Math.floor(Math.random() * rest.length), 1)[0] as T);
+}
+
 /** Whether the text survives encoding as UTF-8. */
 const isWellFormed = (text: string) => Buffer.from(text).toString() === text;
 
@@ -63,11 +69,10 @@ test("no hostile text in a field of PUT / does harm", async () => {
 });
 
 test("no hostile text in a free-text field does harm", async () => {
-  const some = texts
-    .filter((text) => text.includes(file) || text.startsWith("-") || text.includes("\0"))
-    .filter((_, index) => index % 2 === 0);
+  const some = texts.filter((text) => text.includes(file) || text.startsWith("-") || text.includes("\0"));
   const cases = Object.entries(OPEN_RUN_FIELDS).flatMap(([field, make]) => some.map((text) => ({ field, text, json: make(text) })));
-  await fourAtATime(cases, async ({ field, text, json }) => expectNoFault(`${field}: ${text.slice(0, 100)}`, await put(json)));
+  // Most of them create a container, so each run of the test takes others. A failure names its case.
+  await fourAtATime(randomOf(cases, 30), async ({ field, text, json }) => expectNoFault(`${field}: ${text.slice(0, 100)}`, await put(json)));
 });
 
 test("command names longer than any path are refused, because the engine hangs on them", async () => {
@@ -111,7 +116,7 @@ test("any arguments reach the container unchanged", async () => {
       expect(Config.Cmd).toEqual(data);
       expect(Config.Labels).toEqual({ label, "docker-server.run": "any" });
     }),
-    { numRuns: 25 },
+    { numRuns: 10 },
   );
 });
 

@@ -12,7 +12,7 @@ const WAIT_MS = 120_000;
 let node: OneNode;
 let before: string[];
 beforeAll(async () => {
-  const limits = ["--run_max_time=8", "--run_max_output=1000000", "--run_memory=60000000", "--run_tmpfs=2000000", "--run_pids=80"];
+  const limits = ["--run_max_time=4", "--run_max_output=1000000", "--run_memory=60000000", "--run_tmpfs=2000000", "--run_pids=80"];
   // With a warm pool, as in production.
   node = await startNode({ name: "runs-hostile", args: [...limits, "--run_pool_memory=60000000", "--run_wait=60"] });
   await importRunner(node.engine);
@@ -37,11 +37,9 @@ async function whileOthersAreServed(attack: (turn: number) => Promise<Answer>, a
   const attacking = (async () => {
     while (!served || answers.length < atLeast) answers.push(await attack(answers.length));
   })();
-  for (let round = 0; round < 3; round += 1) {
-    expect((await node.request("GET", "/")).status).toBe(200);
-    expect(await code(node, `echo ${round}`)).toMatchObject({ status: 200, json: { stdout: `${round}` } });
-    expect((await oneOff(node, { command: `echo ${round}` })).json).toMatchObject({ status: "success", stdout: `${round}\n` });
-  }
+  expect((await node.request("GET", "/")).status).toBe(200);
+  expect(await code(node, "echo served")).toMatchObject({ status: 200, json: { stdout: "served" } });
+  expect((await oneOff(node, { command: "echo served" })).json).toMatchObject({ status: "success", stdout: "served\n" });
   served = true;
   await attacking;
   expect((await node.request("GET", "/health")).status).toBe(200);
