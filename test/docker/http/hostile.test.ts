@@ -72,7 +72,9 @@ test("no hostile text in a free-text field does harm", async () => {
   const some = texts.filter((text) => text.includes(file) || text.startsWith("-") || text.includes("\0"));
   const cases = Object.entries(OPEN_RUN_FIELDS).flatMap(([field, make]) => some.map((text) => ({ field, text, json: make(text) })));
   // Most of them create a container, so each run of the test takes others. A failure names its case.
-  await fourAtATime(randomOf(cases, 30), async ({ field, text, json }) => expectNoFault(`${field}: ${text.slice(0, 100)}`, await put(json)));
+  await fourAtATime(randomOf(cases, 30), async ({ field, text, json }) =>
+    expectNoFault(`${field}: ${text.slice(0, 100)}`, await put(json)),
+  );
 });
 
 test("command names longer than any path are refused, because the engine hangs on them", async () => {

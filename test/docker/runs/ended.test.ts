@@ -163,8 +163,8 @@ test("a killed server's leftovers are removed after their expiry by the engine's
   await next.stop();
   const ids = (await node.docker("ps", "--all", "--quiet")).split("\n").filter(Boolean);
   await node.docker("rm", "--force", "--volumes", ...ids);
-  const volumes = (await node.docker("volume", "ls", "--quiet")).split("\n").filter(Boolean);
-  if (volumes.length > 0) await node.docker("volume", "rm", ...volumes);
+  const leftVolumes = (await node.docker("volume", "ls", "--quiet")).split("\n").filter(Boolean);
+  if (leftVolumes.length > 0) await node.docker("volume", "rm", ...leftVolumes);
   expect(await comesBackTo(node, before)).toBe(true);
 });
 
