@@ -6,8 +6,8 @@ import { importBusybox } from "./images";
 
 export type { Engine } from "../../scripts/bed-engine";
 
-/** The kinds of engines that the suites run on; the hosts of a pool take them in turn. */
-const KINDS = parseEngineKinds(process.env.TEST_ENGINES ?? "28");
+/** The kinds of engines that the suites run on: the first where there is one host; the hosts of a pool take them in turn. */
+const KINDS = parseEngineKinds(process.env.TEST_ENGINES ?? "28,20.10,28-containerd");
 
 /** The kind of the host with this index in a pool, or of the only host. */
 export const engineKind = (index = 0): EngineKind => KINDS[index % KINDS.length] as EngineKind;
