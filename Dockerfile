@@ -1,19 +1,21 @@
-# The base needs Node.js 20 and npm; the other image gives its docker CLI and compose plugin, where docker's own has them.
-ARG BASE_IMAGE=node:20-slim
+# The base needs Node.js 20.19 or newer and npm; the other image gives its docker CLI and compose plugin, where docker's own has them.
+ARG BASE_IMAGE=node:24-slim
 ARG CLI_IMAGE=docker:28-cli
 
 FROM ${CLI_IMAGE} AS cli
 
+FROM ${BASE_IMAGE} AS packages
+WORKDIR /app
+COPY . .
+RUN mkdir /packages && node scripts/build-packages.js /packages
+
 FROM ${BASE_IMAGE} AS build
 WORKDIR /app
-COPY package.json package-lock.json ./
+COPY --from=packages /packages ./
 # No package needs a script of its own to be run.
 RUN npm ci --no-audit --no-fund --ignore-scripts
-COPY tsconfig.json tsconfig.build.json ./
-COPY bin bin
-COPY config config
-COPY lib lib
-RUN npm run build && npm prune --omit=dev --no-audit --no-fund --ignore-scripts
+COPY . .
+RUN node scripts/build.js
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="docker-server" \
@@ -21,7 +23,6 @@ LABEL org.opencontainers.image.title="docker-server" \
 COPY --from=cli /usr/local/bin/docker /usr/local/bin/docker
 COPY --from=cli /usr/local/libexec/docker/cli-plugins/docker-compose /usr/local/libexec/docker/cli-plugins/docker-compose
 WORKDIR /app
-COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 # Whoever the container runs as (`--user`, with the group of the engine's socket) can write its logs.
 RUN ln -s /app/dist/bin/docker-server.js /usr/local/bin/docker-server && mkdir -m 1777 logs

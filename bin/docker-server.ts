@@ -1,7 +1,5 @@
 #!/usr/bin/env node
-// Before the imports: the command line may hold a token, and the process list is readable by every user.
-process.title = "docker-server";
-
+import "./process-title";
 import { randomBytes } from "node:crypto";
 import { setFlagsFromString } from "node:v8";
 import { loadSettings, SettingsError } from "../config/load";

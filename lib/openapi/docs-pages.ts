@@ -8,17 +8,19 @@ interface PackageFile {
   externalImage?: string;
 }
 
-/** Files of installed packages, by their name below /docs. */
+/** Files of packages, which `scripts/build.js` copies, by their name below /docs. */
 const PACKAGE_FILES: Record<string, PackageFile> = {
-  "swagger-ui.css": { from: "swagger-ui-dist/swagger-ui.css", type: "text/css" },
-  "swagger-ui-bundle.js": { from: "swagger-ui-dist/swagger-ui-bundle.js", type: "text/javascript" },
-  "favicon.png": { from: "swagger-ui-dist/favicon-32x32.png", type: "image/png" },
+  "swagger-ui.css": { from: "swagger-ui.css", type: "text/css" },
+  "swagger-ui-bundle.js": { from: "swagger-ui-bundle.js", type: "text/javascript" },
+  "favicon.png": { from: "favicon-32x32.png", type: "image/png" },
   "redoc.js": {
-    from: "redoc/bundles/redoc.standalone.js",
+    from: "redoc.standalone.js",
     type: "text/javascript",
     externalImage: "https://cdn.redoc.ly/redoc/logo-mini.svg",
   },
 };
+/** `__dirname` is that of the bundle, dist/bin. */
+const FOLDER = path.join(__dirname, "../docs-pages");
 const EMPTY_IMAGE = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
 
 /** Scripts that start the viewers, by their name below /docs: separate files, because the policy forbids inline scripts. */
@@ -58,7 +60,6 @@ export async function readDocsFile(name: string): Promise<{ content: Buffer | st
 }
 
 async function readPackageFile({ from, externalImage }: PackageFile): Promise<Buffer | string> {
-  const [folder = "", ...rest] = from.split("/");
-  const file = path.join(path.dirname(require.resolve(`${folder}/package.json`)), ...rest);
+  const file = path.join(FOLDER, from);
   return externalImage ? (await readFile(file, "utf8")).replaceAll(externalImage, EMPTY_IMAGE) : readFile(file);
 }

@@ -1,17 +1,19 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { runOrThrow } from "../../scripts/process";
 
 const ROOT = path.resolve(__dirname, "../..");
 
 /**
- * Copies npm's cache entries of the packages that are installed here, so that `npm install --offline` can install them elsewhere.
+ * Copies npm's cache entries of the packages that the build needs, so that `npm ci --offline` can install them elsewhere.
  * Missing entries are downloaded again.
  * @param destination folder of the new cache
  */
 export async function copyNpmCache(destination: string): Promise<void> {
   const cache = (await runOrThrow("npm", ["config", "get", "cache"])).trim();
-  const packages = installedPackages();
+  const packages = buildPackages();
   let files = wantedFiles(cache, packages);
   const missing = packages.filter((each) => !files.has(tarballOf(each)));
   if (missing.length > 0) {
@@ -30,10 +32,21 @@ interface Package {
   version: string;
 }
 
-function installedPackages(): Package[] {
-  const { packages } = JSON.parse(readFileSync(path.join(ROOT, "node_modules/.package-lock.json"), "utf8"));
-  const found = Object.entries(packages as Record<string, { name?: string; version: string }>);
-  return found.map(([folder, { name, version }]) => ({ name: name ?? folder.slice(folder.lastIndexOf("node_modules/") + 13), version }));
+/** The packages of `scripts/build-packages.js` that are installed here: those of other platforms are not. */
+function buildPackages(): Package[] {
+  const folder = mkdtempSync(path.join(tmpdir(), "build-packages-"));
+  try {
+    execFileSync(process.execPath, [path.join(ROOT, "scripts/build-packages.js"), folder]);
+    const needed = readPackages(path.join(folder, "package-lock.json"));
+    const found = Object.entries(readPackages(path.join(ROOT, "node_modules/.package-lock.json"))).filter(([place]) => place in needed);
+    return found.map(([place, { name, version }]) => ({ name: name ?? place.slice(place.lastIndexOf("node_modules/") + 13), version }));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function readPackages(lockFile: string): Record<string, { name?: string; version: string }> {
+  return JSON.parse(readFileSync(lockFile, "utf8")).packages;
 }
 
 const tarballOf = ({ name, version }: Package) => `/${name}/-/${path.basename(name)}-${version}.tgz`;

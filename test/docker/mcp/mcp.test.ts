@@ -3,7 +3,7 @@ import type { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { run, until } from "../../../scripts/process";
 import { uniqueName } from "../../support/cluster-containers";
 import { callTool, connectMcp, post, TRANSPORTS, type TransportName } from "../../support/mcp";
-import { ask, PROGRAM, TOKEN } from "../../support/server";
+import { ask, TOKEN } from "../../support/server";
 import { auditEntries, type OneNode, startNode } from "../../support/single-node";
 
 let node: OneNode;
@@ -223,12 +223,6 @@ test("a message to another client's stream is refused", async () => {
 test("GET /mcp by a client of the newer transport is a 405", async () => {
   const headers = { Accept: "text/event-stream", "MCP-Protocol-Version": "2025-06-18" };
   expect((await node.request("GET", "/mcp", { headers })).status).toBe(405);
-});
-
-test("the SDK is loaded only at the first MCP request", async () => {
-  const code = `require(${JSON.stringify(path.join(path.dirname(PROGRAM), "../lib/app.js"))});
-    console.log(Object.keys(require.cache).filter((file) => file.includes("modelcontextprotocol")).length);`;
-  expect((await run(process.execPath, ["-e", code])).stdout).toBe("0\n");
 });
 
 test.each(["", "--sse"])("the example runs over REST and MCP %s", async (flag) => {

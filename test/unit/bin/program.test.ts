@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { version } from "../../../package.json";
@@ -47,6 +47,40 @@ async function runProgram(args: string[], env: NodeJS.ProcessEnv = {}) {
   const code = await started.ended;
   return { code, stdout: started.stdout, stderr: started.stderr };
 }
+
+describe("bundles", () => {
+  const filesOf = (name: string, extension: string) =>
+    readdirSync(path.join(program.folder, name))
+      .filter((file) => file.endsWith(extension))
+      .map((file) => path.join(program.folder, name, file));
+
+  test("each bundle of a package loads without any installed package", async () => {
+    const files = filesOf("packages", ".js");
+    expect(files.map((file) => path.basename(file))).toEqual(expect.arrayContaining(["aws-sdk-client-s3.js", "redis.js", "ssh2.js"]));
+    const code = `for (const file of ${JSON.stringify(files)}) require(file); process.exit()`;
+    const { ended, stderr } = start(process.execPath, ["-e", code]);
+    expect({ code: await ended, stderr }).toEqual({ code: 0, stderr: "" });
+  });
+
+  test("the start loads no package that only some requests or settings need", async () => {
+    const code = `process.on("exit", () => console.log(JSON.stringify(Object.keys(require.cache))));
+      process.argv = [process.execPath, "docker-server"]; require(${JSON.stringify(program.file)});`;
+    const started = start(process.execPath, ["-e", code]);
+    expect(await started.ended).toBe(2); // it has no token
+    expect(JSON.parse(started.stdout)).toEqual([program.file, path.join(program.folder, "packages/start.js")]);
+  });
+
+  test("the licence of every bundled package is listed", () => {
+    const sources = [...filesOf("bin", ".map"), ...filesOf("packages", ".map")].flatMap(
+      (file) => JSON.parse(readFileSync(file, "utf8")).sources,
+    );
+    const names = new Set(sources.flatMap((source) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? []));
+    const text = readFileSync(path.join(program.folder, "LICENSES.txt"), "utf8");
+    const listed = new Set([...text.matchAll(/^(\S+) \d+\.\d+\.\S+: ./gm)].map(([, name]) => name));
+    expect([...names].filter((name) => !listed.has(name))).toEqual([]);
+    expect([...listed]).toEqual(expect.arrayContaining(["express", "redoc", "swagger-ui-dist", "zod"]));
+  });
+});
 
 test.each([
   [["--prt", "1"], /^docker-server: .*prt\n$/],

@@ -1,0 +1,165 @@
+// Bundles the program into dist, so that the installed package needs no other package. Usage: build.js [FOLDER]
+// It does not check types: `npm run check` does.
+const { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } = require("node:fs");
+const { isBuiltin } = require("node:module");
+const path = require("node:path");
+const esbuild = require("esbuild");
+
+const ROOT = path.resolve(__dirname, "..");
+const DIST = path.resolve(process.argv[2] ?? path.join(ROOT, "dist"));
+
+/** Packages that the start does not need. Each becomes a bundle in dist/packages that is loaded at its first use, with these modules. */
+const ON_DEMAND = {
+  "@aws-sdk/client-s3": ["@aws-sdk/client-s3"],
+  "@fastify/busboy": ["@fastify/busboy"],
+  "@modelcontextprotocol/sdk": [
+    "@modelcontextprotocol/sdk/server/index.js",
+    "@modelcontextprotocol/sdk/server/sse.js",
+    "@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js",
+    "@modelcontextprotocol/sdk/types.js",
+    "@modelcontextprotocol/sdk/validation/ajv",
+  ],
+  cors: ["cors"],
+  "docker-cli-js": ["docker-cli-js"],
+  "rate-limit-redis": ["rate-limit-redis"],
+  redis: ["redis"],
+  ssh2: ["ssh2"],
+  systeminformation: ["systeminformation"],
+  yauzl: ["yauzl"],
+  yazl: ["yazl"],
+};
+
+/** Files of packages that dist/docs-pages serves to browsers as they are, with the licences of what is in them. */
+const DOCS_FILES = [
+  "redoc/bundles/redoc.standalone.js",
+  "redoc/bundles/redoc.standalone.js.LICENSE.txt",
+  "swagger-ui-dist/favicon-32x32.png",
+  "swagger-ui-dist/swagger-ui-bundle.js",
+  "swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt",
+  "swagger-ui-dist/swagger-ui.css",
+];
+
+/** Edits of packages that load at the start what only some of their calls need: file, text, and the text in its place. */
+const EDITS = [
+  ["docker-modem/lib/ssh.js", "new Client()", "new (require('ssh2').Client)()"],
+  ["docker-modem/lib/ssh.js", "Client = require('ssh2').Client,", ""],
+  ["dockerode/lib/docker.js", "withSession = require('./session'),", "withSession = () => { throw new Error('Without BuildKit'); },"],
+];
+
+const bundleOf = (name) => `${name.replace("@", "").replace("/", "-")}.js`;
+const NAME_OF_MODULE = new Map(Object.entries(ON_DEMAND).flatMap(([name, modules]) => modules.map((module) => [module, name])));
+
+/** Leaves the packages to their own bundles, and collects the names of those that are loaded at the start. */
+function packagesApart(loadedAtStart) {
+  return {
+    name: "packages-apart",
+    setup(build) {
+      build.onResolve({ filter: /^[a-z@]/ }, ({ path: module, kind }) => {
+        if (kind === "entry-point" || isBuiltin(module)) return undefined;
+        const name = NAME_OF_MODULE.get(module);
+        if (name !== undefined) return { path: `../packages/${bundleOf(name)}`, external: true };
+        loadedAtStart.add(module);
+        return { path: module, namespace: "start" };
+      });
+      build.onLoad({ filter: /./, namespace: "start" }, ({ path: module }) => ({
+        contents: `module.exports = require("../packages/start.js")["${module}"];`,
+      }));
+      build.onResolve({ filter: /^\.\.\/packages\//, namespace: "start" }, ({ path: file }) => ({ path: file, external: true }));
+    },
+  };
+}
+
+/** Within the bundle of packages, those of ON_DEMAND stay apart. */
+const onDemand = {
+  name: "on-demand",
+  setup(build) {
+    build.onResolve({ filter: /^[a-z@]/ }, ({ path: module }) => {
+      const name = NAME_OF_MODULE.get(module);
+      return name === undefined ? undefined : { path: `./${bundleOf(name)}`, external: true };
+    });
+  },
+};
+
+const edits = {
+  name: "edits",
+  setup(build) {
+    for (const file of new Set(EDITS.map(([file]) => file))) {
+      build.onLoad({ filter: new RegExp(`/node_modules/${file.replaceAll(".", "\\.")}$`) }, ({ path: from }) => {
+        let contents = readFileSync(from, "utf8");
+        for (const [, text, replacement] of EDITS.filter(([edited]) => edited === file)) {
+          if (!contents.includes(text)) throw new Error(`${file} has no longer: ${text}`);
+          contents = contents.replace(text, () => replacement);
+        }
+        return { contents };
+      });
+    }
+  },
+};
+
+const COMMON = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  platform: "node",
+  target: "node20.19",
+  format: "cjs",
+  sourcemap: true,
+  sourcesContent: false,
+  // Compiled modules and colours, which their users do without: they must not depend on what is installed here.
+  external: ["*.node", "bufferutil", "supports-color", "utf-8-validate"],
+  metafile: true,
+  logLevel: "warning",
+};
+
+/** Bundles bin, config and lib, readable in a stack, and beside it the packages that the start needs. */
+async function bundleProgram() {
+  const entryPoints = ["bin/docker-server.ts", "bin/health-check.ts"];
+  const loadedAtStart = new Set();
+  const program = await esbuild.build({ ...COMMON, entryPoints, outdir: path.join(DIST, "bin"), plugins: [packagesApart(loadedAtStart)] });
+  const exported = [...loadedAtStart].sort().map((module) => `"${module}": require("${module}"),`);
+  const packages = await bundlePackages("start.js", `module.exports = {${exported.join("")}};`, [onDemand, edits]);
+  return [program, packages];
+}
+
+/** A package with one module keeps its exports as they are; of several modules all exports are put together. */
+async function bundleOnDemand(name) {
+  const modules = ON_DEMAND[name];
+  const parts =
+    modules.length === 1 ? `module.exports = require("${name}");` : modules.map((module) => `export * from "${module}";`).join("");
+  return [await bundlePackages(bundleOf(name), parts, [])];
+}
+
+function bundlePackages(file, contents, plugins) {
+  const outfile = path.join(DIST, "packages", file);
+  return esbuild.build({ ...COMMON, minify: true, stdin: { contents, resolveDir: ROOT }, outfile, plugins });
+}
+
+/** Names and folders of the packages whose files are in these bundles. */
+function packagesIn(files) {
+  const folders = files.map((file) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0]).filter(Boolean);
+  return [...new Set(folders)].sort();
+}
+
+/** The licences of all packages that are in dist, as one text. */
+function licences(folders) {
+  const parts = folders.map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(path.join(ROOT, folder, "package.json"), "utf8"));
+    const files = readdirSync(path.join(ROOT, folder)).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file));
+    const texts = files.map((file) => readFileSync(path.join(ROOT, folder, file), "utf8").trim());
+    return [`${name} ${version}: ${license}`, ...texts].join("\n\n");
+  });
+  return `dist holds code of these packages, under their licences.\n\n${parts.join(`\n\n${"-".repeat(80)}\n\n`)}\n`;
+}
+
+async function main() {
+  rmSync(DIST, { recursive: true, force: true });
+  const results = (await Promise.all([bundleProgram(), ...Object.keys(ON_DEMAND).map(bundleOnDemand)])).flat();
+  for (const file of DOCS_FILES) cpSync(path.join(ROOT, "node_modules", file), path.join(DIST, "docs-pages", path.basename(file)));
+  const bundled = results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
+  writeFileSync(path.join(DIST, "LICENSES.txt"), licences(packagesIn([...bundled, ...DOCS_FILES.map((file) => `node_modules/${file}`)])));
+  chmodSync(path.join(DIST, "bin/docker-server.js"), 0o755);
+}
+
+main().catch((error) => {
+  process.stderr.write(`build: ${error.message}\n`);
+  process.exit(1);
+});
