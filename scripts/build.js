@@ -160,6 +160,7 @@ async function main() {
 }
 
 main().catch((error) => {
+  rmSync(DIST, { recursive: true, force: true }); // set-up.sh takes the program's file as the sign of a whole build
   process.stderr.write(`build: ${error.message}\n`);
   process.exit(1);
 });

@@ -44,7 +44,7 @@ else
   npm ci --no-audit --no-fund >/dev/null 2>&1 || quietly npm install --no-save --no-audit --no-fund
 fi
 
-newer=$(find bin config lib scripts/build.js package.json package-lock.json -newer dist/bin/docker-server.js -print -quit 2>/dev/null || true)
+newer=$(find bin config lib scripts/build.js tsconfig.json package.json package-lock.json -newer dist/bin/docker-server.js -print -quit 2>/dev/null || true)
 if [ -e dist/bin/docker-server.js ] && [ -z "$newer" ]; then
   say "build: up to date"
 else

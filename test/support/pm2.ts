@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { type CommandResult, run, runOrThrow } from "../../scripts/process";
 import { takePlace } from "./bed";
@@ -39,7 +39,6 @@ export async function installPm2(): Promise<Pm2> {
     mkdirSync(installed, { recursive: true });
     const packed = (await runOrThrow("npm", ["pack", ROOT, "--pack-destination", place.folder])).trim();
     await runOrThrow("tar", ["-xf", path.join(place.folder, packed), "-C", installed, "--strip-components=1"]);
-    symlinkSync(path.join(ROOT, "node_modules"), path.join(installed, "node_modules"));
     const base = { PATH: process.env.PATH, HOME: place.folder, PM2_HOME: home, PM2_DISCRETE_MODE: "true" };
     const pm2 = (args: string[], env: NodeJS.ProcessEnv = {}) => run(process.execPath, [PM2, ...args], { env: { ...base, ...env } });
     return {
