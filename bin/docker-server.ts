@@ -5,6 +5,7 @@ import { setFlagsFromString } from "node:v8";
 import { loadSettings, SettingsError } from "../config/load";
 import { start } from "../lib/app";
 import { openLogs } from "../lib/support/logger";
+import { toUrlHost } from "../lib/support/url-host";
 
 /**
  * Growth of the heap, in percent of the live objects, before V8 collects it fully. Buffers in transit count as growth: by V8's own
@@ -51,7 +52,7 @@ async function main(): Promise<void> {
     });
   }
   const { port } = await starting;
-  logs.log.info(`listening on ${settings.https ? "https" : "http"}://${settings.host ?? "0.0.0.0"}:${port}`);
+  logs.log.info(`listening on ${settings.https ? "https" : "http"}://${toUrlHost(settings.host ?? "0.0.0.0")}:${port}`);
   process.send?.("ready");
 }
 

@@ -51,6 +51,7 @@ import { Drain, shutDown } from "./shutdown";
 import { reachableAddress } from "./support/default-route";
 import { lazyRequire } from "./support/lazy-require";
 import type { Logs } from "./support/logger";
+import { toUrlHost } from "./support/url-host";
 import { Terminals } from "./terminal/terminals";
 
 const loadSharedRateLimits = lazyRequire(() => require("./http/shared-rate-limit") as typeof import("./http/shared-rate-limit"));
@@ -60,7 +61,7 @@ const loadSharedRateLimits = lazyRequire(() => require("./http/shared-rate-limit
  * @throws Error if the settings can't be met: a port, certificate, store or engine address that can't be used
  */
 export async function start(settings: Settings, { log, audit }: Logs): Promise<RunningServer> {
-  const url = settings.advertise ?? `${settings.https ? "https" : "http"}://${reachableAddress(settings.host)}:${settings.port}`;
+  const url = settings.advertise ?? `${settings.https ? "https" : "http"}://${toUrlHost(reachableAddress(settings.host))}:${settings.port}`;
   const nodeName = settings.node_name ?? new URL(url).host;
   const service = { name: "docker-server", version, host: nodeName };
   const docker = await openDocker(settings, nodeName, log);

@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import path from "node:path";
 import type { DockerOptions } from "dockerode";
 import { lazyRequire } from "../support/lazy-require";
+import { fromUrlHost } from "../support/url-host";
 import { commandLine } from "./cli/shell-quote";
 
 const loadDockerCli = lazyRequire(() => require("docker-cli-js") as typeof import("docker-cli-js"));
@@ -53,20 +54,21 @@ function buildEndpoint(address: string, tls: Tls, cli: Record<string, string>): 
     return { url, env, socket, options: { socketPath: socket } };
   }
   const { protocol, hostname, port, username } = new URL(url);
+  const host = fromUrlHost(hostname);
   if (protocol === "ssh:") {
     const sshOptions = cli.SSH_AUTH_SOCK ? { agent: cli.SSH_AUTH_SOCK } : {};
-    return { url, env, options: { protocol: "ssh", host: hostname, port: port || 22, username, sshOptions } };
+    return { url, env, options: { protocol: "ssh", host, port: port || 22, username, sshOptions } };
   }
   if (!["tcp:", "http:", "https:"].includes(protocol)) throw new Error(`docker_host ${url} is of no known kind`);
   if (!tls.docker_tls_verify && protocol !== "https:") {
-    return { url, env, options: { protocol: "http", host: hostname, port: port || 2375 } };
+    return { url, env, options: { protocol: "http", host, port: port || 2375 } };
   }
   const folder = tls.docker_cert_path ?? path.join(homedir(), ".docker");
   const read = (file: string) => readFileSync(path.join(folder, file));
   return {
     url,
     env: { ...env, DOCKER_TLS_VERIFY: "1", DOCKER_CERT_PATH: folder },
-    options: { protocol: "https", host: hostname, port: port || 2376, ca: read("ca.pem"), cert: read("cert.pem"), key: read("key.pem") },
+    options: { protocol: "https", host, port: port || 2376, ca: read("ca.pem"), cert: read("cert.pem"), key: read("key.pem") },
   };
 }
 

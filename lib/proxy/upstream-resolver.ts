@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import { LRUCache } from "lru-cache";
 import type { Peer } from "../cluster/membership/peer";
 import type { Pool } from "../cluster/pool";
@@ -8,6 +7,7 @@ import type { ContainerSummary } from "../docker/containers/container-list";
 import { findUpstream } from "../docker/containers/published-port";
 import type { DockerHost } from "../docker/docker-host";
 import { AppError } from "../errors";
+import { toUrlHost } from "../support/url-host";
 import type { UpstreamEndpoint } from "./connection-pool";
 import { joinPathAndQuery, type ProxyTarget, queryValue, withoutQueryPair } from "./proxy-path";
 import type { WatchUpstream } from "./relay";
@@ -71,7 +71,7 @@ export class UpstreamResolver {
     const container = await this.docker.containers.find(id, { prefix: true });
     const chosenPort = choosePort(container, requestedPort);
     const { host, port } = await findUpstream(this.docker.engine, container.id, chosenPort);
-    const address = isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+    const address = `${toUrlHost(host)}:${port}`;
     const endpoint: UpstreamEndpoint = {
       poolKey: `${container.id} ${address}`,
       idleTimeoutMs: IDLE_TIMEOUT_MS.container,

@@ -5,6 +5,7 @@ import type { DockerHost } from "../docker/docker-host";
 import { integer } from "../http/fields";
 import { type Route, route } from "../http/route";
 import type { DocumentedRoute } from "../openapi/document";
+import { toUrlHost } from "../support/url-host";
 import { containerParams } from "./schemas/common";
 
 const port = integer(1, 65535).optional().describe("The container's port, if it publishes several");
@@ -32,8 +33,7 @@ export function proxyRoutes({ containers, engine }: Pick<DockerHost, "containers
     async handler({ params, query }) {
       const { id } = await containers.find(params.id, { prefix: true });
       const upstream = await findUpstream(engine, id, query.port);
-      const address = upstream.host.includes(":") ? `[${upstream.host}]` : upstream.host;
-      return { container_id: id, upstream: `http://${address}:${upstream.port}`, container_port: upstream.container_port, host };
+      return { container_id: id, upstream: `http://${toUrlHost(upstream.host)}:${upstream.port}`, container_port: upstream.container_port, host };
     },
   });
 

@@ -6,6 +6,7 @@ import type { SecureContext } from "node:tls";
 import { urlToHttpOptions } from "node:url";
 import { drainBody } from "../../support/drain-body";
 import { onPrematureClose } from "../../support/premature-close";
+import { fromUrlHost } from "../../support/url-host";
 import type { Peer } from "../membership/peer";
 import { checkResult, type RpcMethod, type RpcParams, type RpcResult } from "./methods";
 import { PeerConnection, RPC_PATH } from "./peer-connection";
@@ -116,7 +117,7 @@ export class PeerClient {
   connectOptions({ record: { url } }: Peer): { host: string; port: number } | ({ host: string; port: number; secure: true } & PeerTls) {
     const { protocol, hostname, port } = new URL(url);
     const secure = protocol === "https:";
-    const host = hostname.replace(/^\[|\]$/g, "");
+    const host = fromUrlHost(hostname);
     const address = { host, port: Number(port || (secure ? 443 : 80)) };
     if (!secure) return address;
     return { ...address, secure: true, ...(isIP(host) ? {} : { servername: host }), ...this.tls() };
@@ -157,7 +158,7 @@ export class PeerClient {
   private closeIdleSockets(url: string): void {
     const { hostname, port, protocol } = new URL(url);
     const { freeSockets } = this.agents[protocol as "http:" | "https:"];
-    const name = `${hostname.replace(/^\[|\]$/g, "")}:${port || (protocol === "https:" ? 443 : 80)}:`;
+    const name = `${fromUrlHost(hostname)}:${port || (protocol === "https:" ? 443 : 80)}:`;
     for (const [key, sockets = []] of Object.entries(freeSockets)) {
       if (key.startsWith(name)) for (const socket of [...sockets]) socket.destroy();
     }

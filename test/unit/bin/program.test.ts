@@ -163,3 +163,14 @@ test("the process list shows no token", async () => {
   expect(await started.ended).toBe(0);
   expect(started.stdout + started.stderr).not.toContain("Hunter2x");
 });
+
+test.each(["::1", "::"])("with --host %s it listens, and logs a valid URL", async (host) => {
+  const [port] = await freePorts(1);
+  const args = [`--port=${port}`, `--host=${host}`, "--docker_host=/nowhere.sock", "--token=x"];
+  const started = start(process.execPath, [program.file, ...args]);
+  expect(await until(() => started.stdout.includes("listening on") || started.stderr !== "", 30_000)).toBe(true);
+  expect(/listening on (http:\/\/[^\s"]+)/.exec(started.stdout)?.[1]).toBe(`http://[${host}]:${port}`);
+  expect((await fetch(`http://[::1]:${port}/openapi.json`)).status).toBe(200);
+  started.child.kill("SIGTERM");
+  expect(await started.ended).toBe(0);
+});
