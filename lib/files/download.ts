@@ -27,9 +27,10 @@ export async function findFile(engine: Engine, id: string, path: string): Promis
   return { path: found.path, name, size: found.size, modifiedAt: found.modifiedAt };
 }
 
-/** An open file. Its size can differ from when it was found. */
+/** An open file. It can have changed since it was found. */
 export interface OpenFile {
   size: number;
+  modifiedAt: Date;
   /** The bytes from `start` to `end`, both included. Read them to the end, or return the generator: both close the file. */
   bytes(start: number, end: number): AsyncGenerator<Buffer>;
   close(): void;
@@ -44,7 +45,8 @@ export async function openFile(engine: Engine, id: string, path: string): Promis
   try {
     const { value: entry } = await entries[Symbol.asyncIterator]().next();
     if (entry?.header.type !== "file") throw new AppError("FILE_NOT_FOUND", { details: { path } });
-    return { size: entry.header.size ?? 0, bytes: (start, end) => byteRange(entry, start, end, close), close };
+    const { size = 0, mtime = new Date(0) } = entry.header;
+    return { size, modifiedAt: mtime, bytes: (start, end) => byteRange(entry, start, end, close), close };
   } catch (error) {
     close();
     throw error;

@@ -92,12 +92,12 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     responses: responses.download,
     async handler(call) {
       const { id } = await find(call.params.id);
-      const { path, name, modifiedAt } = await findFile(engine, id, call.query.path);
+      const { path, name } = await findFile(engine, id, call.query.path);
       const file = await openFile(engine, id, path);
       try {
-        const part = call.range(file.size);
+        const part = isUnchanged(file, call.header("if-range")) ? call.range(file.size) : undefined;
         const { start, end } = part ?? { start: 0, end: file.size - 1 };
-        const headers = fileHeaders({ size: end - start + 1, modifiedAt });
+        const headers = fileHeaders({ size: end - start + 1, modifiedAt: file.modifiedAt });
         call.attachment(name);
         const ranged: Record<string, string> = part ? { "Content-Range": `bytes ${start}-${end}/${file.size}` } : {};
         return new Reply(part ? 206 : 200, file.bytes(start, end), { ...headers, ...ranged });
@@ -140,6 +140,14 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
   });
 
   return [upload, head, download, downloadZip, list];
+}
+
+/**
+ * Whether a file is the one that the client has a part of: a range of another one must not be added to that part (RFC 9110, section 13.1.5).
+ * @param ifRange the header: the Last-Modified of the client's part; an entity tag is none of ours; undefined if it asks unconditionally
+ */
+function isUnchanged({ modifiedAt }: Pick<FoundFile, "modifiedAt">, ifRange: string | undefined): boolean {
+  return ifRange === undefined || ifRange.trim() === modifiedAt.toUTCString();
 }
 
 /**

@@ -68,6 +68,20 @@ test("a range beyond the file is 416", async () => {
   expect((await get("d/none", { Range: "bytes=0-" })).status).toBe(416);
 });
 
+test("a range of a file that has changed since If-Range is answered with the whole file", async () => {
+  const { headers } = await get("d/ten");
+  const date = headers.get("last-modified") ?? "";
+  expect((await get("d/ten", {}, "HEAD")).headers.get("last-modified")).toBe(date);
+  const rangeIf = async (ifRange: string) => {
+    const { status, bytes } = await get("d/ten", { Range: "bytes=2-4", "If-Range": ifRange });
+    return [status, bytes.toString()];
+  };
+  expect(await rangeIf(date)).toEqual([206, "234"]);
+  const others = [new Date(Date.parse(date) - 1000).toUTCString(), new Date(Date.parse(date) + 1000).toUTCString(), '"an-etag"', "nonsense"];
+  for (const other of others) expect(await rangeIf(other)).toEqual([200, "0123456789"]);
+  expect((await get("d/ten", { Range: "bytes=99-", "If-Range": '"an-etag"' })).status).toBe(200);
+});
+
 test("links in /app are followed only within it, others anywhere", async () => {
   for (const file of ["d/soft", "d/twin", "/app/d/soft", "/srv/back"]) expect((await get(file)).bytes.toString()).toBe("0123456789");
   for (const file of ["d/dirlink/f", "d/abs/f", "/app/d/sub/../sub/f"]) expect((await get(file)).bytes.toString()).toBe("in\n");
