@@ -16,10 +16,23 @@ export function refuseCrossSite(request: Request, allowedOrigins: string[]): voi
   const { origin, "sec-fetch-site": fetchSite = "" } = request.headers;
   // HEAD counts as a change because it pulls images. Browsers send its Origin only if the page is to read the response.
   const changesState = request.method === "HEAD" || !SAFE_METHODS.has(request.method);
-  if (changesState && origin === undefined && FOREIGN_FETCH_SITES.has(fetchSite)) throw new AppError("CROSS_SITE");
   // The same-origin policy doesn't keep a foreign page from reading a WebSocket.
   if (!changesState && !request.upgradeOffer) return;
-  if (origin === undefined || allowedOrigins.includes(origin)) return;
-  const host = URL.canParse(origin) ? new URL(origin).host : origin;
-  if (host !== request.host) throw new AppError("CROSS_SITE", { details: { origin } });
+  if (origin !== undefined && allowedOrigins.includes(origin)) return;
+  if (fetchSite === "same-origin") return;
+  if (!FOREIGN_FETCH_SITES.has(String(fetchSite)) && (origin === undefined || isOwnOrigin(request, origin))) return;
+  throw new AppError("CROSS_SITE", origin === undefined ? {} : { details: { origin } });
+}
+
+/** Whether an origin is the scheme, host and port that the request was sent to (RFC 6454, section 5). */
+function isOwnOrigin({ protocol, host, headers }: Request, origin: string): boolean {
+  // A load balancer that ends TLS tells the scheme in this header. Here it counts from any sender: a page can't set it.
+  const [forwardedProtocol = ""] = String(headers["x-forwarded-proto"] ?? "").split(",");
+  const wanted = originOf(origin);
+  return wanted !== undefined && [protocol, forwardedProtocol.trim()].some((scheme) => originOf(`${scheme}://${host}`) === wanted);
+}
+
+/** A URL's origin, without the default port of its scheme; undefined if it isn't one of HTTP. */
+function originOf(url: string): string | undefined {
+  return /^https?:\/\//i.test(url) && URL.canParse(url) ? new URL(url).origin : undefined;
 }
