@@ -4,11 +4,14 @@ import type { Duplex } from "node:stream";
 import tls from "node:tls";
 import type { ConnectionListener, ConnectionPool, UpstreamConnection, UpstreamEndpoint } from "./connection-pool";
 import { formatHead, type RawHeaders, type ResponseHead } from "./http1/message-head";
-import { forwardableTrailers, RequestBodySender } from "./http1/request-body";
+import { RequestBodySender } from "./http1/request-body";
 import { type BodyFraming, ResponseReader, type ResponseSink } from "./http1/response-reader";
+import { forwardableTrailers } from "./trailers";
 
 /** A client that reads nothing for this time, while there is something to read, is disconnected. */
 const CLIENT_STALL_TIMEOUT_MS = 60_000;
+/** After bytes that took longer to handle, other requests get their turn: a socket that always has more would be read up to 32 times in a row. */
+const MAX_TURN_MS = 2;
 
 /**
  * Watches whether the upstream node is alive while nothing arrives from it.
@@ -54,8 +57,11 @@ export class Relay implements ConnectionListener, ResponseSink {
   private readonly responseReader: ResponseReader;
   private readonly requestBody: RequestBodySender;
   private connected: boolean;
-  /** Before the response head: the response timeout. After it: the stall timeout of the client. */
-  private timer: NodeJS.Timeout | undefined;
+  /** Runs until the response head: 1xx responses don't extend it. */
+  private readonly responseTimer: NodeJS.Timeout;
+  /** Runs while the client takes nothing of the body. */
+  private stallTimer: NodeJS.Timeout | undefined;
+  private yieldsTurn = false;
   private stopWatching: (() => void) | undefined;
   private framing: BodyFraming | undefined;
   private headUnflushed = false;
@@ -76,8 +82,8 @@ export class Relay implements ConnectionListener, ResponseSink {
     this.connected = this.connection.reused;
     this.connection.listener = this;
     this.responseReader = new ResponseReader(request.method as string, proxyRequest.onUpgrade !== undefined, this);
-    this.requestBody = new RequestBodySender(request, this.connection.socket, () => this.timer?.refresh());
-    this.timer = setTimeout(() => this.fail("timeout", new Error("no answer in time")), proxyRequest.responseTimeoutMs);
+    this.requestBody = new RequestBodySender(request, this.connection.socket, forwardableTrailers, () => this.refreshResponseTimer());
+    this.responseTimer = setTimeout(() => this.fail("timeout", new Error("no answer in time")), proxyRequest.responseTimeoutMs);
     this.stopWatching = proxyRequest.watchUpstream?.(false, (error) => this.fail("broken", error));
     response.once("close", this.handleClientClose).on("drain", this.resumeUpstream);
     // A response that is queued behind another on its connection emits no "close" when the connection closes.
@@ -93,10 +99,23 @@ export class Relay implements ConnectionListener, ResponseSink {
   }
 
   onData(bytes: Buffer): void {
+    const startedAt = performance.now();
     this.parse(() => this.responseReader.push(bytes));
-    if (!this.headUnflushed || this.finished) return;
-    this.headUnflushed = false;
-    this.proxyRequest.response.flushHeaders();
+    if (this.finished) return;
+    if (this.headUnflushed) {
+      this.headUnflushed = false;
+      this.proxyRequest.response.flushHeaders();
+    }
+    if (performance.now() - startedAt > MAX_TURN_MS) this.yieldTurn();
+  }
+
+  private yieldTurn(): void {
+    this.yieldsTurn = true;
+    this.connection.socket.pause();
+    setImmediate(() => {
+      this.yieldsTurn = false;
+      this.resumeUpstream();
+    });
   }
 
   onDrain(): void {
@@ -120,16 +139,24 @@ export class Relay implements ConnectionListener, ResponseSink {
   }
 
   onInterim(head: ResponseHead): void {
-    this.timer?.refresh();
+    if (this.finished) return;
     const { request, response } = this.proxyRequest;
     const { socket } = response;
-    // The container decides how many 1xx it sends: for a slow client they are dropped, not buffered.
-    if (socket?.writableNeedDrain) return;
     if (head.status === 100) {
       if (request.headers.expect !== undefined) response.writeContinue();
     } else if (request.httpVersionMinor > 0 && socket) {
       socket.write(formatHead(`HTTP/1.1 ${head.status} ${head.reason}`, this.proxyRequest.toClientHeaders(head)), "latin1");
     }
+    if (!this.clientIsFull) return;
+    this.connection.socket.pause();
+    // Only a body's bytes make the response itself emit "drain".
+    socket?.off("drain", this.resumeUpstream).once("drain", this.resumeUpstream);
+  }
+
+  /** Whether the client has not taken in yet what was written to it. */
+  private get clientIsFull(): boolean {
+    const { response } = this.proxyRequest;
+    return response.writableNeedDrain || (response.socket?.writableNeedDrain ?? false);
   }
 
   onHead(head: ResponseHead, framing: BodyFraming): void {
@@ -159,12 +186,13 @@ export class Relay implements ConnectionListener, ResponseSink {
     const { response } = this.proxyRequest;
     if (this.finished || response.write(bytes)) return;
     this.connection.socket.pause();
-    this.timer ??= setTimeout(() => response.destroy(), CLIENT_STALL_TIMEOUT_MS);
+    this.stallTimer ??= setTimeout(() => response.destroy(), CLIENT_STALL_TIMEOUT_MS);
   }
 
   private readonly resumeUpstream = (): void => {
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    if (this.finished || this.yieldsTurn || this.clientIsFull) return;
+    clearTimeout(this.stallTimer);
+    this.stallTimer = undefined;
     this.connection.socket.resume();
   };
 
@@ -206,9 +234,12 @@ export class Relay implements ConnectionListener, ResponseSink {
     this.settle(new RelayFailure(reason, error, safeToRetry));
   }
 
+  private refreshResponseTimer(): void {
+    if (!this.framing && !this.finished) this.responseTimer.refresh();
+  }
+
   private clearResponseWait(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    clearTimeout(this.responseTimer);
     this.stopWatching?.();
     this.stopWatching = undefined;
   }
@@ -216,9 +247,11 @@ export class Relay implements ConnectionListener, ResponseSink {
   private finish(): void {
     this.finished = true;
     this.clearResponseWait();
+    clearTimeout(this.stallTimer);
     this.requestBody.stop();
     const { request, response } = this.proxyRequest;
     response.off("close", this.handleClientClose).off("drain", this.resumeUpstream);
+    response.socket?.off("drain", this.resumeUpstream);
     request.socket.off("close", this.handleClientClose);
   }
 }

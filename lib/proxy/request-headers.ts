@@ -7,7 +7,7 @@ import { requestBodyFraming } from "./http1/request-body";
 const VIA_PSEUDONYM = "docker-server";
 
 /** Headers that this server sets anew, or that are for it alone. */
-const REPLACED_OR_WITHHELD = new Set([
+export const REPLACED_OR_WITHHELD = new Set([
   "host",
   "content-length",
   "expect",
@@ -23,8 +23,20 @@ const REPLACED_OR_WITHHELD = new Set([
   "x-forwarded-proto",
   "x-forwarded-port",
   "x-forwarded-prefix",
+  // Other names under which servers look for the same.
+  "x-forwarded-scheme",
+  "x-forwarded-protocol",
+  "x-forwarded-ssl",
+  "x-forwarded-server",
+  "x-client-ip",
+  "x-cluster-client-ip",
   PEER_HEADER,
 ]);
+
+/** The name under which CGI, WSGI and similar servers read a header: they don't tell an underscore from a hyphen. */
+export function withHyphens(name: string): string {
+  return name.includes("_") ? name.replaceAll("_", "-") : name;
+}
 
 /** Credentials of this server that a container must not see. */
 export interface WithheldCredentials {
@@ -53,7 +65,8 @@ export function clientRequestHeaders(request: Request, prefix: string, withheld:
     const name = rawName.toLowerCase();
     if (name === "via") via += `${value}, `;
     else if (name === "x-forwarded-for" && trusted) forwardedFor += `${value}, `;
-    if (isHopByHop(name) || REPLACED_OR_WITHHELD.has(name) || (name === "authorization" && withheld.authorization)) continue;
+    const readName = withHyphens(name);
+    if (isHopByHop(readName) || REPLACED_OR_WITHHELD.has(readName) || (name === "authorization" && withheld.authorization)) continue;
     const forwardedValue = name === "cookie" ? withoutCookie(value, withheld.cookie) : value;
     if (name !== "cookie" || forwardedValue !== "") headers.push(rawName, forwardedValue);
   }
@@ -104,6 +117,15 @@ export function connectionHeaders(request: Request, host: string, upgrade: strin
 /** Removes the cookies of this name from a Cookie header. */
 function withoutCookie(header: string, name: string): string {
   if (!header.includes(name)) return header;
-  const others = header.split(";").filter((pair) => !pair.trim().startsWith(`${name}=`));
+  const others = header.split(";").filter((pair) => !isCookieOf(pair, name));
   return others.join(";").trim();
+}
+
+/**
+ * Whether a cookie pair, or a Set-Cookie value, is of this name, or of none and with a value that is sent like this name: browsers ignore
+ * whitespace around a name (RFC 6265, section 5.2) and leave out the equals sign of an empty one.
+ */
+export function isCookieOf(pair: string, name: string): boolean {
+  const [cookieName = "", ...value] = pair.replace(/^[\s=]+/, "").split("=");
+  return cookieName.trim() === name && value.length > 0;
 }

@@ -1,7 +1,8 @@
 import { hopByHopMatcher, type RawHeaders, type ResponseHead } from "./http1/message-head";
+import { isCookieOf } from "./request-headers";
 
 /** Headers that affect the whole origin, which belongs to this server. */
-const ORIGIN_WIDE = new Set([
+export const ORIGIN_WIDE = new Set([
   "service-worker-allowed",
   "clear-site-data",
   "strict-transport-security",
@@ -13,22 +14,20 @@ const ORIGIN_WIDE = new Set([
 ]);
 
 /** CORS headers that may occur only once: browsers refuse access if one is repeated. */
-const CORS_ACCESS = new Set(["access-control-allow-origin", "access-control-allow-credentials"]);
+export const CORS_ACCESS = new Set(["access-control-allow-origin", "access-control-allow-credentials"]);
 
 /** Gives the pages of a container an opaque origin: they can't call the API with the user's credentials. */
 export const SANDBOX_POLICY = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts";
 
-/**
- * The end-to-end headers of an upstream response.
- * @param requestId the response to the client has it already; another node repeats it, and a container may
- */
-export function endToEndHeaders({ headers }: ResponseHead, requestId: string): RawHeaders {
+/** The end-to-end headers of an upstream response, without those that this server sets itself or that its status must not have. */
+export function endToEndHeaders({ status, headers }: ResponseHead): RawHeaders {
   const isHopByHop = hopByHopMatcher(headers);
   const forwarded: RawHeaders = [];
-  let hasLength = false;
+  // RFC 9110, section 8.6: a 1xx or a 204 has no Content-Length; some clients would wait for a body.
+  let hasLength = status < 200 || status === 204;
   for (let index = 0; index < headers.length; index += 2) {
     const name = (headers[index] as string).toLowerCase();
-    if (isHopByHop(name) || (name === "x-request-id" && headers[index + 1] === requestId)) continue;
+    if (isHopByHop(name) || name === "x-request-id") continue;
     if (name === "content-length") {
       // A repeated, equal length counts once (RFC 9112, section 6.3).
       if (hasLength) continue;
@@ -59,7 +58,7 @@ export function confineToPrefix(headers: RawHeaders, { prefix, sandbox, sessionC
     const value = headers[index + 1] as string;
     if (ORIGIN_WIDE.has(name) || (hasOwnCors && CORS_ACCESS.has(name))) continue;
     if (name !== "set-cookie") confined.push(headers[index] as string, value);
-    else if (!value.trim().startsWith(`${sessionCookie}=`)) confined.push(headers[index] as string, confineCookie(value, prefix));
+    else if (!isCookieOf(value, sessionCookie)) confined.push(headers[index] as string, confineCookie(value, prefix));
   }
   if (sandbox) confined.push("Content-Security-Policy", SANDBOX_POLICY);
   return confined;

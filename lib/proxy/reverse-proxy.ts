@@ -56,8 +56,9 @@ export class ReverseProxy {
     if (!target) throw new AppError("CONTAINER_NOT_FOUND", { message: "No container can have this name" });
     checkForwardable(request, response);
     if (endsHere(request)) return void response.set({ Allow: ALLOWED_METHODS, "Content-Length": "0" }).end();
+    const { peer, browserSession = false } = response.locals;
     for (let attempt = 1; ; attempt++) {
-      const upstream = await this.options.upstreams.resolve(target, response.locals.peer !== undefined);
+      const upstream = await this.options.upstreams.resolve(target, { fromPeer: peer !== undefined, exact: browserSession });
       try {
         return await this.relay({ request, response, target, upstream, sandbox, forceNewConnection: attempt > 1 });
       } catch (error) {
@@ -130,16 +131,15 @@ export class ReverseProxy {
 
 /** Makes the headers for the client from those of an upstream response. */
 function responseHeaderFilter({ response, target, sandbox }: Attempt): (head: ResponseHead) => RawHeaders {
-  const { request_id, peer } = response.locals;
   // The node that the client is connected to confines them.
-  if (peer) return (head) => endToEndHeaders(head, request_id);
+  if (response.locals.peer) return endToEndHeaders;
   const confinement = {
     prefix: target.prefix,
     sandbox,
     sessionCookie: SESSION_COOKIE,
     hasOwnCors: response.hasHeader("Access-Control-Allow-Origin"),
   };
-  return (head) => confineToPrefix(endToEndHeaders(head, request_id), confinement);
+  return (head) => confineToPrefix(endToEndHeaders(head), confinement);
 }
 
 /** Answers the client with the upstream's 101 and connects the two sockets. */
@@ -151,7 +151,7 @@ function upgradeHandler(
   return (head, socket) => {
     response.statusCode = 101;
     const protocol = headerValues(head.headers, "upgrade").join(", ") || (request.headers.upgrade as string);
-    const headers = ["Connection", "Upgrade", "Upgrade", protocol, ...toClientHeaders(head)];
+    const headers = ["Connection", "Upgrade", "Upgrade", protocol, "X-Request-Id", response.locals.request_id, ...toClientHeaders(head)];
     const sessionCookie = response.get("Set-Cookie");
     if (sessionCookie) headers.push("Set-Cookie", sessionCookie);
     offer.socket.write(formatHead(`HTTP/1.1 101 ${head.reason}`, headers), "latin1");

@@ -14,6 +14,8 @@ import type { WatchUpstream } from "./relay";
 
 /** Where one request is sent. */
 export interface ResolvedUpstream {
+  /** full id of the container */
+  containerId: string;
   endpoint: UpstreamEndpoint;
   /** for the Host header */
   host: string;
@@ -24,8 +26,8 @@ export interface ResolvedUpstream {
   watchUpstream: WatchUpstream | undefined;
 }
 
-/** Makes the upstream of each request to the same container and port. */
-type UpstreamFactory = (target: ProxyTarget) => ResolvedUpstream;
+/** Makes the upstream of each request to the same container and port; `exact`: another node must not take another container of the name. */
+type UpstreamFactory = (target: ProxyTarget, exact: boolean) => ResolvedUpstream;
 
 /** A cached location is dropped earlier if a container of this node changes or a request to it fails. */
 const CACHE_TTL_MS = 1000;
@@ -46,20 +48,22 @@ export class UpstreamResolver {
 
   /**
    * Resolves the upstream of a request.
-   * @param fromPeer another node has forwarded the request: the container is looked for on this node only
+   * @param options.fromPeer another node has forwarded the request: the container is looked for on this node only
+   * @param options.exact the request is for this very container, and not for one that is made anew under its name meanwhile
    * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID; NODES_MISSING; NODE_NOT_FOUND; NOT_RUNNING; NO_PORT; UPSTREAM_UNREACHABLE
    */
-  async resolve(target: ProxyTarget, fromPeer: boolean): Promise<ResolvedUpstream> {
+  async resolve(target: ProxyTarget, options: { fromPeer: boolean; exact: boolean }): Promise<ResolvedUpstream> {
+    const { fromPeer, exact } = options;
     const port = queryValue(target.query, "port");
     const nodeName = queryValue(target.query, "node");
     const key = `${fromPeer} ${target.id} ${port ?? ""} ${nodeName ?? ""}`;
     const cached = this.cache.get(key);
-    if (cached) return (await cached)(target);
+    if (cached) return (await cached)(target, exact);
     const resolving =
       fromPeer || !this.pool ? this.resolveLocal(target.id, port) : this.resolveInPool(this.pool, target.id, port, nodeName);
     this.cache.set(key, resolving);
     resolving.catch(() => this.cache.delete(key));
-    return (await resolving)(target);
+    return (await resolving)(target, exact);
   }
 
   /** Drops all cached locations, after a request to one has failed. */
@@ -79,7 +83,7 @@ export class UpstreamResolver {
     };
     return ({ path, query }) => {
       const target = joinPathAndQuery(path, chosenPort === undefined ? query : withoutQueryPair(query, "port"));
-      return { endpoint, host: address, target, peer: undefined, watchUpstream: undefined };
+      return { containerId: container.id, endpoint, host: address, target, peer: undefined, watchUpstream: undefined };
     };
   }
 
@@ -99,20 +103,22 @@ export class UpstreamResolver {
       pinned ? { ...target, query: withoutQueryPair(target.query, "node") } : target;
     if (nodeName === pool.nodeName) {
       const resolveTarget = await this.resolveLocal(id, requestedPort);
-      return (target) => resolveTarget(withoutPin(target));
+      return (target, exact) => resolveTarget(withoutPin(target), exact);
     }
     const peer = pool.members.peers.find(({ name }) => name === nodeName);
     if (!peer) throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${nodeName}` });
     const { url } = peer.record;
+    const containerId = (owners.find(({ node }) => node === nodeName) as (typeof owners)[0]).found.id;
     const endpoint: UpstreamEndpoint = {
       poolKey: `node ${peer.name} ${url}`,
       idleTimeoutMs: IDLE_TIMEOUT_MS.node,
       connectOptions: pool.client.connectOptions(peer),
     };
     const watchUpstream: WatchUpstream = (responseStarted, onDead) => watchPeer(pool, peer, responseStarted ? MAX_MISSED_PINGS : 1, onDead);
-    return (target) => {
+    return (target, exact) => {
       const { prefix, path, query } = withoutPin(target);
-      return { endpoint, host: new URL(url).host, target: prefix + joinPathAndQuery(path, query), peer, watchUpstream };
+      const pathAtPeer = (exact ? `/proxy/${containerId}` : prefix) + joinPathAndQuery(path, query);
+      return { containerId, endpoint, host: new URL(url).host, target: pathAtPeer, peer, watchUpstream };
     };
   }
 }

@@ -16,7 +16,7 @@ export class ChunkedDecoder {
   trailers: RawHeaders = [];
   done = false;
 
-  /** @param onData receives the decoded bytes */
+  /** @param onData receives the decoded bytes, those of one `push` as one piece: chunks of a byte each would cost as many writes */
   constructor(private readonly onData: (bytes: Buffer) => void) {}
 
   /**
@@ -25,13 +25,23 @@ export class ChunkedDecoder {
    * @throws HttpParseError
    */
   push(bytes: Buffer): number {
+    const pieces: Buffer[] = [];
+    try {
+      return this.decode(bytes, pieces);
+    } finally {
+      // What came before an invalid chunk is forwarded too.
+      if (pieces.length > 0) this.onData(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces));
+    }
+  }
+
+  private decode(bytes: Buffer, pieces: Buffer[]): number {
     let offset = 0;
     while (offset < bytes.length && !this.done) {
       if (this.state === "data") {
         const end = Math.min(bytes.length, offset + this.remainingChunkBytes);
         this.remainingChunkBytes -= end - offset;
         if (this.remainingChunkBytes === 0) this.state = "end";
-        this.onData(offset === 0 && end === bytes.length ? bytes : bytes.subarray(offset, end));
+        pieces.push(offset === 0 && end === bytes.length ? bytes : bytes.subarray(offset, end));
         offset = end;
         continue;
       }

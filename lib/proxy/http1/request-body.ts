@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import { formatFieldLines, hopByHopMatcher, type RawHeaders } from "./message-head";
+import { formatFieldLines, type RawHeaders } from "./message-head";
 
 /** How the end of a request's body is known; `none` if it has no body. */
 export function requestBodyFraming({ headers }: IncomingMessage): "none" | "length" | "chunked" {
@@ -15,10 +15,14 @@ export class RequestBodySender {
   /** The whole body was written, or there is none. */
   sent: boolean;
 
-  /** @param onProgress called with each chunk, and at the end */
+  /**
+   * @param forwardTrailers removes the trailers that must not be forwarded
+   * @param onProgress called with each chunk, and at the end
+   */
   constructor(
     private readonly request: IncomingMessage,
     private readonly socket: Socket,
+    private readonly forwardTrailers: (trailers: RawHeaders) => RawHeaders,
     private readonly onProgress: () => void,
   ) {
     const framing = requestBodyFraming(request);
@@ -64,29 +68,6 @@ export class RequestBodySender {
   private readonly sendEnd = (): void => {
     this.sent = true;
     this.onProgress();
-    if (this.chunked) this.socket.write(`0\r\n${formatFieldLines(forwardableTrailers(this.request.rawTrailers))}\r\n`, "latin1");
+    if (this.chunked) this.socket.write(`0\r\n${formatFieldLines(this.forwardTrailers(this.request.rawTrailers))}\r\n`, "latin1");
   };
-}
-
-/** Fields for framing, routing and authentication, which must not be trailers (RFC 9110, section 6.5.1). */
-const FORBIDDEN_TRAILERS = new Set([
-  "content-length",
-  "host",
-  "trailer",
-  "authorization",
-  "x-access-token",
-  "cookie",
-  "content-encoding",
-  "content-type",
-]);
-
-/** Removes the trailers that a proxy must not forward. */
-export function forwardableTrailers(trailers: RawHeaders): RawHeaders {
-  const isHopByHop = hopByHopMatcher(trailers);
-  const forwarded: RawHeaders = [];
-  for (let index = 0; index < trailers.length; index += 2) {
-    const name = (trailers[index] as string).toLowerCase();
-    if (!isHopByHop(name) && !FORBIDDEN_TRAILERS.has(name)) forwarded.push(trailers[index] as string, trailers[index + 1] as string);
-  }
-  return forwarded;
 }

@@ -2,6 +2,8 @@ import { ChunkedDecoder } from "./chunked-decoder";
 import { HttpParseError, headerValues, parseResponseHead, type RawHeaders, type ResponseHead } from "./message-head";
 
 const MAX_HEAD_BYTES = 65_536;
+/** 1xx responses before the final one. Without a limit a container could keep this process busy with them. */
+const MAX_INTERIM_RESPONSES = 100;
 
 /** How the end of a response's body is known: no body, a length, chunks, or the end of the connection. */
 export type BodyFraming = { kind: "none" } | { kind: "length"; bytes: number } | { kind: "chunked" } | { kind: "close" };
@@ -28,6 +30,7 @@ export class ResponseReader {
   private remainingBytes = 0;
   private chunkedDecoder: ChunkedDecoder | undefined;
   private keepsAlive = true;
+  private interimResponses = 0;
   done = false;
   /** Any byte of the response has been received. */
   started = false;
@@ -85,13 +88,15 @@ export class ResponseReader {
     }
     const framing = responseBodyFraming(head, this.method);
     if (head.status < 200) {
+      this.interimResponses += 1;
+      if (this.interimResponses > MAX_INTERIM_RESPONSES) throw new HttpParseError("more than 100 answers with a 1xx status");
       this.sink.onInterim(head);
       return rest;
     }
     this.keepsAlive = keepsConnectionAlive(head);
     this.framing = framing;
     this.sink.onHead(head, framing);
-    if (framing.kind === "chunked") this.chunkedDecoder = new ChunkedDecoder((chunk) => this.sink.onBody(chunk));
+    if (framing.kind === "chunked") this.chunkedDecoder = new ChunkedDecoder((data) => this.sink.onBody(data));
     if (framing.kind === "length") this.remainingBytes = framing.bytes;
     if (framing.kind === "none" || (framing.kind === "length" && framing.bytes === 0))
       this.complete([], this.keepsAlive && rest.length === 0);

@@ -3,8 +3,9 @@ import http from "node:http";
 import WebSocket from "ws";
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { connectRaw, head } from "../../support/raw-http";
 import { TOKEN } from "../../support/server";
-import { gotHeader, startWeb } from "../../support/web-container";
+import { gotHeader, rawPath, startWeb } from "../../support/web-container";
 
 let cluster: TestCluster;
 let holder: TestNode;
@@ -50,6 +51,32 @@ test("a request for a container of another node is forwarded to that node", asyn
   expect(headers.get("content-security-policy")).toMatch(/^sandbox /);
   // Both nodes use one id.
   expect(headers.get("x-request-id")).toBe(gotHeader(json, "x-request-id"));
+});
+
+/** Makes the container send this response, and returns what a client of the other node received up to the end of the connection. */
+async function forwardedResponse(response: string): Promise<string> {
+  const connection = connectRaw(other.server, new URL(other.server.url).hostname);
+  connection.send(head("GET", rawPath(web, response), { "X-Access-Token": TOKEN, Connection: "close", TE: "trailers" }));
+  expect(await until(connection.closed, 20_000)).toBe(true);
+  return connection.received();
+}
+
+test("through another node, a container's 1xx responses without end are 502", async () => {
+  const progress = "HTTP/1.1 102 Processing\r\n\r\n";
+  const final = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  expect(await forwardedResponse(progress.repeat(100) + final)).toMatch(/\r\n\r\nok$/);
+  expect(await forwardedResponse(progress.repeat(101) + final)).toMatch(/HTTP\/1\.1 502 [\s\S]*UPSTREAM_FAILED/);
+});
+
+test("through another node, no header says more than this server lets it", async () => {
+  const noContent = await forwardedResponse("HTTP/1.1 204 No Content\r\nContent-Length: 7\r\nX-Request-Id: forged\r\nX-A: 1\r\n\r\n");
+  expect(noContent).toMatch(/^HTTP\/1\.1 204 [\s\S]*X-A: 1\r\n/);
+  expect(noContent).not.toMatch(/content-length|forged/i);
+  expect(noContent.match(/x-request-id: /gi)).toHaveLength(1);
+  const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n";
+  expect(await forwardedResponse(`${chunked}X-Sum: 7\r\nSet-Cookie: a=1; Path=/\r\n\r\n`)).toMatch(/\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n$/);
+  const { json } = await other.request("GET", `/proxy/${web}/`, { headers: { X_Forwarded_For: "10.1.1.1", X_Own: "kept" } });
+  expect([gotHeader(json, "x_forwarded_for"), gotHeader(json, "x_own")]).toEqual([undefined, "kept"]);
 });
 
 test("GET /proxy/{id} names the node of the port", async () => {

@@ -182,7 +182,7 @@ describe("forwarded responses", () => {
   test.each([
     ["HEAD", `${OK}Content-Length: 77\r\n\r\n`, /Content-Length: 77\r\n/],
     ["GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\nETag: x\r\n\r\n", /ETag: x\r\n/],
-    ["GET", "HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n", /X-A: 1\r\n/],
+    ["GET", "HTTP/1.1 204 No Content\r\nContent-Length: 77\r\nX-A: 1\r\n\r\n", /^(?!.*Content-Length).*X-A: 1\r\n/s],
   ])("9112 6.3: a response without a body, to %s, ends with its head, whatever its Content-Length", async (method, answer, expected) => {
     const received = await forwardedResponse(answer, { method });
     expect(received).toMatch(expected);
@@ -192,7 +192,7 @@ describe("forwarded responses", () => {
   test("9112 7.1: chunks are decoded in any fragmentation, with extensions and trailers", async () => {
     const chunks = "3;a=b\r\nabc\r\n0004\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n";
     const answer = await forwardedResponse(`${OK}Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n${chunks}`);
-    expect(answer).toMatch(/Transfer-Encoding: chunked[\s\S]*\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n$/i);
+    expect(answer).toMatch(/Transfer-Encoding: chunked[\s\S]*\r\n\r\n7\r\nabcdefg\r\n0\r\nX-Sum: 7\r\n\r\n$/i);
   });
 
   test("9112 6.3: a body that ends with its connection ends with the client's connection, also in HTTP/1.0", async () => {

@@ -1,7 +1,7 @@
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { ConnectionPool } from "../../../lib/proxy/connection-pool";
-import { Relay } from "../../../lib/proxy/relay";
+import { Relay, type RelayFailure } from "../../../lib/proxy/relay";
 import { until } from "../../../scripts/process";
 
 // A relay between a client and an upstream that sends a given response, over real connections.
@@ -13,6 +13,9 @@ let upstreamResponse = "";
 let afterResponse: (socket: net.Socket) => void = () => undefined;
 /** The server's socket of the last client. */
 let clientSocket: net.Socket | null = null;
+/** Why the last relay failed. */
+let failure: RelayFailure | undefined;
+let responseTimeoutMs = 5000;
 
 const upstream = net.createServer((socket) => {
   socket.on("error", () => undefined).on("data", () => socket.write(upstreamResponse, "latin1", () => afterResponse(socket)));
@@ -27,13 +30,16 @@ const server = http.createServer((request, response) => {
       endpoint: { poolKey: `upstream ${request.url}`, idleTimeoutMs: 60_000, connectOptions: { host: "127.0.0.1", port } },
       forceNewConnection: false,
       head: `${request.method} / HTTP/1.1\r\nHost: far\r\n\r\n`,
-      responseTimeoutMs: 5000,
+      responseTimeoutMs,
       toClientHeaders: ({ headers }) => headers.filter((_, at) => !/^transfer-encoding$/i.test(headers[at - (at % 2)] as string)),
       onUpgrade: undefined,
       watchUpstream: undefined,
     },
     pool,
-  ).catch(() => response.destroy());
+  ).catch((error: RelayFailure) => {
+    failure = error;
+    response.destroy();
+  });
 });
 
 beforeAll(async () => {
@@ -41,6 +47,8 @@ beforeAll(async () => {
 });
 afterEach(() => {
   afterResponse = () => undefined;
+  responseTimeoutMs = 5000;
+  failure = undefined;
 });
 afterAll(() => {
   pool.close();
@@ -77,18 +85,74 @@ describe("Relay", () => {
     expect(received.slice(received.indexOf("\r\n\r\n") + 4)).toBe(body);
   });
 
-  test("1xx responses are not buffered for a slow client", async () => {
-    const hints = `HTTP/1.1 103 Early Hints\r\nLink: <${"x".repeat(60_000)}>\r\n\r\n`;
-    upstreamResponse = hints.repeat(500);
-    let accepted = false;
-    afterResponse = () => {
-      accepted = true;
+  test("trailers that a proxy makes, withholds or confines in a head are not forwarded", async () => {
+    const names = [
+      "Set-Cookie",
+      "X-Request-Id",
+      "X-Forwarded-For",
+      "X_Forwarded_For",
+      "Strict-Transport-Security",
+      "Content-Security-Policy",
+    ];
+    upstreamResponse = `${CHUNKED}2\r\nok\r\n0\r\nX-A: 1\r\n${names.map((name) => `${name}: forged\r\n`).join("")}\r\n`;
+    expect(await exchange("GET", "1.1")).toMatch(/\r\n2\r\nok\r\n0\r\nX-A: 1\r\n\r\n$/);
+  });
+
+  test("chunks of a byte each are forwarded together", async () => {
+    upstreamResponse = `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${"1\r\nx\r\n".repeat(1000)}0\r\n\r\n`;
+    const received = await exchange("GET", "1.1");
+    expect(received.match(/x/g)).toHaveLength(1000);
+    expect(received.match(/\r\nx/g)?.length).toBeLessThan(100);
+  });
+
+  const PROGRESS = "HTTP/1.1 102 Processing\r\n\r\n";
+  const FINAL = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+  test("up to 100 responses of 1xx precede a response, more are a failure", async () => {
+    upstreamResponse = PROGRESS.repeat(100) + FINAL;
+    expect((await exchange("GET", "1.1")).match(/HTTP\/1\.1 102 /g)).toHaveLength(100);
+    expect(failure).toBeUndefined();
+    upstreamResponse = PROGRESS.repeat(101) + FINAL;
+    expect(await exchange("GET", "1.1")).not.toContain("200 OK");
+    expect(failure).toMatchObject({ reason: "broken", message: "more than 100 answers with a 1xx status" });
+  });
+
+  test("1xx responses don't extend the response timeout", async () => {
+    responseTimeoutMs = 300;
+    upstreamResponse = PROGRESS;
+    afterResponse = (socket) => {
+      let remaining = 60;
+      const timer = setInterval(() => {
+        remaining -= 1;
+        if (remaining > 0 && !socket.destroyed) return void socket.write(PROGRESS);
+        clearInterval(timer);
+        socket.end();
+      }, 20);
     };
+    await exchange("GET", "1.1", "/slow");
+    expect(failure?.reason).toBe("timeout");
+  });
+
+  test("1xx responses for a slow client are neither buffered nor lost", async () => {
+    upstreamResponse = `HTTP/1.1 103 Early Hints\r\nLink: <${"x".repeat(60_000)}>\r\n\r\n`.repeat(100) + FINAL;
+    responseTimeoutMs = 60_000;
     const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1").pause();
-    client.write("GET /behind HTTP/1.1\r\nHost: here\r\n\r\n");
-    expect(await until(() => accepted, 20_000)).toBe(true);
-    expect(clientSocket?.writableLength).toBeLessThan(1_000_000);
-    client.destroy();
+    client.write("GET /behind HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
+    clientSocket = null;
+    expect(await until(() => clientSocket?.writableNeedDrain === true, 20_000)).toBe(true);
+    // All that the upstream could send has arrived when no more does.
+    let length = -1;
+    const settled = () => {
+      const before = length;
+      length = clientSocket?.writableLength ?? 0;
+      return length === before;
+    };
+    expect(await until(settled, 20_000)).toBe(true);
+    expect(length).toBeLessThan(1_000_000);
+    let text = "";
+    for await (const chunk of client) text += chunk;
+    expect(text.match(/103 Early Hints/g)).toHaveLength(100);
+    expect(text).toMatch(/\r\n\r\nok$/);
   });
 
   test("connections that the upstream has closed leave the pool", async () => {
