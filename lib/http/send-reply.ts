@@ -1,10 +1,13 @@
 import type { ServerResponse } from "node:http";
 import { type Reply, type ReplyBody, UpgradeReply } from "../support/reply";
+import { takingTurns } from "../support/taking-turns";
+import { hasLongText, jsonPieces } from "./json-pieces";
 
 /** A client that reads nothing for this time while bytes wait for it is disconnected. */
 const STALL_TIMEOUT_MS = 60_000;
 /** A body up to this size fits the kernel's buffer; only larger ones can stall. */
 const BUFFERED_BYTES = 65_536;
+const JSON_TYPE = "application/json; charset=utf-8";
 
 /**
  * Sends a reply.
@@ -21,6 +24,10 @@ export async function sendReply(response: ServerResponse, reply: Reply, clientSi
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (body === null) return void response.end();
   if (isStream(body)) return stream(response, body, clientSignal());
+  if (typeof body === "object" && !Buffer.isBuffer(body) && hasLongText(body)) {
+    if (!response.hasHeader("Content-Type")) response.setHeader("Content-Type", JSON_TYPE);
+    return stream(response, takingTurns(encoded(jsonPieces(body))), clientSignal());
+  }
   const bytes = toBytes(response, body);
   response.setHeader("Content-Length", bytes.length);
   if (bytes.length > BUFFERED_BYTES) response.setTimeout(STALL_TIMEOUT_MS, () => response.destroy());
@@ -34,10 +41,14 @@ function isStream(body: ReplyBody): body is AsyncIterable<Buffer> {
 function toBytes(response: ServerResponse, body: object | string): Buffer {
   const isText = typeof body === "string";
   if (!response.hasHeader("Content-Type")) {
-    response.setHeader("Content-Type", isText ? "text/plain; charset=utf-8" : "application/json; charset=utf-8");
+    response.setHeader("Content-Type", isText ? "text/plain; charset=utf-8" : JSON_TYPE);
   }
   if (Buffer.isBuffer(body)) return body;
   return Buffer.from(isText ? body : JSON.stringify(body));
+}
+
+async function* encoded(pieces: Iterable<string>): AsyncGenerator<Buffer> {
+  for (const piece of pieces) yield Buffer.from(piece);
 }
 
 async function stream(response: ServerResponse, body: AsyncIterable<Buffer>, clientSignal: AbortSignal): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { type Frame, FrameParser } from "../docker/containers/stream-frames";
+import { type Frame, framesOf } from "../docker/containers/stream-frames";
 import type { Engine } from "../docker/engine";
 import { toAppErrorFromEngine } from "../docker/engine-errors";
 import { AppError, isNotFound } from "../errors";
@@ -55,24 +55,20 @@ export async function watchOutput(
   hasStdin = false,
 ): Promise<RunOutput> {
   const output = { stdout: new TailBuffer(limit), stderr: new TailBuffer(limit) };
-  const parser = new FrameParser(false);
   const close = () => stream.destroy();
   stop.signal.addEventListener("abort", close, { once: true });
   if (stop.signal.aborted) close();
   let remainingBytes = limit;
   try {
-    for await (const chunk of stream) {
-      for (const { stream: name, data } of parser.push(chunk as Buffer)) {
-        const part = data.subarray(0, remainingBytes);
-        remainingBytes -= part.length;
-        if (part.length > 0) {
-          output[name].push(part);
-          const consumed = onFrame?.({ stream: name, data: part });
-          if (consumed) await settlesBefore(consumed, stop.signal);
-        }
-        if (part.length < data.length) stop.abort("limits.read.size" satisfies RunLimit);
-        if (stop.signal.aborted) break;
+    for await (const { stream: name, data } of framesOf(stream, false)) {
+      const part = data.subarray(0, remainingBytes);
+      remainingBytes -= part.length;
+      if (part.length > 0) {
+        output[name].push(part);
+        const consumed = onFrame?.({ stream: name, data: part });
+        if (consumed) await settlesBefore(consumed, stop.signal);
       }
+      if (part.length < data.length) stop.abort("limits.read.size" satisfies RunLimit);
       if (stop.signal.aborted) break;
     }
   } catch (error) {

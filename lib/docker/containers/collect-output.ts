@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 import { TailBuffer } from "../../support/tail-buffer";
 import { toAppErrorFromEngine } from "../engine-errors";
-import { FrameParser } from "./stream-frames";
+import { framesOf } from "./stream-frames";
 
 export interface CollectedOutput {
   stdout: TailBuffer;
@@ -14,7 +14,7 @@ export interface CollectedOutput {
  * Collects a command's output until the stream ends or `waitSignal` aborts; then destroys the stream.
  * @param tty whether the command has a terminal
  * @param limit bytes kept of each of stdout and stderr, from the end
- * @param onData called at every chunk
+ * @param onData called at every frame
  * @throws AppError ENGINE_UNREACHABLE if the connection breaks
  */
 export async function collectOutput(
@@ -25,14 +25,13 @@ export async function collectOutput(
   onData?: () => void,
 ): Promise<CollectedOutput> {
   const output = { stdout: new TailBuffer(limit), stderr: new TailBuffer(limit) };
-  const parser = new FrameParser(tty);
   const stop = () => stream.destroy();
   waitSignal.addEventListener("abort", stop, { once: true });
   if (waitSignal.aborted) stop();
   try {
-    for await (const chunk of stream) {
+    for await (const frame of framesOf(stream, tty)) {
       onData?.();
-      for (const frame of parser.push(chunk as Buffer)) output[frame.stream].push(frame.data);
+      output[frame.stream].push(frame.data);
     }
   } catch (error) {
     if (!waitSignal.aborted) throw toAppErrorFromEngine(error);

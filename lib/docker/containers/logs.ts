@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { takingTurns } from "../../support/taking-turns";
 import type { Engine } from "../engine";
 import { toAppErrorFromEngine } from "../engine-errors";
 import { type CollectedOutput, collectOutput } from "./collect-output";
@@ -66,7 +67,7 @@ export class ContainerLogs {
 
 async function* payloadOf(stream: AsyncIterable<Buffer>, parser: FrameParser, signal: AbortSignal): AsyncGenerator<Buffer> {
   try {
-    for await (const chunk of stream) {
+    for await (const chunk of takingTurns(stream)) {
       const frames = parser.push(chunk);
       if (frames.length > 0) yield Buffer.concat(frames.map((frame) => frame.data));
     }

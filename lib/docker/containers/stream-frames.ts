@@ -1,3 +1,5 @@
+import { takingTurns } from "../../support/taking-turns";
+
 export interface Frame {
   stream: "stdout" | "stderr";
   data: Buffer;
@@ -42,8 +44,12 @@ export class FrameParser {
   }
 }
 
-/** Parses a stream into frames as it arrives. */
-export async function* framesOf(stream: AsyncIterable<Buffer>, tty: boolean): AsyncGenerator<Frame> {
+/** Parses a stream into frames as it arrives. Other work of this process gets its turn, however many frames there are. */
+export function framesOf(stream: AsyncIterable<Buffer>, tty: boolean): AsyncGenerator<Frame> {
+  return takingTurns(parseFrames(stream, tty));
+}
+
+async function* parseFrames(stream: AsyncIterable<Buffer>, tty: boolean): AsyncGenerator<Frame> {
   const parser = new FrameParser(tty);
   for await (const chunk of stream) yield* parser.push(chunk);
 }

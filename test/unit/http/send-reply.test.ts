@@ -39,6 +39,21 @@ const neverAborted = () => new AbortController().signal;
 const last = (responses: ServerResponse[]) => responses.at(-1) as ServerResponse;
 
 describe("sendReply", () => {
+  test("an object with a long text is sent in pieces, as JSON", async () => {
+    const body = { exit_code: 0, stdout: "a\u0001".repeat(1_000_000) };
+    const server = http
+      .createServer((_request, response) => void sendReply(response, new Reply(200, body), neverAborted))
+      .listen(0, "127.0.0.1");
+    servers.push(server);
+    await once(server, "listening");
+    const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    expect([response.headers.get("content-type"), response.headers.get("content-length")]).toEqual([
+      "application/json; charset=utf-8",
+      null,
+    ]);
+    expect(await response.json()).toEqual(body);
+  });
+
   test("a stream to a response that is destroyed already ends at once", async () => {
     const { responses } = await pipelined(1);
     const closed = once(last(responses), "close");
