@@ -33,7 +33,12 @@ export function proxyRoutes({ containers, engine }: Pick<DockerHost, "containers
     async handler({ params, query }) {
       const { id } = await containers.find(params.id, { prefix: true });
       const upstream = await findUpstream(engine, id, query.port);
-      return { container_id: id, upstream: `http://${toUrlHost(upstream.host)}:${upstream.port}`, container_port: upstream.container_port, host };
+      return {
+        container_id: id,
+        upstream: `http://${toUrlHost(upstream.host)}:${upstream.port}`,
+        container_port: upstream.container_port,
+        host,
+      };
     },
   });
 

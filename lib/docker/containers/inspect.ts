@@ -13,7 +13,7 @@ export interface ContainerDetails {
   health: string | null;
   env: Record<string, string>;
   mounts: { type: string; source: string; target: string; read_only: boolean }[];
-  /** network name to IP address */
+  /** network name to IP address: IPv4, or IPv6 on a network without IPv4 */
   networks: Record<string, string>;
   restart_policy: string;
   auto_remove: boolean;
@@ -44,7 +44,12 @@ export async function inspectContainer(engine: Engine, id: string): Promise<Cont
     mounts: info.Mounts.map(({ Type, Name: volume, Source, Destination, RW }) => {
       return { type: Type ?? "bind", source: volume ?? Source, target: Destination, read_only: !RW };
     }),
-    networks: Object.fromEntries(Object.entries(info.NetworkSettings.Networks ?? {}).map(([name, { IPAddress }]) => [name, IPAddress])),
+    networks: Object.fromEntries(
+      Object.entries(info.NetworkSettings.Networks ?? {}).map(([name, { IPAddress, GlobalIPv6Address }]) => [
+        name,
+        IPAddress || GlobalIPv6Address,
+      ]),
+    ),
     restart_policy: times > 0 ? `${Name}:${times}` : Name || "no",
     auto_remove: HostConfig.AutoRemove ?? false,
   };

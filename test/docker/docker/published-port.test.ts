@@ -48,6 +48,54 @@ test("a single published port is used at its published address", async () => {
   ]);
 });
 
+/** The page that the upstream of a container serves; each container serves its own id. */
+async function pagesAt(...ids: string[]): Promise<string[]> {
+  for (const id of ids) await dockerOf(engine, ["exec", id, "sh", "-c", `echo ${id} > /www/index.html`]);
+  const found = await upstreams(...ids.map((id): [string] => [id]));
+  const pages = [];
+  for (const { host, port } of found) {
+    const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}/`;
+    const [command = "", ...args] = engine.inside([
+      "curl",
+      "--silent",
+      "--globoff",
+      "--retry",
+      "20",
+      "--retry-all-errors",
+      "--retry-delay",
+      "1",
+      url,
+    ]);
+    pages.push((await run(command, args)).stdout.trim());
+  }
+  return pages;
+}
+
+test("containers that publish the same port at different addresses are told apart", async () => {
+  const addresses = ["127.0.0.1:18101", "127.0.0.2:18101", "[::1]:18101", "0.0.0.0:18102", "[::]:18102"];
+  const ids = [];
+  for (const address of addresses) ids.push(await start("-p", `${address}:80`));
+  expect(await pagesAt(...ids)).toEqual(ids);
+});
+
+test("a container on a network without IPv4 is reached, and has its IPv6 address", async () => {
+  const { code } = await engine.docker(["network", "create", "--ipv6", "--ipv4=false", "--subnet", "fd00:99::/64", "only6"]);
+  if (code !== 0) return; // engines before 28 have no such networks
+  const id = await start("--network", "only6", "-p", "18103:80");
+  expect(await pagesAt(id)).toEqual([id]);
+});
+
+test("without published ports, NO_PORT names the container whose network is used", async () => {
+  const vpn = await start("--name", "vpn", "-p", "18104:80");
+  const idle = (network: string) => dockerOf(engine, ["run", "-d", "--network", network, "web", "sleep", "1000"]);
+  const [sharing, onHost] = [await idle("container:vpn"), await idle("host")];
+  expect(await upstreams([vpn], [sharing], [onHost])).toMatchObject([
+    { port: 18104 },
+    { code: "NO_PORT", details: { field: "port", ports: [], network_of: "vpn" } },
+    { code: "NO_PORT", details: { ports: [] } },
+  ]);
+});
+
 test("of several ports the requested or the labelled one is used, otherwise 400 names port", async () => {
   const several = await start("-p", "18093:80", "-p", "18094:81");
   const made = await start("-p", "18095:80", "-p", "18096:81", "--label", "dockapi.container_port=80");
