@@ -41,7 +41,9 @@ export class HostInventory {
     return {
       reservedMemory: reserved.reduce((total, { memory }) => total + memory, 0) / size.memory,
       reservedCpu: reserved.reduce((total, { cpus }) => total + cpus, 0) / size.cores,
-      ports: new Set(running.flatMap(({ ports }) => ports.flatMap((port) => (port.host ? [`${port.host}/${port.protocol}`] : [])))),
+      bindings: running.flatMap(({ ports }) =>
+        ports.flatMap((port) => (port.host ? [`${port.host_ip ?? ""}:${port.host}/${port.protocol}`] : [])),
+      ),
       hasImage,
       hasVolumes,
       totalMemory: size.memory,

@@ -7,6 +7,8 @@ export const needsSchema = z.object({
   pull: z.enum(["missing", "always", "never"]),
   /** host ports, as port/protocol */
   ports: z.array(z.string()),
+  /** the same ports with the addresses they are to be bound to, as address:port/protocol; no address means all */
+  bindings: z.array(z.string()).optional(),
   /** named volumes */
   volumes: z.array(z.string()),
   /** bytes; 0 if unspecified */

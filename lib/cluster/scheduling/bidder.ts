@@ -1,5 +1,6 @@
 import type { Bid, Needs } from "./bid";
 import type { Load } from "./load";
+import { bindingsOf, collide, type PortBinding, portOf } from "./port-bindings";
 
 /** What a host has, and what of it is in use. */
 export interface Inventory {
@@ -7,8 +8,8 @@ export interface Inventory {
   reservedMemory: number;
   /** share of the cores reserved by running containers; can exceed 1 */
   reservedCpu: number;
-  /** host ports in use, as port/protocol */
-  ports: ReadonlySet<string>;
+  /** host ports in use */
+  bindings: PortBinding[];
   hasImage: boolean;
   hasVolumes: boolean;
   /** bytes */
@@ -94,8 +95,9 @@ export class Bidder {
 
 function refusalReason(needs: Needs, inventory: Inventory, accepted: Needs[], reservedMemory: number): Pick<Bid, "declines" | "code"> {
   if (inventory.missingRequirement !== undefined) return { declines: inventory.missingRequirement };
-  const port = needs.ports.find((each) => inventory.ports.has(each) || accepted.some((other) => other.ports.includes(each)));
-  if (port) return { declines: `port ${port} is taken`, code: "PORT_TAKEN" };
+  const taken = [...inventory.bindings, ...accepted.flatMap(bindingsOf)];
+  const refused = bindingsOf(needs).find((binding) => taken.some((other) => collide(binding, other)));
+  if (refused !== undefined) return { declines: `port ${portOf(refused)} is taken`, code: "PORT_TAKEN" };
   // Containers may have limits of more memory than exists: a run that asks for none is not refused because of that.
   if (needs.memory > 0 && needs.memory / inventory.totalMemory + reservedMemory > 1)
     return { declines: "not enough memory is left unreserved" };

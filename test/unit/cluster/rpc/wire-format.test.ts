@@ -260,7 +260,7 @@ function handlers() {
   const inventory = async () => ({
     reservedMemory: 0.25,
     reservedCpu: 0.5,
-    ports: new Set(["80/tcp"]),
+    bindings: ["0.0.0.0:80/tcp"],
     hasImage: true,
     hasVolumes: false,
     totalMemory: 1e9,

@@ -9,7 +9,7 @@ const IDLE = { cpu: 0, memory: 0 };
 const ROOMY: Inventory = {
   reservedMemory: 0,
   reservedCpu: 0,
-  ports: new Set(["80/tcp"]),
+  bindings: ["0.0.0.0:80/tcp", "127.0.0.1:81/tcp"],
   hasImage: true,
   hasVolumes: true,
   totalMemory: 8 * GB,
@@ -30,6 +30,11 @@ test("a bid holds the load and the inventory", async () => {
 test.each<[string, Partial<Needs>, Partial<Inventory>, RegExp | undefined]>([
   ["a host port that is taken", { ports: ["8080/tcp", "80/tcp"] }, {}, /port 80\/tcp is taken/],
   ["the same port of the other protocol", { ports: ["80/udp"] }, {}, undefined],
+  ["the port at all addresses", { ports: ["81/tcp"], bindings: [":81/tcp"] }, {}, /port 81\/tcp is taken/],
+  ["the port at all IPv4 addresses", { ports: ["81/tcp"], bindings: ["0.0.0.0:81/tcp"] }, {}, /port 81\/tcp is taken/],
+  ["the port at the same address", { ports: ["81/tcp"], bindings: ["127.0.0.1:81/tcp"] }, {}, /port 81\/tcp is taken/],
+  ["the port at another address", { ports: ["81/tcp"], bindings: ["127.0.0.2:81/tcp"] }, {}, undefined],
+  ["the port at an IPv6 address", { ports: ["80/tcp"], bindings: ["[::1]:80/tcp"] }, {}, undefined],
   ["more memory than there is", { memory: 9 * GB }, {}, /memory/],
   ["all the memory there is", { memory: 8 * GB }, {}, undefined],
   ["more memory than is left", { memory: 5 * GB }, { reservedMemory: 0.5 }, /memory/],

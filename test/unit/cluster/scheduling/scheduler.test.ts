@@ -8,7 +8,7 @@ import { type LogEntry, quietLog } from "../../../support/unit/quiet-log";
 const ROOMY: Inventory = {
   reservedMemory: 0,
   reservedCpu: 0,
-  ports: new Set(),
+  bindings: [],
   hasImage: false,
   hasVolumes: true,
   totalMemory: 2 ** 30,
@@ -37,7 +37,7 @@ test("a node that leaves after its bid is skipped: the run goes to the next", as
 
 test("PORT_TAKEN if every node declines for the port; NO_NODE if one gives another reason or no answer", async () => {
   const needs = { ...NEEDS, ports: ["80/tcp"] };
-  const taken = { ports: new Set(["80/tcp"]) };
+  const taken = { bindings: [":80/tcp"] };
   const placed = (ask?: () => Promise<unknown>) => {
     const scheduler = new Scheduler({
       pool: poolOf({ peers: [peerOf("n1")], ...(ask && { ask }) }),
