@@ -27,6 +27,7 @@ import { ManagedContainers } from "./managed/managed-containers";
 import { openApiDocument } from "./openapi/document";
 import { BrowserSessions } from "./proxy/browser-sessions";
 import { ProxyListener } from "./proxy/proxy-listener";
+import type { ProxyTarget } from "./proxy/proxy-path";
 import { ReverseProxy } from "./proxy/reverse-proxy";
 import { UpstreamResolver } from "./proxy/upstream-resolver";
 import { containerExecRoutes } from "./routes/container-exec";
@@ -122,15 +123,17 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const handleError = errorHandler(log, { traces: settings.node_env === "development" });
   app.use(handleError);
 
+  const upstreams = new UpstreamResolver(docker, cluster?.pool);
   const proxy = new ReverseProxy({
-    upstreams: new UpstreamResolver(docker, cluster?.pool),
+    upstreams,
     pool: cluster?.pool,
     responseTimeoutMs: settings.proxy_timeout * 1000,
     isOwnCredential: (authorization) => typeof credentials.check({ authorization }) === "object",
   });
   const middleware = { app, requestLogger: logRequest, errorHandler: handleError, authenticate: authenticate({}) };
   const apiListener = new ProxyListener(proxy, { ...middleware, cors: proxyCorsMiddleware(settings.cors_origin), sandbox: true });
-  const sessionAuth = new BrowserSessions(signatures, credentials).sessionAuth(middleware.authenticate);
+  const findContainerId = async (target: ProxyTarget) => (await upstreams.resolve(target, { fromPeer: false, exact: true })).containerId;
+  const sessionAuth = new BrowserSessions(signatures, credentials, findContainerId).sessionAuth(middleware.authenticate);
   const browserListener = new ProxyListener(proxy, {
     ...middleware,
     cors: proxyCorsMiddleware([]),

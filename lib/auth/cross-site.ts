@@ -26,10 +26,17 @@ export function refuseCrossSite(request: Request, allowedOrigins: string[]): voi
 
 /** Whether an origin is the scheme, host and port that the request was sent to (RFC 6454, section 5). */
 function isOwnOrigin({ protocol, host, headers }: Request, origin: string): boolean {
-  // A load balancer that ends TLS tells the scheme in this header. Here it counts from any sender: a page can't set it.
-  const [forwardedProtocol = ""] = String(headers["x-forwarded-proto"] ?? "").split(",");
   const wanted = originOf(origin);
-  return wanted !== undefined && [protocol, forwardedProtocol.trim()].some((scheme) => originOf(`${scheme}://${host}`) === wanted);
+  return wanted !== undefined && [protocol, forwardedProtocol(headers)].some((scheme) => originOf(`${scheme}://${host}`) === wanted);
+}
+
+/**
+ * The scheme that a load balancer in front reports; empty if none does. It may come from an untrusted one: only for decisions against
+ * pages of browsers, which can't set this header.
+ */
+export function forwardedProtocol(headers: Request["headers"]): string {
+  const [protocol = ""] = String(headers["x-forwarded-proto"] ?? "").split(",");
+  return protocol.trim().toLowerCase();
 }
 
 /** A URL's origin, without the default port of its scheme; undefined if it isn't one of HTTP. */

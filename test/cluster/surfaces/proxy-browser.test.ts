@@ -3,20 +3,23 @@ import type { Request, Response } from "express";
 import { Credentials } from "../../../lib/auth/credentials";
 import { Signatures } from "../../../lib/cluster/rpc/signatures";
 import { BrowserSessions } from "../../../lib/proxy/browser-sessions";
+import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
 import { type Answer, ask, TOKEN } from "../../support/server";
+import { dockerOf } from "../../support/single-node";
 import { quietLog } from "../../support/unit/quiet-log";
 import { gotHeader, startWeb } from "../../support/web-container";
 
 let cluster: TestCluster;
 let holder: TestNode;
 let other: TestNode;
+let id: string;
 const web = `web-${randomUUID().slice(0, 8)}`;
 
 beforeAll(async () => {
   cluster = await startCluster({ size: 2, args: ["--proxy_port=1718"] });
   [holder, other] = cluster.nodes as [TestNode, TestNode];
-  await startWeb(holder.engine, web);
+  id = await startWeb(holder.engine, web);
 }, 120_000);
 
 afterAll(() => cluster?.stop());
@@ -41,19 +44,32 @@ test("a cookie set by one node is accepted by every node and not forwarded to th
 
 test("an expired cookie is refused by every node", async () => {
   const credentials = Credentials.load({ token: [TOKEN], token_file: null, user: null, password: null }, quietLog().log, TOKEN);
-  const sessions = new BrowserSessions(new Signatures([TOKEN]), credentials);
+  const sessions = new BrowserSessions(new Signatures([TOKEN]), credentials, async () => id);
   /** A cookie that a node set this many hours ago. */
-  const cookieSince = (hours: number): string => {
+  const cookieSince = async (hours: number): Promise<string> => {
     let setCookie = "";
     const clock = jest.spyOn(Date, "now").mockReturnValue(Date.now() - hours * 3_600_000);
     const request = { url: `/proxy/${web}/`, headers: { "x-access-token": TOKEN } } as unknown as Request;
     const response = { locals: {}, append: (_name: string, value: string) => (setCookie = value) } as unknown as Response;
-    sessions.sessionAuth((_request, _response, next) => next())(request, response, () => undefined);
+    await new Promise<unknown>((resolve) => void sessions.sessionAuth((_request, _response, next) => next())(request, response, resolve));
     clock.mockRestore();
     return cookieOf(setCookie);
   };
   for (const node of [holder, other]) {
-    const statuses = [0, 11, 13].map(async (hours) => (await get(node, { Cookie: cookieSince(hours) })).status);
-    expect(await Promise.all(statuses)).toEqual([200, 200, 401]);
+    const statuses = [];
+    for (const hours of [0, 1.5, 2.5]) statuses.push((await get(node, { Cookie: await cookieSince(hours) })).status);
+    expect(statuses).toEqual([200, 200, 401]);
+  }
+});
+
+test("a cookie doesn't open another container that has the name later, through any node", async () => {
+  const signedIn = await get(other, { "X-Access-Token": TOKEN });
+  const Cookie = cookieOf(signedIn.headers.getSetCookie()[0]);
+  await dockerOf(holder.engine, ["rm", "--force", web]);
+  await startWeb(holder.engine, web);
+  for (const node of [holder, other]) {
+    // A node may know the old container's location for a moment.
+    expect(await until(async () => (await get(node, { Cookie })).status === 401, 10_000)).toBe(true);
+    expect((await get(node, { "X-Access-Token": TOKEN })).status).toBe(200);
   }
 });

@@ -8,10 +8,11 @@ const HOUR = 3_600_000;
 const NOW = Date.now();
 const settings = { token: ["one", "two"], token_file: null, user: "ann", password: "first" };
 
-/** The session middleware of one node; all nodes of a cluster share the secret. */
-function sessionAuthOf(changed: Partial<typeof settings> = {}, secret = "shared") {
+/** The session middleware of one node; all nodes of a cluster share the secret. `containerId` is of the container that has the name. */
+function sessionAuthOf(changed: Partial<typeof settings> = {}, secret = "shared", containerId = "first") {
   const credentials = Credentials.load({ ...settings, ...changed }, quietLog().log, secret);
-  return new BrowserSessions(new Signatures([secret]), credentials).sessionAuth((_request, response, next) => {
+  const findContainerId = async () => containerId;
+  return new BrowserSessions(new Signatures([secret]), credentials, findContainerId).sessionAuth((_request, response, next) => {
     response.locals.authenticated = true;
     next();
   });
@@ -26,7 +27,8 @@ async function visit(
   jest.spyOn(Date, "now").mockReturnValue(at);
   let setCookie: string | undefined;
   const response = { locals: {} as Record<string, unknown>, append: (_name: string, value: string) => (setCookie = value) };
-  await auth({ method: "GET", url, headers } as unknown as Request, response as unknown as Response, () => undefined);
+  const request = { method: "GET", url, headers } as unknown as Request;
+  await new Promise<unknown>((resolve) => void auth(request, response as unknown as Response, resolve));
   return { setCookie, identity: response.locals.authenticated ? undefined : response.locals.identity };
 }
 
@@ -39,15 +41,15 @@ afterEach(() => jest.restoreAllMocks());
 describe("BrowserSessions", () => {
   test("signing in sets a cookie for the container's path, and a request with a valid cookie gets no other", async () => {
     const { setCookie } = await visit(basic);
-    expect(setCookie).toMatch(/^docker-server-proxy=[\w.-]+; Path=\/proxy\/web\/; Max-Age=43200; HttpOnly; SameSite=Lax$/);
+    expect(setCookie).toMatch(/^docker-server-proxy=[\w.-]+; Path=\/proxy\/web\/; Max-Age=7200; HttpOnly; SameSite=Lax$/);
     expect(await visit({ ...basic, cookie: await signIn() })).toEqual({ setCookie: undefined, identity: "ann" });
     expect(await visit({ cookie: "docker-server-proxy=1.YW5u.x" })).toEqual({ setCookie: undefined, identity: undefined });
   });
 
   test("a cookie is valid on every node, with clocks up to an hour apart, until it expires", async () => {
     const cookie = await signIn();
-    for (const hours of [-1, 0, 1, 11.9]) expect(await identityOf(cookie, { at: NOW + hours * HOUR })).toBe("ann");
-    expect(await identityOf(cookie, { at: NOW + 12 * HOUR })).toBeUndefined();
+    for (const hours of [-1, 0, 1, 1.9]) expect(await identityOf(cookie, { at: NOW + hours * HOUR })).toBe("ann");
+    expect(await identityOf(cookie, { at: NOW + 2 * HOUR })).toBeUndefined();
     expect(await identityOf(cookie, { auth: sessionAuthOf({}, "another cluster") })).toBeUndefined();
   });
 
@@ -56,6 +58,17 @@ describe("BrowserSessions", () => {
     expect(await identityOf(cookie, { url: "/proxy/web/" })).toBe("ann");
     for (const url of ["/proxy/web2/", "/proxy/we/", "/proxy/%77eb/", "/proxy/b/proxy/web/"])
       expect(await identityOf(cookie, { url })).toBeUndefined();
+  });
+
+  test("a cookie is invalid for another container that has the same name later", async () => {
+    const cookie = await signIn();
+    expect(await identityOf(cookie, { auth: sessionAuthOf({}, "shared", "first") })).toBe("ann");
+    expect(await identityOf(cookie, { auth: sessionAuthOf({}, "shared", "second") })).toBeUndefined();
+  });
+
+  test("over HTTPS, here or at a load balancer in front, the cookie is sent over HTTPS only", async () => {
+    expect((await visit({ ...basic, "x-forwarded-proto": "https" })).setCookie).toMatch(/; Secure$/);
+    expect((await visit(basic)).setCookie).not.toMatch(/Secure/);
   });
 
   test("a cookie is invalid once the credentials behind it are invalid", async () => {
@@ -68,12 +81,14 @@ describe("BrowserSessions", () => {
   test("a cookie with any changed part is refused, and other cookies don't matter", async () => {
     const cookie = await signIn();
     expect(await identityOf(`a=1; docker-server-proxy=x; ${cookie};b`)).toBe("ann");
-    const [expiresAt = "", caller = "", signature = ""] = cookie.slice(cookie.indexOf("=") + 1).split(".");
+    const [expiresAt = "", caller = "", containerId = "", signature = ""] = cookie.slice(cookie.indexOf("=") + 1).split(".");
     const other = Buffer.from("token-1").toString("base64url");
     const forged = [
-      `${expiresAt}0.${caller}.${signature}`,
-      `${expiresAt}.${other}.${signature}`,
-      `${expiresAt}.${caller}.${signature.slice(1)}`,
+      `${expiresAt}0.${caller}.${containerId}.${signature}`,
+      `${expiresAt}.${other}.${containerId}.${signature}`,
+      `${expiresAt}.${caller}.second.${signature}`,
+      `${expiresAt}.${caller}.${containerId}.${signature.slice(1)}`,
+      `${expiresAt}.${caller}.${signature}`,
       `${expiresAt}.${caller}`,
     ];
     for (const value of [...forged, "", ".", "..", "%"]) expect(await identityOf(`docker-server-proxy=${value}`)).toBeUndefined();
