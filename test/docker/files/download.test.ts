@@ -77,7 +77,12 @@ test("a range of a file that has changed since If-Range is answered with the who
     return [status, bytes.toString()];
   };
   expect(await rangeIf(date)).toEqual([206, "234"]);
-  const others = [new Date(Date.parse(date) - 1000).toUTCString(), new Date(Date.parse(date) + 1000).toUTCString(), '"an-etag"', "nonsense"];
+  const others = [
+    new Date(Date.parse(date) - 1000).toUTCString(),
+    new Date(Date.parse(date) + 1000).toUTCString(),
+    '"an-etag"',
+    "nonsense",
+  ];
   for (const other of others) expect(await rangeIf(other)).toEqual([200, "0123456789"]);
   expect((await get("d/ten", { Range: "bytes=99-", "If-Range": '"an-etag"' })).status).toBe(200);
 });
