@@ -2,6 +2,7 @@ import { RUN_SETTINGS } from "./run-settings";
 import type { Setting, ValueOf } from "./setting";
 
 const absolutePath = (value: string) => (value.startsWith("/") ? undefined : "must be an absolute path");
+const withoutBrackets = (value: string) => (value.startsWith("[") ? "must be an address without brackets, such as ::1" : undefined);
 const httpUrl = (value: string) => (/^https?:\/\/[^/]+$/.test(value) ? undefined : "must be such as http://10.0.0.1:1717");
 const origin = (value: string) =>
   URL.canParse(value) && new URL(value).origin === value ? undefined : "must be an origin, such as http://localhost:3000";
@@ -10,7 +11,14 @@ const hopsOrAddresses = (value: string) =>
 
 /** All settings: the source of flags, environment variables, config file, validation, --help and the documented options table. */
 export const SETTINGS = {
-  host: { type: "string", default: null, env: ["SERVER_LISTEN_ADDR"], group: "Server", help: "Address to listen on; all of them if unset" },
+  host: {
+    type: "string",
+    default: null,
+    env: ["SERVER_LISTEN_ADDR"],
+    check: withoutBrackets,
+    group: "Server",
+    help: "Address to listen on; all of them if unset",
+  },
   port: { type: "number", default: 1717, env: ["SERVER_LISTEN_PORT"], min: 0, max: 65535, group: "Server", help: "Port to listen on" },
   proxy_port: {
     type: "number",

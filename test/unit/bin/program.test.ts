@@ -86,6 +86,7 @@ test.each([
   [["--prt", "1"], /^docker-server: .*prt\n$/],
   [["--port=abc"], /^docker-server: --port must be a number.*\n$/],
   [["--config=nowhere.json"], /^docker-server: .*nowhere\.json.*\n$/],
+  [["--host=[::1]", "--token=x"], /^docker-server: --host must be an address without brackets.*\n$/],
   [["--https=maybe", "--token=x"], /^docker-server: --https must be true or false.*\n$/],
 ])("%j prints one line and exits with 2", async (args, line) => {
   expect(await runProgram(args)).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(line) });
