@@ -1,5 +1,8 @@
+import { Readable } from "node:stream";
 import fc from "fast-check";
-import { FrameParser } from "../../../../lib/docker/containers/stream-frames";
+import { collectOutput } from "../../../../lib/docker/containers/collect-output";
+import { FrameParser, framesOf } from "../../../../lib/docker/containers/stream-frames";
+import { watchOutput } from "../../../../lib/runs/run-limits";
 
 type Name = "stdout" | "stderr";
 const KINDS = { stdin: 0, stdout: 1, stderr: 2 };
@@ -73,4 +76,31 @@ test("bytes of a terminal are unchanged", () => {
       expect(parsed(bytes, true)).toMatchObject({ stdout: Buffer.concat(bytes), stderr: Buffer.alloc(0) });
     }),
   );
+});
+
+describe("output that always has more lets other work of this process run", () => {
+  const readers: [string, (stream: Readable) => Promise<unknown>][] = [
+    [
+      "framesOf",
+      async (stream) => {
+        for await (const _ of framesOf(stream, false));
+      },
+    ],
+    ["collectOutput", (stream) => collectOutput(stream, false, 1000, new AbortController().signal)],
+    ["watchOutput", (stream) => watchOutput(stream, Number.MAX_SAFE_INTEGER, new AbortController())],
+  ];
+
+  test.each(readers)("%s", async (_name, read) => {
+    let otherWorkHasRun = false;
+    const timer = setTimeout(() => {
+      otherWorkHasRun = true;
+    });
+    const chunk = Buffer.concat(Array.from({ length: 100 }, () => frame(KINDS.stdout, Buffer.from("x"))));
+    async function* output() {
+      for (let count = 0; count < 20_000 && !otherWorkHasRun; count += 1) yield chunk;
+    }
+    await read(Readable.from(output()));
+    clearTimeout(timer);
+    expect(otherWorkHasRun).toBe(true);
+  });
 });
