@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
-import { portOf } from "../../cluster/scheduling/port-bindings";
 import type { RunSpec } from "../../docker/create/run-spec";
 import { command, flag, integer, list, map, matching, number, scalar, text } from "../../http/fields";
 import { environment, imageReference, newContainerName } from "./common";
@@ -99,16 +98,15 @@ export function planRootRun(body: object, key: string | undefined): Plan {
   const { name: given, image, pull, ports, volumes, memory = "0", cpus = 0 } = rootRunBody.parse(body);
   const name = given ?? (key === undefined ? randomUUID() : `key-${hashKey(key)}`);
   const [, size = "0", unit = "b"] = /^([\d.]+)([a-z]?)$/.exec(memory.toLowerCase()) ?? [];
-  const bindings = Object.entries(ports).flatMap(([host, container]) => {
-    const colon = host.lastIndexOf(":");
-    const port = host.slice(colon + 1);
-    return port === "" || port === "0" ? [] : [`${host.slice(0, Math.max(0, colon))}:${port}/${container.split("/")[1] ?? "tcp"}`];
+  const published = Object.entries(ports).flatMap(([host, container]) => {
+    const [address = "", number = ""] = host.includes(":") ? host.split(/:(?=[^:]*$)/) : ["", host];
+    return number === "" || number === "0" ? [] : [{ address, port: `${number}/${container.split("/")[1] ?? "tcp"}` }];
   });
   const needs = {
     image,
     pull,
-    ports: bindings.map(portOf),
-    bindings,
+    ports: published.map(({ port }) => port),
+    bindings: published.map(({ address, port }) => `${address}:${port}`),
     volumes: Object.keys(volumes).filter((source) => !source.startsWith("/")),
     memory: Number(size) * (BYTES_PER_UNIT[unit] ?? 1),
     cpus,
