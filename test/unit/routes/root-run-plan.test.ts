@@ -1,0 +1,9 @@
+import { planRootRun } from "../../../lib/routes/schemas/root-run";
+
+test("the plan of a run has its fixed host ports, alone and with their addresses", () => {
+  const ports = { "8080": "80", "127.0.0.2:81": "53/udp", "[::1]:82": "80", "0": "1", "": "2", "127.0.0.1:": "3" };
+  expect(planRootRun({ image: "busybox", ports }, undefined).needs).toMatchObject({
+    ports: ["8080/tcp", "81/udp", "82/tcp"],
+    bindings: [":8080/tcp", "127.0.0.2:81/udp", "[::1]:82/tcp"],
+  });
+});
