@@ -102,6 +102,8 @@ const COMMON = {
   platform: "node",
   target: "node20.19",
   format: "cjs",
+  // As require(): the names of a minified CommonJS module are not visible to import().
+  supported: { "dynamic-import": false },
   sourcemap: true,
   sourcesContent: false,
   // Compiled modules and colours, which their users do without: they must not depend on what is installed here.
