@@ -4,6 +4,7 @@ import { ContainerList } from "./containers/container-list";
 import { Lifecycle } from "./containers/lifecycle";
 import { ContainerLogs } from "./containers/logs";
 import { ENGINE_SOCKETS, type Policy } from "./create/policy";
+import { PolicyGuard } from "./create/policy-guard";
 import { Runner } from "./create/runner";
 import { type EndpointSettings, resolveEndpoint } from "./endpoint";
 import { Engine } from "./engine";
@@ -31,6 +32,7 @@ export interface DockerHost {
   inventory: HostInventory;
   /** which parts of this host containers may be given */
   policy: Policy;
+  guard: PolicyGuard;
 }
 
 /**
@@ -47,8 +49,9 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
   const containers = new ContainerList(engine, nodeName, log);
   const sockets = [...ENGINE_SOCKETS, ...(endpoint.socket ? [endpoint.socket] : [])];
   const policy = { allow: settings.allow, bindRoots: settings.bind_roots, sockets };
-  const runner = new Runner(engine, cli, images, containers, policy, log);
+  const guard = new PolicyGuard(engine, policy);
+  const runner = new Runner(engine, cli, images, containers, guard, log);
   const inventory = new HostInventory(engine, containers, images);
-  const lifecycle = new Lifecycle(engine, containers);
-  return { engine, cli, images, containers, logs: new ContainerLogs(engine), runner, lifecycle, inventory, policy };
+  const lifecycle = new Lifecycle(engine, containers, guard);
+  return { engine, cli, images, containers, logs: new ContainerLogs(engine), runner, lifecycle, inventory, policy, guard };
 }

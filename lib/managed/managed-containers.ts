@@ -63,11 +63,12 @@ export class ManagedContainers {
   /**
    * Creates a container without starting it, pulling its image first if necessary. If the wait ends before the pull, both continue in
    * the background. A failed creation leaves nothing behind.
-   * @throws AppError COMPOSE_MISSING, PORT_TAKEN, INVALID_SPEC, COMPOSE_FAILED, NAME_TAKEN and those of `Images.ensure`
+   * @throws AppError COMPOSE_MISSING, PORT_TAKEN, INVALID_SPEC, COMPOSE_FAILED, NAME_TAKEN, NOT_ALLOWED and those of `Images.ensure`
    */
   async create(cuid: string, requested: RequestedSpec, options: CreateOptions): Promise<Progress> {
     await this.compose.assertInstalled();
     await this.docker.engine.assertAlive();
+    await this.docker.guard.findVolumes([cuid], "cuid");
     if (options.callerSignal?.aborted) throw new AppError("ABANDONED");
     const release = await this.hostPorts.claim(cuid, requested.ports);
     const ready = this.docker.images.ensure(requested.image, "missing");
@@ -186,7 +187,9 @@ export class ManagedContainers {
       const entrypoint = bootEntrypoint(booted, imageCommand);
       return composeDocument(cuid, booted, { entrypoint, user: this.user ?? undefined, resume: options.resume });
     };
-    const up = (boot: string, upOptions: { start: boolean }) => {
+    const up = async (boot: string, upOptions: { start: boolean }) => {
+      // Compose uses a volume of that name that exists already, whatever its options are.
+      await this.docker.guard.findVolumes([cuid], "cuid");
       const work = () => this.compose.up(cuid, document(boot), upOptions);
       return options.first ? work() : containers.whileReplacing(cuid, work);
     };

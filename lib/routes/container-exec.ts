@@ -56,6 +56,7 @@ export function containerExecRoutes(docker: DockerHost, settings: { run_wait: nu
     responses: responses.exec,
     async handler(call) {
       const { id, name } = await find(call.params.id);
+      await docker.guard.checkEntry(id);
       const { env = {}, tty, ...rest } = call.body;
       const wait = call.within(settings.run_wait * 1000);
       const { exit_code, ...output } = await exec(

@@ -28,8 +28,12 @@ const containerPath = text
  * @param host this node's name
  */
 export function fileRoutes(docker: DockerHost, settings: { upload_limit: number; default_user_uid: string | null }, host: string): Route[] {
-  const { engine, containers } = docker;
-  const find = (id: string) => containers.find(id, { prefix: true });
+  const { engine, containers, guard } = docker;
+  const find = async (idOrName: string) => {
+    const container = await containers.find(idOrName, { prefix: true });
+    await guard.checkEntry(container.id);
+    return container;
+  };
   const common = { where: owner, params: containerParams } as const;
   const folderQuery = z.object({ path: containerPath.default(APP_FOLDER) });
   const fileOwner = parseOwner(settings.default_user_uid ?? DEFAULT_OWNER);

@@ -147,6 +147,7 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     async handler(call) {
       const { data, interactive, stdin, ...rest } = call.body;
       const { id, name } = await docker.containers.find(call.params.id, { prefix: true });
+      await docker.guard.checkEntry(id);
       const spec = { ...rest, command: data, stdin: interactive ? Buffer.from(stdin) : undefined };
       const { exec_id, exit_code, ...output } = await exec(docker.engine, id, spec, outputLimit, call.within(settings.run_wait * 1000));
       const body = { id, name, exec_id, exit_code, running: exit_code === null, ...outputFields(output), host };

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { ContainerList } from "../docker/containers/container-list";
+import { RUN_CONTAINER_PREFIX } from "../docker/create/policy";
 import type { ContainerCreateOptions, Engine } from "../docker/engine";
 import { removeUntilGone } from "../docker/remove-until-gone";
 import { type AppError, isUnavailable } from "../errors";
@@ -7,11 +8,6 @@ import type { Logger } from "../support/logger";
 
 /** Seconds since 1970 by the engine's clock. Any server may remove a labelled resource after this time. */
 export const EXPIRES_LABEL = "docker-server.expires";
-/**
- * Prefix of the names of all containers and volumes that runs create, sandboxes included. The label alone doesn't identify them:
- * containers of an image that was committed from a run's container inherit it.
- */
-export const RUN_CONTAINER_PREFIX = "docker-server-job-";
 /** Repository of the empty images that are imported on engines without any image. */
 export const EMPTY_IMAGE = "docker-server-empty";
 

@@ -1,8 +1,9 @@
+import { RUN_CONTAINER_PREFIX } from "../docker/create/policy";
 import { sweepPeriodically } from "../docker/create/sweep-unstarted";
 import type { Engine } from "../docker/engine";
 import type { Logger } from "../support/logger";
 import { SANDBOX_LABEL } from "./code/sandbox-options";
-import { EMPTY_IMAGE, EXPIRES_LABEL, type Reaper, RUN_CONTAINER_PREFIX } from "./reaper";
+import { EMPTY_IMAGE, EXPIRES_LABEL, type Reaper } from "./reaper";
 import { inspectState } from "./run-limits";
 
 /** Longer than an empty image is in use. */

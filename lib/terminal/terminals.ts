@@ -28,11 +28,12 @@ export class Terminals {
    * @param request.id id of the upgrade request
    * @param request.stopSignal aborted when the server stops
    * @returns the reply that accepts the upgrade to a WebSocket
-   * @throws AppError NOT_RUNNING, CONTAINER_NOT_FOUND, ENGINE_UNREACHABLE
+   * @throws AppError NOT_RUNNING, NOT_ALLOWED, CONTAINER_NOT_FOUND, ENGINE_UNREACHABLE
    */
   async open(containerId: string, spec: TerminalSpec, request: { id: string; stopSignal: AbortSignal }): Promise<UpgradeReply> {
     const { State } = await this.docker.engine.call((docker, abortSignal) => docker.getContainer(containerId).inspect({ abortSignal }));
     if (!State.Running || State.Paused || State.Restarting) throw new AppError("NOT_RUNNING");
+    await this.docker.guard.checkEntry(containerId);
     return new UpgradeReply((connection) => {
       this.requestIds.set(connection.request, request.id);
       this.sockets.handleUpgrade(connection.request, connection.socket, connection.head, (socket) => {

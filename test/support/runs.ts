@@ -1,4 +1,4 @@
-import { RUN_CONTAINER_PREFIX } from "../../lib/runs/reaper";
+import { RUN_CONTAINER_PREFIX } from "../../lib/docker/create/policy";
 import { until } from "../../scripts/process";
 import { containersOf, engineApi, volumesOf } from "./engine-api";
 import type { Answer, RequestOptions } from "./server";

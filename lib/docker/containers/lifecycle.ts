@@ -1,4 +1,5 @@
 import type { Container } from "dockerode";
+import { isRunContainer, type PolicyGuard, runContainerError } from "../create/policy-guard";
 import type { NameClaimer } from "../create/runner";
 import type { Engine } from "../engine";
 import type { EngineOperation } from "../engine-errors";
@@ -12,14 +13,16 @@ export class Lifecycle {
   constructor(
     private readonly engine: Engine,
     private readonly list: ContainerList,
+    private readonly guard: PolicyGuard,
   ) {}
 
   /**
    * Does nothing if the container already runs.
    * @param id full id, as in all methods
-   * @throws AppError CONTAINER_NOT_FOUND, PORT_TAKEN, INVALID_SPEC
+   * @throws AppError CONTAINER_NOT_FOUND, PORT_TAKEN, INVALID_SPEC, NOT_ALLOWED
    */
-  start(id: string): Promise<void> {
+  async start(id: string): Promise<void> {
+    await this.guard.checkStart(id);
     return this.change(id, (container, abortSignal) => container.start({ abortSignal }), 0, "start");
   }
 
@@ -31,8 +34,12 @@ export class Lifecycle {
     return this.change(id, (container, abortSignal) => container.stop({ ...stopQuery(grace), abortSignal }), graceMs(grace));
   }
 
-  /** @param grace as of `stop` */
-  restart(id: string, grace?: number): Promise<void> {
+  /**
+   * @param grace as of `stop`
+   * @throws AppError as `start`
+   */
+  async restart(id: string, grace?: number): Promise<void> {
+    await this.guard.checkStart(id);
     return this.change(id, (container, abortSignal) => container.restart({ ...stopQuery(grace), abortSignal }), graceMs(grace), "start");
   }
 
@@ -48,10 +55,11 @@ export class Lifecycle {
 
   /**
    * @param claims absent where there are no other hosts
-   * @throws AppError NAME_TAKEN, also by a container of another host
+   * @throws AppError NAME_TAKEN, also by a container of another host; NOT_ALLOWED for the container of a run
    */
   async rename(id: string, from: string, to: string, claims: NameClaimer | undefined): Promise<void> {
     if (from === to) return;
+    if (isRunContainer(from)) throw runContainerError(from);
     const renameTo = (name: string) => this.change(id, (container, abortSignal) => container.rename({ name, abortSignal }));
     const claim = claims?.open(to);
     try {

@@ -10,7 +10,19 @@ export interface Policy {
   bindRoots: readonly string[];
   /** sockets that give control of the host */
   sockets: readonly string[];
+  /** the engine's data root, with all images, containers and volumes; undefined while it is unknown */
+  engineFolder?: string | undefined;
 }
+
+/** The options by which a container reaches the host, other containers or their volumes. */
+export type HostAccess = Pick<RunSpec, "privileged" | "devices" | "cap_add" | "volumes" | "network" | "pid" | "ipc" | "uts" | "userns">;
+
+/**
+ * Prefix of the names of all containers and volumes that runs create, sandboxes included. Requests can't name such volumes, nor start or
+ * rename such containers: the contents of read-only volumes are bind-mounted from there. The expiry label alone doesn't identify them:
+ * containers of an image that was committed from a run's container inherit it.
+ */
+export const RUN_CONTAINER_PREFIX = "docker-server-job-";
 
 /** Capabilities by which a process can leave its container or change the kernel. */
 const DANGEROUS_CAPABILITIES = new Set([
@@ -42,7 +54,7 @@ export const ENGINE_SOCKETS = ["/var/run/docker.sock", "/run/docker.sock", "/run
  * Refuses options that give the container control of the host.
  * @throws AppError NOT_ALLOWED naming the field and what to allow
  */
-export function checkPolicy(spec: RunSpec, policy: Policy): void {
+export function checkPolicy(spec: HostAccess, policy: Policy): void {
   if (spec.privileged) requireAllowed(policy, "privileged", "privileged");
   if (spec.devices.length > 0) requireAllowed(policy, "devices", "devices");
   for (const field of ["network", "pid", "ipc", "uts", "userns"] as const) {
@@ -57,7 +69,7 @@ export function checkPolicy(spec: RunSpec, policy: Policy): void {
 }
 
 /**
- * Refuses a bind mount that reaches an engine's socket or is outside the allowed folders.
+ * Refuses a bind mount that reaches an engine's socket or its data, or is outside the allowed folders.
  * @param source absolute path on the host
  * @param field name for the error
  * @throws AppError NOT_ALLOWED
@@ -72,6 +84,9 @@ export function checkBind(source: string, policy: Policy, field: string): void {
         [socket, canonicalPath(socket), canonicalPath(resolveLinks(socket))].some((each) => isInside(each, candidate)),
       );
     if (reachesSocket) requireAllowed(policy, "docker_socket", field, `${source} leads to the engine's socket`);
+    // Containers write below it, and could put a link in the place of the path that is mounted.
+    if (overlaps(candidate, policy.engineFolder))
+      requireAllowed(policy, "docker_socket", field, `${source} leads to the engine's own folder`);
     if (
       policy.bindRoots.length > 0 &&
       !policy.bindRoots.some((root) => isInside(candidate, canonicalPath(root)) || isInside(candidate, resolveLinks(root)))
@@ -126,6 +141,24 @@ function requireAllowed(policy: Policy, name: string, field: string, why?: strin
 function canonicalPath(place: string): string {
   const normalized = path.posix.normalize(place).replace(/(.)\/+$/, "$1");
   return normalized === "/var/run" || normalized.startsWith("/var/run/") ? normalized.slice("/var".length) : normalized;
+}
+
+function overlaps(place: string, folder: string | undefined): boolean {
+  if (folder === undefined) return false;
+  return [folder, resolveLinks(folder)].map(canonicalPath).some((each) => isInside(place, each) || isInside(each, place));
+}
+
+/** The folder of the host that a volume of the driver `local` is; undefined if it is none. */
+export function boundFolder(options: Record<string, string>): string | undefined {
+  const { o = "", device = "" } = options;
+  const isBind = o.split(",").some((flag) => flag === "bind" || flag === "rbind");
+  return isBind && device !== "" ? path.posix.resolve("/", device) : undefined;
+}
+
+/** Whether a path of the host lies below a folder, links resolved; a folder does not lie below itself. */
+export function isBelow(place: string, folder: string): boolean {
+  const [inner, outer] = [place, folder].map((each) => canonicalPath(resolveLinks(each))) as [string, string];
+  return inner !== outer && isInside(inner, outer);
 }
 
 function isInside(place: string, folder: string): boolean {

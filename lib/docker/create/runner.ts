@@ -10,9 +10,8 @@ import { toAppErrorFromEngine } from "../engine-errors";
 import type { Images } from "../images/images";
 import { isBeingRemoved, removeUntilGone } from "../remove-until-gone";
 import { awaitForeground, type ForegroundEnd, openForeground } from "./foreground";
-import { checkPolicy, type Policy } from "./policy";
+import type { PolicyGuard } from "./policy-guard";
 import type { RunSpec } from "./run-spec";
-import { findAllowedVolumes } from "./volume-policy";
 
 /**
  * The label of containers created by a run; its value is the container's name. They are started right after the create, so an old one in
@@ -63,7 +62,7 @@ export class Runner {
     private readonly cli: DockerCli,
     private readonly images: Images,
     private readonly list: ContainerList,
-    private readonly policy: Policy,
+    private readonly guard: PolicyGuard,
     private readonly log: Logger,
   ) {}
 
@@ -73,7 +72,8 @@ export class Runner {
    * @throws AppError NOT_ALLOWED, NAME_TAKEN, PORT_TAKEN, INVALID_SPEC, ABANDONED, and those of `Images.ensure`
    */
   async run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
-    await this.checkAllowed(spec);
+    // Before anything is pulled or created.
+    await this.guard.checkSpec(spec);
     throwIfCancelled(options);
     const pulled = this.images.ensure(spec.image, spec.pull, spec.platform);
     if (!(await settlesBefore(pulled, options.waitSignal))) {
@@ -104,14 +104,6 @@ export class Runner {
   /** Resolves when every run that was answered `pulling` has started or failed. */
   async whenIdle(): Promise<void> {
     await Promise.all(this.backgroundRuns);
-  }
-
-  // Before anything is pulled or created.
-  private async checkAllowed(spec: RunSpec): Promise<void> {
-    checkPolicy(spec, this.policy);
-    await this.engine.assertAlive();
-    const volumeNames = Object.keys(spec.volumes).filter((source) => !source.startsWith("/"));
-    await findAllowedVolumes(this.engine, this.policy, volumeNames, "volumes");
   }
 
   private async startDetached(spec: RunSpec, options: StartOptions): Promise<string> {
@@ -145,6 +137,7 @@ export class Runner {
         const result = await prepare(id);
         await claim?.confirm();
         throwIfCancelled({ cancelSignal });
+        if (mustBeCheckedAgain(spec)) await this.guard.checkStart(id);
         await this.engine.call((docker, abortSignal) => docker.getContainer(id).start({ abortSignal }), "start");
         await claim?.recheck();
         return result;
@@ -219,6 +212,11 @@ export class Runner {
       this.list.invalidate();
     }
   }
+}
+
+/** Links in the paths of mounts, and the container behind a name, can change after the first check. */
+function mustBeCheckedAgain({ volumes, network, pid, ipc }: RunSpec): boolean {
+  return Object.keys(volumes).length > 0 || [network, pid, ipc].some((mode) => mode?.startsWith("container:"));
 }
 
 function recreateOptions(created: ContainerInspectInfo, name: string, env: Record<string, string>) {

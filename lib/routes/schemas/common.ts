@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { RUN_CONTAINER_PREFIX } from "../../docker/create/policy";
 import { isImageReference } from "../../docker/images/image-reference";
 import { map, matching, scalar, text } from "../../http/fields";
 import { isReserved, type ResponseDoc } from "../../http/route";
@@ -6,11 +7,19 @@ import { isReserved, type ResponseDoc } from "../../http/route";
 /** The answers of a route, by status. */
 export type Responses = Record<number, ResponseDoc>;
 
+/** Refuses the names of what runs create. */
+export const notOfRun = [
+  (name: string) => !name.startsWith(RUN_CONTAINER_PREFIX),
+  { error: `must not begin with ${RUN_CONTAINER_PREFIX}, as only the names of runs do` },
+] as const;
+
 /** The name of a new container. */
 export const newContainerName = matching(
   /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$/,
   "must be letters, digits, _ . -, two or more, beginning with a letter or digit",
-).refine((name) => !isReserved(name), { error: "is a word of this API" });
+)
+  .refine((name) => !isReserved(name), { error: "is a word of this API" })
+  .refine(...notOfRun);
 
 /** Refers to a container: its name, its id or a prefix of the id. */
 export const containerId = matching(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, "must be the name or id of a container");
@@ -22,7 +31,7 @@ export const containerParams = z.object({ id: containerId.describe("Name or id o
 export const volumeName = matching(
   /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}$/,
   "must be letters, digits, _ . -, two or more, beginning with a letter or digit",
-);
+).refine(...notOfRun);
 
 export const imageReference = text.refine(isImageReference, {
   error: "must be an image reference, such as redis, host:5000/app:1.2 or app@sha256:…",

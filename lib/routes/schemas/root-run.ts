@@ -4,7 +4,7 @@ import type { Plan } from "../../cluster/routing/where";
 import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
 import type { RunSpec } from "../../docker/create/run-spec";
 import { command, flag, integer, list, map, matching, number, scalar, text } from "../../http/fields";
-import { environment, imageReference, newContainerName } from "./common";
+import { environment, imageReference, newContainerName, notOfRun } from "./common";
 
 const PORT = String.raw`\d{1,5}(?:-\d{1,5})?`;
 const ADDRESS = String.raw`(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:]+\])`;
@@ -17,7 +17,7 @@ const containerPort = scalar.pipe(
 export const mountSource = matching(
   /^(?:\/[^:\0]{0,4095}|[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254})$/,
   "must be an absolute path on the host or the name of a volume",
-);
+).refine(...notOfRun);
 export const mountTarget = matching(
   new RegExp(`^/[^:\\0]{0,4095}(?::${MOUNT_OPTIONS}(?:,${MOUNT_OPTIONS})*)?$`),
   "must be an absolute path in the container, which :ro may follow",

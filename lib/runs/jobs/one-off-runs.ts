@@ -1,6 +1,6 @@
 import type { Frame } from "../../docker/containers/stream-frames";
 import type { Policy } from "../../docker/create/policy";
-import { findAllowedVolumes } from "../../docker/create/volume-policy";
+import type { PolicyGuard } from "../../docker/create/policy-guard";
 import type { ContainerCreateOptions, Engine, RegistryAuth } from "../../docker/engine";
 import type { Images } from "../../docker/images/images";
 import { type Output as OutputFields, outputFields } from "../../support/tail-buffer";
@@ -54,6 +54,7 @@ export interface OneOffDeps {
   engine: Engine;
   images: Images;
   policy: Policy;
+  guard: PolicyGuard;
   jobs: Jobs;
   slots: Semaphore;
   volumeIo: VolumeIo;
@@ -116,7 +117,7 @@ export class OneOffRuns {
    * @throws AppError NOT_ALLOWED if the policy refuses an existing one
    */
   private async findMissing(names: string[]): Promise<string[]> {
-    const found = await findAllowedVolumes(this.deps.engine, this.deps.policy, names, "volumes");
+    const found = await this.deps.guard.findVolumes(names, "volumes");
     return names.filter((name) => !found.some((volume) => volume.Name === name));
   }
 
@@ -144,7 +145,10 @@ export class OneOffRuns {
       stdin: request.stdin === undefined ? undefined : Buffer.from(request.stdin),
       timeoutMs: settings.run_max_time * 1000,
       maxOutputBytes: settings.run_max_output,
-      prepare: (id) => putContents(deps.engine, id, contents, settings.run_files),
+      prepare: async (id) => {
+        if (volumes.some(({ source }) => source !== undefined)) await deps.guard.checkStart(id, { ofRun: true });
+        await putContents(deps.engine, id, contents, settings.run_files);
+      },
     };
   }
 

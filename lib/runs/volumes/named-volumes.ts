@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { checkVolumeOptions, type Policy } from "../../docker/create/policy";
-import { findAllowedVolumes } from "../../docker/create/volume-policy";
+import { checkVolumeOptions } from "../../docker/create/policy";
+import type { PolicyGuard } from "../../docker/create/policy-guard";
 import type { Engine } from "../../docker/engine";
 import { AppError, invalidField, isNotFound } from "../../errors";
 import { EMPTY_IMAGE, type Reaper } from "../reaper";
@@ -27,7 +27,7 @@ export interface VolumeInfo {
 
 export interface VolumeDeps {
   engine: Engine;
-  policy: Policy;
+  guard: PolicyGuard;
   reaper: Reaper;
   volumeIo: VolumeIo;
   newVolumes: NewVolumes;
@@ -59,9 +59,9 @@ export class Volumes {
   }
 
   private async createHeld({ name, content, driver, driver_opts, labels }: NewVolume, hold: VolumeHold): Promise<void> {
-    const { engine, policy, volumeIo } = this.deps;
+    const { engine, guard, volumeIo } = this.deps;
     const archive = content === undefined ? undefined : await parseArchive(content, "content", this.limit);
-    checkVolumeOptions(driver, driver_opts, policy, (option) => `driver_opts.${option}`);
+    checkVolumeOptions(driver, driver_opts, await guard.current(), (option) => `driver_opts.${option}`);
     const existing = await this.findAllowed(name);
     const options = { Name: name, Driver: driver, DriverOpts: driver_opts, Labels: labels };
     await engine
@@ -78,7 +78,7 @@ export class Volumes {
 
   /** @throws AppError NOT_ALLOWED if the volume is a folder of the host that the policy refuses to mount */
   private async findAllowed(name: string): Promise<VolumeInfo | undefined> {
-    const [found] = await findAllowedVolumes(this.deps.engine, this.deps.policy, [name], "name");
+    const [found] = await this.deps.guard.findVolumes([name], "name");
     return found && toVolumeInfo(found);
   }
 
@@ -134,7 +134,7 @@ export class Volumes {
   }
 }
 
-function toVolumeInfo({ Name, Driver, Labels, ...rest }: Awaited<ReturnType<typeof findAllowedVolumes>>[number]): VolumeInfo {
+function toVolumeInfo({ Name, Driver, Labels, ...rest }: Awaited<ReturnType<PolicyGuard["findVolumes"]>>[number]): VolumeInfo {
   return { name: Name, driver: Driver, labels: Labels ?? {}, created: (rest as { CreatedAt?: string }).CreatedAt };
 }
 

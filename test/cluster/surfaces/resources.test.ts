@@ -50,6 +50,15 @@ async function without(node: TestNode, work: () => Promise<void>): Promise<void>
   expect(await becomesComplete(cluster)).toBe(true);
 }
 
+test("a container with namespaces of the host is entered and restarted through no node", async () => {
+  const name = uniqueName("foreign");
+  await dockerOf(n2.engine, ["run", "--detach", "--pid=host", `--name=${name}`, "busybox", "sleep", "1000"]);
+  const refused = { status: 403, code: "NOT_ALLOWED", details: { allow: "host_namespaces" } };
+  expect((await n1.request("POST", `/${name}`, { json: { data: "id" } })).json).toMatchObject(refused);
+  expect((await n3.request("POST", `/containers/${name}/restart`)).json).toMatchObject(refused);
+  expect((await n1.request("GET", `/containers/${name}/files?path=/`)).json).toMatchObject(refused);
+});
+
 test("a container is run, awaited and managed through nodes that don't hold it", async () => {
   const { status, json } = await service(n1, { wait_ready: true, health_path: "/" }, "n2");
   expect([status, json]).toMatchObject([200, { status: "running", host: "n2", container_port: 80, labels: { "dockapi.managed": "true" } }]);

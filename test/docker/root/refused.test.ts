@@ -2,6 +2,7 @@ import http from "node:http";
 import { freePorts } from "../../support/ports";
 import { pushImage, type Registry, startRegistry } from "../../support/registry";
 import { type OneNode, startNode } from "../../support/single-node";
+import { openTerminal } from "../../support/terminal";
 
 const LOGIN = { username: "alice", password: "secret-Wd4" };
 
@@ -165,6 +166,38 @@ test.each([
 ])("%s is refused by the policy: %j", async (field, fields) => {
   expect((await put(fields)).json).toMatchObject({ status: 403, error: "forbidden", details: { field, allow: expect.any(String) } });
   expect(await node.names()).toEqual([]);
+});
+
+describe("containers of others with more than the policy permits", () => {
+  const OTHERS: [string, string[], string][] = [
+    ["the host's namespaces", ["--network=host", "--pid=host"], "host_namespaces"],
+    ["the engine's socket", ["--volume=/run:/host-run"], "docker_socket"],
+    ["a namespace of such a container", ["--pid=container:other-root"], "capabilities"],
+  ];
+  beforeEach(() => node.docker("run", "-d", "--name=other-root", "--cap-add=NET_ADMIN", "busybox", "sleep", "1000"));
+
+  test.each(OTHERS)("with %s: nobody joins, enters or starts them", async (_what, options, allow) => {
+    await node.docker("run", "-d", "--name=other", ...options, "busybox", "sleep", "1000");
+    const refused = (field: string) => ({ status: 403, code: "NOT_ALLOWED", details: { field, allow } });
+    const joins = allow === "capabilities" ? ["pid"] : ["network", "pid"];
+    for (const field of joins) expect([field, (await put({ [field]: "container:other" })).json]).toMatchObject([field, refused(field)]);
+    for (const [method, path, json] of [
+      ["POST", "/other", { data: "id" }],
+      ["POST", "/containers/other/exec", { command: "id" }],
+      ["GET", "/containers/other/files?path=/", undefined],
+      ["GET", "/containers/other/download?path=/etc/passwd", undefined],
+      ["POST", "/containers/other/restart", undefined],
+    ] as const) {
+      expect([path, (await node.request(method, path, { json })).json]).toMatchObject([path, refused("id")]);
+    }
+    await expect(openTerminal(node.server.url, "/ws/other?cols=80")).rejects.toThrow(/403.*NOT_ALLOWED/);
+    expect((await node.request("POST", "/containers/other/stop?timeout=0")).status).toBe(200);
+  });
+});
+
+test("the network of a container with devices and capabilities, such as a VPN, can be joined", async () => {
+  await node.docker("run", "-d", "--name=vpn", "--cap-add=NET_ADMIN", "--device=/dev/null", "busybox", "sleep", "1000");
+  expect((await put({ network: "container:vpn" })).json).toMatchObject({ exit_code: 0 });
 });
 
 test("a volume whose options bind a host folder is refused like the folder", async () => {

@@ -1,4 +1,4 @@
-import { RUN_CONTAINER_PREFIX } from "../../../lib/runs/reaper";
+import { RUN_CONTAINER_PREFIX } from "../../../lib/docker/create/policy";
 import { until } from "../../../scripts/process";
 import { importRunner } from "../../support/images";
 import { code, comesBackTo, everythingOn, rawCode, runsUnderWay } from "../../support/runs";

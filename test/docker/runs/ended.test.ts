@@ -1,5 +1,5 @@
 import http from "node:http";
-import { RUN_CONTAINER_PREFIX } from "../../../lib/runs/reaper";
+import { RUN_CONTAINER_PREFIX } from "../../../lib/docker/create/policy";
 import { until } from "../../../scripts/process";
 import { tarGz64 } from "../../support/archives";
 import { faketime } from "../../support/faketime";

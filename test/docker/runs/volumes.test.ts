@@ -1,19 +1,25 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { tarGz64, untarGz, untarGz64 } from "../../support/archives";
-import { volumesOf } from "../../support/engine-api";
+import { containersOf, volumesOf } from "../../support/engine-api";
 import { importBusybox } from "../../support/images";
-import { everythingOn, oneOff } from "../../support/runs";
+import { everythingOn, oneOff, runsUnderWay } from "../../support/runs";
 import { TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 
 let node: OneNode;
 let before: string[];
+/** the only folder of the host that may be mounted */
+const root = mkdtempSync(path.join(tmpdir(), "docker-server-root-"));
 beforeAll(async () => {
-  node = await startNode({ name: "runs-volumes", args: ["--run_files=1000000"] });
+  node = await startNode({ name: "runs-volumes", args: ["--run_files=1000000", `--bind_roots=${root}`] });
   before = await everythingOn(node);
 });
-afterAll(() => node?.stop());
+afterAll(async () => {
+  await node?.stop();
+  rmSync(root, { recursive: true });
+});
 afterEach(async () => {
   const volumes = (await node.docker("volume", "ls", "--quiet")).split("\n").filter(Boolean);
   if (volumes.length > 0) await node.docker("volume", "rm", ...volumes);
@@ -78,7 +84,7 @@ test.each([
 
 test("failed content leaves no new volume, and an existing one stays", async () => {
   // Mounting fails, because the folder doesn't exist.
-  const broken = { driver_opts: { type: "none", o: "bind", device: "/no/such/folder" } };
+  const broken = { driver_opts: { type: "none", o: "bind", device: `${root}/no/such/folder` } };
   const content = await tarGz64({ a: "" });
   expect((await create({ name: "broken", content, ...broken })).status).toBeGreaterThanOrEqual(400);
   expect(await volumes()).toEqual([]);
@@ -121,9 +127,87 @@ test("the policy applies to driver options, also of others' volumes", async () =
     code: "NOT_ALLOWED",
   });
   expect((await node.request("GET", "/volumes/theirs")).json).toMatchObject({ status: 403, code: "NOT_ALLOWED" });
-  const shared = path.join(node.engine.folder, "shared-volume");
+  const shared = path.join(root, "shared-volume");
   mkdirSync(shared);
   expect((await create({ name: "fine", driver_opts: { type: "none", o: "bind", device: shared } })).status).toBe(200);
+});
+
+test("the volumes of runs can't be named, and their containers can't be started, renamed or written to", async () => {
+  const content = await tarGz64({ f: "own" });
+  const running = oneOff(node, { command: "sh -c 'sleep 3; cat /d/f'", volumes: { "/d:ro": { type: "directory", content } } });
+  expect(await runsUnderWay(node, 1)).toBe(true);
+  const [name = ""] = await volumes();
+  const [{ id, name: container } = { id: "", name: "" }] = await containersOf(node.engine);
+  const byRun = await oneOff(node, { command: "true", volumes: { "/v": { type: "volume", name } } });
+  expect(byRun.json).toMatchObject({ status: 400, details: { field: "volumes./v.name" } });
+  const byRoot = await node.request("PUT", "/", { json: { image: "busybox", volumes: { [name]: "/v" } } });
+  expect(byRoot.json).toMatchObject({ status: 400, details: { field: `volumes.${name}` } });
+  expect((await create({ name, content })).json).toMatchObject({ status: 400, details: { field: "name" } });
+  const mountPoint = await node.docker("volume", "inspect", "--format", "{{.Mountpoint}}", name);
+  const byPath = await oneOff(node, { command: "true", volumes: { "/v": { type: "host", host_path: mountPoint } } });
+  expect(byPath.json).toMatchObject({ status: 403, details: { field: "volumes./v.host_path" } });
+  for (const action of ["start", "restart", "rename"]) {
+    const answer = await node.request("POST", `/containers/${id}/${action}`, { json: { name: "mine" } });
+    expect([action, answer.json]).toMatchObject([action, { status: 403, code: "NOT_ALLOWED", details: { field: "id" } }]);
+  }
+  expect((await containersOf(node.engine)).map((each) => each.name)).toEqual([container]);
+  expect((await running).json).toMatchObject({ stdout: "own", exit_code: 0 });
+});
+
+describe("with bind_roots", () => {
+  const put = (json: object) => node.request("PUT", "/", { json: { image: "busybox", data: "sleep 1000", detach: true, ...json } });
+  afterEach(async () => {
+    for (const { id } of await containersOf(node.engine)) await node.docker("rm", "--force", id);
+  });
+
+  test("a container whose folder was replaced by a link that leads out is neither started nor restarted", async () => {
+    const folder = path.join(root, "swapped");
+    mkdirSync(folder);
+    await node.docker("volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", `device=${folder}`, "by-name");
+    for (const [name, source] of [
+      ["by-path", folder],
+      ["by-volume", "by-name"],
+    ] as const) {
+      expect((await put({ name, volumes: { [source]: "/d" } })).status).toBe(200);
+      await node.docker("kill", name);
+    }
+    renameSync(folder, `${folder}-aside`);
+    symlinkSync("/etc", folder);
+    for (const name of ["by-path", "by-volume"]) {
+      for (const action of ["start", "restart"]) {
+        const { json } = await node.request("POST", `/containers/${name}/${action}`);
+        expect([name, action, json]).toMatchObject([name, action, { status: 403, code: "NOT_ALLOWED", details: { field: "id" } }]);
+      }
+      // The files of a stopped container are read and written through its mounts.
+      const { json } = await node.request("GET", `/containers/${name}/download?path=/d/hostname`);
+      expect(json).toMatchObject({ status: 403, code: "NOT_ALLOWED" });
+      expect(await node.inspect(name)).toMatchObject({ State: { Running: false } });
+    }
+  });
+
+  test("a folder below one that another container can write isn't mounted, nor the reverse", async () => {
+    const [outer, inner] = [path.join(root, "outer"), path.join(root, "outer/inner")];
+    mkdirSync(inner, { recursive: true });
+    const refused = { status: 403, code: "NOT_ALLOWED", details: { field: expect.any(String) } };
+    expect((await put({ name: "wide", volumes: { [outer]: "/d" } })).status).toBe(200);
+    expect((await put({ volumes: { [inner]: "/d" } })).json).toMatchObject(refused);
+    const job = await oneOff(node, { command: "true", volumes: { "/v": { type: "host", host_path: inner } } });
+    expect(job.json).toMatchObject(refused);
+    expect((await put({ name: "same", volumes: { [outer]: "/e" } })).status).toBe(200);
+    await node.docker("rm", "--force", "wide", "same");
+    expect((await put({ name: "narrow", volumes: { [inner]: "/d" } })).status).toBe(200);
+    expect((await put({ volumes: { [outer]: "/d" } })).json).toMatchObject(refused);
+    expect((await put({ name: "reader", volumes: { [outer]: "/d:ro" } })).status).toBe(200);
+    expect(await node.names()).toEqual(["narrow", "reader"]);
+  });
+
+  test("a managed container doesn't get a volume of its name that is a folder outside of them", async () => {
+    const cuid = "cabcdefghijklmnopqrstuvwx";
+    await node.docker("volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", "device=/etc", cuid);
+    const { json } = await node.request("POST", "/containers", { json: { cuid, image: "busybox" } });
+    expect(json).toMatchObject({ status: 403, code: "NOT_ALLOWED", details: { field: "cuid" } });
+    expect([await node.names(), await volumes()]).toEqual([[], [cuid]]);
+  });
 });
 
 test.each([

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { ContainerList } from "../../../../lib/docker/containers/container-list";
 import { awaitForeground, openForeground } from "../../../../lib/docker/create/foreground";
+import { PolicyGuard } from "../../../../lib/docker/create/policy-guard";
 import { Runner, type RunOptions } from "../../../../lib/docker/create/runner";
 import { Engine } from "../../../../lib/docker/engine";
 import { Images } from "../../../../lib/docker/images/images";
@@ -65,7 +66,14 @@ async function run(fake: FakeEngine, { remove = false, waitMs = RUN_WAIT_MS } = 
   const cli = async () => `${ID}\n`;
   const { log } = quietLog();
   const policy = { allow: [], bindRoots: [], sockets: [] };
-  const runner = new Runner(engine, cli, new Images(engine, cli), new ContainerList(engine, "n1", log), policy, log);
+  const runner = new Runner(
+    engine,
+    cli,
+    new Images(engine, cli),
+    new ContainerList(engine, "n1", log),
+    new PolicyGuard(engine, policy),
+    log,
+  );
   const options: RunOptions = { detach: false, outputLimit: 1000, waitSignal: AbortSignal.timeout(waitMs), onStarted: () => undefined };
   const begun = performance.now();
   const result = await runner.run({ ...PLAIN_RUN_SPEC, name: "box", remove }, options);
