@@ -48,10 +48,14 @@ export function* parentFolders(name: string): Generator<string> {
   for (let slash = name.lastIndexOf("/"); slash > 0; slash = name.lastIndexOf("/", slash - 1)) yield name.slice(0, slash);
 }
 
-/** Checks that no entry of an archive, and no link in it, leads out of the archive. */
+/**
+ * Checks that no entry of an archive, and no relative link in it, leads out of the archive. An absolute link leads to a path of the container
+ * that has it, and nothing is written through it.
+ */
 export class ArchiveLinks {
   private readonly links = new Map<string, string>();
   private readonly files = new Set<string>();
+  private readonly folders = new Set<string>();
   private readonly parents = new Set<string>();
   private readonly budget = new NameBudget();
   private steps = 0;
@@ -71,8 +75,11 @@ export class ArchiveLinks {
     }
     if (type === "link" && !this.files.has(normalizeIfValid(target))) throw new ArchiveFault("has a hard link to no file of it", name);
     if (type === "file" || type === "link") this.files.add(name);
+    if (type === "directory") this.folders.add(name);
     if (type !== "symlink") return;
-    if (target === "" || target.startsWith("/")) throw leadsOutFault(name, target);
+    if (target === "") throw leadsOutFault(name, target);
+    // The engine writes both; only one could be followed here.
+    if (this.links.has(name)) throw new ArchiveFault("has two links of one name", name);
     if (Buffer.byteLength(target) > MAX_PATH_BYTES) throw new ArchiveFault("has a link that is too long", name);
     this.links.set(name, target);
   }
@@ -87,11 +94,13 @@ export class ArchiveLinks {
       // An entry below a link would be written to wherever the link leads.
       if (this.parents.has(name)) throw new ArchiveFault("has entries behind a link of it", name);
       if (this.files.has(name)) throw new ArchiveFault("has a file and a link of one name", name);
+      if (this.folders.has(name)) throw new ArchiveFault("has a folder and a link of one name", name);
       if (this.leadsOut(name, target)) throw leadsOutFault(name, target);
     }
   }
 
   private leadsOut(name: string, target: string): boolean {
+    if (target.startsWith("/")) return false;
     const current = name.split("/").slice(0, -1);
     const remaining = target.split("/").reverse();
     for (let hops = 0; remaining.length > 0; ) {
@@ -106,6 +115,7 @@ export class ArchiveLinks {
       current.push(part);
       const next = this.links.get(current.join("/"));
       if (next === undefined) continue;
+      if (next.startsWith("/")) return false;
       hops += 1;
       if (hops > MAX_LINK_HOPS) throw new ArchiveFault("has links that lead in a circle", name);
       current.pop();

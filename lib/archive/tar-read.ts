@@ -17,6 +17,7 @@ export interface CheckedTarEntry {
   name: string;
   /** of a link */
   target: string;
+  /** with the owner of the pax records */
   header: Header;
   body: TarStreamEntry;
 }
@@ -48,8 +49,15 @@ export async function* readTarGz(bytes: Buffer, limit: number): AsyncGenerator<C
       count += 1;
       checkEntryCount(count, MAX_TAR_ENTRIES);
       const type = TYPES[header.type ?? ""];
-      if (!type) throw new ArchiveFault(`has an entry of the kind ${header.type}, which is refused`, header.name);
-      yield { type, name: normalizeEntryName(header.name), target: header.linkname ?? "", header, body };
+      // What stands for such a file is a map of its holes and other bytes than it has.
+      if (Object.keys(paxOf(header)).some((key) => key.startsWith("GNU.sparse.")))
+        throw new ArchiveFault(
+          "has a sparse file, which is refused: pack it without --sparse",
+          paxOf(header)["GNU.sparse.name"] ?? header.name,
+        );
+      if (!type) throw new ArchiveFault(`has an entry of ${describeKind(header.type)}, which is refused`, header.name);
+      const owned = { ...header, ...ownerOf(header) };
+      yield { type, name: normalizeEntryName(header.name), target: header.linkname ?? "", header: owned, body };
     }
   } catch (error) {
     throw toArchiveFault(error, UNREADABLE, lastName);
@@ -57,6 +65,29 @@ export async function* readTarGz(bytes: Buffer, limit: number): AsyncGenerator<C
     entries.destroy();
   }
 }
+
+const describeKind = (kind: string | null | undefined) => (kind ? `the kind ${kind}` : "an unknown kind");
+
+/** The largest id of a user or group in Linux. */
+const MAX_OWNER_ID = 2 ** 32 - 2;
+
+/**
+ * The owner of an entry. Ids that a header's octal digits can't hold are in pax records, which tar-stream leaves to its users.
+ * @throws ArchiveFault for what is no id
+ */
+export function ownerOf(header: Header): { uid: number; gid: number } {
+  const { name, uid, gid } = header;
+  const pax = paxOf(header);
+  const owner = { uid: idOf(pax.uid, uid), gid: idOf(pax.gid, gid) };
+  const isId = (id: number) => Number.isInteger(id) && id >= 0 && id <= MAX_OWNER_ID;
+  if (!isId(owner.uid) || !isId(owner.gid)) throw new ArchiveFault(`has an owner that is no number up to ${MAX_OWNER_ID}`, name);
+  return owner;
+}
+
+const paxOf = ({ pax }: Header) => (pax ?? {}) as Record<string, string>;
+
+const idOf = (record: string | undefined, id: number | undefined) =>
+  record === undefined ? (id ?? 0) : /^\d+$/.test(record) ? Number(record) : Number.NaN;
 
 function unpackTarGz(bytes: Buffer, limit: number): Extract {
   let unpackedBytes = 0;

@@ -45,11 +45,12 @@ async function packAll(tar: Pack, contents: readonly PathContent[], limit: numbe
 
 async function repack(tar: Pack, root: string, archive: Buffer, limit: number): Promise<void> {
   for await (const { type, name, target, header, body } of readTarGz(archive, limit)) {
-    const { mode, uid, gid, mtime, size } = header;
+    const { mode, mtime, size } = header;
     const repacked: Partial<Header> & { name: string } = {
       name: name === "" ? `${root}/` : `${root}/${name}`,
       type,
-      ...withoutUndefined({ mode, uid, gid, mtime }),
+      ...withoutUndefined({ mode, mtime }),
+      ...ownerFields(header),
     };
     if (type === "symlink") repacked.linkname = target;
     if (type === "link") repacked.linkname = `${root}/${normalizeEntryName(target)}`;
@@ -62,6 +63,15 @@ async function repack(tar: Pack, root: string, archive: Buffer, limit: number): 
     body.pipe(sink);
     await finished(sink);
   }
+}
+
+/** tar-stream writes larger ids as this one. */
+const MAX_OCTAL_ID = 0o777777;
+
+/** The header's fields for an owner, with pax records for ids that its octal digits can't hold. */
+export function ownerFields({ uid = 0, gid = 0 }: { uid?: number | undefined; gid?: number | undefined }): Partial<Header> {
+  const isSmall = uid <= MAX_OCTAL_ID && gid <= MAX_OCTAL_ID;
+  return { uid, gid, ...(isSmall ? {} : { pax: { uid: String(uid), gid: String(gid) } }) };
 }
 
 function withoutUndefined(fields: Partial<Header>): Partial<Header> {

@@ -2,7 +2,7 @@ import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type Pack, pack } from "tar-stream";
 import type { Spool } from "./spool";
-import { addTarEntry, FILE_MODE, FOLDER_MODE } from "./tar-write";
+import { addTarEntry, FILE_MODE, FOLDER_MODE, ownerFields } from "./tar-write";
 import { unpackFiles } from "./zip-unpack";
 
 const EXECUTABLE_MODE = 0o755;
@@ -32,10 +32,11 @@ export function zipToTar(spool: Spool, prefix: string, folders: readonly string[
 
 async function writeEntries(tar: Pack, spool: Spool, prefix: string, folders: readonly string[], owner: FileOwner): Promise<void> {
   const mtime = new Date();
-  for (const name of folders) await addTarEntry(tar, { name: `${name}/`, type: "directory", mode: FOLDER_MODE, mtime, ...owner });
+  for (const name of folders)
+    await addTarEntry(tar, { name: `${name}/`, type: "directory", mode: FOLDER_MODE, mtime, ...ownerFields(owner) });
   for await (const { entry, name, isExecutable, modifiedAt, content } of unpackFiles(spool)) {
     const mode = isExecutable ? EXECUTABLE_MODE : FILE_MODE;
-    const header = { name: prefix + name, size: entry.uncompressedSize, mode, mtime: modifiedAt, ...owner };
+    const header = { name: prefix + name, size: entry.uncompressedSize, mode, mtime: modifiedAt, ...ownerFields(owner) };
     if (Buffer.isBuffer(content)) await addTarEntry(tar, header, content);
     else await pipeline(content, tar.entry(header) as unknown as Writable);
   }

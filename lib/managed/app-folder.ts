@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { pack } from "tar-stream";
+import { ownerFields } from "../archive/tar-write";
 import { APP_FOLDER } from "../docker/app-folder";
 import type { Engine } from "../docker/engine";
 import { isNotFound } from "../errors";
@@ -77,7 +78,7 @@ async function hasFile(engine: Engine, id: string, path: string): Promise<boolea
 export async function chownAppFolder(engine: Engine, id: string, user: string): Promise<void> {
   const [uid, gid] = user.split(":").map(Number);
   const tar = pack();
-  tar.entry({ name: `${APP_FOLDER.slice(1)}/`, type: "directory", mode: APP_FOLDER_MODE, uid: uid ?? 0, gid: gid ?? 0 });
+  tar.entry({ name: `${APP_FOLDER.slice(1)}/`, type: "directory", mode: APP_FOLDER_MODE, ...ownerFields({ uid, gid }) });
   tar.finalize();
   const body = Readable.from(tar);
   await engine.send(body, (docker, abortSignal) => docker.getContainer(id).putArchive(body, { path: "/", abortSignal }), "call");

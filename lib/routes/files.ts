@@ -159,7 +159,7 @@ function isUnchanged({ modifiedAt }: Pick<FoundFile, "modifiedAt">, ifRange: str
  * @throws Error for any other text, when the server starts
  */
 function parseOwner(setting: string): FileOwner {
-  const [, uid, gid] = /^(\d{1,9})(?::(\d{1,9}))?$/.exec(setting) ?? [];
+  const [, uid, gid] = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(setting) ?? [];
   if (uid === undefined) throw new Error(`default_user_uid must be uid:gid, such as 1000:1000, not ${setting}`);
   return { uid: Number(uid), gid: Number(gid ?? uid) };
 }

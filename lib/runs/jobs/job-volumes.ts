@@ -2,7 +2,7 @@ import type { Engine } from "../../docker/engine";
 import { isNotFound } from "../../errors";
 import type { Reaper } from "../reaper";
 import type { RunVolume } from "../volumes/run-volumes";
-import { ContentLimitError, getContent, type VolumeIo } from "../volumes/volume-io";
+import { ContentKindError, ContentLimitError, getContent, type VolumeIo } from "../volumes/volume-io";
 
 /** Named volumes of a single run. An anonymous volume would remain if somebody else removed the run's container. */
 export interface ScratchVolumes {
@@ -108,11 +108,14 @@ export async function collectOutputs(
     const returned: ReturnedContent = { type, content: null };
     contents[path] = returned;
     try {
-      const bytes = await getContent(engine, id, path, remainingBytes);
+      // What the client sent decides how it reads the answer; a volume or a path of the host can be either.
+      const kind = type === "file" || type === "directory" ? type : undefined;
+      const bytes = await getContent(engine, id, path, remainingBytes, kind);
       remainingBytes -= Math.min(remainingBytes, bytes.length);
       returned.content = bytes.toString("base64");
     } catch (error) {
       if (error instanceof ContentLimitError) warnings.push(`${path} is not given back: it holds more than ${limit} bytes`);
+      else if (error instanceof ContentKindError) warnings.push(`${path} is not given back: it is ${error.kind}`);
       else if (isNotFound(error)) warnings.push(`${path} is not given back: it is gone`);
       else throw error;
     }

@@ -3,8 +3,8 @@ import { buffer } from "node:stream/consumers";
 import { finished } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { extract, type Pack, pack } from "tar-stream";
-import { TAR_HEADER_BYTES } from "../../archive/tar-read";
-import { type PathContent, packContents } from "../../archive/tar-write";
+import { ownerOf, TAR_HEADER_BYTES } from "../../archive/tar-read";
+import { ownerFields, type PathContent, packContents } from "../../archive/tar-write";
 import type { Engine } from "../../docker/engine";
 import { toAppErrorFromEngine } from "../../docker/engine-errors";
 import type { Reaper } from "../reaper";
@@ -78,24 +78,38 @@ export async function putContents(engine: Engine, id: string, contents: readonly
 /** The content is larger than the limit. */
 export class ContentLimitError extends Error {}
 
+/** The path leads to a link, a pipe or a device. */
+export class ContentKindError extends Error {
+  /** @param kind as in "it is a link" */
+  constructor(readonly kind: string) {
+    super(`It is ${kind}`);
+  }
+}
+
 /**
  * Reads a path of a container: a file's bytes, or a folder as a gzipped tar with names relative to the folder.
  * @param limit bytes that it may unpack to
- * @throws AppError CONTAINER_NOT_FOUND if the path doesn't exist; ContentLimitError
+ * @param kind that the content must have; either if absent
+ * @throws AppError CONTAINER_NOT_FOUND if the path doesn't exist; ContentLimitError; ContentKindError
  */
-export async function getContent(engine: Engine, id: string, path: string, limit: number): Promise<Buffer> {
+export async function getContent(engine: Engine, id: string, path: string, limit: number, kind?: ContentKind): Promise<Buffer> {
   const tar = await engine.stream("GET", `/containers/${id}/archive`, { query: { path } });
   try {
-    return await repackContent(tar, limit);
+    return await repackContent(tar, limit, kind);
   } catch (error) {
     throw error instanceof Error && "code" in error ? toAppErrorFromEngine(error) : error;
   }
 }
 
+type ContentKind = "file" | "directory";
+
+/** Kinds of a path that can't be given back, as its error names them. */
+const KINDS: Record<string, string> = { symlink: "a link", file: "a file", directory: "a folder", fifo: "a pipe" };
+
 const REPACKED_TYPES = new Set(["file", "directory", "symlink", "link"]);
 
 /** @param tar the engine's: all names begin with the last part of the path that was read */
-async function repackContent(tar: Readable, limit: number): Promise<Buffer> {
+async function repackContent(tar: Readable, limit: number, kind?: ContentKind): Promise<Buffer> {
   const entries = extract();
   tar.on("error", (error) => entries.destroy(error));
   tar.pipe(entries);
@@ -108,7 +122,11 @@ async function repackContent(tar: Readable, limit: number): Promise<Buffer> {
       // Headers count too: a folder may have very many empty files.
       size += length + TAR_HEADER_BYTES;
       if (size > limit) throw new ContentLimitError();
-      if (!packed && type !== "directory") return await buffer(entry);
+      if (!packed) {
+        const isContent = type === "file" || type === "directory";
+        if (!isContent || (kind && kind !== type)) throw new ContentKindError(KINDS[type ?? ""] ?? "neither a file nor a folder");
+        if (type === "file") return await buffer(entry);
+      }
       // The iteration throws the error; these handlers only keep it from being unhandled.
       packed ??= pack().on("error", () => undefined);
       if (!zipped) {
@@ -121,7 +139,13 @@ async function repackContent(tar: Readable, limit: number): Promise<Buffer> {
         continue;
       }
       const link = type === "link" ? { linkname: withoutFirstPart(linkname ?? "") } : {};
-      const sink = packed.entry({ ...entry.header, name: relativeName, pax: null, ...link } as typeof entry.header);
+      const sink = packed.entry({
+        ...entry.header,
+        name: relativeName,
+        pax: null,
+        ...ownerFields(ownerOf(entry.header)),
+        ...link,
+      } as typeof entry.header);
       entry.pipe(sink);
       await finished(sink);
     }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { buffer } from "node:stream/consumers";
@@ -30,6 +30,8 @@ describe("gzipped tars", () => {
         "a/hard": { type: "link", linkname: "a/f" },
         b: "x",
         "a/nowhere": { type: "symlink", linkname: "not/there" },
+        absolute: { type: "symlink", linkname: "/etc/passwd" },
+        "a/chained": { type: "symlink", linkname: "../absolute/../../.." },
         [`${"long/".repeat(60)}name`]: "y",
       }),
     );
@@ -39,7 +41,10 @@ describe("gzipped tars", () => {
     ["an absolute path", { "/etc/x": "" }, "/etc/x"],
     ["a path that leads out", { ok: "", "a/../../x": "" }, "a/../../x"],
     ["a path that leads up and back", { "a/../b": "" }, "a/../b"],
-    ["an absolute link", { l: { type: "symlink", linkname: "/etc" } }, "l"],
+    ["an entry behind an absolute link", { l: { type: "symlink", linkname: "/etc" }, "l/passwd": "" }, "l"],
+    ["a folder and a link of one name", { "l/": { type: "directory" }, l: { type: "symlink", linkname: "x" } }, "l"],
+    ["an owner that is no id", { f: { type: "directory", pax: { uid: "4294967295" } } }, "f"],
+    ["a sparse file", { "GNUSparseFile.1/f": { type: "directory", pax: { "GNU.sparse.major": "1", "GNU.sparse.name": "f" } } }, "f"],
     ["a link that leads out", { "a/l": { type: "symlink", linkname: "../../x" } }, "a/l"],
     [
       "a link that leads out through another",
@@ -56,6 +61,43 @@ describe("gzipped tars", () => {
     ["a name that is too long", { ["n".repeat(256)]: "" }, "n".repeat(100)],
   ] as const)("%s is refused, and the entry is named", async (_what, entries, entry) => {
     expect((await fault(await tarGz(entries))).entry).toBe(entry);
+  });
+
+  test.each([
+    ["../../../etc", "ok"],
+    ["ok", "../../../etc"],
+    ["/etc", "ok"],
+  ])("two links of one name are refused: to %s and to %s", async (first, second) => {
+    const links = [first, second].map((linkname) => ({ name: "l", type: "symlink" as const, linkname }));
+    expect(await fault(gzipSync(await tarOf(links)))).toMatchObject({ message: "has two links of one name", entry: "l" });
+  });
+
+  test("a sparse file as GNU tar packs it is refused in every format of it, with its name", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "docker-server-sparse-"));
+    try {
+      writeFileSync(path.join(folder, "holes"), "begin");
+      truncateSync(path.join(folder, "holes"), 500_000);
+      for (const format of [
+        ["--format=pax", "--sparse-version=1.0"],
+        ["--format=pax", "--sparse-version=0.1"],
+        ["--format=pax", "--sparse-version=0.0"],
+        ["--format=gnu"],
+      ]) {
+        const packed = path.join(folder, "packed.tgz");
+        await run("tar", ["-C", folder, "--sparse", ...format, "-czf", packed, "holes"]);
+        expect([format, (await fault(readFileSync(packed))).entry]).toEqual([format, "holes"]);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test.each([0, 262_143, 262_144, 2_097_152, 4_294_967_294])("the owner %i is repacked unchanged", async (id) => {
+    const owner = id > 0o777777 ? { pax: { uid: String(id), gid: String(id) } } : { uid: id, gid: id };
+    const archive = gzipSync(await tarOf([{ name: "f", text: "x", ...owner }]));
+    const tar = await buffer(packContents([{ path: "/d", mode: undefined, archive }], LIMIT));
+    const { stdout } = await run("tar", ["--numeric-owner", "-tvf", "-"], { input: tar });
+    expect(stdout).toContain(` ${id}/${id} `);
   });
 
   test("too many entries are refused", async () => {

@@ -16,7 +16,7 @@ const ALLOWED: [prefix: string, imports: string[]][] = [
   ["lib/cluster/", ["lib/cluster/", "lib/errors", "lib/support/"]],
   ["lib/archive/", ["lib/archive/", "lib/errors", "lib/support/"]],
   ["lib/runs/", ["lib/runs/", "lib/archive/", "lib/docker/", "lib/errors", "lib/support/"]],
-  ["lib/managed/", ["lib/managed/", "lib/docker/", "lib/errors", "lib/support/"]],
+  ["lib/managed/", ["lib/managed/", "lib/archive/tar-write", "lib/docker/", "lib/errors", "lib/support/"]],
   ["lib/files/", ["lib/files/", "lib/archive/", "lib/docker/", "lib/errors", "lib/support/"]],
   ["lib/http/", ["lib/http/", "lib/server/", "lib/cluster/", "lib/errors", "lib/support/"]],
   ["lib/openapi/", ["lib/openapi/", "lib/http/route", "lib/cluster/routing/where", "lib/errors"]],
