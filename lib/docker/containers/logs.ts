@@ -8,9 +8,9 @@ import { type Frame, FrameParser, framesOf } from "./stream-frames";
 export interface LogQuery {
   /** lines from the end; all if absent */
   tail?: number | undefined;
-  /** seconds since 1970 */
-  since?: number | undefined;
-  until?: number | undefined;
+  /** seconds since 1970, with up to nine decimals: more than a number holds */
+  since?: string | undefined;
+  until?: string | undefined;
   timestamps: boolean;
   follow: boolean;
 }
@@ -26,11 +26,13 @@ export class ContainerLogs {
    * Streams the log of both streams merged; ends with the log or, when followed, with the container.
    * @param id full id
    * @param signal ends it early, without an error
-   * @throws AppError CONTAINER_NOT_FOUND, ENGINE_UNREACHABLE
+   * @throws AppError CONTAINER_NOT_FOUND, ENGINE_UNREACHABLE; ENGINE_ERROR if the engine can't read the log: at once if nothing comes
+   * before and the log isn't followed
    */
   async streamBytes(id: string, query: LogQuery, signal: AbortSignal): Promise<AsyncGenerator<Buffer>> {
     const { stream, tty } = await this.open(id, query, signal);
-    return payloadOf(stream, new FrameParser(tty), signal);
+    const payload = payloadOf(stream, new FrameParser(tty), signal);
+    return query.follow ? payload : startedGenerator(payload);
   }
 
   /** As `streamBytes`, with the stream that each part was written to. */
@@ -65,11 +67,31 @@ export class ContainerLogs {
   }
 }
 
+/** Waits for the first part, so that a failure before it is thrown here. */
+async function startedGenerator(parts: AsyncGenerator<Buffer>): Promise<AsyncGenerator<Buffer>> {
+  const first = await parts.next();
+  return (async function* () {
+    try {
+      if (first.done) return;
+      yield first.value;
+      yield* parts;
+    } finally {
+      await parts.return(undefined);
+    }
+  })();
+}
+
 async function* payloadOf(stream: AsyncIterable<Buffer>, parser: FrameParser, signal: AbortSignal): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of takingTurns(stream)) {
-      const frames = parser.push(chunk);
-      if (frames.length > 0) yield Buffer.concat(frames.map((frame) => frame.data));
+      const parts: Buffer[] = [];
+      try {
+        for (const { data } of parser.push(chunk)) parts.push(data);
+      } catch (error) {
+        if (parts.length > 0) yield Buffer.concat(parts);
+        throw error;
+      }
+      if (parts.length > 0) yield Buffer.concat(parts);
     }
   } catch (error) {
     if (!signal.aborted) throw toAppErrorFromEngine(error);

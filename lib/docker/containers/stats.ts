@@ -67,20 +67,34 @@ async function* parseUsageStream(stream: AsyncIterable<Buffer>, signal: AbortSig
   }
 }
 
+/** All fields are absent if the container doesn't run, or if the host has no memory cgroup. */
+interface MemoryStats {
+  usage?: number;
+  limit?: number;
+  stats?: Record<string, number>;
+}
+
+/** Whether any usage is reported: of a container that doesn't run there is none. Hosts can lack single cgroups. */
+function usesAnything({ memory_stats, cpu_stats, pids_stats }: ContainerStats): boolean {
+  const { usage } = (memory_stats ?? {}) as MemoryStats;
+  return usage !== undefined || (pids_stats?.current ?? 0) > 0 || (cpu_stats?.cpu_usage?.total_usage ?? 0) > 0;
+}
+
 /**
- * Computes the usage as `docker stats` does.
+ * Computes the usage as `docker stats` does: what the host doesn't measure is 0.
  * @returns undefined if the container doesn't run
  */
 export function parseUsage(stats: ContainerStats): Usage | undefined {
-  if (!stats.read || stats.read.startsWith(ZERO_TIME) || stats.memory_stats?.usage === undefined) return undefined;
-  const { cpu_stats: now, precpu_stats: before, memory_stats: memory } = stats;
+  if (!stats.read || stats.read.startsWith(ZERO_TIME) || !usesAnything(stats)) return undefined;
+  const { cpu_stats: now, precpu_stats: before } = stats;
+  const { usage: allMemory = 0, limit: memoryLimit = 0, stats: memoryDetails = {} } = (stats.memory_stats ?? {}) as MemoryStats;
   const cpuTime = now.cpu_usage.total_usage - before.cpu_usage.total_usage;
   const systemTime = now.system_cpu_usage - (before.system_cpu_usage ?? 0);
   const cores = now.online_cpus || now.cpu_usage.percpu_usage?.length || 1;
   const hasCpuShare = before.system_cpu_usage !== undefined && systemTime > 0 && cpuTime > 0;
   // The reclaimable page cache doesn't count: total_inactive_file of cgroups 1, inactive_file of cgroups 2.
-  const { total_inactive_file = 0, inactive_file = total_inactive_file } = (memory.stats ?? {}) as Record<string, number>;
-  const usedMemory = memory.usage > inactive_file ? memory.usage - inactive_file : memory.usage;
+  const { total_inactive_file = 0, inactive_file = total_inactive_file } = memoryDetails;
+  const usedMemory = allMemory > inactive_file ? allMemory - inactive_file : allMemory;
   const networks = Object.values(stats.networks ?? {});
   const blockTransfers = (stats.blkio_stats?.io_service_bytes_recursive ?? []) as { op: string; value: number }[];
   const sum = (numbers: number[]) => numbers.reduce((total, each) => total + each, 0);
@@ -90,8 +104,8 @@ export function parseUsage(stats: ContainerStats): Usage | undefined {
     read: stats.read,
     cpu_percent: roundToHundredths(hasCpuShare ? (cpuTime / systemTime) * cores * 100 : 0),
     memory: usedMemory,
-    memory_limit: memory.limit,
-    memory_percent: roundToHundredths(memory.limit > 0 ? (usedMemory / memory.limit) * 100 : 0),
+    memory_limit: memoryLimit,
+    memory_percent: roundToHundredths(memoryLimit > 0 ? (usedMemory / memoryLimit) * 100 : 0),
     network_in: sum(networks.map(({ rx_bytes }) => rx_bytes)),
     network_out: sum(networks.map(({ tx_bytes }) => tx_bytes)),
     block_read: transferred("read"),

@@ -1,3 +1,4 @@
+import { AppError } from "../../errors";
 import { takingTurns } from "../../support/taking-turns";
 
 export interface Frame {
@@ -6,45 +7,67 @@ export interface Frame {
 }
 
 const HEADER_BYTES = 8;
+/** Kinds of frames besides standard input and output. */
+const STDERR = 2;
+const ENGINE_FAILURE = 3;
+/** Bytes of an engine's failure that its error shows. */
+const MAX_FAILURE_BYTES = 1000;
+
+interface CurrentFrame {
+  stream: Frame["stream"] | "failure";
+  remaining: number;
+}
 
 /**
  * Parses the multiplexed stream of the engine (Engine API, "Attach to a container", stream format): frames of an 8-byte header (stream, 0,
- * 0, 0, big-endian length) and the data.
+ * 0, 0, big-endian length) and the data. A frame of the kind 3 is the engine's own error.
  */
 export class FrameParser {
   private rest: Buffer = Buffer.alloc(0);
-  private current: { stream: Frame["stream"]; remaining: number } | undefined;
+  private current: CurrentFrame | undefined;
+  private failure = Buffer.alloc(0);
 
   /** @param tty with a terminal the stream is not multiplexed: all bytes are standard output */
   constructor(private readonly tty: boolean) {}
 
   /**
+   * Must be iterated to its end.
    * @param chunk the next bytes of the stream
    * @returns the data in them; a long frame is returned in parts, without buffering
+   * @throws AppError ENGINE_ERROR with the engine's words, after the data before its failure
    */
-  push(chunk: Buffer): Frame[] {
-    if (this.tty) return [{ stream: "stdout", data: chunk }];
-    let bytes = this.rest.length === 0 ? chunk : Buffer.concat([this.rest, chunk]);
-    const frames: Frame[] = [];
-    while (bytes.length > 0) {
+  *push(chunk: Buffer): Generator<Frame> {
+    if (this.tty) return yield { stream: "stdout", data: chunk };
+    this.rest = this.rest.length === 0 ? chunk : Buffer.concat([this.rest, chunk]);
+    while (this.rest.length > 0) {
       if (!this.current) {
-        if (bytes.length < HEADER_BYTES) break;
-        this.current = { stream: bytes[0] === 2 ? "stderr" : "stdout", remaining: bytes.readUInt32BE(4) };
-        bytes = bytes.subarray(HEADER_BYTES);
+        if (this.rest.length < HEADER_BYTES) break;
+        const kind = this.rest[0];
+        const stream = kind === ENGINE_FAILURE ? "failure" : kind === STDERR ? "stderr" : "stdout";
+        this.current = { stream, remaining: this.rest.readUInt32BE(4) };
+        this.rest = this.rest.subarray(HEADER_BYTES);
       }
-      const data = bytes.subarray(0, this.current.remaining);
-      if (data.length > 0) frames.push({ stream: this.current.stream, data });
-      bytes = bytes.subarray(data.length);
-      this.current.remaining -= data.length;
-      if (this.current.remaining === 0) this.current = undefined;
-      else break;
+      const { current } = this;
+      const data = this.rest.subarray(0, current.remaining);
+      this.rest = this.rest.subarray(data.length);
+      current.remaining -= data.length;
+      if (current.remaining === 0) this.current = undefined;
+      if (current.stream === "failure") this.addFailure(data, current.remaining);
+      else if (data.length > 0) yield { stream: current.stream, data };
     }
-    this.rest = bytes;
-    return frames;
+  }
+
+  private addFailure(data: Buffer, remaining: number): void {
+    this.failure = Buffer.concat([this.failure, data.subarray(0, MAX_FAILURE_BYTES - this.failure.length)]);
+    if (remaining > 0) return;
+    throw new AppError("ENGINE_ERROR", { message: `The Docker engine can't read on: ${this.failure.toString().trim()}` });
   }
 }
 
-/** Parses a stream into frames as it arrives. Other work of this process gets its turn, however many frames there are. */
+/**
+ * Parses a stream into frames as it arrives. Other work of this process gets its turn, however many frames there are.
+ * @throws AppError ENGINE_ERROR as `FrameParser.push`
+ */
 export function framesOf(stream: AsyncIterable<Buffer>, tty: boolean): AsyncGenerator<Frame> {
   return takingTurns(parseFrames(stream, tty));
 }

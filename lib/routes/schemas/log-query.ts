@@ -3,16 +3,23 @@ import { flag, matching, text } from "../../http/fields";
 
 const SECONDS_PER_UNIT = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 
-/** A point in time: seconds since 1970, a date of RFC 3339, or an age (`10m`). Output: seconds since 1970. */
+/**
+ * A point in time: seconds since 1970, a date of RFC 3339, or an age (`10m`). Output: seconds since 1970 as text, with the decimals that were
+ * given, up to nanoseconds: as a number they would be rounded, and lines of the log be lost.
+ */
 const pointInTime = text.transform((value, context) => {
   const age = /^(\d+)([smhd])$/.exec(value);
-  if (age) return Math.floor(Date.now() / 1000) - Number(age[1]) * SECONDS_PER_UNIT[age[2] as keyof typeof SECONDS_PER_UNIT];
-  if (/^\d+(\.\d+)?$/.test(value)) return Number(value);
+  if (age) return String(Math.floor(Date.now() / 1000) - Number(age[1]) * SECONDS_PER_UNIT[age[2] as keyof typeof SECONDS_PER_UNIT]);
+  const [, seconds, decimals = ""] = /^(\d+)(?:\.(\d+))?$/.exec(value) ?? [];
+  if (seconds !== undefined) return joinSeconds(seconds, decimals);
+  const [, fraction = ""] = /:\d\d[.,](\d+)/.exec(value) ?? [];
   const time = /^\d{4}-\d\d-\d\d/.test(value) ? Date.parse(value) : Number.NaN;
-  if (!Number.isNaN(time) && time >= 0) return time / 1000;
+  if (!Number.isNaN(time) && time >= 0) return joinSeconds(String(Math.floor(time / 1000)), fraction);
   context.addIssue({ code: "custom", message: "must be seconds since 1970, a date such as 2026-01-31T12:00:00Z, or an age such as 10m" });
   return z.NEVER;
 });
+
+const joinSeconds = (seconds: string, decimals: string) => (decimals === "" ? seconds : `${seconds}.${decimals.slice(0, 9)}`);
 
 /** The query of the routes that answer logs. */
 export const logQuery = z.object({

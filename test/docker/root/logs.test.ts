@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 
@@ -60,6 +60,19 @@ test("since and until limit the log as seconds, a date or an age", async () => {
   expect(await json("/paced?until=1h")).toMatchObject({ stdout: "" });
 });
 
+test("since takes a time of the log to the nanosecond and loses no line from there on", async () => {
+  await node.docker("run", "--name", "dense", "busybox", "seq", "40");
+  const lines: string[] = (await json("/dense?timestamps=1")).stdout.trim().split("\n");
+  const [time = "", first = ""] = lines[10]?.split(" ") ?? [];
+  const seconds = `${Date.parse(time.replace(/\.\d+/, "")) / 1000}.${/\.(\d+)/.exec(time)?.[1]}`;
+  const expected = lines
+    .map((line) => line.split(" "))
+    .filter(([each = ""]) => each >= time)
+    .map(([, number]) => `${number}\n`);
+  expect(expected).toContain(`${first}\n`);
+  for (const since of [seconds, time]) expect(await json(`/dense?since=${since}`)).toMatchObject({ stdout: expected.join("") });
+});
+
 test.each(["tail=-1", "tail=ten", "since=yesterday", "until=-5", "timestamps=maybe", "follow=perhaps", "colour=red"])(
   "the query %s is refused with the name of the field",
   async (query) => {
@@ -78,6 +91,23 @@ describe("with a log driver that preserves bytes (json-file does not)", () => {
     const bytes = Buffer.from([0xff, 0, 0xfe, 1, 13, 10]);
     expect(await json("/binary")).toMatchObject({ stdout: bytes.toString("base64"), stdout_encoding: "base64", stderr: "" });
     expect(await raw("binary")).toEqual(bytes);
+  });
+
+  test("a log file that the engine can't read is an error with its words, not output", async () => {
+    await node.docker("run", "--log-driver=local", "--name", "damaged", "busybox", "sh", "-c", "echo first; echo second");
+    const { Id } = await node.inspect("damaged");
+    const root = await node.docker("info", "--format", "{{.DockerRootDir}}");
+    const file = `${root}/containers/${Id}/local-logs/container.log`;
+    const bytes = readFileSync(file);
+    // The length before and after a message: the second message has another one after it than before.
+    bytes.fill(0xff, bytes.length - 4);
+    bytes.fill(0x7f, 4, 12);
+    writeFileSync(file, bytes);
+    for (const answer of [await node.request("GET", "/damaged"), await text("/damaged")])
+      expect([answer.status, answer.json]).toMatchObject([
+        expect.any(Number),
+        { code: "ENGINE_ERROR", message: expect.stringMatching(/log/i) },
+      ]);
   });
 
   test("256 kB of random bytes are returned unchanged as text", async () => {

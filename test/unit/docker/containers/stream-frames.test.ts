@@ -17,7 +17,7 @@ function frame(kind: number, data: Uint8Array): Buffer {
 /** Parses chunks into the data of each stream and the order of the streams. */
 function parsed(chunks: Buffer[], tty = false) {
   const parser = new FrameParser(tty);
-  const frames = chunks.flatMap((chunk) => parser.push(chunk));
+  const frames = chunks.flatMap((chunk) => [...parser.push(chunk)]);
   const of = (name: Name) => Buffer.concat(frames.filter((each) => each.stream === name).map((each) => each.data));
   const order = frames.map((each) => each.stream).filter((name, index, all) => name !== all[index - 1]);
   return { stdout: of("stdout"), stderr: of("stderr"), order };
@@ -60,9 +60,9 @@ test("a frame of 3 GB is passed on without buffering", () => {
   header[0] = 1;
   header.writeUInt32BE(3_000_000_000, 4);
   const parser = new FrameParser(false);
-  expect(parser.push(header)).toEqual([]);
+  expect([...parser.push(header)]).toEqual([]);
   const chunk = Buffer.alloc(65_536, 7);
-  for (let times = 0; times < 3; times += 1) expect(parser.push(chunk)).toEqual([{ stream: "stdout", data: chunk }]);
+  for (let times = 0; times < 3; times += 1) expect([...parser.push(chunk)]).toEqual([{ stream: "stdout", data: chunk }]);
 });
 
 test("a frame of standard input counts as standard output, and an incomplete header is ignored", () => {
@@ -103,4 +103,19 @@ describe("output that always has more lets other work of this process run", () =
     clearTimeout(timer);
     expect(otherWorkHasRun).toBe(true);
   });
+});
+
+test("the engine's own error is thrown after the data before it, for all chunk boundaries", () => {
+  const bytes = Buffer.concat([frame(KINDS.stdout, Buffer.from("data")), frame(3, Buffer.from("Error grabbing logs: bad file\n"))]);
+  for (let place = 1; place < bytes.length; place += 1) {
+    const parser = new FrameParser(false);
+    const received: string[] = [];
+    const read = () => {
+      for (const chunk of cut(bytes, [place])) for (const { data } of parser.push(chunk)) received.push(data.toString());
+    };
+    expect(read).toThrow(
+      expect.objectContaining({ code: "ENGINE_ERROR", message: expect.stringContaining("Error grabbing logs: bad file") }),
+    );
+    expect(received.join("")).toBe("data");
+  }
 });
