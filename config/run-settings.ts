@@ -1,5 +1,8 @@
 import type { Setting } from "./setting";
 
+/** The largest id of a user or group in Linux. */
+const MAX_OWNER_ID = 2 ** 32 - 2;
+
 /** The rows of the settings table about runs. */
 export const RUN_SETTINGS = {
   run_concurrency: {
@@ -96,7 +99,13 @@ export const RUN_SETTINGS = {
     group: "Runs",
     help: "Room on /tmp in a code run, and as much again for shared memory; all else is read-only; bytes",
   },
-  run_cpus: { type: "number", default: 1, min: 0.01, group: "Runs", help: "CPUs of a code run" },
+  run_cpus: {
+    type: "number",
+    default: 1,
+    min: 0,
+    group: "Runs",
+    help: "CPUs of a code run; 0 for no limit, as on hosts without CPU quotas",
+  },
   run_runtime: {
     type: "string",
     default: null,
@@ -113,7 +122,10 @@ export const RUN_SETTINGS = {
     type: "string",
     default: null,
     env: ["DEFAULT_USER_UID"],
-    check: (value) => (/^\d{1,10}(:\d{1,10})?$/.test(value) ? undefined : "must be uid:gid"),
+    check: (value) =>
+      /^\d{1,10}(:\d{1,10})?$/.test(value) && value.split(":").every((id) => Number(id) <= MAX_OWNER_ID)
+        ? undefined
+        : `must be uid:gid, up to ${MAX_OWNER_ID}`,
     group: "Runs",
     help: "uid:gid of managed containers and of the files in their /app; the image's own user if unset",
   },

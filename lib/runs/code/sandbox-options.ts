@@ -23,6 +23,7 @@ export interface SandboxSettings {
   run_nproc_hard: number;
   run_cap_drop: string[];
   run_pids: number;
+  /** 0: no limit */
   run_cpus: number;
   run_tmpfs: number;
   run_runtime: string | null;
@@ -59,7 +60,7 @@ export function sandboxOptions(image: SandboxImage, settings: SandboxSettings): 
       ...(settings.run_network_disabled ? { NetworkMode: "none" } : {}),
       Memory: settings.run_memory,
       MemorySwap: settings.run_memory,
-      NanoCpus: Math.round(settings.run_cpus * 1e9),
+      ...(settings.run_cpus === 0 ? {} : { NanoCpus: Math.round(settings.run_cpus * 1e9) }),
       PidsLimit: settings.run_pids,
       Ulimits: [
         { Name: "nofile", Soft: settings.run_nofile_soft, Hard: settings.run_nofile_hard },

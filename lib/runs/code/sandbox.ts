@@ -46,7 +46,7 @@ export class Sandbox {
 
   /**
    * @param maxWarmMs how long it may wait for its payload
-   * @throws AppError INVALID_SPEC, ABANDONED, ENGINE_UNREACHABLE; ENGINE_ERROR if `run_runtime` doesn't exist
+   * @throws AppError INVALID_SPEC, ABANDONED, ENGINE_UNREACHABLE; ENGINE_ERROR if the host lacks `run_runtime` or CPU quotas
    */
   static async start(
     deps: RunDeps,
@@ -58,7 +58,7 @@ export class Sandbox {
     const container = sandboxOptions(image, settings);
     const lifetimeMs = settings.run_max_time * 1000 + maxWarmMs;
     const attached = await startAttached(deps, { container, stdin: true, lifetimeMs }, cancelSignal).catch((error: Error) => {
-      throw toRuntimeError(error, settings.run_runtime);
+      throw toSettingsError(error, settings.run_runtime);
     });
     return new Sandbox(deps, settings, attached);
   }
@@ -123,10 +123,12 @@ export class Sandbox {
   }
 }
 
-/** A missing runtime is a fault of this server's settings, not of the request (the engine answers 400). */
-function toRuntimeError(error: Error, runtime: string | null): Error {
-  const isAboutRuntime = runtime !== null && /runtime/i.test(error.message) && error.message.includes(runtime);
-  return isAboutRuntime
-    ? new AppError("ENGINE_ERROR", { message: `The run_runtime ${runtime} can't be had: ${error.message}`, cause: error })
-    : error;
+/** A missing runtime, or a host without CPU quotas, is a fault of this server's settings, not of the request (the engine answers 400). */
+export function toSettingsError(error: Error, runtime: string | null): Error {
+  const fault = (message: string) => new AppError("ENGINE_ERROR", { message: `${message}: ${error.message}`, cause: error });
+  if (runtime !== null && /runtime/i.test(error.message) && error.message.includes(runtime))
+    return fault(`The run_runtime ${runtime} can't be had`);
+  if (/CPU CFS|NanoCPUs can not be set/i.test(error.message))
+    return fault("This host has no CPU quotas: the server must be started with --run_cpus 0");
+  return error;
 }
