@@ -32,7 +32,7 @@ export function createRunHost({ engine, images, containers, policy, guard }: Doc
   const reaper = new Reaper(engine, containers, new EngineClock(engine), log);
   const slots = new Semaphore(settings.run_concurrency, settings.run_wait * 1000);
   const jobs = new Jobs({ engine, containers, reaper });
-  const volumeIo = new VolumeIo(engine, reaper);
+  const volumeIo = new VolumeIo(engine, reaper, guard);
   const deps = { engine, images, policy, guard, jobs, slots, reaper, volumeIo, newVolumes: new NewVolumes(reaper) };
   const code = new CodeRuns({ engine, containers, reaper, images, slots }, settings, log);
   return {

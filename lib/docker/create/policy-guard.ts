@@ -1,8 +1,17 @@
 import path from "node:path";
 import type { ContainerInspectInfo, VolumeInspectInfo } from "dockerode";
-import { AppError } from "../../errors";
+import { AppError, isNotFound } from "../../errors";
 import type { Engine } from "../engine";
-import { boundFolder, checkPolicy, checkVolumeOptions, type HostAccess, isBelow, type Policy, RUN_CONTAINER_PREFIX } from "./policy";
+import {
+  boundFolder,
+  checkPolicy,
+  checkVolumeOptions,
+  type HostAccess,
+  isBelow,
+  type Policy,
+  RUN_CONTAINER_PREFIX,
+  resolvedPath,
+} from "./policy";
 import type { RunSpec } from "./run-spec";
 
 /** The engine can be started anew with another data root. */
@@ -21,7 +30,7 @@ interface Mount {
  * before they are started or entered.
  */
 export class PolicyGuard {
-  private engineFolder: { path: Promise<string>; at: number } | undefined;
+  private engineFolder: { path: Promise<string | undefined>; at: number } | undefined;
 
   constructor(
     private readonly engine: Engine,
@@ -31,8 +40,8 @@ export class PolicyGuard {
   /** The policy with the engine's folder. @throws AppError ENGINE_UNREACHABLE */
   async current(): Promise<Policy> {
     if (!this.engineFolder || performance.now() - this.engineFolder.at > ENGINE_FOLDER_CACHE_MS) {
-      const info = this.engine.call((docker) => docker.info()) as Promise<{ DockerRootDir: string }>;
-      const engineFolder = { path: info.then(({ DockerRootDir }) => DockerRootDir), at: performance.now() };
+      const info = this.engine.call((docker) => docker.info()) as Promise<{ DockerRootDir?: string }>;
+      const engineFolder = { path: info.then(({ DockerRootDir }) => DockerRootDir || undefined), at: performance.now() };
       this.engineFolder = engineFolder;
       engineFolder.path.catch(() => {
         if (this.engineFolder === engineFolder) this.engineFolder = undefined;
@@ -43,7 +52,7 @@ export class PolicyGuard {
 
   /**
    * Refuses options of a new container that give it control of the host, by itself or by a volume or a container that it names.
-   * @throws AppError NOT_ALLOWED naming the field; CONTAINER_NOT_FOUND if it joins a container that doesn't exist
+   * @throws AppError NOT_ALLOWED naming the field
    */
   async checkSpec(spec: RunSpec): Promise<void> {
     // What needs no answer of the engine is refused first.
@@ -74,7 +83,7 @@ export class PolicyGuard {
     const info = await this.inspect(id);
     if (!ofRun && isRunContainer(nameOf(info))) throw runContainerError(nameOf(info));
     await this.checkContainer(info, "id", await this.current(), new Set());
-    if (this.policy.bindRoots.length > 0) await this.checkNesting(info);
+    await this.checkNesting(info);
   }
 
   /**
@@ -88,6 +97,8 @@ export class PolicyGuard {
     // Before and after its run, such a container holds volumes that are mounted elsewhere.
     if (isRunContainer(nameOf(info)) && !info.State.Running) throw runContainerError(nameOf(info));
     await this.checkContainer(info, "id", await this.current(), new Set());
+    // For the files of a container that doesn't run, the engine mounts its volumes anew.
+    if (!info.State.Running) await this.checkNesting(info);
   }
 
   private async checkContainer(info: ContainerInspectInfo, field: string, policy: Policy, seen: Set<string>): Promise<void> {
@@ -108,7 +119,11 @@ export class PolicyGuard {
     for (const kind of ["network", "pid", "ipc"] as const) {
       const [, joined] = /^container:(.+)$/.exec(access[kind] ?? "") ?? [];
       if (joined === undefined) continue;
-      const info = await this.inspect(joined);
+      const info = await this.inspect(joined).catch((error: AppError) => {
+        if (!isNotFound(error)) throw error;
+      });
+      // The engine itself refuses to create or start what joins a container that is gone.
+      if (!info) continue;
       const key = `${kind} ${info.Id}`;
       if (seen.has(key)) continue;
       seen.add(key);
@@ -126,13 +141,13 @@ export class PolicyGuard {
   }
 
   private async checkNesting({ Id, Mounts }: ContainerInspectInfo): Promise<void> {
-    if (Mounts.length === 0) return;
+    if (Mounts.length === 0 || this.policy.bindRoots.length === 0) return;
     const volumes = await this.listVolumes();
     const folders = new Map(volumes.flatMap(({ Name, Options }) => [[Name, boundFolder(Options ?? {})] as const]));
     const hostMounts = (mounts: readonly Mount[]) =>
       mounts.flatMap((mount) => {
         const source = mount.Type === "volume" ? folders.get(mount.Name ?? "") : mount.Type === "bind" ? mount.Source : undefined;
-        return source === undefined ? [] : [{ source, isWritable: mount.RW }];
+        return source === undefined ? [] : [{ source: resolvedPath(source), isWritable: mount.RW }];
       });
     const own = hostMounts(Mounts);
     if (own.length === 0) return;

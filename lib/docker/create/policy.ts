@@ -155,9 +155,13 @@ export function boundFolder(options: Record<string, string>): string | undefined
   return isBind && device !== "" ? path.posix.resolve("/", device) : undefined;
 }
 
-/** Whether a path of the host lies below a folder, links resolved; a folder does not lie below itself. */
-export function isBelow(place: string, folder: string): boolean {
-  const [inner, outer] = [place, folder].map((each) => canonicalPath(resolveLinks(each))) as [string, string];
+/** A path of the host without links, to be compared by `isBelow`. */
+export function resolvedPath(place: string): string {
+  return canonicalPath(resolveLinks(place));
+}
+
+/** Whether a resolved path lies below another; a folder does not lie below itself. */
+export function isBelow(inner: string, outer: string): boolean {
   return inner !== outer && isInside(inner, outer);
 }
 

@@ -5,6 +5,7 @@ import { createGzip } from "node:zlib";
 import { extract, type Pack, pack } from "tar-stream";
 import { ownerOf, TAR_HEADER_BYTES } from "../../archive/tar-read";
 import { ownerFields, type PathContent, packContents } from "../../archive/tar-write";
+import type { PolicyGuard } from "../../docker/create/policy-guard";
 import type { Engine } from "../../docker/engine";
 import { toAppErrorFromEngine } from "../../docker/engine-errors";
 import type { Reaper } from "../reaper";
@@ -19,6 +20,7 @@ export class VolumeIo {
   constructor(
     private readonly engine: Engine,
     private readonly reaper: Reaper,
+    private readonly guard: PolicyGuard,
   ) {}
 
   /**
@@ -56,6 +58,8 @@ export class VolumeIo {
     };
     const id = await this.reaper.createContainer(spec, "create");
     try {
+      // The engine mounts the volume for each archive, although the container is never started.
+      await this.guard.checkStart(id, { ofRun: true });
       return await work(id);
     } finally {
       await this.reaper.removeContainer(id);
