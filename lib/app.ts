@@ -155,7 +155,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
         );
   const server = await listen(handlerOf(apiListener, app), settings, log, firstAccepting(...upgrades));
   void docker.containers.watch();
-  const sweeps = [removeUnstartedContainers(docker.containers, docker.runner, log), runs.startSweep(), managed.sweep()];
+  const sweeps = [docker.cliCheck.watch(), removeUnstartedContainers(docker.containers, docker.runner, log), runs.startSweep(), managed.sweep()];
   await cluster?.start();
 
   const servers = browserServer ? [server, browserServer] : [server];

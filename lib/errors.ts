@@ -65,6 +65,7 @@ const CATALOGUE = {
   NOT_RUNNING: ["conflict", "The container is not running"],
   WRONG_STATE: ["state_error", "The container is in a state from which this can't be done"],
   NOT_MANAGED: ["conflict", "Only what POST /containers has made can be changed"],
+  DOCKER_CLI_UNUSABLE: ["docker_error", "The docker command of this host can't be used with its engine"],
   COMPOSE_MISSING: ["compose_error", "docker compose is not installed on this host"],
   COMPOSE_FAILED: ["compose_error", "docker compose failed"],
   ENGINE_UNREACHABLE: ["unavailable", "The Docker engine does not answer"],

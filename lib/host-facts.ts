@@ -5,15 +5,23 @@ import type { ManagedContainers } from "./managed/managed-containers";
 import type { RunHost } from "./runs/run-host";
 
 /** This host's Docker as the cluster sees it: lib/cluster imports nothing that talks to Docker. */
-export function hostFacts({ engine, containers, inventory }: DockerHost, { slots }: RunHost, { compose }: ManagedContainers): HostFacts {
+export function hostFacts(
+  { engine, containers, inventory, cliCheck }: DockerHost,
+  { slots }: RunHost,
+  { compose }: ManagedContainers,
+): HostFacts {
   return {
     find: (id) => containers.findMatches(id),
     list: () => containers.read(),
     onChange: (listener) => containers.onChange(listener),
     holdsVolume: (name) => inventory.hasVolumes([name]),
     inventory: async (needs) => {
-      const missing = needs.compose && (await compose.version()) === null ? { missingRequirement: COMPOSE_MISSING_HINT } : {};
-      return { ...(await inventory.read(needs.image, needs.volumes)), ...missing };
+      const known = await inventory.read(needs.image, needs.volumes);
+      // Jobs and code runs need the CLI for the pull alone.
+      const needsCli = !needs.slot || !known.hasImage || needs.pull === "always";
+      const lacksCompose = needs.compose === true && (await compose.version()) === null;
+      const missingRequirement = (needsCli ? cliCheck.problem : undefined) ?? (lacksCompose ? COMPOSE_MISSING_HINT : undefined);
+      return missingRequirement === undefined ? known : { ...known, missingRequirement };
     },
     runs: () => ({ running: slots.inUse, waiting: slots.waiting }),
     async state() {

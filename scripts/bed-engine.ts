@@ -46,17 +46,24 @@ export interface Engine {
   stop(): Promise<void>;
 }
 
+interface EngineOptions {
+  name: string;
+  kind?: EngineKind;
+  args?: string[];
+  env?: Record<string, string>;
+}
+
 /** An engine that stays up when its lease ends. */
 export interface LeasedEngine extends Engine {
   handBack(): Promise<void>;
 }
 
 /**
- * Starts an engine on a new host of a bed; needs root on Linux. `name` is only a label; `kind` is `20.10` by default; `args` are further
- * arguments of dockerd. Several engines can run at once, in several processes. Throws an Error with dockerd's last log lines if it
+ * Starts an engine on a new host of a bed; needs root on Linux. `name` is only a label; `kind` is `20.10` by default; `args` and
+ * `env` are further arguments and environment variables of dockerd. Several engines can run at once, in several processes. Throws an Error with dockerd's last log lines if it
  * cannot start.
  */
-export async function startBedEngine(bed: Bed, options: { name: string; kind?: EngineKind; args?: string[] }): Promise<Engine> {
+export async function startBedEngine(bed: Bed, options: EngineOptions): Promise<Engine> {
   const place = await bed.takeHost();
   try {
     return await engineAt(bed, place, options);
@@ -89,12 +96,8 @@ export async function leaseBedEngine(bed: Bed, owner: number, options: { name: s
   }
 }
 
-async function engineAt(
-  bed: Bed,
-  place: HostPlace,
-  options: { name: string; kind?: EngineKind; args?: string[]; dockerd?: Daemon | undefined },
-): Promise<Engine> {
-  const { name, kind = "20.10", args = [], dockerd: running } = options;
+async function engineAt(bed: Bed, place: HostPlace, options: EngineOptions & { dockerd?: Daemon | undefined }): Promise<Engine> {
+  const { name, kind = "20.10", args = [], env = {}, dockerd: running } = options;
   const { host, folder } = place;
   const { network } = bed;
   const netns = network.netnsFile(host);
@@ -112,7 +115,7 @@ async function engineAt(
     startDockerd({
       socket,
       command: inside(dockerdCommand(kind)),
-      env: { ...process.env, TMPDIR: temporary },
+      env: { ...process.env, ...env, TMPDIR: temporary },
       logFile: path.join(folder, "dockerd.log"),
       args: [
         ["--config-file", settings],

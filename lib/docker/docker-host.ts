@@ -1,4 +1,5 @@
 import type { Logger } from "../support/logger";
+import { CliCheck } from "./cli/cli-check";
 import { type DockerCli, dockerCli } from "./cli/docker-cli";
 import { ContainerList } from "./containers/container-list";
 import { Lifecycle } from "./containers/lifecycle";
@@ -24,6 +25,7 @@ export interface DockerSettings extends EndpointSettings {
 export interface DockerHost {
   engine: Engine;
   cli: DockerCli;
+  cliCheck: CliCheck;
   images: Images;
   containers: ContainerList;
   logs: ContainerLogs;
@@ -53,5 +55,17 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
   const runner = new Runner(engine, cli, images, containers, guard, log);
   const inventory = new HostInventory(engine, containers, images);
   const lifecycle = new Lifecycle(engine, containers, guard);
-  return { engine, cli, images, containers, logs: new ContainerLogs(engine), runner, lifecycle, inventory, policy, guard };
+  return {
+    engine,
+    cli,
+    cliCheck: new CliCheck(engine, cli, log),
+    images,
+    containers,
+    logs: new ContainerLogs(engine),
+    runner,
+    lifecycle,
+    inventory,
+    policy,
+    guard,
+  };
 }

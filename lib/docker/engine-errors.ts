@@ -16,6 +16,12 @@ interface Rule {
  */
 const RULES: Rule[] = [
   {
+    // The engine refuses an API version; a CLI from 29 on refuses the engine; a CLI lacks a flag of this server's command line.
+    pattern:
+      /client version \S+ is too (?:old|new)|client is newer than server|API version \S+ is not supported by this client|^unknown (?:shorthand )?flag/i,
+    code: "DOCKER_CLI_UNUSABLE",
+  },
+  {
     pattern:
       /cannot connect to the docker daemon|error during connect|is the docker daemon running|permission denied while trying to connect/i,
     code: "ENGINE_UNREACHABLE",
@@ -71,6 +77,12 @@ export function toAppErrorFromCli(error: { stderr?: string; message?: string }, 
   if (/docker: (not found|command not found)|: docker: not found/.test(message)) {
     return new AppError("ENGINE_ERROR", { message: "The docker command is not installed on this host", cause: error });
   }
+  const known = matchRule(message, operation);
+  if (known === "DOCKER_CLI_UNUSABLE") {
+    const command = operation === "compose" ? "Docker Compose" : "The docker command";
+    const fault = /too new|newer than|not supported by this client/i.test(message) ? "too new" : "too old";
+    return new AppError(known, { message: `${command} of this host is ${fault} for its engine: ${message}`, cause: message });
+  }
   // No rule matches: at a create the options are invalid, at a pull the registry failed.
   const fallback =
     operation === "pull"
@@ -78,7 +90,7 @@ export function toAppErrorFromCli(error: { stderr?: string; message?: string }, 
       : operation === "compose" && !BAD_START_OPTION.test(message)
         ? "COMPOSE_FAILED"
         : "INVALID_SPEC";
-  return new AppError(matchRule(message, operation) ?? fallback, { message, cause: message });
+  return new AppError(known ?? fallback, { message, cause: message });
 }
 
 interface EngineFailure {

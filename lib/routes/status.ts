@@ -64,7 +64,7 @@ export function statusRoutes(
           docker: z.literal("ok"),
           docker_version: z.string(),
           compose_version: z.string().nullable().describe("null if docker compose isn't installed"),
-          hint: z.string().optional().describe("what to install then"),
+          hint: z.string().optional().describe("what to install or to upgrade on this host"),
           host: z.string(),
         }),
       },
@@ -74,8 +74,9 @@ export function statusRoutes(
       await docker.engine.assertAlive(0);
       const { Version } = await docker.engine.call((api) => api.version());
       const compose_version = await managed.compose.version();
-      const hint = compose_version === null ? { hint: COMPOSE_MISSING_HINT } : {};
-      return { status: "ok", docker: "ok", docker_version: Version, compose_version, ...hint, host: service.host };
+      const hint = (await docker.cliCheck.refresh()) ?? (compose_version === null ? COMPOSE_MISSING_HINT : undefined);
+      const answer = { status: "ok", docker: "ok", docker_version: Version, compose_version, host: service.host };
+      return hint === undefined ? answer : { ...answer, hint };
     },
   });
 

@@ -14,10 +14,10 @@ export const engineKind = (index = 0): EngineKind => KINDS[index % KINDS.length]
 
 /**
  * Starts an engine for one suite, without any image; needs root on Linux. Only tests that kill, freeze, disconnect or configure
- * an engine need it; the others use `leaseEngine`. `name` is only a label; `args` are further arguments of dockerd. Several can run
- * at once, in several processes. Throws an Error with dockerd's last log lines if it cannot start.
+ * an engine need it; the others use `leaseEngine`. `name` is only a label; `args` and `env` are further arguments and environment
+ * variables of dockerd. Several can run at once, in several processes. Throws an Error with dockerd's last log lines if it cannot start.
  */
-export const startEngine = (options: { name: string; kind?: EngineKind; args?: string[] }): Promise<Engine> =>
+export const startEngine = (options: { name: string; kind?: EngineKind; args?: string[]; env?: Record<string, string> }): Promise<Engine> =>
   startBedEngine(bed, { kind: engineKind(), ...options });
 
 /** Leased engines stay up until the end of this process: jest's main process, which outlives its workers. */

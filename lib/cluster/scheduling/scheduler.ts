@@ -22,6 +22,7 @@ const TRY_NEXT: ReadonlySet<ErrorCode> = new Set([
   "STOPPING",
   "NOT_ALLOWED",
   "ENGINE_ERROR",
+  "DOCKER_CLI_UNUSABLE",
   "NO_ROOM",
 ]);
 /** Refusals of a registry. Most are the same for all nodes: one more node is tried, which may have other credentials or another network. */

@@ -1,7 +1,7 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runOrThrow, until } from "../../../scripts/process";
-import { type Engine, startEngine } from "../../support/engine";
+import { type Engine, engineKind, startEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
 import { type Answer, startServer, type TestServer } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
@@ -12,10 +12,14 @@ const DEADLINE_MS = 60_000;
 /** Needs 3 s to stop, which prolongs its replacement. */
 const SLOW = ["sh", "-c", "trap 'sleep 3; exit' TERM; while :; do sleep 0.1; done"];
 
+const RUN = { image: "busybox", pull_policy: "missing", command: "echo hello" };
+const LEAST_API = "1.44";
+
 let engine: Engine;
 let server: TestServer;
 beforeAll(async () => {
-  engine = await startEngine({ name: "managed-faults" });
+  // Engines 29.0 to 29.2 take no older version than 1.44; 20.10 has 1.41 and can't be told so.
+  engine = await startEngine({ name: "managed-faults", env: { DOCKER_MIN_API_VERSION: LEAST_API } });
   await importBusybox(engine);
   server = await startServer({ engine });
 });
@@ -129,8 +133,70 @@ test("with a frozen engine a creation is a 503, and a container created afterwar
   expect(await until(async () => (await server.request("GET", "/containers")).status === 200, DEADLINE_MS)).toBe(true);
 });
 
+/** Starts a server whose docker CLI is a script. */
+async function serverWithCli(script: string): Promise<TestServer> {
+  const bin = mkdtempSync(`${server.folder}/bin-`);
+  writeFileSync(`${bin}/docker`, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return startServer({ engine, env: { PATH: `${bin}:${process.env.PATH}` } });
+}
+
+const cliPath = async () => (await runOrThrow("which", ["docker"])).trim();
+
+// An engine of 20.10 takes any older CLI.
+const CLI_FAULTS: [string, string, string][] = [
+  ...(engineKind() === "20.10" ? [] : [["too old", "1.41", "Minimum supported API version is 1.44"] as [string, string, string]]),
+  ["too new", "1.99", "Maximum supported API version is 1."],
+];
+
+test.each(CLI_FAULTS)(
+  "a docker CLI that is %s for the engine is told at the start, by healthz and by each request",
+  async (fault, version, reason) => {
+    const mismatched = await serverWithCli(`DOCKER_API_VERSION=${version} exec ${await cliPath()} "$@"`);
+    const message = expect.stringMatching(`^(The docker command|Docker Compose) of this host is ${fault} for its engine: .*${reason}`);
+    const refusal = { status: 500, error: "docker_error", code: "DOCKER_CLI_UNUSABLE", message };
+    try {
+      expect(await until(async () => mismatched.output().includes("Docker CLI can't be used"), DEADLINE_MS)).toBe(true);
+      expect((await mismatched.request("GET", "/healthz")).json).toMatchObject({ status: "ok", hint: message });
+      expect((await mismatched.request("PUT", "/", { json: { image: "busybox", detach: true } })).json).toMatchObject(refusal);
+      expect((await mismatched.request("HEAD", "/nosuch/image")).status).toBe(500);
+      expect((await mismatched.request("POST", "/images/pull", { json: { image: "nosuch" } })).json).toMatchObject(refusal);
+      expect((await mismatched.request("POST", "/containers", { json: { image: "busybox" } })).json).toMatchObject(refusal);
+      // Needs the Engine API alone.
+      expect((await mismatched.request("POST", "/run", { json: RUN })).status).toBe(200);
+    } finally {
+      await mismatched.stop();
+    }
+  },
+);
+
+test("without a docker CLI the hint of healthz names the CLI, not Compose", async () => {
+  const lacking = await serverWithCli('echo "/bin/sh: 1: docker: not found" >&2; exit 127');
+  expect((await lacking.request("GET", "/healthz")).json).toMatchObject({ hint: "The docker command is not installed on this host" });
+  await lacking.stop();
+});
+
+test("the verbs and runs work on an engine whose least API version is 1.44", async () => {
+  const call = async (method: string, path: string, json?: object) => (await server.request(method, path, json ? { json } : {})).status;
+  const version = (await server.request("GET", "/version")).json.docker;
+  expect(engineKind() === "20.10" || version.MinAPIVersion === LEAST_API).toBe(true);
+  const statuses = [
+    await call("PUT", "/", { name: "box", image: "busybox", detach: true, data: "sleep 1000" }),
+    await call("GET", "/"),
+    await call("GET", "/box"),
+    await call("POST", "/box", { data: "echo hello" }),
+    await call("GET", "/containers/box"),
+    await call("GET", "/containers/box/stats"),
+    await call("GET", "/containers/box/files?path=/etc"),
+    await call("POST", "/containers/box/restart"),
+    await call("POST", "/run", { ...RUN, volumes: { "/a": { type: "file", content: "YQ==", response: true } } }),
+    await call("GET", "/images"),
+    await call("GET", "/volumes"),
+    await call("DELETE", "/box"),
+  ];
+  expect(statuses).toEqual(Array(12).fill(200));
+});
+
 test("DEFAULT_USER_UID owns /app; without Compose the server says what to install", async () => {
-  const { PATH } = process.env;
   const owned = await startServer({ engine, env: { DEFAULT_USER_UID: "1000:1000", NODE_ENV: "development" } });
   const { cuid } = (await owned.request("POST", "/containers", { json: { image: "busybox", command: SLOW } })).json;
   await owned.request("POST", `/containers/${cuid}/start`);
@@ -143,12 +209,8 @@ test("DEFAULT_USER_UID owns /app; without Compose the server says what to instal
   });
   await owned.stop();
   // A docker CLI without the compose plugin.
-  const { folder } = server;
-  const real = (await runOrThrow("which", ["docker"])).trim();
-  mkdirSync(`${folder}/bin`);
   const refusal = `echo "docker: 'compose' is not a docker command." >&2; exit 1`;
-  writeFileSync(`${folder}/bin/docker`, `#!/bin/sh\n[ "$1" = compose ] && { ${refusal}; }\nexec ${real} "$@"\n`, { mode: 0o755 });
-  const lacking = await startServer({ engine, env: { PATH: `${folder}/bin:${PATH}` } });
+  const lacking = await serverWithCli(`[ "$1" = compose ] && { ${refusal}; }\nexec ${await cliPath()} "$@"`);
   expect((await lacking.request("GET", "/healthz")).json).toMatchObject({
     compose_version: null,
     hint: expect.stringContaining("install"),

@@ -63,6 +63,25 @@ const CLI: [EngineOperation, string, string][] = [
   ["create", "/bin/sh: 1: docker: not found", "ENGINE_ERROR"],
 ];
 
+const TOO_OLD = `${DAEMON}client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade your client to a newer version`;
+const TOO_NEW = `${DAEMON}client version 1.52 is too new. Maximum supported API version is 1.41`;
+const REFUSES = "API version 1.41 is not supported by this client: the minimum supported API version is 1.44";
+
+test.each<[EngineOperation, string, RegExp]>([
+  ["create", TOO_OLD, /^The docker command of this host is too old for its engine: client version 1.41 .* 1.44/],
+  ["pull", TOO_OLD, /^The docker command of this host is too old/],
+  ["compose", TOO_OLD, /^Docker Compose of this host is too old/],
+  ["create", TOO_NEW, /^The docker command of this host is too new for its engine: client version 1.52 .* 1.41/],
+  ["pull", TOO_NEW, /^The docker command of this host is too new/],
+  ["compose", TOO_NEW, /^Docker Compose of this host is too new/],
+  ["pull", REFUSES, /^The docker command of this host is too new for its engine: API version 1.41/],
+  ["create", `unknown flag: --annotation${HELP}`, /^The docker command of this host is too old/],
+  ["compose", "unknown flag: --progress", /^Docker Compose of this host is too old/],
+])("in operation %s, the CLI text %j is a 500 that says which program doesn't fit the engine", (during, stderr, message) => {
+  const error = toAppErrorFromCli({ stderr }, during);
+  expect(error).toMatchObject({ code: "DOCKER_CLI_UNUSABLE", status: 500, message: expect.stringMatching(message) });
+});
+
 test.each(CLI)("in operation %s, the CLI text %j maps to %s", (during, stderr, code) => {
   expect(toAppErrorFromCli({ stderr }, during)).toMatchObject({ code });
   expect(toAppErrorFromCli({ stderr: `${stderr}\n` }, during)).toMatchObject({ code });
