@@ -149,6 +149,13 @@ export const SETTINGS = {
     group: "Docker",
     help: "Socket of the SSH agent, for ssh:// engines",
   },
+  image_keep: {
+    type: "number",
+    default: null,
+    min: 0.001,
+    group: "Docker",
+    help: "Hours for which images and build cache that no container uses are kept; for ever if unset",
+  },
   docker_read_timeout: {
     type: "number",
     default: 60,
@@ -238,6 +245,12 @@ export const SETTINGS = {
     default: null,
     group: "Cluster",
     help: "Name that other nodes' certificates must have; this node's own certificate's if unset",
+  },
+  accept: {
+    type: "boolean",
+    default: true,
+    group: "Cluster",
+    help: "Take new work; false: this node only serves what it has, until it is restarted without this or told by PATCH /nodes/NAME",
   },
   queue_wait: { type: "number", default: 0, group: "Cluster", help: "Seconds a run waits for room when no node can take it" },
   queue_length: { type: "number", default: 100, min: 1, group: "Cluster", help: "Runs that may wait so at a time" },

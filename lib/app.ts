@@ -55,6 +55,8 @@ import type { Logs } from "./support/logger";
 import { toUrlHost } from "./support/url-host";
 import { Terminals } from "./terminal/terminals";
 
+const MS_PER_HOUR = 3_600_000;
+
 const loadSharedRateLimits = lazyRequire(() => require("./http/shared-rate-limit") as typeof import("./http/shared-rate-limit"));
 
 /**
@@ -116,7 +118,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
       { low: settings.low_burst, mid: settings.mid_burst, high: settings.high_burst },
       sharedLimits && ((name) => sharedLimits.storeFor(name)),
     ),
-    dispatch: cluster?.dispatch ?? singleNodeDispatch(nodeName, facts),
+    dispatch: cluster?.dispatch ?? singleNodeDispatch(nodeName, facts, settings.accept),
     deadlines,
     bodyLimitBytes: settings.body_limit * 1_000_000,
   });
@@ -155,7 +157,13 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
         );
   const server = await listen(handlerOf(apiListener, app), settings, log, firstAccepting(...upgrades));
   void docker.containers.watch();
-  const sweeps = [docker.cliCheck.watch(), removeUnstartedContainers(docker.containers, docker.runner, log), runs.startSweep(), managed.sweep()];
+  const sweeps = [
+    docker.cliCheck.watch(),
+    removeUnstartedContainers(docker.containers, docker.runner, log),
+    runs.startSweep(),
+    managed.sweep(),
+  ];
+  if (settings.image_keep !== null) sweeps.push(docker.imagePruner.watch(settings.image_keep * MS_PER_HOUR));
   await cluster?.start();
 
   const servers = browserServer ? [server, browserServer] : [server];

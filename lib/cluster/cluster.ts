@@ -41,6 +41,7 @@ export interface ClusterSettings extends StoreSettings {
   /** seconds */
   run_max_time: number;
   pull_wait: number;
+  accept: boolean;
 }
 
 /** What the cluster needs to know about this host. */
@@ -61,6 +62,8 @@ export interface Cluster {
   rpcServer: RpcServer;
   /** Makes this node's record as of now. */
   record(): Promise<NodeRecord>;
+  /** Lets this node take new work or not, until its process ends. */
+  setAccepting(accepting: boolean): void;
   /** Reads the members. Must come before this node listens: it would answer for the whole pool without knowing the other nodes. */
   discover(): Promise<void>;
   /** Publishes this node and joins the others. */
@@ -108,6 +111,7 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     load: () => load ?? { cpu: 0, memory: 0 },
     slotCount: settings.run_concurrency,
   });
+  bidder.accepting = settings.accept;
   const processId = randomUUID();
   let sequence = 0;
 
@@ -126,6 +130,7 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
       containers: state?.containers ?? 0,
       runs: host.runs(),
       load: loadOf(bid),
+      accepting: bidder.accepting,
     };
   }
 
@@ -167,6 +172,10 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     signatures,
     rpcServer: new RpcServer(nodeName, signatures, handlers, log),
     record: ownRecord,
+    setAccepting(accepting) {
+      bidder.accepting = accepting;
+      log.info("Acceptance of new work set", { accepting });
+    },
     discover: () => members.discover(),
     async start() {
       await measureLoad();

@@ -10,6 +10,7 @@ import { Runner } from "./create/runner";
 import { type EndpointSettings, resolveEndpoint } from "./endpoint";
 import { Engine } from "./engine";
 import { HostInventory } from "./host-inventory";
+import { ImagePruner } from "./images/image-prune";
 import { Images } from "./images/images";
 
 export interface DockerSettings extends EndpointSettings {
@@ -27,6 +28,7 @@ export interface DockerHost {
   cli: DockerCli;
   cliCheck: CliCheck;
   images: Images;
+  imagePruner: ImagePruner;
   containers: ContainerList;
   logs: ContainerLogs;
   runner: Runner;
@@ -48,6 +50,7 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
   const engine = new Engine(endpoint, Math.ceil(docker_read_timeout * 1000), Math.ceil(docker_write_timeout * 1000));
   const cli = dockerCli(endpoint);
   const images = new Images(engine, cli);
+  const imagePruner = new ImagePruner(engine, images, log);
   const containers = new ContainerList(engine, nodeName, log);
   const sockets = [...ENGINE_SOCKETS, ...(endpoint.socket ? [endpoint.socket] : [])];
   const policy = { allow: settings.allow, bindRoots: settings.bind_roots, sockets };
@@ -60,6 +63,7 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
     cli,
     cliCheck: new CliCheck(engine, cli, log),
     images,
+    imagePruner,
     containers,
     logs: new ContainerLogs(engine),
     runner,

@@ -10,11 +10,11 @@ import { Reply, type Route, type RouteCall, route, streamReply } from "../http/r
 import { type EventFormat, EventStream } from "../runs/jobs/event-stream";
 import { settlesBefore } from "../support/settles-before";
 import { imageReference } from "./schemas/common";
-import { mergeImageLists, mergePullOutcomes, mergeRemovalOutcomes } from "./schemas/image-outcomes";
-import { imageListResponses, imagePullBody, imagePullResponses, imageRemoveResponses } from "./schemas/image-schemas";
+import { mergeImageLists, mergePruned, mergePullOutcomes, mergeRemovalOutcomes } from "./schemas/image-outcomes";
+import { imageListResponses, imagePruneResponses, imagePullBody, imagePullResponses, imageRemoveResponses } from "./schemas/image-schemas";
 
 /**
- * Lists, pulls and removes images on all nodes (docs/containers.md, "Images").
+ * Lists, pulls, prunes and removes images on all nodes (docs/containers.md, "Images").
  * @param host this node's name
  * @param settings.pull_wait seconds to wait for a pull
  */
@@ -95,12 +95,30 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     summary: "Remove an image from every node",
     mcpTool: "remove_image",
     params: z.object({ image: imageReference.describe("Image reference, with its slashes, or an id") }),
-    query: z.object({ force: flag.default(false).describe("Also where stopped containers are made of it") }),
+    query: z.object({
+      force: flag
+        .default(false)
+        .describe("Also where stopped containers are made of it; by a name also where a container runs, which loses only the name"),
+    }),
     responses: imageRemoveResponses,
     async handler({ params, query }) {
       return { image: params.image, removed: true, ...(await removeImage(docker.engine, params.image, query.force)), host };
     },
   });
 
-  return [list, pull, remove];
+  const prune = route({
+    method: "post",
+    path: "/images/prune",
+    where: everyNode(mergePruned),
+    burst: "low",
+    summary: "Remove images and build cache that nobody uses from every node",
+    mcpTool: "prune_images",
+    responses: imagePruneResponses,
+    async handler() {
+      const { images, build_cache } = await docker.imagePruner.pruneUnused();
+      return { images: images.map((each) => ({ ...each, host })), build_cache };
+    },
+  });
+
+  return [list, pull, prune, remove];
 }

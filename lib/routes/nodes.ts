@@ -3,7 +3,8 @@ import type { Cluster } from "../cluster/cluster";
 import type { Peer } from "../cluster/membership/peer";
 import type { NodeRecord } from "../cluster/membership/record";
 import { callPeers } from "../cluster/pool";
-import { here } from "../cluster/routing/where";
+import { here, namedNode } from "../cluster/routing/where";
+import { flag } from "../http/fields";
 import { type Route, route } from "../http/route";
 
 const status = z.object({
@@ -17,10 +18,11 @@ const status = z.object({
   docker: z.string().nullable(),
   containers: z.number(),
   runs: z.object({ running: z.number(), waiting: z.number() }).describe("of POST /run: under way, and waiting their turn"),
+  accepting: z.boolean().describe("whether it takes new work"),
   seconds_since_seen: z.number(),
 });
 
-const publicFields = ({ sequence: _, process: __, ...rest }: NodeRecord) => rest;
+const publicFields = ({ sequence: _, process: __, accepting = true, ...rest }: NodeRecord) => ({ ...rest, accepting });
 
 const reachableNode = (record: NodeRecord) => ({ ...publicFields(record), reachable: true, seconds_since_seen: 0 });
 
@@ -58,5 +60,21 @@ export function nodeRoutes(cluster: Cluster): Route[] {
     },
   });
 
-  return [nodes];
+  const change = route({
+    method: "patch",
+    path: "/nodes/:name",
+    where: namedNode,
+    burst: "low",
+    summary: "Let a node take new work, or not, until its restart",
+    params: z.object({ name: z.string().max(300).describe("The node's name") }),
+    body: z.object({ accepting: flag.describe("false: the node serves what it has, and other nodes take new work") }),
+    example: { accepting: false },
+    responses: { 200: { description: "The node as it is now", schema: status } },
+    async handler({ body }) {
+      cluster.setAccepting(body.accepting);
+      return reachableNode(await cluster.record());
+    },
+  });
+
+  return [nodes, change];
 }

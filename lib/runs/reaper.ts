@@ -8,8 +8,6 @@ import type { Logger } from "../support/logger";
 
 /** Seconds since 1970 by the engine's clock. Any server may remove a labelled resource after this time. */
 export const EXPIRES_LABEL = "docker-server.expires";
-/** Repository of the empty images that are imported on engines without any image. */
-export const EMPTY_IMAGE = "docker-server-empty";
 
 /** Added to a run's own time: creating, filling and removing take time too. */
 const EXPIRY_MARGIN_SECONDS = 300;

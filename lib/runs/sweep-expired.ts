@@ -1,9 +1,10 @@
 import { RUN_CONTAINER_PREFIX } from "../docker/create/policy";
 import { sweepPeriodically } from "../docker/create/sweep-unstarted";
 import type { Engine } from "../docker/engine";
+import { EMPTY_IMAGE } from "../docker/images/image-prune";
 import type { Logger } from "../support/logger";
 import { SANDBOX_LABEL } from "./code/sandbox-options";
-import { EMPTY_IMAGE, EXPIRES_LABEL, type Reaper } from "./reaper";
+import { EXPIRES_LABEL, type Reaper } from "./reaper";
 import { inspectState } from "./run-limits";
 
 /** Longer than an empty image is in use. */

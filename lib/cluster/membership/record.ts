@@ -16,6 +16,8 @@ export const recordSchema = z.object({
   runs: z.object({ running: z.number(), waiting: z.number() }),
   /** see `loadOf` in scheduling/scoring.ts */
   load: z.number(),
+  /** whether it takes new work; absent from nodes of older versions, which do */
+  accepting: z.boolean().exactOptional(),
 });
 
 export type NodeRecord = z.output<typeof recordSchema>;

@@ -39,7 +39,8 @@ export function clusterDispatch(deps: DispatchDeps): Dispatch {
 
 async function dispatch(deps: DispatchDeps, request: RoutedRequest): Promise<Reply> {
   const { pool, containerCache, scheduler, forwardTimeoutMs } = deps;
-  const { where, pinnedNode } = request;
+  const { where } = request;
+  const pinnedNode = where.at === "node" ? request.id : request.pinnedNode;
   if (where.at === "bestNode") {
     // Both the entry node and the node that runs it derive the plan: the forwarded body holds the name, and the same key gives the same name.
     const plan = where.plan(await request.readBody(), idempotencyKeyOf(request));
@@ -53,6 +54,7 @@ async function dispatch(deps: DispatchDeps, request: RoutedRequest): Promise<Rep
   }
   switch (where.at) {
     case "here":
+    case "node":
       return request.runHere();
     case "everyNode":
       if (where.merge === "list") return containerCache.read();

@@ -20,7 +20,7 @@ export interface RoutedRequest {
   readonly peer: PeerRequest | undefined;
   /** Name of the node that `?node=` asks for. */
   readonly pinnedNode: string | undefined;
-  /** The `:id` or `:name` of the path: a container or a volume. */
+  /** The `:id` or `:name` of the path: a container, a volume or a node. */
   readonly id: string | undefined;
   /** The query, parsed by the route's schema. */
   readonly query: object;

@@ -6,8 +6,9 @@ import { type Dispatch, idempotencyKeyOf } from "./routed-request";
 /**
  * The dispatcher of a node without a cluster: every request runs here.
  * @param self this node's name
+ * @param accepting whether it takes new work
  */
-export function singleNodeDispatch(self: string, host: LocalHost): Dispatch {
+export function singleNodeDispatch(self: string, host: LocalHost, accepting: boolean): Dispatch {
   return async (request) => {
     const { pinnedNode, where } = request;
     if (pinnedNode !== undefined && pinnedNode !== self)
@@ -16,6 +17,9 @@ export function singleNodeDispatch(self: string, host: LocalHost): Dispatch {
     const key = idempotencyKeyOf(request);
     const plan = where.plan(await request.readBody(), key);
     const findHolders = async (name: string) => (await host.find(name)).exact.map((found) => ({ node: self, found }));
-    return runOnce(plan, key, findHolders, () => request.runHere(plan.body));
+    return runOnce(plan, key, findHolders, async () => {
+      if (!accepting) throw new AppError("NOT_ACCEPTING");
+      return request.runHere(plan.body);
+    });
   };
 }

@@ -9,6 +9,7 @@ import type { Needs } from "../scheduling/bid";
  * - owner: the one node that holds container `:id`
  * - owners: every node that holds it, replies merged to a list
  * - volume: the node that holds volume `:name`
+ * - node: the node `:name`
  * - everyNode: all nodes, replies merged
  * - everyOutcome: all nodes; each node's success or failure counts, and events are passed on as they arrive
  */
@@ -18,6 +19,7 @@ export type Where =
   | { at: "owner" }
   | { at: "owners"; prefix: boolean }
   | { at: "volume" }
+  | { at: "node" }
   | { at: "everyNode"; merge: "list" | "outcomes" | MergeBodies }
   | { at: "everyOutcome"; merge: MergeOutcomes };
 
@@ -57,6 +59,7 @@ export interface Plan {
 export const here: Where = { at: "here" };
 export const owner: Where = { at: "owner" };
 export const volume: Where = { at: "volume" };
+export const namedNode: Where = { at: "node" };
 
 /** @param options.live the run ends when its client disconnects, and its reply may stream; else it goes on without a client */
 export const bestNode = (plan: MakePlan, options = { live: false }): Where => ({ at: "bestNode", plan, ...options });

@@ -35,6 +35,8 @@ const PLACEMENT_HALF_LIFE_MS = 20_000;
 
 /** Makes this node's bids, and counts the runs it has accepted. */
 export class Bidder {
+  /** Whether this node takes new work. */
+  accepting = true;
   private readonly acceptedRuns = new Set<Needs>();
   /** runs that occupy a slot or wait for one */
   private slotRuns = 0;
@@ -56,7 +58,9 @@ export class Bidder {
       const reservedMemory = inventory.reservedMemory + sum(accepted, "memory") / inventory.totalMemory;
       const reservedCpu = inventory.reservedCpu + sum(accepted, "cpus") / inventory.cores;
       const { hasImage, hasVolumes } = inventory;
-      const refusal = refusalReason(needs, inventory, accepted, reservedMemory);
+      const refusal = this.accepting
+        ? refusalReason(needs, inventory, accepted, reservedMemory)
+        : { declines: "it takes no new work", code: "NOT_ACCEPTING" };
       return { ...common, reservedMemory, reservedCpu, hasImage, hasVolumes, ...refusal };
     } catch (error) {
       return { ...common, reservedMemory: 0, reservedCpu: 0, hasImage: false, hasVolumes: false, declines: (error as Error).message };

@@ -23,6 +23,7 @@ const TRY_NEXT: ReadonlySet<ErrorCode> = new Set([
   "NOT_ALLOWED",
   "ENGINE_ERROR",
   "DOCKER_CLI_UNUSABLE",
+  "NOT_ACCEPTING",
   "NO_ROOM",
 ]);
 /** Refusals of a registry. Most are the same for all nodes: one more node is tried, which may have other credentials or another network. */
@@ -86,9 +87,13 @@ export class Scheduler {
     throw this.noNodeError(bids, plan);
   }
 
-  /** Runs a plan on this node, because it was chosen or named. */
+  /**
+   * Runs a plan on this node, because it was chosen or named.
+   * @throws AppError NOT_ACCEPTING; the run's error
+   */
   async runLocally(request: RoutedRequest, plan: Plan): Promise<Reply> {
     const { bidder } = this.deps;
+    if (!bidder.accepting) throw new AppError("NOT_ACCEPTING");
     const release = bidder.accept(plan.needs);
     const freeSlot = bidder.occupySlot(plan.needs);
     try {
@@ -113,7 +118,12 @@ export class Scheduler {
     const self = { peer: undefined, load: 0, engine: "ok" as const };
     const peers = pool.members.peers
       .filter((peer) => peer.missingReason === undefined)
-      .map((peer) => ({ peer, load: peer.record.load, engine: peer.record.engine }));
+      // Its record may be old: it is asked unless others are drawn instead.
+      .map((peer) => ({
+        peer,
+        load: peer.record.accepting === false ? Number.POSITIVE_INFINITY : peer.record.load,
+        engine: peer.record.engine,
+      }));
     const candidates = shortlist([self, ...peers], Math.random).flatMap(({ peer }) => peer ?? []);
     const [own, others] = await Promise.all([bidder.bid(needs), fanOut(candidates, (peer) => callPeer(pool, peer, "bid", needs))]);
     const unanswered = others.missing.map(({ node, reason }) => declinedBid(node, reason));

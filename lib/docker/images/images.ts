@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
+import { LRUCache } from "lru-cache";
 import { AppError, isNotFound, isUnavailable } from "../../errors";
 import type { DockerCli } from "../cli/docker-cli";
 import type { Engine, RegistryAuth } from "../engine";
@@ -31,6 +32,8 @@ type ProgressListener = (progress: PullProgress) => void;
 
 /** The images of this host. */
 export class Images {
+  /** By image id: ms of `performance.now()` when a run or a bid last asked for it. */
+  private readonly lastUses = new LRUCache<string, number>({ max: 10_000 });
   /** Pulls in progress, which repeated requests join. */
   private readonly pulls = new Map<string, { result: Promise<PulledImage>; listeners: Set<ProgressListener> }>();
 
@@ -115,14 +118,20 @@ export class Images {
     return pull.result;
   }
 
+  /** When this process last looked for the image with this id; ms of `performance.now()`. */
+  lastUsedAt(id: string): number | undefined {
+    return this.lastUses.get(id);
+  }
+
   /** The image, or undefined if this host doesn't have it. */
   async inspect(reference: string): Promise<PulledImage | undefined> {
     const image = withDefaultTag(reference);
     try {
-      // Without the default tag: the reference may be an image id.
+      // Without the default tag: the reference may be an image id. An image that the containerd image store has in part has no Config.
       const info = await this.engine.call((docker, abortSignal) => docker.getImage(reference).inspect({ abortSignal } as object));
+      this.lastUses.set(info.Id, performance.now());
       const digest = info.RepoDigests?.map((each) => each.split("@")[1]).find(Boolean);
-      return { image, id: info.Id, volumes: Object.keys(info.Config.Volumes ?? {}), ...(digest ? { digest } : {}) };
+      return { image, id: info.Id, volumes: Object.keys(info.Config?.Volumes ?? {}), ...(digest ? { digest } : {}) };
     } catch (error) {
       if (isNotFound(error)) return undefined;
       throw error;

@@ -11,6 +11,15 @@ export function mergeImageLists(lists: object[]): ImageList {
   return { images: images.sort((a, b) => (key(a) < key(b) ? 1 : -1)) };
 }
 
+/** Merges what several nodes have pruned. */
+export function mergePruned(bodies: object[]): object {
+  const pruned = bodies as { images: object[]; build_cache: number }[];
+  return {
+    images: pruned.flatMap(({ images }) => images),
+    build_cache: pruned.reduce((total, { build_cache }) => total + build_cache, 0),
+  };
+}
+
 /**
  * Merges the outcomes of a pull on every node: success only if all succeeded, with the highest status among them.
  * @throws AppError the error with the highest status, with all outcomes in its details

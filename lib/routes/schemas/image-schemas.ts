@@ -66,3 +66,15 @@ export const imageRemoveResponses: Responses = {
     }),
   },
 };
+
+export const imagePruneResponses: Responses = {
+  200: {
+    description: "Removed; of several nodes with whether that is all of them, and who is missing",
+    schema: z.object({
+      images: z.array(z.object({ id: z.string(), names: z.array(z.string()), size: z.number().describe("bytes"), host })),
+      build_cache: z.number().describe("bytes of build cache that were removed"),
+      complete: z.boolean().optional(),
+      missing: z.array(z.string()).optional(),
+    }),
+  },
+};

@@ -204,3 +204,40 @@ test("bodies of 5 MB pass through another node", async () => {
   const json = { data: ["wc", "-c"], interactive: true, stdin: "y".repeat(5_000_000) };
   expect((await n3.request("POST", `/${name}`, { json })).json).toMatchObject([{ stdout: "5000000\n" }]);
 });
+
+test("a node told through another to take no new work serves what it has, until it is told otherwise", async () => {
+  const tell = (through: TestNode, accepting: boolean) => through.request("PATCH", "/nodes/n2", { json: { accepting } });
+  const { id } = await startContainer(n1, {}, "n2");
+  expect(await tell(n1, false)).toMatchObject({ status: 200, json: { name: "n2", accepting: false } });
+  try {
+    const { json } = await n3.request("GET", "/nodes");
+    const accepting = json.nodes.map((node: { name: string; accepting: boolean }) => [node.name, node.accepting]);
+    expect(Object.fromEntries(accepting)).toEqual({ n1: true, n2: false, n3: true });
+    const runs = Array.from({ length: 6 }, (_, index) => startContainer(cluster.nodes[index % 3] as TestNode));
+    expect((await Promise.all(runs)).map(({ host }) => host)).not.toContain("n2");
+    expect(await run(n3, {}, "?node=n2")).toMatchObject({ status: 503, json: { code: "NOT_ACCEPTING" } });
+    expect(await run(n2, {}, "?node=n2")).toMatchObject({ status: 503, json: { code: "NOT_ACCEPTING" } });
+    expect((await n3.request("POST", `/containers/${id}/restart`)).status).toBe(200);
+    expect((await n1.request("POST", `/${id}`, { json: { data: "echo served" } })).json[0].stdout).toContain("served");
+    expect((await n1.request("DELETE", `/${id}`)).status).toBe(200);
+  } finally {
+    expect(await tell(n2, true)).toMatchObject({ status: 200, json: { name: "n2", accepting: true } });
+  }
+  expect((await startContainer(n3, {}, "n2")).host).toBe("n2");
+  expect((await n1.request("PATCH", "/nodes/n9", { json: { accepting: false } })).json).toMatchObject({ code: "NODE_NOT_FOUND" });
+  expect((await n1.request("PATCH", "/nodes/n2", { json: {} })).json).toMatchObject({ code: "MISSING_ACCEPTING" });
+});
+
+test("unused images are removed from all nodes through any of them", async () => {
+  const image = uniqueName("unused");
+  for (const { engine } of cluster.nodes) await engine.docker(["create", "--name", image, "busybox"]);
+  for (const { engine } of [n2, n3]) await engine.docker(["commit", image, image]);
+  const { json } = await n1.request("POST", "/images/prune");
+  expect(json).toMatchObject({ complete: true, missing: [] });
+  const hosts = json.images.flatMap((each: { names: string[]; host: string }) => (each.names.includes(`${image}:latest`) ? each.host : []));
+  expect(hosts.sort()).toEqual(["n2", "n3"]);
+  for (const { engine } of cluster.nodes) {
+    expect((await engine.docker(["image", "inspect", image])).code).toBe(1);
+    await engine.docker(["rm", image]);
+  }
+});

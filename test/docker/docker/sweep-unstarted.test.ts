@@ -1,8 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RUN_LABEL } from "../../../lib/docker/create/runner";
+import { resolveEndpoint } from "../../../lib/docker/endpoint";
+import { Engine as EngineClient } from "../../../lib/docker/engine";
+import { ImagePruner } from "../../../lib/docker/images/image-prune";
 import { runOrThrow, until } from "../../../scripts/process";
 import { sleeper, uniqueName } from "../../support/cluster-containers";
 import { type Engine, startEngine } from "../../support/engine";
@@ -10,6 +13,7 @@ import { faketime } from "../../support/faketime";
 import { importBusybox } from "../../support/images";
 import { startServer, type TestServer } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
+import { quietLog } from "../../support/unit/quiet-log";
 
 const DEADLINE = 20_000;
 
@@ -130,4 +134,75 @@ test("a failed removal does not stop the others", async () => {
   } finally {
     await runOrThrow("chattr", ["-i", file]);
   }
+});
+
+describe("unused images and build cache", () => {
+  /** Makes an image of its own content; returns its name. */
+  async function makeImage(): Promise<string> {
+    const name = uniqueName("image");
+    await docker("commit", await create(), name);
+    await docker("commit", "--change", `LABEL of=${name}`, await create(), name);
+    return name;
+  }
+
+  const isThere = async (image: string) => (await engine.docker(["image", "inspect", image])).code === 0;
+
+  /** Builds an image with BuildKit, which leaves build cache. */
+  async function build(name: string): Promise<void> {
+    const folder = mkdtempSync(path.join(tmpdir(), "docker-server-build-"));
+    writeFileSync(path.join(folder, "Dockerfile"), `FROM busybox\nRUN echo ${name} > /file\n`);
+    await runOrThrow("tar", ["-C", folder, "-cf", `${folder}/context.tar`, "Dockerfile"]);
+    const request = ["-X", "POST", "-H", "Content-Type: application/x-tar", "--data-binary", `@${folder}/context.tar`];
+    const report = await runOrThrow("curl", ["-s", "--unix-socket", engine.socket, ...request, `http://e/build?version=2&t=${name}`]);
+    rmSync(folder, { recursive: true });
+    // No line "stream" tells the result.
+    expect(report).toContain('"id":"moby.image.id"');
+  }
+
+  test("POST /images/prune removes what no container uses and the build cache, and keeps what a run has just asked for", async () => {
+    const [unused, ofStopped, asked, built] = [await makeImage(), await makeImage(), await makeImage(), uniqueName("built")];
+    await docker("tag", unused, `${unused}:second`);
+    await build(built);
+    const ids = (await docker("ps", "--all", "--quiet")).split("\n");
+    await docker("rm", ...ids);
+    await docker("create", "busybox");
+    await docker("create", ofStopped);
+    const server = await start();
+    expect((await server.request("PUT", "/", { json: { image: asked, detach: true, remove: true, data: "true" } })).status).toBe(200);
+    const { status, json } = await server.request("POST", "/images/prune");
+    expect(status).toBe(200);
+    const names = json.images.flatMap((image: { names: string[] }) => image.names);
+    expect(names).toEqual(expect.arrayContaining([`${unused}:latest`, `${unused}:second`, `${built}:latest`]));
+    expect(json.build_cache).toBeGreaterThan(0);
+    expect(await Promise.all([unused, `${unused}:second`, built, ofStopped, asked, "busybox"].map(isThere))).toEqual([
+      ...[false, false, false],
+      ...[true, true, true],
+    ]);
+    expect((await server.request("POST", "/images/prune")).json).toMatchObject({ images: [], build_cache: 0 });
+  });
+
+  test("with --image_keep an image is removed when no container has used it for so long, counted from the server's start", async () => {
+    const unused = await makeImage();
+    const used = await makeImage();
+    const keeper = await docker("create", used);
+    await docker("create", "busybox");
+    const endpoint = await resolveEndpoint({
+      ...{ docker_host: engine.dockerHost, docker_context: null, docker_config: null },
+      ...{ docker_tls_verify: false, docker_cert_path: null, ssh_auth_sock: null },
+    });
+    let now = 0;
+    const pruner = new ImagePruner(new EngineClient(endpoint, 60_000, 60_000), { lastUsedAt: () => undefined }, quietLog().log, () => now);
+    const afterMinutes = async (minutes: number) => {
+      now = minutes * 60_000;
+      await pruner.pruneUnusedFor(3_600_000);
+      return Promise.all([unused, used].map(isThere));
+    };
+    expect(await afterMinutes(0)).toEqual([true, true]);
+    expect(await afterMinutes(59)).toEqual([true, true]);
+    expect(await afterMinutes(61)).toEqual([false, true]);
+    await docker("rm", keeper);
+    expect(await afterMinutes(120)).toEqual([false, true]);
+    expect(await afterMinutes(122)).toEqual([false, false]);
+    expect(await isThere("busybox")).toBe(true);
+  });
 });

@@ -89,6 +89,7 @@ describe("reference tables", () => {
       owner: "the owner",
       owners: "every owner",
       volume: "the owner",
+      node: "the named node",
       everyNode: "all nodes",
       everyOutcome: "all nodes",
     };

@@ -7,7 +7,7 @@ import { Reply } from "../../../../lib/support/reply";
 import { foundOf, NEEDS, poolOf, requestOf } from "../../../support/unit/cluster-parts";
 
 const { host } = poolOf({});
-const dispatch = singleNodeDispatch("n0", host);
+const dispatch = singleNodeDispatch("n0", host, true);
 const run = bestNode((body, key) => ({ name: "web", body: { ...body, planned: key ?? "without a key" }, needs: NEEDS }));
 
 test.each<[string, Where]>([
@@ -44,7 +44,7 @@ test("without a cluster, a request can be pinned only to this node", async () =>
 
 test("without a cluster, a run repeated with its key gets the existing container", async () => {
   const found = foundOf({ labels: { [KEY_LABEL]: hashKey("k") } });
-  const repeating = singleNodeDispatch("n0", poolOf({ own: async () => ({ exact: [found], prefix: [] }) }).host);
+  const repeating = singleNodeDispatch("n0", poolOf({ own: async () => ({ exact: [found], prefix: [] }) }).host, true);
   const runHere = () => Promise.reject(new AppError("NAME_TAKEN"));
   const answer = await repeating(requestOf({ where: run, headers: { "idempotency-key": "k" }, runHere }));
   expect(answer).toMatchObject({ status: 200, body: { id: found.id, host: "n0", repeated: true } });
@@ -53,7 +53,7 @@ test("without a cluster, a run repeated with its key gets the existing container
 
 test("a container whose id only begins with the name is not the one created with the key", async () => {
   const found = foundOf({ labels: { [KEY_LABEL]: hashKey("k") } });
-  const prefixed = singleNodeDispatch("n0", poolOf({ own: async () => ({ exact: [foundOf()], prefix: [found] }) }).host);
+  const prefixed = singleNodeDispatch("n0", poolOf({ own: async () => ({ exact: [foundOf()], prefix: [found] }) }).host, true);
   const runHere = () => Promise.reject(new AppError("NAME_TAKEN"));
   await expect(prefixed(requestOf({ where: run, headers: { "idempotency-key": "k" }, runHere }))).rejects.toMatchObject({
     code: "NAME_TAKEN",
@@ -81,4 +81,10 @@ test("here, bestNode, owners and everyNode describe where a route runs", () => {
     body: { image: "i", planned: "k" },
     needs: NEEDS,
   });
+});
+
+test("without a cluster, a node that takes no new work refuses runs and serves everything else", async () => {
+  const closed = singleNodeDispatch("n0", host, false);
+  await expect(closed(requestOf({ where: run }))).rejects.toMatchObject({ code: "NOT_ACCEPTING", status: 503 });
+  for (const where of [here, owners({ prefix: true }), everyNode("list")]) expect((await closed(requestOf({ where }))).status).toBe(200);
 });

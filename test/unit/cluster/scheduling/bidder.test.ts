@@ -140,3 +140,11 @@ test("a bid for a run that needs a slot counts the slots taken; any other bid ha
   for (const free of frees) free();
   expect(await slots()).toEqual({ taken: 0, size: 2 });
 });
+
+test("a node that takes no new work declines every run", async () => {
+  const closed = bidder();
+  closed.accepting = false;
+  expect(await closed.bid(NEEDS)).toMatchObject({ declines: "it takes no new work", code: "NOT_ACCEPTING" });
+  closed.accepting = true;
+  expect(await closed.bid(NEEDS)).not.toHaveProperty("declines");
+});
