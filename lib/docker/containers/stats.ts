@@ -92,9 +92,10 @@ export function parseUsage(stats: ContainerStats): Usage | undefined {
   const systemTime = now.system_cpu_usage - (before.system_cpu_usage ?? 0);
   const cores = now.online_cpus || now.cpu_usage.percpu_usage?.length || 1;
   const hasCpuShare = before.system_cpu_usage !== undefined && systemTime > 0 && cpuTime > 0;
-  // The reclaimable page cache doesn't count: total_inactive_file of cgroups 1, inactive_file of cgroups 2.
-  const { total_inactive_file = 0, inactive_file = total_inactive_file } = memoryDetails;
-  const usedMemory = allMemory > inactive_file ? allMemory - inactive_file : allMemory;
+  // The reclaimable page cache doesn't count: total_inactive_file of cgroup 1, whose inactive_file is without the cgroups below, or
+  // inactive_file of cgroup 2.
+  const { inactive_file = 0, total_inactive_file: reclaimable = inactive_file } = memoryDetails;
+  const usedMemory = allMemory > reclaimable ? allMemory - reclaimable : allMemory;
   const networks = Object.values(stats.networks ?? {});
   const blockTransfers = (stats.blkio_stats?.io_service_bytes_recursive ?? []) as { op: string; value: number }[];
   const sum = (numbers: number[]) => numbers.reduce((total, each) => total + each, 0);
