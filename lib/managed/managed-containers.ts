@@ -181,7 +181,7 @@ export class ManagedContainers {
     const { engine, containers } = this.docker;
     const start = options.start ?? options.resume;
     const image = await engine.call((docker, abortSignal) => docker.getImage(spec.image).inspect({ abortSignal } as object));
-    const imageCommand = [image.Config.Entrypoint ?? [], image.Config.Cmd ?? []].flat();
+    const imageCommand = [image.Config?.Entrypoint ?? [], image.Config?.Cmd ?? []].flat();
     const document = (boot: string) => {
       const booted = { ...spec, boot };
       const entrypoint = bootEntrypoint(booted, imageCommand);

@@ -1,3 +1,4 @@
+import type { ImageInfo } from "dockerode";
 import { AppError } from "../../errors";
 import type { Engine } from "../engine";
 
@@ -18,15 +19,24 @@ export interface ImageSummary {
 export async function listImages(engine: Engine): Promise<ImageSummary[]> {
   await engine.assertAlive();
   const images = await engine.call((docker, abortSignal) => docker.listImages({ abortSignal }));
+  return toImageSummaries(images);
+}
+
+/**
+ * Orders the engine's list, newest first. An image whose content the containerd image store has only in part has no `Created`, and
+ * counts as made in 1970.
+ */
+export function toImageSummaries(images: ImageInfo[]): ImageSummary[] {
   const withoutNone = (names: string[] | null | undefined) => (names ?? []).filter((name) => !name.startsWith("<none>"));
+  const createdAt = ({ Created }: ImageInfo) => Created ?? 0;
   return images
-    .sort((a, b) => b.Created - a.Created || (a.Id < b.Id ? -1 : 1))
-    .map(({ Id, RepoTags, RepoDigests, Size, Created }) => ({
-      id: Id,
-      tags: withoutNone(RepoTags),
-      digests: withoutNone(RepoDigests),
-      size: Size,
-      created: new Date(Created * 1000).toISOString(),
+    .sort((a, b) => createdAt(b) - createdAt(a) || (a.Id < b.Id ? -1 : 1))
+    .map((image) => ({
+      id: image.Id,
+      tags: withoutNone(image.RepoTags),
+      digests: withoutNone(image.RepoDigests),
+      size: image.Size ?? 0,
+      created: new Date(createdAt(image) * 1000).toISOString(),
     }));
 }
 

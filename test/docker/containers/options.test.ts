@@ -271,6 +271,18 @@ describe("images", () => {
     expect((await runService()).status).toBe(200);
   });
 
+  test("used by a running container lose a name by force, but not by their id, and the container runs on", async () => {
+    const name = uniqueName("forced");
+    await node.docker("commit", await node.docker("create", "busybox"), name);
+    const container = await node.docker("run", "--detach", name, "sleep", "1000");
+    const { Image } = await node.inspect(container);
+    const remove = async (image: string) => (await node.request("DELETE", `/images/${image}?force=true`)).json;
+    expect(await remove(name)).toMatchObject({ removed: true, untagged: [`${name}:latest`] });
+    expect(await remove(Image)).toMatchObject({ status: 409, code: "IMAGE_IN_USE" });
+    expect((await node.inspect(container)).State.Running).toBe(true);
+    await node.docker("rm", "--force", container);
+  });
+
   test.each(["application/x-ndjson", "text/event-stream"])("stream the progress of their pull as %s", async (Accept) => {
     const image = await pushImage(node.engine, registry, "busybox", LOGIN);
     const pull = async (body: object) => {

@@ -39,6 +39,12 @@ const CLI: [EngineOperation, string, string][] = [
     "REGISTRY_UNREACHABLE",
   ],
   ["pull", `${DAEMON}Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused`, "REGISTRY_UNREACHABLE"],
+  [
+    "pull",
+    `${DAEMON}failed to resolve reference "127.0.0.1:1/a:1": failed to do request: Head "http://127.0.0.1:1/v2/a/manifests/1": dial tcp 127.0.0.1:1: connect: connection refused`,
+    "REGISTRY_UNREACHABLE",
+  ],
+  ["pull", "connection refused", "REGISTRY_UNREACHABLE"],
   ["pull", `${DAEMON}Get "https://h:5000/v2/": http: server gave HTTP response to HTTPS client`, "REGISTRY_UNREACHABLE"],
   ["pull", `${DAEMON}Get "https://h/v2/": x509: certificate signed by unknown authority`, "REGISTRY_UNREACHABLE"],
   [
