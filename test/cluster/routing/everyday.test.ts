@@ -217,7 +217,7 @@ test("a node told through another to take no new work serves what it has, until 
     expect((await Promise.all(runs)).map(({ host }) => host)).not.toContain("n2");
     expect(await run(n3, {}, "?node=n2")).toMatchObject({ status: 503, json: { code: "NOT_ACCEPTING" } });
     expect(await run(n2, {}, "?node=n2")).toMatchObject({ status: 503, json: { code: "NOT_ACCEPTING" } });
-    expect((await n3.request("POST", `/containers/${id}/restart`)).status).toBe(200);
+    for (const action of ["pause", "unpause"]) expect((await n3.request("POST", `/containers/${id}/${action}`)).status).toBe(200);
     expect((await n1.request("POST", `/${id}`, { json: { data: "echo served" } })).json[0].stdout).toContain("served");
     expect((await n1.request("DELETE", `/${id}`)).status).toBe(200);
   } finally {
