@@ -108,7 +108,7 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const authenticate = authenticator(
     credentials,
     new FailureLimit(settings.low_burst),
-    (method, target, header) => cluster?.signatures.verifyRequest(header, { method, url: target, to: nodeName }),
+    (method, target, header) => cluster?.verifyRequest(method, target, header),
     settings.cors_origin,
     tickets,
   );

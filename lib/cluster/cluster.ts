@@ -1,3 +1,4 @@
+import nodeCluster from "node:cluster";
 import { randomUUID, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
@@ -13,8 +14,9 @@ import { ListLeases } from "./routing/list-leases";
 import type { Dispatch } from "./routing/routed-request";
 import { rpcHandlers } from "./rpc/handlers";
 import { PeerClient, type PeerTls } from "./rpc/peer-client";
+import { ReplayGuard } from "./rpc/replay-guard";
 import { RpcServer } from "./rpc/rpc-server";
-import { Signatures } from "./rpc/signatures";
+import { type PeerRequest, Signatures } from "./rpc/signatures";
 import type { Needs } from "./scheduling/bid";
 import { Bidder, type Inventory } from "./scheduling/bidder";
 import { type Load, readLoad } from "./scheduling/load";
@@ -58,6 +60,8 @@ export interface Cluster {
   nameClaims: NameClaims;
   pool: Pool;
   signatures: Signatures;
+  /** Verifies the signature header of another node's request; undefined if it isn't valid or was used before. */
+  verifyRequest(method: string, url: string, header: string): PeerRequest | undefined;
   /** Accepts the RPC connections of other nodes. */
   rpcServer: RpcServer;
   /** Makes this node's record as of now. */
@@ -131,6 +135,7 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
       runs: host.runs(),
       load: loadOf(bid),
       accepting: bidder.accepting,
+      timed: true,
     };
   }
 
@@ -162,6 +167,11 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     bidder,
     settings: { queueWaitMs: settings.queue_wait * 1000, queueLength: settings.queue_length, runWaitMs },
   });
+  const replayGuard = new ReplayGuard({
+    process: processId,
+    acceptsUntimed: (peer) => members.acceptsUntimed(peer),
+    sharesPort: nodeCluster.isWorker,
+  });
   const handlers = rpcHandlers({ host, members, bidder, nameClaims, leases, containerCache, ownRecord });
   let loadTimer: NodeJS.Timeout | undefined;
 
@@ -170,7 +180,11 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     nameClaims,
     pool,
     signatures,
-    rpcServer: new RpcServer(nodeName, signatures, handlers, log),
+    verifyRequest(method, requestUrl, header) {
+      const claim = signatures.verifyRequest(header, { method, url: requestUrl, to: nodeName });
+      return claim && replayGuard.accept(claim) ? claim : undefined;
+    },
+    rpcServer: new RpcServer(nodeName, signatures, handlers, log, replayGuard),
     record: ownRecord,
     setAccepting(accepting) {
       bidder.accepting = accepting;

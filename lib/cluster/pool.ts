@@ -32,6 +32,14 @@ export function callPeers<M extends RpcMethod>(
 }
 
 /**
+ * Makes sure that requests to a peer are signed for its present process: it tells its process and clock in answers to RPC calls.
+ * A peer that doesn't answer is left to the request itself to notice.
+ */
+export async function learnReceiver(pool: Pool, peer: Peer): Promise<void> {
+  if (!pool.client.knowsReceiver(peer)) await callPeer(pool, peer, "ping", {}).catch(() => undefined);
+}
+
+/**
  * Calls a method of one peer.
  * @throws PeerFailure
  */

@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import type { Peer } from "../cluster/membership/peer";
-import type { Pool } from "../cluster/pool";
+import { learnReceiver, type Pool } from "../cluster/pool";
 import { MAX_MISSED_PINGS, watchPeer } from "../cluster/routing/frozen-peer";
 import { locateContainer } from "../cluster/routing/locate";
 import type { ContainerSummary } from "../docker/containers/container-list";
@@ -107,6 +107,7 @@ export class UpstreamResolver {
     }
     const peer = pool.members.peers.find(({ name }) => name === nodeName);
     if (!peer) throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${nodeName}` });
+    await learnReceiver(pool, peer);
     const { url } = peer.record;
     const containerId = (owners.find(({ node }) => node === nodeName) as (typeof owners)[0]).found.id;
     const endpoint: UpstreamEndpoint = {

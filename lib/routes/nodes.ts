@@ -22,7 +22,7 @@ const status = z.object({
   seconds_since_seen: z.number(),
 });
 
-const publicFields = ({ sequence: _, process: __, accepting = true, ...rest }: NodeRecord) => ({ ...rest, accepting });
+const publicFields = ({ sequence: _, process: __, timed: ___, accepting = true, ...rest }: NodeRecord) => ({ ...rest, accepting });
 
 const reachableNode = (record: NodeRecord) => ({ ...publicFields(record), reachable: true, seconds_since_seen: 0 });
 

@@ -110,6 +110,13 @@ export class Members {
   handleJoin(record: NodeRecord, predecessor: string | undefined): void {
     if (predecessor !== undefined && predecessor !== record.process) this.supersededProcesses.set(predecessor, true);
     this.acceptRecord(record);
+    const peer = this.peersByName.get(record.name);
+    if (peer) peer.signsTime = record.timed ?? false;
+  }
+
+  /** Whether a node is known as one of an earlier version, which signs requests without a time. */
+  acceptsUntimed(nodeName: string): boolean {
+    return this.peersByName.get(nodeName)?.signsTime === false;
   }
 
   /**

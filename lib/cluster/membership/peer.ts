@@ -15,6 +15,8 @@ export class Peer {
   private pauseMs = 0;
   private retryAt = 0;
   private reason: string | undefined;
+  /** Whether its requests must be signed with a time. Only a peer's own `join` ends that: an old record in the store may be put back. */
+  signsTime: boolean;
   /** when its record last changed or it last answered */
   lastSeenAt = performance.now();
   /** when it was marked missing; 0 if it never was */
@@ -23,7 +25,9 @@ export class Peer {
   constructor(
     public record: NodeRecord,
     private readonly listener?: PeerListener,
-  ) {}
+  ) {
+    this.signsTime = record.timed ?? false;
+  }
 
   get name(): string {
     return this.record.name;
@@ -38,6 +42,7 @@ export class Peer {
   updateRecord(record: NodeRecord): void {
     const changed = record.process !== this.record.process || record.sequence !== this.record.sequence;
     this.record = record;
+    this.signsTime ||= record.timed ?? false;
     if (!changed) return;
     this.lastSeenAt = performance.now();
     // A node that publishes is running: probe it without a pause.

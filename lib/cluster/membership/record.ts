@@ -18,6 +18,8 @@ export const recordSchema = z.object({
   load: z.number(),
   /** whether it takes new work; absent from nodes of older versions, which do */
   accepting: z.boolean().exactOptional(),
+  /** whether the node signs requests for a process and a time of its peers; absent in earlier versions */
+  timed: z.boolean().exactOptional(),
 });
 
 export type NodeRecord = z.output<typeof recordSchema>;

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Peer } from "../membership/peer";
-import { callPeer, type Pool } from "../pool";
+import { callPeer, learnReceiver, type Pool } from "../pool";
 import type { PeerCall } from "../rpc/peer-client";
 import { PeerFailure } from "../rpc/peer-failure";
 
@@ -21,6 +21,7 @@ export async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promi
   const stopWatching = watchPeer(pool, peer, maxMissed, (failure) => frozen.abort(failure));
   const signal = call.signal ? AbortSignal.any([call.signal, frozen.signal]) : frozen.signal;
   try {
+    await learnReceiver(pool, peer);
     const response = await pool.client.send(peer, { ...call, signal });
     const source = response.statusCode === 101 ? response.socket : response;
     const stopWatchingReply = watchPeer(pool, peer, MAX_MISSED_PINGS, (failure) => source.destroy(failure.toAppError()));

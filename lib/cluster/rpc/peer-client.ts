@@ -39,6 +39,8 @@ export interface PeerCall {
 export class PeerClient {
   private readonly agents;
   private readonly connections = new Map<string, PeerConnection>();
+  /** By peer: what its last answer told, undefined for a peer of an earlier version. `offset` is its clock minus `performance.now()`. */
+  private readonly receivers = new Map<string, { process: string; offset: number } | undefined>();
 
   /**
    * @param nodeName this node's
@@ -64,7 +66,7 @@ export class PeerClient {
     const to = peer.name;
     const { method, url, caller, remainingMs } = call;
     const digest = Buffer.isBuffer(call.body) ? digestOf(call.body) : undefined;
-    const signedHeader = this.signatures.signRequest({ from: this.nodeName, to, method, url, caller, left: remainingMs, digest });
+    const signedHeader = this.signRequest(to, { method, url, caller, remainingMs }, digest);
     const options = {
       ...urlToHttpOptions(target),
       // Exactly as the client wrote it, because this is what is signed; through URL a path like `//other.host/` would become a host.
@@ -108,9 +110,20 @@ export class PeerClient {
     });
   }
 
-  /** Makes the signed header for a request that is sent by other means than `send`. */
-  signRequest(to: string, { method, url, caller, remainingMs }: Pick<PeerCall, "method" | "url" | "caller" | "remainingMs">): string {
-    return this.signatures.signRequest({ from: this.nodeName, to, method, url, caller, left: remainingMs });
+  /**
+   * Makes the signed header for a request that is sent by other means than `send`. The peer accepts it once, in its present process.
+   * @param digest of a body that is sent whole
+   */
+  signRequest(to: string, call: Pick<PeerCall, "method" | "url" | "caller" | "remainingMs">, digest?: string): string {
+    const { method, url, caller, remainingMs } = call;
+    const receiver = this.receivers.get(to);
+    const stamp = receiver && { process: receiver.process, at: performance.now() + receiver.offset };
+    return this.signatures.signRequest({ from: this.nodeName, to, method, url, caller, left: remainingMs, digest, ...stamp });
+  }
+
+  /** Whether the connection stands over which the peer told its process and clock: without it, requests may be signed for a past process. */
+  knowsReceiver({ name }: Peer): boolean {
+    return this.receivers.has(name) && this.connections.get(name)?.closed === false;
   }
 
   /** Where to connect to reach a peer, and with which TLS options. */
@@ -142,13 +155,16 @@ export class PeerClient {
     const existing = this.connections.get(peer);
     if (existing && !existing.closed && existing.url === url) return existing;
     existing?.close("it is reached elsewhere now");
+    // Without a time: a replayed handshake gives nothing, because each side signs with a random part of the other.
+    const claim = { from: this.nodeName, to: peer, method: "GET", url: RPC_PATH, caller: "", left: 0 };
     const connection = PeerConnection.open({
       peer,
       url,
-      signedHeader: { name: PEER_HEADER, value: this.signRequest(peer, { method: "GET", url: RPC_PATH, caller: "", remainingMs: 0 }) },
+      signedHeader: { name: PEER_HEADER, value: this.signatures.signRequest(claim) },
       signatures: this.signatures,
       tls: this.tls(),
       onPeerClose: () => this.closeIdleSockets(url),
+      onStamp: (stamp) => this.receivers.set(peer, stamp && { process: stamp.process, offset: stamp.clock - performance.now() }),
     });
     this.connections.set(peer, connection);
     return connection;

@@ -1,6 +1,7 @@
 import type { SecureContext } from "node:tls";
 import WebSocket, { type ClientOptions } from "ws";
 import { PeerFailure } from "./peer-failure";
+import type { ReceiverStamp } from "./replay-guard";
 import type { Signatures } from "./signatures";
 import { SignedChannel } from "./signed-channel";
 
@@ -26,6 +27,8 @@ export interface PeerConnectionDeps {
   tls: ClientOptions & { secureContext: SecureContext };
   /** called when the peer has closed an established connection: it is stopping, or has stopped */
   onPeerClose: () => void;
+  /** called with each answer's stamp; undefined for a peer of an earlier version */
+  onStamp: (stamp: ReceiverStamp | undefined) => void;
 }
 
 /** A lasting connection to a peer for RPC calls: an HTTP request for each would cost more than answering most of them. */
@@ -45,10 +48,11 @@ export class PeerConnection {
     private readonly peer: string,
     readonly url: string,
     private readonly socket: WebSocket,
+    private readonly onStamp: PeerConnectionDeps["onStamp"],
   ) {}
 
   /** Begins to connect. Calls can be made at once. */
-  static open({ peer, url, signedHeader, signatures, tls, onPeerClose }: PeerConnectionDeps): PeerConnection {
+  static open({ peer, url, signedHeader, signatures, tls, onPeerClose, onStamp }: PeerConnectionDeps): PeerConnection {
     const { protocol, host } = new URL(url);
     const secure = protocol === "https:";
     const socket = new WebSocket(`${secure ? "wss" : "ws"}://${host}${RPC_PATH}`, {
@@ -57,7 +61,7 @@ export class PeerConnection {
       maxPayload: MAX_MESSAGE_BYTES,
       ...(secure ? tls : {}),
     });
-    const connection = new PeerConnection(peer, url, socket);
+    const connection = new PeerConnection(peer, url, socket, onStamp);
     // The first message is the peer's half of the session id.
     socket.once("message", (nonce) => connection.establish(new SignedChannel(signatures, `${signedHeader.value} ${nonce}`, "asks")));
     socket.on("error", (error: NodeJS.ErrnoException) => {
@@ -104,8 +108,9 @@ export class PeerConnection {
   private receive(message: string): void {
     if (!this.channel || this.closed) return;
     try {
-      const { id, answer, error } = JSON.parse(this.channel.unwrap(message));
+      const { id, answer, error, process, clock } = JSON.parse(this.channel.unwrap(message));
       this.lastReceivedAt = performance.now();
+      this.onStamp(typeof process === "string" && typeof clock === "number" ? { process, clock } : undefined);
       const pending = this.pendingCalls.get(id);
       this.pendingCalls.delete(id);
       clearTimeout(pending?.timer);

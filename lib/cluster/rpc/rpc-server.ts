@@ -5,6 +5,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import type { Logger } from "../../support/logger";
 import type { RpcHandler } from "./methods";
 import { MAX_MESSAGE_BYTES, RPC_PATH } from "./peer-connection";
+import type { ReplayGuard } from "./replay-guard";
 import { PEER_HEADER, type Signatures } from "./signatures";
 import { SignedChannel } from "./signed-channel";
 
@@ -13,12 +14,16 @@ export class RpcServer {
   private readonly sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
   private closed = false;
 
-  /** @param nodeName this node's */
+  /**
+   * @param nodeName this node's
+   * @param replayGuard stamps the answers
+   */
   constructor(
     private readonly nodeName: string,
     private readonly signatures: Signatures,
     private readonly handler: RpcHandler,
     private readonly log: Logger,
+    private readonly replayGuard: Pick<ReplayGuard, "stamp">,
   ) {}
 
   /**
@@ -47,7 +52,7 @@ export class RpcServer {
       try {
         const { id, question, body } = JSON.parse(channel.unwrap(String(data)));
         const respond = (outcome: { answer: object } | { error: string }) => {
-          if (client.readyState === client.OPEN) client.send(channel.wrap(JSON.stringify({ id, ...outcome })));
+          if (client.readyState === client.OPEN) client.send(channel.wrap(JSON.stringify({ id, ...outcome, ...this.replayGuard.stamp() })));
         };
         this.handler(question, body, peer).then(
           (answer) => respond({ answer }),

@@ -4,7 +4,7 @@ import { LRUCache } from "lru-cache";
 /** Signs and verifies everything that nodes send each other, under the cluster's key. Nothing is encrypted: none of it is secret. */
 export class Signatures {
   private readonly keys: Buffer[];
-  /** Claims of accepted requests: a replayed request is refused. */
+  /** Claims of accepted requests. `ReplayGuard` refuses replays for good; this covers connections and claims without a time. */
   private readonly usedClaims = new LRUCache<string, true>({ max: 100_000 });
 
   /** @param secrets the cluster key, or the tokens it is derived from; the first signs, signatures of all are valid */
@@ -25,14 +25,14 @@ export class Signatures {
     });
   }
 
-  /** Makes the value of `PEER_HEADER` for one request to another node. It is valid once. */
+  /** Makes the value of `PEER_HEADER` for one request to another node. */
   signRequest(request: PeerRequest): string {
     const claim = Buffer.from(JSON.stringify({ ...request, nonce: randomBytes(12).toString("base64url") })).toString("base64url");
     return `${claim}.${this.sign("request", claim)}`;
   }
 
   /**
-   * Verifies the `PEER_HEADER` of a received request.
+   * Verifies the `PEER_HEADER` of a received request; whether it is recent is for `ReplayGuard`.
    * @param expected the request as received: the header must have been made for it
    * @returns the signed claim; undefined if the header is invalid, was used before or belongs to another request
    */
@@ -67,6 +67,12 @@ export interface PeerRequest {
   left: number;
   /** of a body that is sent whole, see `digestOf` */
   digest?: string | undefined;
+  /** id of the receiving process; absent in claims of earlier versions, and before the receiver has answered an RPC call */
+  process?: string | undefined;
+  /** ms since 1970 by the receiving process's clock; absent as `process` */
+  at?: number | undefined;
+  /** random, set by `signRequest` */
+  nonce?: string;
 }
 
 function mac(key: Buffer, purpose: string, text: string): string {

@@ -173,13 +173,27 @@ describe("an RPC connection", () => {
       socket.send(channel.wrap(text));
       return JSON.parse(channel.unwrap(await nextAnswer(socket)));
     };
-    expect(await call(ask("ping"))).toEqual({ id: 1, answer: {} });
+    expect(await call(ask("ping"))).toMatchObject({ id: 1, answer: {} });
     for (const question of ["none", "constructor", "__proto__", "toString"])
       expect(await call(ask(question))).toMatchObject({ error: expect.stringContaining("does not know") });
     expect(await call(ask("find", { id: 5 }))).toMatchObject({ error: expect.any(String) });
     expect(await call(JSON.stringify({ id: 1, question: "list" }))).toMatchObject({ error: expect.any(String) });
     expect(await call(ask("find", { id: "box" }))).toMatchObject({ answer: { exact: [{ name: "box" }] } });
     socket.terminate();
+  });
+
+  test("tells for which process and time requests are signed: recorded ones, those of an earlier process, and those without are refused", async () => {
+    const { socket, channel } = await join();
+    socket.send(channel.wrap(ask("ping")));
+    const { process, clock: at } = JSON.parse(channel.unwrap(await nextAnswer(socket)));
+    socket.terminate();
+    const statusOf = async (value: string) => (await fetch(`${server.url}/version`, { headers: { [PEER_HEADER]: value } })).status;
+    const signed = (more: Partial<PeerRequest>) => signHeader({ url: "/version", ...more });
+    const recorded = signed({ process, at });
+    expect([await statusOf(recorded), await statusOf(recorded)]).toEqual([200, 401]);
+    expect(await statusOf(signed({ process: "an-earlier-one", at }))).toBe(401);
+    expect(await statusOf(signed({ process, at: at - 600_000 }))).toBe(401);
+    expect(await statusOf(signed({}))).toBe(401);
   });
 
   test.each<[string, (channel: SignedChannel) => (string | Buffer)[]]>([

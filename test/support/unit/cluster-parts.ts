@@ -62,7 +62,7 @@ export function poolOf(parts: PoolParts): Pool {
     nodeName: "n0",
     host: { find: own ?? (async () => ({ exact: [], prefix: [] })), list, onChange: () => undefined, holdsVolume: async () => false },
     members: { peers } as unknown as Members,
-    client: { call: ask, send } as unknown as PeerClient,
+    client: { call: ask, send, knowsReceiver: () => true } as unknown as PeerClient,
     peerTimeoutMs: peerTimeout,
     log,
   };

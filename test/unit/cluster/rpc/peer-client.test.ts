@@ -10,12 +10,13 @@ import { recordOf } from "../../../support/unit/cluster-parts";
 import { quietLog } from "../../../support/unit/quiet-log";
 
 const TIMEOUT_MS = 10_000;
+const stamp = () => ({ process: "a-process", clock: 1000 });
 
 test("when a peer closes its RPC connection, its idle HTTP connections are closed, those of other peers are not", async () => {
   const signatures = new Signatures(["key"]);
   const nodes = await Promise.all(
     ["n1", "n2"].map(async (name) => {
-      const rpcServer = new RpcServer(name, signatures, async () => ({}) as never, quietLog().log);
+      const rpcServer = new RpcServer(name, signatures, async () => ({}) as never, quietLog().log, { stamp });
       const sockets = new Set<Socket>();
       const server = http.createServer({ keepAliveTimeout: 60_000 }, (_request, response) => response.end("done"));
       server.on("connection", (socket) => sockets.add(socket.once("close", () => sockets.delete(socket))));
@@ -33,6 +34,10 @@ test("when a peer closes its RPC connection, its idle HTTP connections are close
       await once(response.resume(), "close");
       expect(sockets.size).toBe(2);
     }
+    // What an answer told is part of what is signed next.
+    const [claim = ""] = client.signRequest("n1", { method: "GET", url: "/", caller: "", remainingMs: 0 }).split(".");
+    const { process, at } = JSON.parse(Buffer.from(claim, "base64url").toString());
+    expect({ process, at: at >= 1000 }).toEqual({ process: "a-process", at: true });
     const [stopping, staying] = nodes as [(typeof nodes)[0], (typeof nodes)[0]];
     stopping.rpcServer.close();
     expect(await until(() => stopping.sockets.size === 0, TIMEOUT_MS)).toBe(true);

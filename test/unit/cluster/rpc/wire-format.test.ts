@@ -174,7 +174,7 @@ describe("RPC calls", () => {
 describe("the RPC server", () => {
   test("answers every method of the earlier version, names an unknown one, and closes after an invalid message", async () => {
     const { log, entries } = quietLog();
-    const server = new RpcServer("n2", new Signatures([SECRET]), handlers(), log);
+    const server = new RpcServer("n2", new Signatures([SECRET]), handlers(), log, { stamp: () => ({ process: "p2", clock: 5.5 }) });
     const listener = http.createServer().on("upgrade", (request, socket, head) => void server.accept(request, socket, head));
     await once(listener.listen(0, "127.0.0.1"), "listening");
     const header = signatures.signRequest({ from: "n1", to: "n2", method: "GET", url: "/_node/link", caller: "", left: 0 });
@@ -189,8 +189,12 @@ describe("the RPC server", () => {
         return channel.unwrap(String((await once(client, "message"))[0]));
       };
       for (const [method, params, result] of CALLS)
-        expect(await call(`{"id":5,"question":"${method}","body":${params}}`)).toBe(`{"id":5,"answer":${result}}`);
-      expect(await call('{"id":6,"question":"nonsense","body":{}}')).toBe('{"id":6,"error":"it does not know the question nonsense"}');
+        expect(await call(`{"id":5,"question":"${method}","body":${params}}`)).toBe(
+          `{"id":5,"answer":${result},"process":"p2","clock":5.5}`,
+        );
+      expect(await call('{"id":6,"question":"nonsense","body":{}}')).toBe(
+        '{"id":6,"error":"it does not know the question nonsense","process":"p2","clock":5.5}',
+      );
       const closed = once(client, "close");
       client.send(CALL_MESSAGE);
       await closed;
