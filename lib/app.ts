@@ -63,7 +63,7 @@ const loadSharedRateLimits = lazyRequire(() => require("./http/shared-rate-limit
  * Composes the program from its parts and listens. It contains no logic of its own.
  * @throws Error if the settings can't be met: a port, certificate, store or engine address that can't be used
  */
-export async function start(settings: Settings, { log, audit }: Logs): Promise<RunningServer> {
+export async function start(settings: Settings, { log, audit, lostLines }: Logs): Promise<RunningServer> {
   const url = settings.advertise ?? `${settings.https ? "https" : "http"}://${toUrlHost(reachableAddress(settings.host))}:${settings.port}`;
   const nodeName = settings.node_name ?? new URL(url).host;
   const service = { name: "docker-server", version, host: nodeName };
@@ -75,7 +75,8 @@ export async function start(settings: Settings, { log, audit }: Logs): Promise<R
   const terminals = new Terminals(docker, log);
   const signatures = cluster?.signatures ?? new Signatures([randomUUID()]);
   const tickets = new Tickets(signatures);
-  const metrics = new Metrics(readLoad, () => ({ running: runs.slots.inUse, waiting: runs.slots.waiting, warm: runs.code.warmCount }));
+  const countRuns = () => ({ running: runs.slots.inUse, waiting: runs.slots.waiting, warm: runs.code.warmCount });
+  const metrics = new Metrics(readLoad, countRuns, lostLines);
   const deadlines = new RequestDeadlines();
   const drain = new Drain();
   const sharedLimits =

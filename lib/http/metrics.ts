@@ -12,14 +12,17 @@ export class Metrics {
   private readonly engine: Gauge;
   private readonly load: Gauge;
   private readonly runs: Gauge;
+  private readonly lostLogLines: Gauge;
 
   /**
    * @param readLoad load of this host, each value from 0 to 1
    * @param readRuns number of running runs, of queued runs, and of warm sandboxes
+   * @param readLostLogLines log lines that could not be written, by file
    */
   constructor(
     private readonly readLoad: () => Promise<{ cpu: number; memory: number }>,
     private readonly readRuns: () => Record<"running" | "waiting" | "warm", number>,
+    private readonly readLostLogLines: () => Record<string, number>,
   ) {
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
@@ -50,6 +53,12 @@ export class Metrics {
       labelNames: ["state"],
       registers,
     });
+    this.lostLogLines = new Gauge({
+      name: "docker_server_log_lines_lost",
+      help: "Log lines that could not be written since the start",
+      labelNames: ["file"],
+      registers,
+    });
   }
 
   get contentType(): string {
@@ -74,6 +83,7 @@ export class Metrics {
     this.load.set({ resource: "cpu" }, cpu);
     this.load.set({ resource: "memory" }, memory);
     for (const [state, count] of Object.entries(this.readRuns())) this.runs.set({ state }, count);
+    for (const [file, count] of Object.entries(this.readLostLogLines())) this.lostLogLines.set({ file }, count);
     return this.registry.metrics();
   }
 }

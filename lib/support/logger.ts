@@ -1,11 +1,13 @@
 import { mkdirSync } from "node:fs";
-import path from "node:path";
+import { Writable } from "node:stream";
 import winston from "winston";
-import DailyRotateFile from "winston-daily-rotate-file";
+import { RotatingFile } from "./rotating-file";
 
 const LEVELS = { fatal: 0, error: 1, warn: 2, info: 3, debug: 4, trace: 5 };
-/** Limit of the wait for the last lines to reach the disk, which may be full. */
+/** Limit of the wait for the last lines to reach the disk, which may hang. */
 const CLOSE_TIMEOUT_MS = 5000;
+/** Errors of a folder that can be made later, when the disk has room again. */
+const NO_ROOM = new Set(["ENOSPC", "EDQUOT"]);
 type Write = (message: string, fields?: Record<string, unknown>) => void;
 
 /** Writes one entry per call. The message is a fixed text to search for; fields hold ids, codes and causes, never secrets. */
@@ -15,6 +17,8 @@ export interface Logs {
   log: Logger;
   /** Appends one line to the audit log, actions.jsonl. */
   audit: (entry: Record<string, unknown>) => void;
+  /** Lines that could not be written since the start, by file: a full disk costs lines, never the server. */
+  lostLines: () => Record<string, number>;
   /** Resolves when everything logged so far is written; later entries are dropped. */
   close: () => Promise<void>;
 }
@@ -30,45 +34,56 @@ export interface LogSettings {
 
 /**
  * Opens the server log (terminal and file) and the audit log `actions.jsonl`; files are rotated by day and size, and removed by age.
- * @throws Error if the log folder can't be written
+ * @throws Error if the log folder can't be made, unless only room is missing
  */
 export function openLogs(settings: LogSettings): Logs {
-  mkdirSync(settings.log_dir, { recursive: true });
+  try {
+    mkdirSync(settings.log_dir, { recursive: true });
+  } catch (error) {
+    if (!NO_ROOM.has((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
+  const terminal = surviveTerminalErrors();
   const text = winston.format.combine(winston.format.timestamp(), winston.format.printf(formatLine));
-  const files = { program: rotatingFile(settings, "docker-server", "log"), actions: rotatingFile(settings, "actions", "jsonl") };
+  const file = rotatingFile(settings, "docker-server", "log");
+  const actions = rotatingFile(settings, "actions", "jsonl");
+  const lines = new Writable({
+    decodeStrings: false,
+    write(line: string, _encoding, done) {
+      file.append(line);
+      done();
+    },
+  });
   const program = winston.createLogger({
     levels: LEVELS,
     level: settings.log_level,
     format: text,
-    transports: [new winston.transports.Console(), files.program],
-  });
-  const actions = winston.createLogger({
-    format: winston.format.printf((entry) => entry.message as string),
-    transports: [files.actions],
+    transports: [new winston.transports.Console(), new winston.transports.Stream({ stream: lines, eol: "" })],
   });
   return {
     log: program as unknown as Logger,
-    audit: (entry) => void actions.info(JSON.stringify(entry)),
+    audit: (entry) => actions.append(JSON.stringify(entry)),
+    lostLines: () => ({ "docker-server.log": file.lostLines, "actions.jsonl": actions.lostLines, terminal: terminal.lostLines }),
     close: async () => {
-      await Promise.all([closeLogger(program, files.program), closeLogger(actions, files.actions)]);
+      const closed = Promise.all([closeLogger(program).then(() => file.close()), actions.close()]);
+      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref())]);
     },
   };
 }
 
-function rotatingFile(settings: LogSettings, name: string, extension: string) {
-  const transport = new DailyRotateFile({
-    dirname: settings.log_dir,
-    filename: `${name}-%DATE%.${extension}`,
-    datePattern: "YYYY-MM-DD",
-    maxSize: `${settings.log_max_size}m`,
-    maxFiles: `${settings.log_expiry}d`,
-    createSymlink: true,
-    symlinkName: `${name}.${extension}`,
-    auditFile: path.join(settings.log_dir, `.${name}-files.json`),
+function rotatingFile(settings: LogSettings, name: string, extension: string): RotatingFile {
+  const { log_dir: folder, log_max_size, log_expiry: maxAgeDays } = settings;
+  const tell = (message: string) => process.stderr.write(`The log ${message}\n`);
+  return new RotatingFile({ folder, name, extension, maxBytes: log_max_size * 1024 * 1024, maxAgeDays }, tell);
+}
+
+/** The terminal may be a file on a full disk, or a pipe whose reader has ended: without a listener its errors end the process. */
+function surviveTerminalErrors(): { lostLines: number } {
+  const terminal = { lostLines: 0 };
+  process.stdout.on("error", () => {
+    terminal.lostLines += 1;
   });
-  // A full disk must not stop the server; the terminal still gets the lines.
-  transport.on("error", (error) => process.stderr.write(`The log ${name}.${extension} can't be written: ${error.message}\n`));
-  return transport;
+  process.stderr.on("error", () => undefined);
+  return terminal;
 }
 
 function formatLine(entry: winston.Logform.TransformableInfo): string {
@@ -77,15 +92,10 @@ function formatLine(entry: winston.Logform.TransformableInfo): string {
   return `${timestamp} ${level.toUpperCase()} ${message}${rest}`;
 }
 
-/** Resolves when the logger's last line is in its file. */
-function closeLogger(logger: winston.Logger, file: DailyRotateFile): Promise<void> {
+/** Resolves when the logger has passed its last line on. */
+function closeLogger(logger: winston.Logger): Promise<void> {
   return new Promise((resolve) => {
-    logger.on("finish", () => {
-      // Winston's own "finish" only means that the lines were passed to the transport.
-      file.once("finish", () => resolve());
-      file.close?.();
-      setTimeout(resolve, CLOSE_TIMEOUT_MS).unref();
-    });
+    logger.on("finish", () => resolve());
     logger.end();
     // Operations that still run must not fail by writing to a closed logger.
     logger.write = () => true;
