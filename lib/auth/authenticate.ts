@@ -1,9 +1,8 @@
 import type { NextFunction, Request, RequestHandler, Response } from "express";
-import { LRUCache } from "lru-cache";
 import { PEER_HEADER, type PeerRequest } from "../cluster/rpc/signatures";
 import { AppError } from "../errors";
 import { inProcessCaller } from "../http/in-process";
-import { clientAddress, type FailureLimit } from "../http/rate-limit";
+import type { FailureLimit } from "../http/rate-limit";
 import type { Route } from "../http/route";
 import type { Credentials, Verdict } from "./credentials";
 import { refuseCrossSite, SAFE_METHODS } from "./cross-site";
@@ -16,7 +15,8 @@ export type VerifyPeerRequest = (method: string, url: string, header: string) =>
  * Makes the authentication middleware of each route. It sets `identity` and, for another node's request, `peer` in
  * `response.locals`, or throws AppError MISSING_CREDENTIALS, WRONG_CREDENTIALS, TOO_MANY_WRONG_CREDENTIALS or CROSS_SITE.
  * @param credentials the valid ones
- * @param failures counts wrong credentials per address
+ * @param failures counts wrong credentials per address: past its limit only wrong ones are refused with 429, so that no client locks
+ *   out others behind the same address
  * @param allowedOrigins origins whose pages may send requests that change something, besides our own
  * @param tickets accepted by ticketed routes
  */
@@ -27,10 +27,6 @@ export function authenticator(
   allowedOrigins: string[],
   tickets: Tickets,
 ) {
-  // An address with too many failures is blocked, except for credentials that were accepted from it before: an attacker must not
-  // lock out other clients behind the same address.
-  const accepted = new LRUCache<string, true>({ max: 10_000 });
-
   return (route: Pick<Route, "public" | "anonymousBody" | "acceptsTicket">): RequestHandler =>
     async (request: Request, response: Response, next: NextFunction) => {
       // With `?node=` even a public route makes this node call another one: that needs credentials.
@@ -47,29 +43,32 @@ export function authenticator(
         response.locals.peer = peer;
         return next();
       }
-      const blockedSeconds = await failures.retryAfterSeconds(request);
-      if (blockedSeconds > 0 && !accepted.has(`${clientAddress(request)} ${credentials.fingerprint(request.headers)}`)) {
-        response.set("Retry-After", String(blockedSeconds));
-        throw new AppError("TOO_MANY_WRONG_CREDENTIALS", { details: { retry_after: blockedSeconds } });
-      }
       const presented = credentials.check(request.headers);
-      const verdict = presented === "missing" && route.acceptsTicket ? checkTicket(tickets, request) : presented;
+      const verdict = presented === "missing" && route.acceptsTicket ? checkTicket(tickets, credentials, request) : presented;
       if (verdict === "missing" && route.anonymousBody && SAFE_METHODS.has(request.method))
         return void response.json(route.anonymousBody());
-      if (verdict === "wrong") await failures.count(request);
+      if (verdict === "wrong") await countFailure(failures, request, response);
       if (verdict === "missing" || verdict === "wrong") throw unauthorized(verdict, response);
-      if (verdict === presented) accepted.set(`${clientAddress(request)} ${verdict.fingerprint}`, true);
       response.locals.identity = verdict.identity;
+      credentials.liveRequests.track(verdict.identity, response);
       refuseCrossSite(request, allowedOrigins);
       next();
     };
 }
 
-function checkTicket(tickets: Tickets, request: Request): Verdict {
+/** @throws AppError TOO_MANY_WRONG_CREDENTIALS */
+async function countFailure(failures: FailureLimit, request: Request, response: Response): Promise<void> {
+  const blockedSeconds = await failures.retryAfterSeconds(request);
+  if (blockedSeconds === 0) return failures.count(request);
+  response.set("Retry-After", String(blockedSeconds));
+  throw new AppError("TOO_MANY_WRONG_CREDENTIALS", { details: { retry_after: blockedSeconds } });
+}
+
+function checkTicket(tickets: Tickets, credentials: Credentials, request: Request): Verdict {
   const { ticket } = request.query;
   if (typeof ticket !== "string") return "missing";
   const identity = tickets.identityOf(ticket);
-  return identity === undefined ? "wrong" : { identity, fingerprint: "" };
+  return identity === undefined || credentials.isRevoked(identity) ? "wrong" : { identity, fingerprint: "" };
 }
 
 function unauthorized(verdict: "missing" | "wrong", response: Response): AppError {

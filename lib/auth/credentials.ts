@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import type { IncomingHttpHeaders } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../support/logger";
+import { LiveRequests } from "./live-requests";
 
 export interface CredentialSettings {
   token: string[];
@@ -20,15 +21,26 @@ interface ValidCredential {
   digest: Buffer;
 }
 
-const TOKEN_FILE_POLL_MS = 1000;
+const TOKEN_FILE_POLL_MS = 500;
+/** A changed file is read again after this time: an editor may be writing it. */
+const TOKEN_FILE_SETTLE_MS = 100;
+/** Cost of deriving the identity of each token alone: some 10 ms, because a file may have many. */
+const IDENTITY_COST = { N: 4096, r: 8, p: 1 };
 
 /** The valid credentials. Comparisons take constant time. */
 export class Credentials {
+  readonly liveRequests = new LiveRequests();
   private readonly key: Buffer;
+  private readonly ownIdentities = new Map<string, string>();
+  /** Identities of tokens that were in the file and are no longer. */
+  private readonly revoked = new Set<string>();
   private readonly configured: ValidCredential[];
   private fromFile: ValidCredential[] = [];
 
-  private constructor(settings: CredentialSettings, secret: string | undefined) {
+  private constructor(
+    settings: CredentialSettings,
+    private readonly secret: string | undefined,
+  ) {
     // Identities appear in logs: a slow key derivation keeps a reader from finding the token by trial.
     this.key = secret === undefined ? randomBytes(32) : scryptSync(secret, "docker-server identities", 32);
     this.configured = settings.token.map((token) => this.tokenCredential(token));
@@ -39,15 +51,17 @@ export class Credentials {
 
   /**
    * Reads the token file, if there is one, and follows its changes until the process ends.
-   * @param secret known to all nodes of a cluster, so that they give a client the same identity
-   * @throws Error if the token file can't be read or is empty
+   * @param secret known to all nodes of a cluster, so that they give a client the same identity; a node alone derives each identity
+   *   from its token, so that it stays the same after a restart
+   * @throws Error if the token file can't be read or has no token
    */
   static load(settings: CredentialSettings, log: Logger, secret?: string): Credentials {
     const credentials = new Credentials(settings, secret);
     const { token_file } = settings;
     if (token_file === null) return credentials;
     const content = readFileSync(token_file, "utf8");
-    credentials.fromFile = credentials.parseTokens(content, token_file);
+    credentials.fromFile = credentials.parseTokens(content);
+    if (credentials.fromFile.length === 0) throw new Error(`${token_file} holds no token`);
     void credentials.watchTokenFile(token_file, content, log);
     return credentials;
   }
@@ -57,31 +71,51 @@ export class Credentials {
     let previous = initialContent;
     for (;;) {
       await sleep(TOKEN_FILE_POLL_MS, undefined, { ref: false });
-      const current = await readFile(file, "utf8").catch((error: Error) => error);
+      const read = () => readFile(file, "utf8").catch((error: Error) => error);
+      let current = await read();
       if (String(current) === previous) continue;
-      previous = String(current);
-      try {
-        if (current instanceof Error) throw current;
-        this.fromFile = this.parseTokens(current, file);
-        log.info("Token file reloaded", { tokens: this.fromFile.length });
-      } catch (error) {
-        log.error("Token file not readable, previous tokens stay valid", { reason: (error as Error).message });
+      for (let before: string | undefined; before !== String(current); current = await read()) {
+        before = String(current);
+        await sleep(TOKEN_FILE_SETTLE_MS, undefined, { ref: false });
       }
+      previous = String(current);
+      if (typeof current === "string") this.replaceTokens(current, log);
+      else log.error("Token file not readable, previous tokens stay valid", { reason: current.message });
     }
   }
 
-  private parseTokens(content: string, file: string): ValidCredential[] {
-    const tokens = content
-      .split("\n")
-      .map((line) => line.trim())
-      .filter(Boolean);
-    if (tokens.length === 0) throw new Error(`${file} holds no token`);
-    return tokens.map((token) => this.tokenCredential(token));
+  private replaceTokens(content: string, log: Logger): void {
+    const before = this.fromFile;
+    this.fromFile = this.parseTokens(content);
+    log.info("Token file reloaded", { tokens: this.fromFile.length });
+    const valid = new Set([...this.configured, ...this.fromFile].map(({ identity }) => identity));
+    for (const identity of valid) this.revoked.delete(identity);
+    for (const { identity } of before) {
+      if (valid.has(identity)) continue;
+      this.revoked.add(identity);
+      log.info("Token revoked", { identity, ended_requests: this.liveRequests.end(identity) });
+    }
+  }
+
+  /** @returns the token of each line that is neither blank nor a comment: one that begins with # */
+  private parseTokens(content: string): ValidCredential[] {
+    const lines = content.split("\n").map((line) => line.trim());
+    return lines.filter((line) => line !== "" && !line.startsWith("#")).map((token) => this.tokenCredential(token));
   }
 
   private tokenCredential(token: string): ValidCredential {
     const digest = this.digest(token);
-    return { identity: `token-${digest.toString("hex").slice(0, 8)}`, digest };
+    return {
+      identity: `token-${this.secret === undefined ? this.ownIdentity(token, digest) : digest.toString("hex").slice(0, 8)}`,
+      digest,
+    };
+  }
+
+  private ownIdentity(token: string, digest: Buffer): string {
+    const key = digest.toString("base64");
+    const identity = this.ownIdentities.get(key) ?? scryptSync(token, "docker-server identities", 4, IDENTITY_COST).toString("hex");
+    this.ownIdentities.set(key, identity);
+    return identity;
   }
 
   // timingSafeEqual needs equal lengths; the key keeps others from computing a digest of their own.
@@ -110,9 +144,9 @@ export class Credentials {
     return [...this.configured, ...this.fromFile].find((credential) => credential.identity === identity)?.digest.toString("base64");
   }
 
-  /** A keyed digest of a request's credentials, valid or not, by which a later request with the same ones is recognized. */
-  fingerprint(headers: IncomingHttpHeaders): string {
-    return this.digest(presentedSecret(headers) ?? "").toString("base64");
+  /** Whether the identity's token was removed from the token file. */
+  isRevoked(identity: string): boolean {
+    return this.revoked.has(identity);
   }
 }
 

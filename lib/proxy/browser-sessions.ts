@@ -30,7 +30,7 @@ export class BrowserSessions {
    */
   constructor(
     private readonly signatures: Pick<Signatures, "sign" | "verify">,
-    private readonly credentials: Pick<Credentials, "check" | "fingerprintOf">,
+    private readonly credentials: Pick<Credentials, "check" | "fingerprintOf" | "liveRequests">,
     private readonly findContainerId: (target: ProxyTarget) => Promise<string>,
   ) {}
 
@@ -47,9 +47,11 @@ export class BrowserSessions {
       // Without a cookie that this cluster has signed nothing is looked up, and so nothing told about containers.
       const containerId = sessions.length > 0 ? await this.findContainerId(target) : undefined;
       const session = sessions.find((each) => each.containerId === containerId);
-      if (session !== undefined) {
+      // The credentials may have been revoked during the lookup.
+      if (session !== undefined && this.credentials.fingerprintOf(session.identity) !== undefined) {
         response.locals.identity = session.identity;
         response.locals.browserSession = true;
+        this.credentials.liveRequests.track(session.identity, response);
         // No origins are allowed: pages that may use the API present a token, not a browser's cookie.
         refuseCrossSite(request, []);
         return next();

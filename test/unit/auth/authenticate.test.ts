@@ -13,7 +13,7 @@ const authenticate = authenticator(credentials, new FailureLimit(0), () => undef
 /** Sends a request to a public route; returns true or the error code. */
 async function requestPublic(query: Record<string, string>, headers: Record<string, string> = {}): Promise<unknown> {
   const request = { method: "GET", originalUrl: "/health", query, headers, socket: {}, ip: "127.0.0.1" } as unknown as Request;
-  const response = { locals: {}, set: () => undefined } as unknown as Response;
+  const response = { locals: {}, set: () => undefined, once: () => undefined } as unknown as Response;
   try {
     let accepted = false;
     await authenticate({ public: true })(request, response, () => {
@@ -30,7 +30,7 @@ describe("authenticator", () => {
     const requestHead = async (fetchSite: string | undefined, origin?: string) => {
       const headers = { "x-access-token": "secret", ...(fetchSite ? { "sec-fetch-site": fetchSite } : {}), ...(origin ? { origin } : {}) };
       const request = { method: "HEAD", originalUrl: "/busybox", query: {}, headers, socket: {}, ip: "127.0.0.1" } as unknown as Request;
-      const response = { locals: {}, set: () => undefined } as unknown as Response;
+      const response = { locals: {}, set: () => undefined, once: () => undefined } as unknown as Response;
       try {
         await authenticate({})(request, response, () => undefined);
         return "let in";

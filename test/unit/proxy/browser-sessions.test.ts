@@ -26,7 +26,11 @@ async function visit(
   const { auth = sessionAuthOf(), url = "/proxy/web/page", at = NOW } = options;
   jest.spyOn(Date, "now").mockReturnValue(at);
   let setCookie: string | undefined;
-  const response = { locals: {} as Record<string, unknown>, append: (_name: string, value: string) => (setCookie = value) };
+  const response = {
+    locals: {} as Record<string, unknown>,
+    append: (_name: string, value: string) => (setCookie = value),
+    once: () => undefined,
+  };
   const request = { method: "GET", url, headers } as unknown as Request;
   await new Promise<unknown>((resolve) => void auth(request, response as unknown as Response, resolve));
   return { setCookie, identity: response.locals.authenticated ? undefined : response.locals.identity };
