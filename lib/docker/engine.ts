@@ -39,6 +39,8 @@ export class Engine {
   readonly docker: Docker;
   /** Name or address of the engine's machine; undefined for a local socket. */
   readonly machine: string | undefined;
+  /** Called when the engine answers that a container doesn't exist: what is remembered of containers is out of date. */
+  onContainerNotFound: (() => void) | undefined;
   private lastPongAt = Number.NEGATIVE_INFINITY;
   private ping: Promise<void> | undefined;
 
@@ -170,6 +172,7 @@ export class Engine {
   private toTypedError(error: unknown, operation?: EngineOperation): AppError {
     const appError = toAppErrorFromEngine(error, operation);
     if (isUnavailable(appError)) this.invalidatePing();
+    if (appError.code === "CONTAINER_NOT_FOUND") this.onContainerNotFound?.();
     return appError;
   }
 }

@@ -110,8 +110,19 @@ export class HttpRequest implements RoutedRequest, RouteCall {
     if (onStarted) this.markStarted = onStarted;
     if (body) this.body = readInput(this.route.body ?? NO_FIELDS, body);
     else if (this.readsBody) await this.readBody();
-    const result = await this.route.handler(this);
+    const result = await this.callHandler();
     return result instanceof Reply ? result : new Reply(200, result);
+  }
+
+  private async callHandler(): Promise<object> {
+    try {
+      return await this.route.handler(this);
+    } catch (error) {
+      // The handler found the container in memory, and the engine says that it is gone: another may have its name by now.
+      const bodyIsUsed = !this.readsBody && this.request.readableDidRead;
+      if (this.id === undefined || bodyIsUsed || !isOutdated(error)) throw error;
+      return this.route.handler(this);
+    }
   }
 
   get clientSignal(): AbortSignal {
@@ -160,6 +171,11 @@ export class HttpRequest implements RoutedRequest, RouteCall {
   attachment(name: string): void {
     this.response.attachment(name);
   }
+}
+
+/** Whether the engine itself has answered that a container doesn't exist, rather than a lookup by its name. */
+function isOutdated(error: unknown): boolean {
+  return error instanceof AppError && error.code === "CONTAINER_NOT_FOUND" && error.cause !== undefined;
 }
 
 /** Express gives a wildcard parameter as a list of segments. */

@@ -72,9 +72,16 @@ export class UpstreamResolver {
   }
 
   private async resolveLocal(id: string, requestedPort: string | undefined): Promise<UpstreamFactory> {
-    const container = await this.docker.containers.find(id, { prefix: true });
-    const chosenPort = choosePort(container, requestedPort);
-    const { host, port } = await findUpstream(this.docker.engine, container.id, chosenPort);
+    const resolve = async () => {
+      const container = await this.docker.containers.find(id, { prefix: true });
+      const chosenPort = choosePort(container, requestedPort);
+      return { container, chosenPort, ...(await findUpstream(this.docker.engine, container.id, chosenPort)) };
+    };
+    // A container that was found in memory may be gone, and another have its name: the second lookup asks the engine.
+    const { container, chosenPort, host, port } = await resolve().catch((error: unknown) => {
+      if (error instanceof AppError && error.code === "CONTAINER_NOT_FOUND" && error.cause !== undefined) return resolve();
+      throw error;
+    });
     const address = `${toUrlHost(host)}:${port}`;
     const endpoint: UpstreamEndpoint = {
       poolKey: `${container.id} ${address}`,
@@ -105,7 +112,7 @@ export class UpstreamResolver {
       const resolveTarget = await this.resolveLocal(id, requestedPort);
       return (target, exact) => resolveTarget(withoutPin(target), exact);
     }
-    const peer = pool.members.peers.find(({ name }) => name === nodeName);
+    const peer = pool.members.allPeers.find(({ name }) => name === nodeName);
     if (!peer) throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${nodeName}` });
     await learnReceiver(pool, peer);
     const { url } = peer.record;

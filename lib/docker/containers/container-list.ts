@@ -51,7 +51,10 @@ interface Matches {
   prefix: ContainerSummary[];
 }
 
-/** A text such as "Up 3 minutes" changes without an event, so a snapshot is never older than this. */
+/**
+ * Nothing is remembered for longer: a text such as "Up 3 minutes" changes without an event, and the connection that brings the events can
+ * fall silent without an end.
+ */
 const MAX_AGE_MS = 1000;
 const RECONNECT_PAUSE_MS = 500;
 /** Between two lookups of a container that is being replaced. */
@@ -79,7 +82,7 @@ export class ContainerList {
   private snapshot: (Snapshot & { generation: number; at: number }) | undefined;
   private pendingRead: { generation: number; result: Promise<Snapshot> } | undefined;
   /** Containers found by exact name or id since the last change. */
-  private readonly exactMatches = new LRUCache<string, ContainerSummary>({ max: 1000 });
+  private readonly exactMatches = new LRUCache<string, ContainerSummary>({ max: 1000, ttl: MAX_AGE_MS });
   /** Names whose container is being replaced by another. */
   private readonly replacedNames = new Set<string>();
   private watching = false;
@@ -93,7 +96,9 @@ export class ContainerList {
     private readonly engine: Engine,
     private readonly nodeName: string,
     private readonly log: Logger,
-  ) {}
+  ) {
+    engine.onContainerNotFound = () => this.invalidate();
+  }
 
   /** Follows the engine's events until `close`, and reconnects when the connection breaks. */
   async watch(): Promise<void> {
@@ -140,7 +145,7 @@ export class ContainerList {
    * @throws AppError ENGINE_UNREACHABLE
    */
   async read(): Promise<Snapshot> {
-    if (this.snapshot && performance.now() - this.snapshot.at < MAX_AGE_MS) return this.snapshot;
+    if (this.currentSnapshot) return this.currentSnapshot;
     if (this.pendingRead?.generation === this.generation && this.watching) return this.pendingRead.result;
     const generation = this.generation;
     const result = this.fetchSnapshot(generation);
@@ -151,6 +156,10 @@ export class ContainerList {
     } finally {
       if (this.pendingRead === pendingRead) this.pendingRead = undefined;
     }
+  }
+
+  private get currentSnapshot(): Snapshot | undefined {
+    return this.snapshot && performance.now() - this.snapshot.at < MAX_AGE_MS ? this.snapshot : undefined;
   }
 
   private async fetchSnapshot(generation: number): Promise<Snapshot> {
@@ -170,9 +179,8 @@ export class ContainerList {
    */
   async findMatches(id: string): Promise<Matches> {
     await this.engine.assertAlive();
-    // The snapshot may be too old for `read`, but only its status texts age without an event.
     const known = this.exactMatches.get(id);
-    const cached = matchById(known ? [known] : (this.snapshot?.containers ?? []), id);
+    const cached = matchById(known ? [known] : (this.currentSnapshot?.containers ?? []), id);
     if (cached.exact.length > 0) return cached;
     // A container that was just created by another process may exist before its event arrives.
     const { generation } = this;

@@ -19,6 +19,8 @@ export class SlowEngine {
   followers: PassThrough[] = [];
   failure: AppError | undefined;
 
+  onContainerNotFound: (() => void) | undefined;
+
   constructor(private readonly atOnce: boolean) {}
 
   async assertAlive(): Promise<void> {

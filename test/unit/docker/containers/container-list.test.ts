@@ -244,3 +244,23 @@ test("a lookup during a replacement finds the new container, or nothing if the r
   engine.containers = [];
   await expect(list.find("gone", { prefix: false })).rejects.toThrow("No such container");
 });
+
+test("while the events are silent, a container made anew is found once the engine has said that the old one is gone", async () => {
+  const engine = new SlowEngine(true);
+  engine.containers = [info({ Id: ID("a"), Names: ["/web"] })];
+  const list = await listOf(engine);
+  const idOf = async () => (await list.find("web", { prefix: false })).id;
+  expect(await idOf()).toBe(ID("a"));
+  engine.containers = [info({ Id: ID("b"), Names: ["/web"] })];
+  engine.onContainerNotFound?.();
+  expect(await idOf()).toBe(ID("b"));
+});
+
+test("while the events are silent, nothing is remembered for longer than a second", async () => {
+  const engine = new SlowEngine(true);
+  engine.containers = [info({ Id: ID("a"), Names: ["/web"] })];
+  const list = await listOf(engine);
+  for (const find of [() => list.find("web", { prefix: false }), () => list.read()]) await find();
+  engine.containers = [info({ Id: ID("b"), Names: ["/web"] })];
+  expect(await until(async () => (await list.find("web", { prefix: false })).id === ID("b"), 20_000)).toBe(true);
+});
