@@ -76,7 +76,7 @@ export async function start(settings: Settings, { log, audit, lostLines }: Logs)
   const signatures = cluster?.signatures ?? new Signatures([randomUUID()]);
   const tickets = new Tickets(signatures);
   const countRuns = () => ({ running: runs.slots.inUse, waiting: runs.slots.waiting, warm: runs.code.warmCount });
-  const metrics = new Metrics(readLoad, countRuns, lostLines);
+  const metrics = new Metrics(readLoad, countRuns, lostLines, cluster);
   const deadlines = new RequestDeadlines();
   const drain = new Drain();
   const sharedLimits =
@@ -97,7 +97,7 @@ export async function start(settings: Settings, { log, audit, lostLines }: Logs)
     ...fileRoutes(docker, settings, nodeName),
     ...terminalRoutes(docker, terminals, tickets),
     ...proxyRoutes(docker, nodeName),
-    ...statusRoutes(docker, managed, service, metrics, () => drain.active),
+    ...statusRoutes(docker, managed, service, metrics, cluster, () => drain.active),
     ...(cluster ? nodeRoutes(cluster) : []),
     ...docsRoutes(openApi),
   );

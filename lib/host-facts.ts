@@ -10,6 +10,7 @@ export function hostFacts(
   { slots }: RunHost,
   { compose }: ManagedContainers,
 ): HostFacts {
+  let engineId: string | undefined;
   return {
     find: (id) => containers.findMatches(id),
     list: () => containers.read(),
@@ -27,7 +28,12 @@ export function hostFacts(
     async state() {
       const { containers: all } = await containers.read();
       const { Version } = await engine.call((docker) => docker.version());
-      return { docker: Version, containers: all.length };
+      engineId ??= ((await engine.call((docker) => docker.info())) as { ID: string }).ID;
+      return { docker: Version, engineId, containers: all.length };
+    },
+    async withVolume(name, use) {
+      await engine.call((docker) => docker.createVolume({ Name: name }));
+      await use().finally(() => engine.call((docker) => docker.getVolume(name).remove()));
     },
   };
 }

@@ -6,8 +6,9 @@ import type { Logger } from "../support/logger";
 import { type LocalHost, wasStarted } from "./local-host";
 import { Members } from "./membership/members";
 import type { NodeRecord } from "./membership/record";
+import { SharedEngines, sharedEngineWarnings } from "./membership/shared-engines";
 import { openStore, type StoreSettings } from "./membership/store/open-store";
-import { callPeer, callPeers, type Pool } from "./pool";
+import { callAllPeers, callPeer, callPeers, type Pool } from "./pool";
 import { ContainerCache } from "./routing/container-cache";
 import { clusterDispatch } from "./routing/dispatch";
 import { ListLeases } from "./routing/list-leases";
@@ -51,8 +52,10 @@ export interface HostFacts extends LocalHost {
   inventory(needs: Needs): Promise<Inventory>;
   /** POST /run requests that are running, and that wait for a slot */
   runs(): { running: number; waiting: number };
-  /** version of the engine and number of containers; rejects if the engine doesn't answer */
-  state(): Promise<{ docker: string; containers: number }>;
+  /** version and id of the engine and number of containers; rejects if the engine doesn't answer */
+  state(): Promise<{ docker: string; engineId: string; containers: number }>;
+  /** Creates a volume, and removes it when `use` has settled. */
+  withVolume(name: string, use: () => Promise<void>): Promise<void>;
 }
 
 export interface Cluster {
@@ -68,6 +71,10 @@ export interface Cluster {
   record(): Promise<NodeRecord>;
   /** Lets this node take new work or not, until its process ends. */
   setAccepting(accepting: boolean): void;
+  /** Whether the store was read since the start: before that, nodes may be missing that this one has not heard of. */
+  storeWasRead(): boolean;
+  /** What is wrong with the pool, in sentences: nodes that use one engine or have one name. */
+  warnings(): string[];
   /** Reads the members. Must come before this node listens: it would answer for the whole pool without knowing the other nodes. */
   discover(): Promise<void>;
   /** Publishes this node and joins the others. */
@@ -118,10 +125,12 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
   bidder.accepting = settings.accept;
   const processId = randomUUID();
   let sequence = 0;
+  let engineId: string | undefined;
 
   async function ownRecord(): Promise<NodeRecord> {
     sequence += 1;
     const state = await host.state().catch(() => undefined);
+    engineId = state?.engineId ?? engineId;
     const bid = await bidder.bid(NO_NEEDS);
     return {
       name: nodeName,
@@ -136,21 +145,31 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
       load: loadOf(bid),
       accepting: bidder.accepting,
       timed: true,
+      ...(engineId === undefined ? {} : { engine_id: engineId }),
+      same_engine: sharedEngines.names(members.allPeers),
     };
   }
 
-  const members = new Members({
+  const sharedEngines = new SharedEngines({
+    nodeName,
+    engineId: () => engineId,
+    withVolume: host.withVolume,
+    peerHasVolume: async (peer, name) => (await callPeer(pool, peer, "volume", { name })).held,
+    log,
+  });
+  const members: Members = new Members({
     store: openStore(settings, log),
     signatures,
     settings: { nodeName, refreshIntervalMs: settings.refresh_rate, readIntervalMs: settings.cache_interval },
     ownRecord,
     probe: async (peer) => void (await callPeer(pool, peer, "ping", {})),
+    sharedEngines,
     log,
   });
   const pool: Pool = { nodeName, host, members, client, peerTimeoutMs: settings.peer_timeout, log };
   const containerCache = new ContainerCache(pool);
   const leases = new ListLeases(async (node) => {
-    const peer = members.peers.find(({ name }) => name === node);
+    const peer = members.allPeers.find(({ name }) => name === node);
     if (!peer) return;
     await callPeer(pool, peer, "changed", {}).catch((error: Error) =>
       log.debug("Container change not delivered", { peer: node, reason: error.message }),
@@ -190,7 +209,16 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
       bidder.accepting = accepting;
       log.info("Acceptance of new work set", { accepting });
     },
-    discover: () => members.discover(),
+    storeWasRead: () => members.storeWasRead,
+    warnings() {
+      const own = { name: nodeName, same_engine: sharedEngines.names(members.allPeers) };
+      return [...sharedEngineWarnings([own, ...members.allPeers.map(({ record }) => record)]), ...members.nameWarnings];
+    },
+    async discover() {
+      // The engine's id must be known before the members are compared with it.
+      await ownRecord();
+      await members.discover();
+    },
     async start() {
       await measureLoad();
       loadTimer = setInterval(
@@ -199,12 +227,12 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
       ).unref();
       await members.start();
       // During a reload this node's previous process may publish its record again, and leave: the peers must ignore both.
-      await callPeers(pool, "join", { record: await ownRecord(), predecessor: members.predecessor });
+      await callAllPeers(pool, "join", { record: await ownRecord(), predecessor: members.predecessor });
     },
     async leave() {
       clearInterval(loadTimer);
       await members.stop();
-      await callPeers(pool, "leave", { process: processId, predecessor: members.predecessor });
+      await callAllPeers(pool, "leave", { process: processId, predecessor: members.predecessor });
     },
     close: () => client.close(),
   };

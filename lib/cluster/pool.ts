@@ -19,7 +19,7 @@ export interface Pool {
 }
 
 /**
- * Calls a method of all peers in parallel.
+ * Calls a method of one peer for each engine, in parallel.
  * @param options.includeMissing see `fanOut`
  */
 export function callPeers<M extends RpcMethod>(
@@ -29,6 +29,11 @@ export function callPeers<M extends RpcMethod>(
   options?: { includeMissing?: boolean },
 ): Promise<FanOutResult<RpcResult<M>>> {
   return fanOut(pool.members.peers, (peer) => callPeer(pool, peer, method, params), options);
+}
+
+/** Calls a method of all peers in parallel, also of those that use one engine. */
+export function callAllPeers<M extends RpcMethod>(pool: Pool, method: M, params: RpcParams<M>): Promise<FanOutResult<RpcResult<M>>> {
+  return fanOut(pool.members.allPeers, (peer) => callPeer(pool, peer, method, params));
 }
 
 /**

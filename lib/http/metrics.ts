@@ -13,16 +13,20 @@ export class Metrics {
   private readonly load: Gauge;
   private readonly runs: Gauge;
   private readonly lostLogLines: Gauge;
+  private readonly clusterComplete: Gauge | undefined;
+  private readonly clusterWarnings: Gauge | undefined;
 
   /**
    * @param readLoad load of this host, each value from 0 to 1
    * @param readRuns number of running runs, of queued runs, and of warm sandboxes
    * @param readLostLogLines log lines that could not be written, by file
+   * @param cluster undefined for a node alone
    */
   constructor(
     private readonly readLoad: () => Promise<{ cpu: number; memory: number }>,
     private readonly readRuns: () => Record<"running" | "waiting" | "warm", number>,
     private readonly readLostLogLines: () => Record<string, number>,
+    private readonly cluster?: { storeWasRead(): boolean; warnings(): string[] },
   ) {
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
@@ -59,6 +63,17 @@ export class Metrics {
       labelNames: ["file"],
       registers,
     });
+    if (!cluster) return;
+    this.clusterComplete = new Gauge({
+      name: "docker_server_cluster_complete",
+      help: "1 if the store was read since the start",
+      registers,
+    });
+    this.clusterWarnings = new Gauge({
+      name: "docker_server_cluster_warnings",
+      help: "Warnings of /nodes: nodes that use one engine or have one name",
+      registers,
+    });
   }
 
   get contentType(): string {
@@ -84,6 +99,8 @@ export class Metrics {
     this.load.set({ resource: "memory" }, memory);
     for (const [state, count] of Object.entries(this.readRuns())) this.runs.set({ state }, count);
     for (const [file, count] of Object.entries(this.readLostLogLines())) this.lostLogLines.set({ file }, count);
+    this.clusterComplete?.set(this.cluster?.storeWasRead() ? 1 : 0);
+    this.clusterWarnings?.set(this.cluster?.warnings().length ?? 0);
     return this.registry.metrics();
   }
 }

@@ -45,7 +45,11 @@ class SharedRateLimitStore implements Store {
   private connectInBackground(): void {
     const store = new RedisStore({
       prefix: `docker-server:burst:${this.burst}:`,
-      sendCommand: (...command: string[]) => this.redis.use((client) => client.sendCommand(command)),
+      sendCommandCluster: ({ key, isReadOnly, command }) =>
+        this.redis.use(
+          (client) => client.sendCommand(command),
+          (cluster) => cluster.sendCommand(key, isReadOnly, command),
+        ),
     });
     store.init(this.options as Options).then(
       () => {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Cluster } from "../cluster/cluster";
 import type { Peer } from "../cluster/membership/peer";
 import type { NodeRecord } from "../cluster/membership/record";
-import { callPeers } from "../cluster/pool";
+import { callAllPeers } from "../cluster/pool";
 import { here, namedNode } from "../cluster/routing/where";
 import { flag } from "../http/fields";
 import { type Route, route } from "../http/route";
@@ -20,9 +20,14 @@ const status = z.object({
   runs: z.object({ running: z.number(), waiting: z.number() }).describe("of POST /run: under way, and waiting their turn"),
   accepting: z.boolean().describe("whether it takes new work"),
   seconds_since_seen: z.number(),
+  same_engine: z.array(z.string()).optional().describe("other nodes that use its engine"),
 });
 
-const publicFields = ({ sequence: _, process: __, timed: ___, accepting = true, ...rest }: NodeRecord) => ({ ...rest, accepting });
+const publicFields = ({ sequence: _, process: __, timed: ___, engine_id: ____, same_engine, accepting = true, ...rest }: NodeRecord) => ({
+  ...rest,
+  accepting,
+  ...(same_engine?.length ? { same_engine } : {}),
+});
 
 const reachableNode = (record: NodeRecord) => ({ ...publicFields(record), reachable: true, seconds_since_seen: 0 });
 
@@ -44,11 +49,19 @@ export function nodeRoutes(cluster: Cluster): Route[] {
     summary: "All nodes, their load and whether they answer",
     mcpTool: "nodes",
     responses: {
-      200: { description: "Nodes", schema: z.object({ nodes: z.array(status), complete: z.boolean(), missing: z.array(z.string()) }) },
+      200: {
+        description: "Nodes",
+        schema: z.object({
+          nodes: z.array(status),
+          complete: z.boolean().describe("whether the store was read since the start and all nodes answer"),
+          missing: z.array(z.string()),
+          warnings: z.array(z.string()).describe("what is wrong with the pool: nodes that use one engine or have one name"),
+        }),
+      },
     },
     async handler() {
-      const { peers } = pool.members;
-      const [own, { answers, missing }] = await Promise.all([cluster.record(), callPeers(pool, "status", {})]);
+      const { allPeers: peers } = pool.members;
+      const [own, { answers, missing }] = await Promise.all([cluster.record(), callAllPeers(pool, "status", {})]);
       const reachable = [own, ...answers.map(({ value }) => value)].map(reachableNode);
       const unreachable = missing.flatMap(({ node, reason }) => {
         const peer = peers.find(({ name }) => name === node);
@@ -56,7 +69,12 @@ export function nodeRoutes(cluster: Cluster): Route[] {
       });
       const missingNames = missing.map(({ node }) => node);
       const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
-      return { nodes: [...reachable, ...unreachable].sort(byName), complete: missingNames.length === 0, missing: missingNames };
+      return {
+        nodes: [...reachable, ...unreachable].sort(byName),
+        complete: missingNames.length === 0 && cluster.storeWasRead(),
+        missing: missingNames,
+        warnings: cluster.warnings(),
+      };
     },
   });
 

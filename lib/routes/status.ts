@@ -17,6 +17,7 @@ export interface Service {
 /**
  * Health, versions and metrics of this node.
  * @param docker this host's Docker
+ * @param cluster undefined for a node alone
  * @param stopping whether the server is shutting down: then /health fails, so that load balancers send no more requests
  */
 export function statusRoutes(
@@ -24,6 +25,7 @@ export function statusRoutes(
   managed: ManagedContainers,
   service: Service,
   metrics: Metrics,
+  cluster: { storeWasRead(): boolean; warnings(): string[] } | undefined,
   stopping: () => boolean,
 ): Route[] {
   const health = route({
@@ -66,6 +68,8 @@ export function statusRoutes(
           compose_version: z.string().nullable().describe("null if docker compose isn't installed"),
           hint: z.string().optional().describe("what to install or to upgrade on this host"),
           host: z.string(),
+          complete: z.boolean().optional().describe("in a cluster: whether the store was read since the start"),
+          warnings: z.array(z.string()).optional().describe("in a cluster: nodes that use one engine or have one name"),
         }),
       },
       503: { description: "It doesn't" },
@@ -75,10 +79,12 @@ export function statusRoutes(
       const { Version } = await docker.engine.call((api) => api.version());
       const compose_version = await managed.compose.version();
       const hint = (await docker.cliCheck.refresh()) ?? (compose_version === null ? COMPOSE_MISSING_HINT : undefined);
-      const answer = { status: "ok", docker: "ok", docker_version: Version, compose_version, host: service.host };
+      const answer = { status: "ok", docker: "ok", docker_version: Version, compose_version, host: service.host, ...clusterState() };
       return hint === undefined ? answer : { ...answer, hint };
     },
   });
+
+  const clusterState = () => (cluster ? { complete: cluster.storeWasRead(), warnings: cluster.warnings() } : {});
 
   const version = route({
     method: "get",

@@ -1,5 +1,6 @@
 import path from "node:path";
 import { type Daemon, startDaemon } from "../../scripts/daemon";
+import { run, until } from "../../scripts/process";
 import { takePlace } from "./bed";
 import { accepts, freePorts } from "./ports";
 
@@ -26,6 +27,17 @@ export async function startRedis(more?: string): Promise<FlakyServer> {
   const server = await flakyServer("redis", "redis-server", (port, folder) => {
     return ["--port", String(port), "--bind", ...bound, "--save", "", "--dir", folder];
   });
+  return server;
+}
+
+/** Starts a Redis Cluster of one node on 127.0.0.1, which has all hash slots. */
+export async function startRedisCluster(): Promise<FlakyServer> {
+  const server = await flakyServer("redis", "redis-server", (port, folder) => {
+    return ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, "--cluster-enabled", "yes"];
+  });
+  await run("redis-cli", ["-p", String(server.port), "cluster", "addslotsrange", "0", "16383"]);
+  const isReady = async () => (await run("redis-cli", ["-p", String(server.port), "cluster", "info"])).stdout.includes("cluster_state:ok");
+  if (!(await until(isReady, 20_000))) throw new Error("the Redis Cluster has no state ok");
   return server;
 }
 

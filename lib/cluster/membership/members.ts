@@ -3,9 +3,11 @@ import { LRUCache } from "lru-cache";
 import type { Logger } from "../../support/logger";
 import { PeerFailure } from "../rpc/peer-failure";
 import type { Signatures } from "../rpc/signatures";
+import { Namesake } from "./namesake";
 import { Peer } from "./peer";
-import { decodeRecord, encodeRecord, type NodeRecord } from "./record";
-import type { Store } from "./store/store";
+import { decodeRecord, encodeRecord, type NodeRecord, recordId, storeKey } from "./record";
+import type { SharedEngines } from "./shared-engines";
+import { type Store, withStoreTimeout } from "./store/store";
 
 export interface MemberSettings {
   /** this node's */
@@ -24,13 +26,13 @@ export interface MembersDeps {
   ownRecord: () => Promise<NodeRecord>;
   /** asks a peer whether it answers; rejects with the reason if it doesn't */
   probe: (peer: Peer) => Promise<void>;
+  /** tells which peers use the same engine */
+  sharedEngines: Pick<SharedEngines, "compare" | "representatives">;
   log: Logger;
 }
 
 type StoreOperation = "publish" | "read" | "withdraw";
 
-/** A store that takes longer to answer counts as down. */
-const STORE_TIMEOUT_MS = 5000;
 /** How often missing peers are checked for a due probe. */
 const PROBE_INTERVAL_MS = 100;
 /** A missing peer is removed after this time of silence, or after 10 publication intervals if that is longer. */
@@ -58,13 +60,23 @@ export class Members {
   private currentPublication: Promise<void> = Promise.resolve();
   private stopped = false;
   private discovered = false;
+  /** Whether the store was read since the start. */
+  storeWasRead = false;
+  private readonly namesake: Namesake;
   /** The process that had this node's name before, if the store still held its record at the start. */
   predecessor: string | undefined;
 
-  constructor(private readonly deps: MembersDeps) {}
+  constructor(private readonly deps: MembersDeps) {
+    const { nodeName, refreshIntervalMs } = deps.settings;
+    this.namesake = new Namesake({ nodeName, validMs: 10 * refreshIntervalMs, log: deps.log });
+  }
 
-  /** Reads the members once; a store that is down delays it by 5 s at most. */
+  /**
+   * Reads the members once; a store that is down delays it by 5 s at most.
+   * @throws Error if the store's settings can never work
+   */
   async discover(): Promise<void> {
+    await this.deps.store.assertUsable?.();
     await this.refresh();
     this.discovered = true;
   }
@@ -99,8 +111,18 @@ export class Members {
   }
 
   /** All other nodes, including those marked missing. */
-  get peers(): Peer[] {
+  get allPeers(): Peer[] {
     return [...this.peersByName.values()];
+  }
+
+  /** One other node for each engine: requests to all nodes go to these. */
+  get peers(): Peer[] {
+    return this.deps.sharedEngines.representatives(this.allPeers);
+  }
+
+  /** A sentence if another node has this node's name. */
+  get nameWarnings(): string[] {
+    return this.namesake.warnings;
   }
 
   /**
@@ -140,6 +162,7 @@ export class Members {
     const { store, signatures, ownRecord } = this.deps;
     const record = await ownRecord();
     this.ownProcess = record.process;
+    this.namesake.ownUrl = record.url;
     await this.useStore("publish", () => store.publish(this.ownKey, encodeRecord(record, signatures)));
   }
 
@@ -152,8 +175,10 @@ export class Members {
 
   private async readStore(): Promise<void> {
     const texts = await this.useStore("read", () => this.deps.store.read());
+    if (texts) this.storeWasRead = true;
     for (const [key, text] of texts ?? []) this.acceptStored(key, text);
     this.removeSilentPeers();
+    await this.deps.sharedEngines.compare(this.allPeers);
     const own = texts?.get(this.ownKey);
     // The process before this one may have published, or withdrawn, after this one first published.
     if (texts && this.ownProcess !== undefined && !this.stopped && (own === undefined || !this.isOwnRecord(own))) await this.publish();
@@ -180,6 +205,8 @@ export class Members {
     }
     if (record.name === this.deps.settings.nodeName) {
       if (!this.discovered) this.predecessor = record.process;
+      // This process has published since: another that is still there after that runs.
+      else if (this.ownProcess !== undefined && record.process !== this.ownProcess) this.namesake.note(record);
       return;
     }
     this.acceptRecord(record);
@@ -217,7 +244,7 @@ export class Members {
   /** Removes peers that neither publish nor answer. A missing record alone means nothing: an unmounted folder reads as empty. */
   private removeSilentPeers(): void {
     const limitMs = Math.max(10 * this.deps.settings.refreshIntervalMs, MIN_SILENCE_MS);
-    for (const peer of this.peers) {
+    for (const peer of this.allPeers) {
       // While the store is down, an idle peer shows no sign of life: silence counts from the first failed call.
       if (peer.missingReason === undefined || performance.now() - Math.max(peer.lastSeenAt, peer.missingSince) < limitMs) continue;
       this.deps.log.warn("Peer removed after long silence", { peer: peer.name, reason: peer.missingReason });
@@ -228,7 +255,7 @@ export class Members {
 
   private async probeMissingPeers(): Promise<void> {
     await Promise.all(
-      this.peers
+      this.allPeers
         .filter((peer) => peer.retryDue)
         .map((peer) =>
           this.deps.probe(peer).then(
@@ -265,22 +292,4 @@ export class Members {
     };
     schedule();
   }
-}
-
-function withStoreTimeout<T>(promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer in ${STORE_TIMEOUT_MS} ms`)), STORE_TIMEOUT_MS);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
-}
-
-/** Differs for every record that a node publishes. */
-function recordId(record: NodeRecord): string {
-  return `${record.process} ${record.sequence}`;
-}
-
-/** A node's name as a key that every store accepts. */
-function storeKey(nodeName: string): string {
-  const readable = nodeName.replace(/[^a-zA-Z0-9-]+/g, "-").slice(0, 60);
-  return `${readable}_${createHash("sha256").update(nodeName).digest("hex").slice(0, 12)}`;
 }

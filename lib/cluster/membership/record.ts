@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Signatures } from "../rpc/signatures";
 
@@ -20,6 +21,10 @@ export const recordSchema = z.object({
   accepting: z.boolean().exactOptional(),
   /** whether the node signs requests for a process and a time of its peers; absent in earlier versions */
   timed: z.boolean().exactOptional(),
+  /** the engine's own id, which a copied machine has too; absent in earlier versions and while the engine has not answered */
+  engine_id: z.string().max(200).exactOptional(),
+  /** names of the nodes that were proven to use the same engine */
+  same_engine: z.array(z.string().max(300)).max(1000).exactOptional(),
 });
 
 export type NodeRecord = z.output<typeof recordSchema>;
@@ -42,4 +47,15 @@ export function decodeRecord(stored: string, signatures: Signatures): NodeRecord
   const { record, signature } = z.object({ record: z.string(), signature: z.string() }).parse(JSON.parse(stored));
   if (!signatures.verify("record", record, signature)) throw new Error("its signature is not valid");
   return recordSchema.parse(JSON.parse(record));
+}
+
+/** Differs for every record that a node publishes. */
+export function recordId(record: NodeRecord): string {
+  return `${record.process} ${record.sequence}`;
+}
+
+/** A node's name as a key that every store accepts. */
+export function storeKey(nodeName: string): string {
+  const readable = nodeName.replace(/[^a-zA-Z0-9-]+/g, "-").slice(0, 60);
+  return `${readable}_${createHash("sha256").update(nodeName).digest("hex").slice(0, 12)}`;
 }

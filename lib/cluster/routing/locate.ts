@@ -67,11 +67,11 @@ function nodesMissing(subject: string, details: object, missing: MissingNode[]):
 
 /** @throws AppError NODE_NOT_FOUND with the names of all nodes */
 export function findPeer(pool: Pool, nodeName: string): Peer {
-  const peer = pool.members.peers.find(({ name }) => name === nodeName);
+  const peer = pool.members.allPeers.find(({ name }) => name === nodeName);
   if (peer) return peer;
   throw new AppError("NODE_NOT_FOUND", {
     message: `No such node: ${nodeName}`,
-    details: { nodes: [pool.nodeName, ...pool.members.peers.map(({ name }) => name)] },
+    details: { nodes: [pool.nodeName, ...pool.members.allPeers.map(({ name }) => name)] },
   });
 }
 

@@ -25,7 +25,7 @@ export async function mergeBodies(pool: Pool, request: RoutedRequest, merge: Mer
     answered.map(({ body }) => body),
     request.query,
   );
-  const completeness = { complete: missing.length === 0, missing: missing.map(({ node }) => node) };
+  const completeness = { complete: missing.length === 0 && pool.members.storeWasRead, missing: missing.map(({ node }) => node) };
   const nodes = answered.map(({ node }) => node);
   return new Reply(200, { ...body, ...completeness }, clusterHeaders(nodes, missing));
 }

@@ -190,7 +190,7 @@ export class Scheduler {
     inFlight.slots += slots;
     try {
       if (node === pool.nodeName) return await this.runLocally(request, plan);
-      const peer = pool.members.peers.find((each) => each.name === node);
+      const peer = pool.members.allPeers.find((each) => each.name === node);
       if (!peer) return new AppError("ENGINE_UNREACHABLE", { message: `The node ${node} has left` });
       return await forwardRun(pool, peer, request, this.runWaitMs(plan), plan);
     } catch (error) {

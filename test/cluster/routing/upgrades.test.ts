@@ -241,3 +241,40 @@ describe("an RPC connection", () => {
     }
   });
 });
+
+describe("three nodes on one engine", () => {
+  const twins: TestServer[] = [];
+  const warningsOf = async (node: TestServer, path: string) => (await node.request("GET", path)).json.warnings as string[] | undefined;
+  beforeAll(async () => {
+    const start = (name: string) => startServer({ engine, args: ["--cluster", "--node_name", name, "--folder", folder] });
+    twins.push(...(await Promise.all(["twin1", "twin2"].map(start))));
+    const told = async () =>
+      (await Promise.all([server, ...twins].map((node) => warningsOf(node, "/nodes")))).map((each) => each?.join() ?? "");
+    expect(await until(async () => (await told()).every((each) => each.includes(`${NAME}, twin1, twin2 use one`)), DEADLINE)).toBe(true);
+  }, 60_000);
+  afterAll(() => Promise.all(twins.map((twin) => twin.stop("SIGKILL"))));
+
+  test("list each container once, execute each command once, and start named containers", async () => {
+    for (const [index, node] of [server, ...twins].entries()) {
+      const listed = (await node.request("GET", "/")).json as { name: string }[];
+      expect(listed.map(({ name }) => name)).toEqual(["box"]);
+      const count = ["sh", "-c", `echo line >> /tmp/lines-${index}; wc -l < /tmp/lines-${index}`];
+      const executed = await node.request("POST", "/box", { json: { data: count } });
+      expect(executed.text).toContain('"stdout":"1\\n"');
+      const started = await node.request("PUT", "/", {
+        json: { name: `named-${index}`, image: "busybox", detach: true, data: "sleep 1000" },
+      });
+      expect(started.status).toBe(200);
+      expect((await node.request("DELETE", `/named-${index}`)).status).toBe(200);
+    }
+  });
+
+  test("are told at /healthz, and named with each other at /nodes", async () => {
+    for (const node of [server, ...twins]) {
+      expect(await warningsOf(node, "/healthz")).toEqual([expect.stringContaining("use one Docker engine")]);
+      const { nodes } = (await node.request("GET", "/nodes")).json as { nodes: { name: string; same_engine?: string[] }[] };
+      expect(nodes.find(({ name }) => name === NAME)?.same_engine?.sort()).toEqual(["twin1", "twin2"]);
+    }
+    expect((await dockerOf(engine, ["volume", "ls", "--quiet"])).trim()).toBe("");
+  });
+});

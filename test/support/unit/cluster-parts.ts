@@ -61,7 +61,7 @@ export function poolOf(parts: PoolParts): Pool {
   return {
     nodeName: "n0",
     host: { find: own ?? (async () => ({ exact: [], prefix: [] })), list, onChange: () => undefined, holdsVolume: async () => false },
-    members: { peers } as unknown as Members,
+    members: { peers, allPeers: peers, storeWasRead: true } as unknown as Members,
     client: { call: ask, send, knowsReceiver: () => true } as unknown as PeerClient,
     peerTimeoutMs: peerTimeout,
     log,

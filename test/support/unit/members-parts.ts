@@ -79,6 +79,7 @@ export function nodeOf(store: Store, name: string, { secret = "key", process, al
     settings: { nodeName: name, refreshIntervalMs: REFRESH_MS, readIntervalMs: READ_MS },
     ownRecord,
     probe,
+    sharedEngines: { compare: async () => undefined, representatives: (peers) => [...peers] },
     log,
   });
   return Object.assign(node, {

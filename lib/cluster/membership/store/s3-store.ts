@@ -16,6 +16,8 @@ const MAX_PARALLEL_GETS = 25;
 /** Larger objects are no records. */
 const MAX_OBJECT_BYTES = 10_000;
 const REQUEST_TIMEOUT_MS = 4000;
+/** What compatible servers without regions expect in signatures. */
+const DEFAULT_REGION = "us-east-1";
 
 /** A shared bucket, with one object per node. A read lists the bucket and gets only the objects whose ETag changed. */
 export class S3Store implements Store {
@@ -26,7 +28,7 @@ export class S3Store implements Store {
   constructor(private readonly settings: S3Settings) {
     this.client = new S3Client({
       ...(settings.endpoint ? { endpoint: settings.endpoint } : {}),
-      ...(settings.region ? { region: settings.region } : {}),
+      ...(settings.region ? { region: settings.region } : settings.endpoint ? { region: configuredRegion } : {}),
       forcePathStyle: settings.pathStyle,
       maxAttempts: 2,
       requestHandler: {
@@ -38,6 +40,15 @@ export class S3Store implements Store {
       // Some compatible servers don't support the newer checksums.
       requestChecksumCalculation: "WHEN_REQUIRED",
       responseChecksumValidation: "WHEN_REQUIRED",
+    });
+  }
+
+  async assertUsable(): Promise<void> {
+    const { endpoint } = this.settings;
+    if (endpoint && !(URL.canParse(endpoint) && /^https?:\/\//i.test(endpoint)))
+      throw new Error("--s3_endpoint must be a URL such as http://10.0.0.9:9000");
+    await this.client.config.region().catch((cause: unknown) => {
+      throw new Error("--s3 needs --s3_region, AWS_REGION or the region of an AWS profile", { cause });
     });
   }
 
@@ -87,4 +98,9 @@ export class S3Store implements Store {
   private location(key: string) {
     return { Bucket: this.settings.bucket, Key: `${this.settings.prefix}/${key}${KEY_SUFFIX}` };
   }
+}
+
+/** The region of the AWS configuration, of the environment or a profile. */
+async function configuredRegion(): Promise<string> {
+  return new S3Client({}).config.region().catch(() => DEFAULT_REGION);
 }

@@ -1,7 +1,9 @@
+import type { Options, Store } from "express-rate-limit";
 import { createClient } from "redis";
 import { RedisStore } from "../../../../lib/cluster/membership/store/redis-store";
+import { SharedRateLimits } from "../../../../lib/http/shared-rate-limit";
 import { until } from "../../../../scripts/process";
-import { type FlakyServer, startRedis } from "../../../support/redis";
+import { type FlakyServer, startRedis, startRedisCluster } from "../../../support/redis";
 import { quietLog } from "../../../support/unit/quiet-log";
 import { survivesItsServer } from "./faults";
 import { behavesAsAStore } from "./suite";
@@ -68,5 +70,41 @@ describe("Redis", () => {
     expect(commands).toMatch(/cmdstat_mget:calls=1,/);
     expect(commands).not.toMatch(/cmdstat_(keys|scan)/);
     await store.close();
+  });
+});
+
+describe("Redis Cluster", () => {
+  let redisCluster: FlakyServer;
+  beforeAll(async () => {
+    redisCluster = await startRedisCluster();
+  });
+  afterAll(() => redisCluster.stop());
+  const clusterUrl = () => `redis://127.0.0.1:${redisCluster.port}`;
+
+  test("nodes publish, read and withdraw, although their keys are in different hash slots", async () => {
+    const [one, two] = [1, 2].map(() => new RedisStore(clusterUrl(), 60_000, quietLog().log)) as [RedisStore, RedisStore];
+    await one.publish("a", "record of a");
+    await two.publish("b", "record of b");
+    expect([...(await one.read())].sort()).toEqual([
+      ["a", "record of a"],
+      ["b", "record of b"],
+    ]);
+    await two.withdraw("a");
+    expect([...(await one.read()).keys()]).toEqual(["b"]);
+    await Promise.all([one.close(), two.close()]);
+  });
+
+  test("nodes count burst limits together", async () => {
+    const nodes = [1, 2].map(() => new SharedRateLimits(clusterUrl(), quietLog().log));
+    const [one, two] = nodes.map((node) => node.storeFor("low")) as [Store, Store];
+    for (const store of [one, two]) store.init?.({ windowMs: 60_000 } as Options);
+    // Until it is connected each node counts for itself.
+    const countTogether = async () => {
+      const hits: number[] = [];
+      for (const store of [one, two, one]) hits.push((await store.increment("key")).totalHits);
+      return hits.every((each, index) => each === (hits[0] as number) + index);
+    };
+    expect(await until(countTogether, 20_000)).toBe(true);
+    for (const node of nodes) node.close();
   });
 });

@@ -91,6 +91,22 @@ describe("S3", () => {
     await store.close();
   });
 
+  test("an endpoint needs no region; Amazon's own does, and a start without one fails", async () => {
+    const { AWS_REGION, HOME } = process.env;
+    Object.assign(process.env, { AWS_REGION: "", HOME: "/nonexistent" });
+    try {
+      const settings = { bucket: BUCKET, prefix: "no-region", region: null, pathStyle: true };
+      const store = new S3Store({ ...settings, endpoint: server.endpoint });
+      await store.assertUsable();
+      await store.publish("a", "text");
+      expect([...(await store.read()).keys()]).toEqual(["a"]);
+      await expect(new S3Store({ ...settings, endpoint: null }).assertUsable()).rejects.toThrow("--s3_region");
+      await store.close();
+    } finally {
+      Object.assign(process.env, { AWS_REGION, HOME });
+    }
+  });
+
   test("a bucket that doesn't exist is an error that says so", async () => {
     const store = make("x", "nowhere");
     await expect(store.read()).rejects.toThrow(/bucket/i);

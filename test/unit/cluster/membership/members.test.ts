@@ -132,3 +132,33 @@ test("a leave that names the known predecessor removes a node whose new process 
   expect(first.peers()).toEqual([]);
   await second.members.stop();
 });
+
+test("two nodes of one name at different addresses tell both of them; a reload of one node tells nothing", async () => {
+  const { store, first } = await cluster(1);
+  const next = nodeOf(store, "n1", { process: "the next" });
+  await next.members.discover();
+  await next.members.start();
+  await pass(3 * READ_MS);
+  expect([first, next].map(({ members }) => members.nameWarnings)).toEqual([[], []]);
+  await first.members.stop();
+  const other = nodeOf(store, "n1", { process: "another" });
+  other.record = { ...other.record, url: "http://elsewhere:8080" };
+  await other.members.discover();
+  await other.members.start();
+  await pass(3 * READ_MS);
+  expect(next.members.nameWarnings).toEqual([expect.stringContaining("Another node at http://elsewhere:8080 has this node's name, n1")]);
+  expect(other.members.nameWarnings).toEqual([expect.stringContaining(next.record.url)]);
+  expect(other.entries).toContainEqual(expect.objectContaining({ level: "error", message: "Another node has this node's name" }));
+});
+
+test("the store counts as read only after a read that succeeded", async () => {
+  const store = new MemoryStore();
+  store.state = "fails";
+  const { members } = nodeOf(store, "n1");
+  await members.discover();
+  await members.start();
+  expect(members.storeWasRead).toBe(false);
+  store.state = "ok";
+  await pass(READ_MS);
+  expect(members.storeWasRead).toBe(true);
+});
