@@ -134,6 +134,7 @@ export class Members {
     this.acceptRecord(record);
     const peer = this.peersByName.get(record.name);
     if (peer) peer.signsTime = record.timed ?? false;
+    void this.deps.sharedEngines.compare(this.allPeers);
   }
 
   /** Whether a node is known as one of an earlier version, which signs requests without a time. */

@@ -29,10 +29,10 @@ export class SharedEngines {
 
   /** Compares this node's engine with those of peers that were not compared yet. Never rejects: a failure is tried again with the next call. */
   async compare(peers: readonly Peer[]): Promise<void> {
-    const { nodeName, engineId, withVolume, log } = this.deps;
+    const { engineId, withVolume, log } = this.deps;
     const own = engineId();
     const open = peers.filter(({ record }) => own !== undefined && record.engine_id === own && !this.verdicts.has(record.process));
-    for (const peer of open) if (peer.record.same_engine?.includes(nodeName)) this.decide(peer, true);
+    for (const peer of open) if (this.saysItIsTheSame(peer.record)) this.decide(peer, true);
     const suspects = open.filter(({ record }) => !this.verdicts.has(record.process));
     if (suspects.length === 0) return;
     const name = `docker-server-same-engine-${randomUUID()}`;
@@ -55,14 +55,23 @@ export class SharedEngines {
     if (same) this.deps.log.warn("Another node uses this node's Docker engine", { peer: record.name, url: record.url });
   }
 
+  private isSame({ record }: Peer): boolean {
+    return this.verdicts.get(record.process) ?? this.saysItIsTheSame(record);
+  }
+
+  /** Whether the peer itself has the proof, which it may have before this node. */
+  private saysItIsTheSame({ engine_id, same_engine }: NodeRecord): boolean {
+    return engine_id !== undefined && engine_id === this.deps.engineId() && (same_engine?.includes(this.deps.nodeName) ?? false);
+  }
+
   /** Names of the peers that use this node's engine, for its record. */
   names(peers: readonly Peer[]): string[] {
-    return peers.filter((peer) => this.verdicts.get(peer.record.process)).map(({ name }) => name);
+    return peers.filter((peer) => this.isSame(peer)).map(({ name }) => name);
   }
 
   /** One peer for each engine other than this node's: one that answers, if there is one, and the first by name. */
   representatives(peers: readonly Peer[]): Peer[] {
-    const others = peers.filter((peer) => !this.verdicts.get(peer.record.process));
+    const others = peers.filter((peer) => !this.isSame(peer));
     if (!others.some(({ record }) => record.same_engine?.length)) return others;
     const rank = ({ missingReason, name }: Peer) => `${missingReason === undefined ? 0 : 1} ${name}`;
     const chosen = groupByEngine(others, ({ record }) => record).map((group) =>

@@ -46,6 +46,8 @@ describe("SharedEngines", () => {
   test("a peer that can't be asked is asked again; one that has proven it already is believed", async () => {
     const { engines, asked, names } = nodeOf({ failing: ["silent"] });
     const peers = [peerOf("silent", "id"), peerOf("twin", "id", ["n0"])];
+    // Before this node has compared anything.
+    expect(names(peers)).toEqual(["silent"]);
     await engines.compare(peers);
     await engines.compare(peers);
     expect(asked).toEqual(["silent", "silent"]);
