@@ -69,6 +69,7 @@ const CATALOGUE = {
   COMPOSE_MISSING: ["compose_error", "docker compose is not installed on this host"],
   COMPOSE_FAILED: ["compose_error", "docker compose failed"],
   ENGINE_UNREACHABLE: ["unavailable", "The Docker engine does not answer"],
+  ENGINE_TIMEOUT: ["unavailable", "The Docker engine is alive and has not finished this in time"],
   NODES_MISSING: ["unavailable", "Not found on the nodes that answer, and some don't"],
   VOLUME_NOT_FOUND: ["not_found", "No such volume"],
   VOLUME_IN_USE: ["conflict", "A container uses this volume"],

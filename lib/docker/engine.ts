@@ -1,7 +1,8 @@
 import type { IncomingMessage } from "node:http";
-import type { Readable } from "node:stream";
-import Docker from "dockerode";
-import { type AppError, isUnavailable } from "../errors";
+import { Duplex, type Readable } from "node:stream";
+import type { DialOptions } from "docker-modem";
+import Docker, { type ContainerCreateOptions, type VolumeCreateOptions } from "dockerode";
+import { AppError, isUnavailable } from "../errors";
 import { settlesBefore } from "../support/settles-before";
 import type { Endpoint } from "./endpoint";
 import { type EngineOperation, toAppErrorFromEngine } from "./engine-errors";
@@ -15,6 +16,9 @@ const SLOW_CALL_MS = 150;
 /** Pings in a row that may fail during a create or a start: under load these are slow, and giving up leaves a container behind. */
 const MAX_MISSED_PINGS = 5;
 
+const UPGRADE_LOST =
+  "The connection to the Docker engine was not upgraded, so standard input can't be sent: let the proxy before the engine pass Upgrade headers";
+
 /** A caller's credentials for a registry. */
 export interface RegistryAuth {
   username: string;
@@ -27,6 +31,8 @@ export type { ContainerCreateOptions, ContainerInspectInfo } from "dockerode";
 
 interface StreamOptions {
   query?: Record<string, string | number | boolean | undefined>;
+  /** sent as JSON; no body if absent */
+  body?: object;
   signal?: AbortSignal;
   /** By which errors are mapped; "call" if absent. */
   operation?: EngineOperation;
@@ -95,25 +101,24 @@ export class Engine {
     this.lastPongAt = Number.NEGATIVE_INFINITY;
   }
 
-  private async sendPing(): Promise<void> {
-    const answer = await this.dial("GET", "/_ping", { signal: AbortSignal.timeout(PING_TIMEOUT_MS) });
-    answer.resume();
-    this.lastPongAt = performance.now();
-  }
-
   /**
-   * Makes one call of dockerode with the read timeout.
-   * @param call must pass the signal on to dockerode
-   * @throws AppError for every error of the engine
+   * Makes one call of dockerode. Its requests end at the deadline, also those of methods of dockerode that take no signal.
+   * @param timeoutMs for the whole call
+   * @throws AppError for every error of the engine; ENGINE_TIMEOUT at the deadline
    */
-  call<T>(call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, operation: EngineOperation = "call"): Promise<T> {
-    return this.withTypedErrors(call(this.docker, AbortSignal.timeout(this.readTimeoutMs)), operation);
+  call<T>(
+    call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>,
+    operation: EngineOperation = "call",
+    timeoutMs = this.readTimeoutMs,
+  ): Promise<T> {
+    const deadline = AbortSignal.timeout(timeoutMs);
+    return this.withinDeadline(call(dockerWithin(this.docker, deadline), deadline), deadline, operation);
   }
 
   /**
    * Makes one call of dockerode that sends a stream: the read timeout begins when all of it is sent.
    * @param body destroyed afterwards, also after an error
-   * @throws AppError for every error of the engine
+   * @throws AppError for every error of the engine; ENGINE_TIMEOUT at either deadline
    */
   async send<T>(body: Readable, call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, operation: EngineOperation): Promise<T> {
     const timeout = new AbortController();
@@ -125,19 +130,58 @@ export class Engine {
     };
     body.once("end", sent);
     try {
-      return await this.withTypedErrors(call(this.docker, timeout.signal), operation);
+      return await this.withinDeadline(call(this.docker, timeout.signal), timeout.signal, operation);
     } finally {
       clearTimeout(timer);
       body.off("end", sent).destroy();
     }
   }
 
-  private async withTypedErrors<T>(answer: Promise<T>, operation: EngineOperation): Promise<T> {
+  /**
+   * Creates a container.
+   * @param removeLate called when a create that was answered ENGINE_UNREACHABLE or ENGINE_TIMEOUT has ended: the container may exist
+   * @returns its id
+   * @throws AppError for every error of the engine
+   */
+  async createContainer(options: ContainerCreateOptions, operation: EngineOperation, removeLate: () => void): Promise<string> {
+    const { name, platform, ...body } = options;
+    const query = { ...(name ? { name } : {}), ...(platform ? { platform } : {}) };
+    // Only its own response tells that a create has ended, so the deadline doesn't break the connection.
+    const abortSignal = new AbortController().signal;
+    let ended: Promise<unknown> = Promise.resolve();
     try {
-      return await this.whileAlive(answer, operation);
+      const created = await this.call((docker) => {
+        const creating = docker.createContainer({ ...separated(query, body), abortSignal });
+        ended = creating.catch(() => undefined);
+        return creating;
+      }, operation);
+      return created.id;
     } catch (error) {
-      throw this.toTypedError(error, operation);
+      if (isUnavailable(error)) void ended.then(removeLate);
+      throw error;
     }
+  }
+
+  /**
+   * Creates a volume unless it exists.
+   * @throws AppError for every error of the engine
+   */
+  async createVolume(options: VolumeCreateOptions, operation: EngineOperation): Promise<void> {
+    await this.call((docker) => docker.createVolume(separated({}, options)), operation);
+  }
+
+  /**
+   * Waits for the result of a call as long as the engine answers pings, and until the deadline.
+   * @throws AppError ENGINE_UNREACHABLE if the engine answers no pings; else ENGINE_TIMEOUT at the deadline
+   */
+  async withinDeadline<T>(answer: Promise<T>, deadline: AbortSignal, operation: EngineOperation): Promise<T> {
+    try {
+      if (await this.whileAlive(settlesBefore(answer, deadline), operation)) return await answer;
+    } catch (error) {
+      if (!deadline.aborted) throw this.toTypedError(error, operation);
+    }
+    await this.assertAlive(0);
+    throw new AppError("ENGINE_TIMEOUT");
   }
 
   /**
@@ -147,24 +191,61 @@ export class Engine {
    * @returns the response; destroying it closes the connection
    * @throws AppError for every error of the engine
    */
-  stream(method: string, path: string, options: StreamOptions = {}): Promise<IncomingMessage> {
-    return this.whileAlive(this.dial(method, path, options), options.operation);
+  async stream(method: string, path: string, options: StreamOptions = {}): Promise<IncomingMessage> {
+    return (await this.open(method, path, options)) as IncomingMessage;
   }
 
-  private dial(method: string, path: string, options: StreamOptions): Promise<IncomingMessage> {
+  /**
+   * Opens a two-way stream, such as an exec's or an attach with standard input: a connection that the engine upgrades. Only such a
+   * connection can be half-closed, which is the end of standard input.
+   * @param path of the Engine API, without query
+   * @throws AppError for every error of the engine; ENGINE_ERROR if a proxy before it doesn't pass the upgrade on
+   */
+  async hijack(path: string, options: StreamOptions = {}): Promise<Duplex> {
+    // dockerode would send an empty body in chunks. Some proxies pass the upgrade on only if the request has no body.
+    const file = Buffer.from(options.body ? JSON.stringify(options.body) : "");
+    const answer = await this.open("POST", path, options, { hijack: true, file, headers: { "Content-Type": "application/json" } });
+    if (answer instanceof Duplex) return answer;
+    answer.destroy();
+    throw new AppError("ENGINE_ERROR", { message: UPGRADE_LOST });
+  }
+
+  /** Resolves with the head of the response; the deadline doesn't count for what follows it. */
+  private async open(method: string, path: string, options: StreamOptions, upgrade: object = {}): Promise<IncomingMessage | Duplex> {
+    const { query, body, signal, auth, operation = "call" } = options;
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), this.readTimeoutMs);
-    const signal = options.signal ? AbortSignal.any([options.signal, timeout.signal]) : timeout.signal;
-    return new Promise<IncomingMessage>((resolve, reject) => {
-      const statusCodes = { 200: true, 204: true };
-      const query = Object.fromEntries(Object.entries(options.query ?? {}).filter(([, value]) => value !== undefined));
-      const authconfig = options.auth && { authconfig: options.auth };
-      const target = { path: `${path}?`, method, isStream: true, statusCodes, abortSignal: signal };
-      const request = { ...target, ...authconfig, options: { _query: query, _body: {} } };
-      this.docker.modem.dial(request, (error: unknown, answer: unknown) => {
-        clearTimeout(timer);
-        if (error) reject(this.toTypedError(error, options.operation));
-        else resolve(answer as IncomingMessage);
+    const abortSignal = signal ? AbortSignal.any([signal, timeout.signal]) : timeout.signal;
+    const authconfig = auth && { authconfig: auth };
+    const given = Object.fromEntries(Object.entries(query ?? {}).filter(([, value]) => value !== undefined));
+    const parts = { _query: given, _body: body ?? {} };
+    try {
+      const answer = this.dial({ method, path: `${path}?`, abortSignal, ...authconfig, ...upgrade, options: parts });
+      return await this.withinDeadline(answer, abortSignal, operation);
+    } catch (error) {
+      timeout.abort();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private async sendPing(): Promise<void> {
+    try {
+      const answer = await this.dial({ method: "GET", path: "/_ping", abortSignal: AbortSignal.timeout(PING_TIMEOUT_MS) });
+      answer.resume();
+    } catch (error) {
+      throw this.toTypedError(error);
+    }
+    this.lastPongAt = performance.now();
+  }
+
+  private dial(request: Omit<DialOptions, "statusCodes">): Promise<IncomingMessage | Duplex> {
+    const target = { ...request, isStream: true, statusCodes: { 200: true, 204: true } };
+    return new Promise((resolve, reject) => {
+      this.docker.modem.dial(target, (error: unknown, answer: unknown) => {
+        if (error) reject(error);
+        else resolve(answer as IncomingMessage | Duplex);
       });
     });
   }
@@ -175,4 +256,17 @@ export class Engine {
     if (appError.code === "CONTAINER_NOT_FOUND") this.onContainerNotFound?.();
     return appError;
   }
+}
+
+/** A client of the same engine that gives every request a deadline, since not all methods of dockerode pass a signal on. */
+function dockerWithin(docker: Docker, deadline: AbortSignal): Docker {
+  const modem = Object.create(docker.modem);
+  modem.dial = (request: DialOptions, callback: Parameters<typeof docker.modem.dial>[1]) =>
+    docker.modem.dial({ ...request, abortSignal: request.abortSignal ?? deadline }, callback);
+  return new Docker({ modem } as object);
+}
+
+/** Options that dockerode puts into URL and body as given; else it puts all of them into both, and URLs are logged on the way. */
+function separated(query: object, body: object): object {
+  return { _query: query, _body: body };
 }

@@ -2,7 +2,6 @@ import type { DockerCli } from "../docker/cli/docker-cli";
 import type { Engine } from "../docker/engine";
 import { AppError } from "../errors";
 import { KeyedMutex } from "../support/keyed-mutex";
-import { settlesBefore } from "../support/settles-before";
 
 /** Shown wherever Compose is missing. */
 export const COMPOSE_MISSING_HINT =
@@ -43,7 +42,7 @@ export class Compose {
    * Creates or replaces the containers of a project according to its document.
    * @param document the Compose file, see `composeDocument`
    * @param options.start whether to start them too
-   * @throws AppError PORT_TAKEN, INVALID_SPEC, COMPOSE_FAILED; ENGINE_UNREACHABLE, after which the engine may still carry it out
+   * @throws AppError PORT_TAKEN, INVALID_SPEC, COMPOSE_FAILED; ENGINE_UNREACHABLE or ENGINE_TIMEOUT, after which the engine may still carry it out
    */
   up(project: string, document: string, options: { start: boolean }): Promise<void> {
     return this.run(project, ["--file=-", "up", options.start ? "--detach" : "--no-start", "--no-build"], document);
@@ -60,9 +59,6 @@ export class Compose {
     // never reads a `.env` of this server.
     const common = ["compose", "--progress=quiet", `--project-name=${project}`, "--project-directory=/", "--env-file=/dev/null"];
     const call = this.projectMutex.runExclusive(project, () => this.cli("compose", [...common, ...args], document));
-    const inTime = settlesBefore(call, AbortSignal.timeout(this.engine.readTimeoutMs + STOP_GRACE_MS));
-    const ended = await this.engine.whileAlive(inTime, "create").catch(() => false);
-    if (!ended) throw new AppError("ENGINE_UNREACHABLE", { cause: "docker compose came to no end" });
-    await call;
+    await this.engine.withinDeadline(call, AbortSignal.timeout(this.engine.readTimeoutMs + STOP_GRACE_MS), "create");
   }
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import type { Duplex, Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { ContainerList } from "../docker/containers/container-list";
 import type { ContainerCreateOptions, Engine } from "../docker/engine";
@@ -75,11 +75,10 @@ export function throwIfCancelled(cancelSignal: AbortSignal): void {
   if (cancelSignal.aborted) throw new AppError("ABANDONED");
 }
 
-async function attach(engine: Engine, id: string, stdin: boolean): Promise<Readable> {
+function attach(engine: Engine, id: string, stdin: boolean): Promise<Readable> {
   const query = { stream: true, stdin, stdout: true, stderr: true };
-  if (!stdin) return engine.stream("POST", `/containers/${id}/attach`, { query });
-  // Only a hijacked connection can be half-closed, which is the end of stdin.
-  return (await engine.call((docker) => docker.getContainer(id).attach({ ...query, hijack: true }))) as Duplex;
+  const path = `/containers/${id}/attach`;
+  return stdin ? engine.hijack(path, { query }) : engine.stream("POST", path, { query });
 }
 
 /** Must have response headers before the start: otherwise the exit of a short container is missed. */

@@ -3,7 +3,7 @@ import type { ContainerList } from "../docker/containers/container-list";
 import { RUN_CONTAINER_PREFIX } from "../docker/create/policy";
 import type { ContainerCreateOptions, Engine } from "../docker/engine";
 import { removeUntilGone } from "../docker/remove-until-gone";
-import { type AppError, isUnavailable } from "../errors";
+import type { AppError } from "../errors";
 import type { Logger } from "../support/logger";
 
 /** Seconds since 1970 by the engine's clock. Any server may remove a labelled resource after this time. */
@@ -38,20 +38,8 @@ export class Reaper {
    * @returns its id
    * @throws AppError INVALID_SPEC, IMAGE_NOT_FOUND, ENGINE_UNREACHABLE
    */
-  async createContainer(options: ContainerCreateOptions & { name: string }, purpose: "create" | "start"): Promise<string> {
-    let settled: Promise<unknown> = Promise.resolve();
-    try {
-      const created = this.engine.call((docker) => {
-        const creating = docker.createContainer(options);
-        settled = creating.catch(() => undefined);
-        return creating;
-      }, purpose);
-      return (await created).id;
-    } catch (error) {
-      // A slow or unreachable engine may have created it, or still do so until its own response comes.
-      if (isUnavailable(error)) void settled.then(() => this.removeContainer(options.name));
-      throw error;
-    }
+  createContainer(options: ContainerCreateOptions & { name: string }, purpose: "create" | "start"): Promise<string> {
+    return this.engine.createContainer(options, purpose, () => void this.removeContainer(options.name));
   }
 
   /**

@@ -19,6 +19,7 @@ import { type InFlight, loadOf, type RankedBid, rank, shortlist } from "./scorin
 const TRY_NEXT: ReadonlySet<ErrorCode> = new Set([
   "PORT_TAKEN",
   "ENGINE_UNREACHABLE",
+  "ENGINE_TIMEOUT",
   "STOPPING",
   "NOT_ALLOWED",
   "ENGINE_ERROR",

@@ -41,11 +41,10 @@ export async function exec(engine: Engine, id: string, spec: ExecSpec, limit: nu
     }),
   );
   const stdin = spec.stdin;
-  const stream = await engine.call(
-    () => created.start({ Tty: spec.tty, hijack: stdin !== undefined, stdin: stdin !== undefined, abortSignal: waitSignal }),
-    "start",
-  );
-  if (stdin !== undefined) writeStdin(stream, stdin, spec.tty);
+  const path = `/exec/${created.id}/start`;
+  const options = { body: { Tty: spec.tty }, operation: "start" as const, signal: waitSignal };
+  const stream = stdin === undefined ? await engine.stream("POST", path, options) : await engine.hijack(path, options);
+  if (stdin !== undefined) writeStdin(stream as Duplex, stdin, spec.tty);
   const collected = await collectOutput(stream, spec.tty, limit, waitSignal);
   return { ...collected, exec_id: created.id, exit_code: collected.ended ? await execExitCode(engine, created.id) : null };
 }

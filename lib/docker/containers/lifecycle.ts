@@ -6,7 +6,9 @@ import type { EngineOperation } from "../engine-errors";
 import type { ContainerList } from "./container-list";
 
 /** The engine's default for the time between the stop signal and the kill. */
-const DEFAULT_STOP_GRACE_MS = 10_000;
+const DEFAULT_STOP_GRACE_SECONDS = 10;
+/** The longest time that is waited for; a container may have more, or have itself never killed (-1). */
+const MAX_STOP_GRACE_SECONDS = 3600;
 
 /** Changes the state or the name of existing containers. */
 export class Lifecycle {
@@ -23,15 +25,15 @@ export class Lifecycle {
    */
   async start(id: string): Promise<void> {
     await this.guard.checkStart(id);
-    return this.change(id, (container, abortSignal) => container.start({ abortSignal }), 0, "start");
+    return this.change(id, (container) => container.start(), 0, "start");
   }
 
   /**
    * Does nothing if the container does not run.
    * @param grace seconds between the stop signal and the kill; the container's own setting if absent
    */
-  stop(id: string, grace?: number): Promise<void> {
-    return this.change(id, (container, abortSignal) => container.stop({ ...stopQuery(grace), abortSignal }), graceMs(grace));
+  async stop(id: string, grace?: number): Promise<void> {
+    return this.change(id, (container) => container.stop(stopQuery(grace)), await this.graceMs(id, grace));
   }
 
   /**
@@ -40,17 +42,25 @@ export class Lifecycle {
    */
   async restart(id: string, grace?: number): Promise<void> {
     await this.guard.checkStart(id);
-    return this.change(id, (container, abortSignal) => container.restart({ ...stopQuery(grace), abortSignal }), graceMs(grace), "start");
+    return this.change(id, (container) => container.restart(stopQuery(grace)), await this.graceMs(id, grace), "start");
+  }
+
+  /** The time that the engine gives the container to end. */
+  private async graceMs(id: string, grace: number | undefined): Promise<number> {
+    if (grace !== undefined) return grace * 1000;
+    const { Config } = await this.engine.call((docker) => docker.getContainer(id).inspect());
+    const { StopTimeout = DEFAULT_STOP_GRACE_SECONDS } = Config as { StopTimeout?: number };
+    return (StopTimeout < 0 ? MAX_STOP_GRACE_SECONDS : Math.min(StopTimeout, MAX_STOP_GRACE_SECONDS)) * 1000;
   }
 
   /** @throws AppError NOT_RUNNING, also if it is paused already */
   pause(id: string): Promise<void> {
-    return this.change(id, (container, abortSignal) => container.pause({ abortSignal }));
+    return this.change(id, (container) => container.pause());
   }
 
   /** @throws AppError NOT_RUNNING if it isn't paused */
   unpause(id: string): Promise<void> {
-    return this.change(id, (container, abortSignal) => container.unpause({ abortSignal }));
+    return this.change(id, (container) => container.unpause());
   }
 
   /**
@@ -60,7 +70,7 @@ export class Lifecycle {
   async rename(id: string, from: string, to: string, claims: NameClaimer | undefined): Promise<void> {
     if (from === to) return;
     if (isRunContainer(from)) throw runContainerError(from);
-    const renameTo = (name: string) => this.change(id, (container, abortSignal) => container.rename({ name, abortSignal }));
+    const renameTo = (name: string) => this.change(id, (container) => container.rename({ name }));
     const claim = claims?.open(to);
     try {
       await claim?.confirm();
@@ -76,14 +86,14 @@ export class Lifecycle {
 
   private async change(
     id: string,
-    work: (container: Container, abortSignal: AbortSignal) => Promise<unknown>,
+    work: (container: Container) => Promise<unknown>,
     extraMs = 0,
     operation: EngineOperation = "call",
   ): Promise<void> {
     await this.engine.assertAlive();
-    const timeoutSignal = AbortSignal.timeout(this.engine.readTimeoutMs + extraMs);
+    const timeoutMs = this.engine.readTimeoutMs + extraMs;
     try {
-      await this.engine.call((docker) => work(docker.getContainer(id), timeoutSignal).catch(ignoreNotModified), operation);
+      await this.engine.call((docker) => work(docker.getContainer(id)).catch(ignoreNotModified), operation, timeoutMs);
     } finally {
       this.list.invalidate();
     }
@@ -96,4 +106,3 @@ function ignoreNotModified(error: { statusCode?: number }): void {
 }
 
 const stopQuery = (grace: number | undefined) => (grace === undefined ? {} : { t: grace });
-const graceMs = (grace: number | undefined) => (grace === undefined ? DEFAULT_STOP_GRACE_MS : grace * 1000);

@@ -154,15 +154,14 @@ export class Runner {
     const { lines, rest } = envFile(spec.env);
     const labelled = { ...spec, labels: { ...spec.labels, [RUN_LABEL]: spec.name } };
     const creating = this.cli("create", createArgs(labelled), lines || undefined).then((stdout) => stdout.trim());
-    const inTime = settlesBefore(creating, AbortSignal.timeout(this.engine.readTimeoutMs));
-    if (!(await this.engine.whileAlive(inTime, "create").catch(() => false))) {
-      // The engine is frozen. If it creates the container later, nobody waits for it any more.
-      creating
-        .then((id) => this.removeEventually(id))
-        .catch((error) => this.log.warn("Create failed after its deadline", { name: spec.name, reason: String(error) }));
-      throw new AppError("ENGINE_UNREACHABLE");
-    }
-    const id = await creating;
+    const id = await this.engine.withinDeadline(creating, AbortSignal.timeout(this.engine.readTimeoutMs), "create").catch((error) => {
+      // If the engine creates the container later, nobody waits for it any more.
+      if (isUnavailable(error))
+        creating
+          .then((late) => this.removeEventually(late))
+          .catch((reason) => this.log.warn("Create not completed", { name: spec.name, reason: String(reason) }));
+      throw error;
+    });
     this.list.invalidate();
     if (Object.keys(rest).length === 0) return id;
     return this.recreateWithEnvironment(id, spec.name, rest);
@@ -172,9 +171,10 @@ export class Runner {
   private async recreateWithEnvironment(id: string, name: string, env: Record<string, string>): Promise<string> {
     const created = await this.engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
     await this.remove(id);
-    const recreated = await this.engine.call((docker) => docker.createContainer(recreateOptions(created, name, env)), "start");
+    const removeLate = () => void this.removeEventually(name);
+    const recreated = await this.engine.createContainer(recreateOptions(created, name, env), "start", removeLate);
     this.list.invalidate();
-    return recreated.id;
+    return recreated;
   }
 
   private async rollbackOnError<T>(id: string, work: () => Promise<T>): Promise<T> {

@@ -147,7 +147,7 @@ async function openExec(engine: Engine, container: string, script: string, marke
       abortSignal,
     }),
   );
-  const stream = await engine.call(() => created.start({ Tty: tty, hijack: true, stdin: true }), "start");
+  const stream = await engine.hijack(`/exec/${created.id}/start`, { body: { Tty: tty }, operation: "start" });
   stream.on("error", () => undefined);
   return { id: created.id, stream };
 }

@@ -63,7 +63,7 @@ async function fillReadOnlyVolume(
   { name, Labels }: { name: string; Labels: Record<string, string> },
   limit: number,
 ): Promise<string> {
-  await engine.call((docker) => docker.createVolume({ Name: name, Labels }), "create");
+  await engine.createVolume({ Name: name, Labels }, "create");
   const contents = volumes.flatMap(({ content }, index) =>
     content ? [{ ...content, path: `/${index}`, createFolder: content.archive !== undefined }] : [],
   );

@@ -65,9 +65,7 @@ export class Volumes {
     checkVolumeOptions(driver, driver_opts, await guard.current(), (option) => `driver_opts.${option}`);
     const existing = await this.findAllowed(name);
     const options = { Name: name, Driver: driver, DriverOpts: driver_opts, Labels: labels };
-    await engine
-      .call(async (docker, abortSignal) => docker.createVolume({ ...options, abortSignal } as never), "start")
-      .catch(throwDriverError);
+    await engine.createVolume(options, "start").catch(throwDriverError);
     if (!archive) return;
     try {
       await this.withAnyImage((image) => volumeIo.fill(name, image, [{ path: "/", mode: undefined, archive }], this.limit));

@@ -4,6 +4,7 @@ import path from "node:path";
 import { tarGz64, untarGz64 } from "../../support/archives";
 import { type Authority, makeAuthority } from "../../support/authority";
 import { type Engine, startEngine } from "../../support/engine";
+import { startEngineHaproxy } from "../../support/haproxy";
 import { importBusybox, importRunner } from "../../support/images";
 import { code, everythingOn, oneOff } from "../../support/runs";
 import { startServer, type TestServer } from "../../support/server";
@@ -104,6 +105,30 @@ test("code runs there in cold and warm sandboxes", async () => {
 test("the docker command uses the same connection", async () => {
   const answer = await server.request("PUT", "/", { json: { image: "busybox", data: "echo over TLS", remove: true } });
   expect(answer.json).toMatchObject({ exit_code: 0, stdout: "over TLS\n" });
+});
+
+test("behind an HTTP proxy values stay out of the URL, jobs and code get their input, and an exec that can't get its input says why", async () => {
+  const proxy = await startEngineHaproxy(engine);
+  const behind = await startServer({ args: ["--run_memory=60000000", "--run_wait=10"], env: { DOCKER_HOST: proxy.dockerHost } });
+  try {
+    const large = "x".repeat(30_000);
+    const job = await oneOff(behind, { command: ["sh", "-c", 'cat; echo "$LARGE" | wc -c'], stdin: "in ", env_vars: { LARGE: large } });
+    expect(job.json).toMatchObject({ status: "success", stdout: "in 30001\n" });
+    expect(await code(behind, "echo code")).toMatchObject({ status: 200, json: { stdout: "code" } });
+    const volume = { name: "proxied", labels: { large }, content: await tarGz64({ f: "kept" }) };
+    expect((await behind.request("POST", "/volume", { json: volume })).json).toMatchObject({ status: "success" });
+    const env = { LINES: `${large}\nend` };
+    const made = await behind.request("PUT", "/", { json: { image: "busybox", name: "proxied", env, detach: true, data: "sleep 1000" } });
+    expect(made.status).toBe(200);
+    const executed = await behind.request("POST", "/proxied", { json: { data: ["sh", "-c", 'echo "$LINES" | tail -n 1'] } });
+    expect(executed.json).toMatchObject({ exit_code: 0, stdout: "end\n" });
+    const withInput = await behind.request("POST", "/proxied", { json: { data: "cat", interactive: true, stdin: "in" } });
+    expect(withInput.json).toMatchObject({ code: "ENGINE_ERROR", message: expect.stringContaining("Upgrade") });
+  } finally {
+    for (const removal of ["/proxied", "/volumes/proxied"]) await behind.request("DELETE", removal);
+    await behind.stop();
+    await proxy.stop();
+  }
 });
 
 test("an engine or client without a trusted certificate is refused", async () => {

@@ -5,43 +5,194 @@ import http, { type RequestListener } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
+import type Docker from "dockerode";
+import { ContainerList } from "../../../lib/docker/containers/container-list";
+import { exec } from "../../../lib/docker/containers/exec";
+import { Lifecycle } from "../../../lib/docker/containers/lifecycle";
 import { Engine } from "../../../lib/docker/engine";
 
 const folder = mkdtempSync(path.join(tmpdir(), "docker-server-engine-"));
-let engine: http.Server | undefined;
-afterEach(() => engine?.close().closeAllConnections());
+let server: http.Server | undefined;
+afterEach(() => server?.close().closeAllConnections());
 afterAll(() => rmSync(folder, { recursive: true }));
-
-/** Sends 20 MB to a fake engine that answers pings and handles the request with `take`. */
-async function send(take: RequestListener, times: { read: number; write: number }): Promise<unknown> {
-  const socket = path.join(folder, randomUUID());
-  engine = http.createServer((request, response) => (request.url?.startsWith("/_ping") ? response.end("OK") : take(request, response)));
-  await once(engine.listen(socket), "listening");
-  const client = new Engine({ url: `unix://${socket}`, env: {}, socket, options: { socketPath: socket } }, times.read, times.write);
-  const body = Readable.from(Array.from({ length: 200 }, () => Buffer.alloc(100_000)));
-  const sent = client.send(body, (docker, abortSignal) => docker.getContainer("a").putArchive(body, { path: "/", abortSignal }), "start");
-  await sent.catch(() => undefined);
-  expect(body.destroyed).toBe(true);
-  return sent;
-}
 
 const SHORT = 400;
 const LONG = 600_000;
-const UNREACHABLE = { code: "ENGINE_UNREACHABLE" };
+const VERY_SHORT = 50;
+const IN_TIME = { code: "ENGINE_TIMEOUT" };
 
-test("a request body that the engine does not accept fails after the write timeout", async () => {
-  await expect(send(() => undefined, { read: LONG, write: SHORT })).rejects.toMatchObject(UNREACHABLE);
+/** A client of a fake engine that answers pings and handles all other requests with `take`. */
+async function engineThat(take: RequestListener, times = { read: LONG, write: LONG }): Promise<Engine> {
+  const socket = path.join(folder, randomUUID());
+  server = http.createServer((request, response) => (request.url?.startsWith("/_ping") ? response.end("OK") : take(request, response)));
+  await once(server.listen(socket), "listening");
+  return new Engine({ url: `unix://${socket}`, env: {}, socket, options: { socketPath: socket } }, times.read, times.write);
+}
+
+describe("sending a stream", () => {
+  async function send(take: RequestListener, times: { read: number; write: number }): Promise<unknown> {
+    const client = await engineThat(take, times);
+    const body = Readable.from(Array.from({ length: 200 }, () => Buffer.alloc(100_000)));
+    const sent = client.send(body, (docker, abortSignal) => docker.getContainer("a").putArchive(body, { path: "/", abortSignal }), "start");
+    await sent.catch(() => undefined);
+    expect(body.destroyed).toBe(true);
+    return sent;
+  }
+
+  test("a request body that the engine does not accept fails after the write timeout", async () => {
+    await expect(send(() => undefined, { read: LONG, write: SHORT })).rejects.toMatchObject(IN_TIME);
+  });
+
+  test("a missing response to a complete request body fails after the read timeout", async () => {
+    await expect(send((request) => void request.resume(), { read: SHORT, write: LONG })).rejects.toMatchObject(IN_TIME);
+  });
+
+  test("the read timeout does not run while the engine accepts the request body", async () => {
+    const slowly: RequestListener = async (request, response) => {
+      await sleep(3 * SHORT);
+      request.resume().once("end", () => response.end());
+    };
+    await send(slowly, { read: SHORT, write: LONG });
+  });
 });
 
-test("a missing response to a complete request body fails after the read timeout", async () => {
-  await expect(send((request) => void request.resume(), { read: SHORT, write: LONG })).rejects.toMatchObject(UNREACHABLE);
+describe("an engine that answers pings and nothing else", () => {
+  const container = (docker: Docker) => docker.getContainer("a");
+  /** Every method of dockerode that this program calls. */
+  const CALLS: [string, (docker: Docker) => Promise<unknown>][] = [
+    ["info", (docker) => docker.info()],
+    ["version", (docker) => docker.version()],
+    ["listContainers", (docker) => docker.listContainers({ all: true })],
+    ["listImages", (docker) => docker.listImages()],
+    ["listVolumes", (docker) => docker.listVolumes()],
+    ["importImage", (docker) => docker.importImage(Buffer.alloc(1024) as never, { repo: "a", tag: "1" })],
+    ["image.inspect", (docker) => docker.getImage("a").inspect()],
+    ["image.remove", (docker) => docker.getImage("a").remove()],
+    ["volume.inspect", (docker) => docker.getVolume("a").inspect()],
+    ["volume.remove", (docker) => docker.getVolume("a").remove()],
+    ["container.inspect", (docker) => container(docker).inspect()],
+    ["container.start", (docker) => container(docker).start()],
+    ["container.stop", (docker) => container(docker).stop({ t: 1 })],
+    ["container.restart", (docker) => container(docker).restart()],
+    ["container.pause", (docker) => container(docker).pause()],
+    ["container.unpause", (docker) => container(docker).unpause()],
+    ["container.rename", (docker) => container(docker).rename({ name: "b" })],
+    ["container.kill", (docker) => container(docker).kill()],
+    ["container.remove", (docker) => container(docker).remove()],
+    ["container.stats", (docker) => container(docker).stats({ stream: false })],
+    ["container.top", (docker) => container(docker).top()],
+    ["container.exec", (docker) => container(docker).exec({ Cmd: ["true"] })],
+    ["container.infoArchive", (docker) => container(docker).infoArchive({ path: "/" })],
+    ["exec.inspect", (docker) => docker.getExec("a").inspect()],
+    ["exec.resize", (docker) => docker.getExec("a").resize({ h: 1, w: 1 })],
+  ];
+
+  test.each(CALLS)("%s fails at its deadline, and its connection is closed", async (_, call) => {
+    let open = 0;
+    const client = await engineThat(
+      (request) => {
+        open += 1;
+        request.socket.once("close", () => {
+          open -= 1;
+        });
+      },
+      { read: VERY_SHORT, write: LONG },
+    );
+    await expect(client.call(call)).rejects.toMatchObject(IN_TIME);
+    while (open > 0) await sleep(5);
+  });
+
+  test("creating, streams and upgraded connections fail at their deadline", async () => {
+    const client = await engineThat(() => undefined, { read: VERY_SHORT, write: LONG });
+    await expect(client.createContainer({ name: "a", Image: "b" }, "start", () => undefined)).rejects.toMatchObject(IN_TIME);
+    await expect(client.createVolume({ Name: "a" }, "start")).rejects.toMatchObject(IN_TIME);
+    await expect(client.stream("GET", "/containers/a/logs")).rejects.toMatchObject(IN_TIME);
+    await expect(client.hijack("/containers/a/attach")).rejects.toMatchObject(IN_TIME);
+    const spec = { command: ["true"], tty: false, env: {} };
+    await expect(exec(client, "a", spec, 1000, AbortSignal.timeout(LONG))).rejects.toMatchObject(IN_TIME);
+  });
 });
 
-test("the read timeout does not run while the engine accepts the request body", async () => {
-  const slowly: RequestListener = async (request, response) => {
-    await sleep(3 * SHORT);
-    request.resume().once("end", () => response.end());
+describe("stopping", () => {
+  /** A container whose stop the engine never finishes. */
+  const lifecycleOf = async (StopTimeout: number | undefined) => {
+    const client = await engineThat(
+      (request, response) => void (request.method === "GET" && response.end(JSON.stringify({ Config: { StopTimeout } }))),
+      { read: SHORT, write: LONG },
+    );
+    return new Lifecycle(client, new ContainerList(client, "node", { debug: () => undefined } as never));
   };
-  await send(slowly, { read: SHORT, write: LONG });
+
+  test.each(["stop", "restart"] as const)(
+    "%s has the container's own stop timeout added to its deadline, at most an hour",
+    async (action) => {
+      const deadlines = jest.spyOn(AbortSignal, "timeout");
+      for (const [own, seconds] of [
+        [100, 100],
+        [undefined, 10],
+        [-1, 3600],
+        [86_400, 3600],
+      ] as const) {
+        void (await lifecycleOf(own))[action]("a").catch(() => undefined);
+        while (!deadlines.mock.calls.some(([ms]) => ms === SHORT + seconds * 1000)) await sleep(5);
+        server?.close().closeAllConnections();
+      }
+      deadlines.mockRestore();
+    },
+  );
+
+  test("an engine that answers pings is never called unreachable", async () => {
+    const lifecycle = await lifecycleOf(0);
+    await expect(lifecycle.stop("a")).rejects.toMatchObject({ code: "ENGINE_TIMEOUT", status: 503 });
+  });
+});
+
+describe("creating", () => {
+  const requests: { url: string; body: string }[] = [];
+  const recording: RequestListener = async (request, response) => {
+    requests.push({ url: request.url ?? "", body: await text(request) });
+    response.writeHead(201, { "Content-Type": "application/json" }).end('{"Id":"a","Name":"a"}');
+  };
+  beforeEach(() => void requests.splice(0));
+
+  test("the specification of a container is in the body alone, only name and platform are in the URL", async () => {
+    const client = await engineThat(recording);
+    const options = { name: "a", platform: "linux/amd64", Image: "b", Env: ["KEY=secret"], HostConfig: { Memory: 1 } };
+    expect(await client.createContainer(options, "start", () => undefined)).toBe("a");
+    expect(requests[0]?.url).toBe("/containers/create?name=a&platform=linux%2Famd64");
+    expect(JSON.parse(requests[0]?.body ?? "")).toEqual({ Image: "b", Env: ["KEY=secret"], HostConfig: { Memory: 1 } });
+  });
+
+  test("the options of a volume are in the body alone", async () => {
+    const client = await engineThat(recording);
+    await client.createVolume({ Name: "a", DriverOpts: { o: "password=secret" } }, "start");
+    expect(requests[0]?.url.replace("?", "")).toBe("/volumes/create");
+    expect(JSON.parse(requests[0]?.body ?? "")).toEqual({ Name: "a", DriverOpts: { o: "password=secret" } });
+  });
+});
+
+describe("a connection that is not upgraded", () => {
+  test("is an error that says why, and is closed", async () => {
+    const closed: Promise<unknown>[] = [];
+    const client = await engineThat((request, response) => {
+      closed.push(once(request.socket, "close"));
+      response.writeHead(200).write("output");
+    });
+    await expect(client.hijack("/exec/a/start", { body: { Tty: false } })).rejects.toMatchObject({
+      code: "ENGINE_ERROR",
+      message: expect.stringContaining("Upgrade"),
+    });
+    await Promise.all(closed);
+  });
+
+  test("is requested without a body for an attach, so that a proxy can pass the upgrade on", async () => {
+    const client = await engineThat(() => undefined);
+    server?.on("upgrade", (request, socket) => {
+      const { upgrade, "content-length": length, "transfer-encoding": coding } = request.headers;
+      socket.end(`HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n${[upgrade, length, coding].join()}`);
+    });
+    expect(await text(await client.hijack("/containers/a/attach", { query: { stdin: true } }))).toBe("tcp,0,");
+  });
 });
