@@ -49,7 +49,7 @@ export async function finishReplacement({ engine, containers, runner, lifecycle 
   const mustRun = replacements().some(awaitsStart);
   const named = found.find(({ name }) => name === cuid);
   const [newest, ...older] = replacements().sort((a, b) => (a.created < b.created ? 1 : -1));
-  for (const { id } of named ? replacements() : older) await runner.remove(id);
+  for (const { id } of named ? replacements() : older) await runner.remove(id, { volumes: true });
   const kept = named ?? newest;
   if (!kept) return;
   if (!named) await engine.call((docker, abortSignal) => docker.getContainer(kept.id).rename({ name: cuid, abortSignal }));

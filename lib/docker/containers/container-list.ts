@@ -59,6 +59,9 @@ const MAX_AGE_MS = 1000;
 const RECONNECT_PAUSE_MS = 500;
 /** Between two lookups of a container that is being replaced. */
 const REPLACEMENT_POLL_MS = 20;
+/** After an exit, the engine has this time to list the container as ended. */
+const END_LISTED_MS = 1000;
+const END_POLL_MS = 10;
 /** The events that change the list. Others, such as those of a health check's exec, are frequent and change nothing. */
 const LIST_EVENTS = [
   "create",
@@ -191,6 +194,18 @@ export class ContainerList {
     }
     if (fetched.exact[0] && this.watching && generation === this.generation) this.exactMatches.set(id, fetched.exact[0]);
     return fetched;
+  }
+
+  /**
+   * Waits until the engine lists a container as ended: some engines report the exit first. A container that runs again is waited for in
+   * vain, for a second.
+   * @param id full id
+   */
+  async waitUntilEnded(id: string): Promise<void> {
+    const isActive = ({ state }: ContainerSummary) => state === "running" || state === "removing";
+    const deadline = AbortSignal.timeout(END_LISTED_MS);
+    while (!deadline.aborted && (await this.fetchMatching(id)).some(isActive)) await sleep(END_POLL_MS);
+    this.invalidate();
   }
 
   /** While `work` replaces the container of this name, lookups wait until they find the old or the new one. */

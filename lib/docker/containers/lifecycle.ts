@@ -3,6 +3,7 @@ import { isRunContainer, type PolicyGuard, runContainerError } from "../create/p
 import type { NameClaimer } from "../create/runner";
 import type { Engine } from "../engine";
 import type { EngineOperation } from "../engine-errors";
+import { watchRemoval } from "./await-removal";
 import type { ContainerList } from "./container-list";
 
 /** The engine's default for the time between the stop signal and the kill. */
@@ -29,11 +30,22 @@ export class Lifecycle {
   }
 
   /**
-   * Does nothing if the container does not run.
+   * Does nothing if the container does not run. Resolves when it is listed as ended, or, if the engine removes it at its end, when its
+   * name is free.
    * @param grace seconds between the stop signal and the kill; the container's own setting if absent
    */
   async stop(id: string, grace?: number): Promise<void> {
-    return this.change(id, (container) => container.stop(stopQuery(grace)), await this.graceMs(id, grace));
+    await this.engine.assertAlive();
+    const { graceMs, autoRemove } = await this.stopSettings(id, grace);
+    const removal = autoRemove ? await watchRemoval(this.engine, id) : undefined;
+    try {
+      await this.change(id, (container) => container.stop(stopQuery(grace)), graceMs);
+      await removal?.done();
+      if (!autoRemove) await this.list.waitUntilEnded(id);
+    } finally {
+      removal?.close();
+      this.list.invalidate();
+    }
   }
 
   /**
@@ -41,16 +53,18 @@ export class Lifecycle {
    * @throws AppError as `start`
    */
   async restart(id: string, grace?: number): Promise<void> {
+    await this.engine.assertAlive();
     await this.guard.checkStart(id);
-    return this.change(id, (container) => container.restart(stopQuery(grace)), await this.graceMs(id, grace), "start");
+    const { graceMs } = await this.stopSettings(id, grace);
+    return this.change(id, (container) => container.restart(stopQuery(grace)), graceMs, "start");
   }
 
-  /** The time that the engine gives the container to end. */
-  private async graceMs(id: string, grace: number | undefined): Promise<number> {
-    if (grace !== undefined) return grace * 1000;
-    const { Config } = await this.engine.call((docker) => docker.getContainer(id).inspect());
+  /** @returns the time that the engine gives the container to end, and whether it removes it then */
+  private async stopSettings(id: string, grace: number | undefined): Promise<{ graceMs: number; autoRemove: boolean }> {
+    const { Config, HostConfig } = await this.engine.call((docker) => docker.getContainer(id).inspect());
     const { StopTimeout = DEFAULT_STOP_GRACE_SECONDS } = Config as { StopTimeout?: number };
-    return (StopTimeout < 0 ? MAX_STOP_GRACE_SECONDS : Math.min(StopTimeout, MAX_STOP_GRACE_SECONDS)) * 1000;
+    const seconds = grace ?? (StopTimeout < 0 ? MAX_STOP_GRACE_SECONDS : Math.min(StopTimeout, MAX_STOP_GRACE_SECONDS));
+    return { graceMs: seconds * 1000, autoRemove: HostConfig.AutoRemove ?? false };
   }
 
   /** @throws AppError NOT_RUNNING, also if it is paused already */

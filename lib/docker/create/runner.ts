@@ -4,6 +4,7 @@ import type { Logger } from "../../support/logger";
 import { settlesBefore } from "../../support/settles-before";
 import { createArgs, envFile } from "../cli/create-args";
 import type { DockerCli } from "../cli/docker-cli";
+import { watchRemoval } from "../containers/await-removal";
 import type { ContainerList } from "../containers/container-list";
 import type { Engine } from "../engine";
 import { toAppErrorFromEngine } from "../engine-errors";
@@ -116,6 +117,7 @@ export class Runner {
     options.onStarted();
     const end = await awaitForeground(this.engine, id, streams, options);
     this.list.invalidate();
+    if (end !== null) await this.list.waitUntilEnded(id);
     return end === null ? { status: "running", id } : { status: "exited", ...end, id };
   }
 
@@ -170,7 +172,7 @@ export class Runner {
   // An env file can't hold values of several lines, and the CLI's arguments must not: the Engine API creates the container again with them.
   private async recreateWithEnvironment(id: string, name: string, env: Record<string, string>): Promise<string> {
     const created = await this.engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
-    await this.remove(id);
+    await this.remove(id, { volumes: true });
     const removeLate = () => void this.removeEventually(name);
     const recreated = await this.engine.createContainer(recreateOptions(created, name, env), "start", removeLate);
     this.list.invalidate();
@@ -191,24 +193,29 @@ export class Runner {
   // An unreachable engine may still carry out the start when it is back.
   private async removeEventually(id: string): Promise<void> {
     const { retries } = await removeUntilGone(
-      () => this.remove(id),
+      () => this.remove(id, { volumes: true }),
       (error) => this.log.error("Container left behind after a failed start", { id, reason: String(error) }),
     );
     await retries;
   }
 
   /**
-   * Removes a container.
+   * Removes a container as `docker rm` does; resolves when its name is free.
    * @param id full id
    * @param options.force also while it runs
+   * @param options.volumes also its anonymous volumes; if absent, only those of a container that the engine would remove at its end
    * @throws AppError CONTAINER_NOT_FOUND
    */
-  async remove(id: string, { force } = { force: true }): Promise<void> {
+  async remove(id: string, { force = true, volumes }: { force?: boolean; volumes?: boolean } = {}): Promise<void> {
+    const removal = await watchRemoval(this.engine, id);
     try {
-      await this.engine.call((docker, abortSignal) => docker.getContainer(id).remove({ force, abortSignal }));
+      const v = volumes ?? (await this.engine.call((docker) => docker.getContainer(id).inspect())).HostConfig.AutoRemove ?? false;
+      await this.engine.call((docker) => docker.getContainer(id).remove({ force, v }));
     } catch (error) {
       if (!isBeingRemoved(error)) throw error;
+      await removal.done();
     } finally {
+      removal.close();
       this.list.invalidate();
     }
   }

@@ -19,7 +19,7 @@ export function removeUnstartedContainers(containers: ContainerList, runner: Run
         state === "created" && labels[RUN_LABEL] === name && !runner.isStarting(name) && Date.now() - Date.parse(created) > MIN_AGE_MS,
     );
     for (const { id, name } of leftBehind) {
-      await runner.remove(id).then(
+      await runner.remove(id, { volumes: true }).then(
         () => log.info("Unstarted container removed", { id, name }),
         (error: Error) => log.warn("Unstarted container not removed", { id, name, reason: error.message }),
       );

@@ -61,6 +61,27 @@ test("with remove the container is removed before the answer, or at its end", as
   expect(await until(async () => !(await exists("gone-later")), PATIENCE)).toBe(true);
 });
 
+test("no anonymous volume of the image stays, however a run fails or is removed", async () => {
+  await node.docker("create", "--name", "volume-model", "busybox", "true");
+  await node.docker("commit", "-c", "VOLUME /data", "volume-model", "with-volume");
+  const image = "with-volume";
+  expect((await put({ image, data: "/nosuch" })).status).toBe(400);
+  expect((await put({ image, data: "/nosuch", remove: true })).status).toBe(400);
+  const published = { image, container_port: 80, command: "/nosuch", pull: false };
+  expect((await node.request("POST", "/containers/run", { json: published })).status).toBe(400);
+  expect((await put({ image, env: { LINES: "1\n2" }, remove: true, data: "true" })).json).toMatchObject({ exit_code: 0 });
+  for (const [method = "", pathname = ""] of [
+    ["DELETE", "/ended"],
+    ["DELETE", "/containers/ended"],
+    ["POST", "/containers/ended/stop?timeout=0"],
+  ]) {
+    await put({ image, name: "ended", detach: true, remove: true, data: "sleep 1000" });
+    expect((await node.request(method, pathname)).status).toBe(200);
+    expect(await exists("ended")).toBe(false);
+  }
+  expect(await node.docker("volume", "ls", "--quiet")).toBe("");
+});
+
 test("remove overrides restart with a warning", async () => {
   const { json } = await put({ name: "both-ends", remove: true, restart: "always", data: "true" });
   expect(json.exit_code).toBe(0);

@@ -11,6 +11,7 @@ import type Docker from "dockerode";
 import { ContainerList } from "../../../lib/docker/containers/container-list";
 import { exec } from "../../../lib/docker/containers/exec";
 import { Lifecycle } from "../../../lib/docker/containers/lifecycle";
+import { Runner } from "../../../lib/docker/create/runner";
 import { Engine } from "../../../lib/docker/engine";
 
 const folder = mkdtempSync(path.join(tmpdir(), "docker-server-engine-"));
@@ -119,7 +120,7 @@ describe("stopping", () => {
   /** A container whose stop the engine never finishes. */
   const lifecycleOf = async (StopTimeout: number | undefined) => {
     const client = await engineThat(
-      (request, response) => void (request.method === "GET" && response.end(JSON.stringify({ Config: { StopTimeout } }))),
+      (request, response) => void (request.method === "GET" && response.end(JSON.stringify({ Config: { StopTimeout }, HostConfig: {} }))),
       { read: SHORT, write: LONG },
     );
     return new Lifecycle(client, new ContainerList(client, "node", { debug: () => undefined } as never));
@@ -146,6 +147,44 @@ describe("stopping", () => {
   test("an engine that answers pings is never called unreachable", async () => {
     const lifecycle = await lifecycleOf(0);
     await expect(lifecycle.stop("a")).rejects.toMatchObject({ code: "ENGINE_TIMEOUT", status: 503 });
+  });
+});
+
+describe("a container that the engine removes at its end", () => {
+  const log = { debug: () => undefined } as never;
+
+  /** Calls `act` with an engine that reports the removal only after its response to the stop or the removal. */
+  async function untilRemoved(statusCode: number, act: (engine: Engine, list: ContainerList) => Promise<void>): Promise<void> {
+    let waiting: http.ServerResponse | undefined;
+    const client = await engineThat((request, response) => {
+      if (request.url?.includes("/wait")) {
+        waiting = response;
+        return response.flushHeaders();
+      }
+      const isInspect = request.method === "GET";
+      response.writeHead(isInspect ? 200 : statusCode, { "Content-Type": "application/json" });
+      if (isInspect) response.end(JSON.stringify({ Config: {}, HostConfig: { AutoRemove: true } }));
+      else response.end(statusCode === 409 ? '{"message":"removal of container a is already in progress"}' : "");
+    });
+    let answered = false;
+    const acting = act(client, new ContainerList(client, "node", log)).then(() => {
+      answered = true;
+    });
+    while (!waiting) await sleep(5);
+    await sleep(SHORT);
+    expect(answered).toBe(false);
+    waiting.end('{"StatusCode":137}');
+    await acting;
+  }
+
+  test.each([204, 304])("has its name free when a stop is answered (%i)", async (statusCode) => {
+    await untilRemoved(statusCode, (engine, list) => new Lifecycle(engine, list).stop("a", 0));
+  });
+
+  test("has its name free when a removal beside the engine's own is answered", async () => {
+    await untilRemoved(409, (engine, list) =>
+      new Runner(engine, undefined as never, undefined as never, list, undefined as never, log).remove("a"),
+    );
   });
 });
 

@@ -29,14 +29,18 @@ interface FakeEngine {
   state?: { Running: boolean; ExitCode: number } | null;
   /** exit codes of past "die" events */
   events?: number[];
+  /** States of the container in the next lists, then "exited". */
+  listings?: string[];
 }
+
+const listed = (State: string) => [{ Id: ID, Names: ["/box"], Created: 0, State }];
 
 let server: http.Server | undefined;
 afterEach(() => {
   server?.close().closeAllConnections();
 });
 
-async function startEngine({ output, exit, removal, state, events = [] }: FakeEngine): Promise<Engine> {
+async function startEngine({ output, exit, removal, state, events = [], listings = [] }: FakeEngine): Promise<Engine> {
   const socket = path.join(folder, randomUUID());
   server = http.createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "", "http://engine");
@@ -54,7 +58,8 @@ async function startEngine({ output, exit, removal, state, events = [] }: FakeEn
     else if (pathname.endsWith(`/containers/${ID}/json`)) {
       response.statusCode = state ? 200 : 404;
       response.end(JSON.stringify(state ? { State: state } : { message: `No such container: ${ID}` }));
-    } else if (pathname.includes("/images/")) response.end(JSON.stringify({ Id: "sha256:0", Config: {} }));
+    } else if (pathname === "/containers/json") response.end(JSON.stringify(listed(listings.shift() ?? "exited")));
+    else if (pathname.includes("/images/")) response.end(JSON.stringify({ Id: "sha256:0", Config: {} }));
     else response.end("OK");
   });
   await once(server.listen(socket), "listening");
@@ -141,6 +146,12 @@ describe("the end of a foreground run", () => {
     const result = await run({ output: (response) => void response.end(), exit: reportExit(0), removal }, { remove: true });
     expect(result).toMatchObject({ status: "exited", exit_code: 0 });
     expect(result.ms).toBeGreaterThan(290);
+  });
+
+  test("is answered when the engine lists the container as ended", async () => {
+    const listings = ["running", "running"];
+    await run({ output: (response) => void response.end(), exit: reportExit(0), listings });
+    expect(listings).toEqual([]);
   });
 
   test("is an error if the container is gone and no event tells its exit code", async () => {
