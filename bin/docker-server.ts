@@ -17,7 +17,7 @@ async function main(): Promise<void> {
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
   const loaded = await loadSettings(process.argv.slice(2));
   if (loaded === null) return;
-  const { settings, warnings } = loaded;
+  const { settings, warnings, cliVariables } = loaded;
   if (settings.token.length === 0 && settings.token_file === null && settings.password === null)
     settings.token.push(generateToken(settings.cluster));
   if ((settings.user === null) !== (settings.password === null)) throw new SettingsError("--user and --password go together");
@@ -32,7 +32,7 @@ async function main(): Promise<void> {
     void logs.close().then(() => process.exit(1));
   });
   for (const warning of warnings) logs.log.warn(warning);
-  const starting = start(settings, logs);
+  const starting = start(settings, logs, cliVariables);
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) return;

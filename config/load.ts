@@ -12,6 +12,8 @@ export interface LoadedSettings {
   settings: Settings;
   /** Lines to log once the logger is open, such as unknown DS_ variables. */
   warnings: string[];
+  /** The environment variables that `docker_cli_env` names, as far as they are set. */
+  cliVariables: Record<string, string>;
 }
 
 const TABLE = Object.entries(SETTINGS) as [SettingName, Setting][];
@@ -35,7 +37,9 @@ export async function loadSettings(argv: string[], env = process.env, folder = p
     const found = [fromFlag(name, flags), fromEnv(name, row, variables), fromFile(name, file)].find((source) => source !== undefined);
     settings[name] = found === undefined ? row.default : valueFrom(row, found);
   }
-  return { settings: settings as Settings, warnings: unknownVariables(variables) };
+  const cliNames = (settings as Settings).docker_cli_env;
+  const cliVariables = Object.fromEntries(Object.entries(variables).filter(([name]) => cliNames.includes(name)));
+  return { settings: settings as Settings, warnings: unknownVariables(variables), cliVariables };
 }
 
 interface Source {

@@ -1,6 +1,7 @@
 import { RUN_SETTINGS } from "./run-settings";
 import type { Setting, ValueOf } from "./setting";
 
+const variableName = (value: string) => (/^[A-Za-z_]\w*$/.test(value) ? undefined : "must be the name of an environment variable");
 const absolutePath = (value: string) => (value.startsWith("/") ? undefined : "must be an absolute path");
 const withoutBrackets = (value: string) => (value.startsWith("[") ? "must be an address without brackets, such as ::1" : undefined);
 const httpUrl = (value: string) => (/^https?:\/\/[^/]+$/.test(value) ? undefined : "must be such as http://10.0.0.1:1717");
@@ -160,6 +161,13 @@ export const SETTINGS = {
     min: 0.001,
     group: "Docker",
     help: "Hours for which images and build cache that no container uses are kept; for ever if unset",
+  },
+  docker_cli_env: {
+    type: "list",
+    default: [],
+    check: variableName,
+    group: "Docker",
+    help: "Names of environment variables that the docker CLI gets, for credential helpers, such as AWS_PROFILE",
   },
   docker_read_timeout: {
     type: "number",

@@ -15,6 +15,8 @@ export interface EndpointSettings {
   docker_cert_path: string | null;
   docker_config: string | null;
   ssh_auth_sock: string | null;
+  /** further environment of the docker CLI, for credential helpers */
+  cliVariables: Record<string, string>;
 }
 
 /** How to reach one engine, by dockerode and by the docker CLI. */
@@ -72,9 +74,10 @@ function buildEndpoint(address: string, tls: Tls, cli: Record<string, string>): 
   };
 }
 
-// What the CLI needs to find its credentials; it gets nothing else of this process's environment.
+// What the CLI and its credential helpers need; they get nothing else of this process's environment.
 function cliEnvironment(settings: EndpointSettings): Record<string, string> {
   return {
+    ...settings.cliVariables,
     ...(settings.docker_config ? { DOCKER_CONFIG: settings.docker_config } : {}),
     ...(settings.ssh_auth_sock ? { SSH_AUTH_SOCK: settings.ssh_auth_sock } : {}),
   };
