@@ -123,8 +123,8 @@ export function managedRoutes(
   async function statusOf(idOrName: string): Promise<object> {
     const container = await docker.containers.find(idOrName, { prefix: true });
     const { labels: _, host_port: __, container_port: ___, ...rest } = toContainerView(container);
-    const { started, finished, exit_code, restart_count, health } = await inspectContainer(docker.engine, container.id);
-    return { ...rest, running: rest.status === "running", started, finished, exit_code, restart_count, health };
+    const { started, finished, exit_code, error, oom_killed, restart_count, health } = await inspectContainer(docker.engine, container.id);
+    return { ...rest, running: rest.status === "running", started, finished, exit_code, error, oom_killed, restart_count, health };
   }
 
   return [create, update, updatePorts, status];

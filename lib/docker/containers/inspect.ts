@@ -6,8 +6,12 @@ export interface ContainerDetails {
   /** ISO 8601 */
   started: string | null;
   finished: string | null;
-  /** null while it runs and before its first start */
+  /** null while it runs and before its first start, unless that failed */
   exit_code: number | null;
+  /** the engine's reason for a failed start; null if it did not fail */
+  error: string | null;
+  /** whether it ended because it, or a process in it, was out of memory */
+  oom_killed: boolean;
   restart_count: number;
   /** starting, healthy or unhealthy; null without a health check */
   health: string | null;
@@ -37,7 +41,10 @@ export async function inspectContainer(engine: Engine, id: string): Promise<Cont
     command: [info.Path, ...info.Args],
     started: timeOrNull(State.StartedAt),
     finished: timeOrNull(State.FinishedAt),
-    exit_code: State.Running || State.Status === "created" ? null : State.ExitCode,
+    // Podman reports 0 for a failed start.
+    exit_code: State.Running || (State.Status === "created" && State.ExitCode === 0) ? null : State.ExitCode,
+    error: State.Error || null,
+    oom_killed: State.OOMKilled ?? false,
     restart_count: info.RestartCount,
     health: State.Health?.Status ?? null,
     env: Object.fromEntries(pairs) as Record<string, string>,

@@ -143,6 +143,16 @@ describe("one container", () => {
     });
   });
 
+  test("tells why it could not be started, and that it ran out of memory", async () => {
+    await node.docker("create", "--name", "failing", "busybox", "/nosuch");
+    await node.request("POST", "/containers/failing/start");
+    const { json } = await node.request("GET", "/containers/failing");
+    expect(json).toMatchObject({ exit_code: 127, error: expect.stringContaining("/nosuch"), oom_killed: false });
+    const hungry = { image: "busybox", name: "hungry", memory: "8m", data: "tail /dev/zero" };
+    expect((await node.request("PUT", "/", { json: hungry })).json.exit_code).toBe(137);
+    expect((await node.request("GET", "/containers/hungry")).json).toMatchObject({ exit_code: 137, error: null, oom_killed: true });
+  });
+
   test("is found by an id prefix, and by a name that is a reserved word", async () => {
     const { json } = await runService({ name: "found" });
     expect((await node.request("GET", `/containers/${json.id.slice(0, 12)}`)).json.name).toBe("found");
