@@ -56,6 +56,7 @@ const CATALOGUE = {
   IN_THE_WAY: ["conflict", "Something of another kind has this name in the container"],
   NO_SPACE: ["io_error", "There is no room left"],
   IMAGE_NOT_FOUND: ["not_found", "No such image"],
+  NOT_AN_IMAGE: ["validation_error", "This is no container image"],
   IMAGE_DENIED: ["forbidden", "The registry refuses this image"],
   REGISTRY_UNREACHABLE: ["upstream_error", "The registry can't be reached"],
   AMBIGUOUS_ID: ["conflict", "More than one container has this id"],

@@ -11,8 +11,8 @@ export interface PathContent {
   mode: number | undefined;
   /** of a file */
   file?: Buffer;
-  /** Writes an entry for the folder itself: it doesn't exist yet, and the archive may have none for it. */
-  createFolder?: boolean;
+  /** Mode of an entry for the folder itself, written first: the archive may have none for it. */
+  folderMode?: number;
   /** of a folder: a gzipped tar, already checked */
   archive?: Buffer;
 }
@@ -33,10 +33,10 @@ export function packContents(contents: readonly PathContent[], limit: number): R
 }
 
 async function packAll(tar: Pack, contents: readonly PathContent[], limit: number): Promise<void> {
-  for (const { path, mode, file, createFolder, archive } of contents) {
+  for (const { path, mode, file, folderMode, archive } of contents) {
     const root = path.slice(1);
     if (file) await addTarEntry(tar, { name: root, type: "file", mode: mode ?? FILE_MODE, size: file.length }, file);
-    if (createFolder) await addTarEntry(tar, { name: `${root}/`, type: "directory", mode: FOLDER_MODE });
+    if (folderMode !== undefined) await addTarEntry(tar, { name: `${root}/`, type: "directory", mode: folderMode });
     if (archive) await repack(tar, root, archive, limit);
     if (!file && mode !== undefined) await addTarEntry(tar, { name: `${root}/`, type: "directory", mode });
   }

@@ -42,6 +42,13 @@ const RULES: Rule[] = [
     operations: ["pull"],
   },
   {
+    // Of an artifact that is not an image, such as a Helm chart: engines to 20.10, from 23, and with the containerd image store.
+    pattern:
+      /encountered remote .* when fetching|unsupported media ?type|mismatched image rootfs|no unpack platforms? defined|invalid rootfs/i,
+    code: "NOT_AN_IMAGE",
+    operations: ["pull"],
+  },
+  {
     pattern:
       /dial tcp|no such host|timeout|connection refused|tls handshake|x509|http response to https|deadline exceeded|eof|toomanyrequests|unexpected http status|error parsing http|connection reset/i,
     code: "REGISTRY_UNREACHABLE",

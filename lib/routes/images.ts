@@ -43,7 +43,7 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     example: { image: "nginx:latest" },
     responses: imagePullResponses,
     async handler(call) {
-      const { image, auth_config } = call.body;
+      const { image, auth_config, platform } = call.body;
       const { auth, warnings } = resolveLogin(image, auth_config);
       const result = ({ id, digest }: PulledImage) => ({
         image,
@@ -56,10 +56,12 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
       const format = call.accepts("json", "text/event-stream", "application/x-ndjson");
       if (format === "text/event-stream" || format === "application/x-ndjson") {
         const startPull = (onProgress: (progress: PullProgress) => void) =>
-          auth ? docker.images.pullWithLogin(image, auth, onProgress) : docker.images.pullWithProgress(image, onProgress);
+          auth
+            ? docker.images.pullWithLogin(image, auth, platform, onProgress)
+            : docker.images.pullWithProgress(image, platform, onProgress);
         return streamProgress(format, startPull, result, call);
       }
-      const pulling = auth ? docker.images.pullWithLogin(image, auth) : docker.images.pull(image);
+      const pulling = auth ? docker.images.pullWithLogin(image, auth, platform) : docker.images.pull(image, platform);
       if (!(await settlesBefore(pulling, call.within(settings.pull_wait * 1000))))
         return new Reply(202, { image, status: "pulling", host });
       return result(await pulling);

@@ -9,6 +9,7 @@ export interface ImageRequest {
   image: string;
   pull_policy: "always" | "missing" | "never";
   auth_config?: RegistryAuth | undefined;
+  platform?: string | undefined;
 }
 
 /**
@@ -19,13 +20,13 @@ export interface ImageRequest {
  */
 export async function ensureImage(
   images: Images,
-  { image, pull_policy, auth_config }: ImageRequest,
+  { image, pull_policy, auth_config, platform }: ImageRequest,
   waitSignal: AbortSignal,
 ): Promise<{ isPresent: boolean; warnings: string[] }> {
   const { auth, warnings } = resolveLogin(image, auth_config);
   const localImage = () => `this is ${withDefaultTag(image)} as it is on this host`;
-  if (!(await images.needsPull(image, pull_policy))) return { isPresent: true, warnings };
-  const pulling = auth ? images.pullWithLogin(image, auth) : images.pull(image);
+  if (!(await images.needsPull(image, pull_policy, platform))) return { isPresent: true, warnings };
+  const pulling = auth ? images.pullWithLogin(image, auth, platform) : images.pull(image, platform);
   try {
     if (await settlesBefore(pulling, waitSignal)) {
       await pulling;
@@ -33,9 +34,9 @@ export async function ensureImage(
     }
   } catch (error) {
     const isUnreachable = error instanceof AppError && error.code === "REGISTRY_UNREACHABLE";
-    if (!isUnreachable || !(await images.inspect(image))) throw error;
+    if (!isUnreachable || !(await images.inspect(image, platform))) throw error;
     return { isPresent: true, warnings: [...warnings, `the registry can't be reached: ${localImage()}`] };
   }
-  if (!(await images.inspect(image))) return { isPresent: false, warnings };
+  if (!(await images.inspect(image, platform))) return { isPresent: false, warnings };
   return { isPresent: true, warnings: [...warnings, `the registry is slow: ${localImage()}`] };
 }

@@ -1,9 +1,12 @@
+import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { type Daemon, startDaemon } from "../../scripts/daemon";
 import { runOrThrow } from "../../scripts/process";
 import { type Place, ROOT_ADDRESS, takePlace } from "./bed";
 import type { Engine } from "./engine";
+
+const MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
 
 /** A user name and password for a registry. */
 export interface Login {
@@ -82,6 +85,37 @@ export async function pushImage(engine: Engine, registry: Registry, name: string
     await docker(engine, ["rmi", reference]);
   }
   return reference;
+}
+
+/**
+ * Pushes a manifest that has the layers of an image in the registry and a config of its own.
+ * @param names its repository, its tag, and the tag to push
+ * @param edit makes the new config from the image's
+ * @param mediaTypes of the new manifest and its config
+ */
+export async function pushVariant(
+  { host }: Registry,
+  names: [string, string, string],
+  edit: (config: object) => object,
+  mediaTypes: { manifest: string; config: string } = { manifest: MANIFEST, config: "application/vnd.docker.container.image.v1+json" },
+): Promise<void> {
+  const [name, tag, newTag] = names;
+  const base = `http://${host}/v2/${name}`;
+  const manifest = (await (await fetch(`${base}/manifests/${tag}`, { headers: { Accept: MANIFEST } })).json()) as {
+    config: { digest: string };
+  };
+  const config = JSON.stringify(edit((await (await fetch(`${base}/blobs/${manifest.config.digest}`)).json()) as object));
+  const digest = `sha256:${createHash("sha256").update(config).digest("hex")}`;
+  const upload = new URL((await fetch(`${base}/blobs/uploads/`, { method: "POST" })).headers.get("location") ?? "");
+  upload.searchParams.set("digest", digest);
+  await fetch(upload, { method: "PUT", body: config, headers: { "Content-Type": "application/octet-stream" } });
+  const body = JSON.stringify({
+    ...manifest,
+    mediaType: mediaTypes.manifest,
+    config: { mediaType: mediaTypes.config, size: Buffer.byteLength(config), digest },
+  });
+  const { ok } = await fetch(`${base}/manifests/${newTag}`, { method: "PUT", body, headers: { "Content-Type": mediaTypes.manifest } });
+  if (!ok) throw new Error(`The registry refuses ${name}:${newTag}`);
 }
 
 /** Creates a configuration folder for the docker CLI below `parent`, with the login for a registry. Returns its path. */

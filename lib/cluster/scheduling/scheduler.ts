@@ -28,7 +28,7 @@ const TRY_NEXT: ReadonlySet<ErrorCode> = new Set([
   "NO_ROOM",
 ]);
 /** Refusals of a registry. Most are the same for all nodes: one more node is tried, which may have other credentials or another network. */
-const REGISTRY_REFUSALS: ReadonlySet<ErrorCode> = new Set(["IMAGE_NOT_FOUND", "IMAGE_DENIED", "REGISTRY_UNREACHABLE"]);
+const REGISTRY_REFUSALS: ReadonlySet<ErrorCode> = new Set(["IMAGE_NOT_FOUND", "NOT_AN_IMAGE", "IMAGE_DENIED", "REGISTRY_UNREACHABLE"]);
 /** How often a run that waits for room asks for bids again. */
 const BID_AGAIN_INTERVAL_MS = 250;
 

@@ -6,6 +6,7 @@ import type { DockerCli } from "../cli/docker-cli";
 import type { Engine, RegistryAuth } from "../engine";
 import { toAppErrorFromCli } from "../engine-errors";
 import { withDefaultTag } from "./image-reference";
+import { isOfPlatform } from "./platform";
 
 export interface PulledImage {
   /** the requested reference, with its tag */
@@ -60,8 +61,8 @@ export class Images {
    * image with the same credentials are one.
    * @throws AppError as `pull`
    */
-  async pullWithLogin(reference: string, auth: RegistryAuth, listener?: ProgressListener): Promise<PulledImage> {
-    return this.pullThroughApi(reference, auth, listener);
+  async pullWithLogin(reference: string, auth: RegistryAuth, platform?: string, listener?: ProgressListener): Promise<PulledImage> {
+    return this.pullThroughApi(reference, auth, platform, listener);
   }
 
   /**
@@ -69,30 +70,32 @@ export class Images {
    * own credentials are pulled as by `pull`, without progress.
    * @throws AppError as `pull`
    */
-  async pullWithProgress(reference: string, listener: ProgressListener): Promise<PulledImage> {
-    return this.pullThroughApi(reference, undefined, listener).catch((error: AppError) => {
+  async pullWithProgress(reference: string, platform: string | undefined, listener: ProgressListener): Promise<PulledImage> {
+    return this.pullThroughApi(reference, undefined, platform, listener).catch((error: AppError) => {
       // Without credentials, some registries answer "not found" for a private image.
       if (error.code !== "IMAGE_DENIED" && error.code !== "IMAGE_NOT_FOUND") throw error;
-      return this.pull(reference);
+      return this.pull(reference, platform);
     });
   }
 
   private async pullThroughApi(
     reference: string,
     auth: RegistryAuth | undefined,
+    platform: string | undefined,
     listener: ProgressListener | undefined,
   ): Promise<PulledImage> {
     const image = withDefaultTag(reference);
     const login = auth ? createHash("sha256").update(JSON.stringify(auth)).digest("hex") : "anonymous";
     const work = async (onProgress: ProgressListener) => {
-      const failed = await this.engine.stream("POST", "/images/create", { query: { fromImage: image }, auth, operation: "pull" }).then(
+      const query = { fromImage: image, platform };
+      const failed = await this.engine.stream("POST", "/images/create", { query, auth, operation: "pull" }).then(
         (report) => readPullReport(report, onProgress),
         // The engine reports errors of a registry with the statuses of its own errors.
         (error: AppError) => (isUnavailable(error) ? Promise.reject(error) : error.message),
       );
       if (failed !== undefined) throw toAppErrorFromCli({ stderr: failed }, "pull");
     };
-    return this.joinPull(`${image} as ${login}`, image, work, listener);
+    return this.joinPull(`${image} ${platform ?? ""} as ${login}`, image, work, listener);
   }
 
   /** Joins the pull in progress with this key, or begins it. */
@@ -123,13 +126,14 @@ export class Images {
     return this.lastUses.get(id);
   }
 
-  /** The image, or undefined if this host doesn't have it. */
-  async inspect(reference: string): Promise<PulledImage | undefined> {
+  /** The image, or undefined if this host doesn't have it, or has it for another platform. */
+  async inspect(reference: string, platform?: string): Promise<PulledImage | undefined> {
     const image = withDefaultTag(reference);
     try {
       // Without the default tag: the reference may be an image id. An image that the containerd image store has in part has no Config.
       const info = await this.engine.call((docker, abortSignal) => docker.getImage(reference).inspect({ abortSignal } as object));
       this.lastUses.set(info.Id, performance.now());
+      if (platform !== undefined && !isOfPlatform(info, platform)) return undefined;
       const digest = info.RepoDigests?.map((each) => each.split("@")[1]).find(Boolean);
       return { image, id: info.Id, volumes: Object.keys(info.Config?.Volumes ?? {}), ...(digest ? { digest } : {}) };
     } catch (error) {
@@ -144,7 +148,7 @@ export class Images {
    * @throws AppError IMAGE_NOT_FOUND and those of `pull`
    */
   async ensure(reference: string, policy: "missing" | "always" | "never", platform?: string): Promise<void> {
-    if (await this.needsPull(reference, policy)) await this.pull(reference, platform);
+    if (await this.needsPull(reference, policy, platform)) await this.pull(reference, platform);
   }
 
   /**
@@ -152,12 +156,12 @@ export class Images {
    * @param policy as of `ensure`
    * @throws AppError IMAGE_NOT_FOUND if this host doesn't have it and the policy is never
    */
-  async needsPull(reference: string, policy: "missing" | "always" | "never"): Promise<boolean> {
+  async needsPull(reference: string, policy: "missing" | "always" | "never", platform?: string): Promise<boolean> {
     if (policy === "always") return true;
-    if (await this.inspect(reference)) return false;
+    if (await this.inspect(reference, platform)) return false;
     if (policy === "missing") return true;
     throw new AppError("IMAGE_NOT_FOUND", {
-      message: `No such image on this host: ${withDefaultTag(reference)}`,
+      message: `No such image on this host: ${withDefaultTag(reference)}${platform === undefined ? "" : ` for ${platform}`}`,
       details: { field: "image" },
     });
   }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
-import { command, flag, integer, map, matching, number } from "../../http/fields";
+import { command, flag, integer, map, matching, number, text } from "../../http/fields";
 import { environment, imageReference, optional, outputSchema, type Responses, registryLogin, volumeName } from "./common";
 
 const mountPath = matching(/^\/[^:\0]{0,4095}(?::r[ow])?$/, "must be an absolute path in the container, which :ro may follow").refine(
@@ -50,6 +50,7 @@ export const oneOffRunBody = z
       .optional()
       .describe("always if absent"),
     auth_config: optional(registryLogin).describe("Login at the image's registry"),
+    platform: optional(text.max(200, "must be a platform")).describe("such as linux/arm64"),
     volumes: optional(map(mountPath, volumeEntry)).describe("What is to be at a path in the container, which :ro may follow"),
     stdin: optional(z.string({ error: "must be text" })).describe("What it reads"),
     memory: optional(integer(6_291_456, 2 ** 50)).describe("Bytes; run_memory if absent"),

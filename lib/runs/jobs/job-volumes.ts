@@ -1,3 +1,4 @@
+import { FOLDER_MODE } from "../../archive/tar-write";
 import type { Engine } from "../../docker/engine";
 import { isNotFound } from "../../errors";
 import type { Reaper } from "../reaper";
@@ -65,7 +66,7 @@ async function fillReadOnlyVolume(
 ): Promise<string> {
   await engine.createVolume({ Name: name, Labels }, "create");
   const contents = volumes.flatMap(({ content }, index) =>
-    content ? [{ ...content, path: `/${index}`, createFolder: content.archive !== undefined }] : [],
+    content ? [{ ...content, path: `/${index}`, ...(content.archive ? { folderMode: FOLDER_MODE } : {}) }] : [],
   );
   await volumeIo.fill(name, image, contents, limit);
   return (await engine.call((docker, abortSignal) => docker.getVolume(name).inspect({ abortSignal }))).Mountpoint;

@@ -21,6 +21,8 @@ export interface OneOffRequest {
   env_vars: Record<string, string>;
   pull_policy: "always" | "missing" | "never";
   auth_config?: RegistryAuth | undefined;
+  /** such as linux/arm64 */
+  platform?: string | undefined;
   volumes: Record<string, VolumeEntry>;
   stdin?: string | undefined;
   /** bytes */
@@ -28,6 +30,9 @@ export interface OneOffRequest {
   cpus?: number | undefined;
   pids?: number | undefined;
 }
+
+/** Only the run's container has these folders, and its user can be any. */
+const SCRATCH_FOLDER_MODE = 0o777;
 
 export interface OneOffSettings {
   /** seconds */
@@ -126,6 +131,7 @@ export class OneOffRuns {
     const memory = request.memory ?? settings.run_memory;
     const container: ContainerCreateOptions = {
       Image: request.image,
+      ...(request.platform === undefined ? {} : { platform: request.platform }),
       ...(request.command?.length ? { Cmd: request.command } : {}),
       ...(request.entrypoint?.length ? { Entrypoint: request.entrypoint } : {}),
       Env: Object.entries(request.env_vars).map(([name, value]) => `${name}=${value}`),
@@ -139,7 +145,9 @@ export class OneOffRuns {
         ...(request.cpus === undefined ? {} : { NanoCpus: Math.round(request.cpus * 1e9) }),
       },
     };
-    const contents = volumes.flatMap(({ content, readOnly }) => (content && !readOnly ? [content] : []));
+    const contents = volumes.flatMap(({ content, readOnly }) =>
+      content && !readOnly ? [{ ...content, ...(content.archive ? { folderMode: SCRATCH_FOLDER_MODE } : {}) }] : [],
+    );
     return {
       container,
       stdin: request.stdin === undefined ? undefined : Buffer.from(request.stdin),

@@ -1,7 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import { freePorts } from "../../support/ports";
-import { cliSettings, pushImage, type Registry, startRegistry } from "../../support/registry";
+import { cliSettings, pushImage, pushVariant, type Registry, startRegistry } from "../../support/registry";
 import { startServer, type TestServer } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 import { type StallingProxy, stallingProxy } from "../../support/stalling-proxy";
@@ -120,6 +122,54 @@ test("an unreachable registry is 502", async () => {
 test("a registry with a password is 403 without it, and serves a host that has logged in", async () => {
   expect(await pull(`${guarded.host}/busybox:1`)).toMatchObject({ status: 403, code: "IMAGE_DENIED" });
   expect(await pull(`${guarded.host}/busybox:1`, knowing)).toMatchObject({ status: 200, digest: await digestIn("busybox", "1") });
+});
+
+test("a credential helper gets the environment variables that a setting names", async () => {
+  const folder = cliSettings(node.engine.folder, guarded);
+  writeFileSync(path.join(folder, "config.json"), JSON.stringify({ credHelpers: { [guarded.host]: "by-key" } }));
+  const { username, password } = LOGIN;
+  const script = `#!/bin/sh\n[ "$HELPER_KEY" = open ] && echo '${JSON.stringify({ Username: username, Secret: password })}'\n`;
+  writeFileSync(path.join(folder, "docker-credential-by-key"), script, { mode: 0o755 });
+  const env = { DOCKER_CONFIG: folder, PATH: `${folder}:${process.env.PATH}`, HELPER_KEY: "open" };
+  const server = await startServer({ engine: node.engine, args: ["--docker_cli_env=HELPER_KEY"], env });
+  expect((await pull(`${guarded.host}/busybox:1`, server)).status).toBe(200);
+  await server.stop();
+});
+
+test("an artifact that is no image is a 400 wherever it is pulled", async () => {
+  const manifest = "application/vnd.oci.image.manifest.v1+json";
+  await pushVariant(registry, ["busybox", "1", "chart"], () => ({ name: "chart" }), {
+    manifest,
+    config: "application/vnd.cncf.helm.config.v1+json",
+  });
+  const image = `${registry.host}/busybox:chart`;
+  expect(await pull(image)).toMatchObject({ status: 400, code: "NOT_AN_IMAGE" });
+  for (const [method, place] of [
+    ["POST", "/images/pull"],
+    ["POST", "/run"],
+    ["PUT", "/"],
+  ] as const)
+    expect((await node.request(method, place, { json: { image } })).json).toMatchObject({ status: 400, code: "NOT_AN_IMAGE" });
+  const live = await node.request("POST", "/images/pull", { json: { image }, headers: { Accept: "application/x-ndjson" } });
+  expect(live.text).toContain("NOT_AN_IMAGE");
+});
+
+test("an image that is there for another platform is pulled for the platform of the run", async () => {
+  const image = `${registry.host}/busybox:arm`;
+  await pushVariant(registry, ["busybox", "1", "arm"], (config) => ({ ...config, architecture: "arm64" }));
+  const platform = "linux/arm64";
+  const architecture = () => node.docker("image", "inspect", "--format", "{{.Architecture}}", image);
+  const requests = [
+    ["PUT", "/", { platform, remove: true, data: "true" }],
+    ["POST", "/run", { platform, pull_policy: "missing", command: "true" }],
+    ["POST", "/images/pull", { platform }],
+  ] as const;
+  for (const [method, place, body] of requests) {
+    await node.docker("tag", "busybox", image);
+    expect(await architecture()).toBe("amd64");
+    expect((await node.request(method, place, { json: { image, ...body } })).status).toBe(200);
+    expect(await architecture()).toBe("arm64");
+  }
 });
 
 test("a slow pull is 202 and continues, a repeat joins it, and after its end it is 200", async () => {

@@ -14,6 +14,7 @@ beforeAll(async () => {
   mkdirSync(shared);
   await node.docker("run", "--name", "model", "busybox", "sh", "-c", "mkdir /srv; echo old > /srv/old");
   await node.docker("commit", "model", "furnished");
+  await node.docker("commit", "-c", "USER 1000", "model", "unprivileged");
   await node.docker("rm", "model");
   before = await everythingOn(node);
 });
@@ -63,6 +64,13 @@ test("a folder has only the archive's content, not the image's", async () => {
   const { json } = await oneOff(node, { image: "furnished", command: ["sh", "-c", script], volumes });
   expect(json.stdout).toBe("l\nsub\nin700\n");
   expect(await untarGz64(json.volumes["/srv"].content)).toEqual({ "sub/": "", "sub/f": "in", "sub/n": "new\n", l: "" });
+});
+
+test("a folder can be written by the user of the image", async () => {
+  const volumes = { "/out": await folder({ f: "in" }, { response: true }) };
+  const { json } = await oneOff(node, { image: "unprivileged", command: ["sh", "-c", "echo new > /out/n"], volumes });
+  expect(json).toMatchObject({ status: "success", stderr: "" });
+  expect(await untarGz64(json.volumes["/out"].content)).toEqual({ f: "in", n: "new\n" });
 });
 
 test(":ro files and folders are read-only and can be returned", async () => {

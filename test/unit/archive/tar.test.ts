@@ -153,7 +153,7 @@ describe("gzipped tars", () => {
           );
           if (!ok) return;
           passed += 1;
-          const tar = await buffer(packContents([{ path: "/deep/in", mode: undefined, createFolder: true, archive }], LIMIT));
+          const tar = await buffer(packContents([{ path: "/deep/in", mode: undefined, folderMode: 0o755, archive }], LIMIT));
           const folder = mkdtempSync(path.join(scratch, "x-"));
           mkdirSync(path.join(folder, "root"));
           // With -P it takes names and links as they are.
