@@ -64,7 +64,11 @@ const loadSharedRateLimits = lazyRequire(() => require("./http/shared-rate-limit
  * @param cliVariables environment of the docker CLI, besides what it needs itself
  * @throws Error if the settings can't be met: a port, certificate, store or engine address that can't be used
  */
-export async function start(settings: Settings, { log, audit, lostLines }: Logs, cliVariables: Record<string, string>): Promise<RunningServer> {
+export async function start(
+  settings: Settings,
+  { log, audit, lostLines }: Logs,
+  cliVariables: Record<string, string>,
+): Promise<RunningServer> {
   const url = settings.advertise ?? `${settings.https ? "https" : "http"}://${toUrlHost(reachableAddress(settings.host))}:${settings.port}`;
   const nodeName = settings.node_name ?? new URL(url).host;
   const service = { name: "docker-server", version, host: nodeName };
