@@ -188,7 +188,7 @@ describe("unused images and build cache", () => {
     await docker("create", "busybox");
     const endpoint = await resolveEndpoint({
       ...{ docker_host: engine.dockerHost, docker_context: null, docker_config: null },
-      ...{ docker_tls_verify: false, docker_cert_path: null, ssh_auth_sock: null },
+      ...{ docker_tls_verify: false, docker_cert_path: null, ssh_auth_sock: null, cliVariables: {} },
     });
     let now = 0;
     const pruner = new ImagePruner(new EngineClient(endpoint, 60_000, 60_000), { lastUsedAt: () => undefined }, quietLog().log, () => now);

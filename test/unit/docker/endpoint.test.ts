@@ -1,6 +1,13 @@
 import { resolveEndpoint } from "../../../lib/docker/endpoint";
 
-const SETTINGS = { docker_context: null, docker_tls_verify: false, docker_cert_path: null, docker_config: null, ssh_auth_sock: null };
+const SETTINGS = {
+  docker_context: null,
+  docker_tls_verify: false,
+  docker_cert_path: null,
+  docker_config: null,
+  ssh_auth_sock: null,
+  cliVariables: {},
+};
 
 test.each([
   ["tcp://[::1]:2375", "::1"],

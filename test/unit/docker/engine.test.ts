@@ -22,6 +22,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const SHORT = 400;
 const LONG = 600_000;
 const VERY_SHORT = 50;
+/** Lets every container start. */
+const guard = { checkStart: async () => undefined } as never;
 const IN_TIME = { code: "ENGINE_TIMEOUT" };
 
 /** A client of a fake engine that answers pings and handles all other requests with `take`. */
@@ -123,7 +125,7 @@ describe("stopping", () => {
       (request, response) => void (request.method === "GET" && response.end(JSON.stringify({ Config: { StopTimeout }, HostConfig: {} }))),
       { read: SHORT, write: LONG },
     );
-    return new Lifecycle(client, new ContainerList(client, "node", { debug: () => undefined } as never));
+    return new Lifecycle(client, new ContainerList(client, "node", { debug: () => undefined } as never), guard);
   };
 
   test.each(["stop", "restart"] as const)(
@@ -178,7 +180,7 @@ describe("a container that the engine removes at its end", () => {
   }
 
   test.each([204, 304])("has its name free when a stop is answered (%i)", async (statusCode) => {
-    await untilRemoved(statusCode, (engine, list) => new Lifecycle(engine, list).stop("a", 0));
+    await untilRemoved(statusCode, (engine, list) => new Lifecycle(engine, list, guard).stop("a", 0));
   });
 
   test("has its name free when a removal beside the engine's own is answered", async () => {
