@@ -32,7 +32,7 @@ test.each(Object.keys(FAULTS))("only the upload fails if the engine %s", async (
     await spool.fill(Readable.from([zipOf(FILES)]), 100_000_000);
     const engine = new Engine({ options: { host: "127.0.0.1", port, protocol: "http" } } as never, 1000, 1000);
     const { tar, finished } = zipToTar(spool, "", ["a"], { uid: 0, gid: 0 });
-    const code = what.startsWith("refuses") ? "READ_ONLY" : "ENGINE_UNREACHABLE";
+    const code = what === "reads nothing" ? "ENGINE_TIMEOUT" : what.startsWith("refuses") ? "READ_ONLY" : "ENGINE_UNREACHABLE";
     await expect(writeContainerArchive(engine, "x", "/", tar)).rejects.toMatchObject({ code });
     await finished;
   } finally {
