@@ -70,7 +70,7 @@ function viaEngineApi({ raw: client }: Bed): Project {
 /** Calls Compose with the document that this server would give it. */
 function viaCompose({ engine }: Bed): Project {
   const compose = async (cuid: string, env: Record<string, string>, ...command: string[]) => {
-    const document = composeDocument(cuid, { ...SPEC, env }, { entrypoint: [], user: undefined, resume: false });
+    const document = composeDocument(cuid, { ...SPEC, env }, { entrypoint: [], user: undefined, resume: false, imageLabels: [] });
     const { code, stderr } = await engine.docker(["compose", "--project-name", cuid, "--file", "-", ...command], document);
     if (code !== 0) throw new Error(`docker compose ${command.join(" ")}: ${stderr}`);
   };

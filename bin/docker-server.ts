@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { setFlagsFromString } from "node:v8";
 import { loadSettings, SettingsError } from "../config/load";
 import { start } from "../lib/app";
+import { tokenCommand } from "../lib/commands/token";
 import { openLogs } from "../lib/support/logger";
 import { toUrlHost } from "../lib/support/url-host";
 
@@ -15,13 +16,19 @@ const HEAP_GROWING_PERCENT = 300;
 
 async function main(): Promise<void> {
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
+  const [command, ...rest] = process.argv.slice(2);
+  if (command === "token") {
+    const text = await tokenCommand(rest, async (argv) => (await loadSettings(argv))?.settings ?? null);
+    if (text !== "") process.stdout.write(`${text}\n`);
+    return;
+  }
   const loaded = await loadSettings(process.argv.slice(2));
   if (loaded === null) return;
   const { settings, warnings, cliVariables } = loaded;
   if (settings.token.length === 0 && settings.token_file === null && settings.password === null)
     settings.token.push(generateToken(settings.cluster));
   if ((settings.user === null) !== (settings.password === null)) throw new SettingsError("--user and --password go together");
-  if (settings.cluster && settings.token.length === 0 && settings.cluster_key === null) {
+  if (settings.cluster && settings.token.length === 0 && settings.cluster_key.length === 0) {
     throw new SettingsError("A cluster needs --cluster_key, or a --token that is the same on all nodes to derive it from");
   }
   const logs = openLogs(settings);

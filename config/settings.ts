@@ -85,6 +85,12 @@ export const SETTINGS = {
     group: "Access",
     help: "File of tokens, one a line, # begins a comment; read again when it changes",
   },
+  revoked: {
+    type: "string",
+    default: null,
+    group: "Access",
+    help: "File of the ids of revoked narrow tokens, one a line, read again when it changes",
+  },
   user: { type: "string", default: null, env: ["APP_USER"], group: "Access", help: "User name for Basic authentication, with password" },
   password: { type: "string", default: null, env: ["APP_PASS"], secret: true, group: "Access", help: "Password of user" },
   low_burst: { type: "number", default: 60, group: "Access", help: "Requests a minute of the low class (pull, run, exec); 0: no limit" },
@@ -164,11 +170,11 @@ export const SETTINGS = {
     help: "URL at which the other nodes reach this one; its default-route address and port if unset",
   },
   cluster_key: {
-    type: "string",
-    default: null,
+    type: "list",
+    default: [],
     secret: true,
     group: "Cluster",
-    help: "Secret that nodes sign with; derived from the token if unset",
+    help: "Secret that nodes sign with; derived from the token if unset. Repeatable: the first signs, all are valid",
   },
   peer_timeout: {
     type: "number",

@@ -2,8 +2,10 @@ import { randomUUID } from "node:crypto";
 import type { RequestListener } from "node:http";
 import type { Settings } from "../config/settings";
 import { version } from "../package.json";
+import type { Access } from "./access/access";
 import { authenticator } from "./auth/authenticate";
 import { Credentials } from "./auth/credentials";
+import { NarrowTokens } from "./auth/narrow-tokens";
 import { Tickets } from "./auth/tickets";
 import { openCluster } from "./cluster/cluster";
 import { singleNodeDispatch } from "./cluster/routing/single-node";
@@ -44,6 +46,7 @@ import { rootRoutes } from "./routes/root";
 import { runRoutes } from "./routes/runs";
 import { statusRoutes } from "./routes/status";
 import { terminalRoutes } from "./routes/terminals";
+import { tokenRoutes } from "./routes/tokens";
 import { volumeRoutes } from "./routes/volumes";
 import { createRunHost } from "./runs/run-host";
 import { type HttpHandler, listen, type RunningServer } from "./server/listen";
@@ -79,7 +82,9 @@ export async function start(
   const cluster = settings.cluster ? openCluster({ settings, nodeName, url, version, host: facts, log }) : undefined;
   const terminals = new Terminals(docker, log);
   const signatures = cluster?.signatures ?? new Signatures([randomUUID()]);
-  const tickets = new Tickets(signatures);
+  const narrow = new NarrowTokens(settings);
+  if (settings.revoked !== null) narrow.watchRevoked(settings.revoked, log);
+  const tickets = new Tickets(signatures, (claim) => narrow.accept(claim));
   const countRuns = () => ({ running: runs.slots.inUse, waiting: runs.slots.waiting, warm: runs.code.warmCount });
   const metrics = new Metrics(readLoad, countRuns, lostLines, cluster);
   const deadlines = new RequestDeadlines();
@@ -104,19 +109,26 @@ export async function start(
     ...proxyRoutes(docker, nodeName),
     ...statusRoutes(docker, managed, service, metrics, cluster, () => drain.active),
     ...(cluster ? nodeRoutes(cluster) : []),
+    ...tokenRoutes(narrow, () => [...routes, ...proxyOperations]),
     ...docsRoutes(openApi),
   );
 
   const logRequest = requestLogger(audit, (...counted) => metrics.countRequest(...counted));
   const app = createExpressApp(settings, logRequest);
   routes.push(...mcpRoutes(routes, new InProcessClient(app), service));
-  const credentials = Credentials.load(settings, log, settings.cluster ? (settings.cluster_key ?? settings.token[0]) : undefined);
-  const authenticate = authenticator(
+  const credentials = Credentials.load(
+    settings,
+    log,
+    settings.cluster ? (settings.cluster_key[0] ?? settings.token[0]) : undefined,
+    narrow,
+  );
+  const { authenticate, admit } = authenticator(
     credentials,
     new FailureLimit(settings.low_burst),
     (method, target, header) => cluster?.verifyRequest(method, target, header),
     settings.cors_origin,
     tickets,
+    narrow,
   );
   registerRoutes(app, routes, {
     authenticate,
@@ -127,21 +139,25 @@ export async function start(
     dispatch: cluster?.dispatch ?? singleNodeDispatch(nodeName, facts, settings.accept),
     deadlines,
     bodyLimitBytes: settings.body_limit * 1_000_000,
+    nodeName,
+    confined: docker.confinement,
   });
   const handleError = errorHandler(log, { traces: settings.node_env === "development" });
   app.use(handleError);
 
-  const upstreams = new UpstreamResolver(docker, cluster?.pool);
+  const upstreams = new UpstreamResolver(docker, cluster?.pool, nodeName);
   const proxy = new ReverseProxy({
     upstreams,
     pool: cluster?.pool,
     responseTimeoutMs: settings.proxy_timeout * 1000,
-    isOwnCredential: (authorization) => typeof credentials.check({ authorization }) === "object",
+    isOwnCredential: (headers) => credentials.isValid(headers),
   });
   const middleware = { app, requestLogger: logRequest, errorHandler: handleError, authenticate: authenticate({}) };
   const apiListener = new ProxyListener(proxy, { ...middleware, cors: proxyCorsMiddleware(settings.cors_origin), sandbox: true });
-  const findContainerId = async (target: ProxyTarget) => (await upstreams.resolve(target, { fromPeer: false, exact: true })).containerId;
-  const sessionAuth = new BrowserSessions(signatures, credentials, findContainerId).sessionAuth(middleware.authenticate);
+  const findContainerId = async (target: ProxyTarget, access: Access) =>
+    (await upstreams.resolve(target, { fromPeer: false, exact: true, access })).containerId;
+  const sessions = new BrowserSessions(signatures, credentials, findContainerId, (claim) => narrow.accept(claim));
+  const sessionAuth = sessions.sessionAuth(middleware.authenticate, admit);
   const browserListener = new ProxyListener(proxy, {
     ...middleware,
     cors: proxyCorsMiddleware([]),

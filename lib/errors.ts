@@ -27,6 +27,7 @@ export type Kind = keyof typeof KINDS;
 const CATALOGUE = {
   MISSING_CREDENTIALS: ["auth_error", "Credentials are required"],
   WRONG_CREDENTIALS: ["auth_error", "These credentials are not valid"],
+  TOKEN_REFUSED: ["auth_error", "This token is expired, revoked, or can't be obeyed here"],
   WRONG_TICKET: ["auth_error", "This ticket doesn't open this container, or no more"],
   TOO_MANY_REQUESTS: ["rate_limited", "Too many requests, slow down"],
   TOO_MANY_WRONG_CREDENTIALS: ["rate_limited", "Too many wrong credentials from this address"],
@@ -44,6 +45,7 @@ const CATALOGUE = {
   ABANDONED: ["timeout", "Whoever asked for this has given up"],
   REQUEST_TIMEOUT: ["timeout", "The request came too slowly"],
   NOT_ALLOWED: ["forbidden", "The policy of this server refuses this"],
+  REFUSED_BY_TOKEN: ["forbidden", "The token does not permit this"],
   ROUTE_NOT_FOUND: ["not_found", "No such route"],
   METHOD_NOT_ALLOWED: ["not_found", "This path has no such method"],
   UPGRADE_REQUIRED: ["upgrade_required", "Here speaks only a WebSocket"],

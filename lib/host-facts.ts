@@ -6,16 +6,16 @@ import type { RunHost } from "./runs/run-host";
 
 /** This host's Docker as the cluster sees it: lib/cluster imports nothing that talks to Docker. */
 export function hostFacts(
-  { engine, containers, inventory, cliCheck }: DockerHost,
+  { engine, containers, confinement, inventory, cliCheck }: DockerHost,
   { slots }: RunHost,
   { compose }: ManagedContainers,
 ): HostFacts {
   let engineId: string | undefined;
   return {
-    find: (id) => containers.findMatches(id),
+    find: (id, labels) => (labels ? confinement.findMatches(id, labels) : containers.findMatches(id)),
     list: () => containers.read(),
     onChange: (listener) => containers.onChange(listener),
-    holdsVolume: (name) => inventory.hasVolumes([name]),
+    holdsVolume: (name, labels) => (labels ? confinement.hasVolume(name, labels) : inventory.hasVolumes([name])),
     inventory: async (needs) => {
       const known = await inventory.read(needs.image, needs.volumes);
       // Jobs and code runs need the CLI for the pull alone.

@@ -1,4 +1,5 @@
 import type { NextFunction, Request, RequestHandler, Response } from "express";
+import { Access } from "../access/access";
 import { PEER_HEADER, type PeerRequest } from "../cluster/rpc/signatures";
 import { AppError } from "../errors";
 import { inProcessCaller } from "../http/in-process";
@@ -6,19 +7,22 @@ import type { FailureLimit } from "../http/rate-limit";
 import type { Route } from "../http/route";
 import type { Credentials, Verdict } from "./credentials";
 import { refuseCrossSite, SAFE_METHODS } from "./cross-site";
+import type { NarrowTokens } from "./narrow-tokens";
 import type { Tickets } from "./tickets";
 
 /** Verifies the signature header of another node's request; undefined if it isn't valid. */
 export type VerifyPeerRequest = (method: string, url: string, header: string) => PeerRequest | undefined;
 
 /**
- * Makes the authentication middleware of each route. It sets `identity` and, for another node's request, `peer` in
- * `response.locals`, or throws AppError MISSING_CREDENTIALS, WRONG_CREDENTIALS, TOO_MANY_WRONG_CREDENTIALS or CROSS_SITE.
+ * Makes the authentication middleware of each route. It sets `identity`, `access` and, for another node's request, `peer` in
+ * `response.locals`, or throws AppError MISSING_CREDENTIALS, WRONG_CREDENTIALS, TOO_MANY_WRONG_CREDENTIALS, CROSS_SITE, TOKEN_REFUSED
+ * or REFUSED_BY_TOKEN. A connection of a narrow token is cut when the token ends.
  * @param credentials the valid ones
  * @param failures counts wrong credentials per address: past its limit only wrong ones are refused with 429, so that no client locks
  *   out others behind the same address
  * @param allowedOrigins origins whose pages may send requests that change something, besides our own
  * @param tickets accepted by ticketed routes
+ * @param narrow the narrow tokens
  */
 export function authenticator(
   credentials: Credentials,
@@ -26,14 +30,18 @@ export function authenticator(
   verifyPeerRequest: VerifyPeerRequest,
   allowedOrigins: string[],
   tickets: Tickets,
+  narrow: NarrowTokens,
 ) {
-  return (route: Pick<Route, "public" | "anonymousBody" | "acceptsTicket">): RequestHandler =>
+  const authenticate =
+    (route: Pick<Route, "public" | "anonymousBody" | "acceptsTicket">): RequestHandler =>
     async (request: Request, response: Response, next: NextFunction) => {
       // With `?node=` even a public route makes this node call another one: that needs credentials.
       if (route.public && request.query.node === undefined) return next();
       const caller = inProcessCaller(request);
       if (caller) {
         response.locals.identity = caller.identity;
+        // Its address was judged with the request that this one is part of.
+        admit(caller.access, undefined, response);
         return next();
       }
       const peerHeader = request.headers[PEER_HEADER];
@@ -41,6 +49,8 @@ export function authenticator(
       if (peer) {
         response.locals.identity = peer.caller;
         response.locals.peer = peer;
+        // The node that the client is connected to has judged its address.
+        admit(peer.token ? narrow.accept(peer.token) : Access.full, undefined, response);
         return next();
       }
       const presented = credentials.check(request.headers);
@@ -51,9 +61,22 @@ export function authenticator(
       if (verdict === "missing" || verdict === "wrong") throw unauthorized(verdict, response);
       response.locals.identity = verdict.identity;
       credentials.liveRequests.track(verdict.identity, response);
+      admit(verdict.access, request, response);
       refuseCrossSite(request, allowedOrigins);
       next();
     };
+
+  /** @param request of the client itself; undefined if another node has judged its address */
+  function admit(access: Access, request: Request | undefined, response: Response): void {
+    response.locals.access = access;
+    if (access.isFull) return;
+    access.assertLive();
+    if (request) access.assertAddress(request.ip ?? "");
+    const stop = narrow.endWith(access, () => response.req.socket.destroy());
+    response.once("close", stop);
+  }
+
+  return { authenticate, admit };
 }
 
 /** @throws AppError TOO_MANY_WRONG_CREDENTIALS */
@@ -67,8 +90,8 @@ async function countFailure(failures: FailureLimit, request: Request, response: 
 function checkTicket(tickets: Tickets, credentials: Credentials, request: Request): Verdict {
   const { ticket } = request.query;
   if (typeof ticket !== "string") return "missing";
-  const identity = tickets.identityOf(ticket);
-  return identity === undefined || credentials.isRevoked(identity) ? "wrong" : { identity, fingerprint: "" };
+  const holder = tickets.holderOf(ticket);
+  return holder === undefined || credentials.isRevoked(holder.identity) ? "wrong" : { ...holder, fingerprint: "" };
 }
 
 function unauthorized(verdict: "missing" | "wrong", response: Response): AppError {

@@ -3,8 +3,11 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { IncomingHttpHeaders } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Access } from "../access/access";
+import { TOKEN_PREFIX } from "../access/token";
 import type { Logger } from "../support/logger";
 import { LiveRequests } from "./live-requests";
+import type { NarrowTokens } from "./narrow-tokens";
 
 export interface CredentialSettings {
   token: string[];
@@ -13,8 +16,11 @@ export interface CredentialSettings {
   password: string | null;
 }
 
-/** Result of a check. The identity is the client's name in the audit log and for rate limits; it never reveals a token. */
-export type Verdict = { identity: string; fingerprint: string } | "missing" | "wrong";
+/**
+ * Result of a check. The identity is the client's name in the audit log and for rate limits; it never reveals a token. Narrow tokens
+ * have that of the id at the root of their chain.
+ */
+export type Verdict = { identity: string; fingerprint: string; access: Access } | "missing" | "wrong";
 
 interface ValidCredential {
   identity: string;
@@ -40,6 +46,7 @@ export class Credentials {
   private constructor(
     settings: CredentialSettings,
     private readonly secret: string | undefined,
+    private readonly narrow: NarrowTokens | undefined,
   ) {
     // Identities appear in logs: a slow key derivation keeps a reader from finding the token by trial.
     this.key = secret === undefined ? randomBytes(32) : scryptSync(secret, "docker-server identities", 32);
@@ -53,10 +60,11 @@ export class Credentials {
    * Reads the token file, if there is one, and follows its changes until the process ends.
    * @param secret known to all nodes of a cluster, so that they give a client the same identity; a node alone derives each identity
    *   from its token, so that it stays the same after a restart
+   * @param narrow the narrow tokens; none is valid if absent
    * @throws Error if the token file can't be read or has no token
    */
-  static load(settings: CredentialSettings, log: Logger, secret?: string): Credentials {
-    const credentials = new Credentials(settings, secret);
+  static load(settings: CredentialSettings, log: Logger, secret?: string, narrow?: NarrowTokens): Credentials {
+    const credentials = new Credentials(settings, secret, narrow);
     const { token_file } = settings;
     if (token_file === null) return credentials;
     const content = readFileSync(token_file, "utf8");
@@ -100,7 +108,9 @@ export class Credentials {
   /** @returns the token of each line that is neither blank nor a comment: one that begins with # */
   private parseTokens(content: string): ValidCredential[] {
     const lines = content.split("\n").map((line) => line.trim());
-    return lines.filter((line) => line !== "" && !line.startsWith("#")).map((token) => this.tokenCredential(token));
+    const tokens = lines.filter((line) => line !== "" && !line.startsWith("#"));
+    this.narrow?.setFileTokens(tokens);
+    return tokens.map((token) => this.tokenCredential(token));
   }
 
   private tokenCredential(token: string): ValidCredential {
@@ -124,19 +134,37 @@ export class Credentials {
   }
 
   /**
-   * Checks the credentials of a request: `Basic base64(token)`, `Basic base64(user:password)`, `Bearer token` or
-   * `X-Access-Token: token`.
+   * Checks the credentials of a request: `Basic base64(token)`, `Basic base64(user:password)`, `Basic base64(anything:narrow token)`,
+   * `Bearer token`, `X-Access-Token: token` or `X-API-Key: token`.
+   * @throws AppError TOKEN_REFUSED for a narrow token that is expired, revoked, or can't be obeyed
    */
   check(headers: IncomingHttpHeaders): Verdict {
     const secret = presentedSecret(headers);
     if (secret === undefined) return "missing";
+    const verdict = this.checkSecret(secret);
+    const password = verdict === "wrong" ? basicPassword(headers) : undefined;
+    return password?.startsWith(TOKEN_PREFIX) ? this.checkSecret(password) : verdict;
+  }
+
+  private checkSecret(secret: string): Verdict {
     const digest = this.digest(secret);
     let identity: string | undefined;
     // Constant time: the loop doesn't stop at a match.
     for (const credential of [...this.configured, ...this.fromFile]) {
       if (timingSafeEqual(credential.digest, digest)) identity = credential.identity;
     }
-    return identity === undefined ? "wrong" : { identity, fingerprint: digest.toString("base64") };
+    if (identity !== undefined) return { identity, fingerprint: digest.toString("base64"), access: Access.full };
+    const access = secret.startsWith(TOKEN_PREFIX) ? this.narrow?.check(secret) : undefined;
+    return access ? { identity: identityOf(access), fingerprint: "", access } : "wrong";
+  }
+
+  /** Whether these are, or were, credentials of this server: a container must not see them. */
+  isValid(headers: IncomingHttpHeaders): boolean {
+    try {
+      return typeof this.check(headers) === "object";
+    } catch {
+      return true; // a narrow token that has ended
+    }
   }
 
   /** The fingerprint of the valid credentials with this identity; undefined if there are none. */
@@ -150,12 +178,26 @@ export class Credentials {
   }
 }
 
+/** The identity of the holders of a narrow token. */
+export function identityOf({ claim }: Access): string {
+  return `ds1-${claim?.id}`;
+}
+
+/** The password of a Basic header; undefined if there is none. */
+function basicPassword(headers: IncomingHttpHeaders): string | undefined {
+  if (headers["x-access-token"] !== undefined) return undefined;
+  const [, value] = /^basic +(.*)$/i.exec((headers.authorization ?? "").trim()) ?? [];
+  const [, password] = /^[^:]*:(.+)$/s.exec(Buffer.from(value ?? "", "base64").toString()) ?? [];
+  return password;
+}
+
 function presentedSecret(headers: IncomingHttpHeaders): string | undefined {
   const accessToken = headers["x-access-token"];
   if (typeof accessToken === "string") return accessToken;
   const [scheme, ...rest] = (headers.authorization ?? "").trim().split(/ +/);
   const value = rest.join(" ");
-  if (!scheme) return undefined;
+  const apiKey = headers["x-api-key"];
+  if (!scheme) return typeof apiKey === "string" ? apiKey : undefined;
   if (scheme.toLowerCase() === "bearer") return value;
   if (scheme.toLowerCase() === "basic") return Buffer.from(value, "base64").toString();
   return `${scheme} ${value}`; // an unknown scheme makes the credentials wrong, not missing

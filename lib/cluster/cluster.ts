@@ -2,6 +2,7 @@ import nodeCluster from "node:cluster";
 import { randomUUID, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
+import { ENFORCED_CAVEATS } from "../access/caveats";
 import type { Logger } from "../support/logger";
 import { type LocalHost, wasStarted } from "./local-host";
 import { Members } from "./membership/members";
@@ -26,7 +27,7 @@ import { Scheduler } from "./scheduling/scheduler";
 import { loadOf } from "./scheduling/scoring";
 
 export interface ClusterSettings extends StoreSettings {
-  cluster_key: string | null;
+  cluster_key: string[];
   token: string[];
   refresh_rate: number;
   cache_interval: number;
@@ -110,7 +111,7 @@ const NO_NEEDS: Needs = { image: "none", pull: "always", ports: [], volumes: [],
  * @throws Error if the store or the certificate authority of the settings can't be used
  */
 export function openCluster({ settings, nodeName, url, version, host, log }: ClusterDeps): Cluster {
-  const signatures = new Signatures(settings.cluster_key ? [settings.cluster_key] : settings.token);
+  const signatures = new Signatures(settings.cluster_key.length > 0 ? settings.cluster_key : settings.token);
   const client = new PeerClient(nodeName, signatures, peerTls(settings));
   let load: Load | undefined;
   const measureLoad = async () => {
@@ -147,6 +148,7 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
       timed: true,
       ...(engineId === undefined ? {} : { engine_id: engineId }),
       same_engine: sharedEngines.names(members.allPeers),
+      enforces: [...ENFORCED_CAVEATS],
     };
   }
 

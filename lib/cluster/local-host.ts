@@ -19,12 +19,14 @@ export interface Holding {
 
 /** What the cluster asks of this host's Docker. */
 export interface LocalHost {
-  find(id: string): Promise<Holding>;
+  /** @param labels only containers that have all of them count; not those that have one from their image alone */
+  find(id: string, labels?: Readonly<Record<string, string>>): Promise<Holding>;
   /**
    * All containers as a JSON array. The version differs whenever the containers do. `followed` is whether changes are being watched:
    * only then does `onChange` report every change.
    */
   list(): Promise<{ version: string; json: Buffer; followed: boolean }>;
   onChange(listener: () => void): void;
-  holdsVolume(name: string): Promise<boolean>;
+  /** @param labels only a volume that has all of them counts */
+  holdsVolume(name: string, labels?: Readonly<Record<string, string>>): Promise<boolean>;
 }

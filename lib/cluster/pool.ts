@@ -1,21 +1,40 @@
+import { Access } from "../access/access";
 import type { Logger } from "../support/logger";
 import type { LocalHost } from "./local-host";
 import type { Members } from "./membership/members";
 import type { Peer } from "./membership/peer";
 import { type FanOutResult, fanOut } from "./rpc/fan-out";
 import type { RpcMethod, RpcParams, RpcResult } from "./rpc/methods";
-import type { PeerClient } from "./rpc/peer-client";
+import { assertEnforces, type PeerClient } from "./rpc/peer-client";
 
 /** This node and its peers, and how they are called. */
 export interface Pool {
   /** this node's name */
   nodeName: string;
   host: LocalHost;
-  members: Members;
+  members: Pick<Members, "peers" | "allPeers" | "storeWasRead">;
   client: PeerClient;
   /** how long a peer may take to answer an RPC call */
   peerTimeoutMs: number;
   log: Logger;
+  /** of the client whose request this is about; absent for the node's own work */
+  access?: Access;
+}
+
+/**
+ * The pool as a client's token lets it be used: without the nodes that the token doesn't name. A node that doesn't enforce all caveats
+ * of the token is missing in it.
+ */
+export function poolOf(pool: Pool, access: Access): Pool {
+  if (access.isFull) return pool;
+  const { peers, allPeers, storeWasRead } = pool.members;
+  const isNamed = ({ name }: Peer) => access.allowsNode(name);
+  return { ...pool, access, members: { peers: peers.filter(isNamed), allPeers: allPeers.filter(isNamed), storeWasRead } };
+}
+
+/** Whether this node itself may be used. */
+export function includesSelf({ access = Access.full, nodeName }: Pool): boolean {
+  return access.allowsNode(nodeName);
 }
 
 /**
@@ -48,6 +67,7 @@ export async function learnReceiver(pool: Pool, peer: Peer): Promise<void> {
  * Calls a method of one peer.
  * @throws PeerFailure
  */
-export function callPeer<M extends RpcMethod>(pool: Pool, peer: Peer, method: M, params: RpcParams<M>): Promise<RpcResult<M>> {
+export async function callPeer<M extends RpcMethod>(pool: Pool, peer: Peer, method: M, params: RpcParams<M>): Promise<RpcResult<M>> {
+  if (pool.access) assertEnforces(peer, pool.access);
   return pool.client.call(peer, method, params, pool.peerTimeoutMs);
 }

@@ -1,6 +1,7 @@
 import type { Logger } from "../support/logger";
 import { CliCheck } from "./cli/cli-check";
 import { type DockerCli, dockerCli } from "./cli/docker-cli";
+import { Confinement } from "./containers/confinement";
 import { ContainerList } from "./containers/container-list";
 import { Lifecycle } from "./containers/lifecycle";
 import { ContainerLogs } from "./containers/logs";
@@ -30,6 +31,8 @@ export interface DockerHost {
   images: Images;
   imagePruner: ImagePruner;
   containers: ContainerList;
+  /** what the labels of a token confine it to */
+  confinement: Confinement;
   logs: ContainerLogs;
   runner: Runner;
   lifecycle: Lifecycle;
@@ -55,7 +58,8 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
   const sockets = [...ENGINE_SOCKETS, ...(endpoint.socket ? [endpoint.socket] : [])];
   const policy = { allow: settings.allow, bindRoots: settings.bind_roots, sockets };
   const guard = new PolicyGuard(engine, policy);
-  const runner = new Runner(engine, cli, images, containers, guard, log);
+  const confinement = new Confinement(engine, containers);
+  const runner = new Runner(engine, cli, images, containers, confinement, guard, log);
   const inventory = new HostInventory(engine, containers, images);
   const lifecycle = new Lifecycle(engine, containers, guard);
   return {
@@ -65,6 +69,7 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
     images,
     imagePruner,
     containers,
+    confinement,
     logs: new ContainerLogs(engine),
     runner,
     lifecycle,

@@ -21,6 +21,7 @@ export function errorHandler(log: Logger, options = { traces: false }): ErrorReq
     const error = toAppError(thrown);
     const { request_id } = response.locals;
     response.locals.error = { error: error.kind, code: error.clientCode };
+    if (error.code === "REFUSED_BY_TOKEN") response.locals.refusedBy = `refused by ${error.details.caveat}`;
     if (error.status >= 500)
       log.error("Request failed", { request_id, code: error.clientCode, reason: error.message, cause: causeOf(thrown) });
     if (response.headersSent || response.destroyed) {

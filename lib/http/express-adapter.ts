@@ -2,7 +2,7 @@ import { type Express, type RequestHandler, Router } from "express";
 import type { Dispatch } from "../cluster/routing/routed-request";
 import { AppError, loggedError } from "../errors";
 import { bodyParsers } from "./body";
-import { HttpRequest, type HttpRequestDeps, querySchema } from "./http-request";
+import { type ConfinedLookup, HttpRequest, type HttpRequestDeps, querySchema } from "./http-request";
 import type { RequestDeadlines } from "./request-deadlines";
 import { type BurstClass, isReserved, type Route } from "./route";
 import { sendReply } from "./send-reply";
@@ -13,12 +13,16 @@ export interface ExpressAdapterDeps {
   dispatch: Dispatch;
   deadlines: RequestDeadlines;
   bodyLimitBytes: number;
+  /** this node's */
+  nodeName: string;
+  confined: ConfinedLookup;
 }
 
 /** Registers the routes with Express, and 405 and 404 for all other methods and paths. */
 export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapterDeps): void {
   const router = Router({ caseSensitive: true });
-  const requestDeps = { deadlines: deps.deadlines, bodyParsers: bodyParsers(deps.bodyLimitBytes) };
+  const { deadlines, nodeName, confined } = deps;
+  const requestDeps = { deadlines, nodeName, confined, bodyParsers: bodyParsers(deps.bodyLimitBytes) };
   // Paths that begin with a parameter would match reserved first segments: they come last and skip those segments.
   // HEAD routes come first because Express also gives HEAD requests to GET routes.
   const rank = (route: Route) => (route.method === "head" ? -1 : breadth(route.path));

@@ -1,7 +1,8 @@
 import type { Request, RequestHandler, Response } from "express";
 import { z } from "zod";
+import { Access, refusedBy } from "../access/access";
 import { idempotencyKeyOf, type RoutedRequest } from "../cluster/routing/routed-request";
-import { AppError } from "../errors";
+import { AppError, type ErrorCode } from "../errors";
 import { Reply } from "../support/reply";
 import { flag } from "./fields";
 import { readInput } from "./input";
@@ -12,6 +13,20 @@ export interface HttpRequestDeps {
   deadlines: RequestDeadlines;
   /** Middleware that reads a body into `request.body`. */
   bodyParsers: RequestHandler[];
+  /** this node's */
+  nodeName: string;
+  confined: ConfinedLookup;
+}
+
+/** Finds only what has the labels of a token. */
+export interface ConfinedLookup {
+  /**
+   * @returns the full id of the container
+   * @throws AppError CONTAINER_NOT_FOUND, AMBIGUOUS_ID
+   */
+  containerId(id: string, labels: Readonly<Record<string, string>>, options: { prefix: boolean }): Promise<string>;
+  /** @throws AppError VOLUME_NOT_FOUND */
+  assertVolume(name: string, labels: Readonly<Record<string, string>>): Promise<void>;
 }
 
 const NO_FIELDS = z.object({});
@@ -49,6 +64,17 @@ export class HttpRequest implements RoutedRequest, RouteCall {
     this.query = query;
     this.pinnedNode = node;
     this.explain = explain ?? false;
+    this.access.assertRoute(route);
+    if (this.explain && !this.access.can("nodes")) throw refusedBy("can", "explain needs nodes", { permission: "nodes" });
+    if (this.explain && this.access.labels) throw refusedBy("labels", "explain concerns more than what has these labels");
+  }
+
+  // A request without a decision about its client can do nothing.
+  get access(): Access {
+    const { access } = this.response.locals;
+    if (access) return access;
+    if (this.route.public) return Access.full;
+    throw new Error("the request is not authenticated");
   }
 
   get where() {
@@ -92,7 +118,7 @@ export class HttpRequest implements RoutedRequest, RouteCall {
   }
 
   get caller(): Caller {
-    return { identity: this.identity, address: this.request.ip ?? "", request_id: this.response.locals.request_id };
+    return { identity: this.identity, access: this.access, address: this.request.ip ?? "", request_id: this.response.locals.request_id };
   }
 
   get idempotencyKey(): string | undefined {
@@ -110,8 +136,32 @@ export class HttpRequest implements RoutedRequest, RouteCall {
     if (onStarted) this.markStarted = onStarted;
     if (body) this.body = readInput(this.route.body ?? NO_FIELDS, body);
     else if (this.readsBody) await this.readBody();
-    const result = await this.callHandler();
-    return result instanceof Reply ? result : new Reply(200, result);
+    await this.decide();
+    try {
+      const result = await this.callHandler();
+      return result instanceof Reply ? result : new Reply(200, result);
+    } catch (error) {
+      throw this.access.labels ? withoutOthers(error) : error;
+    }
+  }
+
+  /**
+   * Decides, on the node that carries the request out, on the request as the handler gets it. A container that a token's labels confine
+   * is handed on by its full id: what was checked is what the handler finds.
+   */
+  private async decide(): Promise<void> {
+    const { access, route, params } = this;
+    if (access.isFull) return;
+    access.assertRoute(route);
+    access.assertNode(this.deps.nodeName);
+    const { labels } = access;
+    if (!labels) return;
+    const { where, confined } = route;
+    if (confined === "container") {
+      const prefix = where.at === "owners" ? where.prefix : true;
+      params.id = await this.deps.confined.containerId(String(params.id), labels, { prefix });
+    }
+    if (confined === "volume") await this.deps.confined.assertVolume(String(params.name), labels);
   }
 
   private async callHandler(): Promise<object> {
@@ -176,6 +226,21 @@ export class HttpRequest implements RoutedRequest, RouteCall {
 /** Whether the engine itself has answered that a container doesn't exist, rather than a lookup by its name. */
 function isOutdated(error: unknown): boolean {
   return error instanceof AppError && error.code === "CONTAINER_NOT_FOUND" && error.cause !== undefined;
+}
+
+/** Errors whose text and details can name a container of another client. */
+const CONFLICTS: ReadonlySet<ErrorCode> = new Set(["NAME_TAKEN", "PORT_TAKEN", "VOLUME_IN_USE", "IMAGE_IN_USE"]);
+/** Of their details, those that the client itself has sent. */
+const OWN_DETAILS = ["field", "name", "port"];
+
+/** The error as a client may read it that sees only its own containers. */
+function withoutOthers(error: unknown): unknown {
+  if (!(error instanceof AppError) || !CONFLICTS.has(error.code)) return error;
+  const details = Object.fromEntries(Object.entries(error.details).filter(([name]) => OWN_DETAILS.includes(name)));
+  const hidden = new AppError(error.code, { details, cause: error });
+  return hidden.kind === error.kind
+    ? hidden
+    : new AppError("INVALID_INPUT", { code: error.code, message: hidden.message, details, cause: error });
 }
 
 /** Express gives a wildcard parameter as a list of segments. */

@@ -1,3 +1,4 @@
+import type { Access } from "../access/access";
 import type { PeerRequest } from "../cluster/rpc/signatures";
 
 declare global {
@@ -10,12 +11,16 @@ declare global {
       route?: string;
       /** set by authentication; of another node's request, the client that it acts for */
       identity?: string;
+      /** set by authentication; what the client may do */
+      access?: Access;
       /** the verified claims, if another node has sent the request */
       peer?: PeerRequest;
       /** authenticated by the proxy's session cookie */
       browserSession?: boolean;
       /** of the WWW-Authenticate header, if it isn't the server's own */
       realm?: string;
+      /** for the audit log: the caveat that refused a narrow token */
+      refusedBy?: string;
       /** for the audit log: kind and code of the error that was answered */
       error?: { error: string; code: string };
     }

@@ -23,7 +23,7 @@ export function requestLogger(audit: Logs["audit"], count: CountRequest): Reques
     response.setHeader("X-Request-Id", request_id);
     response.once("close", () => {
       const duration_ms = Math.round((performance.now() - startedAt) * 100) / 100;
-      const { identity, error, route } = response.locals;
+      const { identity, access, error, refusedBy, route } = response.locals;
       audit({
         timestamp: new Date().toISOString(),
         request_id,
@@ -32,6 +32,7 @@ export function requestLogger(audit: Logs["audit"], count: CountRequest): Reques
         status: response.statusCode,
         duration_ms,
         user: identity ?? null,
+        ...(access?.claim ? { token: access.claim.id, caveats: access.caveats, decision: refusedBy ?? "allowed" } : {}),
         address: request.ip,
         ...error,
         // An upgraded connection has no end other than its close.

@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import type { ZodObject, z } from "zod";
+import type { Access, RouteAccess } from "../access/access";
 import type { Where } from "../cluster/routing/where";
 import type { Reply } from "../support/reply";
 
@@ -9,6 +10,7 @@ export type BurstClass = "low" | "mid" | "high" | "none";
 /** The client of a request, as the rate limits and the audit log know it. */
 export interface Caller {
   identity: string;
+  access: Access;
   address: string;
   request_id: string;
 }
@@ -19,6 +21,8 @@ export interface RouteCall<P = unknown, Q = unknown, B = unknown> {
   query: Q;
   body: B;
   readonly caller: Caller;
+  /** What the client may do. The route's permission, the node and the container or volume of the path have been checked. */
+  readonly access: Access;
   /** A request header by its lower-case name. */
   header(name: string): string | undefined;
   /** The unread body, for routes that declare `streamedBodyTypes` instead of `body`. */
@@ -60,7 +64,7 @@ export interface ResponseDoc {
 }
 
 /** One route of the API. Express, validation, the OpenAPI document, MCP tools and routing in the cluster are derived from it. */
-export interface Route {
+export interface Route extends RouteAccess {
   method: Method;
   /** in the syntax of Express: `/:id`, `/*image` */
   path: string;
@@ -112,7 +116,7 @@ export function route<
 
 /** First path segments that the API uses itself; no container can have such a name. */
 export const RESERVED_SEGMENTS = new Set(
-  "run volume volumes health healthz version images containers proxy ws mcp docs redoc openapi.json metrics nodes console _ping _node".split(
+  "run volume volumes health healthz version images containers proxy ws mcp docs redoc openapi.json metrics nodes console tokens whoami audit _ping _node".split(
     " ",
   ),
 );

@@ -1,7 +1,7 @@
 import { APP_FOLDER } from "../docker/app-folder";
 import { MANAGED_LABEL } from "../docker/containers/container-list";
 import { PORT_LABEL } from "../docker/containers/published-port";
-import { CUID_LABEL, type ManagedSpec, RESUME_LABEL, SPEC_LABEL, serializeSpec } from "./managed-spec";
+import { CUID_LABEL, confiningLabels, type ManagedSpec, RESUME_LABEL, SPEC_LABEL, serializeSpec } from "./managed-spec";
 
 export interface ComposeDocumentOptions {
   /** replaces the image's entrypoint; empty: the image's own */
@@ -10,13 +10,18 @@ export interface ComposeDocumentOptions {
   user: string | undefined;
   /** Whether the container replaces a running one, so that it must be started even after an interruption. */
   resume: boolean;
+  /** keys of the image's labels: those that this server acts on are cleared */
+  imageLabels: readonly string[];
 }
 
 /** The Compose file of a managed container's project, as YAML, for Compose's stdin. */
-export function composeDocument(cuid: string, spec: ManagedSpec, { entrypoint, user, resume }: ComposeDocumentOptions): string {
+export function composeDocument(cuid: string, spec: ManagedSpec, options: ComposeDocumentOptions): string {
+  const { entrypoint, user, resume, imageLabels } = options;
   const { cpus, memory, pids } = spec.resources;
   const tcpPort = spec.ports.find(({ protocol }) => protocol === "tcp");
   const tags = spec.tags.length > 0 ? { TAGS: spec.tags.join(",") } : {};
+  const confining = confiningLabels(spec);
+  const volumeLabels = Object.keys(confining).length > 0 ? { labels: confining } : {};
   const app = {
     image: spec.image,
     pull_policy: "never",
@@ -32,6 +37,7 @@ export function composeDocument(cuid: string, spec: ManagedSpec, { entrypoint, u
       ...(host === null ? {} : { published: String(host) }),
     })),
     labels: {
+      ...Object.fromEntries(imageLabels.filter((key) => key.startsWith("docker-server.")).map((key) => [key, ""])),
       ...spec.labels,
       [MANAGED_LABEL]: "true",
       ...(tcpPort ? { [PORT_LABEL]: String(tcpPort.container) } : {}),
@@ -46,7 +52,7 @@ export function composeDocument(cuid: string, spec: ManagedSpec, { entrypoint, u
     ...(memory === undefined ? {} : { mem_limit: memory }),
     ...(pids === undefined ? {} : { pids_limit: pids }),
   };
-  return toYaml({ services: { app }, volumes: { app: { name: cuid } } });
+  return toYaml({ services: { app }, volumes: { app: { name: cuid, ...volumeLabels } } });
 }
 
 /** Characters that JSON allows unescaped and YAML does not, or reads as line breaks. */

@@ -1,4 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
+import type { Access } from "../access/access";
+import { assertImageLabels } from "../docker/containers/confinement";
 import type { ContainerSummary } from "../docker/containers/container-list";
 import type { NameClaimer } from "../docker/create/runner";
 import { sweepPeriodically } from "../docker/create/sweep-unstarted";
@@ -13,7 +15,7 @@ import { bootEntrypoint, chownAppFolder, findBootInterpreter, SHELL_PATH } from 
 import { Compose } from "./compose";
 import { composeDocument } from "./compose-document";
 import { HostPorts } from "./host-ports";
-import { type ManagedSpec, RESUME_LABEL, readManagedSpec, restoreSpec } from "./managed-spec";
+import { confiningLabels, type ManagedSpec, RESUME_LABEL, readManagedSpec, restoreSpec } from "./managed-spec";
 import { finishReplacement, unfinishedReplacements } from "./replacement";
 import { assertStateAllows, type LifecycleAction, wrongStateError } from "./states";
 
@@ -21,6 +23,8 @@ import { assertStateAllows, type LifecycleAction, wrongStateError } from "./stat
 export type Progress = "pulling" | "done";
 
 export interface CreateOptions {
+  /** What the client may do. */
+  access: Access;
   /** Ends the wait for the image's pull; the operation itself continues in the background. */
   waitSignal: AbortSignal;
   /** Aborted when the node that placed the container here no longer waits; undefined for a local request. */
@@ -66,9 +70,10 @@ export class ManagedContainers {
    * @throws AppError COMPOSE_MISSING, PORT_TAKEN, INVALID_SPEC, COMPOSE_FAILED, NAME_TAKEN, NOT_ALLOWED and those of `Images.ensure`
    */
   async create(cuid: string, requested: RequestedSpec, options: CreateOptions): Promise<Progress> {
+    options.access.assertImage(requested.image);
     await this.compose.assertInstalled();
     await this.docker.engine.assertAlive();
-    await this.docker.guard.findVolumes([cuid], "cuid");
+    await this.docker.guard.findVolumes([cuid], "cuid", options.access);
     if (options.callerSignal?.aborted) throw new AppError("ABANDONED");
     const release = await this.hostPorts.claim(cuid, requested.ports);
     const ready = this.docker.images.ensure(requested.image, "missing");
@@ -84,12 +89,19 @@ export class ManagedContainers {
     return "pulling";
   }
 
-  private async createContainer(cuid: string, requested: RequestedSpec, { callerSignal, claims }: CreateOptions): Promise<void> {
+  private async createContainer(cuid: string, requested: RequestedSpec, { callerSignal, claims, access }: CreateOptions): Promise<void> {
+    // The image may have been pulled long after the request was answered.
+    access.assertLive();
     const claim = claims?.open(cuid);
     try {
       if ((await this.docker.containers.findMatches(cuid)).exact.length > 0) {
         throw new AppError("NAME_TAKEN", { message: `The name ${cuid} is taken`, details: { name: cuid } });
       }
+      const { labels } = access;
+      const { confinement, inventory } = this.docker;
+      // Compose would mount an existing volume of this name.
+      if (labels && (await inventory.hasVolumes([cuid])) && !(await confinement.hasVolume(cuid, labels)))
+        throw new AppError("NAME_TAKEN", { details: { name: cuid } });
       await this.rollbackOnError(cuid, async () => {
         const id = await this.apply(cuid, { ...requested, boot: SHELL_PATH }, { resume: false, unknownImage: true, first: true });
         if (this.user !== null) await chownAppFolder(this.docker.engine, id, this.user);
@@ -128,10 +140,16 @@ export class ManagedContainers {
    * Replaces a container by one with a changed spec: it runs again if it ran, and its /app volume is kept. A failed change restores the
    * previous container.
    * @param edit makes the new spec from the current one
+   * @param access what the client may do
    * @param waitSignal ends the wait for a new image's pull, which continues; a repeated call joins it
    * @throws AppError NOT_MANAGED, WRONG_STATE and those of `create`
    */
-  async change(container: ContainerSummary, edit: (spec: RequestedSpec) => RequestedSpec, waitSignal: AbortSignal): Promise<Progress> {
+  async change(
+    container: ContainerSummary,
+    edit: (spec: RequestedSpec) => RequestedSpec,
+    access: Access,
+    waitSignal: AbortSignal,
+  ): Promise<Progress> {
     if (!readManagedSpec(container)) throw new AppError("NOT_MANAGED");
     await this.compose.assertInstalled();
     const cuid = container.name;
@@ -142,6 +160,7 @@ export class ManagedContainers {
       const before = this.specOf(info);
       const after = { ...before, ...edit(before) };
       if (isDeepStrictEqual(before, after)) return "done";
+      access.assertImage(after.image);
       const release = await this.hostPorts.claim(cuid, after.ports);
       try {
         const ready = this.docker.images.ensure(after.image, "missing");
@@ -181,11 +200,18 @@ export class ManagedContainers {
     const { engine, containers } = this.docker;
     const start = options.start ?? options.resume;
     const image = await engine.call((docker, abortSignal) => docker.getImage(spec.image).inspect({ abortSignal } as object));
+    const ofImage: Record<string, string> = image.Config?.Labels ?? {};
+    assertImageLabels(ofImage, confiningLabels(spec));
     const imageCommand = [image.Config?.Entrypoint ?? [], image.Config?.Cmd ?? []].flat();
     const document = (boot: string) => {
       const booted = { ...spec, boot };
       const entrypoint = bootEntrypoint(booted, imageCommand);
-      return composeDocument(cuid, booted, { entrypoint, user: this.user ?? undefined, resume: options.resume });
+      return composeDocument(cuid, booted, {
+        entrypoint,
+        user: this.user ?? undefined,
+        resume: options.resume,
+        imageLabels: Object.keys(ofImage),
+      });
     };
     const up = async (boot: string, upOptions: { start: boolean }) => {
       // Compose uses a volume of that name that exists already, whatever its options are.

@@ -33,6 +33,11 @@ export interface ManagedSpec extends Omit<StoredSpec, "env"> {
   env: Record<string, string>;
 }
 
+/** The labels of the token that a container was made with: of its other labels only this server's own are in the spec. */
+export function confiningLabels({ labels }: Pick<ManagedSpec, "labels">): Record<string, string> {
+  return Object.fromEntries(Object.entries(labels).filter(([key]) => !key.startsWith("docker-server.")));
+}
+
 /** Reads the spec from a container's labels; undefined if the container is not managed. */
 export function readManagedSpec({ name, labels }: { name: string; labels: Record<string, string> }): StoredSpec | undefined {
   if (labels[CUID_LABEL] !== name || !CUID_PATTERN.test(name)) return undefined;

@@ -14,6 +14,9 @@ export interface McpService {
   host: string;
 }
 
+/** Tells clients apart. Narrowed tokens have one identity, but the stream of a wider one is not theirs. */
+const holderOf = ({ caller }: RouteCall) => `${caller.identity} ${caller.access.key}`;
+
 /** Serves the routes as tools of the Model Context Protocol, over both of its HTTP transports. */
 export class McpEndpoint {
   private readonly tools: Tools;
@@ -58,14 +61,14 @@ export class McpEndpoint {
   async openStream(call: RouteCall): Promise<Reply> {
     // The stream belongs to this node: `?node=` forwards its messages here from any node.
     const messages = `/mcp/messages?node=${encodeURIComponent(this.service.host)}`;
-    const stream = await this.sessions.open(this.serverFor(call), call.caller.identity, messages, call.streamSignal);
+    const stream = await this.sessions.open(this.serverFor(call), holderOf(call), messages, call.streamSignal);
     const headers = { "Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no" };
     return new Reply(200, stream, headers);
   }
 
   /** Accepts a message of the older transport. */
   async deliver(call: RouteCall, id: string, message: object): Promise<Reply> {
-    await this.sessions.deliver(id, call.caller.identity, message);
+    await this.sessions.deliver(id, holderOf(call), message);
     return new Reply(202, "Accepted");
   }
 
@@ -75,7 +78,7 @@ export class McpEndpoint {
       this.tools,
       { name: this.service.name, version: this.service.version },
       (request, signal) => this.inProcess.send({ ...request, headers, caller, signal }),
-      caller.request_id,
+      caller,
     );
   }
 }

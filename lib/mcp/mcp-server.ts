@@ -7,6 +7,7 @@ import {
   McpError,
 } from "@modelcontextprotocol/sdk/types.js";
 import { AjvJsonSchemaValidator } from "@modelcontextprotocol/sdk/validation/ajv";
+import type { Access } from "../access/access";
 import { AppError, errorBody } from "../errors";
 import type { InProcessResponse } from "../http/in-process";
 import type { ToolRequest, Tools } from "./tools";
@@ -23,11 +24,16 @@ export type SendRequest = (request: ToolRequest, signal: AbortSignal) => Promise
  * Creates the SDK's server for one connection of a client.
  * @param info name and version of this server
  * @param send sends a tool's request to its route
- * @param request_id for errors that no route answered
+ * @param caller request_id: for errors that no route answered; access: what the client may do
  */
-export function createMcpServer(tools: Tools, info: { name: string; version: string }, send: SendRequest, request_id: string): Server {
+export function createMcpServer(
+  tools: Tools,
+  info: { name: string; version: string },
+  send: SendRequest,
+  { request_id, access }: { request_id: string; access: Access },
+): Server {
   const server = new Server(info, { capabilities: { tools: {} }, jsonSchemaValidator });
-  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: tools.list() }));
+  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: tools.list(access) }));
   server.setRequestHandler(CallToolRequestSchema, async ({ params }, { signal, sendNotification, _meta }) => {
     const progressToken = _meta?.progressToken;
     const startedAt = performance.now();
@@ -39,7 +45,8 @@ export function createMcpServer(tools: Tools, info: { name: string; version: str
     const timer = progressToken === undefined ? undefined : setInterval(report, PROGRESS_INTERVAL_MS);
     try {
       const request = tools.toRequest(params.name, params.arguments ?? {});
-      if (!request) throw new McpError(ErrorCode.InvalidParams, `name: no such tool: ${params.name}; there are ${tools.names.join(", ")}`);
+      if (!request)
+        throw new McpError(ErrorCode.InvalidParams, `name: no such tool: ${params.name}; there are ${tools.names(access).join(", ")}`);
       return toResult(await send(request, signal));
     } catch (error) {
       if (error instanceof McpError) throw error;

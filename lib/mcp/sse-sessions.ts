@@ -13,7 +13,7 @@ export class SseSessions {
 
   /**
    * Opens a stream.
-   * @param identity the client's; messages of other identities are refused
+   * @param identity of the client and its token; messages of other identities are refused
    * @param messagesUrl where the client sends its messages
    * @param streamSignal ends it
    */

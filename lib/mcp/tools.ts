@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Access } from "../access/access";
 import { AppError, invalidField } from "../errors";
 import { readInput } from "../http/input";
 import { isReserved, type Route } from "../http/route";
@@ -37,17 +38,21 @@ export class Tools {
     if (this.byName.size < tools.length) throw new Error("two routes have the same tool name");
   }
 
-  get names(): string[] {
-    return [...this.byName.keys()];
+  /** @returns the names of the tools that the client may call */
+  names(access: Access): string[] {
+    return this.list(access).map(({ name }) => name);
   }
 
-  list(): ToolDoc[] {
-    return [...this.byName].map(([name, { route, fields }]) => ({
-      name,
-      description: route.summary,
-      inputSchema: { type: "object", ...jsonSchema(fields, "input") },
-      annotations: toAnnotations(route),
-    }));
+  /** @returns the tools that the client may call */
+  list(access: Access): ToolDoc[] {
+    return [...this.byName]
+      .filter(([, { route }]) => access.mayCall(route))
+      .map(([name, { route, fields }]) => ({
+        name,
+        description: route.summary,
+        inputSchema: { type: "object", ...jsonSchema(fields, "input") },
+        annotations: toAnnotations(route),
+      }));
   }
 
   /**

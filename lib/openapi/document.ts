@@ -4,7 +4,7 @@ import type { Method, Route } from "../http/route";
 import { jsonSchema } from "./json-schema";
 import { responsesOf } from "./responses";
 
-const CREDENTIALS = [{ basic: [] }, { bearer: [] }, { token: [] }];
+const CREDENTIALS = [{ basic: [] }, { bearer: [] }, { token: [] }, { key: [] }];
 
 /** The part of a route that the document describes. Only the proxy's operations use `options`. */
 export type DocumentedRoute = Omit<Route, "handler" | "method"> & { method: Method | "options" };
@@ -44,6 +44,7 @@ export function openApiDocument(routes: DocumentedRoute[], info: { title: string
         basic: { type: "http", scheme: "basic" },
         bearer: { type: "http", scheme: "bearer" },
         token: { type: "apiKey", in: "header", name: "X-Access-Token" },
+        key: { type: "apiKey", in: "header", name: "X-API-Key" },
       },
     },
     security: CREDENTIALS,
@@ -64,6 +65,7 @@ function operation(route: DocumentedRoute, path: string): object {
   return {
     operationId: `${route.method}${route.path.replace(/\W+(\w)?/g, (_all, letter: string | undefined) => letter?.toUpperCase() ?? "")}`,
     summary: route.summary,
+    ...(route.permission === null ? {} : { "x-permission": route.permission }),
     ...(route.public ? { security: [] } : route.anonymousBody ? { security: [{}, ...CREDENTIALS] } : {}),
     parameters: [...parameters(route.params, "path", renamed), ...parameters(route.query, "query"), ...commonParameters(route)],
     ...(route.body ? { requestBody: requestBody(route.body, route.example) } : {}),

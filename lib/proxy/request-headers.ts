@@ -42,6 +42,8 @@ export function withHyphens(name: string): string {
 export interface WithheldCredentials {
   /** whether the Authorization header is for this server */
   authorization: boolean;
+  /** whether the X-API-Key header is for this server */
+  apiKey?: boolean;
   /** name of this server's session cookie */
   cookie: string;
 }
@@ -67,6 +69,7 @@ export function clientRequestHeaders(request: Request, prefix: string, withheld:
     else if (name === "x-forwarded-for" && trusted) forwardedFor += `${value}, `;
     const readName = withHyphens(name);
     if (isHopByHop(readName) || REPLACED_OR_WITHHELD.has(readName) || (name === "authorization" && withheld.authorization)) continue;
+    if (readName === "x-api-key" && withheld.apiKey) continue;
     const forwardedValue = name === "cookie" ? withoutCookie(value, withheld.cookie) : value;
     if (name !== "cookie" || forwardedValue !== "") headers.push(rawName, forwardedValue);
   }

@@ -1,4 +1,6 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { Request, Response } from "express";
+import { Access, type RouteAccess } from "../access/access";
 import type { Pool } from "../cluster/pool";
 import { PeerFailure } from "../cluster/rpc/peer-failure";
 import { PEER_HEADER } from "../cluster/rpc/signatures";
@@ -15,6 +17,8 @@ import type { ResolvedUpstream, UpstreamResolver } from "./upstream-resolver";
 
 const ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 const REFUSED_METHODS = new Set(["TRACE", "CONNECT"]);
+/** What a token must permit; the container is looked up by its labels. */
+const PROXY_ACCESS: RouteAccess = { permission: "proxy", confined: "container" };
 /** Added to the response timeout for another node, which applies the same timeout to the container. */
 const PEER_LEEWAY_MS = 2000;
 
@@ -24,8 +28,8 @@ export interface ReverseProxyOptions {
   pool: Pool | undefined;
   /** Limit from the end of a request to the first byte of its response. */
   responseTimeoutMs: number;
-  /** Whether an Authorization header is valid for this server itself. */
-  isOwnCredential(authorization: string): boolean;
+  /** Whether these headers are valid credentials of this server itself. */
+  isOwnCredential(headers: IncomingHttpHeaders): boolean;
 }
 
 /** One attempt to relay a request. */
@@ -52,13 +56,16 @@ export class ReverseProxy {
    */
   async handle(request: Request, response: Response, sandbox: boolean): Promise<void> {
     response.locals.route = "/proxy/:id/*path";
+    const { access } = response.locals;
+    if (!access) throw new AppError("MISSING_CREDENTIALS");
+    access.assertRoute(PROXY_ACCESS);
     const target = parseProxyTarget(request.url);
     if (!target) throw new AppError("CONTAINER_NOT_FOUND", { message: "No container can have this name" });
     checkForwardable(request, response);
     if (endsHere(request)) return void response.set({ Allow: ALLOWED_METHODS, "Content-Length": "0" }).end();
     const { peer, browserSession = false } = response.locals;
     for (let attempt = 1; ; attempt++) {
-      const upstream = await this.options.upstreams.resolve(target, { fromPeer: peer !== undefined, exact: browserSession });
+      const upstream = await this.options.upstreams.resolve(target, { fromPeer: peer !== undefined, exact: browserSession, access });
       try {
         return await this.relay({ request, response, target, upstream, sandbox, forceNewConnection: attempt > 1 });
       } catch (error) {
@@ -106,12 +113,18 @@ export class ReverseProxy {
   }
 
   private headersFromClient({ request, response, target, sandbox }: Attempt): RawHeaders {
-    const { authorization = "", "x-access-token": token, "x-forward-authorization": forward } = request.headers;
+    const { authorization = "", "x-access-token": token, "x-forward-authorization": forward, "x-api-key": apiKey } = request.headers;
     // After authentication by X-Access-Token or by a session cookie, the Authorization header may be for the container.
-    const hasOtherCredentials = token !== undefined || response.locals.browserSession;
+    const isOwnKey = apiKey !== undefined && this.options.isOwnCredential({ "x-api-key": apiKey });
+    const hasOtherCredentials = token !== undefined || isOwnKey || response.locals.browserSession;
     // X-Forward-Authorization counts only for sandboxed pages: any other page could use it to get the credentials that its browser stores.
-    const withheld = !(sandbox && forward === "true") && (!hasOtherCredentials || this.options.isOwnCredential(authorization));
-    return clientRequestHeaders(request, target.prefix, { authorization: withheld, cookie: SESSION_COOKIE }, response.locals.request_id);
+    const withheld = !(sandbox && forward === "true") && (!hasOtherCredentials || this.options.isOwnCredential({ authorization }));
+    return clientRequestHeaders(
+      request,
+      target.prefix,
+      { authorization: withheld, apiKey: isOwnKey, cookie: SESSION_COOKIE },
+      response.locals.request_id,
+    );
   }
 
   private signForPeer(nodeName: string, { method }: Request, response: Response, url: string): string {
@@ -120,6 +133,7 @@ export class ReverseProxy {
       method,
       url,
       caller: response.locals.identity ?? "",
+      access: response.locals.access ?? Access.full,
       remainingMs: responseTimeoutMs,
     });
   }

@@ -1,8 +1,10 @@
 import { LRUCache } from "lru-cache";
+import type { Access } from "../access/access";
 import type { Peer } from "../cluster/membership/peer";
-import { learnReceiver, type Pool } from "../cluster/pool";
+import { learnReceiver, type Pool, poolOf } from "../cluster/pool";
 import { MAX_MISSED_PINGS, watchPeer } from "../cluster/routing/frozen-peer";
 import { locateContainer } from "../cluster/routing/locate";
+import { assertEnforces } from "../cluster/rpc/peer-client";
 import type { ContainerSummary } from "../docker/containers/container-list";
 import { findUpstream } from "../docker/containers/published-port";
 import type { DockerHost } from "../docker/docker-host";
@@ -40,8 +42,9 @@ export class UpstreamResolver {
 
   /** @param pool the other nodes; undefined without a cluster */
   constructor(
-    private readonly docker: Pick<DockerHost, "containers" | "engine">,
+    private readonly docker: Pick<DockerHost, "containers" | "confinement" | "engine">,
     private readonly pool: Pool | undefined,
+    private readonly nodeName: string,
   ) {
     docker.containers.onChange(() => this.cache.clear());
   }
@@ -50,17 +53,20 @@ export class UpstreamResolver {
    * Resolves the upstream of a request.
    * @param options.fromPeer another node has forwarded the request: the container is looked for on this node only
    * @param options.exact the request is for this very container, and not for one that is made anew under its name meanwhile
+   * @param options.access what the client may do
    * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID; NODES_MISSING; NODE_NOT_FOUND; NOT_RUNNING; NO_PORT; UPSTREAM_UNREACHABLE
    */
-  async resolve(target: ProxyTarget, options: { fromPeer: boolean; exact: boolean }): Promise<ResolvedUpstream> {
-    const { fromPeer, exact } = options;
+  async resolve(target: ProxyTarget, options: { fromPeer: boolean; exact: boolean; access: Access }): Promise<ResolvedUpstream> {
+    const { fromPeer, exact, access } = options;
     const port = queryValue(target.query, "port");
     const nodeName = queryValue(target.query, "node");
-    const key = `${fromPeer} ${target.id} ${port ?? ""} ${nodeName ?? ""}`;
+    const key = `${fromPeer} ${target.id} ${port ?? ""} ${nodeName ?? ""} ${access.key}`;
     const cached = this.cache.get(key);
     if (cached) return (await cached)(target, exact);
     const resolving =
-      fromPeer || !this.pool ? this.resolveLocal(target.id, port) : this.resolveInPool(this.pool, target.id, port, nodeName);
+      fromPeer || !this.pool
+        ? this.resolveLocal(target.id, port, access)
+        : this.resolveInPool(poolOf(this.pool, access), target.id, port, nodeName, access);
     this.cache.set(key, resolving);
     resolving.catch(() => this.cache.delete(key));
     return (await resolving)(target, exact);
@@ -71,8 +77,10 @@ export class UpstreamResolver {
     this.cache.clear();
   }
 
-  private async resolveLocal(id: string, requestedPort: string | undefined): Promise<UpstreamFactory> {
+  private async resolveLocal(name: string, requestedPort: string | undefined, access: Access): Promise<UpstreamFactory> {
+    access.assertNode(this.nodeName);
     const resolve = async () => {
+      const id = access.labels ? await this.docker.confinement.containerId(name, access.labels, { prefix: true }) : name;
       const container = await this.docker.containers.find(id, { prefix: true });
       const chosenPort = choosePort(container, requestedPort);
       return { container, chosenPort, ...(await findUpstream(this.docker.engine, container.id, chosenPort)) };
@@ -99,6 +107,7 @@ export class UpstreamResolver {
     id: string,
     requestedPort: string | undefined,
     requestedNode: string | undefined,
+    access: Access,
   ): Promise<UpstreamFactory> {
     const { owners } = await locateContainer(pool, id, { prefix: true });
     const nodeNames = [...new Set(owners.map(({ node }) => node))];
@@ -109,11 +118,12 @@ export class UpstreamResolver {
     const withoutPin = (target: ProxyTarget): ProxyTarget =>
       pinned ? { ...target, query: withoutQueryPair(target.query, "node") } : target;
     if (nodeName === pool.nodeName) {
-      const resolveTarget = await this.resolveLocal(id, requestedPort);
+      const resolveTarget = await this.resolveLocal(id, requestedPort, access);
       return (target, exact) => resolveTarget(withoutPin(target), exact);
     }
     const peer = pool.members.allPeers.find(({ name }) => name === nodeName);
     if (!peer) throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${nodeName}` });
+    assertEnforces(peer, access);
     await learnReceiver(pool, peer);
     const { url } = peer.record;
     const containerId = (owners.find(({ node }) => node === nodeName) as (typeof owners)[0]).found.id;

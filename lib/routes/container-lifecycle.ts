@@ -48,13 +48,17 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     path: "/containers/:id",
     where: owner,
     burst: "high",
+    permission: "read",
+    confined: "container",
     summary: "Inspect a container",
     mcpTool: "inspect",
     params: containerParams,
     responses: responses.inspect,
-    async handler({ params }) {
+    async handler({ params, access }) {
       const container = await find(params.id);
-      return { ...toContainerView(container), ...(await inspectContainer(docker.engine, container.id)) };
+      const details = await inspectContainer(docker.engine, container.id);
+      // Whoever may run commands in the container can read its environment anyway.
+      return { ...toContainerView(container), ...details, env: access.can("exec") ? details.env : {} };
     },
   });
 
@@ -63,6 +67,8 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     path: "/containers/:id",
     where: owner,
     burst: "mid",
+    permission: "containers",
+    confined: "container",
     summary: "Remove a container; a managed one with its volume",
     mcpTool: "remove_container",
     params: containerParams,
@@ -84,7 +90,15 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     },
   });
 
-  const lifecycleRoute = { method: "post", where: owner, burst: "mid", params: containerParams, responses: responses.lifecycle } as const;
+  const lifecycleRoute = {
+    method: "post",
+    where: owner,
+    burst: "mid",
+    permission: "containers",
+    confined: "container",
+    params: containerParams,
+    responses: responses.lifecycle,
+  } as const;
 
   const start = route({
     ...lifecycleRoute,

@@ -32,12 +32,15 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
     path: "/containers",
     where: everyNode(mergePages),
     burst: "high",
+    permission: "read",
+    confined: "handler",
     summary: "List managed containers, page by page",
     mcpTool: "containers",
     query: pageQuery,
     responses: responses.list,
-    async handler({ query }) {
-      return toPage((await docker.containers.read()).containers, query);
+    async handler({ query, access }) {
+      const { containers } = await docker.containers.read();
+      return toPage(access.labels ? await docker.confinement.filter(containers, access.labels) : containers, query);
     },
   });
 
@@ -47,6 +50,8 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
     where: bestNode(planContainerRun),
     idempotent: true,
     burst: "low",
+    permission: "containers",
+    confined: "handler",
     summary: "Run a container and publish a port of it",
     mcpTool: "run_service",
     body: containerRunBody,
@@ -61,6 +66,7 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
           detach,
           outputLimit: settings.output_limit * 1_000_000,
           waitSignal: call.within((detach ? settings.pull_wait : settings.run_wait) * 1000),
+          access: call.access,
           cancelSignal: call.callerSignal,
           onStarted: call.markStarted,
           claims,

@@ -34,7 +34,7 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     await guard.checkEntry(container.id);
     return container;
   };
-  const common = { where: owner, params: containerParams } as const;
+  const common = { where: owner, permission: "files", confined: "container", params: containerParams } as const;
   const folderQuery = z.object({ path: containerPath.default(APP_FOLDER) });
   const fileOwner = parseOwner(settings.default_user_uid ?? DEFAULT_OWNER);
 

@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { type Access, refusedBy } from "../access/access";
 import { everyNode, everyOutcome } from "../cluster/routing/where";
 import type { DockerHost } from "../docker/docker-host";
-import { listImages, removeImage } from "../docker/images/image-list";
+import { type ImageSummary, listImages, removeImage } from "../docker/images/image-list";
 import type { PulledImage, PullProgress } from "../docker/images/images";
 import { resolveLogin } from "../docker/images/registry-login";
 import { AppError } from "../errors";
@@ -24,11 +25,13 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     path: "/images",
     where: everyNode(mergeImageLists),
     burst: "high",
+    permission: "read",
+    confined: "untouched",
     summary: "List all images",
     mcpTool: "images",
     responses: imageListResponses,
-    async handler() {
-      return { images: (await listImages(docker.engine)).map((each) => ({ ...each, host })) };
+    async handler({ access }) {
+      return { images: (await listImages(docker.engine)).flatMap((each) => allowedNames(each, access)).map((each) => ({ ...each, host })) };
     },
   });
 
@@ -37,6 +40,8 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     path: "/images/pull",
     where: everyOutcome(mergePullOutcomes),
     burst: "low",
+    permission: "images",
+    confined: "untouched",
     summary: "Pull an image on every node",
     mcpTool: "pull_image",
     body: imagePullBody,
@@ -44,6 +49,7 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     responses: imagePullResponses,
     async handler(call) {
       const { image, auth_config, platform } = call.body;
+      call.access.assertImage(image);
       const { auth, warnings } = resolveLogin(image, auth_config);
       const result = ({ id, digest }: PulledImage) => ({
         image,
@@ -94,6 +100,7 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     path: "/images/*image",
     where: everyOutcome(mergeRemovalOutcomes),
     burst: "mid",
+    permission: "images",
     summary: "Remove an image from every node",
     mcpTool: "remove_image",
     params: z.object({ image: imageReference.describe("Image reference, with its slashes, or an id") }),
@@ -103,7 +110,8 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
         .describe("Also where stopped containers are made of it; by a name also where a container runs, which loses only the name"),
     }),
     responses: imageRemoveResponses,
-    async handler({ params, query }) {
+    async handler({ params, query, access }) {
+      access.assertImage(params.image);
       return { image: params.image, removed: true, ...(await removeImage(docker.engine, params.image, query.force)), host };
     },
   });
@@ -113,14 +121,25 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     path: "/images/prune",
     where: everyNode(mergePruned),
     burst: "low",
+    permission: "images",
     summary: "Remove images and build cache that nobody uses from every node",
     mcpTool: "prune_images",
     responses: imagePruneResponses,
-    async handler() {
+    async handler({ access }) {
+      // It removes whatever is unused, not what a token names.
+      if (!access.allowsEveryImage) throw refusedBy("images", "It concerns all images");
       const { images, build_cache } = await docker.imagePruner.pruneUnused();
       return { images: images.map((each) => ({ ...each, host })), build_cache };
     },
   });
 
   return [list, pull, prune, remove];
+}
+
+/** The image with the names that a token permits; none if it permits no name of it. */
+function allowedNames(image: ImageSummary, access: Access): ImageSummary[] {
+  if (access.isFull) return [image];
+  const tags = image.tags.filter((name) => access.allowsImage(name));
+  const digests = image.digests.filter((name) => access.allowsImage(name));
+  return tags.length + digests.length > 0 || access.allowsImage(image.id) ? [{ ...image, tags, digests }] : [];
 }

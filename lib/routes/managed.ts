@@ -3,7 +3,7 @@ import { inspectContainer } from "../docker/containers/inspect";
 import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import type { AppError } from "../errors";
-import { Reply, type Route, route } from "../http/route";
+import { Reply, type Route, type RouteCall, route } from "../http/route";
 import type { ManagedContainers, RequestedSpec } from "../managed/managed-containers";
 import { readManagedSpec } from "../managed/managed-spec";
 import { containerParams } from "./schemas/common";
@@ -34,9 +34,9 @@ export function managedRoutes(
 ): Route[] {
   const view = async (cuid: string) => toContainerView(await docker.containers.find(cuid, { prefix: false }));
 
-  async function change(id: string, edit: (spec: RequestedSpec) => RequestedSpec, waitSignal: AbortSignal): Promise<Reply | object> {
-    const container = await docker.containers.find(id, { prefix: true });
-    const progress = await managed.change(container, edit, waitSignal);
+  async function change(call: RouteCall<{ id: string }>, edit: (spec: RequestedSpec) => RequestedSpec): Promise<Reply | object> {
+    const container = await docker.containers.find(call.params.id, { prefix: true });
+    const progress = await managed.change(container, edit, call.access, call.within(settings.pull_wait * 1000));
     const { name: cuid } = container;
     if (progress === "pulling") return new Reply(202, { cuid, image: readManagedSpec(container)?.image, status: progress, host });
     return view(cuid);
@@ -48,6 +48,8 @@ export function managedRoutes(
     where: bestNode(planManagedContainer),
     idempotent: true,
     burst: "low",
+    permission: "containers",
+    confined: "handler",
     summary: "Create a managed container, to be started later",
     mcpTool: "create_container",
     body: createBody,
@@ -62,11 +64,18 @@ export function managedRoutes(
     async handler(call) {
       const { cuid, image } = { ...call.body, cuid: call.body.cuid as string };
       const waitSignal = call.within(settings.pull_wait * 1000);
-      const progress = await managed.create(cuid, toRequestedSpec(call.body, call.idempotencyKey), {
-        waitSignal,
-        callerSignal: call.callerSignal,
-        claims,
-      });
+      const requested = toRequestedSpec(call.body, call.idempotencyKey);
+      const labels = { ...requested.labels, ...call.access.labels };
+      const progress = await managed.create(
+        cuid,
+        { ...requested, labels },
+        {
+          access: call.access,
+          waitSignal,
+          callerSignal: call.callerSignal,
+          claims,
+        },
+      );
       call.markStarted();
       if (progress === "pulling") return new Reply(202, { cuid, image, status: progress, host });
       return new Reply(201, await view(cuid), { Location: `/containers/${cuid}` });
@@ -78,13 +87,15 @@ export function managedRoutes(
     path: "/containers/:id",
     where: owner,
     burst: "low",
+    permission: "containers",
+    confined: "container",
     summary: "Change a managed container: it is made anew, what is in its /app stays, and if it ran it runs again",
     mcpTool: "update_container",
     params: containerParams,
     body: changeBody,
     example: { env: { NEW_VAR: "value", OLD_VAR: null }, tags: ["updated", "v2"], resources: { memory: "8192m" } },
     responses: responses.change,
-    handler: (call) => change(call.params.id, toSpecChange(call.body), call.within(settings.pull_wait * 1000)),
+    handler: (call) => change(call, toSpecChange(call.body)),
   });
 
   const updatePorts = route({
@@ -92,14 +103,15 @@ export function managedRoutes(
     path: "/containers/:id/ports",
     where: owner,
     burst: "low",
+    permission: "containers",
+    confined: "container",
     summary: "Publish other ports of a managed container, which is made anew for it",
     mcpTool: "update_ports",
     params: containerParams,
     body: portsBody,
     example: { ports: [{ host: 3000, container: 3000, protocol: "tcp" }] },
     responses: responses.change,
-    handler: (call) =>
-      change(call.params.id, (spec) => ({ ...spec, ports: toPortMappings(call.body.ports) }), call.within(settings.pull_wait * 1000)),
+    handler: (call) => change(call, (spec) => ({ ...spec, ports: toPortMappings(call.body.ports) })),
   });
 
   const status = route({
@@ -107,6 +119,8 @@ export function managedRoutes(
     path: "/containers/:id/status",
     where: owner,
     burst: "high",
+    permission: "read",
+    confined: "container",
     summary: "How a container is",
     mcpTool: "status",
     params: containerParams,

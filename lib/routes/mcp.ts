@@ -42,6 +42,7 @@ export function mcpRoutes(routes: Route[], inProcess: InProcessClient, service: 
     path: "/mcp",
     where: here,
     burst: "none", // each tool call counts against its own route's limit
+    permission: null,
     summary: "Model Context Protocol, Streamable HTTP without sessions: one message, answered in the response",
     body: message,
     example,
@@ -64,6 +65,7 @@ export function mcpRoutes(routes: Route[], inProcess: InProcessClient, service: 
     path: "/mcp",
     where: here,
     burst: "mid",
+    permission: null,
     summary: "Model Context Protocol, the older transport: a stream of events, the first of which names where messages go",
     responses: { 200: { description: "The stream", contentType: "text/event-stream" } },
     handler(call) {
@@ -81,6 +83,7 @@ export function mcpRoutes(routes: Route[], inProcess: InProcessClient, service: 
     path: "/mcp/messages",
     where: here,
     burst: "none",
+    permission: null,
     summary: "A message of the older transport, answered on its stream",
     query: z.object({ sessionId: z.string() }),
     body: message,

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Cluster } from "../cluster/cluster";
 import type { Peer } from "../cluster/membership/peer";
 import type { NodeRecord } from "../cluster/membership/record";
-import { callAllPeers } from "../cluster/pool";
+import { callAllPeers, poolOf } from "../cluster/pool";
 import { here, namedNode } from "../cluster/routing/where";
 import { flag } from "../http/fields";
 import { type Route, route } from "../http/route";
@@ -23,11 +23,10 @@ const status = z.object({
   same_engine: z.array(z.string()).optional().describe("other nodes that use its engine"),
 });
 
-const publicFields = ({ sequence: _, process: __, timed: ___, engine_id: ____, same_engine, accepting = true, ...rest }: NodeRecord) => ({
-  ...rest,
-  accepting,
-  ...(same_engine?.length ? { same_engine } : {}),
-});
+const publicFields = ({ sequence: _, process: __, enforces: ___, timed: ____, engine_id: _____, ...record }: NodeRecord) => {
+  const { same_engine, accepting = true, ...rest } = record;
+  return { ...rest, accepting, ...(same_engine?.length ? { same_engine } : {}) };
+};
 
 const reachableNode = (record: NodeRecord) => ({ ...publicFields(record), reachable: true, seconds_since_seen: 0 });
 
@@ -46,6 +45,7 @@ export function nodeRoutes(cluster: Cluster): Route[] {
     path: "/nodes",
     where: here,
     burst: "high",
+    permission: "nodes",
     summary: "All nodes, their load and whether they answer",
     mcpTool: "nodes",
     responses: {
@@ -59,9 +59,10 @@ export function nodeRoutes(cluster: Cluster): Route[] {
         }),
       },
     },
-    async handler() {
-      const { allPeers: peers } = pool.members;
-      const [own, { answers, missing }] = await Promise.all([cluster.record(), callAllPeers(pool, "status", {})]);
+    async handler({ access }) {
+      const reachablePool = poolOf(pool, access);
+      const { allPeers: peers } = reachablePool.members;
+      const [own, { answers, missing }] = await Promise.all([cluster.record(), callAllPeers(reachablePool, "status", {})]);
       const reachable = [own, ...answers.map(({ value }) => value)].map(reachableNode);
       const unreachable = missing.flatMap(({ node, reason }) => {
         const peer = peers.find(({ name }) => name === node);
@@ -83,6 +84,7 @@ export function nodeRoutes(cluster: Cluster): Route[] {
     path: "/nodes/:name",
     where: namedNode,
     burst: "low",
+    permission: "admin",
     summary: "Let a node take new work, or not, until its restart",
     params: z.object({ name: z.string().max(300).describe("The node's name") }),
     body: z.object({ accepting: flag.describe("false: the node serves what it has, and other nodes take new work") }),

@@ -44,11 +44,14 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     path: "/*image",
     where: everyNode("outcomes"),
     burst: "low",
+    permission: "images",
+    confined: "untouched",
     summary: "Pull an image; the outcome is in the headers",
     params: z.object({ image: imageReference.describe("Image reference, with its slashes") }),
     query: z.object({ platform: text.optional().describe("such as linux/arm64") }),
     responses: responses.pull,
     async handler(call) {
+      call.access.assertImage(call.params.image);
       const pulling = docker.images.pull(call.params.image, call.query.platform);
       if (!(await settlesBefore(pulling, call.within(settings.pull_wait * 1000))))
         return new Reply(202, null, { "X-Pull-Status": "pulling" });
@@ -62,12 +65,16 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     path: "/",
     where: everyNode("list"),
     burst: "high",
+    permission: "read",
+    confined: "handler",
     summary: "List all containers",
     mcpTool: "list",
     anonymousBody: serviceInfo,
     responses: responses.list,
-    async handler() {
-      return new Reply(200, (await docker.containers.read()).json, { "Content-Type": "application/json; charset=utf-8" });
+    async handler({ access }) {
+      const { containers, json } = await docker.containers.read();
+      const seen = access.labels ? await docker.confinement.filter(containers, access.labels) : undefined;
+      return new Reply(200, seen ?? json, { "Content-Type": "application/json; charset=utf-8" });
     },
   });
 
@@ -76,6 +83,8 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     path: "/:id",
     where: owners({ prefix: true }),
     burst: "mid",
+    permission: "logs",
+    confined: "container",
     summary: "Logs of a container",
     mcpTool: "logs",
     params: containerParams,
@@ -95,6 +104,8 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     where: bestNode(planRootRun),
     idempotent: true,
     burst: "low",
+    permission: "containers",
+    confined: "handler",
     summary: "Run a container",
     mcpTool: "run_container",
     body: rootRunBody,
@@ -107,6 +118,7 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
         detach: call.body.detach,
         outputLimit,
         waitSignal: call.within(waitSeconds * 1000),
+        access: call.access,
         cancelSignal: call.callerSignal,
         onStarted: call.markStarted,
         claims,
@@ -128,6 +140,8 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     path: "/:id",
     where: owners({ prefix: true }),
     burst: "low",
+    permission: "exec",
+    confined: "container",
     summary: "Execute a command in a running container",
     mcpTool: "exec",
     params: containerParams,
@@ -160,6 +174,8 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     path: "/:id",
     where: owners({ prefix: false }),
     burst: "mid",
+    permission: "containers",
+    confined: "container",
     summary: "Remove a container by force, running or not",
     mcpTool: "remove",
     params: containerParams,

@@ -17,6 +17,8 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
     path: "/run",
     where: bestNode(planOneOffRun, { live: true }),
     burst: "low",
+    permission: "run",
+    confined: "handler",
     summary: "Run a container once, to its end, and answer its output; with a payload: run code, and answer its result",
     mcpTool: "run",
     body: oneOffRunBody,
@@ -31,7 +33,7 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
       const pulling = new Reply(202, { status: "pulling", image: rest.image, host });
       try {
         if (payload) {
-          const result = await runs.code.run(rest.image, payload, streamSignal, waitSignal, () => {
+          const result = await runs.code.run(rest.image, payload, call.access, streamSignal, waitSignal, () => {
             begun = true;
             call.markStarted();
           });
@@ -39,7 +41,7 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
             ? pulling
             : new Reply(200, Buffer.from(result), { "Content-Type": "application/json; charset=utf-8" });
         }
-        const run = await runs.oneOffs.start({ ...rest, env_vars, volumes, pull_policy }, streamSignal, waitSignal);
+        const run = await runs.oneOffs.start({ ...rest, env_vars, volumes, pull_policy }, call.access, streamSignal, waitSignal);
         if (!run) return pulling;
         call.markStarted();
         if (format === "text/event-stream" || format === "application/x-ndjson") return streamOutput(run, format, call);

@@ -33,6 +33,7 @@ export function statusRoutes(
     path: "/health",
     where: here,
     burst: "none",
+    permission: null,
     summary: "Whether this node and its engine answer",
     public: true,
     runsOnHead: true,
@@ -56,6 +57,8 @@ export function statusRoutes(
     path: "/healthz",
     where: here,
     burst: "high",
+    permission: "read",
+    confined: "untouched",
     summary: "Whether this node reaches its engine, and which it is",
     runsOnHead: true,
     responses: {
@@ -91,6 +94,8 @@ export function statusRoutes(
     path: "/version",
     where: here,
     burst: "high",
+    permission: "read",
+    confined: "untouched",
     summary: "Versions of this server and its engine",
     mcpTool: "version",
     responses: {
@@ -111,6 +116,7 @@ export function statusRoutes(
     path: "/metrics",
     where: here,
     burst: "high",
+    permission: "nodes",
     summary: "Numbers for Prometheus",
     responses: { 200: { description: "Metrics", contentType: "text/plain" } },
     async handler() {

@@ -29,6 +29,8 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
     path: "/ws/:id",
     where: owner,
     burst: "none",
+    permission: "exec",
+    confined: "container",
     upgrade: true,
     acceptsTicket: true,
     summary:
@@ -61,6 +63,8 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
     path: "/ws/:id/ticket",
     where: owner,
     burst: "low",
+    permission: "exec",
+    confined: "container",
     summary: "A ticket that opens one terminal in this container, for a page in a browser, which can't send credentials with it",
     params: containerParams,
     responses: {
@@ -71,7 +75,7 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
     },
     async handler(call) {
       const { id } = await docker.containers.find(call.params.id, { prefix: true });
-      return tickets.issue(id, call.caller.identity);
+      return tickets.issue(id, call.caller.identity, call.access);
     },
   });
 

@@ -22,13 +22,15 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     path: "/volume",
     where: bestNode(planVolume),
     burst: "low",
+    permission: "volumes",
+    confined: "handler",
     summary: "Create a volume, with content if any is given",
     mcpTool: "volume",
     body: volumeBody,
     example: { name: "my-volume" },
     responses: volumeCreateResponses,
-    async handler({ body }) {
-      await volumes.create({ ...body, content: body.content ?? undefined });
+    async handler({ body, access }) {
+      await volumes.create({ ...body, content: body.content ?? undefined }, access);
       return new Reply(200, { status: "success", detail: "success" }, { "X-Volume-Host": host });
     },
   });
@@ -38,11 +40,13 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     path: "/volumes",
     where: everyNode(mergeVolumeLists),
     burst: "high",
+    permission: "read",
+    confined: "handler",
     summary: "List all volumes",
     mcpTool: "volumes",
     responses: volumeListResponses,
-    async handler() {
-      return { volumes: (await volumes.list()).map((each) => ({ ...each, host })) };
+    async handler({ access }) {
+      return { volumes: (await volumes.list(access)).map((each) => ({ ...each, host })) };
     },
   });
 
@@ -51,12 +55,14 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     path: "/volumes/:name",
     where: volume,
     burst: "mid",
+    permission: "volumes",
+    confined: "volume",
     summary: "Read a volume with its content",
     mcpTool: "read_volume",
     params: volumeParams,
     responses: volumeReadResponses,
     async handler(call) {
-      const { content, ...info } = await volumes.read(call.params.name);
+      const { content, ...info } = await volumes.read(call.params.name, call.access);
       if (call.accepts("json", "application/gzip") === "application/gzip")
         return new Reply(200, content, { "Content-Type": "application/gzip" });
       return { ...info, content: content.toString("base64"), host };
@@ -68,6 +74,8 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     path: "/volumes/:name",
     where: volume,
     burst: "mid",
+    permission: "volumes",
+    confined: "volume",
     summary: "Remove a volume that no container uses",
     mcpTool: "remove_volume",
     params: volumeParams,

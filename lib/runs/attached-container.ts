@@ -33,8 +33,8 @@ export interface AttachedSpec {
   stdin: boolean;
   /** the container is used at most this long */
   lifetimeMs: number;
-  /** called before the start */
-  prepare?: (id: string) => Promise<void>;
+  /** called before the start, with the labels that were added to the container's */
+  prepare?: (id: string, labels: Record<string, string>) => Promise<void>;
 }
 
 /**
@@ -52,7 +52,7 @@ export async function startAttached(
   const streams: Readable[] = [];
   try {
     throwIfCancelled(cancelSignal);
-    await spec.prepare?.(id);
+    await spec.prepare?.(id, Labels);
     const [output, waitStream] = await Promise.all([attach(engine, id, spec.stdin), waitForExit(engine, id)]);
     streams.push(output, waitStream);
     // Readers get the error too; while there is none, an unhandled error event would end this process.

@@ -28,13 +28,17 @@ export interface RunHost {
   close(): Promise<void>;
 }
 
-export function createRunHost({ engine, images, containers, policy, guard }: DockerHost, settings: RunSettings, log: Logger): RunHost {
+export function createRunHost(
+  { engine, images, containers, confinement, policy, guard }: DockerHost,
+  settings: RunSettings,
+  log: Logger,
+): RunHost {
   const reaper = new Reaper(engine, containers, new EngineClock(engine), log);
   const slots = new Semaphore(settings.run_concurrency, settings.run_wait * 1000);
   const jobs = new Jobs({ engine, containers, reaper });
   const volumeIo = new VolumeIo(engine, reaper, guard);
-  const deps = { engine, images, policy, guard, jobs, slots, reaper, volumeIo, newVolumes: new NewVolumes(reaper) };
-  const code = new CodeRuns({ engine, containers, reaper, images, slots }, settings, log);
+  const deps = { engine, images, confinement, policy, guard, jobs, slots, reaper, volumeIo, newVolumes: new NewVolumes(reaper) };
+  const code = new CodeRuns({ engine, containers, confinement, reaper, images, slots }, settings, log);
   return {
     code,
     oneOffs: new OneOffRuns(deps, settings),

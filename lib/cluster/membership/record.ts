@@ -25,6 +25,8 @@ export const recordSchema = z.object({
   engine_id: z.string().max(200).exactOptional(),
   /** names of the nodes that were proven to use the same engine */
   same_engine: z.array(z.string().max(300)).max(1000).exactOptional(),
+  /** the caveats of narrow tokens that it enforces; absent before there were any */
+  enforces: z.array(z.string().max(64)).max(64).exactOptional(),
 });
 
 export type NodeRecord = z.output<typeof recordSchema>;

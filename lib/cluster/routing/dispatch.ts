@@ -1,13 +1,13 @@
 import { AppError } from "../../errors";
 import type { Reply } from "../../support/reply";
-import type { Pool } from "../pool";
+import { type Pool, poolOf } from "../pool";
 import { PeerFailure } from "../rpc/peer-failure";
 import type { Scheduler } from "../scheduling/scheduler";
 import type { ContainerCache } from "./container-cache";
 import { forward } from "./forward";
 import type { ListLeases } from "./list-leases";
 import { findPeer, locateContainer, locateVolume, reachPeer } from "./locate";
-import { mergeBodies, mergeOutcomes, mergeOwners, worstOutcome } from "./merge";
+import { mergeBodies, mergeLists, mergeOutcomes, mergeOwners, worstOutcome } from "./merge";
 import { type Dispatch, idempotencyKeyOf, type RoutedRequest } from "./routed-request";
 
 export interface DispatchDeps {
@@ -38,9 +38,10 @@ export function clusterDispatch(deps: DispatchDeps): Dispatch {
 }
 
 async function dispatch(deps: DispatchDeps, request: RoutedRequest): Promise<Reply> {
-  const { pool, containerCache, scheduler, forwardTimeoutMs } = deps;
-  const { where } = request;
+  const { containerCache, scheduler, forwardTimeoutMs } = deps;
+  const { where, access } = request;
   const pinnedNode = where.at === "node" ? request.id : request.pinnedNode;
+  const pool = poolOf(deps.pool, access);
   if (where.at === "bestNode") {
     // Both the entry node and the node that runs it derive the plan: the forwarded body holds the name, and the same key gives the same name.
     const plan = where.plan(await request.readBody(), idempotencyKeyOf(request));
@@ -57,23 +58,23 @@ async function dispatch(deps: DispatchDeps, request: RoutedRequest): Promise<Rep
     case "node":
       return request.runHere();
     case "everyNode":
-      if (where.merge === "list") return containerCache.read();
+      if (where.merge === "list") return access.isFull ? containerCache.read() : mergeLists(pool, request, forwardTimeoutMs);
       return where.merge === "outcomes"
         ? worstOutcome(pool, request, forwardTimeoutMs)
         : mergeBodies(pool, request, where.merge, forwardTimeoutMs);
     case "everyOutcome":
       return mergeOutcomes(pool, request, where.merge, forwardTimeoutMs);
     case "volume":
-      return runOn(deps, request, await locateVolume(pool, request.id ?? ""));
+      return runOn(pool, deps, request, await locateVolume(pool, request.id ?? ""));
     case "owner": {
       const { owners } = await locateContainer(pool, request.id ?? "", { prefix: true });
       const nodes = nodesOf(owners);
       if (nodes.length > 1) throw new AppError("AMBIGUOUS_ID", { details: { candidates: nodes } });
-      return runOn(deps, request, nodes[0] as string);
+      return runOn(pool, deps, request, nodes[0] as string);
     }
     case "owners": {
       const { owners, missing } = await locateContainer(pool, request.id ?? "", { prefix: where.prefix });
-      return mergeOwners(nodesOf(owners), missing, (node) => runOn(deps, request, node));
+      return mergeOwners(nodesOf(owners), missing, (node) => runOn(pool, deps, request, node));
     }
   }
 }
@@ -81,6 +82,6 @@ async function dispatch(deps: DispatchDeps, request: RoutedRequest): Promise<Rep
 /** Distinct nodes: on one node the text can be the name of one container and the id of another. */
 const nodesOf = (owners: { node: string }[]) => [...new Set(owners.map(({ node }) => node))];
 
-function runOn({ pool, forwardTimeoutMs }: DispatchDeps, request: RoutedRequest, node: string): Promise<Reply> {
+function runOn(pool: Pool, { forwardTimeoutMs }: DispatchDeps, request: RoutedRequest, node: string): Promise<Reply> {
   return node === pool.nodeName ? request.runHere() : forward(pool, findPeer(pool, node), request, forwardTimeoutMs);
 }

@@ -20,6 +20,7 @@ const NOT_FORWARDED = new Set<string>([
   "host",
   "authorization",
   "x-access-token",
+  "x-api-key",
   "cookie",
   "expect",
   PEER_HEADER,
@@ -47,7 +48,7 @@ export async function forward(
   timeoutMs: number,
   options: ForwardOptions = {},
 ): Promise<Reply> {
-  const { method, url, identity } = request;
+  const { method, url, identity, access } = request;
   const body = options.body ?? (request.readsBody ? await request.readBody() : undefined);
   const bytes = body && Buffer.from(JSON.stringify(body));
   const { "content-encoding": encoding, ...headers } = without(request.headers, NOT_FORWARDED);
@@ -56,6 +57,7 @@ export async function forward(
     method,
     url,
     caller: identity,
+    access,
     remainingMs: timeoutMs,
     // A streamed body may take any time while the peer answers pings.
     ...(bytes || !hasBody(request) ? { timeoutMs } : {}),

@@ -1,7 +1,7 @@
 import { AppError } from "../../errors";
 import type { Found } from "../local-host";
 import type { Peer } from "../membership/peer";
-import { callPeer, callPeers, type Pool } from "../pool";
+import { callPeer, callPeers, includesSelf, type Pool } from "../pool";
 import { type FanOutResult, fanOut, type MissingNode } from "../rpc/fan-out";
 import { PeerFailure } from "../rpc/peer-failure";
 
@@ -16,7 +16,9 @@ export interface Owners {
  * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID; NODES_MISSING if no node that answers has it and some nodes don't answer
  */
 export async function locateContainer(pool: Pool, id: string, options: { prefix: boolean }): Promise<Owners> {
-  const { answers, missing } = await askAllNodes(pool, pool.host.find(id), callPeers(pool, "find", { id }));
+  const labels = pool.access?.labels;
+  const own = () => pool.host.find(id, labels);
+  const { answers, missing } = await askAllNodes(pool, own, callPeers(pool, "find", { id, ...(labels ? { labels } : {}) }));
   const exact = answers.flatMap(({ node, value }) => value.exact.map((found) => ({ node, found })));
   if (exact.length > 0) return { owners: exact, missing };
   const byPrefix = options.prefix ? answers.flatMap(({ node, value }) => value.prefix.map((found) => ({ node, found }))) : [];
@@ -35,8 +37,9 @@ export async function locateContainer(pool: Pool, id: string, options: { prefix:
  * @throws AppError VOLUME_NOT_FOUND; AMBIGUOUS_VOLUME with the nodes; NODES_MISSING if no node that answers has it and some nodes don't
  */
 export async function locateVolume(pool: Pool, name: string): Promise<string> {
-  const held = pool.host.holdsVolume(name).then((held) => ({ held }));
-  const { answers, missing } = await askAllNodes(pool, held, callPeers(pool, "volume", { name }));
+  const labels = pool.access?.labels;
+  const own = async () => ({ held: await pool.host.holdsVolume(name, labels) });
+  const { answers, missing } = await askAllNodes(pool, own, callPeers(pool, "volume", { name, ...(labels ? { labels } : {}) }));
   const holders = answers.filter(({ value }) => value.held).map(({ node }) => node);
   if (holders.length > 1) throw new AppError("AMBIGUOUS_VOLUME", { details: { candidates: holders } });
   if (holders[0] !== undefined) return holders[0];
@@ -45,9 +48,10 @@ export async function locateVolume(pool: Pool, name: string): Promise<string> {
 }
 
 /** Joins this node's own answer with those of its peers; an engine that fails here makes this node one of the missing. */
-async function askAllNodes<T>(pool: Pool, own: Promise<T>, peers: Promise<FanOutResult<T>>): Promise<FanOutResult<T>> {
+async function askAllNodes<T>(pool: Pool, own: () => Promise<T>, peers: Promise<FanOutResult<T>>): Promise<FanOutResult<T>> {
+  if (!includesSelf(pool)) return peers;
   const [here, others] = await Promise.all([
-    own.then(
+    own().then(
       (value) => ({ value }),
       (error: Error) => ({ reason: error.message }),
     ),
@@ -71,7 +75,7 @@ export function findPeer(pool: Pool, nodeName: string): Peer {
   if (peer) return peer;
   throw new AppError("NODE_NOT_FOUND", {
     message: `No such node: ${nodeName}`,
-    details: { nodes: [pool.nodeName, ...pool.members.allPeers.map(({ name }) => name)] },
+    details: { nodes: [...(includesSelf(pool) ? [pool.nodeName] : []), ...pool.members.allPeers.map(({ name }) => name)] },
   });
 }
 

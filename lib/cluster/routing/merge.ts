@@ -2,7 +2,7 @@ import { PassThrough } from "node:stream";
 import { AppError, answeredError, asAppError, errorFields } from "../../errors";
 import { EVENT_FORMATS, type EventFormat, formatEvent, parseEvents } from "../../support/event-format";
 import { Reply, streamReply, toHeaderText } from "../../support/reply";
-import { callPeers, type Pool } from "../pool";
+import { callPeers, includesSelf, type Pool } from "../pool";
 import { clusterHeaders, fanOut, type MissingNode } from "../rpc/fan-out";
 import { forward, readWhole } from "./forward";
 import type { RoutedRequest } from "./routed-request";
@@ -19,7 +19,7 @@ export async function mergeBodies(pool: Pool, request: RoutedRequest, merge: Mer
   const outcomes = await Promise.all(replies.map(({ node, value }) => outcomeOf(node, value)));
   const answered = outcomes.flatMap((outcome) => ("body" in outcome ? [outcome] : []));
   const failed = outcomes.flatMap((outcome) => ("error" in outcome ? [outcome] : []));
-  if (answered.length === 0) throw failed[0]?.error;
+  if (answered.length === 0) throw failed[0]?.error ?? new AppError("NODES_MISSING", { details: { missing: unreachable } });
   const missing = [...failed.map(({ node, error }) => ({ node, reason: error.message })), ...unreachable];
   const body = merge(
     answered.map(({ body }) => body),
@@ -28,6 +28,26 @@ export async function mergeBodies(pool: Pool, request: RoutedRequest, merge: Mer
   const completeness = { complete: missing.length === 0 && pool.members.storeWasRead, missing: missing.map(({ node }) => node) };
   const nodes = answered.map(({ node }) => node);
   return new Reply(200, { ...body, ...completeness }, clusterHeaders(nodes, missing));
+}
+
+/**
+ * Runs a request on every node and joins the lists that the nodes answer: each node leaves out what the client may not see.
+ * @param timeoutMs for a peer's reply
+ * @throws AppError this node's own error if no node answered
+ */
+export async function mergeLists(pool: Pool, request: RoutedRequest, timeoutMs: number): Promise<Reply> {
+  const { replies, missing: unreachable } = await runOnAllNodes(pool, request, timeoutMs);
+  const outcomes = await Promise.all(replies.map(({ node, value }) => outcomeOf(node, value)));
+  const answered = outcomes.flatMap((outcome) => ("body" in outcome ? [outcome] : []));
+  const failed = outcomes.flatMap((outcome) => ("error" in outcome ? [outcome] : []));
+  const missing = [...failed.map(({ node, error }) => ({ node, reason: error.message })), ...unreachable];
+  if (answered.length === 0) throw failed[0]?.error ?? new AppError("NODES_MISSING", { details: { missing } });
+  const nodes = answered.map(({ node }) => node);
+  return new Reply(
+    200,
+    answered.flatMap(({ body }) => body as unknown as object[]),
+    clusterHeaders(nodes, missing),
+  );
 }
 
 /**
@@ -71,6 +91,7 @@ const OUTCOME_HEADERS = /^(x-error-|x-image-|x-pull-|docker-content-digest)/i;
 export async function worstOutcome(pool: Pool, request: RoutedRequest, timeoutMs: number): Promise<Reply> {
   const { replies, missing } = await runOnAllNodes(pool, request, timeoutMs);
   const outcomes = await Promise.all(replies.map(async ({ node, value }) => ({ node, value: await withoutBody(value) })));
+  if (outcomes.length === 0) throw new AppError("NODES_MISSING", { details: { missing } });
   const worst = outcomes.reduce((a, b) => (b.value.status > a.value.status ? b : a)).value;
   const statuses = outcomes.map(({ node, value }) => `${node}=${value.status}`);
   const nodes = outcomes.map(({ node }) => node);
@@ -110,10 +131,10 @@ async function runOnAllNodes(pool: Pool, request: RoutedRequest, timeoutMs: numb
   // The request may take long: pings first find out which peers don't answer at all.
   await callPeers(pool, "ping", {});
   const [own, others] = await Promise.all([
-    request.runHere().catch((thrown: unknown) => toLoggedError(pool, request, thrown)),
+    includesSelf(pool) ? request.runHere().catch((thrown: unknown) => toLoggedError(pool, request, thrown)) : undefined,
     fanOut(pool.members.peers, (peer) => forward(pool, peer, request, timeoutMs)),
   ]);
-  return { replies: [{ node: pool.nodeName, value: own }, ...others.answers], missing: others.missing };
+  return { replies: [...(own ? [{ node: pool.nodeName, value: own }] : []), ...others.answers], missing: others.missing };
 }
 
 function toLoggedError({ log }: Pool, { headers }: RoutedRequest, thrown: unknown): AppError {

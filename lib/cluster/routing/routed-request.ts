@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
+import type { Access } from "../../access/access";
 import type { Reply } from "../../support/reply";
 import type { PeerRequest } from "../rpc/signatures";
 import type { Where } from "./where";
@@ -16,6 +17,8 @@ export interface RoutedRequest {
   readonly headers: IncomingHttpHeaders;
   /** Identity of the client, as used by the audit log and the rate limits. */
   readonly identity: string;
+  /** What the client may do. */
+  readonly access: Access;
   /** The signed claim of the node that forwarded this request; such a request always runs here. */
   readonly peer: PeerRequest | undefined;
   /** Name of the node that `?node=` asks for. */
@@ -52,8 +55,12 @@ export interface RoutedRequest {
 /** Takes a request to where it runs and returns the reply. */
 export type Dispatch = (request: RoutedRequest) => Promise<Reply>;
 
-/** The request's Idempotency-Key; undefined if it has none or an empty one. */
-export function idempotencyKeyOf({ headers }: Pick<RoutedRequest, "headers">): string | undefined {
+/**
+ * The request's Idempotency-Key; undefined if it has none or an empty one. Keys of a narrow token are its own, and those of all tokens
+ * with the same id: another client's key must not lead to its containers.
+ */
+export function idempotencyKeyOf({ headers, access }: Pick<RoutedRequest, "headers" | "access">): string | undefined {
   const key = headers["idempotency-key"];
-  return typeof key === "string" && key !== "" ? key : undefined;
+  if (typeof key !== "string" || key === "") return undefined;
+  return access.claim ? `${access.claim.id} ${key}` : key;
 }

@@ -16,7 +16,8 @@ export function singleNodeDispatch(self: string, host: LocalHost, accepting: boo
     if (where.at !== "bestNode") return request.runHere();
     const key = idempotencyKeyOf(request);
     const plan = where.plan(await request.readBody(), key);
-    const findHolders = async (name: string) => (await host.find(name)).exact.map((found) => ({ node: self, found }));
+    const findHolders = async (name: string) =>
+      (await host.find(name, request.access.labels)).exact.map((found) => ({ node: self, found }));
     return runOnce(plan, key, findHolders, async () => {
       if (!accepting) throw new AppError("NOT_ACCEPTING");
       return request.runHere(plan.body);

@@ -23,7 +23,7 @@ export function rpcHandlers({ host, members, bidder, nameClaims, leases, contain
   const handlers: { [M in RpcMethod]: (params: RpcParams<M>, from: string) => RpcResult<M> | Promise<RpcResult<M>> } = {
     ping: () => ({}),
     status: ownRecord,
-    find: ({ id }) => host.find(id),
+    find: ({ id, labels }) => host.find(id, labels),
     list: async ({ have }, from) => {
       // The lease begins before the list is read: a change in between must reach the caller.
       const leaseMs = leases.grant(from);
@@ -35,7 +35,7 @@ export function rpcHandlers({ host, members, bidder, nameClaims, leases, contain
       containerCache.invalidate(from);
       return {};
     },
-    volume: async ({ name }) => ({ held: await host.holdsVolume(name) }),
+    volume: async ({ name, labels }) => ({ held: await host.holdsVolume(name, labels) }),
     bid: (needs) => bidder.bid(needs),
     name: ({ name, claim, late }) => nameClaims.answer(name, claim, late),
     join({ record, predecessor }, from) {

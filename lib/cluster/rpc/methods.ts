@@ -5,6 +5,8 @@ import { PeerFailure } from "./peer-failure";
 
 const text = z.string().max(300);
 const nothing = z.object({});
+/** of a narrow token: only what has all of them is meant */
+const labels = z.record(z.string(), z.string()).exactOptional();
 const found = z.object({ id: z.string(), name: z.string(), state: z.string(), labels: z.record(z.string(), z.string()) });
 
 /** Everything that nodes ask each other. Nodes of different versions work together: names and fields stay as they are. */
@@ -14,7 +16,7 @@ const METHODS = {
   /** its record as of now */
   status: { params: nothing, result: recordSchema },
   /** its containers that match an id or a name */
-  find: { params: z.object({ id: z.string() }), result: z.object({ exact: z.array(found), prefix: z.array(found) }) },
+  find: { params: z.object({ id: z.string(), labels }), result: z.object({ exact: z.array(found), prefix: z.array(found) }) },
   /**
    * All its containers. `have` is the version that the caller holds; `json`, which can be megabytes, is left out if that is current.
    * `lease` is the time in ms, counted from the call, for which the answer holds unless the node calls `changed`.
@@ -26,7 +28,7 @@ const METHODS = {
   /** tells that the caller's containers are no longer those of its last `list` answer */
   changed: { params: nothing, result: nothing },
   /** whether it has a volume */
-  volume: { params: z.object({ name: text }), result: z.object({ held: z.boolean() }) },
+  volume: { params: z.object({ name: text, labels }), result: z.object({ held: z.boolean() }) },
   /** its bid for a run */
   bid: { params: needsSchema, result: bidSchema },
   /** whether it has, or is about to start, a container of this name; `late`: the caller has started its own already */

@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import type { Readable } from "node:stream";
 import type { SecureContext } from "node:tls";
 import { urlToHttpOptions } from "node:url";
+import type { Access } from "../../access/access";
 import { drainBody } from "../../support/drain-body";
 import { onPrematureClose } from "../../support/premature-close";
 import { fromUrlHost } from "../../support/url-host";
@@ -28,11 +29,22 @@ export interface PeerCall {
   body?: Buffer | Readable | undefined;
   /** identity of the client that the request is made for */
   caller: string;
+  /** what that client may do: its caveats are sent along */
+  access: Access;
   /** for the response's headers to arrive */
   timeoutMs?: number;
   /** ms that this node gives the request; the receiving node counts them from when its handler first reads `callerSignal` */
   remainingMs: number;
   signal?: AbortSignal | undefined;
+}
+
+/**
+ * A request with a narrow token goes only to a node whose record says that it enforces all of the token's caveats.
+ * @throws PeerFailure
+ */
+export function assertEnforces({ name, record: { enforces = [] } }: Peer, access: Access): void {
+  const missing = access.caveatNames.filter((caveat) => !enforces.includes(caveat));
+  if (missing.length > 0) throw new PeerFailure(name, `its version does not enforce ${missing.join(", ")} of the token`, false, true);
 }
 
 /** Sends RPC calls to other nodes over lasting connections, and forwards clients' requests to them over HTTP. */
@@ -60,13 +72,14 @@ export class PeerClient {
    * @returns the response once its headers have arrived; after a 101 its `socket` is the connection
    * @throws PeerFailure if none arrives
    */
-  send(peer: Peer, call: PeerCall): Promise<IncomingMessage> {
+  async send(peer: Peer, call: PeerCall): Promise<IncomingMessage> {
     const target = new URL(peer.record.url);
     const secure = target.protocol === "https:";
     const to = peer.name;
-    const { method, url, caller, remainingMs } = call;
+    const { method, url, caller, access, remainingMs } = call;
+    assertEnforces(peer, access);
     const digest = Buffer.isBuffer(call.body) ? digestOf(call.body) : undefined;
-    const signedHeader = this.signRequest(to, { method, url, caller, remainingMs }, digest);
+    const signedHeader = this.signRequest(to, { method, url, caller, access, remainingMs }, digest);
     const options = {
       ...urlToHttpOptions(target),
       // Exactly as the client wrote it, because this is what is signed; through URL a path like `//other.host/` would become a host.
@@ -114,11 +127,12 @@ export class PeerClient {
    * Makes the signed header for a request that is sent by other means than `send`. The peer accepts it once, in its present process.
    * @param digest of a body that is sent whole
    */
-  signRequest(to: string, call: Pick<PeerCall, "method" | "url" | "caller" | "remainingMs">, digest?: string): string {
-    const { method, url, caller, remainingMs } = call;
+  signRequest(to: string, call: Pick<PeerCall, "method" | "url" | "caller" | "access" | "remainingMs">, digest?: string): string {
+    const { method, url, caller, access, remainingMs } = call;
     const receiver = this.receivers.get(to);
     const stamp = receiver && { process: receiver.process, at: performance.now() + receiver.offset };
-    return this.signatures.signRequest({ from: this.nodeName, to, method, url, caller, left: remainingMs, digest, ...stamp });
+    const claim = { from: this.nodeName, to, method, url, caller, token: access.claim, left: remainingMs, digest, ...stamp };
+    return this.signatures.signRequest(claim);
   }
 
   /** Whether the connection stands over which the peer told its process and clock: without it, requests may be signed for a past process. */

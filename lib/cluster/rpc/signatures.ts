@@ -1,5 +1,6 @@
 import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "node:crypto";
 import { LRUCache } from "lru-cache";
+import type { TokenClaim } from "../../access/token";
 
 /** Signs and verifies everything that nodes send each other, under the cluster's key. Nothing is encrypted: none of it is secret. */
 export class Signatures {
@@ -28,7 +29,7 @@ export class Signatures {
   /** Makes the value of `PEER_HEADER` for one request to another node. */
   signRequest(request: PeerRequest): string {
     const claim = Buffer.from(JSON.stringify({ ...request, nonce: randomBytes(12).toString("base64url") })).toString("base64url");
-    return `${claim}.${this.sign("request", claim)}`;
+    return `${claim}.${this.sign(request.token ? NARROW_PURPOSE : PURPOSE, claim)}`;
   }
 
   /**
@@ -38,14 +39,20 @@ export class Signatures {
    */
   verifyRequest(header: string, expected: Pick<PeerRequest, "method" | "url" | "to">): PeerRequest | undefined {
     const [claim = "", signature = ""] = header.split(".");
-    if (!this.verify("request", claim, signature) || this.usedClaims.has(claim)) return undefined;
+    const purpose = [PURPOSE, NARROW_PURPOSE].find((each) => this.verify(each, claim, signature));
+    if (purpose === undefined || this.usedClaims.has(claim)) return undefined;
     const request = JSON.parse(Buffer.from(claim, "base64url").toString()) as PeerRequest;
+    if ((purpose === NARROW_PURPOSE) !== (request.token !== undefined)) return undefined;
     const matches = request.method === expected.method && request.url === expected.url && request.to === expected.to;
     if (!matches) return undefined;
     this.usedClaims.set(claim, true);
     return request;
   }
 }
+
+const PURPOSE = "request";
+/** Of requests with a narrow token: a node that doesn't know the caveats refuses the signature, rather than ignoring them. */
+const NARROW_PURPOSE = "narrow request";
 
 /** The header of requests between nodes: a `PeerRequest` in base64url and its signature. */
 export const PEER_HEADER = "x-docker-server-peer";
@@ -60,6 +67,8 @@ export interface PeerRequest {
   url: string;
   /** identity of the client that the request is made for */
   caller: string;
+  /** what the client's narrow token says; absent if it may do everything */
+  token?: TokenClaim | undefined;
   /**
    * ms that the forwarding node gives the request. Clocks differ: the receiving node counts them from when its handler first reads
    * `callerSignal`.

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { AppError, type ErrorCode, isErrorCode } from "../../errors";
 import { errorCodeOf, Reply } from "../../support/reply";
 import { settlesBefore } from "../../support/settles-before";
-import { callPeer, type Pool } from "../pool";
+import { callPeer, includesSelf, type Pool, poolOf } from "../pool";
 import { forwardRun } from "../routing/forward";
 import { locateContainer, reachPeer } from "../routing/locate";
 import { idempotencyKeyOf, type RoutedRequest } from "../routing/routed-request";
@@ -63,14 +63,14 @@ export class Scheduler {
    * @throws PeerFailure if the named node doesn't answer
    */
   run(request: RoutedRequest, plan: Plan): Promise<Reply> {
-    const findHolders = async (name: string) => (await locateContainer(this.deps.pool, name, { prefix: false })).owners;
+    const findHolders = async (name: string) => (await locateContainer(this.poolOf(request), name, { prefix: false })).owners;
     return runOnce(plan, idempotencyKeyOf(request), findHolders, () =>
       request.pinnedNode === undefined ? this.place(request, plan) : this.runOnNamedNode(request.pinnedNode, request, plan),
     );
   }
 
   private async runOnNamedNode(nodeName: string, request: RoutedRequest, plan: Plan): Promise<Reply> {
-    const { pool } = this.deps;
+    const pool = this.poolOf(request);
     if (nodeName === pool.nodeName) return this.runLocally(request, plan);
     return forwardRun(pool, await reachPeer(pool, nodeName), request, this.runWaitMs(plan), plan);
   }
@@ -85,7 +85,7 @@ export class Scheduler {
     const ranked = this.rankBids(request, bids);
     if (ranked.length > 0) return this.tryInOrder(request, plan, bids, ranked);
     if (queueWaitMs > 0 && this.waiting < queueLength) return this.waitForRoom(request, plan);
-    throw this.noNodeError(bids, plan);
+    throw this.noNodeError(request, bids, plan);
   }
 
   /**
@@ -110,12 +110,17 @@ export class Scheduler {
     }
   }
 
+  private poolOf({ access }: RoutedRequest): Pool {
+    return poolOf(this.deps.pool, access);
+  }
+
   private runWaitMs(plan: Plan): number {
     return this.deps.settings.runWaitMs + (plan.extraWaitMs ?? 0);
   }
 
   private async requestBids(request: RoutedRequest, { name, needs }: Plan): Promise<Bid[]> {
-    const { pool, bidder } = this.deps;
+    const { bidder } = this.deps;
+    const pool = this.poolOf(request);
     const self = { peer: undefined, load: 0, engine: "ok" as const };
     const peers = pool.members.peers
       .filter((peer) => peer.missingReason === undefined)
@@ -126,9 +131,10 @@ export class Scheduler {
         engine: peer.record.engine,
       }));
     const candidates = shortlist([self, ...peers], Math.random).flatMap(({ peer }) => peer ?? []);
-    const [own, others] = await Promise.all([bidder.bid(needs), fanOut(candidates, (peer) => callPeer(pool, peer, "bid", needs))]);
+    const ownBid = includesSelf(pool) ? [bidder.bid(needs)] : [];
+    const [own, others] = await Promise.all([Promise.all(ownBid), fanOut(candidates, (peer) => callPeer(pool, peer, "bid", needs))]);
     const unanswered = others.missing.map(({ node, reason }) => declinedBid(node, reason));
-    const bids = [own, ...others.answers.map(({ value }) => value), ...unanswered];
+    const bids = [...own, ...others.answers.map(({ value }) => value), ...unanswered];
     const summary = bids.map((bid) => ({ node: bid.node, load: loadOf(bid), declines: bid.declines }));
     pool.log.debug("Bids received", { request_id: requestIdOf(request), name, bids: summary });
     return bids;
@@ -160,13 +166,13 @@ export class Scheduler {
       if (registryRefusals === 2 || (code === "NO_ROOM" && ahead > 0)) break;
     }
     if (firstRefusal instanceof Reply) return firstRefusal;
-    throw firstRefusal ?? this.noNodeError(bids, plan);
+    throw firstRefusal ?? this.noNodeError(request, bids, plan);
   }
 
-  private noNodeError(bids: Bid[], plan: Plan): AppError {
+  private noNodeError(request: RoutedRequest, bids: Bid[], plan: Plan): AppError {
     const reasons = bids.map(({ node, declines }) => ({ node, reason: declines }));
     // Only if all nodes were asked: one that was not might take the run.
-    const [code, ...otherCodes] = bids.length > this.deps.pool.members.peers.length ? new Set(bids.map((bid) => bid.code)) : [];
+    const [code, ...otherCodes] = bids.length > this.poolOf(request).members.peers.length ? new Set(bids.map((bid) => bid.code)) : [];
     const error = new AppError(otherCodes.length === 0 && code && isErrorCode(code) ? code : "NO_NODE", {
       message: `No node can take this now: ${reasons.map(({ node, reason }) => `${node}: ${reason}`).join("; ")}`,
       details: { nodes: reasons },
@@ -184,7 +190,7 @@ export class Scheduler {
 
   /** @returns the node's reply, or the error why there is none */
   private async sendTo(node: string, request: RoutedRequest, plan: Plan): Promise<Reply | AppError> {
-    const { pool } = this.deps;
+    const pool = this.poolOf(request);
     const inFlight = this.inFlightOf(node);
     const slots = plan.needs.slot ? 1 : 0;
     inFlight.all += 1;
@@ -236,7 +242,7 @@ export class Scheduler {
           leaveQueue();
           return await outcome;
         }
-        if (timeoutSignal.aborted) throw this.noNodeError(bids, plan);
+        if (timeoutSignal.aborted) throw this.noNodeError(request, bids, plan);
         await settlesBefore(sleep(BID_AGAIN_INTERVAL_MS), waitSignal);
       }
     } finally {

@@ -46,7 +46,7 @@ export interface Snapshot {
   followed: boolean;
 }
 
-interface Matches {
+export interface Matches {
   exact: ContainerSummary[];
   prefix: ContainerSummary[];
 }
@@ -234,13 +234,25 @@ export class ContainerList {
    * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID with the candidates
    */
   async find(id: string, options: { prefix: boolean }): Promise<ContainerSummary> {
-    const { exact, prefix } = await this.findMatches(id);
-    if (exact[0]) return exact[0];
-    if (options.prefix && prefix.length > 1)
-      throw new AppError("AMBIGUOUS_ID", { details: { candidates: prefix.map((container) => container.id) } });
-    if (options.prefix && prefix[0]) return prefix[0];
-    throw new AppError("CONTAINER_NOT_FOUND", { message: `No such container: ${id}`, details: { id } });
+    return onlyMatch(id, await this.findMatches(id), options);
   }
+}
+
+/** @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID with the candidates */
+export function onlyMatch(id: string, { exact, prefix }: Matches, options: { prefix: boolean }): ContainerSummary {
+  if (exact[0]) return exact[0];
+  if (options.prefix && prefix.length > 1)
+    throw new AppError("AMBIGUOUS_ID", { details: { candidates: prefix.map((container) => container.id) } });
+  if (options.prefix && prefix[0]) return prefix[0];
+  throw new AppError("CONTAINER_NOT_FOUND", { message: `No such container: ${id}`, details: { id } });
+}
+
+/** Beside the summaries, which are answered as they are. */
+const imageIds = new WeakMap<ContainerSummary, string>();
+
+/** The id of the image that a listed container was made of. */
+export function imageIdOf(container: ContainerSummary): string {
+  return imageIds.get(container) ?? "";
 }
 
 /** Filters of the engine's list to try in this order. The engine matches ids by prefix and names by regular expression. */
@@ -258,7 +270,7 @@ function matchById(containers: ContainerSummary[], id: string): Matches {
 
 function toSummary(info: ContainerInfo, host: string): ContainerSummary {
   const names = (info.Names ?? []).map((name) => name.replace(/^\//, ""));
-  return {
+  const summary: ContainerSummary = {
     id: info.Id,
     // Legacy links add names such as "/other/alias".
     name: names.find((name) => !name.includes("/")) ?? names[0] ?? "",
@@ -276,4 +288,6 @@ function toSummary(info: ContainerInfo, host: string): ContainerSummary {
     labels: info.Labels ?? {},
     host,
   };
+  imageIds.set(summary, info.ImageID);
+  return summary;
 }

@@ -1,5 +1,6 @@
 import path from "node:path";
 import type { ContainerInspectInfo, VolumeInspectInfo } from "dockerode";
+import type { Access } from "../../access/access";
 import { AppError, isNotFound } from "../../errors";
 import type { Engine } from "../engine";
 import {
@@ -37,8 +38,12 @@ export class PolicyGuard {
     private readonly policy: Policy,
   ) {}
 
-  /** The policy with the engine's folder. @throws AppError ENGINE_UNREACHABLE */
-  async current(): Promise<Policy> {
+  /**
+   * The policy with the engine's folder.
+   * @param access of a client, whose token counts too
+   * @throws AppError ENGINE_UNREACHABLE
+   */
+  async current(access?: Access): Promise<Policy> {
     if (!this.engineFolder || performance.now() - this.engineFolder.at > ENGINE_FOLDER_CACHE_MS) {
       const info = this.engine.call((docker) => docker.info()) as Promise<{ DockerRootDir?: string }>;
       const engineFolder = { path: info.then(({ DockerRootDir }) => DockerRootDir || undefined), at: performance.now() };
@@ -47,28 +52,30 @@ export class PolicyGuard {
         if (this.engineFolder === engineFolder) this.engineFolder = undefined;
       });
     }
-    return { ...this.policy, engineFolder: await this.engineFolder.path };
+    return { ...this.policy, engineFolder: await this.engineFolder.path, ...(access && { access }) };
   }
 
   /**
    * Refuses options of a new container that give it control of the host, by itself or by a volume or a container that it names.
-   * @throws AppError NOT_ALLOWED naming the field
+   * @param access what the client may do
+   * @throws AppError NOT_ALLOWED or REFUSED_BY_TOKEN naming the field
    */
-  async checkSpec(spec: RunSpec): Promise<void> {
+  async checkSpec(spec: RunSpec, access: Access): Promise<void> {
     // What needs no answer of the engine is refused first.
-    checkPolicy(spec, this.policy);
+    checkPolicy(spec, { ...this.policy, access });
     await this.engine.assertAlive();
-    await this.checkAccess(spec, await this.current(), new Set());
+    await this.checkAccess(spec, await this.current(access), new Set());
   }
 
   /**
    * Finds volumes by name and refuses those whose options reach forbidden folders or devices of the host.
    * @param field name for the error
+   * @param access of a client, whose token counts too
    * @returns the volumes that exist
-   * @throws AppError NOT_ALLOWED
+   * @throws AppError NOT_ALLOWED, REFUSED_BY_TOKEN
    */
-  async findVolumes(names: string[], field: string): Promise<VolumeInspectInfo[]> {
-    return names.length === 0 ? [] : this.findVolumesBy(await this.current(), names, field);
+  async findVolumes(names: string[], field: string, access?: Access): Promise<VolumeInspectInfo[]> {
+    return names.length === 0 ? [] : this.findVolumesBy(await this.current(access), names, field);
   }
 
   /**
@@ -188,7 +195,7 @@ export function runContainerError(name: string): AppError {
 const nameOf = ({ Name }: ContainerInspectInfo) => Name.replace(/^\//, "");
 
 /** The policy for a joined network or IPC namespace. */
-function namespacePolicy(policy: Policy): Policy {
+function namespacePolicy({ access: _, ...policy }: Policy): Policy {
   return { ...policy, allow: [...policy.allow, "privileged", "devices", "capabilities"], bindRoots: [] };
 }
 

@@ -1,5 +1,6 @@
 import { realpathSync } from "node:fs";
 import path from "node:path";
+import type { Access } from "../../access/access";
 import { AppError } from "../../errors";
 import type { RunSpec } from "./run-spec";
 
@@ -12,6 +13,8 @@ export interface Policy {
   sockets: readonly string[];
   /** the engine's data root, with all images, containers and volumes; undefined while it is unknown */
   engineFolder?: string | undefined;
+  /** what the client's token permits of the host, beside what this server allows; absent for the server's own work */
+  access?: Access;
 }
 
 /** The options by which a container reaches the host, other containers or their volumes. */
@@ -87,6 +90,9 @@ export function checkBind(source: string, policy: Policy, field: string): void {
     // Containers write below it, and could put a link in the place of the path that is mounted.
     if (overlaps(candidate, policy.engineFolder))
       requireAllowed(policy, "docker_socket", field, `${source} leads to the engine's own folder`);
+    if (policy.access && !policy.access.isFull) {
+      policy.access.assertHostPath((root) => isInside(candidate, canonicalPath(root)) || isInside(candidate, resolveLinks(root)), field);
+    }
     if (
       policy.bindRoots.length > 0 &&
       !policy.bindRoots.some((root) => isInside(candidate, canonicalPath(root)) || isInside(candidate, resolveLinks(root)))
@@ -130,7 +136,10 @@ export function checkVolumeOptions(
 }
 
 function requireAllowed(policy: Policy, name: string, field: string, why?: string): void {
-  if (policy.allow.includes(name)) return;
+  if (policy.allow.includes(name)) {
+    policy.access?.assertHostOption(name, field);
+    return;
+  }
   throw new AppError("NOT_ALLOWED", {
     message: `${field} is refused${why ? `: ${why}` : ""}; the server must be started with --allow ${name}`,
     details: { field, allow: name },

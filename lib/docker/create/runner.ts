@@ -1,15 +1,18 @@
 import type { ContainerInspectInfo } from "dockerode";
+import type { Access } from "../../access/access";
 import { AppError, isUnavailable } from "../../errors";
 import type { Logger } from "../../support/logger";
 import { settlesBefore } from "../../support/settles-before";
 import { createArgs, envFile } from "../cli/create-args";
 import type { DockerCli } from "../cli/docker-cli";
 import { watchRemoval } from "../containers/await-removal";
+import type { Confinement } from "../containers/confinement";
 import type { ContainerList } from "../containers/container-list";
 import type { Engine } from "../engine";
 import { toAppErrorFromEngine } from "../engine-errors";
 import type { Images } from "../images/images";
 import { isBeingRemoved, removeUntilGone } from "../remove-until-gone";
+import { confineSpec } from "./confine-spec";
 import { awaitForeground, type ForegroundEnd, openForeground } from "./foreground";
 import type { PolicyGuard } from "./policy-guard";
 import type { RunSpec } from "./run-spec";
@@ -25,6 +28,8 @@ export const RUN_LABEL = "docker-server.run";
 export type RunResult = { status: "pulling" } | { status: "running"; id: string } | ({ status: "exited"; id: string } & ForegroundEnd);
 
 export interface RunOptions {
+  /** What the client may do. */
+  access: Access;
   /** Return as soon as the container has started. */
   detach: boolean;
   /** bytes kept of each output stream */
@@ -45,9 +50,9 @@ export interface NameClaimer {
   open(name: string): { confirm: () => Promise<void>; recheck: () => Promise<void>; close: () => void };
 }
 
-type StartOptions = Pick<RunOptions, "cancelSignal" | "claims">;
+type StartOptions = Pick<RunOptions, "cancelSignal" | "claims" | "access">;
 
-function throwIfCancelled({ cancelSignal }: StartOptions): void {
+function throwIfCancelled({ cancelSignal }: Pick<StartOptions, "cancelSignal">): void {
   if (cancelSignal?.aborted) throw new AppError("ABANDONED");
 }
 
@@ -63,6 +68,7 @@ export class Runner {
     private readonly cli: DockerCli,
     private readonly images: Images,
     private readonly list: ContainerList,
+    private readonly confinement: Confinement,
     private readonly guard: PolicyGuard,
     private readonly log: Logger,
   ) {}
@@ -70,11 +76,12 @@ export class Runner {
   /**
    * Runs a container and pulls its image first if need be. If the start fails, the container is removed.
    * @returns `exited` only if the run was waited for and has ended
-   * @throws AppError NOT_ALLOWED, NAME_TAKEN, PORT_TAKEN, INVALID_SPEC, ABANDONED, and those of `Images.ensure`
+   * @throws AppError NOT_ALLOWED, REFUSED_BY_TOKEN, NAME_TAKEN, PORT_TAKEN, INVALID_SPEC, ABANDONED, and those of `Images.ensure`
    */
   async run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
+    options.access.assertImage(spec.image);
     // Before anything is pulled or created.
-    await this.guard.checkSpec(spec);
+    await this.guard.checkSpec(spec, options.access);
     throwIfCancelled(options);
     const pulled = this.images.ensure(spec.image, spec.pull, spec.platform);
     if (!(await settlesBefore(pulled, options.waitSignal))) {
@@ -86,9 +93,9 @@ export class Runner {
     return this.runInForeground(spec, options);
   }
 
-  private runInBackground(spec: RunSpec, pulled: Promise<void>, { claims }: RunOptions): void {
+  private runInBackground(spec: RunSpec, pulled: Promise<void>, { claims, access }: RunOptions): void {
     const run = pulled
-      .then(() => this.startDetached(spec, { claims }))
+      .then(() => this.startDetached(spec, { claims, access }))
       .then((id) => this.log.info("Container started after its image was pulled", { id, name: spec.name }))
       .catch((error: Error) =>
         this.log.error("Container not started after its request was answered", { name: spec.name, reason: error.message }),
@@ -127,14 +134,16 @@ export class Runner {
    */
   private async start<T>(
     spec: RunSpec,
-    { cancelSignal, claims }: StartOptions,
+    { cancelSignal, claims, access }: StartOptions,
     prepare: (id: string) => Promise<T>,
   ): Promise<{ id: string; prepared: T }> {
+    // The image may have been pulled long after the request was answered.
+    access.assertLive();
     const claim = claims?.open(spec.name);
     this.startingNames.add(spec.name);
     try {
       throwIfCancelled({ cancelSignal });
-      const id = await this.create(spec);
+      const id = await this.createConfined(spec, access);
       const prepared = await this.rollbackOnError(id, async () => {
         const result = await prepare(id);
         await claim?.confirm();
@@ -149,6 +158,27 @@ export class Runner {
     } finally {
       this.startingNames.delete(spec.name);
       claim?.close();
+    }
+  }
+
+  /** Creates a container as a token's labels let it be. A failure leaves no volume behind that was made for it. */
+  private async createConfined(spec: RunSpec, access: Access): Promise<string> {
+    const { labels } = access;
+    if (!labels) return this.create(spec);
+    const confined = await confineSpec(this.confinement, spec, access);
+    const volumes = Object.keys(spec.volumes).filter((source) => !source.startsWith("/"));
+    const made = await this.confinement.ensureVolumes(volumes, labels);
+    try {
+      const id = await this.create(confined);
+      const own = { ...confined.labels, [RUN_LABEL]: spec.name };
+      return await this.rollbackOnError(id, async () => {
+        await this.confinement.assertMade(id, own, labels, volumes);
+        return id;
+      });
+    } catch (error) {
+      const remove = (name: string) => this.engine.call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal }));
+      await Promise.all(made.map((name) => remove(name).catch(() => undefined)));
+      throw error;
     }
   }
 

@@ -37,6 +37,9 @@ export const imageReference = text.refine(isImageReference, {
   error: "must be an image reference, such as redis, host:5000/app:1.2 or app@sha256:…",
 });
 
+/** The key of a label that a client sets. Those of this server it reads itself, to tell what it has made. */
+export const labelKey = matching(/^(?!docker-server\.)[^\0\s=]+$/, "must be a label's key, and none of this server's (docker-server.…)");
+
 /** Environment variables by name. */
 export const environment = map(matching(/^[A-Za-z_][A-Za-z0-9_.-]*$/, "must be the name of a variable"), scalar);
 

@@ -4,7 +4,7 @@ import type { Plan } from "../../cluster/routing/where";
 import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
 import type { RunSpec } from "../../docker/create/run-spec";
 import { command, flag, integer, list, map, matching, number, scalar, text } from "../../http/fields";
-import { environment, imageReference, newContainerName, notOfRun } from "./common";
+import { environment, imageReference, labelKey, newContainerName, notOfRun } from "./common";
 
 const PORT = String.raw`\d{1,5}(?:-\d{1,5})?`;
 const ADDRESS = String.raw`(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:]+\])`;
@@ -47,7 +47,7 @@ export const rootRunBody = z.object({
   volumes: map(mountSource, mountTarget).default({}).describe("Host path or volume to container path"),
   data: command.optional().describe("The command: a list, or a text that is split into words as a shell would"),
   env: environment.default({}).describe("Environment variables"),
-  labels: map(matching(/^[^\0\s=]+$/, "must be a label's key"), scalar).default({}),
+  labels: map(labelKey, scalar).default({}),
   network: networkName.optional(),
   restart: restartPolicy.optional(),
   memory: memorySize.optional(),

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { map, matching, scalar, text } from "../../http/fields";
-import { type Responses, volumeName } from "./common";
+import { labelKey, type Responses, volumeName } from "./common";
 
 /** The body of `POST /volume` (docs/runs.md, "Volumes"). */
 export const volumeBody = z.object({
@@ -9,7 +9,7 @@ export const volumeBody = z.object({
   content: z.string({ error: "must be base64" }).nullish().describe("base64 of a gzipped tar"),
   driver: matching(/^[a-zA-Z0-9][\w./:-]{0,254}$/, "must be the name of a volume driver").default("local"),
   driver_opts: map(text, scalar).default({}),
-  labels: map(matching(/^[^\0\s=]+$/, "must be a label's key"), scalar).default({}),
+  labels: map(labelKey, scalar).default({}),
 });
 
 /** Path parameters of routes about one volume. */

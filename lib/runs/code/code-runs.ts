@@ -1,3 +1,5 @@
+import type { Access } from "../../access/access";
+import type { Confinement } from "../../docker/containers/confinement";
 import type { Images } from "../../docker/images/images";
 import { AppError } from "../../errors";
 import type { Logger } from "../../support/logger";
@@ -14,6 +16,7 @@ export type CodeSettings = SandboxSettings & PoolSettings;
 
 interface CodeRunDeps extends RunDeps {
   images: Images;
+  confinement: Confinement;
   slots: Semaphore;
 }
 
@@ -44,6 +47,7 @@ export class CodeRuns {
 
   /**
    * Runs a payload when a slot is free.
+   * @param access what the client may do; a sandbox with its labels is never a warm one
    * @param cancelSignal ends the run, also while it waits
    * @param waitSignal ends the wait for the image
    * @param onStart called when the run has a started sandbox: a warm one at once
@@ -53,12 +57,14 @@ export class CodeRuns {
   async run(
     reference: string,
     payload: object,
+    access: Access,
     cancelSignal: AbortSignal,
     waitSignal: AbortSignal,
     onStart: () => void,
   ): Promise<string | undefined> {
-    const { images, slots } = this.deps;
-    let image = await images.inspect(reference);
+    const { images, slots, confinement } = this.deps;
+    access.assertImage(reference);
+    let image: SandboxImage | undefined = await images.inspect(reference);
     if (!image) {
       const { isPresent } = await ensureImage(images, { image: reference, pull_policy: "missing" }, waitSignal);
       if (!isPresent) return undefined;
@@ -66,8 +72,10 @@ export class CodeRuns {
     }
     if (!image)
       throw new AppError("IMAGE_NOT_FOUND", { message: `${reference} was pulled and is gone again`, details: { field: "image" } });
+    const { labels } = access;
+    if (labels) image = { ...image, labels: { ...(await confinement.labelsToClear(image.id)), ...labels } };
     const releaseSlot = await slots.acquire(cancelSignal);
-    const endRun = this.pool.beginRun(image);
+    const endRun = labels ? () => undefined : this.pool.beginRun(image);
     try {
       const bytes = Buffer.from(JSON.stringify(payload));
       return this.resultOf(await this.runInSandbox(image, bytes, cancelSignal, onStart, releaseSlot));
@@ -90,7 +98,7 @@ export class CodeRuns {
   ): Promise<CodeOutcome> {
     let sandbox: Sandbox | undefined;
     try {
-      sandbox = await this.pool.take(image);
+      sandbox = image.labels ? undefined : await this.pool.take(image);
       if (sandbox) onStart();
       const outcome = await sandbox?.run(payload, cancelSignal);
       if (outcome && !outcome.isStale) return outcome;

@@ -8,6 +8,8 @@ export interface SandboxImage {
   id: string;
   /** paths of the volumes that the image declares */
   volumes: string[];
+  /** further labels of its container */
+  labels?: Record<string, string>;
 }
 
 /** The limits of code runs: times in seconds, sizes in bytes. */
@@ -43,7 +45,7 @@ export function sandboxOptions(image: SandboxImage, settings: SandboxSettings): 
   const tmpfs = `rw,exec,nosuid,nodev,mode=1777,size=${Math.floor(settings.run_tmpfs)}`;
   return {
     Image: image.id,
-    Labels: { [SANDBOX_LABEL]: "" },
+    Labels: { ...image.labels, [SANDBOX_LABEL]: "" },
     Hostname: settings.run_hostname,
     User: settings.run_user ?? nextUser(),
     OpenStdin: true,

@@ -22,11 +22,13 @@ interface ScratchDeps {
  * Prepares the volumes for a run's contents. Each writable folder gets its own, which the engine creates with the container. All
  * read-only contents share one, which is filled now and bind-mounted part by part.
  * @param image any image of the engine
+ * @param labels of the client's token, which the volumes get
  */
 export async function createScratchVolumes(
   deps: ScratchDeps,
   image: string,
   volumes: readonly RunVolume[],
+  labels: Readonly<Record<string, string>>,
   { run_max_time, run_files }: { run_max_time: number; run_files: number },
 ): Promise<ScratchVolumes> {
   const mounts = new Map<string, object>();
@@ -35,7 +37,7 @@ export async function createScratchVolumes(
   const nextVolume = async () => {
     const { name, Labels } = await deps.reaper.nameAndLabels(run_max_time);
     names.push(name);
-    return { name, Labels };
+    return { name, Labels: { ...Labels, ...labels } };
   };
   try {
     for (const { path } of volumes.filter(({ type, readOnly }) => type === "directory" && !readOnly)) {

@@ -15,8 +15,8 @@ export interface JobSpec {
   timeoutMs: number;
   /** of both output streams together */
   maxOutputBytes: number;
-  /** called before the start */
-  prepare: (id: string) => Promise<void>;
+  /** called before the start, with the labels that the run gave the container itself */
+  prepare: (id: string, labels: Record<string, string>) => Promise<void>;
 }
 
 export interface JobResult extends RunOutput {

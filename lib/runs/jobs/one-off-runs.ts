@@ -1,3 +1,5 @@
+import type { Access } from "../../access/access";
+import type { Confinement } from "../../docker/containers/confinement";
 import type { Frame } from "../../docker/containers/stream-frames";
 import type { Policy } from "../../docker/create/policy";
 import type { PolicyGuard } from "../../docker/create/policy-guard";
@@ -58,6 +60,7 @@ export type OneOffResult = {
 export interface OneOffDeps {
   engine: Engine;
   images: Images;
+  confinement: Confinement;
   policy: Policy;
   guard: PolicyGuard;
   jobs: Jobs;
@@ -81,18 +84,26 @@ export class OneOffRuns {
 
   /**
    * Checks the request, pulls its image, and starts it when a slot is free. If a step fails, everything created is removed.
+   * @param access what the client may do
    * @param cancelSignal ends it, also while it waits or runs
    * @param waitSignal ends the wait for the image
    * @returns undefined if the image is still being pulled
-   * @throws AppError naming the field; NOT_ALLOWED, IMAGE_NOT_FOUND, NO_ROOM, ABANDONED, ENGINE_UNREACHABLE
+   * @throws AppError naming the field; NOT_ALLOWED, REFUSED_BY_TOKEN, IMAGE_NOT_FOUND, NO_ROOM, ABANDONED, ENGINE_UNREACHABLE
    */
-  async start(request: OneOffRequest, cancelSignal: AbortSignal, waitSignal: AbortSignal): Promise<StartedOneOff | undefined> {
-    const volumes = await parseVolumes(request.volumes, this.deps.policy, this.settings.run_files);
+  async start(
+    request: OneOffRequest,
+    access: Access,
+    cancelSignal: AbortSignal,
+    waitSignal: AbortSignal,
+  ): Promise<StartedOneOff | undefined> {
+    access.assertImage(request.image);
+    const policy = { ...this.deps.policy, access };
+    const volumes = await parseVolumes(request.volumes, policy, this.settings.run_files);
     await this.deps.engine.assertAlive();
     const names = volumes.flatMap(({ type, source }) => (type === "volume" && source ? [source] : []));
     const hold = await this.deps.newVolumes.hold(names);
     try {
-      const missingNames = await this.findMissing(names);
+      const missingNames = await this.findMissing(names, access);
       const { isPresent, warnings } = await ensureImage(this.deps.images, request, waitSignal);
       if (!isPresent) return undefined;
       const releaseSlot = await this.deps.slots.acquire(cancelSignal);
@@ -102,8 +113,10 @@ export class OneOffRuns {
         releaseSlot();
       };
       try {
-        scratch = await createScratchVolumes(this.deps, request.image, volumes, this.settings);
-        const job = await this.deps.jobs.start(this.jobSpec(request, volumes, scratch), cancelSignal);
+        const labels = access.labels ?? {};
+        if (access.labels) await this.deps.confinement.ensureVolumes(names, labels);
+        scratch = await createScratchVolumes(this.deps, request.image, volumes, labels, this.settings);
+        const job = await this.deps.jobs.start(await this.jobSpec(request, access, volumes, scratch), cancelSignal);
         hold.keep();
         return { finish: (onFrame) => this.finish(job, volumes, warnings, onFrame).finally(cleanUp) };
       } catch (error) {
@@ -121,17 +134,25 @@ export class OneOffRuns {
    * @returns the names of volumes that don't exist
    * @throws AppError NOT_ALLOWED if the policy refuses an existing one
    */
-  private async findMissing(names: string[]): Promise<string[]> {
-    const found = await this.deps.guard.findVolumes(names, "volumes");
+  private async findMissing(names: string[], access: Access): Promise<string[]> {
+    const found = await this.deps.guard.findVolumes(names, "volumes", access);
     return names.filter((name) => !found.some((volume) => volume.Name === name));
   }
 
-  private jobSpec(request: OneOffRequest, volumes: readonly RunVolume[], scratch: ScratchVolumes): JobSpec {
+  private async jobSpec(
+    request: OneOffRequest,
+    { labels }: Access,
+    volumes: readonly RunVolume[],
+    scratch: ScratchVolumes,
+  ): Promise<JobSpec> {
     const { settings, deps } = this;
+    const own = labels && { ...(await deps.confinement.labelsToClear(request.image)), ...labels };
+    const namedVolumes = volumes.flatMap(({ type, source }) => (type === "volume" && source ? [source] : []));
     const memory = request.memory ?? settings.run_memory;
     const container: ContainerCreateOptions = {
       Image: request.image,
       ...(request.platform === undefined ? {} : { platform: request.platform }),
+      ...(own ? { Labels: own } : {}),
       ...(request.command?.length ? { Cmd: request.command } : {}),
       ...(request.entrypoint?.length ? { Entrypoint: request.entrypoint } : {}),
       Env: Object.entries(request.env_vars).map(([name, value]) => `${name}=${value}`),
@@ -153,7 +174,8 @@ export class OneOffRuns {
       stdin: request.stdin === undefined ? undefined : Buffer.from(request.stdin),
       timeoutMs: settings.run_max_time * 1000,
       maxOutputBytes: settings.run_max_output,
-      prepare: async (id) => {
+      prepare: async (id, made) => {
+        if (labels) await deps.confinement.assertMade(id, { ...own, ...made }, labels, namedVolumes);
         if (volumes.some(({ source }) => source !== undefined)) await deps.guard.checkStart(id, { ofRun: true });
         await putContents(deps.engine, id, contents, settings.run_files);
       },

@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { type Access, refusedBy } from "../../access/access";
+import { type Confinement, hasLabels, isReservedLabel } from "../../docker/containers/confinement";
 import { checkVolumeOptions } from "../../docker/create/policy";
 import type { PolicyGuard } from "../../docker/create/policy-guard";
 import type { Engine } from "../../docker/engine";
@@ -28,6 +30,7 @@ export interface VolumeInfo {
 
 export interface VolumeDeps {
   engine: Engine;
+  confinement: Confinement;
   guard: PolicyGuard;
   reaper: Reaper;
   volumeIo: VolumeIo;
@@ -47,25 +50,33 @@ export class Volumes {
 
   /**
    * Creates a volume unless it exists, and writes content to it. If writing fails, a volume that didn't exist before is removed.
-   * @throws AppError naming the field; NOT_ALLOWED, INVALID_SPEC
+   * @param access what the client may do
+   * @throws AppError naming the field; NOT_ALLOWED, REFUSED_BY_TOKEN, INVALID_SPEC; NAME_TAKEN by a volume without the token's labels
    */
-  async create(volume: NewVolume): Promise<void> {
+  async create(volume: NewVolume, access: Access): Promise<void> {
     const hold = await this.deps.newVolumes.hold([volume.name]);
     try {
-      await this.createHeld(volume, hold);
+      await this.createHeld(volume, access, hold);
       hold.keep();
     } finally {
       await hold.release();
     }
   }
 
-  private async createHeld({ name, content, driver, driver_opts, labels }: NewVolume, hold: VolumeHold): Promise<void> {
-    const { engine, guard, volumeIo } = this.deps;
+  private async createHeld({ name, content, driver, driver_opts, labels }: NewVolume, access: Access, hold: VolumeHold): Promise<void> {
+    const { engine, confinement, guard, volumeIo } = this.deps;
+    if (driver !== "local" || Object.keys(driver_opts).length > 0)
+      access.assertDriverOptions(driver === "local" ? "driver_opts" : "driver");
+    const reserved = Object.keys(labels).find(isReservedLabel);
+    if (access.labels && reserved !== undefined) throw refusedBy("labels", `${reserved} is a label of Compose`, { field: "labels" });
     const archive = content === undefined ? undefined : await parseArchive(content, "content", this.limit);
-    checkVolumeOptions(driver, driver_opts, await guard.current(), (option) => `driver_opts.${option}`);
-    const existing = await this.findAllowed(name);
-    const options = { Name: name, Driver: driver, DriverOpts: driver_opts, Labels: labels };
+    checkVolumeOptions(driver, driver_opts, await guard.current(access), (option) => `driver_opts.${option}`);
+    const existing = await this.findAllowed(name, access);
+    if (existing && !hasLabels(existing.labels, access.labels ?? {})) throw new AppError("NAME_TAKEN", { details: { name } });
+    const options = { Name: name, Driver: driver, DriverOpts: driver_opts, Labels: { ...labels, ...access.labels } };
     await engine.createVolume(options, "start").catch(throwDriverError);
+    // The engine answers an existing volume too, which another client may have made meanwhile.
+    if (access.labels && !(await confinement.hasVolume(name, access.labels))) throw new AppError("NAME_TAKEN", { details: { name } });
     if (!archive) return;
     try {
       await this.withAnyImage((image) => volumeIo.fill(name, image, [{ path: "/", mode: undefined, archive }], this.limit));
@@ -76,24 +87,26 @@ export class Volumes {
   }
 
   /** @throws AppError NOT_ALLOWED if the volume is a folder of the host that the policy refuses to mount */
-  private async findAllowed(name: string): Promise<VolumeInfo | undefined> {
-    const [found] = await this.deps.guard.findVolumes([name], "name");
+  private async findAllowed(name: string, access: Access): Promise<VolumeInfo | undefined> {
+    const [found] = await this.deps.guard.findVolumes([name], "name", access);
     return found && toVolumeInfo(found);
   }
 
-  /** Sorted by name. */
-  async list(): Promise<VolumeInfo[]> {
+  /** Those that the client may see, sorted by name. */
+  async list({ labels = {} }: Access): Promise<VolumeInfo[]> {
     const { Volumes: all } = await this.deps.engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
-    return (all ?? []).map(toVolumeInfo).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const seen = (all ?? []).map(toVolumeInfo).filter((each) => hasLabels(each.labels, labels));
+    return seen.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /**
    * @returns the volume, and a gzipped tar of its content
    * @throws AppError VOLUME_NOT_FOUND, NOT_ALLOWED, CONTENT_TOO_LARGE
    */
-  async read(name: string): Promise<VolumeInfo & { content: Buffer }> {
-    const info = await this.findAllowed(name);
-    if (!info) throw new AppError("VOLUME_NOT_FOUND", { message: `No such volume: ${name}` });
+  async read(name: string, access: Access): Promise<VolumeInfo & { content: Buffer }> {
+    const info = await this.findAllowed(name, access);
+    if (!info || !hasLabels(info.labels, access.labels ?? {}))
+      throw new AppError("VOLUME_NOT_FOUND", { message: `No such volume: ${name}` });
     try {
       return { ...info, content: await this.withAnyImage((image) => this.deps.volumeIo.read(name, image, this.limit)) };
     } catch (error) {

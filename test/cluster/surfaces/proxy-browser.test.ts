@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Request, Response } from "express";
+import { Access } from "../../../lib/access/access";
 import { Credentials } from "../../../lib/auth/credentials";
 import { Signatures } from "../../../lib/cluster/rpc/signatures";
 import { BrowserSessions } from "../../../lib/proxy/browser-sessions";
@@ -44,14 +45,23 @@ test("a cookie set by one node is accepted by every node and not forwarded to th
 
 test("an expired cookie is refused by every node", async () => {
   const credentials = Credentials.load({ token: [TOKEN], token_file: null, user: null, password: null }, quietLog().log, TOKEN);
-  const sessions = new BrowserSessions(new Signatures([TOKEN]), credentials, async () => id);
+  const sessions = new BrowserSessions(
+    new Signatures([TOKEN]),
+    credentials,
+    async () => id,
+    () => Access.full,
+  );
   /** A cookie that a node set this many hours ago. */
   const cookieSince = async (hours: number): Promise<string> => {
     let setCookie = "";
     const clock = jest.spyOn(Date, "now").mockReturnValue(Date.now() - hours * 3_600_000);
     const request = { url: `/proxy/${web}/`, headers: { "x-access-token": TOKEN } } as unknown as Request;
     const response = { locals: {}, append: (_name: string, value: string) => (setCookie = value) } as unknown as Response;
-    await new Promise<unknown>((resolve) => void sessions.sessionAuth((_request, _response, next) => next())(request, response, resolve));
+    const auth = sessions.sessionAuth(
+      (_request, _response, next) => next(),
+      () => undefined,
+    );
+    await new Promise<unknown>((resolve) => void auth(request, response, resolve));
     clock.mockRestore();
     return cookieOf(setCookie);
   };

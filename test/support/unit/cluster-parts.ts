@@ -1,3 +1,4 @@
+import { Access } from "../../../lib/access/access";
 import type { Found, Holding } from "../../../lib/cluster/local-host";
 import type { Members } from "../../../lib/cluster/membership/members";
 import { Peer } from "../../../lib/cluster/membership/peer";
@@ -76,6 +77,7 @@ export function requestOf(fields: Partial<RoutedRequest> = {}): RoutedRequest {
     url: "/",
     headers: {},
     identity: "somebody",
+    access: Access.full,
     peer: undefined,
     pinnedNode: undefined,
     id: undefined,

@@ -1,14 +1,16 @@
 import type { Request, Response } from "express";
 import { authenticator } from "../../../lib/auth/authenticate";
 import { Credentials } from "../../../lib/auth/credentials";
+import { NarrowTokens } from "../../../lib/auth/narrow-tokens";
 import { Tickets } from "../../../lib/auth/tickets";
 import type { AppError } from "../../../lib/errors";
 import { FailureLimit } from "../../../lib/http/rate-limit";
 import { quietLog } from "../../support/unit/quiet-log";
 
 const credentials = Credentials.load({ token: ["secret"], token_file: null, user: null, password: null }, quietLog().log);
-const tickets = new Tickets({ sign: () => "", verify: () => false });
-const authenticate = authenticator(credentials, new FailureLimit(0), () => undefined, ["http://ours.example"], tickets);
+const narrow = new NarrowTokens({ cluster_key: [], token: ["secret"], token_file: null, user: null, password: null });
+const tickets = new Tickets({ sign: () => "", verify: () => false }, (claim) => narrow.accept(claim));
+const { authenticate } = authenticator(credentials, new FailureLimit(0), () => undefined, ["http://ours.example"], tickets, narrow);
 
 /** Sends a request to a public route; returns true or the error code. */
 async function requestPublic(query: Record<string, string>, headers: Record<string, string> = {}): Promise<unknown> {

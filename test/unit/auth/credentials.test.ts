@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import fc from "fast-check";
+import { Access } from "../../../lib/access/access";
 import { type CredentialSettings, Credentials } from "../../../lib/auth/credentials";
 import { until } from "../../../scripts/process";
 import { quietLog } from "../../support/unit/quiet-log";
@@ -10,7 +11,7 @@ const NONE: CredentialSettings = { token: [], token_file: null, user: null, pass
 const load = (settings: Partial<CredentialSettings>) => Credentials.load({ ...NONE, ...settings }, quietLog().log);
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 
-const VALID = { identity: expect.any(String), fingerprint: expect.any(String) };
+const VALID = { identity: expect.any(String), fingerprint: expect.any(String), access: Access.full };
 const basic = (text: string, scheme = "Basic") => ({ authorization: `${scheme} ${base64(text)}` });
 const bearer = (token: string, scheme = "Bearer") => ({ authorization: `${scheme} ${token}` });
 

@@ -1,5 +1,6 @@
 import type { Request, Response } from "express";
 import { z } from "zod";
+import { Access } from "../../../lib/access/access";
 import { owner } from "../../../lib/cluster/routing/where";
 import { AppError } from "../../../lib/errors";
 import { HttpRequest, querySchema } from "../../../lib/http/http-request";
@@ -13,6 +14,8 @@ async function callsUntilDone(errors: AppError[], request: { readableDidRead?: b
     path: "/containers/:id",
     where: owner,
     burst: "none",
+    permission: "read",
+    confined: "container",
     summary: "",
     params: z.object({ id: z.string() }),
     responses: { 200: { description: "" } },
@@ -23,7 +26,13 @@ async function callsUntilDone(errors: AppError[], request: { readableDidRead?: b
     },
   });
   const express = { params: { id: "web" }, query: {}, readableDidRead: false, ...request } as unknown as Request;
-  const routed = new HttpRequest(declared, querySchema(declared), express, { locals: {} } as unknown as Response, {} as never);
+  const routed = new HttpRequest(
+    declared,
+    querySchema(declared),
+    express,
+    { locals: { access: Access.full } } as unknown as Response,
+    {} as never,
+  );
   await routed.runHere().catch(() => undefined);
   return calls;
 }

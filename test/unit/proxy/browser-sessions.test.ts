@@ -1,4 +1,5 @@
 import type { Request, Response } from "express";
+import { Access } from "../../../lib/access/access";
 import { Credentials } from "../../../lib/auth/credentials";
 import { Signatures } from "../../../lib/cluster/rpc/signatures";
 import { BrowserSessions } from "../../../lib/proxy/browser-sessions";
@@ -12,10 +13,15 @@ const settings = { token: ["one", "two"], token_file: null, user: "ann", passwor
 function sessionAuthOf(changed: Partial<typeof settings> = {}, secret = "shared", containerId = "first") {
   const credentials = Credentials.load({ ...settings, ...changed }, quietLog().log, secret);
   const findContainerId = async () => containerId;
-  return new BrowserSessions(new Signatures([secret]), credentials, findContainerId).sessionAuth((_request, response, next) => {
-    response.locals.authenticated = true;
-    next();
-  });
+  return new BrowserSessions(new Signatures([secret]), credentials, findContainerId, () => Access.full).sessionAuth(
+    (_request, response, next) => {
+      response.locals.authenticated = true;
+      next();
+    },
+    (access, _request, response) => {
+      response.locals.access = access;
+    },
+  );
 }
 
 /** Sends a request; returns the cookie that it gets, and its identity: undefined if it was passed to `authenticate`. */

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { Access } from "../../../../lib/access/access";
 import { Peer } from "../../../../lib/cluster/membership/peer";
 import { PeerClient } from "../../../../lib/cluster/rpc/peer-client";
 import { RpcServer } from "../../../../lib/cluster/rpc/rpc-server";
@@ -30,12 +31,12 @@ test("when a peer closes its RPC connection, its idle HTTP connections are close
   try {
     for (const { peer, sockets } of nodes) {
       await client.call(peer, "ping", {}, TIMEOUT_MS);
-      const response = await client.send(peer, { method: "GET", url: "/", caller: "", remainingMs: TIMEOUT_MS });
+      const response = await client.send(peer, { method: "GET", url: "/", caller: "", access: Access.full, remainingMs: TIMEOUT_MS });
       await once(response.resume(), "close");
       expect(sockets.size).toBe(2);
     }
     // What an answer told is part of what is signed next.
-    const [claim = ""] = client.signRequest("n1", { method: "GET", url: "/", caller: "", remainingMs: 0 }).split(".");
+    const [claim = ""] = client.signRequest("n1", { method: "GET", url: "/", caller: "", access: Access.full, remainingMs: 0 }).split(".");
     const { process, at } = JSON.parse(Buffer.from(claim, "base64url").toString());
     expect({ process, at: at >= 1000 }).toEqual({ process: "a-process", at: true });
     const [stopping, staying] = nodes as [(typeof nodes)[0], (typeof nodes)[0]];

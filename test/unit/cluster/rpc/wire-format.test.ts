@@ -2,6 +2,7 @@ import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import WebSocket, { WebSocketServer } from "ws";
+import { Access } from "../../../../lib/access/access";
 import { Credentials } from "../../../../lib/auth/credentials";
 import { Tickets } from "../../../../lib/auth/tickets";
 import { Peer } from "../../../../lib/cluster/membership/peer";
@@ -216,9 +217,9 @@ describe("the RPC server", () => {
 test("a ticket of the earlier version is recognized, and has the same form", () => {
   const now = jest.spyOn(Date, "now").mockReturnValue(TICKET_TIME + 1000);
   try {
-    const tickets = new Tickets(signatures);
-    expect(tickets.identityOf(TICKET)).toBe("token-1a2b3c4d");
-    const [text = "", signature = ""] = tickets.issue("c".repeat(64), "anna").ticket.split(".");
+    const tickets = new Tickets(signatures, () => Access.full);
+    expect(tickets.holderOf(TICKET)).toEqual({ identity: "token-1a2b3c4d", access: Access.full });
+    const [text = "", signature = ""] = tickets.issue("c".repeat(64), "anna", Access.full).ticket.split(".");
     expect(signature).toMatch(SIGNATURE);
     expect(Buffer.from(text, "base64url").toString()).toMatch(/^\{"caller":"anna","at":1795896535924,"nonce":"[\w-]{22}"\}$/);
   } finally {
@@ -232,6 +233,7 @@ test("all nodes derive the same identity from a token, and the same label from a
   expect(credentials.check({ authorization: "Bearer a token" })).toEqual({
     identity: "token-61d85fc4",
     fingerprint: "YdhfxFPvvOBIEiqJdsmvHPKtg6Iz4NK8f9DtOr6iKWs=",
+    access: Access.full,
   });
   expect(hashKey("order 1")).toBe("f3d6f0d55b053fdeb0116c2eaffd74e9");
 });

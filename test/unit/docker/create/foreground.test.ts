@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import http, { type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { Access } from "../../../../lib/access/access";
+import { Confinement } from "../../../../lib/docker/containers/confinement";
 import { ContainerList } from "../../../../lib/docker/containers/container-list";
 import { awaitForeground, openForeground } from "../../../../lib/docker/create/foreground";
 import { PolicyGuard } from "../../../../lib/docker/create/policy-guard";
@@ -71,15 +73,16 @@ async function run(fake: FakeEngine, { remove = false, waitMs = RUN_WAIT_MS } = 
   const cli = async () => `${ID}\n`;
   const { log } = quietLog();
   const policy = { allow: [], bindRoots: [], sockets: [] };
-  const runner = new Runner(
-    engine,
-    cli,
-    new Images(engine, cli),
-    new ContainerList(engine, "n1", log),
-    new PolicyGuard(engine, policy),
-    log,
-  );
-  const options: RunOptions = { detach: false, outputLimit: 1000, waitSignal: AbortSignal.timeout(waitMs), onStarted: () => undefined };
+  const list = new ContainerList(engine, "n1", log);
+  const confinement = new Confinement(engine, list);
+  const runner = new Runner(engine, cli, new Images(engine, cli), list, confinement, new PolicyGuard(engine, policy), log);
+  const options: RunOptions = {
+    access: Access.full,
+    detach: false,
+    outputLimit: 1000,
+    waitSignal: AbortSignal.timeout(waitMs),
+    onStarted: () => undefined,
+  };
   const begun = performance.now();
   const result = await runner.run({ ...PLAIN_RUN_SPEC, name: "box", remove }, options);
   const stdout = "stdout" in result ? result.stdout.bytes().toString() : undefined;

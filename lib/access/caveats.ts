@@ -1,0 +1,74 @@
+import { BlockList, isIP } from "node:net";
+import { z } from "zod";
+import { PERMISSIONS } from "./permissions";
+
+/** Keys of labels that Docker, Compose and this server give a meaning: a token can't be confined by them. */
+const RESERVED_LABEL = /^(?:docker-server|dockapi|com\.docker|io\.docker|org\.dockerproject)\./;
+
+const labels = z
+  .record(z.string().regex(/^[^\0\s=]{1,200}$/, "must be a label's key"), z.string().max(1000))
+  .refine((map) => Object.keys(map).length > 0, { error: "must hold a label" })
+  .refine((map) => !Object.keys(map).some((key) => RESERVED_LABEL.test(key)), { error: "must not hold a label that is reserved" });
+
+/** A host name, port and path of an image, of which `*` at the end stands for any rest. */
+const IMAGE_PATTERN = /^(?:\*|[a-z0-9][a-zA-Z0-9._:/@-]{0,254}\*?)$/;
+
+const address = z
+  .string()
+  .refine((text) => toAddressList([text]) !== undefined, { error: "must be an address, or a network such as 10.0.0.0/8" });
+
+/** Names in the `host` caveat besides the names of `--allow` and absolute paths. */
+export const DRIVER_OPTIONS = "driver_opts";
+const HOST_NAMES = ["privileged", "devices", "host_namespaces", "capabilities", "docker_socket", DRIVER_OPTIONS];
+const hostPart = z
+  .string()
+  .max(4096)
+  .refine((text) => HOST_NAMES.includes(text) || /^\/[^\0]*$/.test(text), {
+    error: `must be an absolute path, or one of ${HOST_NAMES.join(", ")}`,
+  });
+
+const max = z
+  .object({
+    containers: z.int().min(0),
+    /** bytes */
+    memory: z.int().min(0),
+    cpus: z.number().min(0),
+    runs: z.int().min(0),
+  })
+  .partial()
+  .strict();
+
+/** The caveats of one link of a token's chain (docs/security.md, "Caveats"). The field names are part of the token's format. */
+export const caveatsSchema = z
+  .object({
+    can: z.array(z.enum(PERMISSIONS, { error: `must be some of ${PERMISSIONS.join(", ")}` })),
+    labels,
+    images: z.array(z.string().regex(IMAGE_PATTERN, "must be an image, which * may end")),
+    nodes: z.array(z.string().min(1).max(200)),
+    host: z.array(hostPart),
+    max,
+    from: z.array(address),
+    /** seconds since 1970 */
+    expires: z.int().min(0),
+  })
+  .partial()
+  .strict();
+
+export type Caveats = z.output<typeof caveatsSchema>;
+export type CaveatName = keyof Caveats;
+
+/** The caveats that this version enforces on every surface. A token with any other is refused. */
+export const ENFORCED_CAVEATS: readonly CaveatName[] = ["can", "labels", "images", "nodes", "host", "from", "expires"];
+
+/** Addresses and networks as one list; undefined if one of them can't be read. */
+export function toAddressList(texts: readonly string[]): BlockList | undefined {
+  const list = new BlockList();
+  for (const text of texts) {
+    const [, host = "", prefix] = /^([0-9a-fA-F:.]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+    const family = isIP(host);
+    const bits = family === 4 ? 32 : 128;
+    if (family === 0 || Number(prefix ?? bits) > bits) return undefined;
+    list.addSubnet(host, Number(prefix ?? bits), family === 4 ? "ipv4" : "ipv6");
+  }
+  return list;
+}

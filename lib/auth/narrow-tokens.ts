@@ -1,0 +1,146 @@
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { LRUCache } from "lru-cache";
+import { Access } from "../access/access";
+import { deriveTokenKey, type TokenClaim, verifyToken } from "../access/token";
+import { AppError } from "../errors";
+import type { Logger } from "../support/logger";
+
+const REVOKED_POLL_MS = 1000;
+/** Longest delay of a timer; a later expiry is looked at again then. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+/** Verified claims whose caveats are kept parsed. */
+const MAX_CACHED = 200;
+
+export interface RootSecretSettings {
+  cluster_key: string[];
+  token: string[];
+  token_file: string | null;
+  user: string | null;
+  password: string | null;
+}
+
+/** The cluster keys, else the root tokens, else the user with the password; none if the tokens are in a file. */
+export function rootSecrets({ cluster_key, token, token_file, user, password }: RootSecretSettings): string[] {
+  if (cluster_key.length > 0) return cluster_key;
+  if (token.length > 0) return token;
+  return token_file === null && user !== null && password !== null ? [`${user}:${password}`] : [];
+}
+
+/** A request or a connection of a token, which ends with it. */
+interface Use {
+  access: Access;
+  end: () => void;
+}
+
+/** The narrow tokens: verifies them, knows the revoked ones, and ends what they have begun. */
+export class NarrowTokens {
+  private keys: Buffer[] = [];
+  private revoked: ReadonlySet<string> = new Set();
+  private readonly uses = new Map<string, Set<Use>>();
+  private readonly parsed = new LRUCache<string, Access>({ max: MAX_CACHED });
+
+  private readonly usesFile: boolean;
+
+  /** @param settings whose secrets keys are derived from: the first signs, tokens signed with any of them are valid */
+  constructor(settings: RootSecretSettings) {
+    const secrets = rootSecrets(settings);
+    this.usesFile = secrets.length === 0;
+    this.keys = secrets.map(deriveTokenKey);
+  }
+
+  /** The tokens of the token file are the secrets if there is no other. */
+  setFileTokens(tokens: readonly string[]): void {
+    if (this.usesFile) this.keys = tokens.map(deriveTokenKey);
+  }
+
+  /** The key that new tokens are signed with. */
+  get signingKey(): Buffer {
+    const [key] = this.keys;
+    if (!key) throw new AppError("INTERNAL", { cause: "there is no secret to sign with" });
+    return key;
+  }
+
+  /**
+   * Reads the file of revoked ids and follows its changes until the process ends.
+   * @throws Error if the file can't be read
+   */
+  watchRevoked(file: string, log: Logger): void {
+    const content = readFileSync(file, "utf8");
+    this.revoke(content);
+    void this.follow(file, content, log);
+  }
+
+  private async follow(file: string, initialContent: string, log: Logger): Promise<never> {
+    let previous = initialContent;
+    for (;;) {
+      await sleep(REVOKED_POLL_MS, undefined, { ref: false });
+      const current = await readFile(file, "utf8").catch((error: Error) => error);
+      if (String(current) === previous) continue;
+      previous = String(current);
+      if (current instanceof Error) log.error("Revoked tokens not readable, those known stay revoked", { reason: current.message });
+      else {
+        this.revoke(current);
+        log.info("Revoked tokens reloaded", { ids: this.revoked.size });
+      }
+    }
+  }
+
+  /** @param content one id a line; what follows a # is a comment */
+  private revoke(content: string): void {
+    this.revoked = new Set(
+      content
+        .split("\n")
+        .map((line) => line.replace(/#.*/, "").trim())
+        .filter(Boolean),
+    );
+    for (const id of this.revoked) for (const { end } of this.uses.get(id) ?? []) end();
+  }
+
+  /**
+   * Verifies a token.
+   * @returns what it permits; undefined if none of the keys has signed it
+   * @throws AppError TOKEN_REFUSED if it is expired, revoked, or has a caveat that can't be obeyed
+   */
+  check(token: string): Access | undefined {
+    const claim = verifyToken(this.keys, token);
+    return claim && this.accept(claim);
+  }
+
+  /**
+   * What a claim permits that this server or another node has signed.
+   * @throws AppError TOKEN_REFUSED
+   */
+  accept(claim: TokenClaim): Access {
+    const key = [claim.id, ...claim.links].join(".");
+    const access = this.parsed.get(key) ?? Access.of(claim, (id) => this.revoked.has(id));
+    this.parsed.set(key, access);
+    access.assertLive();
+    return access;
+  }
+
+  /**
+   * Calls `end` when the token expires or is revoked.
+   * @returns must be called when there is nothing to end any more
+   */
+  endWith(access: Access, end: () => void): () => void {
+    const { claim } = access;
+    if (!claim) return () => undefined;
+    const use: Use = { access, end };
+    const uses = this.uses.get(claim.id) ?? new Set();
+    this.uses.set(claim.id, uses.add(use));
+    let timer: NodeJS.Timeout;
+    const wait = () => {
+      const remainingMs = (access.expires as number) * 1000 - Date.now();
+      if (remainingMs <= 0) end();
+      else timer = setTimeout(wait, Math.min(remainingMs, MAX_TIMER_MS)).unref();
+    };
+    wait();
+    return () => {
+      clearTimeout(timer);
+      uses.delete(use);
+      if (uses.size === 0 && this.uses.get(claim.id) === uses) this.uses.delete(claim.id);
+    };
+  }
+}

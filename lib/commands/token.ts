@@ -1,0 +1,55 @@
+import { readFileSync } from "node:fs";
+import { decodeLink, deriveTokenKey, makeToken, narrowToken, readClaim, readRequestedCaveats } from "../access/token";
+import { type RootSecretSettings, rootSecrets } from "../auth/narrow-tokens";
+
+const USAGE = `Usage:
+  docker-server token make CAVEATS [options]  a new token; the options are those of the server: --token, --cluster_key …
+  docker-server token narrow TOKEN CAVEATS    a token that permits no more than both; needs no server and no key
+  docker-server token show TOKEN              what a token says, unverified
+CAVEATS is JSON, such as '{"can":["read","logs"],"expires":"12h"}'. TOKEN may be -, for standard input.`;
+
+/**
+ * `docker-server token …` (docs/security.md, "Make and narrow tokens").
+ * @param argv arguments after `token`
+ * @param loadSettings reads the server's settings from the rest of the arguments; null when it has printed --help or --version
+ * @returns the text to print
+ * @throws Error whose message is for the terminal
+ */
+export async function tokenCommand(argv: string[], loadSettings: (argv: string[]) => Promise<RootSecretSettings | null>): Promise<string> {
+  const [verb, first, second, ...rest] = argv;
+  if (verb === "make" && first !== undefined) {
+    const settings = await loadSettings(argv.slice(2));
+    if (settings === null) return "";
+    const secret = rootSecrets(settings)[0] ?? firstLine(settings.token_file);
+    if (secret === undefined) throw new Error("the server's --cluster_key, --token or --token_file is needed to make a token");
+    return makeToken(deriveTokenKey(secret), parseCaveats(first));
+  }
+  if (verb === "narrow" && first !== undefined && second !== undefined && rest.length === 0)
+    return narrowToken(readArgument(first), parseCaveats(second));
+  if (verb === "show" && first !== undefined && second === undefined) {
+    const claim = readClaim(readArgument(first));
+    if (!claim) throw new Error("this is no token that begins with ds1_");
+    return JSON.stringify({ id: claim.id, caveats: claim.links.map(decodeLink) }, undefined, 2);
+  }
+  throw new Error(USAGE);
+}
+
+function parseCaveats(text: string) {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Error(`the caveats must be JSON, such as '{"can":["read"],"expires":"12h"}'`);
+  }
+  return readRequestedCaveats(value);
+}
+
+const readArgument = (argument: string) => (argument === "-" ? readFileSync(0, "utf8").trim() : argument);
+
+function firstLine(file: string | null): string | undefined {
+  if (file === null) return undefined;
+  return readFileSync(file, "utf8")
+    .split("\n")
+    .map((line) => line.trim())
+    .find(Boolean);
+}

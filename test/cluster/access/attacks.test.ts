@@ -1,0 +1,95 @@
+import { randomUUID } from "node:crypto";
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { dockerOf } from "../../support/single-node";
+import { attacksOf, holderOf, narrowTokenOf, type Victim } from "../../support/token-attacks";
+
+jest.setTimeout(240_000);
+
+const unique = randomUUID().slice(0, 8);
+const SECRET = `secret-${unique}`;
+const victim: Victim = {
+  name: `victim-${unique}`,
+  id: "",
+  lookalike: `lookalike-${unique}`,
+  volume: `volume-${unique}`,
+  image: `labelled-${unique}`,
+  network: `network-${unique}`,
+  node: "n2",
+  secret: SECRET,
+};
+const token = narrowTokenOf({ labels: { customer: "a" } });
+let cluster: TestCluster;
+let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
+const docker = (...args: string[]) => dockerOf(n2.engine, args);
+
+beforeAll(async () => {
+  cluster = await startCluster({ size: 3 });
+  [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
+  await docker("volume", "create", "--label", "customer=b", victim.volume);
+  await docker("network", "create", "--label", "customer=b", victim.network);
+  const script = `echo ${SECRET} > /secret; echo ${SECRET} | tee /v/secret; sleep 100000`;
+  const box = ["--volume", `${victim.volume}:/v`, "--publish", "80", "busybox", "sh", "-c", script];
+  victim.id = await docker("run", "--detach", "--init", "--name", victim.name, "--label", "customer=b", ...box);
+  await docker("create", "--name", `base-${unique}`, "busybox", "true");
+  await docker("commit", "--change", "LABEL customer=a", `base-${unique}`, victim.image);
+  await docker("run", "--detach", "--init", "--name", victim.lookalike, victim.image, "sleep", "100000");
+});
+afterAll(async () => {
+  for (const { engine } of cluster?.nodes ?? []) {
+    const lines = async (...args: string[]) => (await dockerOf(engine, args)).split("\n").filter(Boolean);
+    const containers = await lines("ps", "--all", "--quiet");
+    if (containers.length > 0) await dockerOf(engine, ["rm", "--force", "--volumes", ...containers]);
+    const volumes = await lines("volume", "ls", "--quiet");
+    if (volumes.length > 0) await dockerOf(engine, ["volume", "rm", ...volumes]);
+  }
+  await docker("network", "rm", victim.network);
+  await docker("rmi", "--force", victim.image);
+  await cluster?.stop();
+});
+
+test("none of the tries of a confined token succeeds through any of three nodes", async () => {
+  const before = await docker("inspect", "--format", "{{.State.Pid}} {{.Name}} {{.State.Status}}", victim.id);
+  const faults: unknown[] = [];
+  for (const { server } of cluster.nodes) {
+    for (const { name, send } of attacksOf(server.url, token, victim)) {
+      // The volume's name is free on the other nodes: there it is the token's own.
+      if (/its volume|run_container|read_volume/.test(name) && /^(?:fill|create|PUT|POST|MCP)/.test(name)) continue;
+      const answer = await send();
+      const told = answer.text.includes(SECRET) || (answer.status === 409 && answer.text.includes(victim.id));
+      if (answer.status < 400 || answer.status >= 500 || told) faults.push([server.url, name, answer.status, answer.text.slice(0, 300)]);
+    }
+  }
+  expect(faults).toEqual([]);
+  expect(await docker("inspect", "--format", "{{.State.Pid}} {{.Name}} {{.State.Status}}", victim.id)).toBe(before);
+});
+
+test("through every node a confined token lists, reads and uses its own, and nothing else", async () => {
+  const json = { image: "busybox", name: `own-${unique}`, detach: true, init: true, data: "sleep 100000" };
+  const made = await holderOf(n1.server.url, token)("PUT", "/?node=n3", { json });
+  expect([made.status, made.text]).toEqual([200, expect.any(String)]);
+  for (const { server } of cluster.nodes) {
+    const request = holderOf(server.url, token);
+    expect((await request("GET", "/")).json.map(({ name }: { name: string }) => name)).toEqual([json.name]);
+    expect((await request("GET", "/containers?all=true")).json.containers.map(({ name }: { name: string }) => name)).toEqual([json.name]);
+    expect((await request("GET", "/volumes")).json).toMatchObject({ volumes: [], complete: true });
+    expect((await request("POST", `/${json.name}`, { json: { data: "echo hello" } })).json[0].stdout).toBe("hello\n");
+  }
+  expect((await holderOf(n2.server.url, token)("DELETE", `/${json.name}`)).status).toBe(200);
+});
+
+test("a token for one node finds, lists and runs there only, through any node", async () => {
+  const narrow = narrowTokenOf({ nodes: ["n3"] });
+  for (const { server } of cluster.nodes) {
+    const request = holderOf(server.url, narrow);
+    expect((await request("GET", `/containers/${victim.name}`)).status).toBe(404);
+    expect((await request("GET", "/")).json).toEqual([]);
+    expect((await request("GET", "/nodes")).json?.nodes?.map(({ name }: { name: string }) => name) ?? ["n3"]).toEqual(["n3"]);
+    const ran = await request("POST", "/run", { json: { image: "busybox", pull_policy: "never", command: "true" } });
+    expect([ran.status, ran.json.host]).toEqual([200, "n3"]);
+    expect((await request("PUT", "/?node=n2", { json: { image: "busybox" } })).status).toBeGreaterThanOrEqual(403);
+  }
+  expect((await holderOf(n1.server.url, narrowTokenOf({ from: ["192.0.2.1"] }))("GET", `/${victim.name}`)).json.details.caveat).toBe(
+    "from",
+  );
+  expect((await holderOf(n3.server.url, narrowTokenOf({ can: ["read"] }))("GET", `/${victim.name}`)).json.details.caveat).toBe("can");
+});

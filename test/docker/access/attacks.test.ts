@@ -1,0 +1,255 @@
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { narrowToken } from "../../../lib/access/token";
+import { until } from "../../../scripts/process";
+import { auditEntries, type OneNode, startNode } from "../../support/single-node";
+import { attacksOf, holderOf, narrowTokenOf, type Victim } from "../../support/token-attacks";
+
+jest.setTimeout(180_000);
+
+const unique = randomUUID().slice(0, 8);
+const SECRET = `secret-${unique}`;
+const victim: Victim = {
+  name: `victim-${unique}`,
+  id: "",
+  lookalike: `lookalike-${unique}`,
+  volume: `volume-${unique}`,
+  image: `labelled-${unique}`,
+  network: `network-${unique}`,
+  node: "only",
+  secret: SECRET,
+};
+let node: OneNode;
+let revokedFile: string;
+let token: string;
+let request: ReturnType<typeof holderOf>;
+
+beforeAll(async () => {
+  revokedFile = path.join(mkdtempSync(path.join(tmpdir(), "revoked-")), "ids");
+  writeFileSync(revokedFile, "# none\n");
+  node = await startNode({ name: "access", args: ["--node_name", victim.node, "--revoked", revokedFile] });
+  token = narrowTokenOf({ labels: { customer: "a" } });
+  request = holderOf(node.server.url, token);
+  const script = `echo ${SECRET} > /secret; echo ${SECRET} | tee /v/secret; sleep 100000`;
+  const box = ["--volume", `${victim.volume}:/v`, "--env", `KEY=${SECRET}`, "--publish", "80", "busybox", "sh", "-c", script];
+  await node.docker("volume", "create", "--label", "customer=b", victim.volume);
+  await node.docker("network", "create", "--label", "customer=b", victim.network);
+  await node.docker("run", "--detach", "--init", "--name", victim.name, "--label", "customer=b", ...box);
+  victim.id = (await node.inspect(victim.name)).Id;
+  await node.docker("create", "--name", `base-${unique}`, "busybox", "true");
+  await node.docker("commit", "--change", "LABEL customer=a", "--change", "LABEL docker-server.cuid=x", `base-${unique}`, victim.image);
+  await node.docker("run", "--detach", "--init", "--name", victim.lookalike, victim.image, "sleep", "100000");
+});
+afterAll(async () => {
+  const names = (await node?.docker("ps", "--all", "--quiet"))?.split("\n").filter(Boolean) ?? [];
+  if (names.length > 0) await node.docker("rm", "--force", "--volumes", ...names);
+  await node?.docker("network", "rm", victim.network);
+  const volumes = (await node.docker("volume", "ls", "--quiet")).split("\n").filter(Boolean);
+  if (volumes.length > 0) await node.docker("volume", "rm", ...volumes);
+  await node.docker("rmi", "--force", victim.image);
+  await node?.stop();
+  rmSync(path.dirname(revokedFile), { recursive: true });
+});
+
+/** Everything of the host that an attack could change. */
+async function state(): Promise<unknown> {
+  const { State, Name, Config } = await node.inspect(victim.id);
+  const containers = (await node.names()).filter((name) => !name.startsWith("attack-"));
+  const volumes = (await node.docker("volume", "ls", "--quiet")).split("\n").filter((name) => !name.startsWith("attack-"));
+  return { running: State.Running, pid: State.Pid, Name, env: Config.Env, containers, volumes: volumes.sort() };
+}
+
+test("none of the tries of a confined token at what is another's succeeds, tells of it or changes it", async () => {
+  const before = await state();
+  const attacks = attacksOf(node.server.url, token, victim);
+  expect(attacks.length).toBeGreaterThanOrEqual(60);
+  const faults: unknown[] = [];
+  for (const { name, send } of attacks) {
+    const answer = await send();
+    const told = [SECRET, victim.id].filter(
+      (text) =>
+        answer.text.includes(text) && !(name.includes(victim.id.slice(0, 12)) || answer.text.includes(`No such container: ${text}`)),
+    );
+    if (answer.status < 400 || answer.status >= 500 || told.length > 0) faults.push([name, answer.status, answer.text.slice(0, 300)]);
+  }
+  expect(faults).toEqual([]);
+  expect(await state()).toEqual(before);
+});
+
+test("a confined token lists nothing of others, in any list", async () => {
+  for (const path of ["/", "/containers?all=true", "/volumes"]) {
+    const { status, text } = await request("GET", path);
+    expect([path, status]).toEqual([path, 200]);
+    for (const name of [victim.name, victim.lookalike, victim.volume, victim.id]) expect(text).not.toContain(name);
+  }
+});
+
+test("what a confined token makes on every surface has its labels, and is its own to use", async () => {
+  const name = `attack-own-${unique}`;
+  const made = await request("PUT", "/", {
+    json: {
+      image: "busybox",
+      name,
+      detach: true,
+      init: true,
+      labels: { customer: "b" },
+      volumes: { [`attack-v-${unique}`]: "/v" },
+      data: "sleep 100000",
+    },
+  });
+  expect([made.status, made.text]).toEqual([200, expect.any(String)]);
+  expect((await node.inspect(name)).Config.Labels).toMatchObject({ customer: "a" });
+  expect(JSON.parse(await node.docker("volume", "inspect", `attack-v-${unique}`))[0].Labels).toEqual({ customer: "a" });
+  expect((await request("POST", `/${name}`, { json: { data: "echo hello" } })).json.stdout).toBe("hello\n");
+  expect((await request("GET", "/")).json.map((each: { name: string }) => each.name)).toEqual([name]);
+  expect((await request("GET", "/volumes")).json.volumes.map((each: { name: string }) => each.name)).toEqual([`attack-v-${unique}`]);
+  expect(
+    (await request("PUT", "/", { json: { image: "busybox", name: `attack-ns-${unique}`, network: `container:${name}`, data: "hostname" } }))
+      .json.exit_code,
+  ).toBe(0);
+  const managed = await request("POST", "/containers", { json: { image: "busybox", command: "sleep 100000", tags: ["x"] } });
+  expect([managed.status, managed.text]).toEqual([201, expect.any(String)]);
+  const { cuid } = managed.json;
+  expect((await node.inspect(cuid)).Config.Labels).toMatchObject({ customer: "a" });
+  expect((await request("PATCH", `/containers/${cuid}`, { json: { env: { A: "b" } } })).status).toBe(200);
+  expect((await node.inspect(cuid)).Config.Labels).toMatchObject({ customer: "a" });
+  const ran = await request("POST", "/run", { json: { image: "busybox", pull_policy: "never", command: "echo once" } });
+  expect([ran.status, ran.json.stdout]).toEqual([200, "once\n"]);
+  const payload = { image: "busybox", payload: { a: 1 } };
+  expect((await request("POST", "/run", { json: payload })).status).toBe(400); // its program writes no object
+  for (const each of [name, `attack-ns-${unique}`, cuid]) expect((await request("DELETE", `/${each}`)).status).toBe(200);
+  expect((await request("DELETE", `/volumes/attack-v-${unique}`)).status).toBe(200);
+});
+
+test("an Idempotency-Key of another client leads to nothing of it", async () => {
+  const headers = { "Idempotency-Key": `key-${unique}` };
+  const json = { image: "busybox", detach: true, init: true, data: "sleep 100000" };
+  const first = await node.request("PUT", "/", { json, headers });
+  const second = await request("PUT", "/", { json, headers });
+  expect([first.status, second.status]).toEqual([200, 200]);
+  expect(second.json.id).not.toBe(first.json.id);
+  expect((await request("PUT", "/", { json, headers })).json).toMatchObject({ id: second.json.id, repeated: true });
+  for (const { json: made } of [first, second]) await node.request("DELETE", `/${made.name}`);
+});
+
+test("each caveat refuses with its name, and the audit log names the token and the decision", async () => {
+  const cases: [Parameters<typeof narrowTokenOf>[0], string, string, object | undefined, string][] = [
+    [{ can: ["read"] }, "GET", `/${victim.name}`, undefined, "can"],
+    [{ can: ["read"] }, "PUT", "/", { image: "busybox" }, "can"],
+    [{ images: ["redis"] }, "PUT", "/", { image: "busybox" }, "images"],
+    [{ images: ["redis"] }, "POST", "/run", { image: "busybox" }, "images"],
+    [{ images: ["redis"] }, "POST", "/run", { image: "busybox", payload: {} }, "images"],
+    [{ images: ["redis"] }, "POST", "/containers", { image: "busybox" }, "images"],
+    [{ images: ["redis"] }, "POST", "/images/pull", { image: "busybox" }, "images"],
+    [{ images: ["redis"] }, "DELETE", "/images/busybox", undefined, "images"],
+    [{ nodes: ["another"] }, "GET", `/${victim.name}`, undefined, "nodes"],
+    [{ from: ["10.0.0.0/8"] }, "GET", "/", undefined, "from"],
+    [{}, "PUT", "/", { image: "busybox", volumes: { "/etc": "/v" } }, "host"],
+    [{ host: ["/srv"] }, "PUT", "/", { image: "busybox", volumes: { "/srv/../etc": "/v" } }, "host"],
+    [{}, "POST", "/volume", { name: `attack-o-${unique}`, driver_opts: { type: "tmpfs", device: "tmpfs" } }, "host"],
+  ];
+  for (const [caveats, method, path, json, caveat] of cases) {
+    const narrow = narrowTokenOf(caveats);
+    const answer = await holderOf(node.server.url, narrow)(method, path, json ? { json } : {});
+    expect([caveats, path, answer.status, answer.json.code, answer.json.details?.caveat]).toEqual([
+      caveats,
+      path,
+      403,
+      "REFUSED_BY_TOKEN",
+      caveat,
+    ]);
+    const entries = () => auditEntries(node.server).filter(({ token: id }) => id === narrow.slice(4, 20));
+    expect(await until(async () => entries().length > 0, 5000)).toBe(true);
+    expect(entries().map(({ decision }) => decision)).toEqual([`refused by ${caveat}`]);
+  }
+  const images = await holderOf(node.server.url, narrowTokenOf({ images: ["redis"] }))("GET", "/images");
+  expect(images.json.images).toEqual([]);
+});
+
+test("a token is accepted in every form, and inspect shows the environment only to who may exec", async () => {
+  const reader = narrowTokenOf({ can: ["read"] });
+  const forms = [
+    { Authorization: `Bearer ${reader}` },
+    { Authorization: `Basic ${Buffer.from(reader).toString("base64")}` },
+    { Authorization: `Basic ${Buffer.from(`anyone:${reader}`).toString("base64")}` },
+    { "X-Access-Token": reader },
+    { "X-API-Key": reader },
+  ] as Record<string, string>[];
+  for (const headers of forms) {
+    const answer = await node.request("GET", `/containers/${victim.name}`, { anonymous: true, headers });
+    expect([answer.status, answer.json.env]).toEqual([200, {}]);
+  }
+  const executor = holderOf(node.server.url, narrowToken(narrowTokenOf({}), { can: ["read", "exec"] }));
+  expect((await executor("GET", `/containers/${victim.name}`)).json.env).toEqual({ KEY: SECRET });
+});
+
+test("a followed log ends with its token", async () => {
+  const short = narrowTokenOf({ can: ["logs"], expires: Math.ceil(Date.now() / 1000) + 2 });
+  const ended = holderOf(node.server.url, short)("GET", `/${victim.name}?follow=true`).then(
+    () => "ended",
+    () => "cut",
+  );
+  expect(await ended).toBe("cut");
+  expect((await holderOf(node.server.url, short)("GET", `/${victim.name}`)).json.code).toBe("TOKEN_REFUSED");
+});
+
+test("a revoked id ends all tokens of its chain, and what they have open", async () => {
+  const narrow = narrowTokenOf({ can: ["logs"] });
+  const follow = holderOf(node.server.url, narrowToken(narrow, { can: ["logs"] }))("GET", `/${victim.name}?follow=true`).then(
+    () => "ended",
+    () => "cut",
+  );
+  await holderOf(node.server.url, narrow)("GET", `/${victim.name}`);
+  writeFileSync(revokedFile, `${narrow.slice(4, 20)} # left the company\n`);
+  expect(await follow).toBe("cut");
+  expect((await holderOf(node.server.url, narrow)("GET", `/${victim.name}`)).json.code).toBe("TOKEN_REFUSED");
+});
+
+test("tools/list holds only what the token may call", async () => {
+  const list = { json: { jsonrpc: "2.0", id: 1, method: "tools/list" } };
+  const names = async (caveats: Parameters<typeof narrowTokenOf>[0]) => {
+    const { json } = await holderOf(node.server.url, narrowTokenOf(caveats))("POST", "/mcp", list);
+    return (json.result.tools as { name: string }[]).map(({ name }) => name);
+  };
+  expect(await names({ can: ["logs"] })).toEqual(expect.arrayContaining(["logs"]));
+  expect(await names({ can: ["logs"] })).not.toContain("exec");
+  expect(await names({ labels: { customer: "a" } })).not.toContain("remove_image");
+});
+
+test("tokens are made, described and checked over HTTP, and one made with a narrow token permits no more", async () => {
+  const made = await node.request("POST", "/tokens", { json: { can: ["read", "admin"], expires: "1h" } });
+  expect([made.status, made.text]).toEqual([201, expect.any(String)]);
+  const holder = holderOf(node.server.url, made.json.token);
+  expect((await holder("GET", "/whoami")).json).toMatchObject({ full: false, can: ["read", "admin"], id: made.json.id });
+  expect((await node.request("GET", "/whoami")).json).toMatchObject({ full: true });
+  const narrower = (await holder("POST", "/tokens", { json: { can: ["read", "exec"] } })).json;
+  expect(narrower.id).toBe(made.json.id);
+  const narrowest = holderOf(node.server.url, narrower.token);
+  expect((await narrowest("GET", "/whoami")).json.can).toEqual(["read"]);
+  expect((await narrowest("POST", "/tokens", { json: {} })).json.code).toBe("REFUSED_BY_TOKEN");
+  const checks: [object, object][] = [
+    [
+      { method: "GET", path: "/" },
+      { allowed: true, permission: "read" },
+    ],
+    [
+      { method: "PUT", path: "/" },
+      { allowed: false, permission: "containers", caveat: "can" },
+    ],
+    [
+      { method: "GET", path: "/version" },
+      { allowed: true, permission: "read" },
+    ],
+    [
+      { method: "GET", path: "/anything" },
+      { allowed: false, permission: "logs" },
+    ],
+    [
+      { method: "GET", path: "/containers/x/logs" },
+      { allowed: false, permission: "logs" },
+    ],
+  ];
+  for (const [json, expected] of checks) expect((await narrowest("POST", "/tokens/check", { json })).json).toMatchObject(expected);
+});
