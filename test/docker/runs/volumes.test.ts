@@ -4,6 +4,7 @@ import path from "node:path";
 import { tarGz64, untarGz, untarGz64 } from "../../support/archives";
 import { containersOf, volumesOf } from "../../support/engine-api";
 import { importBusybox } from "../../support/images";
+import { WEB_IMAGE } from "../../support/node-images";
 import { everythingOn, oneOff, runsUnderWay } from "../../support/runs";
 import { TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
@@ -14,6 +15,8 @@ let before: string[];
 const root = mkdtempSync(path.join(tmpdir(), "docker-server-root-"));
 beforeAll(async () => {
   node = await startNode({ name: "runs-volumes", args: ["--run_files=1000000", `--bind_roots=${root}`] });
+  // An earlier suite may have left this one; no other image stays on a leased engine.
+  await node.engine.docker(["rmi", "--force", WEB_IMAGE]);
   before = await everythingOn(node);
 });
 afterAll(async () => {

@@ -75,7 +75,10 @@ describe("an upgrade request", () => {
       await refused("/ws/box", { origin }).toThrow(/^403 .*CROSS_SITE/);
     await open("/ws/box", { origin: `http://${host}` });
     // Behind a load balancer.
-    await open("/ws/box", { origin: "https://docker.example", headers: { "X-Forwarded-Host": "docker.example" } });
+    await open("/ws/box", {
+      origin: "https://docker.example",
+      headers: { "X-Forwarded-Host": "docker.example", "X-Forwarded-Proto": "https" },
+    });
     await refused("/ws/box", { origin: `http://${host}`, headers: { "X-Forwarded-Host": "docker.example" } }).toThrow(/^403 /);
   });
 
