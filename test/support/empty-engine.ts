@@ -5,8 +5,9 @@ import { until } from "../../scripts/process";
 import { bed } from "./bed";
 import type { Engine } from "./engine";
 import { engineApi } from "./engine-api";
-import { WEB_IMAGE } from "./node-images";
 
+/** The image of the tests' web service (`web-container.ts`). */
+export const WEB_IMAGE = "web:1";
 /** Images that an engine keeps between suites, because they take long to import. */
 const KEPT_IMAGES = ["busybox:latest", WEB_IMAGE];
 const NETWORKS = ["bridge", "host", "none"];

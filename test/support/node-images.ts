@@ -23,9 +23,6 @@ function importNodeBase(engine: Engine, tag: string): Promise<void> {
   });
 }
 
-/** The image of the tests' web service; leased engines keep it. */
-export const WEB_IMAGE = "web:1";
-
 /** Imports an image with only busybox and Node.js into an engine, unless the tag exists. */
 export async function importNode(engine: Engine, tag: string): Promise<void> {
   if (await engineApi(engine, "GET", `/images/${tag}/json`)) return;

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { until } from "../../scripts/process";
+import { WEB_IMAGE } from "./empty-engine";
 import type { Engine } from "./engine";
-import { importNode, WEB_IMAGE } from "./node-images";
+import { importNode } from "./node-images";
 import { dockerOf } from "./single-node";
 
 const SERVICE = readFileSync(path.join(__dirname, "web-service.js"), "utf8");

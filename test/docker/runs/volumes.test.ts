@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from "node:fs
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { tarGz64, untarGz, untarGz64 } from "../../support/archives";
+import { WEB_IMAGE } from "../../support/empty-engine";
 import { containersOf, volumesOf } from "../../support/engine-api";
 import { importBusybox } from "../../support/images";
-import { WEB_IMAGE } from "../../support/node-images";
 import { everythingOn, oneOff, runsUnderWay } from "../../support/runs";
 import { TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
