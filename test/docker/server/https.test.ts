@@ -44,18 +44,6 @@ async function makeFiles(name: string): Promise<CertificateFiles> {
 const trustIn = (files: CertificateFiles): Trust => ({ ca: readFileSync(files.cert), servername: NAME });
 const overwrite = (file: string, source: string) => writeFileSync(file, readFileSync(source));
 
-test("the proxy port uses the same certificate, and its cookies are Secure", async () => {
-  const files = await makeFiles("proxy-port");
-  const [port = 0] = await freePorts(1);
-  const server = await startHttpsServer(files, undefined, [`--proxy_port=${port}`]);
-  try {
-    const { headers } = await askHttps(port, trustIn(files), "GET", "/proxy/web/");
-    expect(headers["set-cookie"]).toEqual([expect.stringMatching(/; Path=\/proxy\/web\/; .*; Secure$/)]);
-  } finally {
-    await server.stop();
-  }
-});
-
 describe("with a certificate of a certificate authority", () => {
   let acme: Acme;
   let engine: Engine;
@@ -73,6 +61,19 @@ describe("with a certificate of a certificate authority", () => {
     trust = { ca: readFileSync(certificate.root), servername: NAME };
     server = await startHttpsServer(certificate, engine);
   });
+  test("the proxy port uses the same certificate, and its cookies are Secure", async () => {
+    const files = await makeFiles("proxy-port");
+    const [port = 0] = await freePorts(1);
+    await dockerOf(engine, ["run", "-d", "--name", "web", "-p", `${engine.address}::80`, "busybox", "httpd", "-f"]);
+    const proxying = await startHttpsServer(files, engine, [`--proxy_port=${port}`]);
+    try {
+      const { headers } = await askHttps(port, trustIn(files), "GET", "/proxy/web/");
+      expect(headers["set-cookie"]).toEqual([expect.stringMatching(/; Path=\/proxy\/web\/; .*; Secure$/)]);
+    } finally {
+      await proxying.stop();
+    }
+  });
+
   afterAll(async () => {
     await server?.stop();
     await engine?.stop();
