@@ -135,14 +135,18 @@ describe("the OpenAPI document", () => {
   });
 });
 
+/** Statuses of operations that need no engine. */
+const WITHOUT_ENGINE: Record<string, number> = { "post /tokens": 201, "post /tokens/check": 200, "patch /nodes/{name}": 404 };
+
 test("every example body is accepted by the server", async () => {
-  // /mcp needs no engine, so it would not answer 503.
+  // /mcp answers in its own protocol.
   const checked = operations.filter((each) => each.operation.requestBody && !each.path.startsWith("/mcp"));
   for (const { path: pathname, method, operation } of checked) {
     const { example } = operation.requestBody?.content["application/json"] ?? {};
     // Bodies are validated before the engine is called.
     const { status } = await server.request(method.toUpperCase(), pathname.replace("{id}", "no-such"), { json: example });
-    expect(`${method} ${pathname} ${status}`).toBe(`${method} ${pathname} 503`);
+    const operationName = `${method} ${pathname}`;
+    expect([operationName, status]).toEqual([operationName, WITHOUT_ENGINE[operationName] ?? 503]);
   }
 });
 

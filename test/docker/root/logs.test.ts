@@ -42,9 +42,9 @@ test("tail limits the lines from the end, and all returns all", async () => {
 });
 
 test("a line of more than 16,384 bytes, which the engine stores in pieces, is whole, and tail counts its last piece as a line", async () => {
-  await node.docker("run", "--name", "long", "busybox", "sh", "-c", "head -c 20000 /dev/zero | tr '\\0' x; echo");
-  expect((await json("/long")).stdout).toBe(`${"x".repeat(20_000)}\n`);
-  expect((await json("/long?tail=1")).stdout).toBe(`${"x".repeat(20_000 - 16_384)}\n`);
+  await node.docker("run", "--name", "long-line", "busybox", "sh", "-c", "head -c 20000 /dev/zero | tr '\\0' x; echo");
+  expect((await json("/long-line")).stdout).toBe(`${"x".repeat(20_000)}\n`);
+  expect((await json("/long-line?tail=1")).stdout).toBe(`${"x".repeat(20_000 - 16_384)}\n`);
 });
 
 test("timestamps prefixes each line with a time", async () => {
