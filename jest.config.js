@@ -18,7 +18,8 @@ const engines = { globalSetup: "<rootDir>/test/support/global-setup.ts", globalT
 module.exports = {
   projects: [project("unit"), project("docker", engines), project("cluster", engines), project("load", engines)],
   testSequencer: "<rootDir>/test/support/sequencer.js",
-  testTimeout: 240_000,
+  // Ends a test that hangs. It is long, because a test must not fail while another process uses the cores.
+  testTimeout: 900_000,
   // Containers and nodes need the cores too. Suites with three hosts run one at a time (package.json): two at once take as long.
   maxWorkers: availableParallelism(),
   // Starting processes out of a large one is slow.

@@ -8,8 +8,6 @@ import { container, download, sha, upload } from "../support/files";
 import { TOKEN } from "../support/server";
 import { type OneNode, residentMemory, startNode } from "../support/single-node";
 
-jest.setTimeout(240_000);
-
 /** The server's memory may grow by this much, regardless of the size of the transferred files. */
 const EXTRA_MEMORY_MB = 120;
 const SIZE_BYTES = 200_000_000;

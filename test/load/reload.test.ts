@@ -13,8 +13,6 @@ import { installPm2, type Pm2 } from "../support/pm2";
 import { freePorts } from "../support/ports";
 import { ask, type TestServer, TOKEN } from "../support/server";
 
-jest.setTimeout(240_000);
-
 const DEADLINE_MS = 30_000;
 
 describe("three nodes, each kept up by pm2, behind haproxy", () => {

@@ -4,8 +4,6 @@ import { becomesComplete } from "../support/cluster-containers";
 import { importRunner } from "../support/images";
 import { code, everythingOn, oneOff } from "../support/runs";
 
-jest.setTimeout(400_000);
-
 const RUNS = 1000;
 const CONCURRENCY = 16;
 

@@ -3,8 +3,6 @@ import { startCluster, type TestCluster, type TestNode } from "../../support/clu
 import { dockerOf } from "../../support/single-node";
 import { attacksOf, holderOf, narrowTokenOf, type Victim } from "../../support/token-attacks";
 
-jest.setTimeout(240_000);
-
 const unique = randomUUID().slice(0, 8);
 const SECRET = `secret-${unique}`;
 const victim: Victim = {

@@ -23,7 +23,7 @@ beforeAll(async () => {
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
   folder = mountedFolder(n1.engine.folder, NAMES);
   await Promise.all(cluster.nodes.map((node) => node.server.stop("SIGKILL").then(() => start(node))));
-}, 120_000);
+});
 afterAll(async () => {
   folder?.answer();
   await cluster?.stop();
@@ -99,7 +99,7 @@ test("clients do not notice a folder unmounted on all hosts, leaving empty mount
     met: () => NAMES.every((name) => tried(() => own(name))),
     mend: () => NAMES.forEach(folder.mount),
   });
-}, 120_000);
+});
 
 test("clients do not notice a folder unmounted on one host", async () => {
   await expectUnnoticed({
@@ -107,11 +107,11 @@ test("clients do not notice a folder unmounted on one host", async () => {
     met: () => tried(() => folder.records("n3").length === 1),
     mend: () => folder.mount("n3"),
   });
-}, 120_000);
+});
 
 test("clients do not notice a read-only folder", async () => {
   await expectUnnoticed({ make: () => folder.readOnly(true), met: complaints(), mend: () => folder.readOnly(false) });
-}, 120_000);
+});
 
 test("clients do not notice a deleted folder, which is created again", async () => {
   await expectUnnoticed({
@@ -119,15 +119,15 @@ test("clients do not notice a deleted folder, which is created again", async () 
     met: () => tried(() => folder.records("n1").length === 3),
     mend: () => {},
   });
-}, 120_000);
+});
 
 test("clients do not notice a deleted folder that can't be created again", async () => {
   await expectUnnoticed({ make: () => folder.remove({ blocked: true }), met: complaints(), mend: folder.unblock });
-}, 120_000);
+});
 
 test("clients do not notice a folder that hangs, as on a lost file server", async () => {
   await expectUnnoticed({ make: () => NAMES.forEach(folder.hang), met: complaints(), mend: folder.answer });
-}, 120_000);
+});
 
 test("clients do not notice a folder with many hanging files, which block nothing else in the process", async () => {
   await expectUnnoticed({
@@ -137,7 +137,7 @@ test("clients do not notice a folder with many hanging files, which block nothin
     met: complaints(),
     mend: folder.answer,
   });
-}, 120_000);
+});
 
 function tried(look: () => boolean): boolean {
   try {

@@ -27,7 +27,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await removeAllContainers(cluster);
   expect(await becomesComplete(cluster)).toBe(true);
-}, 60_000);
+});
 
 const missing = async (node: TestNode) => listHeader(await node.request("GET", "/"), "x-cluster-missing");
 
@@ -50,7 +50,7 @@ test("a killed server is named missing, runs and commands continue, and after it
   await cluster.restart(n2);
   expect(await becomesComplete(cluster)).toBe(true);
   expect((await n1.request("GET", `/${lost.name}`)).json).toMatchObject([{ id: lost.id, host: "n2" }]);
-}, 60_000);
+});
 
 test("a frozen server is named missing, runs through the others succeed, and after the thaw it is back", async () => {
   n2.server.process.signal("SIGSTOP");
@@ -76,7 +76,7 @@ test("a frozen server is named missing, runs through the others succeed, and aft
   }
   expect(await becomesComplete(cluster)).toBe(true);
   expect(await missing(n1)).toEqual([]);
-}, 60_000);
+});
 
 test("runs right after an unnoticed freeze all succeed", async () => {
   n2.server.process.signal("SIGSTOP");
@@ -88,7 +88,7 @@ test("runs right after an unnoticed freeze all succeed", async () => {
   } finally {
     n2.server.process.signal("SIGCONT");
   }
-}, 60_000);
+});
 
 test("a run whose node freezes is answered with its name, and exists at most once after a retry", async () => {
   for (const delay of [5, 40, 80]) {
@@ -115,7 +115,7 @@ test("a run whose node freezes is answered with its name, and exists at most onc
     };
     expect(await until(settled, 15_000)).toBe(true);
   }
-}, 90_000);
+});
 
 test("the node of a dead engine is named missing, runs go elsewhere, and with its engine it is back", async () => {
   await n3.engine.kill();
@@ -128,7 +128,7 @@ test("the node of a dead engine is named missing, runs go elsewhere, and with it
   await n3.engine.restart();
   expect(wrong).toEqual([]);
   expect(await until(async () => (await missing(n1)).length === 0, 20_000)).toBe(true);
-}, 60_000);
+});
 
 test("a node whose network is down is named missing, the others continue, and with the network it is back", async () => {
   n2.engine.linkDown();
@@ -142,4 +142,4 @@ test("a node whose network is down is named missing, the others continue, and wi
     n2.engine.linkUp();
   }
   expect(await until(async () => (await missing(n1)).length === 0, 20_000)).toBe(true);
-}, 60_000);
+});

@@ -20,7 +20,7 @@ const fileOf = (node: string) => recordFile(cluster.folder, node);
 beforeAll(async () => {
   cluster = await startCluster({ size: 3 });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
-}, 120_000);
+});
 afterAll(() => cluster?.stop());
 beforeEach(async () => {
   stranger = await startRecordingListener();
@@ -32,7 +32,7 @@ afterEach(async () => {
   removeRecord(fileOf(name));
   await removeAllContainers(cluster);
   await stranger.stop();
-}, 60_000);
+});
 
 const names = async (node: TestNode) => (await node.request("GET", "/nodes")).json.nodes.map(({ name }: { name: string }) => name).sort();
 
@@ -94,7 +94,7 @@ test("clients do not notice a record with a changed address, or a torn one", asy
     tried(forge);
     tried(() => putRecord(fileOf("n3"), readRecord(fileOf("n3")).stored.slice(0, 100)));
   }, met);
-}, 60_000);
+});
 
 test("clients do not notice a valid record under another node's name", async () => {
   const { stored } = readRecord(fileOf("n2"));
@@ -103,7 +103,7 @@ test("clients do not notice a valid record under another node's name", async () 
     putRecord(fileOf(name), stored);
     putRecord(fileOf("n3"), stored);
   }, met);
-}, 60_000);
+});
 
 test("clients do not notice the restored record of a node that moved, and its old address is never contacted", async () => {
   stranger.forwardTo({ host: n2.engine.address, port: 1717 });
@@ -124,7 +124,7 @@ test("clients do not notice the restored record of a node that moved, and its ol
   stranger = await startRecordingListener(stranger.url);
   const met = refusals([n1, n3]);
   await expectUnnoticed(() => putRecord(fileOf("n2"), stored), met);
-}, 90_000);
+});
 
 test("an address in a signed record is called as a peer, without the client's credentials, and named missing", async () => {
   putRecord(fileOf(name), strangersRecord(name, stranger.url));
@@ -137,7 +137,7 @@ test("an address in a signed record is called as a peer, without the client's cr
   expect(stranger.received()).toMatch(/^x-docker-server-peer: /im);
   expect(stranger.received()).not.toMatch(/^(authorization|x-access-token|cookie):/im);
   expect(stranger.received()).not.toContain(TOKEN);
-}, 60_000);
+});
 
 /** Returns whether all nodes, or those given, have logged an ignored record since this call. */
 function refusals(nodes = cluster.nodes): () => boolean {

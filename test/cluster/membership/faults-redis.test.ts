@@ -20,7 +20,7 @@ beforeAll(async () => {
   flags = ["--redis", `redis://${ROOT_ADDRESS}:${redis.port}`];
   await Promise.all(cluster.nodes.map((node) => node.server.stop("SIGKILL").then(() => cluster.restart(node, flags))));
   expect(await becomesComplete(cluster)).toBe(true);
-}, 120_000);
+});
 afterAll(async () => {
   redis?.thaw();
   await cluster?.stop();

@@ -22,7 +22,7 @@ const NAMES = ["n1", "n2", "n3"];
 beforeAll(async () => {
   cluster = await startCluster({ size: 3, ownEngines: true, args: ["--peer_timeout=700"] });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
-}, 120_000);
+});
 afterAll(() => cluster?.stop());
 beforeEach(async () => {
   expect(await becomesComplete(cluster)).toBe(true);
@@ -34,7 +34,7 @@ afterEach(async () => {
   // Each test leaves n2 or n3 ended, or started in its own way.
   for (const node of [n2, n3]) await node.server.stop("SIGKILL").then(() => cluster.restart(node));
   await removeAllContainers(cluster);
-}, 60_000);
+});
 
 const running: Traffic[] = [];
 /** Starts clients that are stopped after the test. */
@@ -79,7 +79,7 @@ test("nodes with clocks an hour behind and an hour ahead find each other, serve 
   await cluster.restart(n2);
   expect(await becomesComplete(cluster)).toBe(true);
   expect(await executes(n3, held[1])).toBe(200);
-}, 120_000);
+});
 
 test("a node that leaves fails no request, finishes its own and is not named missing", async () => {
   const clients = clientsOf([n1, n3], NAMES, held);
@@ -101,7 +101,7 @@ test("a node that leaves fails no request, finishes its own and is not named mis
     expect(await nodesOf(node)).toMatchObject({ complete: true });
     expect((await node.request("GET", `/${held[1]}`)).status).toBe(404);
   }
-}, 120_000);
+});
 
 test("a request that a leaving node executes for another is answered, at the latest as still running", async () => {
   const begun = n1.request("POST", `/${held[1]}`, { json: { data: ["sh", "-c", "sleep 15"] } });
@@ -109,7 +109,7 @@ test("a request that a leaving node executes for another is answered, at the lat
   await n2.server.stop("SIGTERM");
   const { status, text } = await begun;
   expect({ status, text }).toEqual({ status: 202, text: expect.stringContaining('"running":true') });
-}, 120_000);
+});
 
 test("a restarted node knows the others from its first answer on", async () => {
   for (let round = 0; round < 3; round += 1) {
@@ -118,7 +118,7 @@ test("a restarted node knows the others from its first answer on", async () => {
     expect(listHeader(await n2.request("GET", "/"), "x-cluster-nodes")).toEqual(NAMES);
     expect((await n2.request("GET", `/${held[0]}`)).status).toBe(200);
   }
-}, 120_000);
+});
 
 test("a node that joins is used soon, without any failed request", async () => {
   await n3.server.stop("SIGTERM");
@@ -133,7 +133,7 @@ test("a node that joins is used soon, without any failed request", async () => {
   // Lists from after it joined hold it too.
   expect(wrong.filter((each) => !each.endsWith("of n1, n2, n3"))).toEqual([]);
   expect(await executes(n1, held[2])).toBe(200);
-}, 120_000);
+});
 
 test.each<[string, (node: TestNode) => { host?: string; port?: number }]>([
   ["another port", () => ({ port: 1818 })],

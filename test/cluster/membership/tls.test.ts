@@ -10,8 +10,6 @@ import { importBusybox } from "../../support/images";
 import { type SecureNode, startSecureNode } from "../../support/secure-node";
 import { openTerminal } from "../../support/terminal";
 
-jest.setTimeout(120_000);
-
 const NAME = "node.example.org";
 const DEADLINE = 20_000;
 

@@ -6,8 +6,6 @@ import { followLogs, openEngineConnectionsOf } from "../../support/log-stream";
 import { TOKEN } from "../../support/server";
 import { dockerOf, residentMemory } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const DEADLINE = 20_000;
 
 let cluster: TestCluster;

@@ -251,7 +251,7 @@ describe("three nodes on one engine", () => {
     const told = async () =>
       (await Promise.all([server, ...twins].map((node) => warningsOf(node, "/nodes")))).map((each) => each?.join() ?? "");
     expect(await until(async () => (await told()).every((each) => each.includes(`${NAME}, twin1, twin2 use one`)), DEADLINE)).toBe(true);
-  }, 60_000);
+  });
   afterAll(() => Promise.all(twins.map((twin) => twin.stop("SIGKILL"))));
 
   test("list each container once, execute each command once, and start named containers", async () => {

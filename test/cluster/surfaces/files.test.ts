@@ -11,8 +11,6 @@ import { TOKEN } from "../../support/server";
 import { dockerOf, residentMemory } from "../../support/single-node";
 import { zipOf } from "../../support/zips";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 20_000;
 
 let cluster: TestCluster;

@@ -8,8 +8,6 @@ import { startHaproxy } from "../../support/haproxy";
 import { importPython } from "../../support/images";
 import { auditEntries, dockerOf } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 30_000;
 
 let cluster: TestCluster;

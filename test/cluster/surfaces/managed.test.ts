@@ -3,8 +3,6 @@ import { startCluster, type TestCluster, type TestNode } from "../../support/clu
 import { becomesComplete, locate, uniqueName } from "../../support/cluster-containers";
 import { auditEntries, dockerOf } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 30_000;
 const QUICK = ["sh", "-c", "echo of the image; trap exit TERM; while :; do sleep 0.1; done"];
 

@@ -11,7 +11,7 @@ beforeAll(async () => {
   cluster = await startCluster({ size: 2 });
   for (const { engine } of cluster.nodes) await importRunner(engine);
   document = (await ask(cluster.nodes[0]?.server.url ?? "", "GET", "/openapi.json")).json;
-}, 120_000);
+});
 
 afterAll(() => cluster?.stop());
 

@@ -21,7 +21,7 @@ beforeAll(async () => {
   cluster = await startCluster({ size: 2, args: ["--proxy_port=1718"] });
   [holder, other] = cluster.nodes as [TestNode, TestNode];
   id = await startWeb(holder.engine, web);
-}, 120_000);
+});
 
 afterAll(() => cluster?.stop());
 

@@ -16,7 +16,7 @@ beforeAll(async () => {
   cluster = await startCluster({ size: 2, args: ["--proxy_timeout=4", "--peer_timeout=1000"] });
   [holder, other] = cluster.nodes as [TestNode, TestNode];
   await startWeb(holder.engine, web);
-}, 120_000);
+});
 
 afterAll(() => cluster?.stop());
 

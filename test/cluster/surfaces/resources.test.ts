@@ -14,8 +14,6 @@ import { pushImage, type Registry, startRegistry } from "../../support/registry"
 import { TOKEN } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 30_000;
 
 let cluster: TestCluster;

@@ -4,7 +4,6 @@ import { becomesComplete, uniqueName } from "../../support/cluster-containers";
 import { importRunner } from "../../support/images";
 import { code, oneOff } from "../../support/runs";
 
-jest.setTimeout(120_000);
 const DEADLINE_MS = 30_000;
 
 let cluster: TestCluster;

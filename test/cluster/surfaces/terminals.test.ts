@@ -5,8 +5,6 @@ import { startHaproxy } from "../../support/haproxy";
 import { auditEntries, dockerOf, residentMemory } from "../../support/single-node";
 import { type OpenOptions, openTerminal, type TestTerminal } from "../../support/terminal";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 30_000;
 const ALLOWED = "https://pages.example";
 

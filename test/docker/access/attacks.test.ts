@@ -7,8 +7,6 @@ import { until } from "../../../scripts/process";
 import { auditEntries, type OneNode, startNode } from "../../support/single-node";
 import { attacksOf, holderOf, narrowTokenOf, type Victim } from "../../support/token-attacks";
 
-jest.setTimeout(180_000);
-
 const unique = randomUUID().slice(0, 8);
 const SECRET = `secret-${unique}`;
 const victim: Victim = {

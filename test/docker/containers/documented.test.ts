@@ -2,8 +2,6 @@ import { run, until } from "../../../scripts/process";
 import { importWeb } from "../../support/images";
 import { BASIC, curl, type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 30_000;
 
 let node: OneNode;

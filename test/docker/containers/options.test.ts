@@ -5,8 +5,6 @@ import { cliSettings, pushImage, type Registry, startRegistry } from "../../supp
 import { startServer, TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 30_000;
 const LOGIN = { username: "alice", password: "secret-Wd4" };
 

@@ -4,8 +4,6 @@ import { type Engine, leaseEngine } from "../../support/engine";
 import { importWeb } from "../../support/images";
 import { dockerOf } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 let engine: Engine;
 beforeAll(async () => {
   engine = await leaseEngine({ name: "upstream" });

@@ -9,8 +9,6 @@ import { TOKEN } from "../../support/server";
 import { type OneNode, openEngineConnections, startNode } from "../../support/single-node";
 import { zipOf } from "../../support/zips";
 
-jest.setTimeout(120_000);
-
 let node: OneNode;
 let folder: string;
 beforeAll(async () => {

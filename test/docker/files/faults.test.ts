@@ -10,8 +10,6 @@ import { startServer, type TestServer } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
 import { zipOf } from "../../support/zips";
 
-jest.setTimeout(120_000);
-
 const WAIT_MS = 20_000;
 /** Bytes of the temporary file system, a whole number of pages. */
 const TMPFS_BYTES = 4096 * 50_000;

@@ -2,8 +2,6 @@ import { container, upload } from "../../support/files";
 import { type OneNode, startNode } from "../../support/single-node";
 import { type ZipPart, zipOf } from "../../support/zips";
 
-jest.setTimeout(120_000);
-
 let node: OneNode;
 beforeAll(async () => {
   node = await startNode({ name: "files-hostile", args: ["--upload_limit=300"] });

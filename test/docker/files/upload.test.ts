@@ -6,8 +6,6 @@ import { container, download, openArchiveCount, upload } from "../../support/fil
 import { BASIC, curl, type OneNode, startNode } from "../../support/single-node";
 import { type ZipPart, zipOf } from "../../support/zips";
 
-jest.setTimeout(120_000);
-
 let node: OneNode;
 let folder: string;
 beforeAll(async () => {

@@ -4,8 +4,6 @@ import type { Browser } from "playwright-core";
 import { startBrowser } from "../../support/browser";
 import { ask, startServer, type TestServer, TOKEN } from "../../support/server";
 
-jest.setTimeout(120_000);
-
 let browser: Browser;
 let pages: http.Server[];
 let allowed: string;

@@ -6,8 +6,6 @@ import { type Program, runProgram, startProgram, USER } from "../../support/exam
 import { importWeb } from "../../support/images";
 import { type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 30_000;
 
 let node: OneNode;

@@ -8,8 +8,6 @@ import { freePorts } from "../../support/ports";
 import { startServer } from "../../support/server";
 import { auditEntries, type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 30_000;
 const QUICK = ["sh", "-c", "trap exit TERM; while :; do sleep 0.1; done"];
 

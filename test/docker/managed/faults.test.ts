@@ -6,8 +6,6 @@ import { importBusybox } from "../../support/images";
 import { type Answer, startServer, type TestServer } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 60_000;
 /** Needs 3 s to stop, which prolongs its replacement. */
 const SLOW = ["sh", "-c", "trap 'sleep 3; exit' TERM; while :; do sleep 0.1; done"];

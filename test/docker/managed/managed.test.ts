@@ -2,8 +2,6 @@ import { until } from "../../../scripts/process";
 import { volumesOf } from "../../support/engine-api";
 import { BASIC, curl, type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 30_000;
 
 let node: OneNode;

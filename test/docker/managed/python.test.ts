@@ -5,8 +5,6 @@ import { until } from "../../../scripts/process";
 import { importPython } from "../../support/images";
 import { type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 30_000;
 const IMAGE = "python:3.12-slim";
 

@@ -6,8 +6,6 @@ import { uniqueName } from "../../support/cluster-containers";
 import { TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const MODULES = path.resolve(__dirname, "../../../node_modules");
 
 let node: OneNode;

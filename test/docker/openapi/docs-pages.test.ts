@@ -5,8 +5,6 @@ import { run } from "../../../scripts/process";
 import { openPage, startBrowser } from "../../support/browser";
 import { startServer, type TestServer } from "../../support/server";
 
-jest.setTimeout(120_000);
-
 interface Operation {
   operationId: string;
   summary: string;

@@ -8,8 +8,6 @@ import { importWeb } from "../../support/images";
 import { readmeCommand, readmeCommands } from "../../support/readme";
 import { ask } from "../../support/server";
 
-jest.setTimeout(120_000);
-
 const ROOT = path.resolve(__dirname, "../../..");
 const TOKEN = "my_secret_token";
 const BUCKET = "my-bucket";

@@ -7,8 +7,6 @@ import { type Answer, ask, type RequestOptions, startServer, TOKEN } from "../..
 import { type OneNode, startNode } from "../../support/single-node";
 import { gotHeader, startWeb } from "../../support/web-container";
 
-jest.setTimeout(120_000);
-
 const APP = "http://app.example";
 const USER = { username: "ann", password: "her-password" };
 const [web, other] = ["web", "other"].map((name) => `${name}-${randomUUID().slice(0, 8)}`) as [string, string];
@@ -23,7 +21,7 @@ beforeAll(async () => {
   pages = `http://${node.engine.address}:1718`;
   for (const name of [web, other]) await startWeb(node.engine, name);
   browser = await startBrowser(node.engine.address);
-}, 120_000);
+});
 
 afterAll(async () => {
   await browser?.close();

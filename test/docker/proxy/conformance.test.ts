@@ -13,7 +13,7 @@ const connections: RawConnection[] = [];
 beforeAll(async () => {
   node = await startNode({ name: "conform", inside: true, args: ["--proxy_timeout=3"] });
   await startWeb(node.engine, web);
-}, 120_000);
+});
 
 afterEach(() => {
   for (const connection of connections.splice(0)) connection.end();

@@ -15,7 +15,7 @@ beforeAll(async () => {
   await engine.docker(["network", "create", "--subnet", "172.31.99.0/24", "apart"]);
   await startWeb(engine, web, "--network", "apart");
   server = await startLimited(engine, ["--token=right", "--low_burst=3", "--mid_burst=3", "--high_burst=3"], serverHost);
-}, 120_000);
+});
 
 afterAll(async () => {
   await server?.stop();

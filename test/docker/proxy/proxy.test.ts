@@ -12,7 +12,7 @@ const web = `web-${randomUUID().slice(0, 8)}`;
 beforeAll(async () => {
   node = await startNode({ name: "proxy", inside: true, args: ["--proxy_timeout=2"] });
   id = await startWeb(node.engine, web);
-}, 120_000);
+});
 
 afterAll(() => node?.stop());
 

@@ -4,8 +4,6 @@ import { importRunner } from "../../support/images";
 import { code, comesBackTo, everythingOn, rawCode, runsUnderWay } from "../../support/runs";
 import { type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 let node: OneNode;
 let before: string[];
 beforeAll(async () => {

@@ -10,8 +10,6 @@ import { everythingOn } from "../../support/runs";
 import { PROGRAM, TOKEN } from "../../support/server";
 import { curl, type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 let node: OneNode;
 let before: string[];
 beforeAll(async () => {

@@ -7,7 +7,6 @@ import { comesBackTo, everythingOn, oneOff, runsUnderWay } from "../../support/r
 import { startServer, TOKEN } from "../../support/server";
 import { everythingLogged, type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(180_000);
 const WAIT_MS = 30_000;
 
 let node: OneNode;

@@ -6,7 +6,6 @@ import { code, comesBackTo, everythingOn, oneOff, rawCode } from "../../support/
 import type { Answer } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(240_000);
 const WAIT_MS = 120_000;
 
 let node: OneNode;

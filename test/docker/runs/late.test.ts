@@ -5,7 +5,6 @@ import { comesBackTo, everythingOn, oneOff } from "../../support/runs";
 import { startServer } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(120_000);
 const WAIT_MS = 60_000;
 
 let node: OneNode;

@@ -2,8 +2,6 @@ import { until } from "../../../scripts/process";
 import { comesBackTo, everythingOn, oneOff, runsUnderWay } from "../../support/runs";
 import { type OneNode, residentMemory, startNode } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 let node: OneNode;
 let before: string[];
 beforeAll(async () => {

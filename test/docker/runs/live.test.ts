@@ -4,8 +4,6 @@ import { comesBackTo, everythingOn, runsUnderWay } from "../../support/runs";
 import { TOKEN } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await startCluster({ size: 2 });

@@ -3,8 +3,6 @@ import { startCluster, type TestCluster, type TestNode } from "../../support/clu
 import { uniqueName } from "../../support/cluster-containers";
 import { comesBackTo, everythingOn, oneOff } from "../../support/runs";
 
-jest.setTimeout(120_000);
-
 let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await startCluster({ size: 2 });

@@ -9,8 +9,6 @@ import { pushImage, type Registry, startRegistry } from "../../support/registry"
 import { startServer } from "../../support/server";
 import { everythingLogged, type OneNode, startNode } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const LOGIN = { username: "alice", password: "secret-Wd4" };
 const KEY = JSON.stringify({ type: "service_account", private_key: "-----BEGIN PRIVATE KEY-----\nabc\n" });
 

@@ -11,8 +11,6 @@ import { startServer, type TestServer } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
 import { becomesWarm } from "../../support/warm-pool";
 
-jest.setTimeout(120_000);
-
 const PORT = 2376;
 
 let engine: Engine;

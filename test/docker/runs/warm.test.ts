@@ -5,7 +5,6 @@ import type { TestServer } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 import { becomesWarm, runningOn, warmCount, withServerOn } from "../../support/warm-pool";
 
-jest.setTimeout(120_000);
 const WAIT_MS = 30_000;
 const LIMITS = ["--run_memory=40000000"];
 

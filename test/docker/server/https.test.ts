@@ -22,8 +22,6 @@ import { accepts, freePorts } from "../../support/ports";
 import { PROGRAM, TOKEN } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const NAME = "node.example.org";
 const WAIT_TIMEOUT_MS = 20_000;
 

@@ -11,8 +11,6 @@ import { installPm2, type Pm2 } from "../../support/pm2";
 import { accepts, freePorts } from "../../support/ports";
 import { TOKEN } from "../../support/server";
 
-jest.setTimeout(120_000);
-
 const WAIT_TIMEOUT_MS = 20_000;
 
 let engine: Engine;

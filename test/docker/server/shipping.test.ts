@@ -10,8 +10,6 @@ import { pushImage, startRegistry } from "../../support/registry";
 import { ask, type RequestOptions, TOKEN } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
 
-jest.setTimeout(120_000);
-
 const WAIT_TIMEOUT_MS = 30_000;
 const IMAGE = "docker-server:test";
 
@@ -21,7 +19,7 @@ beforeAll(async () => {
   engine = await startEngine({ name: "shipping" });
   await importBusybox(engine);
   await buildShipped(engine, IMAGE);
-}, 900_000);
+});
 afterAll(() => engine?.stop());
 afterEach(async () => {
   const remaining = await docker("ps", "--all", "--quiet");

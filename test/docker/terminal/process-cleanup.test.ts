@@ -2,8 +2,6 @@ import { until } from "../../../scripts/process";
 import { type OneNode, residentMemory, startNode } from "../../support/single-node";
 import { openTerminal, type TestTerminal } from "../../support/terminal";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 20_000;
 
 let node: OneNode;

@@ -7,8 +7,6 @@ import { startServer, type TestServer } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
 import { openTerminal, type TestTerminal } from "../../support/terminal";
 
-jest.setTimeout(120_000);
-
 const DEADLINE_MS = 30_000;
 const OWN = "sleep 100000";
 

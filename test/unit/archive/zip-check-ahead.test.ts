@@ -7,8 +7,6 @@ import { checkAhead } from "../../../lib/archive/zip-check-ahead";
 import { openZip, zipEntries } from "../../../lib/archive/zip-read";
 import { type ZipPart, zipOf } from "../../support/zips";
 
-jest.setTimeout(60_000);
-
 const LIMIT = 50_000_000;
 const noise = randomBytes(3_000_000);
 const part = (name: string, more: Partial<ZipPart> = {}): ZipPart => ({ name, data: noise, method: 8, ...more });

@@ -3,8 +3,6 @@ import { parseVolumes } from "../../../lib/runs/volumes/run-volumes";
 
 /** A single request must not block the event loop for minutes: the checks must be linear. */
 
-jest.setTimeout(30_000);
-
 const policy = { allow: [], bindRoots: [], sockets: [] };
 const numbers = (count: number) => Array.from({ length: count }, (_, at) => at);
 

@@ -70,7 +70,7 @@ describe("S3", () => {
     expect((await store.read()).size).toBe(1050);
     expect(server.requests().filter((each) => each.includes("list-type=2"))).toHaveLength(2);
     await store.close();
-  }, 120_000);
+  });
 
   test("--folder is the prefix of the keys, and with --s3_path_style the bucket is in the path", async () => {
     const store = openStore(
