@@ -32,7 +32,6 @@ test("a run that writes too much is ended, and the first output is returned", as
   const { json } = await sh("yes >&2 & yes out");
   expect(json.status).toBe("error: limits.read.size");
   expect(json.stdout.length + json.stderr.length).toBe(100_000);
-  expect(json.execution_time).toBeLessThan(4);
   expect(residentMemory(node.server.process.pid) - resident).toBeLessThan(100);
   expect((await sh("head -c 100000 /dev/zero | tr '\\0' x")).json).toMatchObject({ status: "success", stdout: "x".repeat(100_000) });
 });
