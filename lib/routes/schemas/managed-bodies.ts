@@ -64,7 +64,7 @@ export function planManagedContainer(body: object, key: string | undefined): Pla
   return {
     name,
     body: { ...body, cuid: name },
-    needs: { ...needs, ports: hostPorts, compose: true },
+    needs: { ...needs, ports: hostPorts, bindings: hostPorts.map((port) => `:${port}`), compose: true },
     doneWhenCreated: true,
     responseFields: () => ({ cuid: name }),
   };
