@@ -32,12 +32,18 @@ const RULES: Rule[] = [
   },
   { pattern: /no such image|no matching manifest for|manifest unknown|manifest for .* not found/i, code: "IMAGE_NOT_FOUND" },
   {
+    // With the containerd image store this text also says that the repository may not exist.
+    pattern: /no basic auth credentials/i,
+    code: "IMAGE_DENIED",
+    operations: ["pull"],
+  },
+  {
     pattern: /repository does not exist or may require|repository .*not found|failed to resolve reference.*not found/i,
     code: "IMAGE_NOT_FOUND",
     operations: ["pull"],
   },
   {
-    pattern: /no basic auth credentials|unauthorized|authentication required|denied|incorrect username or password|forbidden/i,
+    pattern: /unauthorized|authentication required|denied|incorrect username or password|forbidden/i,
     code: "IMAGE_DENIED",
     operations: ["pull"],
   },

@@ -254,7 +254,8 @@ describe("images", () => {
     expect((await node.request("DELETE", `/images/${image}`)).json).toMatchObject({
       image,
       removed: true,
-      untagged: [`${image}:latest`, expect.any(String)],
+      // The containerd image store doesn't tell the digest besides.
+      untagged: expect.arrayContaining([`${image}:latest`]),
     });
     expect((await node.request("DELETE", `/images/${image}`)).json).toMatchObject({ status: 404, code: "IMAGE_NOT_FOUND" });
   });
