@@ -32,7 +32,7 @@ export function hostFacts(
       return { docker: Version, engineId, containers: all.length };
     },
     async withVolume(name, use) {
-      await engine.call((docker) => docker.createVolume({ Name: name }));
+      await engine.createVolume({ Name: name }, "call");
       await use().finally(() => engine.call((docker) => docker.getVolume(name).remove()));
     },
   };

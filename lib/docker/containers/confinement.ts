@@ -80,7 +80,7 @@ export class Confinement {
     const created: string[] = [];
     for (const name of names) {
       if ((await this.volumeLabels(name)) === undefined) {
-        await this.engine.call(async (docker) => docker.createVolume({ Name: name, Labels: { ...labels } }), "create");
+        await this.engine.createVolume({ Name: name, Labels: { ...labels } }, "create");
         created.push(name);
       }
       // After the creation: another client may have made it meanwhile, and the engine answers the existing one then.
