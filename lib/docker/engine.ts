@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { Duplex, type Readable } from "node:stream";
 import type { DialOptions } from "docker-modem";
-import Docker, { type ContainerCreateOptions, type VolumeCreateOptions } from "dockerode";
+import Docker, { type ContainerCreateOptions, type VolumeCreateOptions, type VolumeInspectInfo } from "dockerode";
 import { AppError, isUnavailable } from "../errors";
 import { settlesBefore } from "../support/settles-before";
 import type { Endpoint } from "./endpoint";
@@ -168,6 +168,16 @@ export class Engine {
    */
   async createVolume(options: VolumeCreateOptions, operation: EngineOperation): Promise<void> {
     await this.call((docker) => docker.createVolume(separated({}, options)), operation);
+  }
+
+  /**
+   * @param filters of the Engine API; its `name` also matches parts of names
+   * @throws AppError for every error of the engine
+   */
+  async listVolumes(filters?: Record<string, string[]>): Promise<VolumeInspectInfo[]> {
+    const { Volumes } = await this.call((docker, abortSignal) => docker.listVolumes({ ...(filters && { filters }), abortSignal }));
+    // An engine without volumes may send null.
+    return Volumes ?? [];
   }
 
   /**

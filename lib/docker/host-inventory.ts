@@ -72,8 +72,8 @@ export class HostInventory {
    */
   async hasVolumes(names: string[]): Promise<boolean> {
     if (names.length === 0) return true;
-    const { Volumes } = await this.engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
-    return names.every((name) => (Volumes ?? []).some((volume) => volume.Name === name));
+    const volumes = await this.engine.listVolumes();
+    return names.every((name) => volumes.some((volume) => volume.Name === name));
   }
 
   private async reservation(id: string): Promise<Reservation> {

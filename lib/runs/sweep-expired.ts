@@ -30,8 +30,7 @@ export function sweepExpired(engine: Engine, reaper: Reaper, log: Logger): () =>
       await reaper.removeContainer(Id);
       log.info("Expired run container removed", { id: Id, name: Names[0] });
     }
-    const { Volumes } = await engine.call((docker, abortSignal) => docker.listVolumes({ filters, abortSignal }));
-    for (const { Name, Labels } of Volumes ?? []) {
+    for (const { Name, Labels } of await engine.listVolumes(filters)) {
       if (Name.startsWith(RUN_CONTAINER_PREFIX) && isExpired(Labels, now)) await reaper.removeVolume(Name);
     }
     const imageFilters = { reference: [EMPTY_IMAGE] };

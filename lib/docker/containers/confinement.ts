@@ -90,8 +90,7 @@ export class Confinement {
   }
 
   private async volumeLabels(name: string): Promise<Record<string, string> | undefined> {
-    const { Volumes } = await this.engine.call((docker, abortSignal) => docker.listVolumes({ filters: { name: [name] }, abortSignal }));
-    const found = (Volumes ?? []).find(({ Name }) => Name === name);
+    const found = (await this.engine.listVolumes({ name: [name] })).find(({ Name }) => Name === name);
     return found && (found.Labels ?? {});
   }
 

@@ -141,7 +141,7 @@ export class PolicyGuard {
 
   private async findVolumesBy(policy: Policy, names: string[], field: string): Promise<VolumeInspectInfo[]> {
     // The engine's filter also matches parts of names.
-    const all = await this.listVolumes({ name: names });
+    const all = await this.engine.listVolumes({ name: names });
     const found = all.filter(({ Name }) => names.includes(Name));
     for (const { Driver, Options } of found) checkVolumeOptions(Driver, Options ?? {}, policy, () => field);
     return found;
@@ -149,7 +149,7 @@ export class PolicyGuard {
 
   private async checkNesting({ Id, Mounts }: ContainerInspectInfo): Promise<void> {
     if (Mounts.length === 0 || this.policy.bindRoots.length === 0) return;
-    const volumes = await this.listVolumes();
+    const volumes = await this.engine.listVolumes();
     const folders = new Map(volumes.flatMap(({ Name, Options }) => [[Name, boundFolder(Options ?? {})] as const]));
     const hostMounts = (mounts: readonly Mount[]) =>
       mounts.flatMap((mount) => {
@@ -167,11 +167,6 @@ export class PolicyGuard {
         }
       }
     }
-  }
-
-  private async listVolumes(filters?: { name: string[] }): Promise<VolumeInspectInfo[]> {
-    const { Volumes } = await this.engine.call((docker, abortSignal) => docker.listVolumes({ ...(filters && { filters }), abortSignal }));
-    return Volumes ?? [];
   }
 
   private inspect(id: string): Promise<ContainerInspectInfo> {

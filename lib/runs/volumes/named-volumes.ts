@@ -94,8 +94,8 @@ export class Volumes {
 
   /** Those that the client may see, sorted by name. */
   async list({ labels = {} }: Access): Promise<VolumeInfo[]> {
-    const { Volumes: all } = await this.deps.engine.call((docker, abortSignal) => docker.listVolumes({ abortSignal }));
-    const seen = (all ?? []).map(toVolumeInfo).filter((each) => hasLabels(each.labels, labels));
+    const all = await this.deps.engine.listVolumes();
+    const seen = all.map(toVolumeInfo).filter((each) => hasLabels(each.labels, labels));
     return seen.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
