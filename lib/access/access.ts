@@ -3,7 +3,7 @@ import { AppError, type ErrorOptions } from "../errors";
 import { type CaveatName, type Caveats, DRIVER_OPTIONS, ENFORCED_CAVEATS, toAddressList } from "./caveats";
 import { matchesImage } from "./image-patterns";
 import type { Confinement, Permission } from "./permissions";
-import { decodeLink, type TokenClaim } from "./token";
+import { claimKey, decodeLink, type TokenClaim } from "./token";
 
 /** What a route declares about the clients that may call it. */
 export interface RouteAccess {
@@ -56,7 +56,7 @@ export class Access {
 
   /** Distinguishes clients: of two tokens with the same id too. */
   get key(): string {
-    return this.claim ? [this.claim.id, ...this.claim.links].join(".") : "";
+    return this.claim ? claimKey(this.claim) : "";
   }
 
   /** The caveats of its links, for the audit log and for the client itself. */

@@ -17,6 +17,9 @@ export interface TokenClaim {
   links: string[];
 }
 
+/** Distinguishes claims: those of tokens with one id too. */
+export const claimKey = ({ id, links }: TokenClaim) => [id, ...links].join(".");
+
 /**
  * The key of tokens that a secret gives: the cluster key, or the root token.
  * Slow, because the holder of a token could find a weak secret by trial.

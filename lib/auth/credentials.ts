@@ -1,11 +1,10 @@
 import { createHmac, randomBytes, scryptSync, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import type { IncomingHttpHeaders } from "node:http";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Access } from "../access/access";
 import { TOKEN_PREFIX } from "../access/token";
 import type { Logger } from "../support/logger";
+import { followFile } from "./follow-file";
 import { LiveRequests } from "./live-requests";
 import type { NarrowTokens } from "./narrow-tokens";
 
@@ -27,9 +26,6 @@ interface ValidCredential {
   digest: Buffer;
 }
 
-const TOKEN_FILE_POLL_MS = 500;
-/** A changed file is read again after this time: an editor may be writing it. */
-const TOKEN_FILE_SETTLE_MS = 100;
 /** Cost of deriving the identity of each token alone: some 10 ms, because a file may have many. */
 const IDENTITY_COST = { N: 4096, r: 8, p: 1 };
 
@@ -70,26 +66,11 @@ export class Credentials {
     const content = readFileSync(token_file, "utf8");
     credentials.fromFile = credentials.parseTokens(content);
     if (credentials.fromFile.length === 0) throw new Error(`${token_file} holds no token`);
-    void credentials.watchTokenFile(token_file, content, log);
+    void followFile(token_file, content, (changed) => {
+      if (typeof changed === "string") credentials.replaceTokens(changed, log);
+      else log.error("Token file not readable, previous tokens stay valid", { reason: changed.message });
+    });
     return credentials;
-  }
-
-  // Compares contents: a modification time misses changes within one tick of the file system's clock, and those right after the first read.
-  private async watchTokenFile(file: string, initialContent: string, log: Logger): Promise<never> {
-    let previous = initialContent;
-    for (;;) {
-      await sleep(TOKEN_FILE_POLL_MS, undefined, { ref: false });
-      const read = () => readFile(file, "utf8").catch((error: Error) => error);
-      let current = await read();
-      if (String(current) === previous) continue;
-      for (let before: string | undefined; before !== String(current); current = await read()) {
-        before = String(current);
-        await sleep(TOKEN_FILE_SETTLE_MS, undefined, { ref: false });
-      }
-      previous = String(current);
-      if (typeof current === "string") this.replaceTokens(current, log);
-      else log.error("Token file not readable, previous tokens stay valid", { reason: current.message });
-    }
   }
 
   private replaceTokens(content: string, log: Logger): void {

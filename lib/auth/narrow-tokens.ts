@@ -1,13 +1,11 @@
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
 import { Access } from "../access/access";
-import { deriveTokenKey, type TokenClaim, verifyToken } from "../access/token";
+import { claimKey, deriveTokenKey, type TokenClaim, verifyToken } from "../access/token";
 import { AppError } from "../errors";
 import type { Logger } from "../support/logger";
+import { followFile } from "./follow-file";
 
-const REVOKED_POLL_MS = 1000;
 /** Longest delay of a timer; a later expiry is looked at again then. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** Verified claims whose caveats are kept parsed. */
@@ -69,22 +67,12 @@ export class NarrowTokens {
   watchRevoked(file: string, log: Logger): void {
     const content = readFileSync(file, "utf8");
     this.revoke(content);
-    void this.follow(file, content, log);
-  }
-
-  private async follow(file: string, initialContent: string, log: Logger): Promise<never> {
-    let previous = initialContent;
-    for (;;) {
-      await sleep(REVOKED_POLL_MS, undefined, { ref: false });
-      const current = await readFile(file, "utf8").catch((error: Error) => error);
-      if (String(current) === previous) continue;
-      previous = String(current);
-      if (current instanceof Error) log.error("Revoked tokens not readable, those known stay revoked", { reason: current.message });
-      else {
-        this.revoke(current);
-        log.info("Revoked tokens reloaded", { ids: this.revoked.size });
-      }
-    }
+    void followFile(file, content, (changed) => {
+      if (typeof changed !== "string")
+        return log.error("Revoked tokens not readable, those known stay revoked", { reason: changed.message });
+      this.revoke(changed);
+      log.info("Revoked tokens reloaded", { ids: this.revoked.size });
+    });
   }
 
   /** @param content one id a line; what follows a # is a comment */
@@ -113,7 +101,7 @@ export class NarrowTokens {
    * @throws AppError TOKEN_REFUSED
    */
   accept(claim: TokenClaim): Access {
-    const key = [claim.id, ...claim.links].join(".");
+    const key = claimKey(claim);
     const access = this.parsed.get(key) ?? Access.of(claim, (id) => this.revoked.has(id));
     this.parsed.set(key, access);
     access.assertLive();

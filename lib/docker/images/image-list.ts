@@ -27,7 +27,6 @@ export async function listImages(engine: Engine): Promise<ImageSummary[]> {
  * counts as made in 1970.
  */
 export function toImageSummaries(images: ImageInfo[]): ImageSummary[] {
-  const withoutNone = (names: string[] | null | undefined) => (names ?? []).filter((name) => !name.startsWith("<none>"));
   const createdAt = ({ Created }: ImageInfo) => Created ?? 0;
   return images
     .sort((a, b) => createdAt(b) - createdAt(a) || (a.Id < b.Id ? -1 : 1))
@@ -60,3 +59,6 @@ export async function removeImage(engine: Engine, reference: string, force: bool
     throw new AppError("IMAGE_IN_USE", { message: error.message, details: { image: reference }, cause: error.cause });
   }
 }
+
+/** An image's tags or digests, without the engine's placeholders for none. */
+export const withoutNone = (names: string[] | null | undefined) => (names ?? []).filter((name) => !name.startsWith("<none>"));

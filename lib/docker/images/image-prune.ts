@@ -3,7 +3,7 @@ import { AppError, isNotFound } from "../../errors";
 import type { Logger } from "../../support/logger";
 import { sweepPeriodically } from "../create/sweep-unstarted";
 import type { Engine } from "../engine";
-import { removeImage } from "./image-list";
+import { removeImage, withoutNone } from "./image-list";
 import type { Images } from "./images";
 
 /** Repository of the empty images that are imported on engines without any image. They are removed by those who import them. */
@@ -68,7 +68,7 @@ export class ImagePruner {
       const seen = now - (this.seenAt.get(Id) ?? now);
       if (used.has(Id) || askedFor < ABOUT_TO_BE_USED_MS) continue;
       if (keepMs !== undefined && Math.min(askedFor, seen) < keepMs) continue;
-      const names = [...(RepoTags ?? []), ...(RepoDigests ?? [])].filter((name) => !name.startsWith("<none>"));
+      const names = [...withoutNone(RepoTags), ...withoutNone(RepoDigests)];
       if (names.some((name) => name.startsWith(`${EMPTY_IMAGE}:`))) continue;
       const removed: string[] = [];
       for (const name of names.length > 0 ? names : [Id]) if (await this.removeUnused(name)) removed.push(name);
