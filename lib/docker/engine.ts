@@ -106,13 +106,9 @@ export class Engine {
    * @param timeoutMs for the whole call
    * @throws AppError for every error of the engine; ENGINE_TIMEOUT at the deadline
    */
-  call<T>(
-    call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>,
-    operation: EngineOperation = "call",
-    timeoutMs = this.readTimeoutMs,
-  ): Promise<T> {
+  call<T>(call: (docker: Docker) => Promise<T>, operation: EngineOperation = "call", timeoutMs = this.readTimeoutMs): Promise<T> {
     const deadline = AbortSignal.timeout(timeoutMs);
-    return this.withinDeadline(call(dockerWithin(this.docker, deadline), deadline), deadline, operation);
+    return this.withinDeadline(call(dockerWithin(this.docker, deadline)), deadline, operation);
   }
 
   /**
@@ -120,7 +116,7 @@ export class Engine {
    * @param body destroyed afterwards, also after an error
    * @throws AppError for every error of the engine; ENGINE_TIMEOUT at either deadline
    */
-  async send<T>(body: Readable, call: (docker: Docker, abortSignal: AbortSignal) => Promise<T>, operation: EngineOperation): Promise<T> {
+  async send<T>(body: Readable, call: (docker: Docker) => Promise<T>, operation: EngineOperation): Promise<T> {
     const timeout = new AbortController();
     const abort = () => timeout.abort();
     let timer = setTimeout(abort, this.writeTimeoutMs);
@@ -130,7 +126,7 @@ export class Engine {
     };
     body.once("end", sent);
     try {
-      return await this.withinDeadline(call(this.docker, timeout.signal), timeout.signal, operation);
+      return await this.withinDeadline(call(dockerWithin(this.docker, timeout.signal)), timeout.signal, operation);
     } finally {
       clearTimeout(timer);
       body.off("end", sent).destroy();
@@ -175,7 +171,7 @@ export class Engine {
    * @throws AppError for every error of the engine
    */
   async listVolumes(filters?: Record<string, string[]>): Promise<VolumeInspectInfo[]> {
-    const { Volumes } = await this.call((docker, abortSignal) => docker.listVolumes({ ...(filters && { filters }), abortSignal }));
+    const { Volumes } = await this.call((docker) => docker.listVolumes(filters && { filters }));
     // An engine without volumes may send null.
     return Volumes ?? [];
   }

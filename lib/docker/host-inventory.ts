@@ -80,7 +80,7 @@ export class HostInventory {
     const known = this.reservations.get(id);
     if (known) return known;
     try {
-      const { HostConfig } = await this.engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+      const { HostConfig } = await this.engine.call((docker) => docker.getContainer(id).inspect());
       const quota = HostConfig.CpuQuota && HostConfig.CpuPeriod ? HostConfig.CpuQuota / HostConfig.CpuPeriod : 0;
       const reservation = { memory: HostConfig.Memory ?? 0, cpus: (HostConfig.NanoCpus ?? 0) / 1e9 || quota };
       this.reservations.set(id, reservation);

@@ -63,7 +63,7 @@ export async function findBootInterpreter(engine: Engine, id: string): Promise<s
 
 async function hasFile(engine: Engine, id: string, path: string): Promise<boolean> {
   try {
-    await engine.call((docker, abortSignal) => docker.getContainer(id).infoArchive({ path, abortSignal }));
+    await engine.call((docker) => docker.getContainer(id).infoArchive({ path }));
     return true;
   } catch (error) {
     if (isNotFound(error)) return false;
@@ -81,5 +81,5 @@ export async function chownAppFolder(engine: Engine, id: string, user: string): 
   tar.entry({ name: `${APP_FOLDER.slice(1)}/`, type: "directory", mode: APP_FOLDER_MODE, ...ownerFields({ uid, gid }) });
   tar.finalize();
   const body = Readable.from(tar);
-  await engine.send(body, (docker, abortSignal) => docker.getContainer(id).putArchive(body, { path: "/", abortSignal }), "call");
+  await engine.send(body, (docker) => docker.getContainer(id).putArchive(body, { path: "/" }), "call");
 }

@@ -199,7 +199,7 @@ export class ManagedContainers {
   private async apply(cuid: string, spec: ManagedSpec, options: ApplyOptions): Promise<string> {
     const { engine, containers } = this.docker;
     const start = options.start ?? options.resume;
-    const image = await engine.call((docker, abortSignal) => docker.getImage(spec.image).inspect({ abortSignal } as object));
+    const image = await engine.call((docker) => docker.getImage(spec.image).inspect());
     const ofImage: Record<string, string> = image.Config?.Labels ?? {};
     assertImageLabels(ofImage, confiningLabels(spec));
     const imageCommand = [image.Config?.Entrypoint ?? [], image.Config?.Cmd ?? []].flat();
@@ -288,7 +288,7 @@ export class ManagedContainers {
   }
 
   private inspect(id: string): Promise<ContainerInspectInfo> {
-    return this.docker.engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+    return this.docker.engine.call((docker) => docker.getContainer(id).inspect());
   }
 
   private specOf({ Name, Config }: ContainerInspectInfo): ManagedSpec {

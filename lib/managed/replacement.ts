@@ -52,7 +52,7 @@ export async function finishReplacement({ engine, containers, runner, lifecycle 
   for (const { id } of named ? replacements() : older) await runner.remove(id, { volumes: true });
   const kept = named ?? newest;
   if (!kept) return;
-  if (!named) await engine.call((docker, abortSignal) => docker.getContainer(kept.id).rename({ name: cuid, abortSignal }));
+  if (!named) await engine.call((docker) => docker.getContainer(kept.id).rename({ name: cuid }));
   containers.invalidate();
   if (awaitsStart(kept) || (mustRun && kept.state !== "running")) await lifecycle.start(kept.id);
 }

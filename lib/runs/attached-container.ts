@@ -58,7 +58,7 @@ export async function startAttached(
     // Readers get the error too; while there is none, an unhandled error event would end this process.
     output.on("error", () => undefined);
     throwIfCancelled(cancelSignal);
-    await engine.call((docker, abortSignal) => docker.getContainer(id).start({ abortSignal }), "start");
+    await engine.call((docker) => docker.getContainer(id).start(), "start");
     const startedAt = performance.now();
     const waitResponse = text(waitStream).catch(() => "");
     containers.invalidate();

@@ -48,14 +48,14 @@ export class Reaper {
    */
   removeContainer(id: string): Promise<void> {
     return this.removeReliably(id, async () => {
-      await this.engine.call((docker, abortSignal) => docker.getContainer(id).remove({ force: true, v: true, abortSignal }));
+      await this.engine.call((docker) => docker.getContainer(id).remove({ force: true, v: true }));
       this.containers.invalidate();
     });
   }
 
   /** Removes an unused volume; never throws, like `removeContainer`. */
   removeVolume(name: string): Promise<void> {
-    return this.removeReliably(name, () => this.engine.call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal })));
+    return this.removeReliably(name, () => this.engine.call((docker) => docker.getVolume(name).remove()));
   }
 
   /**
@@ -65,7 +65,7 @@ export class Reaper {
   removeUnusedVolume(name: string, attempt: (remove: () => Promise<void>) => Promise<void>): Promise<void> {
     const remove = async () => {
       await this.engine
-        .call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal }))
+        .call((docker) => docker.getVolume(name).remove())
         .catch((error: AppError) => (error.kind === "conflict" ? undefined : Promise.reject(error)));
     };
     return this.removeReliably(name, () => attempt(remove));
@@ -73,9 +73,7 @@ export class Reaper {
 
   /** Removes an image; never throws, like `removeContainer`. */
   removeImage(name: string): Promise<void> {
-    return this.removeReliably(name, () =>
-      this.engine.call((docker, abortSignal) => docker.getImage(name).remove({ force: true, abortSignal })),
-    );
+    return this.removeReliably(name, () => this.engine.call((docker) => docker.getImage(name).remove({ force: true })));
   }
 
   /** Resolves when no removal is being retried any more. */

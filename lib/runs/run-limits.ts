@@ -85,7 +85,7 @@ export async function watchOutput(
 /** Kills a container; one that has exited or was removed is no error. */
 export async function killContainer(engine: Engine, id: string): Promise<void> {
   try {
-    await engine.call((docker, abortSignal) => docker.getContainer(id).kill({ abortSignal }));
+    await engine.call((docker) => docker.getContainer(id).kill());
   } catch (error) {
     if (!isNotFound(error) && !(error instanceof AppError && error.code === "NOT_RUNNING")) throw error;
   }
@@ -103,7 +103,7 @@ export async function findMemoryLimit(engine: Engine, id: string, code: number):
 /** A container's state; undefined if the container was removed. */
 export async function inspectState(engine: Engine, id: string): Promise<{ OOMKilled: boolean; FinishedAt: string } | undefined> {
   try {
-    return (await engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }))).State;
+    return (await engine.call((docker) => docker.getContainer(id).inspect())).State;
   } catch (error) {
     if (isNotFound(error)) return undefined;
     throw error;

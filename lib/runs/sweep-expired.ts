@@ -20,7 +20,7 @@ export function sweepExpired(engine: Engine, reaper: Reaper, log: Logger): () =>
   const sweep = async () => {
     const now = await reaper.clock.refresh();
     const filters = { label: [EXPIRES_LABEL] };
-    const containers = await engine.call((docker, abortSignal) => docker.listContainers({ all: true, filters, abortSignal }));
+    const containers = await engine.call((docker) => docker.listContainers({ all: true, filters }));
     const exitedBeforeGrace = async (id: string) =>
       Date.parse((await inspectState(engine, id))?.FinishedAt ?? "") / 1000 + EXITED_SANDBOX_GRACE_SECONDS < now;
     for (const { Id, Names, Labels, State } of containers) {
@@ -34,7 +34,7 @@ export function sweepExpired(engine: Engine, reaper: Reaper, log: Logger): () =>
       if (Name.startsWith(RUN_CONTAINER_PREFIX) && isExpired(Labels, now)) await reaper.removeVolume(Name);
     }
     const imageFilters = { reference: [EMPTY_IMAGE] };
-    const images = await engine.call((docker, abortSignal) => docker.listImages({ filters: imageFilters, abortSignal }));
+    const images = await engine.call((docker) => docker.listImages({ filters: imageFilters }));
     for (const { RepoTags, Created } of images) {
       if (Created + EMPTY_IMAGE_MAX_AGE_SECONDS < now) for (const tag of RepoTags ?? []) await reaper.removeImage(tag);
     }

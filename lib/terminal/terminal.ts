@@ -100,9 +100,7 @@ export class Terminal {
       await sleep(LOGS_DELAY_MS, undefined, { signal });
       const query = { tail: LOGS_TAIL_LINES, timestamps: false, follow: true };
       await this.forwardOutput(await this.docker.logs.streamFrames(this.containerId, query, signal));
-      const { State } = await this.docker.engine.call((docker, abortSignal) =>
-        docker.getContainer(this.containerId).inspect({ abortSignal }),
-      );
+      const { State } = await this.docker.engine.call((docker) => docker.getContainer(this.containerId).inspect());
       if (signal.aborted) return;
       await this.client.send({ type: "exit", code: State.ExitCode });
       this.client.close(CLOSE_NORMAL);

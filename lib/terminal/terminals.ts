@@ -31,7 +31,7 @@ export class Terminals {
    * @throws AppError NOT_RUNNING, NOT_ALLOWED, CONTAINER_NOT_FOUND, ENGINE_UNREACHABLE
    */
   async open(containerId: string, spec: TerminalSpec, request: { id: string; stopSignal: AbortSignal }): Promise<UpgradeReply> {
-    const { State } = await this.docker.engine.call((docker, abortSignal) => docker.getContainer(containerId).inspect({ abortSignal }));
+    const { State } = await this.docker.engine.call((docker) => docker.getContainer(containerId).inspect());
     if (!State.Running || State.Paused || State.Restarting) throw new AppError("NOT_RUNNING");
     await this.docker.guard.checkEntry(containerId);
     return new UpgradeReply((connection) => {

@@ -33,7 +33,7 @@ export class Confinement {
     const known = this.imageLabels.get(id);
     if (known) return known;
     try {
-      const { Config } = await this.engine.call((docker, abortSignal) => docker.getImage(id).inspect({ abortSignal } as object));
+      const { Config } = await this.engine.call((docker) => docker.getImage(id).inspect());
       const found = Config?.Labels ?? {};
       this.imageLabels.set(id, found);
       return found;
@@ -99,7 +99,7 @@ export class Confinement {
    * @throws AppError INVALID_SPEC, as Docker answers for one that doesn't exist
    */
   async networkId(name: string, labels: ConfiningLabels): Promise<string> {
-    const networks = await this.engine.call((docker, abortSignal) => docker.listNetworks({ abortSignal }));
+    const networks = await this.engine.call((docker) => docker.listNetworks());
     const found = networks.filter(({ Name, Id }) => Name === name || Id === name).find((each) => hasLabels(each.Labels ?? {}, labels));
     if (found) return found.Id;
     throw new AppError("INVALID_SPEC", { message: `network ${name} not found`, details: { field: "network" } });
@@ -112,7 +112,7 @@ export class Confinement {
    * @throws AppError INVALID_INPUT if its image carries a label that would be taken for the container's own
    */
   async assertMade(id: string, own: ConfiningLabels, labels: ConfiningLabels, volumes: readonly string[]): Promise<void> {
-    const { Config, Image } = await this.engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+    const { Config, Image } = await this.engine.call((docker) => docker.getContainer(id).inspect());
     const ofImage = (await this.labelsOfImage(Image)) ?? {};
     assertImageLabels(ofImage, labels);
     const made = Config.Labels ?? {};
@@ -126,7 +126,7 @@ export class Confinement {
    * @param image a reference of this host
    */
   async labelsToClear(image: string): Promise<Record<string, string>> {
-    const { Config } = await this.engine.call((docker, abortSignal) => docker.getImage(image).inspect({ abortSignal } as object));
+    const { Config } = await this.engine.call((docker) => docker.getImage(image).inspect());
     return Object.fromEntries(Object.keys(Config?.Labels ?? {}).flatMap((key) => (isReservedLabel(key) ? [[key, ""]] : [])));
   }
 }

@@ -168,7 +168,7 @@ export class ContainerList {
   private async fetchSnapshot(generation: number): Promise<Snapshot> {
     const at = performance.now();
     await this.engine.assertAlive();
-    const infos = await this.engine.call((docker, abortSignal) => docker.listContainers({ all: true, abortSignal }));
+    const infos = await this.engine.call((docker) => docker.listContainers({ all: true }));
     const containers = infos.map((info) => toSummary(info, this.nodeName));
     const json = Buffer.from(JSON.stringify(containers));
     const snapshot = { containers, json, version: createHash("sha256").update(json).digest("base64url"), followed: this.watching };
@@ -221,7 +221,7 @@ export class ContainerList {
   // With many containers a filtered list is far cheaper for the engine than the whole one.
   private async fetchMatching(id: string): Promise<ContainerSummary[]> {
     for (const filters of filtersFor(id)) {
-      const infos = await this.engine.call((docker, abortSignal) => docker.listContainers({ all: true, filters, abortSignal }));
+      const infos = await this.engine.call((docker) => docker.listContainers({ all: true, filters }));
       if (infos.length > 0) return infos.map((info) => toSummary(info, this.nodeName));
     }
     return [];

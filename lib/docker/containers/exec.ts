@@ -27,7 +27,7 @@ export interface ExecResult extends CollectedOutput {
  * @throws AppError NOT_RUNNING, CONTAINER_NOT_FOUND, INVALID_SPEC
  */
 export async function exec(engine: Engine, id: string, spec: ExecSpec, limit: number, waitSignal: AbortSignal): Promise<ExecResult> {
-  const created = await engine.call((docker, abortSignal) =>
+  const created = await engine.call((docker) =>
     docker.getContainer(id).exec({
       Cmd: spec.command,
       Tty: spec.tty,
@@ -37,7 +37,6 @@ export async function exec(engine: Engine, id: string, spec: ExecSpec, limit: nu
       Env: Object.entries(spec.env).map(([name, value]) => `${name}=${value}`),
       ...(spec.workdir === undefined ? {} : { WorkingDir: spec.workdir }),
       ...(spec.user === undefined ? {} : { User: spec.user }),
-      abortSignal,
     }),
   );
   const stdin = spec.stdin;
@@ -65,7 +64,7 @@ function writeStdin(stream: Duplex, stdin: Buffer, tty: boolean): void {
 export async function execExitCode(engine: Engine, id: string): Promise<number | null> {
   // The output can end shortly before the engine has recorded the exit.
   for (let pause = 1; pause < 300; pause *= 2) {
-    const state = await engine.call((docker, abortSignal) => docker.getExec(id).inspect({ abortSignal }));
+    const state = await engine.call((docker) => docker.getExec(id).inspect());
     if (!state.Running) return state.ExitCode;
     await sleep(pause);
   }

@@ -32,7 +32,7 @@ const ZERO_TIME = "0001-01-01T00:00:00Z";
  * @throws AppError CONTAINER_NOT_FOUND
  */
 export async function inspectContainer(engine: Engine, id: string): Promise<ContainerDetails> {
-  const info = await engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+  const info = await engine.call((docker) => docker.getContainer(id).inspect());
   const { State, Config, HostConfig } = info;
   const { Name = "no", MaximumRetryCount: times = 0 } = HostConfig.RestartPolicy ?? {};
   const pairs = (Config.Env ?? []).map((line) => [line.split("=")[0] ?? "", line.slice(line.indexOf("=") + 1)]);
@@ -67,7 +67,7 @@ export async function inspectContainer(engine: Engine, id: string): Promise<Cont
  * @throws AppError NOT_RUNNING
  */
 export async function listProcesses(engine: Engine, id: string): Promise<{ titles: string[]; processes: string[][] }> {
-  const { Titles, Processes } = (await engine.call((docker, abortSignal) => docker.getContainer(id).top({ abortSignal }))) as {
+  const { Titles, Processes } = (await engine.call((docker) => docker.getContainer(id).top())) as {
     Titles: string[];
     Processes: string[][] | null;
   };

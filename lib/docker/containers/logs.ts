@@ -61,7 +61,7 @@ export class ContainerLogs {
   private async hasTty(id: string): Promise<boolean> {
     const known = this.ttyByContainer.get(id);
     if (known !== undefined) return known;
-    const { Config } = await this.engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+    const { Config } = await this.engine.call((docker) => docker.getContainer(id).inspect());
     this.ttyByContainer.set(id, Config.Tty);
     return Config.Tty;
   }

@@ -42,7 +42,7 @@ const CONTAINER_MARKER_FILES = ["/.dockerenv", "/run/.containerenv"];
  * @throws AppError CONTAINER_NOT_FOUND; NOT_RUNNING; NO_PORT naming `port`; UPSTREAM_UNREACHABLE
  */
 export async function findUpstream(engine: Engine, id: string, port?: number): Promise<Upstream> {
-  const info = await engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+  const info = await engine.call((docker) => docker.getContainer(id).inspect());
   if (!info.State.Running || info.State.Paused) throw new AppError("NOT_RUNNING", { details: { id, status: info.State.Status } });
   const published = publishedPorts(info);
   if (published.length === 0) throw await noPublishedPort(engine, info);
@@ -144,7 +144,7 @@ async function noPublishedPort(engine: Engine, { HostConfig }: ContainerInspectI
   if (mode === "host") return new AppError("NO_PORT", { message: "The container uses the host's network and publishes no port", details });
   if (mode !== "container") return new AppError("NO_PORT", { details });
   const name = await engine
-    .call((docker, abortSignal) => docker.getContainer(reference).inspect({ abortSignal }))
+    .call((docker) => docker.getContainer(reference).inspect())
     .then(
       ({ Name }) => Name.replace(/^\//, ""),
       () => reference,

@@ -28,9 +28,7 @@ const ZERO_TIME = "0001-01-01";
  * @throws AppError NOT_RUNNING
  */
 export async function readUsage(engine: Engine, id: string): Promise<Usage> {
-  const stats = (await engine.call((docker, abortSignal) =>
-    docker.getContainer(id).stats({ stream: false, abortSignal } as { stream?: false }),
-  )) as ContainerStats;
+  const stats = (await engine.call((docker) => docker.getContainer(id).stats({ stream: false }))) as ContainerStats;
   const usage = parseUsage(stats);
   if (!usage) throw new AppError("NOT_RUNNING", { details: { id } });
   return usage;

@@ -109,7 +109,7 @@ async function exitCodeAfterOutput(engine: Engine, id: string, exited: Promise<n
 
 async function inspectExitCode(engine: Engine, id: string): Promise<number | undefined> {
   try {
-    const { State } = await engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+    const { State } = await engine.call((docker) => docker.getContainer(id).inspect());
     return State.Running || State.Restarting ? undefined : State.ExitCode;
   } catch (error) {
     if (!isNotFound(error)) throw error;

@@ -158,7 +158,7 @@ export class PolicyGuard {
       });
     const own = hostMounts(Mounts);
     if (own.length === 0) return;
-    const containers = await this.engine.call((docker, abortSignal) => docker.listContainers({ all: true, abortSignal }));
+    const containers = await this.engine.call((docker) => docker.listContainers({ all: true }));
     const others = containers.filter((each) => each.Id !== Id).flatMap((each) => hostMounts(each.Mounts));
     for (const mount of own) {
       for (const other of [...own, ...others]) {
@@ -170,7 +170,7 @@ export class PolicyGuard {
   }
 
   private inspect(id: string): Promise<ContainerInspectInfo> {
-    return this.engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+    return this.engine.call((docker) => docker.getContainer(id).inspect());
   }
 }
 

@@ -149,7 +149,7 @@ export class Runner {
         await claim?.confirm();
         throwIfCancelled({ cancelSignal });
         if (mustBeCheckedAgain(spec)) await this.guard.checkStart(id);
-        await this.engine.call((docker, abortSignal) => docker.getContainer(id).start({ abortSignal }), "start");
+        await this.engine.call((docker) => docker.getContainer(id).start(), "start");
         await claim?.recheck();
         return result;
       });
@@ -176,7 +176,7 @@ export class Runner {
         return id;
       });
     } catch (error) {
-      const remove = (name: string) => this.engine.call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal }));
+      const remove = (name: string) => this.engine.call((docker) => docker.getVolume(name).remove());
       await Promise.all(made.map((name) => remove(name).catch(() => undefined)));
       throw error;
     }
@@ -201,7 +201,7 @@ export class Runner {
 
   // An env file can't hold values of several lines, and the CLI's arguments must not: the Engine API creates the container again with them.
   private async recreateWithEnvironment(id: string, name: string, env: Record<string, string>): Promise<string> {
-    const created = await this.engine.call((docker, abortSignal) => docker.getContainer(id).inspect({ abortSignal }));
+    const created = await this.engine.call((docker) => docker.getContainer(id).inspect());
     await this.remove(id, { volumes: true });
     const removeLate = () => void this.removeEventually(name);
     const recreated = await this.engine.createContainer(recreateOptions(created, name, env), "start", removeLate);

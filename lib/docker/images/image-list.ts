@@ -18,7 +18,7 @@ export interface ImageSummary {
 /** The images of this host, newest first. */
 export async function listImages(engine: Engine): Promise<ImageSummary[]> {
   await engine.assertAlive();
-  const images = await engine.call((docker, abortSignal) => docker.listImages({ abortSignal }));
+  const images = await engine.call((docker) => docker.listImages());
   return toImageSummaries(images);
 }
 
@@ -49,7 +49,7 @@ export function toImageSummaries(images: ImageInfo[]): ImageSummary[] {
 export async function removeImage(engine: Engine, reference: string, force: boolean): Promise<{ untagged: string[]; deleted: string[] }> {
   await engine.assertAlive();
   try {
-    const removed = (await engine.call((docker, abortSignal) => docker.getImage(reference).remove({ force, abortSignal } as object))) as {
+    const removed = (await engine.call((docker) => docker.getImage(reference).remove({ force }))) as {
       Untagged?: string;
       Deleted?: string;
     }[];

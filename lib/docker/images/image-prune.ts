@@ -56,9 +56,9 @@ export class ImagePruner {
 
   private async pruneImages(keepMs: number | undefined): Promise<Pruned["images"]> {
     await this.engine.assertAlive();
-    const images = await this.engine.call((docker, abortSignal) => docker.listImages({ abortSignal }));
+    const images = await this.engine.call((docker) => docker.listImages());
     // After the images: a container may be created in between.
-    const containers = await this.engine.call((docker, abortSignal) => docker.listContainers({ all: true, abortSignal }));
+    const containers = await this.engine.call((docker) => docker.listContainers({ all: true }));
     const used = new Set(containers.map(({ ImageID }) => ImageID));
     const now = this.now();
     this.seenAt = new Map(images.map(({ Id }) => [Id, used.has(Id) ? now : (this.seenAt.get(Id) ?? now)]));

@@ -131,7 +131,7 @@ export class Images {
     const image = withDefaultTag(reference);
     try {
       // Without the default tag: the reference may be an image id. An image that the containerd image store has in part has no Config.
-      const info = await this.engine.call((docker, abortSignal) => docker.getImage(reference).inspect({ abortSignal } as object));
+      const info = await this.engine.call((docker) => docker.getImage(reference).inspect());
       this.lastUses.set(info.Id, performance.now());
       if (platform !== undefined && !isOfPlatform(info, platform)) return undefined;
       const digest = info.RepoDigests?.map((each) => each.split("@")[1]).find(Boolean);

@@ -119,7 +119,7 @@ export class Shell {
   }
 
   private async hasEnded(): Promise<boolean> {
-    const state = this.engine.call((docker, abortSignal) => docker.getExec(this.execId).inspect({ abortSignal }));
+    const state = this.engine.call((docker) => docker.getExec(this.execId).inspect());
     return state.then(({ Running }) => !Running, isNotFound);
   }
 
@@ -137,14 +137,13 @@ interface OpenExec {
 
 /** Starts a script with standard input; `$0` is the marker. */
 async function openExec(engine: Engine, container: string, script: string, marker: string, tty: boolean): Promise<OpenExec> {
-  const created = await engine.call((docker, abortSignal) =>
+  const created = await engine.call((docker) =>
     docker.getContainer(container).exec({
       Cmd: ["sh", "-c", script, marker],
       Tty: tty,
       AttachStdin: true,
       AttachStdout: true,
       AttachStderr: true,
-      abortSignal,
     }),
   );
   const stream = await engine.hijack(`/exec/${created.id}/start`, { body: { Tty: tty }, operation: "start" });
@@ -154,7 +153,7 @@ async function openExec(engine: Engine, container: string, script: string, marke
 
 // Engines report the resize of an ended exec in several ways. Every other failure also ends the output.
 async function resize(engine: Engine, execId: string, { cols, rows }: WindowSize): Promise<void> {
-  await engine.call((docker, abortSignal) => docker.getExec(execId).resize({ w: cols, h: rows, abortSignal })).catch(() => undefined);
+  await engine.call((docker) => docker.getExec(execId).resize({ w: cols, h: rows })).catch(() => undefined);
 }
 
 /** Gives the guard the shell's process id, then lets the start script become the shell. */

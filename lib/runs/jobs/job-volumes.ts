@@ -71,7 +71,7 @@ async function fillReadOnlyVolume(
     content ? [{ ...content, path: `/${index}`, ...(content.archive ? { folderMode: FOLDER_MODE } : {}) }] : [],
   );
   await volumeIo.fill(name, image, contents, limit);
-  return (await engine.call((docker, abortSignal) => docker.getVolume(name).inspect({ abortSignal }))).Mountpoint;
+  return (await engine.call((docker) => docker.getVolume(name).inspect())).Mountpoint;
 }
 
 /** The mounts of a run's container, as the Engine API expects them. */

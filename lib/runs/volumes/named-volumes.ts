@@ -118,13 +118,13 @@ export class Volumes {
 
   /** @throws AppError VOLUME_NOT_FOUND, VOLUME_IN_USE */
   async remove(name: string): Promise<void> {
-    await this.deps.engine.call((docker, abortSignal) => docker.getVolume(name).remove({ abortSignal })).catch(throwVolumeError);
+    await this.deps.engine.call((docker) => docker.getVolume(name).remove()).catch(throwVolumeError);
   }
 
   /** Calls `work` with any image: a container can't be created without one, even if it is never started. */
   private async withAnyImage<T>(work: (image: string) => Promise<T>): Promise<T> {
     const { engine, reaper } = this.deps;
-    const images = await engine.call((docker, abortSignal) => docker.listImages({ abortSignal }));
+    const images = await engine.call((docker) => docker.listImages());
     const [present] = images;
     if (present) {
       try {

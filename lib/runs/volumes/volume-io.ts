@@ -76,7 +76,7 @@ export async function putContents(engine: Engine, id: string, contents: readonly
   if (contents.length === 0) return;
   const options = { path: "/", noOverwriteDirNonDir: "true" };
   const archive = packContents(contents, limit);
-  await engine.send(archive, (docker, abortSignal) => docker.getContainer(id).putArchive(archive, { ...options, abortSignal }), "start");
+  await engine.send(archive, (docker) => docker.getContainer(id).putArchive(archive, options), "start");
 }
 
 /** The content is larger than the limit. */

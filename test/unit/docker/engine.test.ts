@@ -38,7 +38,7 @@ describe("sending a stream", () => {
   async function send(take: RequestListener, times: { read: number; write: number }): Promise<unknown> {
     const client = await engineThat(take, times);
     const body = Readable.from(Array.from({ length: 200 }, () => Buffer.alloc(100_000)));
-    const sent = client.send(body, (docker, abortSignal) => docker.getContainer("a").putArchive(body, { path: "/", abortSignal }), "start");
+    const sent = client.send(body, (docker) => docker.getContainer("a").putArchive(body, { path: "/" }), "start");
     await sent.catch(() => undefined);
     expect(body.destroyed).toBe(true);
     return sent;
