@@ -51,7 +51,7 @@ export function pathInFolder(folder: string, entryName: string): string {
 export async function writeContainerArchive(engine: Engine, id: string, path: string, tar: Readable): Promise<void> {
   const options = { path, noOverwriteDirNonDir: "true" };
   try {
-    await engine.send(tar, (docker) => docker.getContainer(id).putArchive(tar, { ...options }), "write");
+    await engine.send(tar, (docker) => docker.getContainer(id).putArchive(tar, options), "write");
   } catch (error) {
     throw toWriteError(error as AppError);
   }

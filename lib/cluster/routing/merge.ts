@@ -15,19 +15,9 @@ import type { MergeBodies, MergeOutcomes, Outcome } from "./where";
  * @throws AppError this node's own error if no node answered
  */
 export async function mergeBodies(pool: Pool, request: RoutedRequest, merge: MergeBodies, timeoutMs: number): Promise<Reply> {
-  const { replies, missing: unreachable } = await runOnAllNodes(pool, request, timeoutMs);
-  const outcomes = await Promise.all(replies.map(({ node, value }) => outcomeOf(node, value)));
-  const answered = outcomes.flatMap((outcome) => ("body" in outcome ? [outcome] : []));
-  const failed = outcomes.flatMap((outcome) => ("error" in outcome ? [outcome] : []));
-  if (answered.length === 0) throw failed[0]?.error ?? new AppError("NODES_MISSING", { details: { missing: unreachable } });
-  const missing = [...failed.map(({ node, error }) => ({ node, reason: error.message })), ...unreachable];
-  const body = merge(
-    answered.map(({ body }) => body),
-    request.query,
-  );
+  const { bodies, nodes, missing } = await bodiesOfAllNodes(pool, request, timeoutMs);
   const completeness = { complete: missing.length === 0 && pool.members.storeWasRead, missing: missing.map(({ node }) => node) };
-  const nodes = answered.map(({ node }) => node);
-  return new Reply(200, { ...body, ...completeness }, clusterHeaders(nodes, missing));
+  return new Reply(200, { ...merge(bodies, request.query), ...completeness }, clusterHeaders(nodes, missing));
 }
 
 /**
@@ -36,18 +26,23 @@ export async function mergeBodies(pool: Pool, request: RoutedRequest, merge: Mer
  * @throws AppError this node's own error if no node answered
  */
 export async function mergeLists(pool: Pool, request: RoutedRequest, timeoutMs: number): Promise<Reply> {
+  const { bodies, nodes, missing } = await bodiesOfAllNodes(pool, request, timeoutMs);
+  return new Reply(200, (bodies as unknown as object[][]).flat(), clusterHeaders(nodes, missing));
+}
+
+/** The bodies of the nodes that answered, this node's first, and the nodes that failed or can't be asked. */
+async function bodiesOfAllNodes(
+  pool: Pool,
+  request: RoutedRequest,
+  timeoutMs: number,
+): Promise<{ bodies: object[]; nodes: string[]; missing: MissingNode[] }> {
   const { replies, missing: unreachable } = await runOnAllNodes(pool, request, timeoutMs);
   const outcomes = await Promise.all(replies.map(({ node, value }) => outcomeOf(node, value)));
   const answered = outcomes.flatMap((outcome) => ("body" in outcome ? [outcome] : []));
   const failed = outcomes.flatMap((outcome) => ("error" in outcome ? [outcome] : []));
+  if (answered.length === 0) throw failed[0]?.error ?? new AppError("NODES_MISSING", { details: { missing: unreachable } });
   const missing = [...failed.map(({ node, error }) => ({ node, reason: error.message })), ...unreachable];
-  if (answered.length === 0) throw failed[0]?.error ?? new AppError("NODES_MISSING", { details: { missing } });
-  const nodes = answered.map(({ node }) => node);
-  return new Reply(
-    200,
-    answered.flatMap(({ body }) => body as unknown as object[]),
-    clusterHeaders(nodes, missing),
-  );
+  return { bodies: answered.map(({ body }) => body), nodes: answered.map(({ node }) => node), missing };
 }
 
 /**
