@@ -41,7 +41,8 @@ export async function exec(engine: Engine, id: string, spec: ExecSpec, limit: nu
   );
   const stdin = spec.stdin;
   const path = `/exec/${created.id}/start`;
-  const options = { body: { Tty: spec.tty }, operation: "start" as const, signal: waitSignal };
+  // The end of the wait doesn't end the start: a command that has been given to the engine runs even if nobody waits for it.
+  const options = { body: { Tty: spec.tty }, operation: "start" as const };
   const stream = stdin === undefined ? await engine.stream("POST", path, options) : await engine.hijack(path, options);
   if (stdin !== undefined) writeStdin(stream as Duplex, stdin, spec.tty);
   const collected = await collectOutput(stream, spec.tty, limit, waitSignal);

@@ -118,6 +118,20 @@ describe("an engine that answers pings and nothing else", () => {
   });
 });
 
+test("a command whose start takes the engine longer than the wait is still running, not an error", async () => {
+  const wait = new AbortController();
+  const client = await engineThat(async (request, response) => {
+    if (request.url?.startsWith("/exec/")) {
+      wait.abort();
+      await sleep(VERY_SHORT);
+      return void response.end();
+    }
+    response.end(JSON.stringify({ Id: "b" }));
+  });
+  const result = await exec(client, "a", { command: ["true"], tty: false, env: {} }, 1000, wait.signal);
+  expect(result).toMatchObject({ exec_id: "b", exit_code: null, ended: false });
+});
+
 describe("stopping", () => {
   /** A container whose stop the engine never finishes. */
   const lifecycleOf = async (StopTimeout: number | undefined) => {
