@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { addAbortSignal } from "node:stream";
 import { text } from "node:stream/consumers";
 import { AppError, isNotFound } from "../../errors";
 import { settlesBefore } from "../../support/settles-before";
@@ -123,12 +124,12 @@ async function inspectExitCode(engine: Engine, id: string): Promise<number | und
  */
 async function exitCodeFromEvents(engine: Engine, id: string): Promise<number> {
   const filters = JSON.stringify({ type: ["container"], event: ["die"], container: [id] });
+  const events = await engine.stream("GET", "/events", { query: { since: 1, filters } });
   // After the past events the engine sends new ones, without end.
   const signal = AbortSignal.timeout(EXIT_GRACE_MS);
   let received = "";
   try {
-    const events = await engine.stream("GET", "/events", { query: { since: 1, filters }, signal });
-    for await (const chunk of events) {
+    for await (const chunk of addAbortSignal(signal, events)) {
       received += String(chunk);
       const [line, rest] = received.split("\n", 2);
       if (line === undefined || rest === undefined) continue;
