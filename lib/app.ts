@@ -80,6 +80,7 @@ export async function start(
   const managed = new ManagedContainers(docker, settings.default_user_uid, log);
   const facts = hostFacts(docker, runs, managed);
   const cluster = settings.cluster ? openCluster({ settings, nodeName, url, version, host: facts, log }) : undefined;
+  if (cluster) docker.quotas.askOthers = (labels) => cluster.askUse({ ...labels });
   const terminals = new Terminals(docker, log);
   const signatures = cluster?.signatures ?? new Signatures([randomUUID()]);
   const narrow = new NarrowTokens(settings);
@@ -109,7 +110,7 @@ export async function start(
     ...proxyRoutes(docker, nodeName),
     ...statusRoutes(docker, managed, service, metrics, cluster, () => drain.active),
     ...(cluster ? nodeRoutes(cluster) : []),
-    ...tokenRoutes(narrow, () => [...routes, ...proxyOperations]),
+    ...tokenRoutes(narrow, docker.quotas, () => [...routes, ...proxyOperations]),
     ...docsRoutes(openApi),
   );
 

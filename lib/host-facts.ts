@@ -6,7 +6,7 @@ import type { RunHost } from "./runs/run-host";
 
 /** This host's Docker as the cluster sees it: lib/cluster imports nothing that talks to Docker. */
 export function hostFacts(
-  { engine, containers, confinement, inventory, cliCheck }: DockerHost,
+  { engine, containers, confinement, quotas, inventory, cliCheck }: DockerHost,
   { slots }: RunHost,
   { compose }: ManagedContainers,
 ): HostFacts {
@@ -15,6 +15,7 @@ export function hostFacts(
     find: (id, labels) => (labels ? confinement.findMatches(id, labels) : containers.findMatches(id)),
     list: () => containers.read(),
     onChange: (listener) => containers.onChange(listener),
+    countUse: (labels) => quotas.count(labels),
     holdsVolume: (name, labels) => (labels ? confinement.hasVolume(name, labels) : inventory.hasVolumes([name])),
     inventory: async (needs) => {
       const known = await inventory.read(needs.image, needs.volumes);

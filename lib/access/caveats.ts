@@ -58,7 +58,7 @@ export type Caveats = z.output<typeof caveatsSchema>;
 export type CaveatName = keyof Caveats;
 
 /** The caveats that this version enforces on every surface. A token with any other is refused. */
-export const ENFORCED_CAVEATS: readonly CaveatName[] = ["can", "labels", "images", "nodes", "host", "from", "expires"];
+export const ENFORCED_CAVEATS: readonly CaveatName[] = ["can", "labels", "images", "nodes", "host", "max", "from", "expires"];
 
 /** Addresses and networks as one list; undefined if one of them can't be read. */
 export function toAddressList(texts: readonly string[]): BlockList | undefined {

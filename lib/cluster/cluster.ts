@@ -3,6 +3,7 @@ import { randomUUID, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { ENFORCED_CAVEATS } from "../access/caveats";
+import type { NodeUse } from "../access/quota";
 import type { Logger } from "../support/logger";
 import { type LocalHost, wasStarted } from "./local-host";
 import { Members } from "./membership/members";
@@ -14,6 +15,7 @@ import { ContainerCache } from "./routing/container-cache";
 import { clusterDispatch } from "./routing/dispatch";
 import { ListLeases } from "./routing/list-leases";
 import type { Dispatch } from "./routing/routed-request";
+import type { FanOutResult } from "./rpc/fan-out";
 import { rpcHandlers } from "./rpc/handlers";
 import { PeerClient, type PeerTls } from "./rpc/peer-client";
 import { ReplayGuard } from "./rpc/replay-guard";
@@ -62,6 +64,8 @@ export interface HostFacts extends LocalHost {
 export interface Cluster {
   dispatch: Dispatch;
   nameClaims: NameClaims;
+  /** Asks all other nodes what their containers with these labels use. */
+  askUse(labels: Record<string, string>): Promise<FanOutResult<NodeUse>>;
   pool: Pool;
   signatures: Signatures;
   /** Verifies the signature header of another node's request; undefined if it isn't valid or was used before. */
@@ -199,6 +203,7 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
   return {
     dispatch: clusterDispatch({ pool, containerCache, leases, scheduler, forwardTimeoutMs: runWaitMs }),
     nameClaims,
+    askUse: (labels) => callPeers(pool, "use", { labels }),
     pool,
     signatures,
     verifyRequest(method, requestUrl, header) {

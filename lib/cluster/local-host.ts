@@ -1,3 +1,5 @@
+import type { NodeUse } from "../access/quota";
+
 /** The fields of a listed container that the cluster reads. `find` returns all of them: a repeated request is answered from them. */
 export interface Found {
   id: string;
@@ -27,6 +29,8 @@ export interface LocalHost {
    */
   list(): Promise<{ version: string; json: Buffer; followed: boolean }>;
   onChange(listener: () => void): void;
+  /** What the containers with these labels use. */
+  countUse(labels: Readonly<Record<string, string>>): Promise<NodeUse>;
   /** @param labels only a volume that has all of them counts */
   holdsVolume(name: string, labels?: Readonly<Record<string, string>>): Promise<boolean>;
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { decodeLink, deriveTokenKey, makeToken, narrowToken, readClaim, readRequestedCaveats } from "../access/token";
+import { Access } from "../access/access";
+import { decodeLink, deriveTokenKey, makeToken, narrowToken, readClaim, readRequestedCaveats, type TokenClaim } from "../access/token";
 import { type RootSecretSettings, rootSecrets } from "../auth/narrow-tokens";
 
 const USAGE = `Usage:
@@ -22,16 +23,22 @@ export async function tokenCommand(argv: string[], loadSettings: (argv: string[]
     if (settings === null) return "";
     const secret = rootSecrets(settings)[0] ?? firstLine(settings.token_file);
     if (secret === undefined) throw new Error("the server's --cluster_key, --token or --token_file is needed to make a token");
-    return makeToken(deriveTokenKey(secret), parseCaveats(first));
+    return checked(makeToken(deriveTokenKey(secret), parseCaveats(first)));
   }
   if (verb === "narrow" && first !== undefined && second !== undefined && rest.length === 0)
-    return narrowToken(readArgument(first), parseCaveats(second));
+    return checked(narrowToken(readArgument(first), parseCaveats(second)));
   if (verb === "show" && first !== undefined && second === undefined) {
     const claim = readClaim(readArgument(first));
     if (!claim) throw new Error("this is no token that begins with ds1_");
     return JSON.stringify({ id: claim.id, caveats: claim.links.map(decodeLink) }, undefined, 2);
   }
   throw new Error(USAGE);
+}
+
+/** @throws AppError TOKEN_REFUSED: a token that would be refused is not made */
+function checked(token: string): string {
+  Access.of(readClaim(token) as TokenClaim);
+  return token;
 }
 
 function parseCaveats(text: string) {

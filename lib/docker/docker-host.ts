@@ -7,6 +7,7 @@ import { Lifecycle } from "./containers/lifecycle";
 import { ContainerLogs } from "./containers/logs";
 import { ENGINE_SOCKETS, type Policy } from "./create/policy";
 import { PolicyGuard } from "./create/policy-guard";
+import { Quotas } from "./create/quotas";
 import { Runner } from "./create/runner";
 import { type EndpointSettings, resolveEndpoint } from "./endpoint";
 import { Engine } from "./engine";
@@ -33,6 +34,8 @@ export interface DockerHost {
   containers: ContainerList;
   /** what the labels of a token confine it to */
   confinement: Confinement;
+  /** what the `max` of a token leaves it */
+  quotas: Quotas;
   logs: ContainerLogs;
   runner: Runner;
   lifecycle: Lifecycle;
@@ -59,8 +62,9 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
   const policy = { allow: settings.allow, bindRoots: settings.bind_roots, sockets };
   const guard = new PolicyGuard(engine, policy);
   const confinement = new Confinement(engine, containers);
-  const runner = new Runner(engine, cli, images, containers, confinement, guard, log);
   const inventory = new HostInventory(engine, containers, images);
+  const quotas = new Quotas(containers, confinement, inventory);
+  const runner = new Runner(engine, cli, images, containers, confinement, guard, quotas, log);
   const lifecycle = new Lifecycle(engine, containers, guard);
   return {
     engine,
@@ -70,6 +74,7 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
     imagePruner,
     containers,
     confinement,
+    quotas,
     logs: new ContainerLogs(engine),
     runner,
     lifecycle,

@@ -4,6 +4,7 @@ import type { ContainerList } from "./containers/container-list";
 import type { Engine } from "./engine";
 import type { Images } from "./images/images";
 
+/** Bytes and cores that containers are limited to; 0 is no limit. */
 interface Reservation {
   memory: number;
   cpus: number;
@@ -36,7 +37,7 @@ export class HostInventory {
       this.hostSize(),
       this.hasImage(image),
       this.hasVolumes(volumes),
-      Promise.all(running.map(({ id }) => this.reservation(id))),
+      Promise.all(running.map(async ({ id }) => (await this.reservation(id)) ?? { memory: 0, cpus: 0 })),
     ]);
     return {
       reservedMemory: reserved.reduce((total, { memory }) => total + memory, 0) / size.memory,
@@ -49,6 +50,22 @@ export class HostInventory {
       totalMemory: size.memory,
       cores: size.cores,
     };
+  }
+
+  /**
+   * What a container can use at most: without a limit all that the host has.
+   * @returns undefined if it is removed
+   * @throws AppError ENGINE_UNREACHABLE
+   */
+  async usableBy(id: string): Promise<Reservation | undefined> {
+    const limits = await this.reservation(id);
+    return limits && this.usableWithin(limits);
+  }
+
+  /** What a container with these limits can use at most. */
+  async usableWithin({ memory, cpus }: Reservation): Promise<Reservation> {
+    const size = await this.hostSize();
+    return { memory: memory || size.memory, cpus: cpus || size.cores };
   }
 
   private async hostSize() {
@@ -76,7 +93,8 @@ export class HostInventory {
     return names.every((name) => volumes.some((volume) => volume.Name === name));
   }
 
-  private async reservation(id: string): Promise<Reservation> {
+  /** @returns undefined if the container was removed since it was listed */
+  private async reservation(id: string): Promise<Reservation | undefined> {
     const known = this.reservations.get(id);
     if (known) return known;
     try {
@@ -86,7 +104,7 @@ export class HostInventory {
       this.reservations.set(id, reservation);
       return reservation;
     } catch (error) {
-      if (isNotFound(error)) return { memory: 0, cpus: 0 }; // removed since it was listed
+      if (isNotFound(error)) return undefined;
       throw error;
     }
   }

@@ -1,7 +1,8 @@
 import { APP_FOLDER } from "../docker/app-folder";
 import { MANAGED_LABEL } from "../docker/containers/container-list";
 import { PORT_LABEL } from "../docker/containers/published-port";
-import { CUID_LABEL, confiningLabels, type ManagedSpec, RESUME_LABEL, SPEC_LABEL, serializeSpec } from "./managed-spec";
+import { CUID_LABEL } from "../docker/containers/replaced-name";
+import { confiningLabels, type ManagedSpec, RESUME_LABEL, SPEC_LABEL, serializeSpec } from "./managed-spec";
 
 export interface ComposeDocumentOptions {
   /** replaces the image's entrypoint; empty: the image's own */

@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import type { Access } from "../access/access";
 import { assertImageLabels } from "../docker/containers/confinement";
 import type { ContainerSummary } from "../docker/containers/container-list";
+import { toBytes } from "../docker/create/run-spec";
 import type { NameClaimer } from "../docker/create/runner";
-import { sweepPeriodically } from "../docker/create/sweep-unstarted";
 import type { DockerHost } from "../docker/docker-host";
 import type { ContainerInspectInfo } from "../docker/engine";
 import { removeUntilGone } from "../docker/remove-until-gone";
@@ -16,7 +16,7 @@ import { Compose } from "./compose";
 import { composeDocument } from "./compose-document";
 import { HostPorts } from "./host-ports";
 import { confiningLabels, type ManagedSpec, RESUME_LABEL, readManagedSpec, restoreSpec } from "./managed-spec";
-import { finishReplacement, unfinishedReplacements } from "./replacement";
+import { finishReplacement, sweepReplacements } from "./replacement";
 import { assertStateAllows, type LifecycleAction, wrongStateError } from "./states";
 
 /** State of an operation when the wait for it ended; with "pulling" only the image's pull has begun. */
@@ -93,6 +93,7 @@ export class ManagedContainers {
     // The image may have been pulled long after the request was answered.
     access.assertLive();
     const claim = claims?.open(cuid);
+    const room = this.docker.quotas.open(cuid, access);
     try {
       if ((await this.docker.containers.findMatches(cuid)).exact.length > 0) {
         throw new AppError("NAME_TAKEN", { message: `The name ${cuid} is taken`, details: { name: cuid } });
@@ -106,9 +107,12 @@ export class ManagedContainers {
         const id = await this.apply(cuid, { ...requested, boot: SHELL_PATH }, { resume: false, unknownImage: true, first: true });
         if (this.user !== null) await chownAppFolder(this.docker.engine, id, this.user);
         await claim?.confirm();
+        // After the name: a repeated request finds its container although nothing more fits.
+        await room.confirm();
         if (callerSignal?.aborted) throw new AppError("ABANDONED");
       });
     } finally {
+      room.close();
       claim?.close();
     }
   }
@@ -142,7 +146,7 @@ export class ManagedContainers {
    * @param edit makes the new spec from the current one
    * @param access what the client may do
    * @param waitSignal ends the wait for a new image's pull, which continues; a repeated call joins it
-   * @throws AppError NOT_MANAGED, WRONG_STATE and those of `create`
+   * @throws AppError NOT_MANAGED, WRONG_STATE, REFUSED_BY_TOKEN and those of `create`
    */
   async change(
     container: ContainerSummary,
@@ -169,7 +173,9 @@ export class ManagedContainers {
           return "pulling";
         }
         await ready;
-        await this.replace(cuid, info, before, after);
+        const { memory = "0", cpus = 0 } = after.resources;
+        const limits = { memory: toBytes(memory), cpus };
+        await this.docker.quotas.whileChanging({ id: info.Id, name: cuid }, limits, access, () => this.replace(cuid, info, before, after));
       } finally {
         release();
         this.docker.containers.invalidate();
@@ -269,17 +275,7 @@ export class ManagedContainers {
    * @returns stops the sweep
    */
   sweep(): () => void {
-    return sweepPeriodically(async () => {
-      const { containers } = await this.docker.containers.read();
-      for (const cuid of unfinishedReplacements(containers).filter((each) => !this.mutex.isBusy(each))) {
-        await this.mutex
-          .runExclusive(cuid, () => finishReplacement(this.docker, cuid))
-          .then(
-            () => this.log.info("Interrupted change of a managed container completed", { cuid }),
-            (error: Error) => this.log.warn("Interrupted change of a managed container not completed", { cuid, reason: error.message }),
-          );
-      }
-    }, this.log);
+    return sweepReplacements(this.docker, this.mutex, this.log);
   }
 
   /** Resolves when no creation or change is running in the background. */

@@ -1,8 +1,7 @@
 import { z } from "zod";
+import { CUID_LABEL } from "../docker/containers/replaced-name";
 import { CUID_PATTERN } from "./cuid";
 
-/** The cuid of a managed container, which is also its name. With another name the label was inherited from a committed image. */
-export const CUID_LABEL = "docker-server.cuid";
 /** The spec as JSON, without the values of environment variables: lists show labels to every client. */
 export const SPEC_LABEL = "docker-server.spec";
 /** Set on a container that replaces a running one: if it was never started, the replacement was interrupted. */

@@ -1,7 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerSummary } from "../docker/containers/container-list";
+import { CUID_LABEL, replacedName } from "../docker/containers/replaced-name";
+import { sweepPeriodically } from "../docker/create/sweep-unstarted";
 import type { DockerHost } from "../docker/docker-host";
-import { CUID_LABEL, RESUME_LABEL, readManagedSpec } from "./managed-spec";
+import type { KeyedMutex } from "../support/keyed-mutex";
+import type { Logger } from "../support/logger";
+import { RESUME_LABEL, readManagedSpec } from "./managed-spec";
 
 /** Compose may outlive a killed server: a replacement younger than this is left to it. */
 const COMPOSE_SETTLE_MS = 20_000;
@@ -14,11 +18,8 @@ const belongsTo = (cuid: string) => {
   return ({ name, labels }: ContainerSummary) => labels[CUID_LABEL] === cuid && (name === cuid || replacedName(name) === cuid);
 };
 
-/** Compose creates the new container as ID_NAME, removes the old one, then renames the new one: the NAME in such a temporary name. */
-const replacedName = (name: string) => /^[0-9a-f]{12}_(.+)$/s.exec(name)?.[1];
-
 /** The cuids of managed containers whose replacement has begun and not finished. */
-export function unfinishedReplacements(containers: readonly ContainerSummary[]): string[] {
+function unfinishedReplacements(containers: readonly ContainerSummary[]): string[] {
   const cuids = containers.flatMap((each) => {
     const { name, labels } = each;
     const cuid = labels[CUID_LABEL];
@@ -29,6 +30,25 @@ export function unfinishedReplacements(containers: readonly ContainerSummary[]):
 }
 
 const awaitsStart = ({ state, labels }: ContainerSummary) => state === "created" && labels[RESUME_LABEL] === "true";
+
+/**
+ * Completes replacements that a killed server left unfinished: now, and every minute.
+ * @param mutex held by the managed containers that are in work
+ * @returns stops the sweep
+ */
+export function sweepReplacements(docker: Docker, mutex: KeyedMutex, log: Logger): () => void {
+  return sweepPeriodically(async () => {
+    const { containers } = await docker.containers.read();
+    for (const cuid of unfinishedReplacements(containers).filter((each) => !mutex.isBusy(each))) {
+      await mutex
+        .runExclusive(cuid, () => finishReplacement(docker, cuid))
+        .then(
+          () => log.info("Interrupted change of a managed container completed", { cuid }),
+          (error: Error) => log.warn("Interrupted change of a managed container not completed", { cuid, reason: error.message }),
+        );
+    }
+  }, log);
+}
 
 /**
  * Finishes an interrupted replacement: the old container is kept if it still exists, else the newest replacement is renamed to the cuid.

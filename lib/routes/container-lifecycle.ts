@@ -105,7 +105,11 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     path: "/containers/:id/start",
     summary: "Start a container",
     mcpTool: "start",
-    handler: ({ params }) => changeState(params.id, "start", (id) => lifecycle.start(id)),
+    handler: ({ params, access }) =>
+      changeState(params.id, "start", async (id) => {
+        await docker.quotas.assertWithin(access);
+        await lifecycle.start(id);
+      }),
   });
 
   const stop = route({
@@ -123,7 +127,11 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     summary: "Stop a container and start it again",
     mcpTool: "restart",
     query: stopQuery,
-    handler: ({ params, query }) => changeState(params.id, "restart", (id) => lifecycle.restart(id, query.timeout)),
+    handler: ({ params, query, access }) =>
+      changeState(params.id, "restart", async (id) => {
+        await docker.quotas.assertWithin(access);
+        await lifecycle.restart(id, query.timeout);
+      }),
   });
 
   const pause = route({

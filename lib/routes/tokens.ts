@@ -5,19 +5,26 @@ import { PERMISSIONS } from "../access/permissions";
 import { decodeLink, extendClaim, newClaim, readRequestedCaveats, signClaim } from "../access/token";
 import type { NarrowTokens } from "../auth/narrow-tokens";
 import { here } from "../cluster/routing/where";
+import type { Quotas } from "../docker/create/quotas";
 import { AppError } from "../errors";
 import { isReserved, Reply, type Route, route } from "../http/route";
 import { imageReference } from "./schemas/common";
 
 const expires = z.union([z.int(), z.string()]).describe("Seconds since 1970, or a time from now: 30m, 12h, 7d");
 const requestedCaveats = caveatsSchema.extend({ expires: expires.optional() });
+const use = z.object({ containers: z.number(), memory: z.number(), cpus: z.number(), runs: z.number() });
 const links = z.array(z.record(z.string(), z.unknown())).describe("The caveats of each link of the chain");
 
 /**
  * Makes tokens, and tells what one may do (docs/security.md, "Narrow tokens").
+ * @param quotas counts what a token's `max` leaves
  * @param routes all routes, for `POST /tokens/check`
  */
-export function tokenRoutes(narrow: NarrowTokens, routes: () => readonly (RouteAccess & { method: string; path: string })[]): Route[] {
+export function tokenRoutes(
+  narrow: NarrowTokens,
+  quotas: Pick<Quotas, "used">,
+  routes: () => readonly (RouteAccess & { method: string; path: string })[],
+): Route[] {
   const make = route({
     method: "post",
     path: "/tokens",
@@ -59,16 +66,28 @@ export function tokenRoutes(narrow: NarrowTokens, routes: () => readonly (RouteA
           id: z.string().optional().describe("of its token"),
           caveats: links.optional(),
           expires: z.string().optional().describe("ISO 8601"),
+          quotas: z
+            .array(
+              z.object({
+                labels: z.record(z.string(), z.string()),
+                max: use.partial(),
+                used: use,
+                missing: z.array(z.string()).optional(),
+              }),
+            )
+            .optional()
+            .describe("of each max: the labels that it counts, what of it is used, and the nodes that can't be asked"),
         }),
       },
     },
-    handler: ({ caller, access }) => ({
+    handler: async ({ caller, access }) => ({
       user: caller.identity,
       full: access.isFull,
       can: PERMISSIONS.filter((permission) => access.can(permission)),
       ...(access.claim
         ? { id: access.claim.id, caveats: access.caveats as Caveats[], expires: new Date((access.expires ?? 0) * 1000).toISOString() }
         : {}),
+      ...(access.quotas.length > 0 ? { quotas: await quotas.used(access) } : {}),
     }),
   });
 

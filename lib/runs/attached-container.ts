@@ -1,7 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
+import type { Access } from "../access/access";
 import type { ContainerList } from "../docker/containers/container-list";
+import type { Quotas } from "../docker/create/quotas";
 import type { ContainerCreateOptions, Engine } from "../docker/engine";
 import { toAppErrorFromEngine } from "../docker/engine-errors";
 import { AppError } from "../errors";
@@ -12,6 +14,7 @@ export interface RunDeps {
   engine: Engine;
   containers: ContainerList;
   reaper: Reaper;
+  quotas: Quotas;
 }
 
 /** A started container, with its streams. */
@@ -29,6 +32,8 @@ export interface AttachedContainer {
 
 export interface AttachedSpec {
   container: ContainerCreateOptions;
+  /** what the client may do */
+  access: Access;
   /** whether stdin will be written to */
   stdin: boolean;
   /** the container is used at most this long */
@@ -39,34 +44,40 @@ export interface AttachedSpec {
 
 /**
  * Creates, prepares, attaches and starts a container. If a step fails, the container is removed.
- * @throws AppError INVALID_SPEC, ABANDONED if cancelled, ENGINE_UNREACHABLE
+ * @throws AppError INVALID_SPEC, REFUSED_BY_TOKEN, ABANDONED if cancelled, ENGINE_UNREACHABLE
  */
 export async function startAttached(
-  { engine, containers, reaper }: RunDeps,
+  { engine, containers, reaper, quotas }: RunDeps,
   spec: AttachedSpec,
   cancelSignal: AbortSignal,
 ): Promise<AttachedContainer> {
   const { name, Labels } = await reaper.nameAndLabels(spec.lifetimeMs / 1000);
   const options = { ...spec.container, name, Labels: { ...spec.container.Labels, ...Labels } };
-  const id = await reaper.createContainer(options, "start");
-  const streams: Readable[] = [];
+  const room = quotas.open(name, spec.access);
   try {
-    throwIfCancelled(cancelSignal);
-    await spec.prepare?.(id, Labels);
-    const [output, waitStream] = await Promise.all([attach(engine, id, spec.stdin), waitForExit(engine, id)]);
-    streams.push(output, waitStream);
-    // Readers get the error too; while there is none, an unhandled error event would end this process.
-    output.on("error", () => undefined);
-    throwIfCancelled(cancelSignal);
-    await engine.call((docker) => docker.getContainer(id).start(), "start");
-    const startedAt = performance.now();
-    const waitResponse = text(waitStream).catch(() => "");
-    containers.invalidate();
-    return { id, output, waitStream, waitResponse, startedAt };
-  } catch (error) {
-    for (const stream of streams) stream.destroy();
-    await reaper.removeContainer(id);
-    throw toAppErrorFromEngine(error, "start");
+    const id = await reaper.createContainer(options, "start");
+    const streams: Readable[] = [];
+    try {
+      throwIfCancelled(cancelSignal);
+      await spec.prepare?.(id, Labels);
+      await room.confirm();
+      const [output, waitStream] = await Promise.all([attach(engine, id, spec.stdin), waitForExit(engine, id)]);
+      streams.push(output, waitStream);
+      // Readers get the error too; while there is none, an unhandled error event would end this process.
+      output.on("error", () => undefined);
+      throwIfCancelled(cancelSignal);
+      await engine.call((docker) => docker.getContainer(id).start(), "start");
+      const startedAt = performance.now();
+      const waitResponse = text(waitStream).catch(() => "");
+      containers.invalidate();
+      return { id, output, waitStream, waitResponse, startedAt };
+    } catch (error) {
+      for (const stream of streams) stream.destroy();
+      await reaper.removeContainer(id);
+      throw toAppErrorFromEngine(error, "start");
+    }
+  } finally {
+    room.close();
   }
 }
 

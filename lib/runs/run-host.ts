@@ -29,16 +29,16 @@ export interface RunHost {
 }
 
 export function createRunHost(
-  { engine, images, containers, confinement, policy, guard }: DockerHost,
+  { engine, images, containers, confinement, quotas, policy, guard }: DockerHost,
   settings: RunSettings,
   log: Logger,
 ): RunHost {
   const reaper = new Reaper(engine, containers, new EngineClock(engine), log);
   const slots = new Semaphore(settings.run_concurrency, settings.run_wait * 1000);
-  const jobs = new Jobs({ engine, containers, reaper });
+  const jobs = new Jobs({ engine, containers, reaper, quotas });
   const volumeIo = new VolumeIo(engine, reaper, guard);
   const deps = { engine, images, confinement, policy, guard, jobs, slots, reaper, volumeIo, newVolumes: new NewVolumes(reaper) };
-  const code = new CodeRuns({ engine, containers, confinement, reaper, images, slots }, settings, log);
+  const code = new CodeRuns({ engine, containers, confinement, quotas, reaper, images, slots }, settings, log);
   return {
     code,
     oneOffs: new OneOffRuns(deps, settings),

@@ -36,6 +36,7 @@ export function rpcHandlers({ host, members, bidder, nameClaims, leases, contain
       return {};
     },
     volume: async ({ name, labels }) => ({ held: await host.holdsVolume(name, labels) }),
+    use: ({ labels }) => host.countUse(labels),
     bid: (needs) => bidder.bid(needs),
     name: ({ name, claim, late }) => nameClaims.answer(name, claim, late),
     join({ record, predecessor }, from) {

@@ -7,6 +7,8 @@ const text = z.string().max(300);
 const nothing = z.object({});
 /** of a narrow token: only what has all of them is meant */
 const labels = z.record(z.string(), z.string()).exactOptional();
+/** containers and runs, bytes, cores */
+const use = z.object({ containers: z.number(), memory: z.number(), cpus: z.number(), runs: z.number() });
 const found = z.object({ id: z.string(), name: z.string(), state: z.string(), labels: z.record(z.string(), z.string()) });
 
 /** Everything that nodes ask each other. Nodes of different versions work together: names and fields stay as they are. */
@@ -29,6 +31,11 @@ const METHODS = {
   changed: { params: nothing, result: nothing },
   /** whether it has a volume */
   volume: { params: z.object({ name: text, labels }), result: z.object({ held: z.boolean() }) },
+  /** what its containers with these labels use, for a token's quota */
+  use: {
+    params: z.object({ labels: z.record(z.string(), z.string()) }),
+    result: z.object({ settled: use, pending: z.array(z.object({ claim: text, use })) }),
+  },
   /** its bid for a run */
   bid: { params: needsSchema, result: bidSchema },
   /** whether it has, or is about to start, a container of this name; `late`: the caller has started its own already */

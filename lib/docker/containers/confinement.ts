@@ -28,6 +28,12 @@ export class Confinement {
     return ofImage && !sharesLabel(ofImage, labels) ? [container] : [];
   }
 
+  /** The containers that count for a quota: as `filter`, and those whose image is gone, which may be nobody's. */
+  async filterCounted(containers: readonly ContainerSummary[], labels: ConfiningLabels): Promise<ContainerSummary[]> {
+    const ofImages = await Promise.all(containers.map((each) => this.labelsOfImage(imageIdOf(each))));
+    return containers.filter((each, index) => hasLabels(each.labels, labels) && !sharesLabel(ofImages[index] ?? {}, labels));
+  }
+
   /** @returns undefined if the image is gone, so that its labels can't be known */
   private async labelsOfImage(id: string): Promise<Record<string, string> | undefined> {
     const known = this.imageLabels.get(id);

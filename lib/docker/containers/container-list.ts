@@ -221,10 +221,16 @@ export class ContainerList {
   // With many containers a filtered list is far cheaper for the engine than the whole one.
   private async fetchMatching(id: string): Promise<ContainerSummary[]> {
     for (const filters of filtersFor(id)) {
-      const infos = await this.engine.call((docker) => docker.listContainers({ all: true, filters }));
-      if (infos.length > 0) return infos.map((info) => toSummary(info, this.nodeName));
+      const found = await this.readFiltered(filters);
+      if (found.length > 0) return found;
     }
     return [];
+  }
+
+  /** The containers that match filters of the engine, as it lists them now. */
+  async readFiltered(filters: Record<string, string[]>): Promise<ContainerSummary[]> {
+    const infos = await this.engine.call((docker) => docker.listContainers({ all: true, filters }));
+    return infos.map((info) => toSummary(info, this.nodeName));
   }
 
   /**

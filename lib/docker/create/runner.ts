@@ -15,6 +15,7 @@ import { isBeingRemoved, removeUntilGone } from "../remove-until-gone";
 import { confineSpec } from "./confine-spec";
 import { awaitForeground, type ForegroundEnd, openForeground } from "./foreground";
 import type { PolicyGuard } from "./policy-guard";
+import type { Quotas } from "./quotas";
 import type { RunSpec } from "./run-spec";
 
 /**
@@ -70,6 +71,7 @@ export class Runner {
     private readonly list: ContainerList,
     private readonly confinement: Confinement,
     private readonly guard: PolicyGuard,
+    private readonly quotas: Quotas,
     private readonly log: Logger,
   ) {}
 
@@ -140,6 +142,7 @@ export class Runner {
     // The image may have been pulled long after the request was answered.
     access.assertLive();
     const claim = claims?.open(spec.name);
+    const room = this.quotas.open(spec.name, access);
     this.startingNames.add(spec.name);
     try {
       throwIfCancelled({ cancelSignal });
@@ -147,6 +150,8 @@ export class Runner {
       const prepared = await this.rollbackOnError(id, async () => {
         const result = await prepare(id);
         await claim?.confirm();
+        // After the name: a repeated request finds its container although nothing more fits.
+        await room.confirm();
         throwIfCancelled({ cancelSignal });
         if (mustBeCheckedAgain(spec)) await this.guard.checkStart(id);
         await this.engine.call((docker) => docker.getContainer(id).start(), "start");
@@ -157,6 +162,7 @@ export class Runner {
       return { id, prepared };
     } finally {
       this.startingNames.delete(spec.name);
+      room.close();
       claim?.close();
     }
   }

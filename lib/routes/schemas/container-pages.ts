@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { type ContainerSummary, MANAGED_LABEL } from "../../docker/containers/container-list";
+import { CUID_LABEL } from "../../docker/containers/replaced-name";
 import { withDefaultTag } from "../../docker/images/image-reference";
 import { flag, integer, list, matching, text } from "../../http/fields";
-import { CUID_LABEL, readManagedSpec } from "../../managed/managed-spec";
+import { readManagedSpec } from "../../managed/managed-spec";
 import { imageReference } from "./common";
 import { type ContainerView, toContainerView } from "./container-view";
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
-import type { RunSpec } from "../../docker/create/run-spec";
+import { type RunSpec, toBytes } from "../../docker/create/run-spec";
 import { command, flag, integer, list, map, matching, number, scalar, text } from "../../http/fields";
 import { environment, imageReference, labelKey, newContainerName, notOfRun } from "./common";
 
@@ -87,8 +87,6 @@ export const rootRunBody = z.object({
   userns: namespace.optional(),
 });
 
-const BYTES_PER_UNIT: Record<string, number> = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
-
 /**
  * Derives the placement plan of a run and fixes its name.
  * @param body a valid `rootRunBody`, unparsed
@@ -97,7 +95,6 @@ const BYTES_PER_UNIT: Record<string, number> = { b: 1, k: 1024, m: 1024 ** 2, g:
 export function planRootRun(body: object, key: string | undefined): Plan {
   const { name: given, image, pull, ports, volumes, memory = "0", cpus = 0 } = rootRunBody.parse(body);
   const name = given ?? (key === undefined ? randomUUID() : `key-${hashKey(key)}`);
-  const [, size = "0", unit = "b"] = /^([\d.]+)([a-z]?)$/.exec(memory.toLowerCase()) ?? [];
   const published = Object.entries(ports).flatMap(([host, container]) => {
     const [address = "", number = ""] = host.includes(":") ? host.split(/:(?=[^:]*$)/) : ["", host];
     return number === "" || number === "0" ? [] : [{ address, port: `${number}/${container.split("/")[1] ?? "tcp"}` }];
@@ -108,7 +105,7 @@ export function planRootRun(body: object, key: string | undefined): Plan {
     ports: published.map(({ port }) => port),
     bindings: published.map(({ address, port }) => `${address}:${port}`),
     volumes: Object.keys(volumes).filter((source) => !source.startsWith("/")),
-    memory: Number(size) * (BYTES_PER_UNIT[unit] ?? 1),
+    memory: toBytes(memory),
     cpus,
     slot: false,
   };

@@ -1,4 +1,4 @@
-import type { Access } from "../../access/access";
+import { Access } from "../../access/access";
 import type { Confinement } from "../../docker/containers/confinement";
 import type { Images } from "../../docker/images/images";
 import { AppError } from "../../errors";
@@ -37,7 +37,11 @@ export class CodeRuns {
     private readonly settings: CodeSettings,
     log: Logger,
   ) {
-    this.pool = new WarmPool((image, cancelSignal) => Sandbox.start(deps, settings, image, MAX_WARM_MS, cancelSignal), settings, log);
+    this.pool = new WarmPool(
+      (image, cancelSignal) => Sandbox.start(deps, settings, image, Access.full, MAX_WARM_MS, cancelSignal),
+      settings,
+      log,
+    );
   }
 
   /** Number of sandboxes that wait for a payload. */
@@ -78,7 +82,7 @@ export class CodeRuns {
     const endRun = labels ? () => undefined : this.pool.beginRun(image);
     try {
       const bytes = Buffer.from(JSON.stringify(payload));
-      return this.resultOf(await this.runInSandbox(image, bytes, cancelSignal, onStart, releaseSlot));
+      return this.resultOf(await this.runInSandbox(image, bytes, access, cancelSignal, onStart, releaseSlot));
     } finally {
       endRun();
     }
@@ -92,6 +96,7 @@ export class CodeRuns {
   private async runInSandbox(
     image: SandboxImage,
     payload: Buffer,
+    access: Access,
     cancelSignal: AbortSignal,
     onStart: () => void,
     releaseSlot: () => void,
@@ -103,7 +108,7 @@ export class CodeRuns {
       const outcome = await sandbox?.run(payload, cancelSignal);
       if (outcome && !outcome.isStale) return outcome;
       if (sandbox) void this.remove(sandbox);
-      sandbox = await Sandbox.start(this.deps, this.settings, image, 0, cancelSignal);
+      sandbox = await Sandbox.start(this.deps, this.settings, image, access, 0, cancelSignal);
       onStart();
       return await sandbox.run(payload, cancelSignal);
     } finally {

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { Access } from "../../access/access";
 import { parseExitCode } from "../../docker/containers/parse-exit-code";
 import type { Frame } from "../../docker/containers/stream-frames";
 import { toAppErrorFromEngine } from "../../docker/engine-errors";
@@ -45,19 +46,21 @@ export class Sandbox {
   }
 
   /**
+   * @param access what the client may do
    * @param maxWarmMs how long it may wait for its payload
-   * @throws AppError INVALID_SPEC, ABANDONED, ENGINE_UNREACHABLE; ENGINE_ERROR if the host lacks `run_runtime` or CPU quotas
+   * @throws AppError INVALID_SPEC, REFUSED_BY_TOKEN, ABANDONED, ENGINE_UNREACHABLE; ENGINE_ERROR if the host lacks `run_runtime` or CPU quotas
    */
   static async start(
     deps: RunDeps,
     settings: SandboxSettings,
     image: SandboxImage,
+    access: Access,
     maxWarmMs: number,
     cancelSignal: AbortSignal,
   ): Promise<Sandbox> {
     const container = sandboxOptions(image, settings);
     const lifetimeMs = settings.run_max_time * 1000 + maxWarmMs;
-    const attached = await startAttached(deps, { container, stdin: true, lifetimeMs }, cancelSignal).catch((error: Error) => {
+    const attached = await startAttached(deps, { container, access, stdin: true, lifetimeMs }, cancelSignal).catch((error: Error) => {
       throw toSettingsError(error, settings.run_runtime);
     });
     return new Sandbox(deps, settings, attached);
@@ -112,7 +115,9 @@ export class Sandbox {
   close(): Promise<void> {
     this.attached.output.destroy();
     this.attached.waitStream.destroy();
-    this.closing ??= this.deps.reaper.removeContainer(this.attached.id);
+    const { quotas, reaper } = this.deps;
+    const { id } = this.attached;
+    this.closing ??= quotas.whileRemoving(id, reaper.removeContainer(id));
     return this.closing;
   }
 

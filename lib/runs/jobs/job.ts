@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { Access } from "../../access/access";
 import { parseExitCode } from "../../docker/containers/parse-exit-code";
 import type { Frame } from "../../docker/containers/stream-frames";
 import type { ContainerCreateOptions } from "../../docker/engine";
@@ -9,6 +10,8 @@ import { findMemoryLimit, killContainer, type RunLimit, type RunOutput, stopAfte
 
 export interface JobSpec {
   container: ContainerCreateOptions;
+  /** what the client may do */
+  access: Access;
   /** written to stdin, which is then closed */
   stdin?: Buffer | undefined;
   /** counted from the container's start */
@@ -44,11 +47,11 @@ export class Jobs {
   /**
    * Creates, prepares and starts a container. If a step fails, the container is removed.
    * @param cancelSignal kills it, before its start or later
-   * @throws AppError INVALID_SPEC, ABANDONED, ENGINE_UNREACHABLE
+   * @throws AppError INVALID_SPEC, REFUSED_BY_TOKEN, ABANDONED, ENGINE_UNREACHABLE
    */
   async start(spec: JobSpec, cancelSignal: AbortSignal): Promise<RunningJob> {
-    const { container, stdin, timeoutMs, prepare } = spec;
-    const attachedSpec = { container, stdin: stdin !== undefined, lifetimeMs: timeoutMs, prepare };
+    const { container, access, stdin, timeoutMs, prepare } = spec;
+    const attachedSpec = { container, access, stdin: stdin !== undefined, lifetimeMs: timeoutMs, prepare };
     const attached = await startAttached(this.deps, attachedSpec, cancelSignal);
     if (stdin) (attached.output as Duplex).end(stdin);
     return { id: attached.id, finish: (onFrame, onExit) => this.finish(attached, spec, cancelSignal, onFrame, onExit) };
@@ -61,7 +64,7 @@ export class Jobs {
     onFrame?: (frame: Frame) => Promise<void> | void,
     onExit?: (id: string) => Promise<void>,
   ): Promise<JobResult> {
-    const { engine, reaper } = this.deps;
+    const { engine, reaper, quotas } = this.deps;
     const { stop, clear } = stopAfter(startedAt + spec.timeoutMs - performance.now(), cancelSignal);
     try {
       const tails = await watchOutput(output, spec.maxOutputBytes, stop, onFrame, spec.stdin !== undefined);
@@ -79,7 +82,7 @@ export class Jobs {
       clear();
       output.destroy();
       waitStream.destroy();
-      await reaper.removeContainer(id);
+      await quotas.whileRemoving(id, reaper.removeContainer(id));
     }
   }
 }

@@ -139,13 +139,9 @@ export class OneOffRuns {
     return names.filter((name) => !found.some((volume) => volume.Name === name));
   }
 
-  private async jobSpec(
-    request: OneOffRequest,
-    { labels }: Access,
-    volumes: readonly RunVolume[],
-    scratch: ScratchVolumes,
-  ): Promise<JobSpec> {
+  private async jobSpec(request: OneOffRequest, access: Access, volumes: readonly RunVolume[], scratch: ScratchVolumes): Promise<JobSpec> {
     const { settings, deps } = this;
+    const { labels } = access;
     const own = labels && { ...(await deps.confinement.labelsToClear(request.image)), ...labels };
     const namedVolumes = volumes.flatMap(({ type, source }) => (type === "volume" && source ? [source] : []));
     const memory = request.memory ?? settings.run_memory;
@@ -171,6 +167,7 @@ export class OneOffRuns {
     );
     return {
       container,
+      access,
       stdin: request.stdin === undefined ? undefined : Buffer.from(request.stdin),
       timeoutMs: settings.run_max_time * 1000,
       maxOutputBytes: settings.run_max_output,

@@ -1,4 +1,5 @@
 import { Access } from "../../../lib/access/access";
+import { NO_USE } from "../../../lib/access/quota";
 import type { Found, Holding } from "../../../lib/cluster/local-host";
 import type { Members } from "../../../lib/cluster/membership/members";
 import { Peer } from "../../../lib/cluster/membership/peer";
@@ -53,6 +54,7 @@ interface PoolParts {
   log?: Logger;
 }
 
+const NOTHING_USED = { settled: NO_USE, pending: [] };
 const nothingListed: Pool["host"]["list"] = async () => ({ version: "1", json: Buffer.from("[]"), followed: true });
 const refuse = async (peer: Peer) => Promise.reject(noAnswer(peer.name));
 
@@ -61,7 +63,13 @@ export function poolOf(parts: PoolParts): Pool {
   const { peers = [], own, list = nothingListed, ask = refuse, send = refuse, peerTimeout = 1000, log = quietLog().log } = parts;
   return {
     nodeName: "n0",
-    host: { find: own ?? (async () => ({ exact: [], prefix: [] })), list, onChange: () => undefined, holdsVolume: async () => false },
+    host: {
+      find: own ?? (async () => ({ exact: [], prefix: [] })),
+      list,
+      onChange: () => undefined,
+      holdsVolume: async () => false,
+      countUse: async () => NOTHING_USED,
+    },
     members: { peers, allPeers: peers, storeWasRead: true } as unknown as Members,
     client: { call: ask, send, knowsReceiver: () => true } as unknown as PeerClient,
     peerTimeoutMs: peerTimeout,

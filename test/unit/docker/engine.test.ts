@@ -199,7 +199,16 @@ describe("a container that the engine removes at its end", () => {
 
   test("has its name free when a removal beside the engine's own is answered", async () => {
     await untilRemoved(409, (engine, list) =>
-      new Runner(engine, undefined as never, undefined as never, list, undefined as never, undefined as never, log).remove("a"),
+      new Runner(
+        engine,
+        undefined as never,
+        undefined as never,
+        list,
+        undefined as never,
+        undefined as never,
+        undefined as never,
+        log,
+      ).remove("a"),
     );
   });
 });

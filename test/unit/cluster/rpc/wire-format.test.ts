@@ -70,6 +70,9 @@ const BID =
   '{"node":"n2","cpu":0.125,"memory":0.5,"recent":0,"slots":{"taken":0,"size":4},"reservedMemory":0.25,"reservedCpu":0.5,' +
   '"hasImage":true,"hasVolumes":false,"declines":"port 80/tcp is taken","code":"PORT_TAKEN"}';
 const FOUND = `{"exact":[{"id":"${"c".repeat(64)}","name":"web","state":"running","labels":{"a":"b"}}],"prefix":[]}`;
+const USE =
+  '{"settled":{"containers":1,"memory":1024,"cpus":0.5,"runs":0},' +
+  '"pending":[{"claim":"1 a","use":{"containers":0,"memory":0,"cpus":0,"runs":1}}]}';
 /** Every method, with parameters and a result as they are sent. */
 const CALLS: [method: RpcMethod, params: string, result: string][] = [
   ["ping", "{}", "{}"],
@@ -79,6 +82,7 @@ const CALLS: [method: RpcMethod, params: string, result: string][] = [
   ["list", '{"have":"v1"}', '{"version":"v1","lease":25}'],
   ["changed", "{}", "{}"],
   ["volume", '{"name":"data"}', '{"held":true}'],
+  ["use", '{"labels":{"a":"b"}}', USE],
   ["bid", BID_PARAMS, BID],
   ["name", '{"name":"web","claim":"1","late":false}', '{"taken":false}'],
   ["join", JOIN_PARAMS, "{}"],
@@ -279,6 +283,7 @@ function handlers() {
       list: async () => ({ version: "v1", json: Buffer.from("[]"), followed: true }),
       onChange: nothing,
       holdsVolume: async () => true,
+      countUse: async () => JSON.parse(USE),
     },
     members: { handleJoin: nothing, handleLeave: nothing, refresh: async () => undefined } as never,
     bidder: new Bidder({ nodeName: "n2", inventory, load: () => ({ cpu: 0.125, memory: 0.5 }), slotCount: 4 }),

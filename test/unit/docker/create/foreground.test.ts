@@ -9,6 +9,7 @@ import { Confinement } from "../../../../lib/docker/containers/confinement";
 import { ContainerList } from "../../../../lib/docker/containers/container-list";
 import { awaitForeground, openForeground } from "../../../../lib/docker/create/foreground";
 import { PolicyGuard } from "../../../../lib/docker/create/policy-guard";
+import { Quotas } from "../../../../lib/docker/create/quotas";
 import { Runner, type RunOptions } from "../../../../lib/docker/create/runner";
 import { Engine } from "../../../../lib/docker/engine";
 import { Images } from "../../../../lib/docker/images/images";
@@ -75,7 +76,9 @@ async function run(fake: FakeEngine, { remove = false, waitMs = RUN_WAIT_MS } = 
   const policy = { allow: [], bindRoots: [], sockets: [] };
   const list = new ContainerList(engine, "n1", log);
   const confinement = new Confinement(engine, list);
-  const runner = new Runner(engine, cli, new Images(engine, cli), list, confinement, new PolicyGuard(engine, policy), log);
+  const guard = new PolicyGuard(engine, policy);
+  const quotas = new Quotas(list, confinement, undefined as never);
+  const runner = new Runner(engine, cli, new Images(engine, cli), list, confinement, guard, quotas, log);
   const options: RunOptions = {
     access: Access.full,
     detach: false,
