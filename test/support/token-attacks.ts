@@ -1,12 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { gzipSync } from "node:zlib";
+import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import type { Caveats } from "../../lib/access/caveats";
 import { deriveTokenKey, makeToken } from "../../lib/access/token";
 import { type Answer, ask, type RequestOptions, TOKEN } from "./server";
 
-/** Makes tokens as a test server's root token does. */
-export function narrowTokenOf(caveats: Caveats): string {
-  return makeToken(deriveTokenKey(TOKEN), { expires: Math.floor(Date.now() / 1000) + 3600, ...caveats });
+/**
+ * Makes tokens as a test server does.
+ * @param secret its cluster key or root token
+ */
+export function narrowTokenOf(caveats: Caveats, secret = TOKEN): string {
+  return makeToken(deriveTokenKey(secret), { expires: Math.floor(Date.now() / 1000) + 3600, ...caveats });
 }
 
 /** Sends requests with a token. */
@@ -14,6 +17,39 @@ export const holderOf =
   (url: string, token: string) =>
   (method: string, pathname: string, options: RequestOptions = {}) =>
     ask(url, method, pathname, { ...options, headers: { Authorization: `Bearer ${token}`, ...options.headers } });
+
+/** How a body may be compressed, by its Content-Encoding; "chunked" is a body of unknown length that is not. */
+const ENCODERS: Record<string, (bytes: Buffer) => Uint8Array<ArrayBuffer>> = {
+  gzip: (bytes) => new Uint8Array(gzipSync(bytes)),
+  deflate: (bytes) => new Uint8Array(deflateSync(bytes)),
+  br: (bytes) => new Uint8Array(brotliCompressSync(bytes)),
+  chunked: (bytes) => new Uint8Array(bytes),
+};
+export const ENCODINGS = Object.keys(ENCODERS);
+
+/** Sends a JSON body with a token, in chunks and compressed. */
+export async function sendEncoded(
+  url: string,
+  token: string,
+  method: string,
+  path: string,
+  json: unknown,
+  encoding: string,
+): Promise<Answer> {
+  const bytes = (ENCODERS[encoding] as (typeof ENCODERS)[string])(Buffer.from(JSON.stringify(json)));
+  const response = await fetch(url + path, {
+    method,
+    headers: {
+      Authorization: `Bearer ${token}`,
+      "Content-Type": "application/json",
+      ...(encoding === "chunked" ? {} : { "Content-Encoding": encoding }),
+    },
+    body: new Blob([bytes]).stream(),
+    duplex: "half",
+  } as RequestInit);
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, text, json: text.startsWith("{") ? JSON.parse(text) : undefined };
+}
 
 /** What belongs to another customer on the attacked host. */
 export interface Victim {
@@ -117,9 +153,16 @@ export function attacksOf(url: string, token: string, victim: Victim): Attack[] 
   );
   add("a field in another spelling", () => request("PUT", "/", { json: { image: "busybox", Privileged: true, detach: true } }));
   add("a body that is too large", () => request("PUT", "/", { json: { image: "busybox", data: "x".repeat(11_000_000) } }));
-  add("a compressed body", () =>
+  add("a body that is not compressed as it says", () =>
     request("PUT", "/", { headers: { "Content-Encoding": "gzip" }, json: { image: "busybox", volumes: { "/": "/v" } } }),
   );
+  const encoded = (title: string, method: string, path: string, json: unknown, kinds = ENCODINGS) => {
+    for (const kind of kinds) add(`${title}, ${kind}`, () => sendEncoded(url, token, method, path, json, kind));
+  };
+  encoded("PUT / with the root", "PUT", "/", { image: "busybox", name: fresh(), detach: true, remove: true, volumes: { "/": "/v" } });
+  encoded("exec", "POST", `/${name}`, { data: "cat /secret" });
+  encoded("POST /run with another's label of this server", "PUT", "/", { image: "busybox", labels: { "docker-server.run": name } }, ["br"]);
+  encoded("a body that unpacks to more than the limit", "PUT", "/", { image: "busybox", data: "x".repeat(11_000_000) });
   add("POST /run with its volume", () =>
     request("POST", "/run", {
       json: {

@@ -1,5 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { narrowToken } from "../../../lib/access/token";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
+import { becomesComplete } from "../../support/cluster-containers";
+import { TOKEN } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
 import { attacksOf, holderOf, narrowTokenOf, type Victim } from "../../support/token-attacks";
 
@@ -90,4 +93,62 @@ test("a token for one node finds, lists and runs there only, through any node", 
     "from",
   );
   expect((await holderOf(n3.server.url, narrowTokenOf({ can: ["read"] }))("GET", `/${victim.name}`)).json.details.caveat).toBe("can");
+});
+
+describe("a quota", () => {
+  const labels = { tenant: unique };
+  const max = { containers: 4, memory: 2 ** 30 };
+  const narrow = narrowTokenOf({ labels, max });
+  const sleeper = { image: "busybox", detach: true, init: true, data: "sleep 100000", memory: "64m" };
+  const counts = () =>
+    Promise.all(
+      cluster.nodes.map(async ({ engine }) => {
+        const lines = await dockerOf(engine, ["ps", "--all", "--quiet", "--filter", `label=tenant=${unique}`]);
+        return lines.split("\n").filter(Boolean).length;
+      }),
+    );
+  const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
+
+  test("is counted over all nodes: of creations on three nodes at once exactly as many as it permits are carried out", async () => {
+    // Narrower tokens of one chain count together.
+    const holders = [narrow, narrowToken(narrow, { can: ["containers"] }), narrowToken(narrow, { images: ["busybox"] })];
+    const send = (index: number) => {
+      const { server, name } = cluster.nodes[index % 3] as TestNode;
+      return holderOf(server.url, holders[index % 3] as string)("PUT", `/?node=${name}`, { json: sleeper });
+    };
+    const answers = await Promise.all(Array.from({ length: 9 }, (_, index) => send(index)));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 200, 403, 403, 403, 403, 403]);
+    const refused = answers.find(({ status }) => status === 403)?.json.details;
+    expect(refused).toMatchObject({ caveat: "max", quota: "containers", limit: 4, requested: 1 });
+    expect(sum(await counts())).toBe(4);
+    for (const { server } of cluster.nodes) {
+      const [quota] = (await holderOf(server.url, narrow)("GET", "/whoami")).json.quotas;
+      expect(quota).toMatchObject({ labels, max, used: { containers: 4, memory: 4 * 64 * 2 ** 20 } });
+    }
+  });
+
+  test("permits nothing new while a node can't be asked, and names it", async () => {
+    await n3.server.stop("SIGKILL");
+    const wide = narrowTokenOf({ labels, max: { containers: 100 } });
+    const answer = await holderOf(n1.server.url, wide)("PUT", "/?node=n1", { json: sleeper });
+    expect([answer.status, answer.json.code, answer.json.details.missing]).toEqual([
+      503,
+      "NODES_MISSING",
+      [expect.objectContaining({ node: "n3" })],
+    ]);
+    expect(sum(await counts())).toBe(4);
+    expect((await holderOf(n1.server.url, wide)("GET", "/whoami")).json.quotas[0].missing).toEqual(["n3"]);
+  });
+});
+
+test("while the cluster key is replaced, tokens of the old and of the new key are valid through every node, and no others", async () => {
+  const newKey = `new-key-${unique}`;
+  await Promise.all(cluster.nodes.map(({ server }) => server.stop("SIGKILL")));
+  await Promise.all(cluster.nodes.map((each) => cluster.restart(each, [`--cluster_key=${TOKEN}`, `--cluster_key=${newKey}`])));
+  expect(await becomesComplete(cluster)).toBe(true);
+  for (const { server } of cluster.nodes) {
+    for (const secret of [TOKEN, newKey])
+      expect((await holderOf(server.url, narrowTokenOf({ can: ["read"] }, secret))("GET", `/containers/${victim.name}`)).status).toBe(200);
+    expect((await holderOf(server.url, narrowTokenOf({ can: ["read"] }, "dropped-key"))("GET", "/")).status).toBe(401);
+  }
 });

@@ -5,7 +5,7 @@ import path from "node:path";
 import { narrowToken } from "../../../lib/access/token";
 import { until } from "../../../scripts/process";
 import { auditEntries, type OneNode, startNode } from "../../support/single-node";
-import { attacksOf, holderOf, narrowTokenOf, type Victim } from "../../support/token-attacks";
+import { attacksOf, ENCODINGS, holderOf, narrowTokenOf, sendEncoded, type Victim } from "../../support/token-attacks";
 
 const unique = randomUUID().slice(0, 8);
 const SECRET = `secret-${unique}`;
@@ -164,6 +164,99 @@ test("each caveat refuses with its name, and the audit log names the token and t
   }
   const images = await holderOf(node.server.url, narrowTokenOf({ images: ["redis"] }))("GET", "/images");
   expect(images.json.images).toEqual([]);
+});
+
+test.each(ENCODINGS)(
+  "a body that is sent in chunks and encoded as %s is read, so that the attacks with such bodies reach what refuses them",
+  async (kind) => {
+    const json = { method: "PUT", path: "/", image: "busybox" };
+    expect((await sendEncoded(node.server.url, token, "POST", "/tokens/check", json, kind)).json).toMatchObject({ allowed: true });
+  },
+);
+
+/** A quota of labels that no other test uses, and requests of its holder. */
+function limitedTo(max: object) {
+  const labels = { tenant: randomUUID() };
+  const holder = holderOf(node.server.url, narrowTokenOf({ labels, max }));
+  const names = async (...filters: string[]) =>
+    (await node.docker("ps", "--all", "--format", "{{.Names}}", "--filter", `label=tenant=${labels.tenant}`, ...filters))
+      .split("\n")
+      .filter(Boolean);
+  const removeAll = async () => {
+    for (const name of await names()) expect((await holder("DELETE", `/${name}`)).status).toBe(200);
+  };
+  return { labels, holder, names, removeAll };
+}
+const sleeper = { image: "busybox", detach: true, init: true, data: "sleep 100000" };
+
+test("of creations at once no more are carried out than a token may have containers, on every surface", async () => {
+  const { labels, holder, names, removeAll } = limitedTo({ containers: 2 });
+  const key = { "Idempotency-Key": `quota-${unique}` };
+  const first = await holder("PUT", "/", { json: sleeper, headers: key });
+  expect([first.status, first.text]).toEqual([200, expect.any(String)]);
+  const answers = await Promise.all(Array.from({ length: 4 }, () => holder("PUT", "/", { json: sleeper })));
+  expect(answers.map(({ status }) => status).sort()).toEqual([200, 403, 403, 403]);
+  expect(await names()).toHaveLength(2);
+  const details = { caveat: "max", quota: "containers", limit: 2, used: 2, requested: 1 };
+  expect(answers.find(({ status }) => status === 403)?.json).toMatchObject({ code: "REFUSED_BY_TOKEN", details });
+  expect((await holder("POST", "/containers", { json: { image: "busybox" } })).json.details).toEqual(details);
+  expect((await holder("POST", "/containers/run", { json: { image: "busybox", container_port: 80 } })).json.details).toEqual(details);
+  const tool = { name: "run_container", arguments: sleeper };
+  expect((await holder("POST", "/mcp", { json: { jsonrpc: "2.0", id: 1, method: "tools/call", params: tool } })).text).toContain("(max)");
+  expect(await names()).toHaveLength(2);
+  // Neither a repeated request nor a start adds a container, unless there are too many already.
+  expect((await holder("PUT", "/", { json: sleeper, headers: key })).json).toMatchObject({ id: first.json.id, repeated: true });
+  expect((await holder("POST", `/containers/${first.json.id}/stop?timeout=0`)).status).toBe(200);
+  expect((await holder("PUT", "/", { json: sleeper })).status).toBe(403);
+  expect((await holder("POST", `/containers/${first.json.id}/start`)).status).toBe(200);
+  const name = `wider-${unique}`;
+  expect((await node.request("PUT", "/", { json: { ...sleeper, name, labels } })).status).toBe(200);
+  expect((await holder("POST", `/containers/${name}/stop?timeout=0`)).status).toBe(200);
+  for (const action of ["start", "restart"])
+    expect((await holder("POST", `/containers/${name}/${action}`)).json.details).toEqual({ ...details, used: 3, requested: 0 });
+  expect((await holder("GET", "/whoami")).json.quotas).toMatchObject([
+    { labels, max: { containers: 2 }, used: { containers: 3, runs: 0 } },
+  ]);
+  await removeAll();
+  expect((await holder("PUT", "/", { json: { ...sleeper, detach: false, data: "true", remove: true } })).status).toBe(200);
+});
+
+test("memory and cores are counted by the limits of containers, also after a change, and without a limit as all of the host", async () => {
+  const { holder, names, removeAll } = limitedTo({ memory: 96 * 2 ** 20, cpus: 1 });
+  const made = await holder("POST", "/containers", { json: { image: "busybox", resources: { memory: "64m", cpus: 0.5 } } });
+  expect([made.status, made.text]).toEqual([201, expect.any(String)]);
+  const refusedFor = async (quota: string, method: string, path: string, json: object) => {
+    const answer = await holder(method, path, { json });
+    expect([path, answer.status, answer.json.details?.quota]).toEqual([path, 403, quota]);
+  };
+  await refusedFor("memory", "PUT", "/", { ...sleeper, memory: "64m", cpus: 0.1 });
+  await refusedFor("memory", "PUT", "/", { ...sleeper, cpus: 0.1 });
+  await refusedFor("cpus", "PUT", "/", { ...sleeper, memory: "32m", cpus: 0.6 });
+  await refusedFor("cpus", "POST", "/run", { image: "busybox", pull_policy: "never", command: "true", memory: 32 * 2 ** 20 });
+  const path = `/containers/${made.json.cuid}`;
+  await refusedFor("memory", "PATCH", path, { resources: { memory: "128m" } });
+  await refusedFor("memory", "PATCH", path, { resources: { memory: null } });
+  const { HostConfig } = await node.inspect(made.json.cuid);
+  expect(HostConfig.Memory).toBe(64 * 2 ** 20);
+  expect((await holder("PATCH", path, { json: { resources: { memory: "96m" } } })).status).toBe(200);
+  await refusedFor("memory", "PUT", "/", { ...sleeper, memory: "6m", cpus: 0.1 });
+  expect(await names()).toEqual([made.json.cuid]);
+  await removeAll();
+});
+
+test("of runs at once no more are carried out than a token may have, and the next one may begin when one is answered", async () => {
+  const { holder, names } = limitedTo({ runs: 1 });
+  const job = { image: "busybox", pull_policy: "never", command: "sleep 1" };
+  const answers = await Promise.all([1, 2, 3].map(() => holder("POST", "/run", { json: job })));
+  expect(answers.map(({ status }) => status).sort()).toEqual([200, 403, 403]);
+  // Its program writes no object: it has run.
+  const code = { image: "busybox", payload: { a: 1 } };
+  for (const json of [code, code, { ...job, command: "true" }])
+    expect((await holder("POST", "/run", { json })).status).toBe(json === code ? 400 : 200);
+  expect(await until(async () => (await names()).length === 0, 10_000)).toBe(true);
+  const none = limitedTo({ runs: 0 });
+  for (const json of [code, job])
+    expect((await none.holder("POST", "/run", { json })).json.details).toMatchObject({ caveat: "max", quota: "runs" });
 });
 
 test("a token is accepted in every form, and inspect shows the environment only to who may exec", async () => {

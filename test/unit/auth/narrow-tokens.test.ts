@@ -1,0 +1,43 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { deriveTokenKey, makeToken } from "../../../lib/access/token";
+import { NarrowTokens } from "../../../lib/auth/narrow-tokens";
+import { inAnHour } from "../../support/unit/access-parts";
+
+const narrowTokens = (cluster_key: string[]) =>
+  new NarrowTokens({ cluster_key, token: ["root"], token_file: null, user: null, password: null });
+const tokenOfKey = (secret: string) => makeToken(deriveTokenKey(secret), { can: ["read"], expires: inAnHour() });
+
+test("while a cluster key is replaced, tokens of both keys are valid, and those of the old one no more when it is dropped", () => {
+  const [ofOld, ofNew, ofRoot] = [tokenOfKey("old"), tokenOfKey("new"), tokenOfKey("root")];
+  const valid = (keys: string[]) => [ofOld, ofNew, ofRoot].map((token) => narrowTokens(keys).check(token) !== undefined);
+  expect(valid(["old"])).toEqual([true, false, false]);
+  expect(valid(["old", "new"])).toEqual([true, true, false]);
+  expect(valid(["new", "old"])).toEqual([true, true, false]);
+  expect(valid(["new"])).toEqual([false, true, false]);
+});
+
+test("new tokens are signed with the first key, which a node that has both already accepts", () => {
+  const made = makeToken(narrowTokens(["new", "old"]).signingKey, { expires: inAnHour() });
+  expect(narrowTokens(["old", "new"]).check(made)).toBeDefined();
+  expect(narrowTokens(["old"]).check(made)).toBeUndefined();
+});
+
+test("many different tokens leave no memory in use", () => {
+  setFlagsFromString("--expose_gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+  const heapUsed = () => {
+    collectGarbage();
+    return process.memoryUsage().heapUsed;
+  };
+  const key = deriveTokenKey("key");
+  const narrow = narrowTokens(["key"]);
+  const present = (count: number) => {
+    for (let index = 0; index < count; index += 1)
+      narrow.check(makeToken(key, { can: ["read"], labels: { index: String(index) }, expires: inAnHour() }));
+  };
+  present(500);
+  const before = heapUsed();
+  present(10_000);
+  expect(heapUsed() - before).toBeLessThan(2 * 2 ** 20);
+});
