@@ -1,3 +1,4 @@
+import { benchAccess } from "./access";
 import { type Bed, makeBed } from "./bed";
 import { benchCluster } from "./cluster";
 import type { Comparison } from "./compare";
@@ -25,7 +26,7 @@ const ONE_NODE_BENCHES: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
   managed: benchManaged,
   terminals: benchTerminals,
 };
-const BENCH_NAMES = ["start", ...Object.keys(ONE_NODE_BENCHES), "cluster", "proxy"];
+const BENCH_NAMES = ["start", "access", ...Object.keys(ONE_NODE_BENCHES), "cluster", "proxy"];
 /** These start engines of their own. */
 const BENCHES_WITH_OWN_ENGINES = new Set(["cluster", "proxy"]);
 
@@ -48,6 +49,7 @@ async function runOneNodeBenches(chosen: string[]): Promise<void> {
   const own: AbsoluteMeasurement[] = [];
   try {
     if (chosen.includes("start")) own.push(...(await benchStart(bed)));
+    if (chosen.includes("access")) own.push(...(await benchAccess(bed)));
     for (const [name, bench] of Object.entries(ONE_NODE_BENCHES)) {
       if (chosen.includes(name)) comparisons.push(...(await bench(bed)));
     }

@@ -36,7 +36,9 @@ class Host {
 
   add(name: string, { memory = 0, state = "running", labels = {} as Record<string, string> } = {}): void {
     const id = `id of ${name}`;
-    this.containers.set(name, { id, name, state, memory, labels: { ...LABELS, ...labels } } as unknown as ContainerSummary & { memory: number });
+    this.containers.set(name, { id, name, state, memory, labels: { ...LABELS, ...labels } } as unknown as ContainerSummary & {
+      memory: number;
+    });
   }
 
   /** Creates, asks and starts, as a node does it with a run. */
