@@ -63,7 +63,7 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
   const guard = new PolicyGuard(engine, policy);
   const confinement = new Confinement(engine, containers);
   const inventory = new HostInventory(engine, containers, images);
-  const quotas = new Quotas(containers, confinement, inventory);
+  const quotas = new Quotas(nodeName, containers, confinement, inventory);
   const runner = new Runner(engine, cli, images, containers, confinement, guard, quotas, log);
   const lifecycle = new Lifecycle(engine, containers, guard);
   return {

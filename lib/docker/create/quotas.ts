@@ -64,7 +64,9 @@ export class Quotas {
   askOthers: (labels: ConfiningLabels) => Promise<UseOfOthers> = async () => ({ answers: [], missing: [] });
   private readonly claims = new Set<Claim>();
 
+  /** @param nodeName this node's */
   constructor(
+    private readonly nodeName: string,
     private readonly list: Pick<ContainerList, "readFiltered">,
     private readonly confinement: Pick<Confinement, "filterCounted">,
     private readonly inventory: Pick<HostInventory, "usableBy" | "usableWithin">,
@@ -169,13 +171,14 @@ export class Quotas {
     return removal.finally(() => this.claims.delete(claim));
   }
 
-  /** What each quota of a token limits and how much of it is used. */
+  /** What each quota of a token limits and how much of it is used on the nodes that answer. */
   async used({ quotas }: Access): Promise<QuotaUse[]> {
     return Promise.all(
       quotas.map(async ({ max, labels }) => {
-        const [own, { answers, missing }] = await Promise.all([this.count(labels), this.askOthers(labels)]);
-        const used = totalUse([own, ...answers.map(({ value }) => value)]);
-        return { labels, max, used, ...(missing.length > 0 ? { missing: missing.map(({ node }) => node) } : {}) };
+        const [own, others] = await Promise.all([this.count(labels).catch(() => undefined), this.askOthers(labels)]);
+        const used = totalUse([...(own ? [own] : []), ...others.answers.map(({ value }) => value)]);
+        const missing = [...(own ? [] : [this.nodeName]), ...others.missing.map(({ node }) => node)];
+        return { labels, max, used, ...(missing.length > 0 ? { missing } : {}) };
       }),
     );
   }

@@ -77,7 +77,7 @@ async function run(fake: FakeEngine, { remove = false, waitMs = RUN_WAIT_MS } = 
   const list = new ContainerList(engine, "n1", log);
   const confinement = new Confinement(engine, list);
   const guard = new PolicyGuard(engine, policy);
-  const quotas = new Quotas(list, confinement, undefined as never);
+  const quotas = new Quotas("n1", list, confinement, undefined as never);
   const runner = new Runner(engine, cli, new Images(engine, cli), list, confinement, guard, quotas, log);
   const options: RunOptions = {
     access: Access.full,

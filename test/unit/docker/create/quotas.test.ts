@@ -31,7 +31,7 @@ class Host {
       const found = [...this.containers.values()].find((each) => each.id === id);
       return found && usableWithin({ memory: found.memory, cpus: 0 });
     };
-    this.quotas = new Quotas(list, { filterCounted: async (all) => [...all] }, { usableBy, usableWithin }, 1);
+    this.quotas = new Quotas(node, list, { filterCounted: async (all) => [...all] }, { usableBy, usableWithin }, 1);
   }
 
   add(name: string, { memory = 0, state = "running", labels = {} as Record<string, string> } = {}): void {
@@ -211,8 +211,9 @@ describe("quotas", () => {
       );
     expect([error.code, error.status, error.details.missing]).toEqual(["NODES_MISSING", 503, [{ node: "n3", reason: "refused" }]]);
     expect(error.message).toContain("n3 can't be asked");
+    quotas.count = () => Promise.reject(new Error("the engine is down"));
     expect(await quotas.used(access)).toEqual([
-      { labels: LABELS, max: access.quotas[0]?.max, used: { containers: 0, memory: 0, cpus: 0, runs: 0 }, missing: ["n3"] },
+      { labels: LABELS, max: access.quotas[0]?.max, used: { containers: 0, memory: 0, cpus: 0, runs: 0 }, missing: ["n1", "n3"] },
     ]);
   });
 
