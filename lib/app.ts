@@ -32,6 +32,7 @@ import { ProxyListener } from "./proxy/proxy-listener";
 import type { ProxyTarget } from "./proxy/proxy-path";
 import { ReverseProxy } from "./proxy/reverse-proxy";
 import { UpstreamResolver } from "./proxy/upstream-resolver";
+import { auditRoutes } from "./routes/audit";
 import { containerExecRoutes } from "./routes/container-exec";
 import { containerLifecycleRoutes } from "./routes/container-lifecycle";
 import { containerListRoutes } from "./routes/container-list";
@@ -69,7 +70,7 @@ const loadSharedRateLimits = lazyRequire(() => require("./http/shared-rate-limit
  */
 export async function start(
   settings: Settings,
-  { log, audit, lostLines }: Logs,
+  { log, audit, readAudit, lostLines }: Logs,
   cliVariables: Record<string, string>,
 ): Promise<RunningServer> {
   const url = settings.advertise ?? `${settings.https ? "https" : "http"}://${toUrlHost(reachableAddress(settings.host))}:${settings.port}`;
@@ -110,6 +111,7 @@ export async function start(
     ...proxyRoutes(docker, nodeName),
     ...statusRoutes(docker, managed, service, metrics, cluster, () => drain.active),
     ...(cluster ? nodeRoutes(cluster) : []),
+    ...auditRoutes(readAudit, nodeName),
     ...tokenRoutes(narrow, docker.quotas, () => [...routes, ...proxyOperations]),
     ...docsRoutes(openApi),
   );

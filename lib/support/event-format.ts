@@ -34,3 +34,18 @@ export async function* parseEvents(format: EventFormat, stream: AsyncIterable<Bu
     }
   }
 }
+
+/** Bytes of a piece of a stream of many short texts: with a write for each, the overhead per write dominates. */
+const PIECE_LENGTH = 65_536;
+
+/** Joins short texts to pieces, for streams of which nobody waits for a single text. */
+export async function* inPieces(texts: AsyncIterable<string>): AsyncGenerator<Buffer> {
+  let piece = "";
+  for await (const text of texts) {
+    piece += text;
+    if (piece.length < PIECE_LENGTH) continue;
+    yield Buffer.from(piece);
+    piece = "";
+  }
+  if (piece !== "") yield Buffer.from(piece);
+}

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { Writable } from "node:stream";
 import winston from "winston";
+import { type AuditEntry, type AuditRange, readAuditLog } from "./audit-log";
 import { RotatingFile } from "./rotating-file";
 
 const LEVELS = { fatal: 0, error: 1, warn: 2, info: 3, debug: 4, trace: 5 };
@@ -17,6 +18,8 @@ export interface Logs {
   log: Logger;
   /** Appends one line to the audit log, actions.jsonl. */
   audit: (entry: Record<string, unknown>) => void;
+  /** Reads the audit log, rotated files too: see `readAuditLog`. */
+  readAudit: (range: AuditRange) => AsyncGenerator<AuditEntry | undefined>;
   /** Lines that could not be written since the start, by file: a full disk costs lines, never the server. */
   lostLines: () => Record<string, number>;
   /** Resolves when everything logged so far is written; later entries are dropped. */
@@ -62,6 +65,7 @@ export function openLogs(settings: LogSettings): Logs {
   return {
     log: program as unknown as Logger,
     audit: (entry) => actions.append(JSON.stringify(entry)),
+    readAudit: (range) => readAuditLog(settings.log_dir, range),
     lostLines: () => ({ "docker-server.log": file.lostLines, "actions.jsonl": actions.lostLines, terminal: terminal.lostLines }),
     close: async () => {
       const closed = Promise.all([closeLogger(program).then(() => file.close()), actions.close()]);

@@ -127,13 +127,19 @@ export class RotatingFile {
 
   private async removeOldFiles(): Promise<void> {
     const { folder, name, extension, maxAgeDays } = this.options;
-    for (const each of await readdir(folder)) {
-      const rest = each.startsWith(`${name}-`) ? each.slice(name.length + 1) : "";
-      if (!/^\d{4}-\d\d-\d\d\.\w+(\.\d+)?$/.test(rest) || rest.split(".")[1] !== extension) continue;
-      const file = path.join(folder, each);
+    for (const file of await rotatedFiles(folder, name, extension))
       if ((await stat(file)).mtimeMs < Date.now() - maxAgeDays * DAY_MS) await rm(file);
-    }
   }
+}
+
+/** The paths of all files of a rotating file, the oldest first. */
+export async function rotatedFiles(folder: string, name: string, extension: string): Promise<string[]> {
+  const files = (await readdir(folder)).flatMap((file) => {
+    const rest = file.startsWith(`${name}-`) ? file.slice(name.length + 1) : "";
+    const [, date = "", type, number = "0"] = /^(\d{4}-\d\d-\d\d)\.(\w+)(?:\.(\d+))?$/.exec(rest) ?? [];
+    return type === extension ? [{ path: path.join(folder, file), date, number: Number(number) }] : [];
+  });
+  return files.sort((a, b) => (a.date === b.date ? a.number - b.number : a.date < b.date ? -1 : 1)).map((file) => file.path);
 }
 
 /** Bytes of a file; 0 if it is absent. */

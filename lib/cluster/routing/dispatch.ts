@@ -8,6 +8,7 @@ import { forward } from "./forward";
 import type { ListLeases } from "./list-leases";
 import { findPeer, locateContainer, locateVolume, reachPeer } from "./locate";
 import { mergeBodies, mergeLists, mergeOutcomes, mergeOwners, worstOutcome } from "./merge";
+import { mergeTimelines } from "./merge-timelines";
 import { type Dispatch, idempotencyKeyOf, type RoutedRequest } from "./routed-request";
 
 export interface DispatchDeps {
@@ -59,6 +60,7 @@ async function dispatch(deps: DispatchDeps, request: RoutedRequest): Promise<Rep
       return request.runHere();
     case "everyNode":
       if (where.merge === "list") return access.isFull ? containerCache.read() : mergeLists(pool, request, forwardTimeoutMs);
+      if (where.merge === "timeline") return mergeTimelines(pool, request, forwardTimeoutMs);
       return where.merge === "outcomes"
         ? worstOutcome(pool, request, forwardTimeoutMs)
         : mergeBodies(pool, request, where.merge, forwardTimeoutMs);

@@ -122,7 +122,7 @@ interface Replies {
 }
 
 /** Runs a request on all nodes. Bodies that stream are not read yet. */
-async function runOnAllNodes(pool: Pool, request: RoutedRequest, timeoutMs: number): Promise<Replies> {
+export async function runOnAllNodes(pool: Pool, request: RoutedRequest, timeoutMs: number): Promise<Replies> {
   // The request may take long: pings first find out which peers don't answer at all.
   await callPeers(pool, "ping", {});
   const [own, others] = await Promise.all([
@@ -142,7 +142,7 @@ function toLoggedError({ log }: Pool, { headers }: RoutedRequest, thrown: unknow
 }
 
 /** One node's outcome; a reply that can't be read to its end is an error. */
-async function outcomeOf(node: string, reply: Reply | AppError): Promise<Outcome> {
+export async function outcomeOf(node: string, reply: Reply | AppError): Promise<Outcome> {
   if (reply instanceof AppError) return { node, error: reply };
   try {
     const body = JSON.parse(String((await readWhole(reply)).body)) as Record<string, unknown>;
@@ -156,7 +156,8 @@ function truncatedReply(node: string, error: unknown): AppError {
   return new AppError("NODE_FAILED", { message: `The node ${node} gave no answer: ${(error as Error).message}`, details: { node } });
 }
 
-function formatOf(reply: Reply | AppError): EventFormat | undefined {
+/** The format of a reply that streams events; undefined for any other. */
+export function formatOf(reply: Reply | AppError): EventFormat | undefined {
   if (reply instanceof AppError) return undefined;
   const type = reply.headers["Content-Type"] ?? reply.headers["content-type"] ?? "";
   return EVENT_FORMATS.find((format) => type.startsWith(format));

@@ -20,7 +20,7 @@ export type Where =
   | { at: "owners"; prefix: boolean }
   | { at: "volume" }
   | { at: "node" }
-  | { at: "everyNode"; merge: "list" | "outcomes" | MergeBodies }
+  | { at: "everyNode"; merge: "list" | "outcomes" | "timeline" | MergeBodies }
   | { at: "everyOutcome"; merge: MergeOutcomes };
 
 /** Derives a plan from a valid body; `key` is the request's Idempotency-Key. */
@@ -67,7 +67,10 @@ export const bestNode = (plan: MakePlan, options = { live: false }): Where => ({
 /** @param options.prefix whether the first digits of an id suffice */
 export const owners = (options: { prefix: boolean }): Where => ({ at: "owners", ...options });
 
-/** @param merge "list": joins container lists; "outcomes": lists each status and replies with the worst; or a function of the bodies */
-export const everyNode = (merge: "list" | "outcomes" | MergeBodies): Where => ({ at: "everyNode", merge });
+/**
+ * @param merge "list": joins container lists; "outcomes": lists each status and replies with the worst; "timeline": merges streams of
+ *   entries by their `timestamp`, up to `limit` of the query; or a function of the bodies
+ */
+export const everyNode = (merge: "list" | "outcomes" | "timeline" | MergeBodies): Where => ({ at: "everyNode", merge });
 
 export const everyOutcome = (merge: MergeOutcomes): Where => ({ at: "everyOutcome", merge });

@@ -7,7 +7,7 @@ const SECONDS_PER_UNIT = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
  * A point in time: seconds since 1970, a date of RFC 3339, or an age (`10m`). Output: seconds since 1970 as text, with the decimals that were
  * given, up to nanoseconds: as a number they would be rounded, and lines of the log be lost.
  */
-const pointInTime = text.transform((value, context) => {
+export const pointInTime = text.transform((value, context) => {
   const age = /^(\d+)([smhd])$/.exec(value);
   if (age) return String(Math.floor(Date.now() / 1000) - Number(age[1]) * SECONDS_PER_UNIT[age[2] as keyof typeof SECONDS_PER_UNIT]);
   const [, seconds, decimals = ""] = /^(\d+)(?:\.(\d+))?$/.exec(value) ?? [];

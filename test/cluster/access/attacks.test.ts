@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { narrowToken } from "../../../lib/access/token";
+import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
 import { becomesComplete } from "../../support/cluster-containers";
 import { TOKEN } from "../../support/server";
@@ -93,6 +95,32 @@ test("a token for one node finds, lists and runs there only, through any node", 
     "from",
   );
   expect((await holderOf(n3.server.url, narrowTokenOf({ can: ["read"] }))("GET", `/${victim.name}`)).json.details.caveat).toBe("can");
+});
+
+test("through every node the audit log of all nodes comes in the order of time, for a token for one node that of this node", async () => {
+  const since = new Date().toISOString();
+  for (const { server } of cluster.nodes)
+    await holderOf(server.url, token)("GET", "/", { headers: { "X-Request-Id": `audited-${unique}` } });
+  const admin = { n1: narrowTokenOf({ can: ["admin"] }), n3: narrowTokenOf({ can: ["admin"], nodes: ["n3"] }) };
+  const read = async (url: string, holder: string) => {
+    const answer = await holderOf(url, holder)("GET", `/audit?since=${since}`);
+    expect([answer.status, answer.headers.get("x-cluster-missing")]).toEqual([200, null]);
+    const events = answer.text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const times = events.slice(0, -1).map(({ timestamp }) => timestamp);
+    expect(times).toEqual([...times].sort());
+    expect(events.at(-1)).toEqual({ event: "result", entries: times.length, damaged_lines: 0, complete: true, missing: [] });
+    const audited = events.filter(({ request_id }) => request_id === `audited-${unique}`);
+    return new Set(audited.map(({ node, decision }) => `${node} ${decision}`));
+  };
+  for (const { server } of cluster.nodes) {
+    const all = new Set(["n1 allowed", "n2 allowed", "n3 allowed"]);
+    expect(await until(async () => isDeepStrictEqual(await read(server.url, admin.n1), all), 10_000)).toBe(true);
+    expect(await read(server.url, admin.n3)).toEqual(new Set(["n3 allowed"]));
+    expect((await holderOf(server.url, token)("GET", "/audit")).status).toBe(403);
+  }
 });
 
 describe("a quota", () => {

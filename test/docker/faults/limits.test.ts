@@ -1,5 +1,7 @@
-import { writeFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import type { Caveats } from "../../../lib/access/caveats";
+import { deriveTokenKey, makeToken } from "../../../lib/access/token";
 import { until } from "../../../scripts/process";
 import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
@@ -186,6 +188,40 @@ test("the audit log has a line for each request, with client, outcome and durati
   ]);
   const logged = everythingLogged(server);
   for (const secret of ["hidden-value", "wrong-token-value", "first"]) expect(logged).not.toContain(secret);
+});
+
+test("GET /audit streams the audit log to who has the permission admin, and tells of damaged lines", async () => {
+  await start("--low_burst=0");
+  const expires = Math.floor(Date.now() / 1000) + 3600;
+  const narrow = (caveats: Caveats) => makeToken(deriveTokenKey("first"), { expires, ...caveats });
+  const reader = narrow({ can: ["read"] });
+  for (const token of [reader, narrow({ can: ["admin"], labels: { customer: "a" } })])
+    expect(await server.request("GET", "/audit", as(token))).toMatchObject({ status: 403, json: { code: "REFUSED_BY_TOKEN" } });
+  appendFileSync(path.join(server.folder, "logs/actions.jsonl"), "damaged\n");
+  const read = async (query: string) => {
+    const { status, headers, text } = await server.request("GET", `/audit?${query}`, as(narrow({ can: ["admin"] })));
+    expect([status, headers.get("content-type")]).toEqual([200, "application/x-ndjson; charset=utf-8"]);
+    return text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+  };
+  const refusals = async () => (await read("since=1h")).filter((entry) => entry.path === "/audit" && entry.status === 403);
+  expect(await until(async () => (await refusals()).length === 2, 10_000)).toBe(true);
+  expect(await refusals()).toMatchObject([
+    { node: expect.any(String), token: expect.any(String), caveats: [{ can: ["read"] }], decision: "refused by can" },
+    { token: expect.any(String), caveats: [{ labels: { customer: "a" } }], decision: "refused by labels" },
+  ]);
+  const complete = { event: "result", complete: true, missing: [] };
+  const [first, second, result] = await read("limit=2");
+  expect([typeof first.timestamp, typeof second.timestamp, result]).toEqual([
+    "string",
+    "string",
+    { ...complete, entries: 2, damaged_lines: 0 },
+  ]);
+  expect(await read(`until=${first.timestamp}`)).toEqual([{ ...complete, entries: 0, damaged_lines: 1 }]);
+  for (const query of ["since=yesterday", "limit=0", "follow=true"])
+    expect((await server.request("GET", `/audit?${query}`, as("first"))).status).toBe(400);
 });
 
 test("cross-site requests of a browser are refused, same-origin requests are not", async () => {
