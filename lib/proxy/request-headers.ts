@@ -1,6 +1,6 @@
 import type { Request } from "express";
 import { PEER_HEADER } from "../cluster/rpc/signatures";
-import { hopByHopMatcher, type RawHeaders } from "./http1/message-head";
+import { headerValues, hopByHopMatcher, type RawHeaders } from "./http1/message-head";
 import { requestBodyFraming } from "./http1/request-body";
 
 /** This server's name in `Via` (RFC 9110, section 7.6.3). */
@@ -115,6 +115,21 @@ export function connectionHeaders(request: Request, host: string, upgrade: strin
     ...(framing === "chunked" ? ["Transfer-Encoding", "chunked"] : []),
     ...(headers["content-length"] === undefined || framing === "chunked" ? [] : ["Content-Length", headers["content-length"]]),
   ];
+}
+
+/**
+ * Gives an upgrade from a page of this server's own origin the container's address as its Origin: a server that compares Origin with
+ * Host then takes it for its own page. An Origin of another site stays what it is.
+ * @param headers with X-Forwarded-Host, which is this server's own
+ * @param host of the Host header
+ */
+export function withUpstreamOrigin(headers: RawHeaders, host: string): RawHeaders {
+  const [forwardedHost = ""] = headerValues(headers, "x-forwarded-host");
+  return headers.map((value, index) => {
+    if (index % 2 === 0 || headers[index - 1]?.toLowerCase() !== "origin") return value;
+    const [, scheme, originHost = ""] = /^(https?:\/\/)(.+)$/i.exec(value) ?? [];
+    return originHost !== "" && originHost.toLowerCase() === forwardedHost.toLowerCase() ? `${scheme}${host}` : value;
+  });
 }
 
 /** Removes the cookies of this name from a Cookie header. */

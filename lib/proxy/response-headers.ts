@@ -50,6 +50,30 @@ export interface Confinement {
   hasOwnCors: boolean;
 }
 
+/**
+ * Replaces each Location that has the address at which this server reaches the container, which its clients can't, by its path.
+ * @param address host and port, as they were in the Host header of the request
+ */
+export function withoutUpstreamAddress(headers: RawHeaders, address: string): RawHeaders {
+  return headers.map((value, index) => (index % 2 === 1 && isLocation(headers[index - 1]) ? toPath(value, address) : value));
+}
+
+const isLocation = (name: string | undefined) => name?.toLowerCase() === "location";
+
+function toPath(location: string, address: string): string {
+  const [, authority = "", rest = ""] = /^(?:https?:)?\/\/([^/?#\\]*)(.*)$/is.exec(location) ?? [];
+  // A path that begins with two slashes would be read as another host.
+  if (authority.toLowerCase() !== address.toLowerCase() || /^[/\\]{2}/.test(rest)) return location;
+  return rest.startsWith("/") ? rest : `/${rest}`;
+}
+
+/** Puts a Location that is an absolute path below the prefix, unless the container knows its prefix and has done so. */
+function confineLocation(location: string, prefix: string): string {
+  const isElsewhere = !location.startsWith("/") || location.startsWith("//");
+  const isBelow = location.startsWith(prefix) && /^(?:[/?#]|$)/.test(location.slice(prefix.length));
+  return isElsewhere || isBelow ? location : prefix + location;
+}
+
 /** Removes or restricts the headers by which a container could affect more than its own path. */
 export function confineToPrefix(headers: RawHeaders, { prefix, sandbox, sessionCookie, hasOwnCors }: Confinement): RawHeaders {
   const confined: RawHeaders = [];
@@ -57,7 +81,8 @@ export function confineToPrefix(headers: RawHeaders, { prefix, sandbox, sessionC
     const name = (headers[index] as string).toLowerCase();
     const value = headers[index + 1] as string;
     if (ORIGIN_WIDE.has(name) || (hasOwnCors && CORS_ACCESS.has(name))) continue;
-    if (name !== "set-cookie") confined.push(headers[index] as string, value);
+    if (name === "location") confined.push(headers[index] as string, confineLocation(value, prefix));
+    else if (name !== "set-cookie") confined.push(headers[index] as string, value);
     else if (!isCookieOf(value, sessionCookie)) confined.push(headers[index] as string, confineCookie(value, prefix));
   }
   if (sandbox) confined.push("Content-Security-Policy", SANDBOX_POLICY);

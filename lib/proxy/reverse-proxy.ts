@@ -11,8 +11,8 @@ import { ConnectionPool } from "./connection-pool";
 import { formatHead, headerValues, type RawHeaders, type ResponseHead } from "./http1/message-head";
 import { type ProxyTarget, parseProxyTarget } from "./proxy-path";
 import { type ProxyRequest, Relay, RelayFailure, resetConnection } from "./relay";
-import { clientRequestHeaders, connectionHeaders, peerRequestHeaders } from "./request-headers";
-import { confineToPrefix, endToEndHeaders } from "./response-headers";
+import { clientRequestHeaders, connectionHeaders, peerRequestHeaders, withUpstreamOrigin } from "./request-headers";
+import { confineToPrefix, endToEndHeaders, withoutUpstreamAddress } from "./response-headers";
 import type { ResolvedUpstream, UpstreamResolver } from "./upstream-resolver";
 
 const ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -109,7 +109,7 @@ export class ReverseProxy {
     const headers = connectionHeaders(request, host, request.upgradeOffer && request.headers.upgrade);
     headers.push(...(response.locals.peer ? peerRequestHeaders(request) : this.headersFromClient(attempt)));
     if (peer) headers.push(PEER_HEADER, this.signForPeer(peer.name, request, response, target));
-    return headers;
+    return peer || !request.upgradeOffer ? headers : withUpstreamOrigin(headers, host);
   }
 
   private headersFromClient({ request, response, target, sandbox }: Attempt): RawHeaders {
@@ -144,16 +144,18 @@ export class ReverseProxy {
 }
 
 /** Makes the headers for the client from those of an upstream response. */
-function responseHeaderFilter({ response, target, sandbox }: Attempt): (head: ResponseHead) => RawHeaders {
+function responseHeaderFilter({ response, target, upstream, sandbox }: Attempt): (head: ResponseHead) => RawHeaders {
+  const received = (head: ResponseHead) =>
+    upstream.peer ? endToEndHeaders(head) : withoutUpstreamAddress(endToEndHeaders(head), upstream.host);
   // The node that the client is connected to confines them.
-  if (response.locals.peer) return endToEndHeaders;
+  if (response.locals.peer) return received;
   const confinement = {
     prefix: target.prefix,
     sandbox,
     sessionCookie: SESSION_COOKIE,
     hasOwnCors: response.hasHeader("Access-Control-Allow-Origin"),
   };
-  return (head) => confineToPrefix(endToEndHeaders(head), confinement);
+  return (head) => confineToPrefix(received(head), confinement);
 }
 
 /** Answers the client with the upstream's 101 and connects the two sockets. */

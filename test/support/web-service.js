@@ -30,6 +30,9 @@ const web = http.createServer({ keepAliveTimeout: 60_000, requestTimeout: 0 }, (
     request.on("data", (line) => response.write(`data: ${String(line).trim()}\n\n`));
     return request.on("end", () => response.end());
   }
+  // Redirects as a server does that knows only its own address.
+  if (url.pathname === "/redirect") return response.writeHead(302, { Location: `http://${request.headers.host}/page/` }).end();
+  if (url.pathname === "/login") return response.writeHead(302, { Location: "/page/" }).end();
   if (url.pathname === "/slow") return; // never answers
   if (url.pathname === "/endless") {
     response.writeHead(200, url.searchParams.has("length") ? { "Content-Length": 1e9 } : {});
@@ -75,6 +78,9 @@ web.on("upgrade", (request, socket) => {
   socket.on("end", () => socket.end());
   socket.on("error", () => undefined);
   if (request.url.startsWith("/no")) return socket.end("HTTP/1.1 403 Not Here\r\nContent-Length: 4\r\n\r\nnope");
+  // As Tornado and Gorilla do.
+  const { origin, host } = request.headers;
+  if (request.url.startsWith("/same-origin") && new URL(origin).host !== host) return socket.end("HTTP/1.1 403 Cross Origin\r\n\r\n");
   const key = `${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
   const accept = createHash("sha1").update(key).digest("base64");
   const head = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", `Sec-WebSocket-Accept: ${accept}`];

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Request, Response } from "express";
+import WebSocket from "ws";
 import { Access } from "../../../lib/access/access";
 import { Credentials } from "../../../lib/auth/credentials";
 import { Signatures } from "../../../lib/cluster/rpc/signatures";
@@ -40,6 +41,23 @@ test("a cookie set by one node is accepted by every node and not forwarded to th
     const { status, json, headers } = await get(receiver, { Cookie: cookieOf(signedIn.headers.getSetCookie()[0]) });
     expect([status, json.url, gotHeader(json, "cookie")]).toEqual([200, "/a%2Fb?c", undefined]);
     expect([headers.get("content-security-policy"), headers.getSetCookie()]).toEqual([null, []]);
+  }
+});
+
+test("through any node an app's redirects lead below its path, and it opens its WebSocket though it compares Origin with Host", async () => {
+  for (const { engine } of [holder, other]) {
+    const pages = `http://${engine.address}:1718`;
+    const headers = { "X-Access-Token": TOKEN };
+    for (const path of ["redirect", "login"]) {
+      const response = await fetch(`${pages}/proxy/${web}/${path}`, { headers, redirect: "manual" });
+      expect([path, response.headers.get("location")]).toEqual([path, `/proxy/${web}/page/`]);
+    }
+    const socket = new WebSocket(`${pages.replace("http", "ws")}/proxy/${web}/same-origin`, { origin: pages, headers });
+    const outcome = new Promise<string>((resolve) => {
+      socket.on("open", () => socket.close()).on("close", () => resolve("open"));
+      socket.on("error", (error) => resolve(error.message));
+    });
+    expect(await outcome).toBe("open");
   }
 });
 

@@ -1,5 +1,5 @@
 import express, { type Request } from "express";
-import { clientRequestHeaders } from "../../../lib/proxy/request-headers";
+import { clientRequestHeaders, withUpstreamOrigin } from "../../../lib/proxy/request-headers";
 
 /** The headers that a container receives of a client's. */
 function received(rawHeaders: string[], trustProxy: unknown = false, remoteAddress = "10.0.0.1"): string[] {
@@ -19,6 +19,31 @@ function forwardedFor(trustProxy: unknown, remoteAddress: string): string {
   const headers = received(["X-Forwarded-For", "203.0.113.7"], trustProxy, remoteAddress);
   return headers[headers.indexOf("X-Forwarded-For") + 1] as string;
 }
+
+describe("withUpstreamOrigin", () => {
+  const origin = (value: string, forwardedHost = "Pool.example:1718") =>
+    withUpstreamOrigin(["ORIGIN", value, "X-Forwarded-Host", forwardedHost], "127.0.0.1:8080")[1];
+
+  test("the Origin of this server's own pages becomes the container's", () => {
+    expect(origin("http://pool.example:1718")).toBe("http://127.0.0.1:8080");
+    expect(origin("https://pool.example", "pool.example")).toBe("https://127.0.0.1:8080");
+  });
+
+  test.each(["http://evil.example", "http://pool.example", "http://pool.example:17181", "null", "", "http://"])(
+    "the Origin %j of another page stays as it is",
+    (value) => expect(origin(value)).toBe(value),
+  );
+
+  test("without an Origin there is none", () => {
+    expect(withUpstreamOrigin(["X-Origin", "http://a", "X-Forwarded-Host", "a"], "b")).toEqual([
+      "X-Origin",
+      "http://a",
+      "X-Forwarded-Host",
+      "a",
+    ]);
+    expect(withUpstreamOrigin(["Origin", "http://"], "b")).toEqual(["Origin", "http://"]);
+  });
+});
 
 describe("clientRequestHeaders", () => {
   test.each(["X_Forwarded_For", "X-Forwarded_Proto", "X_REAL_IP", "X_Request_Id", "X_Access_Token", "Content_Length", "Transfer_Encoding"])(
