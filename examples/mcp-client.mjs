@@ -32,13 +32,12 @@ async function overMcp() {
     console.log(`Tools: ${tools.map(({ name }) => name).join(", ")}`);
     const { status } = await call(client, "health", {});
     console.log(`Health: ${status}`);
-    const { id } = await call(client, "run_container", { image, data: ["sleep", "600"], detach: true });
+    const { id } = await call(client, "run_container", { image, command: ["sleep", "600"] });
     try {
       // The server reports progress every second, in the response to the call itself.
       const onprogress = ({ message }) => console.log(message);
-      const executed = await call(client, "exec", { id, data: ["sh", "-c", "sleep 2; echo Hello from MCP!"] }, { onprogress });
-      // In a cluster exec answers a list with one item for each node that holds the container.
-      console.log(`MCP said: ${(executed.result?.[0] ?? executed).stdout.trim()}`);
+      const executed = await call(client, "exec", { id, command: ["sh", "-c", "sleep 2; echo Hello from MCP!"] }, { onprogress });
+      console.log(`MCP said: ${executed.stdout.trim()}`);
     } finally {
       await call(client, "remove", { id });
     }

@@ -118,7 +118,8 @@ export async function start(
 
   const logRequest = requestLogger(audit, (...counted) => metrics.countRequest(...counted));
   const app = createExpressApp(settings, logRequest);
-  routes.push(...mcpRoutes(routes, new InProcessClient(app), service));
+  const inProcess = new InProcessClient((request, response) => handleApiRequest(request, response));
+  routes.push(...mcpRoutes(() => [...routes, ...proxyOperations], inProcess, service));
   const credentials = Credentials.load(
     settings,
     log,
@@ -157,6 +158,7 @@ export async function start(
   });
   const middleware = { app, requestLogger: logRequest, errorHandler: handleError, authenticate: authenticate({}) };
   const apiListener = new ProxyListener(proxy, { ...middleware, cors: proxyCorsMiddleware(settings.cors_origin), sandbox: true });
+  const handleApiRequest = apiListener.listenerWithFallback(app);
   const findContainerId = async (target: ProxyTarget, access: Access) =>
     (await upstreams.resolve(target, { fromPeer: false, exact: true, access })).containerId;
   const sessions = new BrowserSessions(signatures, credentials, findContainerId, (claim) => narrow.accept(claim));

@@ -2,7 +2,7 @@ import type { NextFunction, Request, RequestHandler, Response } from "express";
 import { Access } from "../access/access";
 import { PEER_HEADER, type PeerRequest } from "../cluster/rpc/signatures";
 import { AppError } from "../errors";
-import { inProcessCaller } from "../http/in-process";
+import { inProcessOrigin } from "../http/in-process";
 import type { FailureLimit } from "../http/rate-limit";
 import type { Route } from "../http/route";
 import type { Credentials, Verdict } from "./credentials";
@@ -37,11 +37,13 @@ export function authenticator(
     async (request: Request, response: Response, next: NextFunction) => {
       // With `?node=` even a public route makes this node call another one: that needs credentials.
       if (route.public && request.query.node === undefined) return next();
-      const caller = inProcessCaller(request);
-      if (caller) {
+      const origin = inProcessOrigin(request);
+      if (origin) {
+        const { caller, refusal } = origin;
         response.locals.identity = caller.identity;
         // Its address was judged with the request that this one is part of.
         admit(caller.access, undefined, response);
+        if (refusal) throw refusal;
         return next();
       }
       const peerHeader = request.headers[PEER_HEADER];

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
 import type { Logs } from "../support/logger";
+import { inProcessOrigin } from "./in-process";
 
 /** A request id of a client or a load balancer is accepted only in this form, so that it can't forge log lines. */
 const ACCEPTED_REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -23,6 +24,7 @@ export function requestLogger(audit: Logs["audit"], count: CountRequest): Reques
     response.setHeader("X-Request-Id", request_id);
     response.once("close", () => {
       const duration_ms = Math.round((performance.now() - startedAt) * 100) / 100;
+      const tool = inProcessOrigin(request)?.tool;
       const { identity, access, error, refusedBy, route } = response.locals;
       audit({
         timestamp: new Date().toISOString(),
@@ -34,6 +36,7 @@ export function requestLogger(audit: Logs["audit"], count: CountRequest): Reques
         user: identity ?? null,
         ...(access?.claim ? { token: access.claim.id, caveats: access.caveats, decision: refusedBy ?? "allowed" } : {}),
         address: request.ip,
+        ...(tool === undefined ? {} : { tool }),
         ...error,
         // An upgraded connection has no end other than its close.
         ...(response.writableFinished || response.statusCode === 101 ? {} : { aborted: true }),

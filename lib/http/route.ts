@@ -63,7 +63,7 @@ export interface ResponseDoc {
   headers?: Record<string, string>;
 }
 
-/** One route of the API. Express, validation, the OpenAPI document, MCP tools and routing in the cluster are derived from it. */
+/** One route of the API. Express, validation, the OpenAPI document and routing in the cluster are derived from it. */
 export interface Route extends RouteAccess {
   method: Method;
   /** in the syntax of Express: `/:id`, `/*image` */
@@ -91,8 +91,6 @@ export interface Route extends RouteAccess {
   acceptsTicket?: boolean;
   /** Whether HEAD runs the handler too, for its status. */
   runsOnHead?: boolean;
-  /** Name of the MCP tool that calls this route. */
-  mcpTool?: string;
   handler: (call: RouteCall) => Promise<Reply | object> | Reply | object;
 }
 

@@ -1,11 +1,12 @@
 import { WebStandardStreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js";
 import { AppError } from "../errors";
 import type { InProcessClient } from "../http/in-process";
-import { Reply, type Route, type RouteCall } from "../http/route";
+import { Reply, type RouteCall } from "../http/route";
 import { settlesBefore } from "../support/settles-before";
 import { createMcpServer } from "./mcp-server";
 import { SseSessions } from "./sse-sessions";
-import { Tools } from "./tools";
+import type { ToolRoute } from "./tools/declaration";
+import { Tools } from "./tools/tools";
 
 export interface McpService {
   name: string;
@@ -22,9 +23,9 @@ export class McpEndpoint {
   private readonly tools: Tools;
   private readonly sessions = new SseSessions();
 
-  /** @param routes all routes; those with a `tool` name become tools */
+  /** @param routes all routes, that the tools call */
   constructor(
-    routes: Route[],
+    routes: readonly ToolRoute[],
     private readonly inProcess: InProcessClient,
     private readonly service: McpService,
   ) {
@@ -77,7 +78,7 @@ export class McpEndpoint {
     return createMcpServer(
       this.tools,
       { name: this.service.name, version: this.service.version },
-      (request, signal) => this.inProcess.send({ ...request, headers, caller, signal }),
+      (request) => this.inProcess.send({ ...request, headers: { ...headers, ...request.headers }, caller }),
       caller,
     );
   }

@@ -8,17 +8,21 @@ import {
 } from "@modelcontextprotocol/sdk/types.js";
 import { AjvJsonSchemaValidator } from "@modelcontextprotocol/sdk/validation/ajv";
 import type { Access } from "../access/access";
+import { PERMISSIONS } from "../access/permissions";
 import { AppError, errorBody } from "../errors";
-import type { InProcessResponse } from "../http/in-process";
-import type { ToolRequest, Tools } from "./tools";
+import type { InProcessRequest, InProcessResponse } from "../http/in-process";
+import type { Tools } from "./tools/tools";
 
 /** Between progress notifications to a client that asked for them. */
 const PROGRESS_INTERVAL_MS = 1000;
 // Shared: compiling a validator per server would dominate the time of a call.
 const jsonSchemaValidator = new AjvJsonSchemaValidator();
 
-/** Sends a tool's request to its route. */
-export type SendRequest = (request: ToolRequest, signal: AbortSignal) => Promise<InProcessResponse>;
+/** Sends a tool's request to its route, in the client's name. */
+export type SendRequest = (request: Omit<InProcessRequest, "caller">) => Promise<InProcessResponse>;
+
+/** What the model is told of this server before it sees the tools. */
+const INSTRUCTIONS = `Runs Docker containers on one or several machines (nodes). A container is found by name or id from anywhere; node pins a request to a machine. To build an app: create_app, write_files, control (start), then http_request to see its page and logs to see why it fails. Commands run without a shell unless they begin with ["sh","-c"]. An answer that says pulling or exit_code null goes on: ask again. Errors have a code and a message that says what would be accepted.`;
 
 /**
  * Creates the SDK's server for one connection of a client.
@@ -32,7 +36,7 @@ export function createMcpServer(
   send: SendRequest,
   { request_id, access }: { request_id: string; access: Access },
 ): Server {
-  const server = new Server(info, { capabilities: { tools: {} }, jsonSchemaValidator });
+  const server = new Server(info, { capabilities: { tools: {} }, instructions: instructionsFor(access), jsonSchemaValidator });
   server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: tools.list(access) }));
   server.setRequestHandler(CallToolRequestSchema, async ({ params }, { signal, sendNotification, _meta }) => {
     const progressToken = _meta?.progressToken;
@@ -44,10 +48,7 @@ export function createMcpServer(
     };
     const timer = progressToken === undefined ? undefined : setInterval(report, PROGRESS_INTERVAL_MS);
     try {
-      const request = tools.toRequest(params.name, params.arguments ?? {});
-      if (!request)
-        throw new McpError(ErrorCode.InvalidParams, `name: no such tool: ${params.name}; there are ${tools.names(access).join(", ")}`);
-      return toResult(await send(request, signal));
+      return await callTool(params.name, params.arguments ?? {}, signal);
     } catch (error) {
       if (error instanceof McpError) throw error;
       // Other errors are broken connections, which the HTTP layer has logged.
@@ -57,22 +58,50 @@ export function createMcpServer(
       clearInterval(timer);
     }
   });
+
+  async function callTool(tool: string, args: Record<string, unknown>, signal: AbortSignal): Promise<CallToolResult> {
+    // A call that can't be a request passes the app too: there it is audited.
+    const refuse = (refusal: AppError) => send({ method: "POST", path: "/mcp", tool: tool.slice(0, 100), refusal, signal });
+    let request: Awaited<ReturnType<Tools["toRequest"]>>;
+    try {
+      request = await tools.toRequest(tool, args);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      return toResult(await refuse(error));
+    }
+    if (!request) {
+      const message = `name: no such tool: ${tool.slice(0, 100)}; there are ${tools.names(access).join(", ")}`;
+      await refuse(new AppError("INVALID_INPUT", { message }));
+      throw new McpError(ErrorCode.InvalidParams, message);
+    }
+    const response = await send({ ...request, tool, signal });
+    const answer = tools.toAnswer(tool, response, args);
+    return answer ? { content: [{ type: "text", text: JSON.stringify(answer) }], structuredContent: { ...answer } } : toResult(response);
+  }
+
   return server;
 }
 
-function errorResult(body: object): CallToolResult {
-  return { content: [{ type: "text", text: JSON.stringify(body) }], structuredContent: { ...body }, isError: true };
+function instructionsFor(access: Access): string {
+  const permitted = PERMISSIONS.filter((permission) => access.can(permission));
+  return access.isFull ? INSTRUCTIONS : `${INSTRUCTIONS} The token permits: ${permitted.join(", ")}.`;
+}
+
+/** An error without `detail`, which repeats its message for clients of FastAPI. */
+function errorResult({ detail: _, ...body }: { detail?: string }): CallToolResult {
+  return { content: [{ type: "text", text: JSON.stringify(body) }], structuredContent: body, isError: true };
 }
 
 function toResult({ status, headers, body }: InProcessResponse): CallToolResult {
-  const content: CallToolResult["content"] = [{ type: "text", text: body.toString() }];
-  const outcome = status >= 400 ? { isError: true } : {};
-  if (!headers["content-type"]?.startsWith("application/json")) return { content, ...outcome };
   const value: unknown = JSON.parse(body.toString());
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return { content, structuredContent: { ...value }, ...outcome };
+  if (status >= 400) return errorResult(value as object);
+  // Of the nodes that may hold a container one does: its answer is the tool's.
+  const only = Array.isArray(value) && value.length === 1 && headers["x-cluster-missing"] === undefined ? (value[0] as unknown) : value;
+  const content: CallToolResult["content"] = [{ type: "text", text: only === value ? body.toString() : JSON.stringify(only) }];
+  if (typeof only === "object" && only !== null && !Array.isArray(only)) return { content, structuredContent: { ...only } };
   // Structured content must be an object: a list, and the nodes missing from it, are wrapped in one.
   const missing = headers["x-cluster-missing"];
-  if (missing === undefined) return { content, structuredContent: { result: value }, ...outcome };
+  if (missing === undefined) return { content, structuredContent: { result: value } };
   content.push({ type: "text", text: `Not complete: no answer from ${missing}` });
-  return { content, structuredContent: { result: value, complete: false, missing: String(missing).split(", ") }, ...outcome };
+  return { content, structuredContent: { result: value, complete: false, missing: String(missing).split(", ") } };
 }

@@ -46,7 +46,6 @@ export function containerExecRoutes(docker: DockerHost, settings: { run_wait: nu
     permission: "exec",
     confined: "container",
     summary: "Run a command inside a running container",
-    mcpTool: "exec_in",
     params: containerParams,
     body: z.object({
       command: command
@@ -84,7 +83,6 @@ export function containerExecRoutes(docker: DockerHost, settings: { run_wait: nu
     permission: "read",
     confined: "container",
     summary: "What a container uses",
-    mcpTool: "stats",
     params: containerParams,
     query: z.object({ stream: flag.default(false).describe("Every second, until the container ends") }),
     responses: responses.stats,
@@ -106,7 +104,6 @@ export function containerExecRoutes(docker: DockerHost, settings: { run_wait: nu
     permission: "read",
     confined: "container",
     summary: "The processes of a container",
-    mcpTool: "top",
     params: containerParams,
     responses: responses.top,
     async handler({ params }) {

@@ -51,7 +51,6 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     permission: "read",
     confined: "container",
     summary: "Inspect a container",
-    mcpTool: "inspect",
     params: containerParams,
     responses: responses.inspect,
     async handler({ params, access }) {
@@ -70,7 +69,6 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     permission: "containers",
     confined: "container",
     summary: "Remove a container; a managed one with its volume",
-    mcpTool: "remove_container",
     params: containerParams,
     query: z.object({ force: flag.default(true).describe("Also while it runs") }),
     responses: responses.remove,
@@ -104,7 +102,6 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     ...lifecycleRoute,
     path: "/containers/:id/start",
     summary: "Start a container",
-    mcpTool: "start",
     handler: ({ params, access }) =>
       changeState(params.id, "start", async (id) => {
         await docker.quotas.assertWithin(access);
@@ -116,7 +113,6 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     ...lifecycleRoute,
     path: "/containers/:id/stop",
     summary: "Stop a container; one that doesn't run stays as it is, and is a 422 if it is managed",
-    mcpTool: "stop",
     query: stopQuery,
     handler: ({ params, query }) => changeState(params.id, "stop", (id) => lifecycle.stop(id, query.timeout)),
   });
@@ -125,7 +121,6 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     ...lifecycleRoute,
     path: "/containers/:id/restart",
     summary: "Stop a container and start it again",
-    mcpTool: "restart",
     query: stopQuery,
     handler: ({ params, query, access }) =>
       changeState(params.id, "restart", async (id) => {
@@ -138,7 +133,6 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     ...lifecycleRoute,
     path: "/containers/:id/pause",
     summary: "Freeze the processes of a container",
-    mcpTool: "pause",
     handler: ({ params }) => changeState(params.id, "pause", (id) => lifecycle.pause(id)),
   });
 
@@ -146,7 +140,6 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     ...lifecycleRoute,
     path: "/containers/:id/unpause",
     summary: "Let the processes of a paused container go on",
-    mcpTool: "unpause",
     handler: ({ params }) => changeState(params.id, "unpause", (id) => lifecycle.unpause(id)),
   });
 
@@ -154,7 +147,6 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     ...lifecycleRoute,
     path: "/containers/:id/rename",
     summary: "Give a container another name",
-    mcpTool: "rename",
     body: z.object({ name: newContainerName.describe("No container of any node has it") }),
     example: { name: "another-name" },
     handler: ({ params, body }) =>

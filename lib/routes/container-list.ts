@@ -35,7 +35,6 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
     permission: "read",
     confined: "handler",
     summary: "List managed containers, page by page",
-    mcpTool: "containers",
     query: pageQuery,
     responses: responses.list,
     async handler({ query, access }) {
@@ -53,7 +52,6 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
     permission: "containers",
     confined: "handler",
     summary: "Run a container and publish a port of it",
-    mcpTool: "run_service",
     body: containerRunBody,
     example: { image: "nginx:latest", container_port: 80, host_port: 0, name: "nginx-demo", wait_ready: true, health_path: "/" },
     responses: responses.run,

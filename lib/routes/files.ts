@@ -134,7 +134,6 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     path: "/containers/:id/files",
     burst: "mid",
     summary: "What is in a folder of a container",
-    mcpTool: "list_files",
     query: folderQuery,
     responses: responses.list,
     async handler({ params, query, clientSignal }) {

@@ -28,7 +28,6 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     permission: "read",
     confined: "untouched",
     summary: "List all images",
-    mcpTool: "images",
     responses: imageListResponses,
     async handler({ access }) {
       return { images: (await listImages(docker.engine)).flatMap((each) => allowedNames(each, access)).map((each) => ({ ...each, host })) };
@@ -43,7 +42,6 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     permission: "images",
     confined: "untouched",
     summary: "Pull an image on every node",
-    mcpTool: "pull_image",
     body: imagePullBody,
     example: { image: "nginx:latest" },
     responses: imagePullResponses,
@@ -102,7 +100,6 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     burst: "mid",
     permission: "images",
     summary: "Remove an image from every node",
-    mcpTool: "remove_image",
     params: z.object({ image: imageReference.describe("Image reference, with its slashes, or an id") }),
     query: z.object({
       force: flag
@@ -123,7 +120,6 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     burst: "low",
     permission: "images",
     summary: "Remove images and build cache that nobody uses from every node",
-    mcpTool: "prune_images",
     responses: imagePruneResponses,
     async handler({ access }) {
       // It removes whatever is unused, not what a token names.

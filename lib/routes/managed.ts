@@ -51,7 +51,6 @@ export function managedRoutes(
     permission: "containers",
     confined: "handler",
     summary: "Create a managed container, to be started later",
-    mcpTool: "create_container",
     body: createBody,
     example: {
       image: "python:3.12-slim",
@@ -90,7 +89,6 @@ export function managedRoutes(
     permission: "containers",
     confined: "container",
     summary: "Change a managed container: it is made anew, what is in its /app stays, and if it ran it runs again",
-    mcpTool: "update_container",
     params: containerParams,
     body: changeBody,
     example: { env: { NEW_VAR: "value", OLD_VAR: null }, tags: ["updated", "v2"], resources: { memory: "8192m" } },
@@ -106,7 +104,6 @@ export function managedRoutes(
     permission: "containers",
     confined: "container",
     summary: "Publish other ports of a managed container, which is made anew for it",
-    mcpTool: "update_ports",
     params: containerParams,
     body: portsBody,
     example: { ports: [{ host: 3000, container: 3000, protocol: "tcp" }] },
@@ -122,7 +119,6 @@ export function managedRoutes(
     permission: "read",
     confined: "container",
     summary: "How a container is",
-    mcpTool: "status",
     params: containerParams,
     responses: responses.status,
     // A change may replace the container between the list and the inspection: look again.

@@ -4,6 +4,7 @@ import { AppError, invalidField } from "../errors";
 import type { InProcessClient } from "../http/in-process";
 import { type Route, type RouteCall, route } from "../http/route";
 import type { McpEndpoint, McpService } from "../mcp/mcp-endpoint";
+import type { ToolRoute } from "../mcp/tools/declaration";
 import { lazyRequire } from "../support/lazy-require";
 
 const id = z.union([z.string(), z.number()]);
@@ -26,14 +27,14 @@ const example = {
 const mcpModule = lazyRequire(() => require("../mcp/mcp-endpoint") as typeof import("../mcp/mcp-endpoint"));
 
 /**
- * The Model Context Protocol, with routes as its tools.
- * @param routes all routes; those with a `tool` name become tools
+ * The Model Context Protocol, whose tools call routes (lib/mcp/tools).
+ * @param routes all routes, and the operations of the proxy
  * @param inProcess sends a tool's request through this server
  */
-export function mcpRoutes(routes: Route[], inProcess: InProcessClient, service: McpService): Route[] {
+export function mcpRoutes(routes: () => readonly ToolRoute[], inProcess: InProcessClient, service: McpService): Route[] {
   let endpoint: McpEndpoint | undefined;
   const mcp = (): McpEndpoint => {
-    endpoint ??= new (mcpModule().McpEndpoint)(routes, inProcess, service);
+    endpoint ??= new (mcpModule().McpEndpoint)(routes(), inProcess, service);
     return endpoint;
   };
 

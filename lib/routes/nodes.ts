@@ -47,7 +47,6 @@ export function nodeRoutes(cluster: Cluster): Route[] {
     burst: "high",
     permission: "nodes",
     summary: "All nodes, their load and whether they answer",
-    mcpTool: "nodes",
     responses: {
       200: {
         description: "Nodes",

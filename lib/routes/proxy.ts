@@ -23,7 +23,6 @@ export function proxyRoutes({ containers, engine }: Pick<DockerHost, "containers
     permission: "proxy",
     confined: "container",
     summary: "Where a container's published port is reached, as its node sees it",
-    mcpTool: "upstream",
     params: containerParams,
     query: z.object({ port }),
     responses: {

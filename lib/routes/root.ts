@@ -68,7 +68,6 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     permission: "read",
     confined: "handler",
     summary: "List all containers",
-    mcpTool: "list",
     anonymousBody: serviceInfo,
     responses: responses.list,
     async handler({ access }) {
@@ -86,7 +85,6 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     permission: "logs",
     confined: "container",
     summary: "Logs of a container",
-    mcpTool: "logs",
     params: containerParams,
     query: logQuery,
     responses: responses.logs,
@@ -107,7 +105,6 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     permission: "containers",
     confined: "handler",
     summary: "Run a container",
-    mcpTool: "run_container",
     body: rootRunBody,
     example: { image: "redis", name: "p-redis", detach: true, ports: { "1234": "6379" } },
     responses: responses.run,
@@ -143,7 +140,6 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     permission: "exec",
     confined: "container",
     summary: "Execute a command in a running container",
-    mcpTool: "exec",
     params: containerParams,
     body: z.object({
       data: command
@@ -177,7 +173,6 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     permission: "containers",
     confined: "container",
     summary: "Remove a container by force, running or not",
-    mcpTool: "remove",
     params: containerParams,
     responses: responses.remove,
     async handler(call) {

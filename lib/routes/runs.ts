@@ -20,7 +20,6 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
     permission: "run",
     confined: "handler",
     summary: "Run a container once, to its end, and answer its output; with a payload: run code, and answer its result",
-    mcpTool: "run",
     body: oneOffRunBody,
     example: { image: "alpine:latest", command: ["echo", "Hello, World!"], env_vars: { MY_VAR: "value" } },
     responses: oneOffRunResponses,

@@ -37,7 +37,6 @@ export function statusRoutes(
     summary: "Whether this node and its engine answer",
     public: true,
     runsOnHead: true,
-    mcpTool: "health",
     responses: {
       200: {
         description: "They do",
@@ -97,7 +96,6 @@ export function statusRoutes(
     permission: "read",
     confined: "untouched",
     summary: "Versions of this server and its engine",
-    mcpTool: "version",
     responses: {
       200: {
         description: "Versions",

@@ -55,7 +55,6 @@ export function tokenRoutes(
     burst: "high",
     permission: null,
     summary: "Who the client is and what it may do",
-    mcpTool: "whoami",
     responses: {
       200: {
         description: "The client",

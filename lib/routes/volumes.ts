@@ -25,7 +25,6 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     permission: "volumes",
     confined: "handler",
     summary: "Create a volume, with content if any is given",
-    mcpTool: "volume",
     body: volumeBody,
     example: { name: "my-volume" },
     responses: volumeCreateResponses,
@@ -43,7 +42,6 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     permission: "read",
     confined: "handler",
     summary: "List all volumes",
-    mcpTool: "volumes",
     responses: volumeListResponses,
     async handler({ access }) {
       return { volumes: (await volumes.list(access)).map((each) => ({ ...each, host })) };
@@ -58,7 +56,6 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     permission: "volumes",
     confined: "volume",
     summary: "Read a volume with its content",
-    mcpTool: "read_volume",
     params: volumeParams,
     responses: volumeReadResponses,
     async handler(call) {
@@ -77,7 +74,6 @@ export function volumeRoutes(volumes: Volumes, host: string): Route[] {
     permission: "volumes",
     confined: "volume",
     summary: "Remove a volume that no container uses",
-    mcpTool: "remove_volume",
     params: volumeParams,
     responses: volumeRemoveResponses,
     async handler({ params }) {

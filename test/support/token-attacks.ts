@@ -197,10 +197,13 @@ export function attacksOf(url: string, token: string, victim: Victim): Attack[] 
   add("an explained placement", () => request("PUT", "/?explain=true", { json: { image: "busybox", detach: true, remove: true } }));
   for (const [tool, args] of Object.entries({
     inspect: { id: name },
-    exec: { id, data: "cat /secret" },
+    read_file: { id: name, path: "/secret" },
+    write_files: { id: name, path: "/", files: { secret: "changed" } },
+    http_request: { id: name },
+    control: { id: name, action: "stop" },
+    exec: { id, command: "cat /secret" },
     logs: { id: name },
     remove: { id: name },
-    read_volume: { name: volume },
     list_files: { id: name, path: "/" },
     run_container: { image: "busybox", volumes: { [volume]: "/v" } },
   }))

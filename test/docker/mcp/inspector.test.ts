@@ -47,7 +47,7 @@ describe.each(["http", "sse"] as const)("the official inspector over %s", (trans
 
   test("runs a container to its end and gets its output", async () => {
     const name = uniqueName("inspected");
-    const args = ["image=busybox", `name=${name}`, "remove=true", 'data=["echo","from the inspector"]'];
+    const args = ["image=busybox", `name=${name}`, "auto_remove=true", 'command=["echo","from the inspector"]', "detach=false"];
     const { code, stdout } = await inspect(transport, [
       "--method",
       "tools/call",

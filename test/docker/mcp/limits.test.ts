@@ -33,7 +33,7 @@ test("tool calls and requests share burst limits; MCP messages themselves have n
     structuredContent: { code: "TOO_MANY_REQUESTS", details: { burst: "mid" } },
   });
   expect((await server.request("GET", "/box", { headers })).status).toBe(429);
-  expect((await call("exec", { id: "box", data: ["true"] })).structuredContent).toMatchObject({ exit_code: 0 });
+  expect((await call("exec", { id: "box", command: ["true"] })).structuredContent).toMatchObject({ exit_code: 0 });
 });
 
 test("addresses that guess credentials at /mcp are blocked", async () => {

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => node?.stop());
 
-const DOCUMENTED = ["run", "volume", "list", "logs", "run_container", "exec", "remove", "health", "version"];
+const DOCUMENTED = ["run", "volume", "health"];
 
 describe.each(TRANSPORTS)("the official client over %s", (transport: TransportName) => {
   let client: Client;
@@ -27,24 +27,21 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
     expect(tools.map(({ name }) => name)).toEqual(expect.arrayContaining(DOCUMENTED));
     const tool = (name: string) => tools.find((each) => each.name === name);
     expect(tool("exec")).toMatchObject({
-      description: "Execute a command in a running container",
-      inputSchema: { type: "object", required: expect.arrayContaining(["data", "id"]), additionalProperties: false },
+      inputSchema: { type: "object", required: ["id", "command"], additionalProperties: false },
+      outputSchema: { type: "object", properties: expect.objectContaining({ stdout: { type: "string" } }) },
     });
-    expect(Object.keys(tool("exec")?.inputSchema.properties ?? {})).toEqual(expect.arrayContaining(["id", "data", "stdin", "node"]));
-    expect(tool("logs")?.inputSchema.properties).toMatchObject({ tail: { description: "Lines from the end" }, id: { type: "string" } });
-    expect(tool("logs")?.annotations).toEqual({ readOnlyHint: true });
-    expect(tool("remove")?.annotations).toMatchObject({ readOnlyHint: false, destructiveHint: true });
+    expect(client.getInstructions()).toContain("create_app, write_files");
   });
 
   test("runs, lists, executes in and removes a container, with the routes' answers", async () => {
     const name = uniqueName("mcp");
-    const started = await callTool(client, "run_container", { image: "busybox", name, detach: true, data: ["sleep", "1000"] });
+    const started = await callTool(client, "run_container", { image: "busybox", name, command: ["sleep", "1000"] });
     expect(started).toMatchObject({ isError: false, json: { name, status: "running" } });
     expect(JSON.parse(started.text)).toEqual(started.json);
     const { json: list } = await callTool(client, "list");
-    expect(list.result).toEqual((await node.request("GET", "/")).json);
-    expect(list.result).toContainEqual(expect.objectContaining({ name, state: "running" }));
-    const executed = await callTool(client, "exec", { id: name, data: "sh -c 'cat; exit 3'", interactive: true, stdin: "in\n" });
+    expect(list).toEqual((await node.request("GET", "/containers?all=true")).json);
+    expect(list.containers).toContainEqual(expect.objectContaining({ name, status: "running" }));
+    const executed = await callTool(client, "exec", { id: name, command: "sh -c 'echo in; exit 3'" });
     expect(executed).toMatchObject({ isError: false, json: { name, exit_code: 3, stdout: "in\n" } });
     expect((await callTool(client, "remove", { id: name })).json).toMatchObject({ name, removed: true });
     expect(await node.names()).not.toContain(name);
@@ -85,9 +82,10 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
     const { isError, json, text } = await callTool(client, "logs", { id: "no-such" });
     const { json: same } = await node.request("GET", "/no-such");
     expect(isError).toBe(true);
-    expect(json).toEqual({ ...same, request_id: expect.any(String), timestamp: expect.any(String) });
+    const { detail: _, ...body } = same;
+    expect(json).toEqual({ ...body, request_id: expect.any(String), timestamp: expect.any(String) });
     expect(JSON.parse(text)).toEqual(json);
-    const refused = await callTool(client, "run_container", { image: "busybox", privileged: true });
+    const refused = await callTool(client, "run_container", { image: "busybox", volumes: { "/var/run/docker.sock": "/s" } });
     expect(refused).toMatchObject({ isError: true, json: { code: "NOT_ALLOWED", status: 403 } });
   });
 
@@ -99,12 +97,12 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
     ["logs", { id: "box", tail: "many" }, "INVALID_TAIL", "tail must be"],
     ["logs", { id: "box", tail: { lines: 3 } }, "INVALID_TAIL", "tail must be"],
     ["logs", { id: "box", follow: true }, "INVALID_FOLLOW", "follow is not known here"],
-    ["exec", { id: "box", data: ["true"], tty: "perhaps" }, "INVALID_TTY", "tty must be true or false"],
+    ["exec", { id: "box", command: ["true"], workdir: 7 }, "INVALID_WORKDIR", "workdir must be"],
     ["run_container", {}, "MISSING_IMAGE", "image is required"],
     ["health", { id: "box" }, "INVALID_ID", "id is not known here"],
     // These would address other routes.
     ["logs", { id: "version" }, "CONTAINER_NOT_FOUND", "version is a word of this API"],
-    ["exec", { id: "run", data: ["true"] }, "CONTAINER_NOT_FOUND", "run is a word of this API"],
+    ["exec", { id: "box", command: '["true"' }, "INVALID_COMMAND", "command must be a list"],
     ["list", { node: "elsewhere" }, "NODE_NOT_FOUND", "No such node: elsewhere"],
   ])("calling %s with %j gives %s", async (tool, args, code, message) => {
     const { isError, json } = await callTool(client, tool, args);
@@ -112,13 +110,13 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
   });
 
   test("an unknown tool is an error that names the existing tools", async () => {
-    await expect(callTool(client, "no-such")).rejects.toThrow(/no such tool: no-such; there are list, logs/);
+    await expect(callTool(client, "no-such")).rejects.toThrow(/no such tool: no-such; there are run, volume/);
   });
 
   test("gets progress notifications every second on request", async () => {
     const progressMessages: (string | undefined)[] = [];
     const onprogress = ({ message }: { message?: string | undefined }) => progressMessages.push(message);
-    await callTool(client, "exec", { id: "box", data: ["sleep", "3"] }, { onprogress });
+    await callTool(client, "exec", { id: "box", command: ["sleep", "3"] }, { onprogress });
     expect(progressMessages[0]).toBe("exec goes on since 1 s");
   });
 
@@ -126,12 +124,12 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
     const leaving = await connectMcp(node.server.url, transport);
     const name = uniqueName("left");
     await node.docker("run", "--detach", "--name", name, "busybox", "sleep", "1000");
-    const call = callTool(leaving, "exec", { id: name, data: ["sh", "-c", "touch /begun; sleep 1000"] }).catch(() => "cut");
+    const call = callTool(leaving, "exec", { id: name, command: ["sh", "-c", "touch /begun; sleep 1000"] }).catch(() => "cut");
     const commandRunning = async () => (await node.engine.docker(["exec", name, "ls", "/begun"])).code === 0;
     expect(await until(commandRunning, 20_000)).toBe(true);
     await leaving.close();
     expect(await call).toBe("cut");
-    const ended = () => auditEntries(node.server).some((entry) => entry.path === `/${name}` && entry.aborted);
+    const ended = () => auditEntries(node.server).some((entry) => entry.path === `/containers/${name}/exec` && entry.aborted);
     // Well before `run_wait`, 20 s.
     expect(await until(ended, 10_000)).toBe(true);
   });
@@ -146,12 +144,14 @@ test("a cancelled call of the older transport ends", async () => {
   const name = uniqueName("cancelled");
   await node.docker("run", "--detach", "--name", name, "busybox", "sleep", "1000");
   const cancelling = new AbortController();
-  const call = callTool(client, "exec", { id: name, data: ["sleep", "1000"] }, { signal: cancelling.signal }).catch(() => "cut");
+  const call = callTool(client, "exec", { id: name, command: ["sleep", "1000"] }, { signal: cancelling.signal }).catch(() => "cut");
   const executing = async () => (await node.docker("top", name)).split("\n").length > 2;
   expect(await until(executing, 20_000)).toBe(true);
   cancelling.abort();
   expect(await call).toBe("cut");
-  expect(await until(() => auditEntries(node.server).some((entry) => entry.path === `/${name}` && entry.aborted), 10_000)).toBe(true);
+  expect(
+    await until(() => auditEntries(node.server).some((entry) => entry.path === `/containers/${name}/exec` && entry.aborted), 10_000),
+  ).toBe(true);
   expect((await callTool(client, "health")).json).toMatchObject({ status: "ok" });
   await client.close();
 });
@@ -164,7 +164,19 @@ test("a tool call has its own audit entry, as the request it stands for", async 
   expect(await until(() => lines().length === 2, 10_000)).toBe(true);
   const [inner, outer] = lines();
   expect(outer).toMatchObject({ method: "POST", path: "/mcp", status: 200 });
-  expect(inner).toMatchObject({ method: "GET", path: "/box", status: 200, user: outer.user, address: outer.address });
+  expect(outer).not.toHaveProperty("tool");
+  expect(inner).toMatchObject({ method: "GET", path: "/box", tool: "logs", status: 200, user: outer.user, address: outer.address });
+});
+
+test("a call with invalid arguments, or of no tool, has an audit entry that says so", async () => {
+  const call = (name: string) =>
+    post(node.server.url, { method: "tools/call", params: { name, arguments: { id: 7 } } }, { "X-Request-Id": `wrong-${name}` });
+  await call("logs");
+  await call("no-such");
+  const entry = (name: string) => auditEntries(node.server).find((each) => each.request_id === `wrong-${name}` && each.tool !== undefined);
+  expect(await until(() => entry("logs") !== undefined && entry("no-such") !== undefined, 10_000)).toBe(true);
+  expect(entry("logs")).toMatchObject({ path: "/mcp", tool: "logs", status: 400, code: "INVALID_ID" });
+  expect(entry("no-such")).toMatchObject({ path: "/mcp", tool: "no-such", status: 400, code: "INVALID_INPUT" });
 });
 
 test("the answer is JSON or an event stream, as the client accepts", async () => {
@@ -178,14 +190,14 @@ test("the answer is JSON or an event stream, as the client accepts", async () =>
 });
 
 test("a repeated Idempotency-Key gives the same run", async () => {
-  const params = { name: "run_container", arguments: { image: "busybox", detach: true, data: ["sleep", "1000"] } };
+  const params = { name: "run_container", arguments: { image: "busybox", command: ["sleep", "1000"] } };
   const run = () => post(node.server.url, { method: "tools/call", params }, { "Idempotency-Key": "once-only" });
   const { id } = (await run()).json.result.structuredContent;
   expect((await run()).json.result.structuredContent).toMatchObject({ id, repeated: true });
 });
 
 test("an answer of several MB arrives complete", async () => {
-  const message = { method: "tools/call", params: { name: "exec", arguments: { id: "box", data: "head -c 3000000 /dev/zero" } } };
+  const message = { method: "tools/call", params: { name: "exec", arguments: { id: "box", command: "head -c 3000000 /dev/zero" } } };
   const { json } = await post(node.server.url, message);
   expect(json.result.structuredContent.stdout).toHaveLength(3_000_000);
 });

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { SETTINGS } from "../../../config/settings";
 import { AppError, type ErrorCode, KINDS } from "../../../lib/errors";
 import type { Route } from "../../../lib/http/route";
+import { TOOLS } from "../../../lib/mcp/tools/tools";
 import { splitShellWords } from "../../../lib/support/shell-words";
 import { declaredRoutes } from "../../support/unit/declared-routes";
 import { anchorOf, blocksOf, headingsOf, linksOf, markdownPages, proseOf } from "../../support/unit/markdown";
@@ -113,7 +114,7 @@ describe("reference tables", () => {
 
   test("docs/mcp.md names every MCP tool", () => {
     const page = sourceOf("docs/mcp.md");
-    expect(routes.flatMap(({ mcpTool }) => mcpTool ?? []).filter((tool) => !page.includes(`\`${tool}\``))).toEqual([]);
+    expect(TOOLS.filter(({ name }) => !page.includes(`| \`${name}\` |`))).toEqual([]);
   });
 
   test("every setting that a page names exists", () => {
