@@ -3,6 +3,7 @@ import type { Dispatch } from "../cluster/routing/routed-request";
 import { AppError, loggedError } from "../errors";
 import { bodyParsers } from "./body";
 import { type ConfinedLookup, HttpRequest, type HttpRequestDeps, querySchema } from "./http-request";
+import { nearestRoute } from "./nearest";
 import type { RequestDeadlines } from "./request-deadlines";
 import { type BurstClass, isReserved, type Route } from "./route";
 import { sendReply } from "./send-reply";
@@ -35,13 +36,21 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
     const broad = breadth(path) > 0;
     // Routes below /* match these paths too, so Allow lists their methods.
     const allowed = methodsOf(ordered.filter((route) => route.path === path || (broad && route.path.startsWith("/*"))));
-    router.all(path, ...(broad ? [skipReserved] : []), deps.authenticate({}), (_request, response) => {
+    // Whatever has several segments is the name of an image, which only HEAD takes: for other methods it is no route.
+    if (breadth(path) > 1) continue;
+    router.all(path, ...(broad ? [skipReserved] : []), deps.authenticate({}), (request, response) => {
       response.set("Allow", allowed);
-      throw new AppError("METHOD_NOT_ALLOWED", { details: { allow: allowed } });
+      const message = `${request.path} has no ${request.method}; it has ${allowed}`;
+      throw new AppError("METHOD_NOT_ALLOWED", { message, details: { allow: allowed } });
     });
   }
-  router.use(deps.authenticate({}), (request) => {
-    throw new AppError("ROUTE_NOT_FOUND", { message: `No such route: ${request.method} ${request.path}` });
+  router.use(deps.authenticate({}), ({ method, path }) => {
+    const nearest = nearestRoute({ method, path }, routes);
+    const hint = nearest === undefined ? "/openapi.json lists all" : `did you mean ${nearest}?`;
+    throw new AppError("ROUTE_NOT_FOUND", {
+      message: `No such route: ${method} ${path}; ${hint}`,
+      details: nearest === undefined ? {} : { did_you_mean: nearest },
+    });
   });
   app.use(router);
 }

@@ -38,8 +38,22 @@ export const integer = (min: number, max: number) => {
 export const scalar = z.union([text, z.number(), z.boolean()], { error: "must be text" }).transform(String);
 
 /** A map from names to values. */
-export const map = <K extends z.ZodType<string, string>, V extends z.ZodType>(key: K, value: V) =>
-  z.record(key, value, { error: "must be a map" });
+export const map = <K extends z.ZodType<string, string>, V extends z.ZodType>(key: K, value: V, error = "must be a map") =>
+  z.record(key, value, { error });
+
+/**
+ * The items of a list, however the client wrote it: JSON, one text, or in a form `field=a&field=b`, `field[]=a` or `field[0]=a`.
+ * @param isItem tells a text of a list from the value of a map whose names are digits: both are written `field[0]=a`
+ * @returns undefined if the value is no list
+ */
+export function listItems(value: unknown, isItem: (value: unknown) => boolean): unknown[] | undefined {
+  if (Array.isArray(value)) return value;
+  if (typeof value === "string") return [value];
+  if (typeof value !== "object" || value === null) return undefined;
+  const entries = Object.entries(value);
+  const isList = entries.every(([name, field]) => /^\d*$/.test(name) && (name === "" || Array.isArray(field) || isItem(field)));
+  return isList && entries.length > 0 ? entries.flatMap(([, field]) => field as unknown) : undefined;
+}
 
 /** A list; in a form `field[0]=a&field[1]=b` or `field[]=a`. A single value becomes a list of one. */
 export const list = <T extends z.ZodType<string, unknown>>(item: T) =>

@@ -7,7 +7,7 @@ import { Reply } from "../support/reply";
 import { flag } from "./fields";
 import { readInput } from "./input";
 import type { RequestDeadlines } from "./request-deadlines";
-import type { Caller, Route, RouteCall } from "./route";
+import type { Caller, Method, Route, RouteCall } from "./route";
 
 export interface HttpRequestDeps {
   deadlines: RequestDeadlines;
@@ -30,6 +30,7 @@ export interface ConfinedLookup {
 }
 
 const NO_FIELDS = z.object({});
+const BODILESS_METHODS: ReadonlySet<Method> = new Set<Method>(["get", "head"]);
 /** Query parameters of every route: the node to run on, and whether the placement is to be explained. */
 const COMMON_QUERY = { node: z.string().min(1).optional(), explain: flag.optional() };
 
@@ -47,6 +48,7 @@ export class HttpRequest implements RoutedRequest, RouteCall {
   body: unknown = {};
   markStarted = (): void => undefined;
   private disconnected: AbortController | undefined;
+  private parsedBody: Promise<object> | undefined;
 
   /**
    * @param schema of the query, as `querySchema` makes it
@@ -105,8 +107,10 @@ export class HttpRequest implements RoutedRequest, RouteCall {
     return (this.params.id ?? this.params.name) as string | undefined;
   }
 
+  // Of a route without a body, the entry node reads it to refuse its fields. An earlier node forwards such a body unsigned.
   get readsBody(): boolean {
-    return this.route.body !== undefined;
+    const { body, streamedBodyTypes, method } = this.route;
+    return body !== undefined || (streamedBodyTypes === undefined && this.peer === undefined && !BODILESS_METHODS.has(method));
   }
 
   get upgrade(): boolean {
@@ -125,8 +129,14 @@ export class HttpRequest implements RoutedRequest, RouteCall {
     return idempotencyKeyOf(this);
   }
 
-  async readBody(): Promise<object> {
-    if (this.request.body === undefined) await runMiddleware(this.deps.bodyParsers, this.request, this.response);
+  // A fan-out reads the body for each node at the same time.
+  readBody(): Promise<object> {
+    this.parsedBody ??= this.parseBody();
+    return this.parsedBody;
+  }
+
+  private async parseBody(): Promise<object> {
+    await runMiddleware(this.deps.bodyParsers, this.request, this.response);
     const parsed = this.request.body as object;
     this.body = readInput((this.route.body ?? NO_FIELDS).strict(), parsed);
     return parsed;

@@ -1,21 +1,72 @@
-import type { z } from "zod";
+import { z } from "zod";
 import { invalidField } from "../errors";
+import { nearestName } from "./nearest";
+
+/** Other names of fields, which the documents of some routes use, each with the name that all routes know. */
+const CANONICAL_NAMES: Record<string, string> = {
+  data: "command",
+  env_vars: "env",
+  pull: "pull_policy",
+  restart: "restart_policy",
+  remove: "auto_remove",
+};
+
+/** The other names of the fields that a schema has, each with the canonical one. */
+export function aliasesOf({ shape }: z.ZodObject): [alias: string, canonical: string][] {
+  return Object.entries(CANONICAL_NAMES).filter(([alias, canonical]) => Object.hasOwn(shape, canonical) && !Object.hasOwn(shape, alias));
+}
 
 /**
- * Validates one part of a request.
+ * Validates one part of a request. A field may have its canonical name or another one that `CANONICAL_NAMES` lists.
  * @param value the params, query or body as received
  * @returns the output of the schema
- * @throws AppError INVALID_INPUT that names the first invalid field
+ * @throws AppError INVALID_INPUT that names the first invalid field as the client did
  */
 export function readInput<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
-  const result = schema.safeParse(value);
+  const { fields, givenNames } = toCanonicalNames(schema, value);
+  const result = schema.safeParse(fields, { error: unknownFieldMessage, reportInput: true });
   if (result.success) return result.data;
   const issue = result.error.issues[0] as z.core.$ZodIssue;
-  if (issue.code === "unrecognized_keys") throw invalidField([...issue.path, issue.keys[0]].join("."), "is not known here");
-  const field = issue.path.join(".") || "body";
-  if (valueAt(value, issue.path) === undefined) throw invalidField(field, "is required");
+  const path = [...issue.path];
+  // The issue of a union has the object that lacks the field that decides.
+  const isMissing = valueAt(fields, path) === undefined && (issue.input === undefined || issue.code === "invalid_union");
+  const given = givenNames.get(String(path[0]));
+  if (given !== undefined) path[0] = given;
+  if (issue.code === "unrecognized_keys") throw invalidField([...path, issue.keys[0]].join("."), issue.message);
+  const field = path.join(".") || "body";
+  if (isMissing) throw invalidField(field, "is required");
   if (issue.code === "invalid_key") throw invalidField(field, issue.issues[0]?.message ?? "is not a valid name");
   throw invalidField(field, issue.message);
+}
+
+/**
+ * The value with the names that the schema knows.
+ * @returns givenNames: by canonical name, the names that the client used instead
+ * @throws AppError INVALID_INPUT if a field is there under both of its names
+ */
+function toCanonicalNames(schema: z.ZodType, value: unknown): { fields: unknown; givenNames: Map<string, string> } {
+  const givenNames = new Map<string, string>();
+  if (!(schema instanceof z.ZodObject) || typeof value !== "object" || value === null) return { fields: value, givenNames };
+  const canonicalNames = new Map(aliasesOf(schema));
+  const fields = Object.entries(value).map(([name, field]) => {
+    const canonical = canonicalNames.get(name);
+    if (canonical === undefined) return [name, field] as const;
+    if (Object.hasOwn(value, canonical)) throw invalidField(name, `is the same as ${canonical}: give one of the two`);
+    givenNames.set(canonical, name);
+    return [canonical, field] as const;
+  });
+  return { fields: givenNames.size === 0 ? value : Object.fromEntries(fields), givenNames };
+}
+
+/** What is wrong with an unknown field: names the similar one and all that are known. */
+function unknownFieldMessage({ code, inst, keys }: z.core.$ZodRawIssue): string | undefined {
+  if (code !== "unrecognized_keys" || !(inst instanceof z.ZodObject)) return undefined;
+  const known = Object.keys(inst.shape);
+  if (known.length === 0) return "is not known here: no fields are";
+  const aliases = new Map(aliasesOf(inst));
+  const nearest = nearestName(String((keys as string[])[0]), [...known, ...aliases.keys()]);
+  const hint = nearest === undefined ? "" : ` (did you mean ${aliases.get(nearest) ?? nearest}?)`;
+  return `is not known here${hint}: known are ${known.join(", ")}`;
 }
 
 function valueAt(value: unknown, path: PropertyKey[]): unknown {

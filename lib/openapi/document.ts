@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { KINDS } from "../errors";
+import { aliasesOf } from "../http/input";
 import type { Method, Route } from "../http/route";
 import { jsonSchema } from "./json-schema";
 import { responsesOf } from "./responses";
@@ -100,15 +101,41 @@ function parameters(schema: z.ZodObject | undefined, location: "path" | "query",
 }
 
 function requestBody(schema: z.ZodObject, example?: object): object {
-  const content = { schema: jsonSchema(schema.strict(), "input"), ...(example ? { example } : {}) };
+  const content = { schema: withAliases(schema), ...(example ? { example } : {}) };
   // Forms write maps as `ports[1234]=6379`.
-  const properties = Object.entries(content.schema.properties as Record<string, { type?: string }>);
+  const properties = Object.entries(content.schema.properties);
   const maps = properties.filter(([, { type }]) => type === "object").map(([name]) => name);
   const encoding = Object.fromEntries(maps.map((name) => [name, { style: "deepObject", explode: true }]));
   return {
-    required: true,
+    required: !schema.safeParse({}).success,
     content: { "application/json": content, "application/x-www-form-urlencoded": { ...content, ...(maps.length > 0 ? { encoding } : {}) } },
   };
+}
+
+/** The JSON schema of a body, with the other names that its fields may have. */
+function withAliases(schema: z.ZodObject) {
+  const { properties = {}, required = [], ...rest } = jsonSchema(schema.strict(), "input") as BodySchema;
+  const aliases = aliasesOf(schema);
+  const alternatives = aliases.filter(([, canonical]) => required.includes(canonical));
+  return {
+    ...rest,
+    properties: {
+      ...properties,
+      ...Object.fromEntries(
+        aliases.map(([alias, canonical]) => [
+          alias,
+          { ...properties[canonical], deprecated: true, description: `Another name of ${canonical}` },
+        ]),
+      ),
+    },
+    required: required.filter((name) => !alternatives.some(([, canonical]) => canonical === name)),
+    ...(alternatives.length > 0 ? { anyOf: alternatives.flat().map((name) => ({ required: [name] })) } : {}),
+  };
+}
+
+interface BodySchema {
+  properties?: Record<string, { type?: string }>;
+  required?: string[];
 }
 
 function streamedBody(types: string[]): object {

@@ -4,13 +4,14 @@ import { exec } from "../docker/containers/exec";
 import { listProcesses } from "../docker/containers/inspect";
 import { followUsage, readUsage, type Usage } from "../docker/containers/stats";
 import type { DockerHost } from "../docker/docker-host";
-import { command, flag, text } from "../http/fields";
+import { flag, text } from "../http/fields";
 import { Reply, type Route, route, streamReply } from "../http/route";
 import { formatEvent } from "../support/event-format";
 import { outputFields } from "../support/tail-buffer";
-import { containerParams, environment, optional } from "./schemas/common";
+import { containerParams, optional } from "./schemas/common";
 import * as responses from "./schemas/container-responses";
 import { logQuery } from "./schemas/log-query";
+import { environment, execCommand } from "./schemas/run-fields";
 
 /**
  * Logs, commands, resource usage and processes of one container (docs/containers.md, "Logs, exec, stats, processes").
@@ -48,9 +49,7 @@ export function containerExecRoutes(docker: DockerHost, settings: { run_wait: nu
     summary: "Run a command inside a running container",
     params: containerParams,
     body: z.object({
-      command: command
-        .refine((words) => words.length > 0, { error: "must hold a command" })
-        .describe("A list, or a text that is split into words as a shell would"),
+      command: execCommand,
       workdir: optional(text.max(4096, "must be a path")),
       env: optional(environment),
       tty: flag.nullish().describe("Give it a terminal; its output is then all stdout"),

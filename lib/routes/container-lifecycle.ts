@@ -5,7 +5,7 @@ import { inspectContainer } from "../docker/containers/inspect";
 import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import { AppError, invalidField } from "../errors";
-import { flag, integer } from "../http/fields";
+import { flag } from "../http/fields";
 import { type Route, route } from "../http/route";
 import type { ManagedContainers } from "../managed/managed-containers";
 import { readManagedSpec } from "../managed/managed-spec";
@@ -13,8 +13,10 @@ import type { LifecycleAction } from "../managed/states";
 import { containerParams, newContainerName } from "./schemas/common";
 import * as responses from "./schemas/container-responses";
 import { toContainerView } from "./schemas/container-view";
+import { stopTimeout } from "./schemas/run-fields";
 
-const stopQuery = z.object({ timeout: integer(0, 3600).optional().describe("Seconds that it is given to end before it is killed") });
+/** Of a stop, in the query or in the body. */
+const stopFields = z.object({ timeout: stopTimeout.optional() });
 
 /**
  * Inspects one container and changes its state (docs/containers.md, "Lifecycle"). Managed containers change only from the states that
@@ -42,6 +44,12 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
   /** Runs a lifecycle action on a container and answers its state afterwards. */
   const changeState = (idOrName: string, action: LifecycleAction, work: (id: string) => Promise<void>) =>
     viewAfter(idOrName, (container) => managed.changeState(container, action, work));
+
+  const timeoutOf = ({ query, body }: { query: { timeout?: number | undefined }; body: { timeout?: number | undefined } }) => {
+    if (query.timeout !== undefined && body.timeout !== undefined)
+      throw invalidField("timeout", "is in the query and in the body: give one of the two");
+    return query.timeout ?? body.timeout;
+  };
 
   const inspect = route({
     method: "get",
@@ -113,19 +121,21 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     ...lifecycleRoute,
     path: "/containers/:id/stop",
     summary: "Stop a container; one that doesn't run stays as it is, and is a 422 if it is managed",
-    query: stopQuery,
-    handler: ({ params, query }) => changeState(params.id, "stop", (id) => lifecycle.stop(id, query.timeout)),
+    query: stopFields,
+    body: stopFields,
+    handler: (call) => changeState(call.params.id, "stop", (id) => lifecycle.stop(id, timeoutOf(call))),
   });
 
   const restart = route({
     ...lifecycleRoute,
     path: "/containers/:id/restart",
     summary: "Stop a container and start it again",
-    query: stopQuery,
-    handler: ({ params, query, access }) =>
-      changeState(params.id, "restart", async (id) => {
-        await docker.quotas.assertWithin(access);
-        await lifecycle.restart(id, query.timeout);
+    query: stopFields,
+    body: stopFields,
+    handler: (call) =>
+      changeState(call.params.id, "restart", async (id) => {
+        await docker.quotas.assertWithin(call.access);
+        await lifecycle.restart(id, timeoutOf(call));
       }),
   });
 

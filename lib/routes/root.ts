@@ -3,15 +3,16 @@ import { bestNode, everyNode, owners } from "../cluster/routing/where";
 import { exec } from "../docker/containers/exec";
 import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
-import { command, flag, text } from "../http/fields";
+import { flag, text } from "../http/fields";
 import { Reply, type Route, route, streamReply } from "../http/route";
 import type { ManagedContainers } from "../managed/managed-containers";
 import { settlesBefore } from "../support/settles-before";
 import { outputFields } from "../support/tail-buffer";
-import { containerParams, environment, imageReference } from "./schemas/common";
+import { containerParams, imageReference } from "./schemas/common";
 import { logQuery } from "./schemas/log-query";
 import * as responses from "./schemas/root-responses";
 import { planRootRun, rootRunBody, toRunSpec } from "./schemas/root-run";
+import { environment, execCommand } from "./schemas/run-fields";
 
 export interface RootSettings {
   /** seconds */
@@ -142,23 +143,21 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     summary: "Execute a command in a running container",
     params: containerParams,
     body: z.object({
-      data: command
-        .refine((words) => words.length > 0, { error: "must hold a command" })
-        .describe("The command: a list, or a text that is split into words as a shell would"),
+      command: execCommand,
       tty: flag.default(false).describe("Give it a terminal; its output is then all stdout"),
       interactive: flag.default(false).describe("Give it stdin to read"),
       stdin: z.string({ error: "must be text" }).default("").describe("What it reads, with interactive"),
-      env: environment.default({}),
+      env: environment.prefault({}),
       workdir: text.max(4096, "must be a path").optional(),
       user: text.max(4096, "must be a user").optional(),
     }),
-    example: { data: "redis-cli ping" },
+    example: { command: "redis-cli ping" },
     responses: responses.exec,
     async handler(call) {
-      const { data, interactive, stdin, ...rest } = call.body;
+      const { interactive, stdin, ...rest } = call.body;
       const { id, name } = await docker.containers.find(call.params.id, { prefix: true });
       await docker.guard.checkEntry(id);
-      const spec = { ...rest, command: data, stdin: interactive ? Buffer.from(stdin) : undefined };
+      const spec = { ...rest, stdin: interactive ? Buffer.from(stdin) : undefined };
       const { exec_id, exit_code, ...output } = await exec(docker.engine, id, spec, outputLimit, call.within(settings.run_wait * 1000));
       const body = { id, name, exec_id, exit_code, running: exit_code === null, ...outputFields(output), host };
       return exit_code === null ? new Reply(202, body) : body;

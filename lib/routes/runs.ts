@@ -21,10 +21,10 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
     confined: "handler",
     summary: "Run a container once, to its end, and answer its output; with a payload: run code, and answer its result",
     body: oneOffRunBody,
-    example: { image: "alpine:latest", command: ["echo", "Hello, World!"], env_vars: { MY_VAR: "value" } },
+    example: { image: "alpine:latest", command: ["echo", "Hello, World!"], env: { MY_VAR: "value" } },
     responses: oneOffRunResponses,
     async handler(call) {
-      const { payload, env_vars = {}, volumes = {}, pull_policy = "always", ...rest } = call.body;
+      const { payload, env: env_vars = {}, volumes = {}, pull_policy = "always", ...rest } = call.body;
       const format = call.accepts("json", "text/event-stream", "application/x-ndjson");
       const { streamSignal } = call;
       let begun = false;

@@ -19,8 +19,8 @@ export interface RunSpec {
   remove: boolean;
   env: Record<string, string>;
   labels: Record<string, string>;
-  /** host port, or address:port, to container port, or port/protocol */
-  ports: Record<string, string>;
+  /** host port, or address:port, and container port, or port/protocol; the host port is "" or 0 for any free one */
+  ports: (readonly [host: string, container: string])[];
   /** host path or volume name to container path, or path:options */
   volumes: Record<string, string>;
   /** container path to mount options, which may be empty */
@@ -37,6 +37,8 @@ export interface RunSpec {
   platform?: string | undefined;
   pull: "missing" | "always" | "never";
   init: boolean;
+  /** seconds between the signal to stop and the kill */
+  stop_timeout?: number | undefined;
   read_only: boolean;
   cap_add: string[];
   cap_drop: string[];

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { RUN_CONTAINER_PREFIX } from "../../docker/create/policy";
 import { isImageReference } from "../../docker/images/image-reference";
-import { map, matching, scalar, text } from "../../http/fields";
+import { matching, text } from "../../http/fields";
 import { isReserved, type ResponseDoc } from "../../http/route";
 
 /** The answers of a route, by status. */
@@ -39,9 +39,6 @@ export const imageReference = text.refine(isImageReference, {
 
 /** The key of a label that a client sets. Those of this server it reads itself, to tell what it has made. */
 export const labelKey = matching(/^(?!docker-server\.)[^\0\s=]+$/, "must be a label's key, and none of this server's (docker-server.…)");
-
-/** Environment variables by name. */
-export const environment = map(matching(/^[A-Za-z_][A-Za-z0-9_.-]*$/, "must be the name of a variable"), scalar);
 
 /** Accepts null as absent: clients generated from FastAPI send null for unset fields. */
 export const optional = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);

@@ -1,44 +1,35 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
-import { command, integer, list, matching, number, scalar } from "../../http/fields";
+import { list, matching, scalar } from "../../http/fields";
+import { readInput } from "../../http/input";
 import { newCuid } from "../../managed/cuid";
 import type { RequestedSpec } from "../../managed/managed-containers";
 import type { PortMapping, ResourceLimits } from "../../managed/managed-spec";
-import { environment, imageReference, optional } from "./common";
-import { memorySize, planRootRun } from "./root-run";
+import { imageReference, optional } from "./common";
+import { planRootRun } from "./root-run";
+import * as fields from "./run-fields";
 
-const MAX_PORT = 65_535;
-
-const port = z
-  .object({
-    host: optional(integer(0, MAX_PORT)).describe("Port of the node, on all its addresses; 0 or absent for a free one"),
-    container: integer(1, MAX_PORT),
-    protocol: z.enum(["tcp", "udp"], { error: "must be tcp or udp" }).default("tcp"),
-  })
-  .strict();
-const ports = z.array(port, { error: "must be a list of ports, such as [{host: 8080, container: 80, protocol: tcp}]" }).max(1000);
 const tags = list(matching(/^[^\p{Cc},]{1,128}$/u, "must be tags of up to 128 characters, without commas"));
-const limits = { cpus: number(0.01, 10_000), memory: memorySize, pids: integer(-1, 4_194_304) };
-const variable = matching(/^[A-Za-z_][A-Za-z0-9_.-]*$/, "must be the name of a variable");
+const limits = { cpus: fields.cpus, memory: fields.memory, pids: fields.pids };
 const cuid = matching(/^c[0-9a-z]{24}$/, "must be a cuid");
 
 /** The body of `POST /containers` (docs/managed.md, "Create"). */
 export const createBody = z.object({
   image: imageReference.describe("The image to run"),
-  env: optional(environment).describe("Environment variables; CONTAINER_UID and TAGS are there, too"),
+  env: optional(fields.environment).describe("Environment variables; CONTAINER_UID and TAGS are there, too"),
   tags: optional(tags),
   resources: optional(
     z.object({ cpus: optional(limits.cpus), memory: optional(limits.memory), pids: optional(limits.pids) }).strict(),
   ).describe("Limits: cpus, memory such as 4096m, pids"),
-  ports: optional(ports),
-  command: optional(command).describe("Instead of /app/boot.py, or what the image says: a list, or a text that is split into words"),
+  ports: optional(fields.portList),
+  command: optional(fields.command).describe("Instead of /app/boot.py, or what the image says: a list, or a text that is split into words"),
   cuid: optional(cuid).describe("Made up if absent"),
 });
 
 /** The body of `PATCH /containers/{id}`. */
 export const changeBody = z.object({
-  env: optional(z.record(variable, scalar.nullable(), { error: "must be a map" })).describe("Variables to set; null removes one"),
+  env: optional(fields.variables(scalar.nullable())).describe("Variables to set; null removes one"),
   tags: optional(tags).describe("Instead of those there are"),
   resources: optional(
     z.object({ cpus: limits.cpus.nullish(), memory: limits.memory.nullish(), pids: limits.pids.nullish() }).strict(),
@@ -47,7 +38,7 @@ export const changeBody = z.object({
 });
 
 /** The body of `PATCH /containers/{id}/ports`. */
-export const portsBody = z.object({ ports: ports.describe("Instead of those there are") });
+export const portsBody = z.object({ ports: fields.portList.describe("Instead of those there are") });
 
 type CreateBody = z.output<typeof createBody>;
 
@@ -57,7 +48,7 @@ type CreateBody = z.output<typeof createBody>;
  * @param key the request's Idempotency-Key: the same key gives the same cuid
  */
 export function planManagedContainer(body: object, key: string | undefined): Plan {
-  const { image, ports: published = [], resources, cuid: given } = createBody.parse(body);
+  const { image, ports: published = [], resources, cuid: given } = readInput(createBody, body);
   const name = given ?? newCuid(key);
   const { needs } = planRootRun({ image, memory: resources?.memory, cpus: resources?.cpus }, key);
   const hostPorts = published.flatMap(({ host, protocol }) => (host ? [`${host}/${protocol}`] : []));
@@ -96,7 +87,7 @@ export function toSpecChange(body: z.output<typeof changeBody>): (spec: Requeste
   });
 }
 
-export function toPortMappings(given: z.output<typeof ports>): PortMapping[] {
+export function toPortMappings(given: z.output<typeof fields.portList>): PortMapping[] {
   return given.map(({ host, container, protocol }) => ({ host: host || null, container, protocol }));
 }
 

@@ -1,7 +1,9 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { command, flag, integer, map, matching, number, text } from "../../http/fields";
-import { environment, imageReference, optional, outputSchema, type Responses, registryLogin, volumeName } from "./common";
+import { readInput } from "../../http/input";
+import { imageReference, optional, outputSchema, type Responses, registryLogin, volumeName } from "./common";
+import * as fields from "./run-fields";
 
 const mountPath = matching(/^\/[^:\0]{0,4095}(?::r[ow])?$/, "must be an absolute path in the container, which :ro may follow").refine(
   (path) => !path.split("/").includes(".."),
@@ -41,17 +43,16 @@ const CODE_RUN_FIELDS = new Set(["image", "payload"]);
 export const oneOffRunBody = z
   .object({
     image: imageReference.describe("The image to run"),
-    command: optional(command).describe("A list, or a text that is split into words as a shell would"),
+    command: optional(fields.command),
     entrypoint: optional(command).describe("As command"),
-    env_vars: optional(environment).describe("Environment variables"),
+    env: optional(fields.environment),
     payload: optional(payload),
-    pull_policy: z
-      .enum(["always", "missing", "never"], { error: "must be always, missing or never" })
-      .optional()
-      .describe("always if absent"),
+    pull_policy: fields.pullPolicy.optional().describe("always if absent"),
     auth_config: optional(registryLogin).describe("Login at the image's registry"),
     platform: optional(text.max(200, "must be a platform")).describe("such as linux/arm64"),
-    volumes: optional(map(mountPath, volumeEntry)).describe("What is to be at a path in the container, which :ro may follow"),
+    volumes: optional(fields.volumeEntries(map(mountPath, volumeEntry))).describe(
+      "What is to be at a path in the container, which :ro may follow",
+    ),
     stdin: optional(z.string({ error: "must be text" })).describe("What it reads"),
     memory: optional(integer(6_291_456, 2 ** 50)).describe("Bytes; run_memory if absent"),
     cpus: optional(number(0.01, 10_000)),
@@ -68,7 +69,7 @@ export const oneOffRunBody = z
  * @param body a valid `oneOffRunBody`, unparsed
  */
 export function planOneOffRun(body: object): Plan {
-  const { image, payload, pull_policy, volumes = {}, memory = 0, cpus = 0 } = oneOffRunBody.parse(body);
+  const { image, payload, pull_policy, volumes = {}, memory = 0, cpus = 0 } = readInput(oneOffRunBody, body);
   const pull = pull_policy ?? (payload ? "missing" : "always");
   const namedVolumes = Object.values(volumes).flatMap((each) => (each.type === "volume" ? [each.name] : []));
   // A one-off run has no name of its own: messages call it "the run".

@@ -1,7 +1,9 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { map, matching, scalar, text } from "../../http/fields";
-import { labelKey, type Responses, volumeName } from "./common";
+import { readInput } from "../../http/input";
+import { type Responses, volumeName } from "./common";
+import { labels } from "./run-fields";
 
 /** The body of `POST /volume` (docs/runs.md, "Volumes"). */
 export const volumeBody = z.object({
@@ -9,7 +11,7 @@ export const volumeBody = z.object({
   content: z.string({ error: "must be base64" }).nullish().describe("base64 of a gzipped tar"),
   driver: matching(/^[a-zA-Z0-9][\w./:-]{0,254}$/, "must be the name of a volume driver").default("local"),
   driver_opts: map(text, scalar).default({}),
-  labels: map(labelKey, scalar).default({}),
+  labels: labels.default({}),
 });
 
 /** Path parameters of routes about one volume. */
@@ -20,7 +22,7 @@ export const volumeParams = z.object({ name: volumeName });
  * @param body a valid `volumeBody`, unparsed
  */
 export function planVolume(body: object): Plan {
-  const { name } = volumeBody.parse(body);
+  const { name } = readInput(volumeBody, body);
   return { name, body, needs: { image: "scratch", pull: "missing", ports: [], volumes: [name], memory: 0, cpus: 0, slot: false } };
 }
 

@@ -7,7 +7,7 @@ export const PLAIN_RUN_SPEC: RunSpec = {
   remove: false,
   env: {},
   labels: {},
-  ports: {},
+  ports: [],
   volumes: {},
   tmpfs: {},
   pull: "missing",

@@ -153,7 +153,12 @@ describe("field schemas", () => {
     [{ command: 1 }, "INVALID_COMMAND", "command must be a command: text or a list of words", "command"],
     [{ command: ["a", ["b"]] }, "INVALID_COMMAND", "command must be a command: text or a list of words", "command"],
     [{ command: "a 'b" }, "INVALID_COMMAND", "command can't be split into words: a quote is left open", "command"],
-    [{ "not-a-field": 1 }, "INVALID_NOT_A_FIELD", "not-a-field is not known here", "not-a-field"],
+    [
+      { "not-a-field": 1 },
+      "INVALID_NOT_A_FIELD",
+      "not-a-field is not known here: known are flag, text, number, integer, scalar, map, list, command",
+      "not-a-field",
+    ],
   ])("the JSON %j is refused with the name of the field", (body, code, message, field) => {
     expect(() => read(body)).toThrow(refused(code, message, field));
   });

@@ -4,6 +4,7 @@ import { parse } from "qs";
 import { z } from "zod";
 import { SETTINGS } from "../../../config/settings";
 import { AppError, type ErrorCode, KINDS } from "../../../lib/errors";
+import { readInput } from "../../../lib/http/input";
 import type { Route } from "../../../lib/http/route";
 import { TOOLS } from "../../../lib/mcp/tools/tools";
 import { splitShellWords } from "../../../lib/support/shell-words";
@@ -194,7 +195,7 @@ describe("curl examples", () => {
     route.params?.strict().parse(params);
     const common = { node: z.string().optional(), explain: z.string().optional() };
     (route.query ?? z.object({})).extend(common).strict().parse(Object.fromEntries(url.searchParams));
-    if (!route.streamedBodyTypes) (route.body ?? z.object({})).strict().parse(body);
+    if (!route.streamedBodyTypes) readInput((route.body ?? z.object({})).strict(), body);
   });
 });
 

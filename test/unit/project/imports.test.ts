@@ -21,7 +21,7 @@ const ALLOWED: [prefix: string, imports: string[]][] = [
   ["lib/managed/", ["lib/managed/", "lib/access/", "lib/archive/tar-write", "lib/docker/", "lib/errors", "lib/support/"]],
   ["lib/files/", ["lib/files/", "lib/archive/", "lib/docker/", "lib/errors", "lib/support/"]],
   ["lib/http/", ["lib/http/", "lib/access/", "lib/server/", "lib/cluster/", "lib/errors", "lib/support/"]],
-  ["lib/openapi/", ["lib/openapi/", "lib/access/", "lib/http/route", "lib/cluster/routing/where", "lib/errors"]],
+  ["lib/openapi/", ["lib/openapi/", "lib/access/", "lib/http/input", "lib/http/route", "lib/cluster/routing/where", "lib/errors"]],
   ["lib/auth/", ["lib/auth/", "lib/access/", "lib/http/", "lib/cluster/rpc/signatures", "lib/errors", "lib/support/"]],
   ["lib/terminal/", ["lib/terminal/", "lib/access/", "lib/docker/", "lib/http/", "lib/server/", "lib/errors", "lib/support/"]],
   [

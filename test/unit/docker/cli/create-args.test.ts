@@ -9,9 +9,26 @@ const BEFORE = ["create", "--name=n", "--pull=never"];
 
 test.each<[Partial<RunSpec>, string[]]>([
   [{ remove: true }, ["--rm"]],
-  [{ ports: { "8080": "80", "127.0.0.1:53": "53/udp" } }, ["--publish=8080:80", "--publish=127.0.0.1:53:53/udp"]],
-  [{ ports: { "0": "80" } }, ["--publish=80"]],
-  [{ ports: { "": "80" } }, ["--publish=80"]],
+  [
+    {
+      ports: [
+        ["8080", "80"],
+        ["127.0.0.1:53", "53/udp"],
+      ],
+    },
+    ["--publish=8080:80", "--publish=127.0.0.1:53:53/udp"],
+  ],
+  [{ ports: [["0", "80"]] }, ["--publish=80"]],
+  [
+    {
+      ports: [
+        ["", "80"],
+        ["", "81"],
+      ],
+    },
+    ["--publish=80", "--publish=81"],
+  ],
+  [{ stop_timeout: 0 }, ["--stop-timeout=0"]],
   [{ volumes: { "/a": "/b:ro", data: "/d" } }, ["--volume=/a:/b:ro", "--volume=data:/d"]],
   [{ tmpfs: { "/t": "", "/u": "size=64m" } }, ["--tmpfs=/t", "--tmpfs=/u:size=64m"]],
   [{ labels: { a: "b=c", d: "" } }, ["--label=a=b=c", "--label=d="]],
@@ -68,7 +85,7 @@ const specs: fc.Arbitrary<RunSpec> = fc.record({
   remove: fc.boolean(),
   env: map,
   labels: map,
-  ports: map,
+  ports: fc.array(fc.tuple(hostile, hostile), { maxLength: 3 }),
   volumes: map,
   tmpfs: map,
   network: maybe,
@@ -82,6 +99,7 @@ const specs: fc.Arbitrary<RunSpec> = fc.record({
   platform: maybe,
   pull: fc.constant("missing" as const),
   init: fc.boolean(),
+  stop_timeout: fc.option(fc.integer(), { nil: undefined }),
   read_only: fc.boolean(),
   cap_add: list,
   cap_drop: list,
@@ -97,7 +115,7 @@ const specs: fc.Arbitrary<RunSpec> = fc.record({
 
 /** Every flag that an unprivileged container can have. */
 const VALUED =
-  /^--(?:name|pull|env-file|publish|volume|tmpfs|label|ulimit|network|restart|memory|cpus|pids-limit|user|workdir|hostname|platform|cap-add|cap-drop|health-(?:cmd|interval|timeout|start-period|retries)|device|pid|ipc|uts|userns|entrypoint)=/;
+  /^--(?:name|pull|env-file|publish|volume|tmpfs|label|ulimit|network|restart|memory|cpus|pids-limit|user|workdir|hostname|platform|cap-add|cap-drop|health-(?:cmd|interval|timeout|start-period|retries)|device|stop-timeout|pid|ipc|uts|userns|entrypoint)=/;
 const BARE = new Set(["--rm", "--init", "--read-only"]);
 
 test("every value follows the = of its flag, or --", () => {

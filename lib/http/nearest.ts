@@ -1,0 +1,61 @@
+import { distance } from "fastest-levenshtein";
+
+/** The shortest beginning of a name that is taken for the name: `env` for `environment`. */
+const MIN_PREFIX_LENGTH = 3;
+
+/** How many letters of a word may be wrong. */
+const toleratedTypos = (word: string) => Math.max(1, Math.ceil(word.length / 3));
+
+/**
+ * The name that was probably meant.
+ * @returns undefined if none is similar
+ */
+export function nearestName(given: string, names: readonly string[]): string | undefined {
+  const word = given.toLowerCase();
+  const scored = names.map((name) => ({ name, typos: distance(word, name) }));
+  const [best] = scored.sort((a, b) => a.typos - b.typos);
+  if (best && best.typos <= toleratedTypos(word)) return best.name;
+  return names.find((name) => {
+    const [shorter, longer] = name.length < word.length ? [name, word] : [word, name];
+    return shorter.length >= MIN_PREFIX_LENGTH && longer.startsWith(shorter);
+  });
+}
+
+interface Place {
+  method: string;
+  /** in the syntax of Express */
+  path: string;
+}
+
+/**
+ * The request that was probably meant by one that no route takes.
+ * @param asked its method, in capitals, and its path
+ * @returns such as `GET /containers/web` for `GET /container/web`; undefined if no route is similar
+ */
+export function nearestRoute(asked: Place, routes: readonly Place[]): string | undefined {
+  const words = asked.path.split("/").slice(1);
+  const scored = routes.flatMap(({ method, path }) => {
+    const segments = path.split("/").slice(1);
+    const typos = countTypos(words, segments);
+    const otherMethod = method.toUpperCase() === asked.method ? 0 : 1;
+    return typos === undefined ? [] : [{ text: `${method.toUpperCase()} ${fillIn(words, segments)}`, typos, otherMethod }];
+  });
+  return scored.sort((a, b) => a.typos - b.typos || a.otherMethod - b.otherMethod)[0]?.text;
+}
+
+const isParameter = (segment: string) => /^[:*]/.test(segment);
+
+/** @returns undefined for a route of another shape, or one whose fixed words are not similar */
+function countTypos(words: readonly string[], segments: readonly string[]): number | undefined {
+  if (words.length !== segments.length || segments.every(isParameter)) return undefined;
+  const typos = segments.map((segment, index) => {
+    const word = words[index] ?? "";
+    if (isParameter(segment)) return word === "" ? undefined : 0;
+    const count = distance(word.toLowerCase(), segment);
+    return count <= toleratedTypos(segment) ? count : undefined;
+  });
+  return typos.includes(undefined) ? undefined : typos.reduce<number>((sum, each) => sum + (each ?? 0), 0);
+}
+
+const fillIn = (words: readonly string[], segments: readonly string[]) =>
+  segments.map((segment, index) => `/${isParameter(segment) ? words[index] : segment}`).join("");

@@ -1,0 +1,94 @@
+import { z } from "zod";
+import { command, flag, text } from "../../../lib/http/fields";
+import { readInput } from "../../../lib/http/input";
+import { nearestName, nearestRoute } from "../../../lib/http/nearest";
+
+const schema = z
+  .object({ image: text, command: command.optional(), env: z.record(text, text).optional(), auto_remove: flag.default(false) })
+  .strict();
+const read = (body: object) => readInput(schema, body);
+
+/** The code and the message of the refusal. */
+function refusalOf(work: () => unknown): [code: string, message: string] {
+  try {
+    work();
+  } catch (error) {
+    const { clientCode, message } = error as { clientCode: string; message: string };
+    return [clientCode, message];
+  }
+  throw new Error("it was accepted");
+}
+
+describe("names of fields", () => {
+  test("a field has its canonical name or its other one", () => {
+    const fields = { image: "a", command: ["echo", "x"], env: { A: "b" }, auto_remove: true };
+    expect(read({ image: "a", command: "echo x", env: { A: "b" }, auto_remove: true })).toEqual(fields);
+    expect(read({ image: "a", data: "echo x", env_vars: { A: "b" }, remove: "true" })).toEqual(fields);
+  });
+
+  test("both names of a field are refused", () => {
+    expect(refusalOf(() => read({ image: "a", data: "x", command: "x" }))).toEqual([
+      "INVALID_DATA",
+      "data is the same as command: give one of the two",
+    ]);
+  });
+
+  test("an error names a field as the client did", () => {
+    expect(refusalOf(() => read({ image: "a", env_vars: { A: 1 } }))).toEqual(["INVALID_ENV_VARS", "env_vars.A must be text"]);
+  });
+
+  test("where a schema has a field of such a name, it is that field", () => {
+    expect(readInput(z.object({ data: text }).strict(), { data: "x" })).toEqual({ data: "x" });
+  });
+
+  test("another name is not known where the field isn't", () => {
+    expect(refusalOf(() => readInput(z.object({ name: text }).strict(), { name: "a", data: "x" }))[1]).toMatch(/^data is not known here/);
+  });
+
+  test.each([
+    ["comand", "comand is not known here (did you mean command?): known are image, command, env, auto_remove"],
+    ["environment", "environment is not known here (did you mean env?): known are image, command, env, auto_remove"],
+    ["env_var", "env_var is not known here (did you mean env?): known are image, command, env, auto_remove"],
+    ["quantity", "quantity is not known here: known are image, command, env, auto_remove"],
+  ])("the unknown field %s is refused with those that are known and the nearest", (name, message) => {
+    expect(refusalOf(() => read({ image: "a", [name]: "x" }))).toEqual([`INVALID_${name.toUpperCase()}`, message]);
+  });
+
+  test("an unknown field within a field is compared with its neighbours", () => {
+    const nested = z.object({ check: z.object({ interval: text.optional(), retries: text.optional() }).strict() }).strict();
+    expect(refusalOf(() => readInput(nested, { check: { intervall: "x" } }))[1]).toBe(
+      "check.intervall is not known here (did you mean interval?): known are interval, retries",
+    );
+  });
+});
+
+describe("nearest", () => {
+  test.each([
+    ["imgae", "image"],
+    ["IMAGE", "image"],
+    ["x", undefined],
+    ["", undefined],
+    ["volume", "volumes"],
+  ])("to the name %j is %j", (given, expected) => {
+    expect(nearestName(given, ["image", "volumes", "name"])).toBe(expected);
+  });
+
+  const routes = [
+    { method: "get", path: "/:id" },
+    { method: "head", path: "/*image" },
+    { method: "get", path: "/containers/:id" },
+    { method: "delete", path: "/containers/:id" },
+    { method: "post", path: "/containers/:id/restart" },
+    { method: "get", path: "/volumes/:name" },
+  ];
+  test.each([
+    ["GET", "/container/web", "GET /containers/web"],
+    ["DELETE", "/container/web", "DELETE /containers/web"],
+    ["PATCH", "/container/web", "GET /containers/web"],
+    ["POST", "/containers/web/restrat", "POST /containers/web/restart"],
+    ["GET", "/a/b", undefined],
+    ["GET", "/container/", undefined],
+  ])("to the request %s %s is %j", (method, pathname, expected) => {
+    expect(nearestRoute({ method, path: pathname }, routes)).toBe(expected);
+  });
+});
