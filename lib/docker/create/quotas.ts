@@ -11,7 +11,7 @@ import type { HostInventory } from "../host-inventory";
 import { isRunContainer } from "./policy-guard";
 
 /** A claim waits so long for later ones to give way. */
-const SETTLE_MS = 5000;
+const SETTLE_MS = 10_000;
 const ASK_AGAIN_MS = 50;
 /** Greater than every other claim: gives way to all. */
 const LAST_CLAIM = "~";
