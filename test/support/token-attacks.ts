@@ -161,7 +161,7 @@ export function attacksOf(url: string, token: string, victim: Victim): Attack[] 
   };
   encoded("PUT / with the root", "PUT", "/", { image: "busybox", name: fresh(), detach: true, remove: true, volumes: { "/": "/v" } });
   encoded("exec", "POST", `/${name}`, { data: "cat /secret" });
-  encoded("POST /run with another's label of this server", "PUT", "/", { image: "busybox", labels: { "docker-server.run": name } }, ["br"]);
+  encoded("PUT / with a label of this server", "PUT", "/", { image: "busybox", labels: { "docker-server.run": name } }, ["br"]);
   encoded("a body that unpacks to more than the limit", "PUT", "/", { image: "busybox", data: "x".repeat(11_000_000) });
   add("POST /run with its volume", () =>
     request("POST", "/run", {

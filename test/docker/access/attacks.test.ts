@@ -164,6 +164,8 @@ test("each caveat refuses with its name, and the audit log names the token and t
   }
   const images = await holderOf(node.server.url, narrowTokenOf({ images: ["redis"] }))("GET", "/images");
   expect(images.json.images).toEqual([]);
+  const named = await holderOf(node.server.url, narrowTokenOf({ images: ["busybox"] }))("GET", "/images");
+  expect(named.json.images.map(({ tags }: { tags: string[] }) => tags)).toEqual([["busybox:latest"]]);
 });
 
 test.each(ENCODINGS)(
