@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { LRUCache } from "lru-cache";
 import { Access } from "../access/access";
@@ -8,7 +9,7 @@ import { followFile } from "./follow-file";
 
 /** Longest delay of a timer; a later expiry is looked at again then. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-/** Verified claims whose caveats are kept parsed. */
+/** Verified tokens that are kept, and claims whose caveats are kept parsed. */
 const MAX_CACHED = 200;
 
 export interface RootSecretSettings {
@@ -37,6 +38,8 @@ export class NarrowTokens {
   private keys: Buffer[] = [];
   private revoked: ReadonlySet<string> = new Set();
   private readonly uses = new Map<string, Set<Use>>();
+  /** By digest: the time of a lookup tells nothing about a token. */
+  private readonly verified = new LRUCache<string, Access>({ max: MAX_CACHED });
   private readonly parsed = new LRUCache<string, Access>({ max: MAX_CACHED });
 
   private readonly usesFile: boolean;
@@ -50,7 +53,9 @@ export class NarrowTokens {
 
   /** The tokens of the token file are the secrets if there is no other. */
   setFileTokens(tokens: readonly string[]): void {
-    if (this.usesFile) this.keys = tokens.map(deriveTokenKey);
+    if (!this.usesFile) return;
+    this.keys = tokens.map(deriveTokenKey);
+    this.verified.clear();
   }
 
   /** The key that new tokens are signed with. */
@@ -92,8 +97,17 @@ export class NarrowTokens {
    * @throws AppError TOKEN_REFUSED if it is expired, revoked, or has a caveat that can't be obeyed
    */
   check(token: string): Access | undefined {
+    const digest = createHash("sha256").update(token).digest("base64");
+    const known = this.verified.get(digest);
+    if (known) {
+      known.assertLive();
+      return known;
+    }
     const claim = verifyToken(this.keys, token);
-    return claim && this.accept(claim);
+    if (!claim) return undefined;
+    const access = this.accept(claim);
+    this.verified.set(digest, access);
+    return access;
   }
 
   /**

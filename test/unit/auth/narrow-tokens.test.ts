@@ -23,6 +23,24 @@ test("new tokens are signed with the first key, which a node that has both alrea
   expect(narrowTokens(["old"]).check(made)).toBeUndefined();
 });
 
+test("a token that was valid is checked again: it ends with the token of the file that it was made with", () => {
+  const narrow = new NarrowTokens({ cluster_key: [], token: [], token_file: "tokens", user: null, password: null });
+  const token = tokenOfKey("first");
+  narrow.setFileTokens(["first", "second"]);
+  expect([narrow.check(token)?.can("read"), narrow.check(token)?.can("run")]).toEqual([true, false]);
+  narrow.setFileTokens(["second"]);
+  expect(narrow.check(token)).toBeUndefined();
+});
+
+test("a token that was valid is refused when it has expired", () => {
+  const narrow = narrowTokens(["key"]);
+  const token = makeToken(deriveTokenKey("key"), { expires: inAnHour() });
+  expect(narrow.check(token)).toBeDefined();
+  jest.spyOn(Date, "now").mockReturnValue(inAnHour() * 1000 + 1000);
+  expect(() => narrow.check(token)).toThrow(expect.objectContaining({ code: "TOKEN_REFUSED" }));
+  jest.restoreAllMocks();
+});
+
 test("many different tokens leave no memory in use", () => {
   setFlagsFromString("--expose_gc");
   const collectGarbage = runInNewContext("gc") as () => void;
