@@ -41,14 +41,7 @@ export class Spool {
 
   /** @throws AppError NO_SPACE */
   static create(): Spool {
-    try {
-      const name = path.join(tmpdir(), `docker-server-${randomUUID()}`);
-      const fd = fs.openSync(name, "wx+", 0o600);
-      fs.unlinkSync(name);
-      return new Spool(fd);
-    } catch (error) {
-      throw toDiskError(error);
-    }
+    return new Spool(openUnnamedFile());
   }
 
   /**
@@ -192,6 +185,22 @@ export class Spool {
   }
 }
 
+/**
+ * Opens a temporary file without a name for reading and writing: nothing of it remains, even if this process is killed.
+ * @returns the file descriptor
+ * @throws AppError NO_SPACE
+ */
+export function openUnnamedFile(): number {
+  try {
+    const name = path.join(tmpdir(), `docker-server-${randomUUID()}`);
+    const fd = fs.openSync(name, "wx+", 0o600);
+    fs.unlinkSync(name);
+    return fd;
+  } catch (error) {
+    throw toDiskError(error);
+  }
+}
+
 /** A destroyed read stream would close the file descriptor, which other readers still use. */
 const closeNothing = (_fd: number, done: (error?: Error | null) => void) => done(null);
 
@@ -199,7 +208,7 @@ const closeNothing = (_fd: number, done: (error?: Error | null) => void) => done
 class ClosedEarlyError extends Error {}
 
 /** @returns AppError NO_SPACE for a full disk or quota; other errors unchanged */
-function toDiskError(error: unknown): unknown {
+export function toDiskError(error: unknown): unknown {
   const isFull = error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
   return isFull ? new AppError("NO_SPACE", { message: "This node has no room to take in an upload", cause: error }) : error;
 }

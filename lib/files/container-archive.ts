@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import { type Extract, extract } from "tar-stream";
+import { type DiskBudget, ReadAhead } from "../archive/read-ahead";
 import type { Engine } from "../docker/engine";
 import { toAppErrorFromEngine } from "../docker/engine-errors";
 import { AppError, isNotFound } from "../errors";
@@ -14,9 +15,11 @@ export interface ContainerArchive {
 /**
  * Opens a tar of a file, or of a folder with everything below it.
  * @param path absolute, without links
+ * @param disk for what is not read yet: the engine locks the container until it has sent all, so that a slow client would keep others
+ *   from inspecting or stopping it. Undefined if nobody waits between the entries.
  * @throws AppError FILE_NOT_FOUND if it doesn't exist
  */
-export async function readContainerArchive(engine: Engine, id: string, path: string): Promise<ContainerArchive> {
+export async function readContainerArchive(engine: Engine, id: string, path: string, disk?: DiskBudget): Promise<ContainerArchive> {
   const tar = await engine.stream("GET", `/containers/${id}/archive`, { query: { path } }).catch((error: AppError) => {
     throw isNotFound(error) ? new AppError("FILE_NOT_FOUND", { details: { path }, cause: error }) : error;
   });
@@ -25,9 +28,12 @@ export async function readContainerArchive(engine: Engine, id: string, path: str
   entries.on("error", () => undefined);
   tar.on("error", (error) => entries.destroy(toAppErrorFromEngine(error)));
   tar.on("close", () => tar.readableEnded || entries.destroy(new AppError("ENGINE_ERROR", { message: "The engine broke off" })));
-  tar.pipe(entries);
+  const readAhead = disk && new ReadAhead(disk).on("error", (error) => entries.destroy(error));
+  if (readAhead) tar.pipe(readAhead).pipe(entries);
+  else tar.pipe(entries);
   const close = () => {
     tar.destroy();
+    readAhead?.destroy();
     entries.destroy();
   };
   return { entries, close };

@@ -1,3 +1,4 @@
+import type { DiskBudget } from "../archive/read-ahead";
 import type { TarStreamEntry } from "../archive/tar-read";
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField } from "../errors";
@@ -38,10 +39,11 @@ export interface OpenFile {
 
 /**
  * @param path absolute, without links
+ * @param disk for what is not read yet
  * @throws AppError FILE_NOT_FOUND if it no longer exists
  */
-export async function openFile(engine: Engine, id: string, path: string): Promise<OpenFile> {
-  const { entries, close } = await readContainerArchive(engine, id, path);
+export async function openFile(engine: Engine, id: string, path: string, disk: DiskBudget): Promise<OpenFile> {
+  const { entries, close } = await readContainerArchive(engine, id, path, disk);
   try {
     const { value: entry } = await entries[Symbol.asyncIterator]().next();
     if (entry?.header.type !== "file") throw new AppError("FILE_NOT_FOUND", { details: { path } });

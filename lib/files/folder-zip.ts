@@ -2,6 +2,7 @@ import { addAbortSignal, Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { normalizeEntryName } from "../archive/entry-names";
 import { MAX_ZIP_ENTRIES } from "../archive/limits";
+import type { DiskBudget } from "../archive/read-ahead";
 import type { TarStreamEntry } from "../archive/tar-read";
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField } from "../errors";
@@ -37,13 +38,14 @@ interface ZipEntryOptions {
  * Zips a folder of a container, or a single file. Symbolic links, special files and names that are not valid in a zip are omitted;
  * the archive's comment lists them.
  * @param path relative to /app, or absolute
+ * @param disk for what is not read yet
  * @throws AppError FILE_NOT_FOUND, LEADS_OUT; 400 for a special file
  */
-export async function zipFolder(engine: Engine, id: string, path: string): Promise<ZipDownload> {
+export async function zipFolder(engine: Engine, id: string, path: string, disk: DiskBudget): Promise<ZipDownload> {
   const found = await new ContainerPaths(engine, id).resolve(path);
   if (found.kind === "other") throw invalidField("path", "is neither a file nor a folder");
   const lastPart = found.path.slice(found.path.lastIndexOf("/") + 1);
-  const archive = await readContainerArchive(engine, id, found.path);
+  const archive = await readContainerArchive(engine, id, found.path, disk);
   const { ZipFile } = loadYazl();
   const zip = new ZipFile();
   const output = zip.outputStream as NodeJS.ReadableStream & { destroy(error?: Error): void; destroyed: boolean };
@@ -82,7 +84,7 @@ export async function zipFolder(engine: Engine, id: string, path: string): Promi
   }
   /** The engine's tar has the bytes of a file only at its first name, so the file is read again. */
   async function addHardLink(name: string, options: ZipEntryOptions): Promise<void> {
-    const file = await openFile(engine, id, `${root === "/" ? "" : root}/${name}`);
+    const file = await openFile(engine, id, `${root === "/" ? "" : root}/${name}`, disk);
     try {
       const bytes = addAbortSignal(closing.signal, Readable.from(file.bytes(0, file.size - 1)));
       zip.addReadStream(bytes, name, { ...options, size: file.size });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { DiskBudget } from "../archive/read-ahead";
 import type { FileOwner } from "../archive/zip-to-tar";
 import { owner } from "../cluster/routing/where";
 import { APP_FOLDER } from "../docker/app-folder";
@@ -36,6 +37,7 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
   };
   const common = { where: owner, permission: "files", confined: "container", params: containerParams } as const;
   const folderQuery = z.object({ path: containerPath.default(APP_FOLDER) });
+  const disk = new DiskBudget(settings.upload_limit * 1_000_000);
   const fileOwner = parseOwner(settings.default_user_uid ?? DEFAULT_OWNER);
 
   const upload = route({
@@ -97,7 +99,7 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     async handler(call) {
       const { id } = await find(call.params.id);
       const { path, name } = await findFile(engine, id, call.query.path);
-      const file = await openFile(engine, id, path);
+      const file = await openFile(engine, id, path, disk);
       try {
         const part = isUnchanged(file, call.header("if-range")) ? call.range(file.size) : undefined;
         const { start, end } = part ?? { start: 0, end: file.size - 1 };
@@ -122,7 +124,7 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
     responses: responses.downloadZip,
     async handler(call) {
       const { id } = await find(call.params.id);
-      const { name, bytes } = await zipFolder(engine, id, call.query.path);
+      const { name, bytes } = await zipFolder(engine, id, call.query.path, disk);
       call.attachment(name);
       return new Reply(200, bytes, { "Content-Type": "application/zip", "Cache-Control": "no-cache" });
     },

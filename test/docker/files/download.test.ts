@@ -1,10 +1,12 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import fc from "fast-check";
 import { run, until } from "../../../scripts/process";
-import { container, download, upload } from "../../support/files";
+import { container, download, openArchiveCount, upload } from "../../support/files";
 import { TOKEN } from "../../support/server";
 import { type OneNode, openEngineConnections, startNode } from "../../support/single-node";
 import { zipOf } from "../../support/zips";
@@ -199,6 +201,31 @@ test("any file name survives upload and download, and can't inject headers", asy
     }),
     { numRuns: 40, examples: [['a"b'], ["a\r\nSet-Cookie: x=1"], ["%41"], ["-rf"], ["$(id)"], [" "], ["é"], ["x.html"]] },
   );
+});
+
+test("a container whose files are downloaded slowly is inspected, executed in and stopped meanwhile, and the download is whole", async () => {
+  await container(node, "slow", true, "--stop-timeout", "0");
+  await node.docker("exec", "slow", "sh", "-c", "mkdir -p /app/d; dd if=/dev/urandom of=/app/d/big bs=1M count=40");
+  const sum = (await node.docker("exec", "slow", "sha1sum", "/app/d/big")).split(" ")[0];
+  const begin = async (what: string) => {
+    const url = `${node.server.url}/containers/slow/${what}`;
+    const request = http.get(url, { headers: { Authorization: `Bearer ${TOKEN}` }, agent: false }).on("error", () => undefined);
+    const [response] = (await once(request, "response")) as [http.IncomingMessage];
+    return { request, response: response.pause() };
+  };
+  const before = openEngineConnections(node.engine);
+  const file = await begin("download?path=d/big");
+  const aborted = [await begin("download?path=d/big"), await begin("download-zip?path=d")];
+  expect(await node.request("GET", "/containers/slow")).toMatchObject({ status: 200, json: { status: "running" } });
+  expect((await node.request("POST", "/slow", { json: { data: "echo hello" } })).json.stdout).toBe("hello\n");
+  expect((await node.request("POST", "/containers/slow/stop")).status).toBe(200);
+  expect(openArchiveCount(node.server)).toBe(3);
+  const hash = createHash("sha1");
+  for await (const chunk of file.response) hash.update(chunk);
+  expect(hash.digest("hex")).toBe(sum);
+  for (const { request } of aborted) request.destroy();
+  expect(await until(() => openArchiveCount(node.server) === 0, 20_000)).toBe(true);
+  expect(await until(() => openEngineConnections(node.engine) <= before + 1, 20_000)).toBe(true);
 });
 
 test("an aborted download closes its connections to the engine", async () => {
