@@ -3,8 +3,11 @@ import { type Reply, type ReplyBody, UpgradeReply } from "../support/reply";
 import { takingTurns } from "../support/taking-turns";
 import { hasLongText, jsonPieces } from "./json-pieces";
 
-/** A client that reads nothing for this time while bytes wait for it is disconnected. */
-const STALL_TIMEOUT_MS = 60_000;
+/**
+ * A client that reads nothing for this time while bytes wait for it is disconnected. Linux tells that it reads only when a third of the
+ * send buffer is free again, which can be more than a megabyte: at 20 kB/s after 80 s.
+ */
+const STALL_TIMEOUT_MS = 300_000;
 /** A body up to this size fits the kernel's buffer; only larger ones can stall. */
 const BUFFERED_BYTES = 65_536;
 const JSON_TYPE = "application/json; charset=utf-8";
