@@ -6,8 +6,8 @@ import type { Signatures } from "./signatures";
 import { SignedChannel } from "./signed-channel";
 
 export const RPC_PATH = "/_node/link";
-/** Large enough for a list of some 100,000 containers. */
-export const MAX_MESSAGE_BYTES = 64_000_000;
+/** Of an answer: large enough for a list of some 100,000 containers. */
+const MAX_ANSWER_BYTES = 64_000_000;
 
 interface PendingCall {
   resolve: (answer: unknown) => void;
@@ -58,7 +58,7 @@ export class PeerConnection {
     const socket = new WebSocket(`${secure ? "wss" : "ws"}://${host}${RPC_PATH}`, {
       headers: { [signedHeader.name]: signedHeader.value },
       perMessageDeflate: false,
-      maxPayload: MAX_MESSAGE_BYTES,
+      maxPayload: MAX_ANSWER_BYTES,
       ...(secure ? tls : {}),
     });
     const connection = new PeerConnection(peer, url, socket, onStamp);

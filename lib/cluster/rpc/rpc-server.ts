@@ -4,14 +4,22 @@ import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Logger } from "../../support/logger";
 import type { RpcHandler } from "./methods";
-import { MAX_MESSAGE_BYTES, RPC_PATH } from "./peer-connection";
+import { RPC_PATH } from "./peer-connection";
 import type { ReplayGuard } from "./replay-guard";
 import { PEER_HEADER, type Signatures } from "./signatures";
 import { SignedChannel } from "./signed-channel";
 
+/** A message is in memory before its signature can be checked. The largest call is a bid that has most of a request's body. */
+const MAX_CALL_BYTES = 16_000_000;
+/**
+ * A node connects to make a call. Its header may be a recorded one, which a restarted process can't tell: then no valid call follows,
+ * since each is signed with what this server has sent.
+ */
+const FIRST_CALL_TIMEOUT_MS = 60_000;
+
 /** Accepts the RPC connections of other nodes and answers their calls. */
 export class RpcServer {
-  private readonly sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
+  private readonly sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_CALL_BYTES });
   private closed = false;
 
   /**
@@ -47,10 +55,13 @@ export class RpcServer {
   private serve(client: WebSocket, peer: string, signedHeader: string): void {
     const nonce = randomBytes(12).toString("base64url");
     const channel = new SignedChannel(this.signatures, `${signedHeader} ${nonce}`, "answers");
+    const firstCallTimer = setTimeout(() => client.terminate(), FIRST_CALL_TIMEOUT_MS).unref();
+    client.once("close", () => clearTimeout(firstCallTimer));
     client.on("error", (error) => this.log.debug("RPC connection failed", { peer, reason: error.message }));
     client.on("message", (data) => {
       try {
         const { id, question, body } = JSON.parse(channel.unwrap(String(data)));
+        clearTimeout(firstCallTimer);
         const respond = (outcome: { answer: object } | { error: string }) => {
           if (client.readyState === client.OPEN) client.send(channel.wrap(JSON.stringify({ id, ...outcome, ...this.replayGuard.stamp() })));
         };
