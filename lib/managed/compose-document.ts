@@ -21,6 +21,7 @@ export function composeDocument(cuid: string, spec: ManagedSpec, options: Compos
   const { cpus, memory, pids } = spec.resources;
   const tcpPort = spec.ports.find(({ protocol }) => protocol === "tcp");
   const tags = spec.tags.length > 0 ? { TAGS: spec.tags.join(",") } : {};
+  const mounts = Object.entries(spec.volumes ?? {});
   const confining = confiningLabels(spec);
   const volumeLabels = Object.keys(confining).length > 0 ? { labels: confining } : {};
   const app = {
@@ -28,10 +29,13 @@ export function composeDocument(cuid: string, spec: ManagedSpec, options: Compos
     pull_policy: "never",
     container_name: cuid,
     // A network per project would exhaust the engine's address pools.
-    network_mode: "bridge",
+    network_mode: spec.network ?? "bridge",
     // A list: YAML limits the length of a map's key.
     environment: Object.entries({ ...spec.env, CONTAINER_UID: cuid, ...tags }).map(([name, value]) => `${name}=${value}`),
-    volumes: [{ type: "volume", source: "app", target: APP_FOLDER }],
+    volumes: [
+      { type: "volume", source: "app", target: APP_FOLDER },
+      ...mounts.map(([source, target]) => `${composeSource(source)}:${target}`),
+    ],
     ports: spec.ports.map(({ host, container, protocol }) => ({
       target: container,
       protocol,
@@ -52,8 +56,20 @@ export function composeDocument(cuid: string, spec: ManagedSpec, options: Compos
     ...(cpus === undefined ? {} : { cpus }),
     ...(memory === undefined ? {} : { mem_limit: memory }),
     ...(pids === undefined ? {} : { pids_limit: pids }),
+    ...(spec.restart_policy === undefined ? {} : { restart: spec.restart_policy }),
+    ...(spec.init === undefined ? {} : { init: spec.init }),
+    ...(spec.stop_timeout === undefined ? {} : { stop_grace_period: `${spec.stop_timeout}s` }),
+    ...(spec.healthcheck === undefined ? {} : { healthcheck: composeHealthcheck(spec.healthcheck) }),
   };
-  return toYaml({ services: { app }, volumes: { app: { name: cuid, ...volumeLabels } } });
+  const external = mounts.filter(([source]) => !source.startsWith("/")).map(([name]) => [composeSource(name), { name, external: true }]);
+  return toYaml({ services: { app }, volumes: { app: { name: cuid, ...volumeLabels }, ...Object.fromEntries(external) } });
+}
+
+/** A host path, or the key of a named volume, which must differ from that of the app's own. */
+const composeSource = (source: string) => (source.startsWith("/") ? source : `external-${source}`);
+
+function composeHealthcheck({ cmd, disable, ...rest }: NonNullable<ManagedSpec["healthcheck"]>): object {
+  return disable ? { disable } : { ...(cmd === undefined ? {} : { test: ["CMD-SHELL", cmd] }), ...rest };
 }
 
 /** Characters that JSON allows unescaped and YAML does not, or reads as line breaks. */

@@ -9,7 +9,7 @@ export const COMPOSE_MISSING_HINT =
 /** Lifetime of a version lookup, also of one that found no Compose. */
 const VERSION_CACHE_MS = 60_000;
 /** Compose's own default time between SIGTERM and SIGKILL of a container. */
-const STOP_GRACE_MS = 10_000;
+const STOP_GRACE_SECONDS = 10;
 
 /** The docker Compose CLI of this host. Projects are passed on stdin and never stored in a file. */
 export class Compose {
@@ -42,10 +42,12 @@ export class Compose {
    * Creates or replaces the containers of a project according to its document.
    * @param document the Compose file, see `composeDocument`
    * @param options.start whether to start them too
+   * @param options.stopSeconds that a container which is replaced may take to stop
    * @throws AppError PORT_TAKEN, INVALID_SPEC, COMPOSE_FAILED; ENGINE_UNREACHABLE or ENGINE_TIMEOUT, after which the engine may still carry it out
    */
-  up(project: string, document: string, options: { start: boolean }): Promise<void> {
-    return this.run(project, ["--file=-", "up", options.start ? "--detach" : "--no-start", "--no-build"], document);
+  up(project: string, document: string, options: { start: boolean; stopSeconds?: number | undefined }): Promise<void> {
+    const args = ["--file=-", "up", options.start ? "--detach" : "--no-start", "--no-build"];
+    return this.run(project, args, document, options.stopSeconds);
   }
 
   /** Removes a project's containers, without a stop timeout, and its volumes. */
@@ -53,12 +55,13 @@ export class Compose {
     return this.run(project, ["down", "--volumes", "--timeout=0"]);
   }
 
-  private async run(project: string, args: string[], document?: string): Promise<void> {
+  private async run(project: string, args: string[], document?: string, stopSeconds = 0): Promise<void> {
     await this.engine.assertAlive();
     // Quiet: without output no broken pipe ends Compose when this process dies. Project directory and env file are given so that it
     // never reads a `.env` of this server.
     const common = ["compose", "--progress=quiet", `--project-name=${project}`, "--project-directory=/", "--env-file=/dev/null"];
     const call = this.projectMutex.runExclusive(project, () => this.cli("compose", [...common, ...args], document));
-    await this.engine.withinDeadline(call, AbortSignal.timeout(this.engine.readTimeoutMs + STOP_GRACE_MS), "create");
+    const stopMs = Math.max(STOP_GRACE_SECONDS, stopSeconds) * 1000;
+    await this.engine.withinDeadline(call, AbortSignal.timeout(this.engine.readTimeoutMs + stopMs), "create");
   }
 }

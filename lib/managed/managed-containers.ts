@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Access } from "../access/access";
-import { assertImageLabels } from "../docker/containers/confinement";
+import { Access } from "../access/access";
 import type { ContainerSummary } from "../docker/containers/container-list";
 import { toBytes } from "../docker/create/run-spec";
 import type { NameClaimer } from "../docker/create/runner";
@@ -11,11 +10,11 @@ import { AppError, isUnavailable } from "../errors";
 import { KeyedMutex } from "../support/keyed-mutex";
 import type { Logger } from "../support/logger";
 import { settlesBefore } from "../support/settles-before";
-import { bootEntrypoint, chownAppFolder, findBootInterpreter, SHELL_PATH } from "./app-folder";
+import { chownAppFolder, SHELL_PATH } from "./app-folder";
+import { type ApplyOptions, applySpec, hostAccessOf } from "./apply-spec";
 import { Compose } from "./compose";
-import { composeDocument } from "./compose-document";
 import { HostPorts } from "./host-ports";
-import { confiningLabels, type ManagedSpec, RESUME_LABEL, readManagedSpec, restoreSpec } from "./managed-spec";
+import { type ManagedSpec, RESUME_LABEL, readManagedSpec, restoreSpec } from "./managed-spec";
 import { finishReplacement, sweepReplacements } from "./replacement";
 import { assertStateAllows, type LifecycleAction, wrongStateError } from "./states";
 
@@ -35,17 +34,6 @@ export interface CreateOptions {
 
 /** The spec as a request states it; `boot` depends on the image and is determined here. */
 export type RequestedSpec = Omit<ManagedSpec, "boot">;
-
-interface ApplyOptions {
-  /** The container replaces a running one: it is marked so that an interrupted replacement still starts it. */
-  resume: boolean;
-  /** Whether to start it; defaults to `resume`. */
-  start?: boolean;
-  /** Whether the image's boot interpreter must still be determined. */
-  unknownImage: boolean;
-  /** Whether this creates the container rather than replacing it. */
-  first?: boolean;
-}
 
 /** The managed containers of this host: each is a Compose project with its own volume, without any file on the host. */
 export class ManagedContainers {
@@ -74,6 +62,8 @@ export class ManagedContainers {
     await this.compose.assertInstalled();
     await this.docker.engine.assertAlive();
     await this.docker.guard.findVolumes([cuid], "cuid", options.access);
+    // Before anything is pulled.
+    await this.docker.guard.checkSpec(hostAccessOf(requested), options.access);
     if (options.callerSignal?.aborted) throw new AppError("ABANDONED");
     const release = await this.hostPorts.claim(cuid, requested.ports);
     const ready = this.docker.images.ensure(requested.image, "missing");
@@ -104,7 +94,8 @@ export class ManagedContainers {
       if (labels && (await inventory.hasVolumes([cuid])) && !(await confinement.hasVolume(cuid, labels)))
         throw new AppError("NAME_TAKEN", { details: { name: cuid } });
       await this.rollbackOnError(cuid, async () => {
-        const id = await this.apply(cuid, { ...requested, boot: SHELL_PATH }, { resume: false, unknownImage: true, first: true });
+        const spec = { ...requested, boot: SHELL_PATH };
+        const id = await this.apply(cuid, spec, { resume: false, unknownImage: true, first: true, access });
         if (this.user !== null) await chownAppFolder(this.docker.engine, id, this.user);
         await claim?.confirm();
         // After the name: a repeated request finds its container although nothing more fits.
@@ -162,9 +153,11 @@ export class ManagedContainers {
       const info = await this.inspect((await this.docker.containers.find(cuid, { prefix: false })).id);
       assertStateAllows("change", info.State.Status);
       const before = this.specOf(info);
-      const after = { ...before, ...edit(before) };
+      const after = { ...edit(before), boot: before.boot };
       if (isDeepStrictEqual(before, after)) return "done";
       access.assertImage(after.image);
+      // What the label says passes the policy again, before anything is replaced.
+      await this.docker.guard.checkSpec(hostAccessOf(after), access);
       const release = await this.hostPorts.claim(cuid, after.ports);
       try {
         const ready = this.docker.images.ensure(after.image, "missing");
@@ -175,7 +168,9 @@ export class ManagedContainers {
         await ready;
         const { memory = "0", cpus = 0 } = after.resources;
         const limits = { memory: toBytes(memory), cpus };
-        await this.docker.quotas.whileChanging({ id: info.Id, name: cuid }, limits, access, () => this.replace(cuid, info, before, after));
+        await this.docker.quotas.whileChanging({ id: info.Id, name: cuid }, limits, access, () =>
+          this.replace(cuid, info, before, after, access),
+        );
       } finally {
         release();
         this.docker.containers.invalidate();
@@ -184,59 +179,31 @@ export class ManagedContainers {
     });
   }
 
+  private apply(cuid: string, spec: ManagedSpec, options: ApplyOptions): Promise<string> {
+    return applySpec({ docker: this.docker, compose: this.compose, user: this.user }, cuid, spec, options);
+  }
+
   /** Applies the new spec, and the previous one again if that fails. */
-  private async replace(cuid: string, { State, Config }: ContainerInspectInfo, before: ManagedSpec, after: ManagedSpec): Promise<void> {
+  private async replace(
+    cuid: string,
+    { State, Config }: ContainerInspectInfo,
+    before: ManagedSpec,
+    after: ManagedSpec,
+    access: Access,
+  ): Promise<void> {
     const unknownImage = after.image !== before.image;
+    const stopSeconds = Math.max(before.stop_timeout ?? 0, after.stop_timeout ?? 0);
+    const spec = unknownImage ? { ...after, boot: SHELL_PATH } : after;
     try {
-      await this.apply(cuid, unknownImage ? { ...after, boot: SHELL_PATH } : after, { resume: State.Running, unknownImage });
+      await this.apply(cuid, spec, { resume: State.Running, unknownImage, stopSeconds, access });
     } catch (error) {
       const resume = Config.Labels?.[RESUME_LABEL] === "true";
-      await this.apply(cuid, before, { resume, unknownImage: false, start: State.Running }).catch((failure: Error) => {
+      const restored = { resume, unknownImage: false, start: State.Running, stopSeconds, access: Access.full };
+      await this.apply(cuid, before, restored).catch((failure: Error) => {
         this.log.error("Managed container not restored after a failed change", { cuid, reason: failure.message });
       });
       throw error;
     }
-  }
-
-  /**
-   * Creates or replaces the container with Compose.
-   * @returns id of the container
-   */
-  private async apply(cuid: string, spec: ManagedSpec, options: ApplyOptions): Promise<string> {
-    const { engine, containers } = this.docker;
-    const start = options.start ?? options.resume;
-    const image = await engine.call((docker) => docker.getImage(spec.image).inspect());
-    const ofImage: Record<string, string> = image.Config?.Labels ?? {};
-    assertImageLabels(ofImage, confiningLabels(spec));
-    const imageCommand = [image.Config?.Entrypoint ?? [], image.Config?.Cmd ?? []].flat();
-    const document = (boot: string) => {
-      const booted = { ...spec, boot };
-      const entrypoint = bootEntrypoint(booted, imageCommand);
-      return composeDocument(cuid, booted, {
-        entrypoint,
-        user: this.user ?? undefined,
-        resume: options.resume,
-        imageLabels: Object.keys(ofImage),
-      });
-    };
-    const up = async (boot: string, upOptions: { start: boolean }) => {
-      // Compose uses a volume of that name that exists already, whatever its options are.
-      await this.docker.guard.findVolumes([cuid], "cuid");
-      const work = () => this.compose.up(cuid, document(boot), upOptions);
-      return options.first ? work() : containers.whileReplacing(cuid, work);
-    };
-    const find = async () => {
-      containers.invalidate();
-      return (await containers.find(cuid, { prefix: false })).id;
-    };
-    // The interpreter can be looked up only in a created container: create it, look, and replace it if the guess was wrong.
-    const lookUpBoot = options.unknownImage && spec.command === undefined;
-    await up(spec.boot, { start: start && !lookUpBoot });
-    const id = await find();
-    if (!lookUpBoot) return id;
-    const boot = await findBootInterpreter(engine, id);
-    if (start || boot !== spec.boot) await up(boot, { start });
-    return find();
   }
 
   /**

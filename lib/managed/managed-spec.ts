@@ -10,12 +10,31 @@ export const RESUME_LABEL = "docker-server.resume";
 const port = z.object({ host: z.number().nullable(), container: z.number(), protocol: z.enum(["tcp", "udp"]) });
 const resources = z.object({ cpus: z.number().optional(), memory: z.string().optional(), pids: z.number().optional() });
 
+/** Values that Compose reads as they are. The label may be forged: nothing else may reach the Compose file. */
+const mounts = z.record(z.string().regex(/^(?:\/[^:\0]*|[a-zA-Z0-9][a-zA-Z0-9_.-]*)$/), z.string().regex(/^\/[^:\0]*(?::[a-zA-Z,]+)?$/));
+const healthcheck = z.object({
+  cmd: z.string().optional(),
+  interval: z.string().optional(),
+  timeout: z.string().optional(),
+  start_period: z.string().optional(),
+  retries: z.number().optional(),
+  disable: z.boolean().optional(),
+});
+
 const storedSpec = z.object({
   image: z.string(),
   tags: z.array(z.string()),
   resources,
   ports: z.array(port),
   command: z.array(z.string()).optional(),
+  restart_policy: z.string().optional(),
+  healthcheck: healthcheck.optional(),
+  /** host path or volume to container path, or path:options */
+  volumes: mounts.optional(),
+  network: z.string().optional(),
+  init: z.boolean().optional(),
+  /** seconds */
+  stop_timeout: z.number().optional(),
   labels: z.record(z.string(), z.string()),
   /** interpreter that checks for /app/boot.py, see `bootEntrypoint` */
   boot: z.string(),

@@ -7,7 +7,7 @@ const ALLOWED_STATES = {
   restart: ["running", "paused", "restarting", "exited"],
   pause: ["running"],
   unpause: ["paused"],
-  change: ["created", "running", "exited"],
+  change: ["created", "running", "restarting", "exited"],
 } as const satisfies Record<string, readonly string[]>;
 
 export type LifecycleAction = keyof typeof ALLOWED_STATES;

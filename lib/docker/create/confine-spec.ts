@@ -1,6 +1,6 @@
 import type { Access } from "../../access/access";
 import { refusedBy } from "../../access/access";
-import { type Confinement, isReservedLabel } from "../containers/confinement";
+import { type Confinement, type ConfiningLabels, isReservedLabel } from "../containers/confinement";
 import type { RunSpec } from "./run-spec";
 
 /** Networks of every engine that need no labels. `host` needs the token's `host` caveat. */
@@ -17,21 +17,35 @@ export async function confineSpec(confinement: Confinement, spec: RunSpec, acces
   if (!labels) return spec;
   const reserved = Object.keys(spec.labels).find((key) => key.startsWith("com.docker."));
   if (reserved !== undefined) throw refusedBy("labels", `${reserved} is a label of Compose`, { field: "labels" });
-  const namespace = async (value: string | undefined) => {
-    const [, id] = /^container:(.*)$/.exec(value ?? "") ?? [];
-    return id === undefined ? value : `container:${await confinement.containerId(id, labels, { prefix: true })}`;
-  };
-  const network = await namespace(spec.network);
-  const isOwnNetwork = network !== undefined && !network.startsWith("container:") && !ENGINE_NETWORKS.has(network);
+  const namespace = (value: string | undefined) => confineNamespace(confinement, value, labels);
   return {
     ...spec,
-    network: isOwnNetwork ? await confinement.networkId(network, labels) : network,
+    network: await confineNetwork(confinement, spec.network, labels),
     pid: await namespace(spec.pid),
     ipc: await namespace(spec.ipc),
     uts: await namespace(spec.uts),
     userns: await namespace(spec.userns),
     labels: { ...(await confinement.labelsToClear(spec.image)), ...withoutEmptyReserved(spec.labels), ...labels },
   };
+}
+
+/** The namespace of a container by its full id. @throws AppError CONTAINER_NOT_FOUND for another's container */
+async function confineNamespace(confinement: Confinement, value: string | undefined, labels: ConfiningLabels): Promise<string | undefined> {
+  const [, id] = /^container:(.*)$/.exec(value ?? "") ?? [];
+  return id === undefined ? value : `container:${await confinement.containerId(id, labels, { prefix: true })}`;
+}
+
+/**
+ * A network that a token's labels let a container join, by its id; those of every engine by their name.
+ * @throws AppError CONTAINER_NOT_FOUND, INVALID_SPEC for another's container or network
+ */
+export async function confineNetwork(
+  confinement: Confinement,
+  network: string | undefined,
+  labels: ConfiningLabels,
+): Promise<string | undefined> {
+  if (network === undefined || ENGINE_NETWORKS.has(network)) return network;
+  return network.startsWith("container:") ? confineNamespace(confinement, network, labels) : confinement.networkId(network, labels);
 }
 
 const withoutEmptyReserved = (labels: Record<string, string>) =>

@@ -13,7 +13,6 @@ import {
   RUN_CONTAINER_PREFIX,
   resolvedPath,
 } from "./policy";
-import type { RunSpec } from "./run-spec";
 
 /** The engine can be started anew with another data root. */
 const ENGINE_FOLDER_CACHE_MS = 60_000;
@@ -60,7 +59,7 @@ export class PolicyGuard {
    * @param access what the client may do
    * @throws AppError NOT_ALLOWED or REFUSED_BY_TOKEN naming the field
    */
-  async checkSpec(spec: RunSpec, access: Access): Promise<void> {
+  async checkSpec(spec: HostAccess, access: Access): Promise<void> {
     // What needs no answer of the engine is refused first.
     checkPolicy(spec, { ...this.policy, access });
     await this.engine.assertAlive();

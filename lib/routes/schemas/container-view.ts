@@ -20,6 +20,12 @@ export const containerView = z.object({
   cuid: z.string().optional().describe("of one that POST /containers has made; tags and resources, too"),
   tags: z.array(z.string()).optional(),
   resources: z.object({ cpus: z.number().optional(), memory: z.string().optional(), pids: z.number().optional() }).optional(),
+  restart_policy: z.string().optional().describe("of one that POST /containers has made, as the next ones, if it was given one"),
+  healthcheck: z.record(z.string(), z.unknown()).optional(),
+  volumes: z.record(z.string(), z.string()).optional(),
+  network: z.string().optional(),
+  init: z.boolean().optional(),
+  stop_timeout: z.number().optional(),
 });
 
 /** A container in the answer of `POST /containers/run`. */
@@ -47,7 +53,19 @@ function managedFields(container: ContainerSummary) {
     const found = host ?? container.ports.find((each) => each.container === containerPort && each.protocol === protocol)?.host;
     return { ...(found === undefined ? {} : { host: found }), container: containerPort, protocol };
   });
-  return { cuid: container.name, image: spec.image, tags: spec.tags, resources: spec.resources, ports, labels };
+  const { restart_policy, healthcheck, volumes, network, init, stop_timeout } = spec;
+  const given = Object.entries({ restart_policy, healthcheck, volumes, network, init, stop_timeout }).filter(
+    ([, value]) => value !== undefined,
+  );
+  return {
+    cuid: container.name,
+    image: spec.image,
+    tags: spec.tags,
+    resources: spec.resources,
+    ports,
+    labels,
+    ...Object.fromEntries(given),
+  };
 }
 
 /** Converts a container for the answer of `POST /containers/run`. */

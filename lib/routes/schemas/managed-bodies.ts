@@ -1,7 +1,8 @@
+import path from "node:path";
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
-import { list, matching, scalar } from "../../http/fields";
+import { flag, list, matching, scalar } from "../../http/fields";
 import { readInput } from "../../http/input";
 import { newCuid } from "../../managed/cuid";
 import type { RequestedSpec } from "../../managed/managed-containers";
@@ -14,6 +15,25 @@ const tags = list(matching(/^[^\p{Cc},]{1,128}$/u, "must be tags of up to 128 ch
 const limits = { cpus: fields.cpus, memory: fields.memory, pids: fields.pids };
 const cuid = matching(/^c[0-9a-z]{24}$/, "must be a cuid");
 
+/** Mounts beside the app's own folder. */
+const volumes = fields.volumes.refine(
+  (mounts) => Object.values(mounts).every((target) => !/^\/+app\/*(?::|$)/.test(path.posix.normalize(target))),
+  {
+    error: "must not mount anything at /app, which is the container's own volume",
+  },
+);
+
+/** Fields that a creation and a change take alike. */
+const options = {
+  restart_policy: fields.restartPolicy.nullish().describe("no if absent; unless-stopped for what is to run again after a reboot"),
+  healthcheck: fields.healthcheck.nullish(),
+  volumes: volumes.nullish().describe("Host path or volume to container path, beside the container's own /app"),
+  network: fields.network.nullish().describe("bridge if absent"),
+  init: flag.nullish().describe("Run an init process that reaps zombies"),
+  stop_timeout: fields.stopTimeout.nullish(),
+};
+const OPTION_NAMES = Object.keys(options) as (keyof typeof options)[];
+
 /** The body of `POST /containers` (docs/managed.md, "Create"). */
 export const createBody = z.object({
   image: imageReference.describe("The image to run"),
@@ -24,6 +44,7 @@ export const createBody = z.object({
   ).describe("Limits: cpus, memory such as 4096m, pids"),
   ports: optional(fields.portList),
   command: optional(fields.command).describe("Instead of /app/boot.py, or what the image says: a list, or a text that is split into words"),
+  ...options,
   cuid: optional(cuid).describe("Made up if absent"),
 });
 
@@ -35,6 +56,7 @@ export const changeBody = z.object({
     z.object({ cpus: limits.cpus.nullish(), memory: limits.memory.nullish(), pids: limits.pids.nullish() }).strict(),
   ).describe("Limits to set; null removes one"),
   image: optional(imageReference),
+  ...options,
 });
 
 /** The body of `PATCH /containers/{id}/ports`. */
@@ -48,9 +70,9 @@ type CreateBody = z.output<typeof createBody>;
  * @param key the request's Idempotency-Key: the same key gives the same cuid
  */
 export function planManagedContainer(body: object, key: string | undefined): Plan {
-  const { image, ports: published = [], resources, cuid: given } = readInput(createBody, body);
+  const { image, ports: published = [], resources, cuid: given, volumes: mounts } = readInput(createBody, body);
   const name = given ?? newCuid(key);
-  const { needs } = planRootRun({ image, memory: resources?.memory, cpus: resources?.cpus }, key);
+  const { needs } = planRootRun({ image, memory: resources?.memory, cpus: resources?.cpus, volumes: mounts ?? {} }, key);
   const hostPorts = published.flatMap(({ host, protocol }) => (host ? [`${host}/${protocol}`] : []));
   return {
     name,
@@ -72,6 +94,7 @@ export function toRequestedSpec(body: CreateBody, key: string | undefined): Requ
     ports: toPortMappings(published),
     labels: key === undefined ? {} : { [KEY_LABEL]: hashKey(key) },
     ...(words === undefined || words.length === 0 ? {} : { command: words }),
+    ...changedOptions({}, body),
   };
 }
 
@@ -79,7 +102,7 @@ export function toRequestedSpec(body: CreateBody, key: string | undefined): Requ
 export function toSpecChange(body: z.output<typeof changeBody>): (spec: RequestedSpec) => RequestedSpec {
   const { env = {}, tags: given, resources = {}, image } = body;
   return (spec) => ({
-    ...spec,
+    ...changedOptions(spec, body),
     env: withoutNulls({ ...spec.env, ...env }),
     tags: given ?? spec.tags,
     resources: limited({ ...spec.resources, ...resources }),
@@ -89,6 +112,14 @@ export function toSpecChange(body: z.output<typeof changeBody>): (spec: Requeste
 
 export function toPortMappings(given: z.output<typeof fields.portList>): PortMapping[] {
   return given.map(({ host, container, protocol }) => ({ host: host || null, container, protocol }));
+}
+
+type Options = Pick<RequestedSpec, keyof typeof options>;
+
+/** The options that a body gives replace those of the spec; null removes one. */
+function changedOptions<T extends Options>(spec: T, body: Nullable<Options>): T {
+  const given = OPTION_NAMES.filter((name) => body[name] !== undefined).map((name) => [name, body[name]] as const);
+  return withoutNulls({ ...spec, ...Object.fromEntries(given) }) as T;
 }
 
 type Nullable<T> = { [Key in keyof T]?: T[Key] | null | undefined };

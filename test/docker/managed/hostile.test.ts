@@ -103,15 +103,31 @@ test.each(Object.entries(FIELDS))("hostile texts as %s are refused or kept as te
 });
 
 test("undocumented fields are refused", async () => {
-  for (const more of [
-    { privileged: true },
-    { volumes: { "/": "/host" } },
-    { network: "host" },
-    { cap_add: ["ALL"] },
-    { devices: [] },
-    { labels: {} },
-  ])
+  for (const more of [{ privileged: true }, { volumes: { data: "/x/../app:ro" } }, { cap_add: ["ALL"] }, { devices: [] }, { labels: {} }])
     expect((await create(more)).status).toBe(400);
+});
+
+test("what the policy refuses is refused at the creation and at a change, and changes nothing", async () => {
+  const refused = [{ volumes: { "/": "/host" } }, { volumes: ["/var/run/docker.sock:/s"] }, { network: "host" }];
+  for (const more of refused) expect((await create(more)).json).toMatchObject({ status: 403, code: "NOT_ALLOWED" });
+  const { cuid } = (await create({ volumes: {} })).json;
+  const { Id } = await node.inspect(cuid);
+  for (const json of refused)
+    expect((await node.request("PATCH", `/containers/${cuid}`, { json })).json).toMatchObject({ status: 403, code: "NOT_ALLOWED" });
+  expect((await node.inspect(cuid)).Id).toBe(Id);
+  expect((await node.request("DELETE", `/containers/${cuid}`)).status).toBe(200);
+});
+
+test("a spec that was forged into a label passes the policy again: a change of it is refused", async () => {
+  const cuid = "cforged000000000000000000";
+  const spec = { image: "busybox", tags: [], resources: {}, ports: [], labels: {}, boot: "/bin/sh", env: [], volumes: { "/": "/host" } };
+  const labels = { "docker-server.cuid": cuid, "docker-server.spec": JSON.stringify(spec) };
+  const flags = Object.entries(labels).flatMap(([name, value]) => ["--label", `${name}=${value}`]);
+  await node.docker("create", "--name", cuid, ...flags, "busybox", "sleep", "1000");
+  const change = await node.request("PATCH", `/containers/${cuid}`, { json: { tags: ["a"] } });
+  expect(change.json).toMatchObject({ status: 403, code: "NOT_ALLOWED", details: { field: "volumes" } });
+  expect((await node.inspect(cuid)).Mounts).toEqual([]);
+  await node.docker("rm", "-f", cuid);
 });
 
 test("environment values appear in no process arguments, list or log", async () => {

@@ -81,6 +81,46 @@ test("the documented creation: 201 with a cuid; the container is not started and
   expect(JSON.stringify(Config.Labels)).not.toContain("false");
 });
 
+test("restart policy, health check, mounts, network, init and stop timeout are applied, changed by PATCH, and removed by null", async () => {
+  await node.docker("network", "create", "own");
+  const given = { restart_policy: "unless-stopped", network: "own", init: true, stop_timeout: 1 };
+  const check = { cmd: "true", interval: "1m30s", retries: 2 };
+  const { status, json } = await create({ ...given, healthcheck: check, volumes: ["data:/data:ro"] });
+  expect([status, json]).toMatchObject([201, { ...given, healthcheck: check, volumes: { data: "/data:ro" } }]);
+  const { cuid } = json;
+  const made = await node.inspect(cuid);
+  expect(made.HostConfig).toMatchObject({ RestartPolicy: { Name: "unless-stopped" }, NetworkMode: "own", Init: true });
+  expect(made.Config).toMatchObject({ StopTimeout: 1, Healthcheck: { Test: ["CMD-SHELL", "true"], Interval: 90e9, Retries: 2 } });
+  expect(made.Mounts).toEqual(
+    expect.arrayContaining([expect.objectContaining({ Type: "volume", Name: "data", Destination: "/data", RW: false })]),
+  );
+  expect((await example("POST", `/containers/${cuid}/start`)).json.status).toBe("running");
+
+  const changes = { restart_policy: "on-failure:3", healthcheck: { disable: true }, volumes: { "/srv": "/s:ro" }, stop_timeout: 0 };
+  expect((await example("PATCH", `/containers/${cuid}`, { ...changes, network: null, init: null })).json).toMatchObject({
+    ...changes,
+    status: "running",
+  });
+  const changed = await node.inspect(cuid);
+  expect(changed.HostConfig).toMatchObject({ RestartPolicy: { Name: "on-failure", MaximumRetryCount: 3 }, NetworkMode: "bridge" });
+  expect([changed.HostConfig.Init ?? false, changed.Config.StopTimeout, changed.Config.Healthcheck]).toMatchObject([
+    false,
+    0,
+    { Test: ["NONE"] },
+  ]);
+  expect(changed.Mounts.map(({ Destination }: { Destination: string }) => Destination).sort()).toEqual(["/app", "/s"]);
+
+  const nothing = { restart_policy: null, healthcheck: null, volumes: null, stop_timeout: null };
+  expect((await example("PATCH", `/containers/${cuid}`, nothing)).status).toBe(200);
+  const plain = await node.inspect(cuid);
+  expect([plain.HostConfig.RestartPolicy.Name, plain.Mounts.length, plain.Config.StopTimeout ?? null]).toEqual(["no", 1, null]);
+  expect((await example("DELETE", `/containers/${cuid}`)).status).toBe(200);
+  // Other volumes than its own outlive it.
+  expect(await volumes()).toEqual(["data"]);
+  await node.docker("volume", "rm", "data");
+  await node.docker("network", "rm", "own");
+});
+
 test("every documented action changes the state; in a wrong state it is a 422", async () => {
   const { cuid } = (await create()).json;
   const act = async (action: string) => {
