@@ -86,7 +86,7 @@ async function composeUp({ docker, compose, user }: ApplyDeps, cuid: string, spe
     // Compose uses a volume of that name that exists already, whatever its options are.
     await guard.findVolumes([cuid], "cuid");
     const work = () => compose.up(cuid, document(boot), { ...upOptions, stopSeconds: options.stopSeconds });
-    await (options.first ? work() : containers.whileReplacing(cuid, work));
+    await (options.first ? work() : containers.whileReplacing([cuid, ...(spec.name === undefined ? [] : [spec.name])], work));
     containers.invalidate();
     return (await containers.find(cuid, { prefix: false })).id;
   };

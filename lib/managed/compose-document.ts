@@ -1,5 +1,5 @@
 import { APP_FOLDER } from "../docker/app-folder";
-import { MANAGED_LABEL } from "../docker/containers/container-list";
+import { ALIAS_LABEL, MANAGED_LABEL } from "../docker/containers/container-list";
 import { PORT_LABEL } from "../docker/containers/published-port";
 import { CUID_LABEL } from "../docker/containers/replaced-name";
 import { confiningLabels, type ManagedSpec, RESUME_LABEL, SPEC_LABEL, serializeSpec } from "./managed-spec";
@@ -48,6 +48,7 @@ export function composeDocument(cuid: string, spec: ManagedSpec, options: Compos
       ...(tcpPort ? { [PORT_LABEL]: String(tcpPort.container) } : {}),
       [CUID_LABEL]: cuid,
       [SPEC_LABEL]: serializeSpec(spec),
+      ...(spec.name === undefined ? {} : { [ALIAS_LABEL]: spec.name }),
       ...(resume ? { [RESUME_LABEL]: "true" } : {}),
     },
     ...(entrypoint.length > 0 ? { entrypoint } : {}),

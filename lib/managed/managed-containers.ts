@@ -10,6 +10,7 @@ import { AppError, isUnavailable } from "../errors";
 import { KeyedMutex } from "../support/keyed-mutex";
 import type { Logger } from "../support/logger";
 import { settlesBefore } from "../support/settles-before";
+import { Aliases } from "./aliases";
 import { chownAppFolder, SHELL_PATH } from "./app-folder";
 import { type ApplyOptions, applySpec, hostAccessOf } from "./apply-spec";
 import { Compose } from "./compose";
@@ -39,6 +40,7 @@ export type RequestedSpec = Omit<ManagedSpec, "boot">;
 export class ManagedContainers {
   readonly compose: Compose;
   private readonly hostPorts: HostPorts;
+  private readonly aliases: Aliases;
   private readonly mutex = new KeyedMutex();
   private readonly pending = new Set<Promise<void>>();
 
@@ -50,6 +52,7 @@ export class ManagedContainers {
   ) {
     this.compose = new Compose(docker.engine, docker.cli);
     this.hostPorts = new HostPorts(docker.containers);
+    this.aliases = new Aliases(docker);
   }
 
   /**
@@ -67,7 +70,9 @@ export class ManagedContainers {
     if (options.callerSignal?.aborted) throw new AppError("ABANDONED");
     const release = await this.hostPorts.claim(cuid, requested.ports);
     const ready = this.docker.images.ensure(requested.image, "missing");
-    const created = ready.then(() => this.mutex.runExclusive(cuid, () => this.createContainer(cuid, requested, options))).finally(release);
+    const create = () =>
+      this.aliases.whileClaimed(requested.name, options.claims, (confirm) => this.createContainer(cuid, requested, options, confirm));
+    const created = ready.then(() => this.mutex.runExclusive(cuid, create)).finally(release);
     if (await settlesBefore(ready, options.waitSignal)) {
       await created;
       return "done";
@@ -79,7 +84,12 @@ export class ManagedContainers {
     return "pulling";
   }
 
-  private async createContainer(cuid: string, requested: RequestedSpec, { callerSignal, claims, access }: CreateOptions): Promise<void> {
+  private async createContainer(
+    cuid: string,
+    requested: RequestedSpec,
+    { callerSignal, claims, access }: CreateOptions,
+    confirmAlias: () => Promise<void>,
+  ): Promise<void> {
     // The image may have been pulled long after the request was answered.
     access.assertLive();
     const claim = claims?.open(cuid);
@@ -98,6 +108,7 @@ export class ManagedContainers {
         const id = await this.apply(cuid, spec, { resume: false, unknownImage: true, first: true, access });
         if (this.user !== null) await chownAppFolder(this.docker.engine, id, this.user);
         await claim?.confirm();
+        await confirmAlias();
         // After the name: a repeated request finds its container although nothing more fits.
         await room.confirm();
         if (callerSignal?.aborted) throw new AppError("ABANDONED");
@@ -136,6 +147,7 @@ export class ManagedContainers {
    * previous container.
    * @param edit makes the new spec from the current one
    * @param access what the client may do
+   * @param claims checks a new alias against the other nodes; undefined without a cluster
    * @param waitSignal ends the wait for a new image's pull, which continues; a repeated call joins it
    * @throws AppError NOT_MANAGED, WRONG_STATE, REFUSED_BY_TOKEN and those of `create`
    */
@@ -143,6 +155,7 @@ export class ManagedContainers {
     container: ContainerSummary,
     edit: (spec: RequestedSpec) => RequestedSpec,
     access: Access,
+    claims: NameClaimer | undefined,
     waitSignal: AbortSignal,
   ): Promise<Progress> {
     if (!readManagedSpec(container)) throw new AppError("NOT_MANAGED");
@@ -168,9 +181,13 @@ export class ManagedContainers {
         await ready;
         const { memory = "0", cpus = 0 } = after.resources;
         const limits = { memory: toBytes(memory), cpus };
-        await this.docker.quotas.whileChanging({ id: info.Id, name: cuid }, limits, access, () =>
-          this.replace(cuid, info, before, after, access),
-        );
+        const newAlias = after.name === before.name ? undefined : after.name;
+        await this.aliases.whileClaimed(newAlias, claims, async (confirm) => {
+          await confirm();
+          await this.docker.quotas.whileChanging({ id: info.Id, name: cuid }, limits, access, () =>
+            this.replace(cuid, info, before, after, access),
+          );
+        });
       } finally {
         release();
         this.docker.containers.invalidate();

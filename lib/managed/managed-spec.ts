@@ -27,6 +27,8 @@ const storedSpec = z.object({
   resources,
   ports: z.array(port),
   command: z.array(z.string()).optional(),
+  /** the alias of the cuid */
+  name: z.string().optional(),
   restart_policy: z.string().optional(),
   healthcheck: healthcheck.optional(),
   /** host path or volume to container path, or path:options */

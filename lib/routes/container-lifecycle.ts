@@ -161,7 +161,7 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     example: { name: "another-name" },
     handler: ({ params, body }) =>
       viewAfter(params.id, async (container) => {
-        if (readManagedSpec(container)) throw invalidField("name", "can't be given to a managed container, whose name is its cuid");
+        if (readManagedSpec(container)) throw invalidField("name", "of a managed container is changed by PATCH /containers/{id}");
         await lifecycle.rename(container.id, container.name, body.name, claims);
       }),
   });

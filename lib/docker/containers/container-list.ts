@@ -1,40 +1,16 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ContainerInfo } from "dockerode";
 import { LRUCache } from "lru-cache";
 import { AppError } from "../../errors";
 import type { Logger } from "../../support/logger";
 import type { Engine } from "../engine";
+import { ALIAS_LABEL, type ContainerSummary, hasAlias, toSummary } from "./container-summary";
 
-export interface PortSummary {
-  host_ip?: string;
-  host?: number;
-  container: number;
-  protocol: string;
-}
+export { ALIAS_LABEL, type ContainerSummary, imageIdOf, type PortSummary } from "./container-summary";
 
 /** The label of the containers that `GET /containers` lists. */
 export const MANAGED_LABEL = "dockapi.managed";
-
-/** A container as `GET /` answers it. */
-export interface ContainerSummary {
-  /** 64 hex digits */
-  id: string;
-  name: string;
-  image: string;
-  command: string;
-  /** ISO 8601 */
-  created: string;
-  /** created, running, paused, restarting, removing, exited or dead */
-  state: string;
-  /** Docker's own text, such as "Up 3 minutes" */
-  status: string;
-  ports: PortSummary[];
-  labels: Record<string, string>;
-  /** name of its node */
-  host: string;
-}
 
 export interface Snapshot {
   containers: ContainerSummary[];
@@ -177,7 +153,8 @@ export class ContainerList {
   }
 
   /**
-   * Finds the container with this name or full id, else those whose id begins with it (12 hex digits or more).
+   * Finds the container with this name or full id, else the managed one with this alias, else those whose id begins with it (12 hex digits
+   * or more).
    * @throws AppError ENGINE_UNREACHABLE
    */
   async findMatches(id: string): Promise<Matches> {
@@ -208,14 +185,25 @@ export class ContainerList {
     this.invalidate();
   }
 
-  /** While `work` replaces the container of this name, lookups wait until they find the old or the new one. */
-  async whileReplacing(name: string, work: () => Promise<void>): Promise<void> {
-    this.replacedNames.add(name);
+  /** While `work` replaces the container of these names, lookups wait until they find the old or the new one. */
+  async whileReplacing(names: readonly string[], work: () => Promise<void>): Promise<void> {
+    for (const name of names) this.replacedNames.add(name);
     try {
       await work();
     } finally {
-      this.replacedNames.delete(name);
+      for (const name of names) this.replacedNames.delete(name);
     }
+  }
+
+  /**
+   * Refuses a name that is the alias of a managed container here: the engine doesn't know of it.
+   * @throws AppError NAME_TAKEN
+   */
+  async assertNoAlias(name: string): Promise<void> {
+    const filters = { label: [`${ALIAS_LABEL}=${name}`] };
+    const infos = await this.engine.call((docker) => docker.listContainers({ all: true, filters }));
+    const holder = infos.map((info) => toSummary(info, this.nodeName)).find((each) => hasAlias(each, name));
+    if (holder) throw new AppError("NAME_TAKEN", { message: `The name ${name} is taken`, details: { name } });
   }
 
   // With many containers a filtered list is far cheaper for the engine than the whole one.
@@ -253,47 +241,16 @@ export function onlyMatch(id: string, { exact, prefix }: Matches, options: { pre
   throw new AppError("CONTAINER_NOT_FOUND", { message: `No such container: ${id}`, details: { id } });
 }
 
-/** Beside the summaries, which are answered as they are. */
-const imageIds = new WeakMap<ContainerSummary, string>();
-
-/** The id of the image that a listed container was made of. */
-export function imageIdOf(container: ContainerSummary): string {
-  return imageIds.get(container) ?? "";
-}
-
 /** Filters of the engine's list to try in this order. The engine matches ids by prefix and names by regular expression. */
 function filtersFor(id: string): Record<string, string[]>[] {
   const byName = { name: [`^/?${id.replaceAll(".", "\\.")}$`] };
   if (/^[0-9a-f]{64}$/.test(id)) return [{ id: [id] }, byName];
-  return /^[0-9a-f]{12,63}$/.test(id) ? [byName, { id: [id] }] : [byName];
+  return /^[0-9a-f]{12,63}$/.test(id) ? [byName, { id: [id] }] : [byName, { label: [`${ALIAS_LABEL}=${id}`] }];
 }
 
 function matchById(containers: ContainerSummary[], id: string): Matches {
-  const exact = containers.filter((container) => container.name === id || container.id === id);
+  const named = containers.filter((container) => container.name === id || container.id === id);
+  const exact = named.length > 0 ? named : containers.filter((container) => hasAlias(container, id));
   const prefix = /^[0-9a-f]{12,63}$/.test(id) ? containers.filter((container) => container.id.startsWith(id)) : [];
   return { exact, prefix };
-}
-
-function toSummary(info: ContainerInfo, host: string): ContainerSummary {
-  const names = (info.Names ?? []).map((name) => name.replace(/^\//, ""));
-  const summary: ContainerSummary = {
-    id: info.Id,
-    // Legacy links add names such as "/other/alias".
-    name: names.find((name) => !name.includes("/")) ?? names[0] ?? "",
-    image: info.Image,
-    command: info.Command,
-    created: new Date(info.Created * 1000).toISOString(),
-    state: info.State,
-    status: info.Status,
-    ports: (info.Ports ?? []).map((port) => ({
-      ...(port.IP ? { host_ip: port.IP } : {}),
-      ...(port.PublicPort ? { host: port.PublicPort } : {}),
-      container: port.PrivatePort,
-      protocol: port.Type,
-    })),
-    labels: info.Labels ?? {},
-    host,
-  };
-  imageIds.set(summary, info.ImageID);
-  return summary;
 }

@@ -87,6 +87,7 @@ export class Lifecycle {
     const renameTo = (name: string) => this.change(id, (container) => container.rename({ name }));
     const claim = claims?.open(to);
     try {
+      await this.list.assertNoAlias(to);
       await claim?.confirm();
       await renameTo(to);
       await claim?.recheck().catch(async (error: Error) => {

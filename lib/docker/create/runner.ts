@@ -145,6 +145,7 @@ export class Runner {
     const room = this.quotas.open(spec.name, access);
     this.startingNames.add(spec.name);
     try {
+      await this.list.assertNoAlias(spec.name);
       throwIfCancelled({ cancelSignal });
       const id = await this.createConfined(spec, access);
       const prepared = await this.rollbackOnError(id, async () => {

@@ -85,7 +85,7 @@ function matchesQuery(container: ContainerSummary, { all, status, label = [], ta
     (tags === undefined || tags.every((tag) => readManagedSpec(container)?.tags.includes(tag))) &&
     (status === undefined || status.includes(container.state)) &&
     label.every(hasLabel) &&
-    (name === undefined || container.name.includes(name)) &&
+    (name === undefined || container.name.includes(name) || readManagedSpec(container)?.name?.includes(name) === true) &&
     (image === undefined ||
       container.image === image ||
       container.image === withDefaultTag(image) ||

@@ -59,6 +59,7 @@ function managedFields(container: ContainerSummary) {
   );
   return {
     cuid: container.name,
+    name: spec.name ?? container.name,
     image: spec.image,
     tags: spec.tags,
     resources: spec.resources,

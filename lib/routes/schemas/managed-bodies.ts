@@ -4,10 +4,10 @@ import type { Plan } from "../../cluster/routing/where";
 import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
 import { flag, list, matching, scalar } from "../../http/fields";
 import { readInput } from "../../http/input";
-import { newCuid } from "../../managed/cuid";
+import { CUID_PATTERN, newCuid } from "../../managed/cuid";
 import type { RequestedSpec } from "../../managed/managed-containers";
 import type { PortMapping, ResourceLimits } from "../../managed/managed-spec";
-import { imageReference, optional } from "./common";
+import { imageReference, newContainerName, optional } from "./common";
 import { planRootRun } from "./root-run";
 import * as fields from "./run-fields";
 
@@ -23,8 +23,13 @@ const volumes = fields.volumes.refine(
   },
 );
 
+const alias = newContainerName.refine((name) => !CUID_PATTERN.test(name) && !/^[0-9a-f]{12,}$/.test(name), {
+  error: "must not look like an id",
+});
+
 /** Fields that a creation and a change take alike. */
 const options = {
+  name: alias.nullish().describe("Another name for it, which works wherever its cuid does"),
   restart_policy: fields.restartPolicy.nullish().describe("no if absent; unless-stopped for what is to run again after a reboot"),
   healthcheck: fields.healthcheck.nullish(),
   volumes: volumes.nullish().describe("Host path or volume to container path, beside the container's own /app"),

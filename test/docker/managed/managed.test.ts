@@ -121,6 +121,27 @@ test("restart policy, health check, mounts, network, init and stop timeout are a
   await node.docker("network", "rm", "own");
 });
 
+test("a name is an alias of the cuid in every route, changed by PATCH, and no other container can have it", async () => {
+  const { status, json } = await create({ name: "my-app" });
+  expect([status, json.name]).toEqual([201, "my-app"]);
+  const { cuid } = json;
+  expect((await create({ name: "my-app" })).json).toMatchObject({ status: 409, code: "NAME_TAKEN" });
+  for (const [method, pathname, body] of [
+    ["PUT", "/", { image: "busybox", name: "my-app" }],
+    ["POST", "/containers/run", { image: "busybox", name: "my-app", container_port: 80 }],
+  ] as const)
+    expect((await example(method, pathname, body)).json).toMatchObject({ status: 409, code: "NAME_TAKEN" });
+  expect((await example("POST", "/containers/my-app/start")).json).toMatchObject({ cuid, name: "my-app", status: "running" });
+  expect((await example("POST", "/my-app", { command: "echo hi" })).json).toMatchObject({ stdout: "hi\n" });
+  expect((await example("GET", "/containers?name=my-app")).json.containers).toMatchObject([{ cuid, name: "my-app" }]);
+  expect((await example("PATCH", "/containers/my-app", { name: "web", tags: ["a"] })).json).toMatchObject({ cuid, name: "web" });
+  expect((await example("GET", "/containers/web/status")).json).toMatchObject({ cuid, name: "web", running: true });
+  expect((await example("GET", "/containers/my-app")).status).toBe(404);
+  expect((await example("PATCH", `/containers/${cuid}`, { name: null })).json.name).toBe(cuid);
+  expect((await example("PATCH", `/containers/${cuid}`, { name: "web" })).json.name).toBe("web");
+  expect((await example("DELETE", "/web")).json).toMatchObject({ name: cuid, removed: true });
+});
+
 test("every documented action changes the state; in a wrong state it is a 422", async () => {
   const { cuid } = (await create()).json;
   const act = async (action: string) => {

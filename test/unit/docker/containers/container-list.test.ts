@@ -225,6 +225,21 @@ test("a container of the engine's list is converted to a summary", async () => {
   expect(containers[1]).toMatchObject({ name: "", ports: [], labels: {} });
 });
 
+test("a managed container is found by its alias, one that has the labels from its image is not, and a name comes before an alias", async () => {
+  const engine = new SlowEngine(true);
+  const labels = (cuid: string) => ({ "docker-server.alias": "web", "docker-server.cuid": cuid });
+  engine.containers = [
+    info({ Id: ID("a"), Names: ["/copy"], Labels: labels("c1") }),
+    info({ Id: ID("b"), Names: ["/c1"], Labels: labels("c1") }),
+  ];
+  const list = await listOf(engine);
+  await expect(list.find("web", { prefix: false })).resolves.toMatchObject({ name: "c1" });
+  await expect(list.assertNoAlias("web")).rejects.toThrow("The name web is taken");
+  engine.containers = [...engine.containers, info({ Id: ID("c"), Names: ["/web"] })];
+  list.invalidate();
+  await expect(list.find("web", { prefix: false })).resolves.toMatchObject({ id: ID("c") });
+});
+
 test("a lookup during a replacement finds the new container, or nothing if the replacement fails", async () => {
   const engine = new SlowEngine(true);
   const list = await listOf(engine);
@@ -232,14 +247,14 @@ test("a lookup during a replacement finds the new container, or nothing if the r
   const work = new Promise<void>((resolve) => {
     made = resolve;
   });
-  const replaced = list.whileReplacing("web", () => work);
+  const replaced = list.whileReplacing(["web", "alias"], () => work);
   const asked = list.find("web", { prefix: false });
   await expect(list.find("other", { prefix: false })).rejects.toThrow("No such container");
   engine.containers = [info({ Names: ["/web"] })];
   await expect(asked).resolves.toMatchObject({ name: "web" });
   made();
   await replaced;
-  const failed = list.whileReplacing("gone", () => Promise.reject(new Error("no")));
+  const failed = list.whileReplacing(["gone"], () => Promise.reject(new Error("no")));
   await expect(failed).rejects.toThrow("no");
   engine.containers = [];
   await expect(list.find("gone", { prefix: false })).rejects.toThrow("No such container");

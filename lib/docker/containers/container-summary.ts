@@ -1,0 +1,69 @@
+import type { ContainerInfo } from "dockerode";
+import { CUID_LABEL } from "./replaced-name";
+
+export interface PortSummary {
+  host_ip?: string;
+  host?: number;
+  container: number;
+  protocol: string;
+}
+
+/** A container as `GET /` answers it. */
+export interface ContainerSummary {
+  /** 64 hex digits */
+  id: string;
+  name: string;
+  image: string;
+  command: string;
+  /** ISO 8601 */
+  created: string;
+  /** created, running, paused, restarting, removing, exited or dead */
+  state: string;
+  /** Docker's own text, such as "Up 3 minutes" */
+  status: string;
+  ports: PortSummary[];
+  labels: Record<string, string>;
+  /** name of its node */
+  host: string;
+}
+
+/** A second name by which a managed container is found, whose own name is its cuid. */
+export const ALIAS_LABEL = "docker-server.alias";
+
+/** Whether a container is a managed one that has this alias: an image may pass its labels on to others. */
+export function hasAlias({ name, labels }: ContainerSummary, alias: string): boolean {
+  return labels[ALIAS_LABEL] === alias && labels[CUID_LABEL] === name;
+}
+
+/** Beside the summaries, which are answered as they are. */
+const imageIds = new WeakMap<ContainerSummary, string>();
+
+/** The id of the image that a listed container was made of. */
+export function imageIdOf(container: ContainerSummary): string {
+  return imageIds.get(container) ?? "";
+}
+
+/** A container of the engine's list. @param host name of its node */
+export function toSummary(info: ContainerInfo, host: string): ContainerSummary {
+  const names = (info.Names ?? []).map((name) => name.replace(/^\//, ""));
+  const summary: ContainerSummary = {
+    id: info.Id,
+    // Legacy links add names such as "/other/alias".
+    name: names.find((name) => !name.includes("/")) ?? names[0] ?? "",
+    image: info.Image,
+    command: info.Command,
+    created: new Date(info.Created * 1000).toISOString(),
+    state: info.State,
+    status: info.Status,
+    ports: (info.Ports ?? []).map((port) => ({
+      ...(port.IP ? { host_ip: port.IP } : {}),
+      ...(port.PublicPort ? { host: port.PublicPort } : {}),
+      container: port.PrivatePort,
+      protocol: port.Type,
+    })),
+    labels: info.Labels ?? {},
+    host,
+  };
+  imageIds.set(summary, info.ImageID);
+  return summary;
+}
