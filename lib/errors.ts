@@ -97,7 +97,7 @@ const CATALOGUE = {
 
 export type ErrorCode = keyof typeof CATALOGUE;
 
-const ERROR_CODES = Object.keys(CATALOGUE) as ErrorCode[];
+export const ERROR_CODES = Object.keys(CATALOGUE) as ErrorCode[];
 
 export interface ErrorOptions {
   message?: string;

@@ -1,18 +1,30 @@
 import { z } from "zod";
-import { KINDS } from "../errors";
+import { ERROR_CODES, KINDS } from "../errors";
 import { aliasesOf } from "../http/input";
 import type { Method, Route } from "../http/route";
 import { jsonSchema } from "./json-schema";
+import { NamedSchemas } from "./named-schemas";
+import { operationOf, TAGS } from "./operations";
 import { responsesOf } from "./responses";
 
 const CREDENTIALS = [{ basic: [] }, { bearer: [] }, { token: [] }, { key: [] }];
 
+const INTRODUCTION = `Runs containers on one machine or a few, over one API. Any node takes any request.
+
+- **Credentials**: \`Authorization: Bearer TOKEN\`, \`Authorization: Basic\`, \`X-Access-Token\` or \`X-API-Key\`.
+- **Bodies** are JSON or forms. \`env\`, \`ports\` and \`volumes\` also take Docker's short forms, such as \`["8080:80/udp"]\`.
+- **Errors** have one body. \`code\` is the exact cause, \`details.field\` the field at fault.
+- **202** means that the work goes on: the same request again joins a pull.
+- **Placement**: \`?node=NAME\` pins any request to a node.`;
+
 /** The part of a route that the document describes. Only the proxy's operations use `options`. */
 export type DocumentedRoute = Omit<Route, "handler" | "method"> & { method: Method | "options" };
 
+const errorCode = z.enum(ERROR_CODES as [string, ...string[]]).meta({ title: "ErrorCode" });
+
 const errorSchema = z.object({
   error: z.enum(Object.keys(KINDS) as [string, ...string[]]),
-  code: z.string(),
+  code: z.union([errorCode, z.string().regex(/^(?:INVALID|MISSING)_/)]).describe("Of the list, or INVALID_ or MISSING_ and a field"),
   message: z.string(),
   status: z.number(),
   request_id: z.string(),
@@ -30,17 +42,20 @@ const errorSchema = z.object({
 export function openApiDocument(routes: DocumentedRoute[], info: { title: string; version: string }): object {
   const paths: Record<string, Record<string, object>> = {};
   const templates = pathTemplates(routes);
+  const schemas = new NamedSchemas();
+  schemas.add("Error", jsonSchema(errorSchema, "output"));
   for (const route of routes) {
     const path = templates.get(pathShape(route)) as string;
-    paths[path] = { ...paths[path], [route.method]: operation(route, path) };
+    paths[path] = { ...paths[path], [route.method]: operation(route, path, schemas) };
   }
   return {
     openapi: "3.1.0",
-    info: { ...info, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
+    info: { ...info, description: INTRODUCTION, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
     servers: [{ url: "/" }],
+    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
     components: {
-      schemas: { Error: jsonSchema(errorSchema, "output") },
+      schemas: schemas.all,
       securitySchemes: {
         basic: { type: "http", scheme: "basic" },
         bearer: { type: "http", scheme: "bearer" },
@@ -60,18 +75,21 @@ function pathTemplates(routes: DocumentedRoute[]): Map<string, string> {
   return new Map(ordered.map((route) => [pathShape(route), route.path.replace(/[:*](\w+)/g, "{$1}")]));
 }
 
-function operation(route: DocumentedRoute, path: string): object {
+function operation(route: DocumentedRoute, path: string, schemas: NamedSchemas): object {
+  const { operationId, tag } = operationOf(route);
+  const typeName = `${operationId[0]?.toUpperCase()}${operationId.slice(1)}`;
   const names = parameterNames(path, /\{(\w+)\}/g);
   const renamed = Object.fromEntries(parameterNames(route.path, /[:*](\w+)/g).map((name, index) => [name, names[index] ?? name]));
   return {
-    operationId: `${route.method}${route.path.replace(/\W+(\w)?/g, (_all, letter: string | undefined) => letter?.toUpperCase() ?? "")}`,
+    operationId,
+    tags: [tag],
     summary: route.summary,
     ...(route.permission === null ? {} : { "x-permission": route.permission }),
     ...(route.public ? { security: [] } : route.anonymousBody ? { security: [{}, ...CREDENTIALS] } : {}),
     parameters: [...parameters(route.params, "path", renamed), ...parameters(route.query, "query"), ...commonParameters(route)],
-    ...(route.body ? { requestBody: requestBody(route.body, route.example) } : {}),
+    ...(route.body ? { requestBody: requestBody(route.body, route.example, (schema) => schemas.add(`${typeName}Request`, schema)) } : {}),
     ...(route.streamedBodyTypes ? { requestBody: streamedBody(route.streamedBodyTypes) } : {}),
-    responses: responsesOf(route),
+    responses: responsesOf(route, (status, schema) => schemas.add(`${typeName}Response${status === 200 ? "" : status}`, schema)),
   };
 }
 
@@ -100,10 +118,12 @@ function parameters(schema: z.ZodObject | undefined, location: "path" | "query",
   });
 }
 
-function requestBody(schema: z.ZodObject, example?: object): object {
-  const content = { schema: withAliases(schema), ...(example ? { example } : {}) };
+/** @param name gives the schema a name and returns a reference */
+function requestBody(schema: z.ZodObject, example: object | undefined, name: (schema: Record<string, unknown>) => object): object {
+  const body = withAliases(schema);
+  const content = { schema: name(body), ...(example ? { example } : {}) };
   // Forms write maps as `ports[1234]=6379`.
-  const properties = Object.entries(content.schema.properties);
+  const properties = Object.entries(body.properties);
   const maps = properties.filter(([, { type }]) => type === "object").map(([name]) => name);
   const encoding = Object.fromEntries(maps.map((name) => [name, { style: "deepObject", explode: true }]));
   return {

@@ -4,6 +4,9 @@ import { jsonSchema } from "./json-schema";
 
 type Json = Record<string, unknown>;
 
+/** Gives the schema of an answer a name and returns a reference. */
+type NameSchema = (status: number, schema: Json) => Json;
+
 const ERROR_CONTENT = { "application/json": { schema: { $ref: "#/components/schemas/Error" } } };
 const REQUEST_ID_HEADER = { "X-Request-Id": "Id of the request, which may give one itself" };
 const ERROR_HEADERS = {
@@ -19,18 +22,26 @@ const PLACEMENT_SCHEMA = { type: "object", description: "With explain, in a clus
 /**
  * The OpenAPI responses of a route, including what the cluster adds to them.
  * @param route.where where the route runs
+ * @param name names the schemas
  */
-export function responsesOf({ where, responses }: { where: Where; responses: Record<number, ResponseDoc> }): object {
+export function responsesOf({ where, responses }: { where: Where; responses: Record<number, ResponseDoc> }, name: NameSchema): object {
   const documented = Object.entries(responses).map(([status, response]) => {
-    return [status, Number(status) < 400 ? successResponse(response, where) : errorResponse(response, where)];
+    return [
+      status,
+      Number(status) < 400 ? successResponse(response, where, (schema) => name(Number(status), schema)) : errorResponse(response, where),
+    ];
   });
   return { ...Object.fromEntries(documented), default: errorResponse({ description: "An error" }, where) };
 }
 
-function successResponse({ description, schema, contentType = [], headers }: ResponseDoc, where: Where): object {
+function successResponse(
+  { description, schema, contentType = [], headers }: ResponseDoc,
+  where: Where,
+  name: (schema: Json) => Json,
+): object {
   const others = [contentType].flat().map((type) => [type, { schema: { type: "string" } }]);
   const content = {
-    ...(schema ? { "application/json": { schema: clusterSchema(jsonSchema(schema, "output"), where) } } : {}),
+    ...(schema ? { "application/json": { schema: clusterSchema(jsonSchema(schema, "output"), where, name) } } : {}),
     ...Object.fromEntries(others),
   };
   return {
@@ -45,15 +56,18 @@ function errorResponse({ description, headers }: ResponseDoc, where: Where): obj
 }
 
 /** Adapts a schema to a cluster: answers of all owners are a list, answers of placed runs can have `placement`. */
-function clusterSchema(schema: Json, where: Where): Json {
-  if (where.at === "owners")
-    return { anyOf: [schema, { type: "array", items: schema, description: "In a cluster: of each node that has it" }] };
-  return where.at === "bestNode" ? withPlacement(schema) : schema;
+function clusterSchema(schema: Json, where: Where, name: (schema: Json) => Json): Json {
+  if (where.at === "bestNode") return name(withPlacement(schema));
+  const named = name(schema);
+  if (where.at !== "owners") return named;
+  return { anyOf: [named, { type: "array", items: named, description: "In a cluster: of each node that has it" }] };
 }
 
 function withPlacement(schema: Json): Json {
   if (Array.isArray(schema.anyOf)) return { ...schema, anyOf: schema.anyOf.map(withPlacement) };
-  return schema.properties ? { ...schema, properties: { ...schema.properties, placement: PLACEMENT_SCHEMA } } : schema;
+  // With a field more it is another schema than the one that has the title.
+  const { title: _, ...untitled } = schema;
+  return schema.properties ? { ...untitled, properties: { ...schema.properties, placement: PLACEMENT_SCHEMA } } : schema;
 }
 
 function clusterHeaders({ at, ...rest }: Where): Record<string, string> {

@@ -6,27 +6,29 @@ import { readManagedSpec, SPEC_LABEL } from "../../managed/managed-spec";
 const port = z.object({ host_ip: z.string().optional(), host: z.number().optional(), container: z.number(), protocol: z.string() });
 
 /** Schema of a container in the answers of the resource routes (docs/containers.md). */
-export const containerView = z.object({
-  id: z.string(),
-  name: z.string(),
-  image: z.string(),
-  status: z.string().describe("created, running, paused, restarting, removing, exited or dead"),
-  labels: z.record(z.string(), z.string()),
-  host_port: z.number().nullable().describe("Where its port is published; null while it doesn't run"),
-  container_port: z.number().nullable(),
-  ports: z.array(port),
-  created: z.string(),
-  host: z.string().describe("the node"),
-  cuid: z.string().optional().describe("of one that POST /containers has made; tags and resources, too"),
-  tags: z.array(z.string()).optional(),
-  resources: z.object({ cpus: z.number().optional(), memory: z.string().optional(), pids: z.number().optional() }).optional(),
-  restart_policy: z.string().optional().describe("of one that POST /containers has made, as the next ones, if it was given one"),
-  healthcheck: z.record(z.string(), z.unknown()).optional(),
-  volumes: z.record(z.string(), z.string()).optional(),
-  network: z.string().optional(),
-  init: z.boolean().optional(),
-  stop_timeout: z.number().optional(),
-});
+export const containerView = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    image: z.string(),
+    status: z.string().describe("created, running, paused, restarting, removing, exited or dead"),
+    labels: z.record(z.string(), z.string()),
+    host_port: z.number().nullable().describe("Where its port is published; null while it doesn't run"),
+    container_port: z.number().nullable(),
+    ports: z.array(port),
+    created: z.string(),
+    host: z.string().describe("the node"),
+    cuid: z.string().optional().describe("of one that POST /containers has made; tags and resources, too"),
+    tags: z.array(z.string()).optional(),
+    resources: z.object({ cpus: z.number().optional(), memory: z.string().optional(), pids: z.number().optional() }).optional(),
+    restart_policy: z.string().optional().describe("of one that POST /containers has made, as the next ones, if it was given one"),
+    healthcheck: z.record(z.string(), z.unknown()).optional(),
+    volumes: z.record(z.string(), z.string()).optional(),
+    network: z.string().optional(),
+    init: z.boolean().optional(),
+    stop_timeout: z.number().optional(),
+  })
+  .meta({ title: "Container" });
 
 /** A container in the answer of `POST /containers/run`. */
 export const containerRunView = containerView.omit({ ports: true, created: true });

@@ -119,7 +119,8 @@ describe("the OpenAPI document", () => {
   ])("%s %s accepts the documented field %s as %s, in JSON and in a form", (method, pathname, field, type, required) => {
     const { content } = document.paths[pathname][method].requestBody;
     expect(Object.keys(content)).toEqual(BODIES);
-    for (const { schema } of Object.values<{ schema: { properties: Record<string, object>; required: string[] } }>(content)) {
+    for (const { schema: reference } of Object.values<{ schema: { $ref: string } }>(content)) {
+      const schema = document.components.schemas[path.basename(reference.$ref)];
       expect(typesOf(schema.properties[field] ?? {})).toContain(type);
       expect(schema.required).toEqual(required);
     }
