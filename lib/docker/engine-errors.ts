@@ -60,12 +60,15 @@ const RULES: Rule[] = [
     code: "REGISTRY_UNREACHABLE",
     operations: ["pull"],
   },
-  { pattern: /container name .* is already in use/i, code: "NAME_TAKEN" },
+  // The second is Podman's answer to a rename.
+  { pattern: /container name .* is already in use|UNIQUE constraint failed: ContainerConfig\.Name/i, code: "NAME_TAKEN" },
+  // Podman prepares the command when the container is attached to, before its start.
+  { pattern: /^preparing container \S+ for attach: .*(?:not found|no such file or directory|permission denied)/i, code: "INVALID_SPEC" },
   { pattern: /port is already allocated|address already in use|failed to bind .*port|ports are not available/i, code: "PORT_TAKEN" },
   {
     // From "no such exec" on: the container ended during the operation. For a missing container the text includes its name.
     pattern:
-      /(?:is|container) not running|is (?:already |not )?paused|pause a stopped container|is restarting|container .* is stopped|exec in a (?:stopped|paused) container|no such exec|^no such container$|container does not exist|ttrpc: closed/i,
+      /(?:is|container) not running|is (?:already |not )?paused|pause a stopped container|is restarting|container .* is stopped|exec in a (?:stopped|paused) container|no such exec|^no such container$|container does not exist|container state improper|ttrpc: closed/i,
     code: "NOT_RUNNING",
     operations: ["call", "write", "start"],
   },
