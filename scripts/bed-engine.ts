@@ -3,11 +3,13 @@ import path from "node:path";
 import type { Bed, HostPlace } from "./bed";
 import { hasEnded } from "./bed-cleanup";
 import { attachDaemon, type Daemon, startDockerd } from "./daemon";
-import { dockerdCommand, type EngineKind } from "./engine-kind";
+import { type EngineKind, engineCommand } from "./engine-kind";
 import { answers, type CommandResult, run, until } from "./process";
 
 /** Name of the API socket in an engine's folder. */
 const SOCKET = "docker.sock";
+/** File with its process id in an engine's folder. */
+const PID_FILE = "docker.pid";
 
 /** A private Docker engine that simulates one host: own network namespace, own address, own folder. */
 export interface Engine {
@@ -82,7 +84,7 @@ export async function leaseBedEngine(bed: Bed, owner: number, options: { name: s
   for (;;) {
     const place = await bed.leaseHost(owner, options.kind);
     try {
-      const pidFile = path.join(place.folder, "docker.pid");
+      const pidFile = path.join(place.folder, PID_FILE);
       const dockerd = existsSync(pidFile) ? attachDaemon(Number(readFileSync(pidFile, "utf8"))) : undefined;
       if (dockerd && !(await answers({ socketPath: path.join(place.folder, SOCKET), path: "/_ping" }))) {
         await place.release();
@@ -111,24 +113,21 @@ async function engineAt(bed: Bed, place: HostPlace, options: EngineOptions & { d
   mkdirSync(cliSettings, { recursive: true });
   mkdirSync(temporary, { recursive: true });
 
-  const start = () =>
-    startDockerd({
+  const pidFile = path.join(folder, PID_FILE);
+  const start = async (): Promise<Daemon> => {
+    const [command = "", ...commandArgs] = inside(
+      engineCommand(kind, { folder, socket, cgroup: bed.cgroupOf(host), subnet: network.subnet, args }),
+    );
+    await startDockerd({
       socket,
-      command: inside(dockerdCommand(kind)),
+      command: [command],
+      args: commandArgs,
       env: { ...process.env, ...env, TMPDIR: temporary },
       logFile: path.join(folder, "dockerd.log"),
-      args: [
-        ["--config-file", settings],
-        ["--data-root", path.join(folder, "data")],
-        ["--exec-root", path.join(folder, "exec")],
-        ["--pidfile", path.join(folder, "docker.pid")],
-        ["--host", dockerHost],
-        ["--exec-opt", "native.cgroupdriver=cgroupfs"],
-        ["--cgroup-parent", bed.cgroupOf(host)],
-        ["--insecure-registry", network.subnet],
-        args,
-      ].flat(),
     });
+    // The process that was started can be the parent of the engine.
+    return attachDaemon(Number(readFileSync(pidFile, "utf8")));
+  };
   let dockerd = running ?? (await start());
   const kill = async (signal: NodeJS.Signals) => {
     await dockerd.end(signal, 30_000);

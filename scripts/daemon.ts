@@ -99,5 +99,7 @@ export function startDockerd(options: {
     logFile: options.logFile,
     env: options.env ?? process.env,
     ready: () => answers({ socketPath: options.socket, path: "/_ping" }),
+    // After a kill it first ends the containers that run; on a busy machine that takes long.
+    readyTimeoutMs: 120_000,
   });
 }

@@ -73,35 +73,38 @@ install_s3_server() {
   fail "the S3 server of the tests cannot be had here"
 }
 
-# The engines of later Debian releases that the tests start (scripts/engine-kind.ts), in a root folder of their own.
-ENGINE_ROOT=/var/lib/docker-server-engines/28
-ENGINE_ROOT_PACKAGES=docker.io,docker-cli,docker-compose,docker-buildx,containerd,runc,iptables,tini,iproute2,procps,ca-certificates
+# The engines of later Debian releases that the tests start (scripts/engine-kind.ts), each in a root folder of its own.
+ENGINE_ROOTS=/var/lib/docker-server-engines
+DOCKER_ROOT_PACKAGES=docker.io,docker-cli,docker-compose,docker-buildx,containerd,runc,iptables,tini,iproute2,procps,ca-certificates
+PODMAN_ROOT_PACKAGES=podman,crun,netavark,aardvark-dns,nftables,passt,iproute2,procps,ca-certificates
+
+# Makes the root folder of an engine. Usage: install_engine_root FOLDER ENGINE PROGRAM PACKAGES
 install_engine_root() {
-  local release mirror key suite
-  if [ -x "$ENGINE_ROOT/usr/sbin/dockerd" ]; then
-    say "Docker 28: there"
+  local root=$ENGINE_ROOTS/$1 engine=$2 program=$3 packages=$4 release mirror key suite
+  if [ -x "$root/usr/$program" ]; then
+    say "$engine: there"
     return
   fi
-  can_install || fail "missing: $ENGINE_ROOT. Only root on Debian or Ubuntu can install it."
-  say "Docker 28: installing"
+  can_install || fail "missing: $root. Only root on Debian or Ubuntu can install it."
+  say "$engine: installing"
   release=$(. /etc/os-release && echo "$VERSION_CODENAME")
   read -r mirror key < <(debian_mirror "$release") || fail "no package source of Debian here"
-  mkdir -p "$(dirname "$ENGINE_ROOT")"
-  # Debian 13 has Docker 26.1, for when the newest packages don't fit together.
+  mkdir -p "$ENGINE_ROOTS"
+  # Debian 13 has Docker 26.1 and Podman 5.4, for when the newest packages don't fit together.
   for suite in sid trixie; do
     echo "deb${key:+ [signed-by=$key]} $mirror $suite main" >"$work/engine.list"
-    rm -rf "$ENGINE_ROOT.new"
+    rm -rf "$root.new"
     # A mirror's copy of sid can be older than its stated validity.
     if mmdebstrap --variant=minbase --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Sandbox::User "root"' \
-      --include="$ENGINE_ROOT_PACKAGES" "$suite" "$ENGINE_ROOT.new" "$work/engine.list" >"$work/output" 2>&1; then
-      mkdir "$ENGINE_ROOT.new/old-root"
-      rm -rf "$ENGINE_ROOT"
-      mv "$ENGINE_ROOT.new" "$ENGINE_ROOT"
+      --include="$packages" "$suite" "$root.new" "$work/engine.list" >"$work/output" 2>&1; then
+      mkdir "$root.new/old-root"
+      rm -rf "$root"
+      mv "$root.new" "$root"
       return
     fi
     tail -n 5 "$work/output" >&2
   done
-  fail "Docker 28 of the tests cannot be had here"
+  fail "$engine of the tests cannot be had here"
 }
 
 # Installs a package of Debian 13, and its dependencies and the other named packages from this machine's release. The package is

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs missing system packages and the npm packages, and builds. Usage: scripts/set-up.sh [test|demo]
+# Installs missing system packages and the npm packages, and builds. Usage: scripts/set-up.sh [test|engines|demo]
+# `engines` is `test`, and what only `npm run test:engines` needs.
 # Needs Node.js. System packages are installed only by root on Debian or Ubuntu; elsewhere the script names the missing ones.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,8 +21,8 @@ case $mode in
     packages=("${DEMO_PACKAGES[@]}")
     if can_install; then packages+=("${HOST_PACKAGES[@]}"); fi
     ;;
-  test) packages=("${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}") ;;
-  *) fail "usage: set-up.sh [test|demo]" ;;
+  test | engines) packages=("${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}") ;;
+  *) fail "usage: set-up.sh [test|engines|demo]" ;;
 esac
 node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
   2>/dev/null || fail "Node.js 20.19 or newer is needed"
@@ -31,10 +32,11 @@ trap 'rm -rf "$work"; forbid_no_more' EXIT
 
 install_packages "${packages[@]}"
 install_compose
-if [ "$mode" = test ]; then
+if [ "$mode" != demo ]; then
   install_s3_server
-  install_engine_root
+  install_engine_root 28 "Docker 28" sbin/dockerd "$DOCKER_ROOT_PACKAGES"
 fi
+if [ "$mode" = engines ]; then install_engine_root podman Podman bin/podman "$PODMAN_ROOT_PACKAGES"; fi
 
 if [ node_modules/.package-lock.json -nt package-lock.json ]; then
   say "npm packages: all there"

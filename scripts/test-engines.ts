@@ -2,13 +2,14 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { ENGINE_KINDS } from "./engine-kind";
+import { DOCKER_KINDS } from "./engine-kind";
 
 /**
  * Runs tests on other engines, and with `all` on other versions of Node.js too, and prints how many passed and failed on each.
  * Usage: test-engines.ts [chosen|all]
  * - `chosen`: the suites below, on every engine but the one that `npm test` uses throughout
- * - `all`: all suites that use an engine on each engine, and the unit tests and the chosen suites on each version of Node.js
+ * - `all`: all suites that use an engine on each Docker engine, the suites below on Podman and on each version of Node.js, and the unit
+ *   tests on the latter
  */
 const CHOSEN_SUITES = [
   "root/run",
@@ -84,11 +85,12 @@ const docker = (...more: string[]) => ["--selectProjects", "docker", ...more];
 
 const mode = process.argv[2] ?? "chosen";
 if (mode === "chosen") {
-  for (const kind of ENGINE_KINDS.filter((kind) => kind !== "28"))
+  for (const kind of DOCKER_KINDS.filter((kind) => kind !== "28"))
     jest(`chosen suites, engine ${kind}`, docker("--", ...CHOSEN_SUITES), { engines: kind });
 } else if (mode === "all") {
-  for (const kind of ENGINE_KINDS) jest(`test/docker, engine ${kind}`, docker(), { engines: kind });
-  jest("test/cluster, a pool of all engines", ["--selectProjects", "cluster", "--maxWorkers=1"], { engines: ENGINE_KINDS.join(",") });
+  for (const kind of DOCKER_KINDS) jest(`test/docker, engine ${kind}`, docker(), { engines: kind });
+  jest("chosen suites, engine podman", docker("--", ...CHOSEN_SUITES), { engines: "podman" });
+  jest("test/cluster, a pool of all engines", ["--selectProjects", "cluster", "--maxWorkers=1"], { engines: DOCKER_KINDS.join(",") });
   for (const version of NODE_VERSIONS) {
     const node = nodeBinary(version);
     jest(`unit tests, Node.js ${version}`, ["--selectProjects", "unit"], { node });

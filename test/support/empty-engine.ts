@@ -12,7 +12,7 @@ export const WEB_IMAGE = "web:1";
 const KEPT_IMAGES = ["busybox:latest", WEB_IMAGE];
 const NETWORKS = ["bridge", "host", "none"];
 /** Files of the engine itself in its folder. */
-const KEPT_FILES = "cli daemon.json data docker.pid docker.sock dockerd.log exec kind lease owner tmp".split(" ");
+const KEPT_FILES = "cli daemon.json data docker.pid docker.sock dockerd.log exec kind lease owner podman tmp".split(" ");
 const DEADLINE_MS = 20_000;
 
 /**
@@ -55,7 +55,7 @@ async function restOf(engine: Engine): Promise<string[]> {
   const host = Number(path.basename(engine.folder).replace("host-", ""));
   const processes = processesOf({ folder: engine.folder, netns: engine.netns, cgroup: bed.cgroupOf(host) })
     .map((pid) => commandLine(pid))
-    .filter((line) => !/^(dockerd|containerd) /.test(line) && line !== "");
+    .filter((line) => !/^(dockerd|containerd|podman|unshare|\/usr\/bin\/conmon) /.test(line) && line !== "");
   return [
     ...containers.map((id) => `container ${id}`),
     ...volumes.map((name) => `volume ${name}`),
