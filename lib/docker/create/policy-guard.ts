@@ -122,9 +122,12 @@ export class PolicyGuard {
     checkPolicy(access, policy);
     const volumeNames = Object.keys(access.volumes).filter((source) => !source.startsWith("/"));
     if (volumeNames.length > 0) await this.findVolumesBy(policy, volumeNames, "volumes");
-    for (const kind of ["network", "pid", "ipc"] as const) {
+    const namespaces = (["network", "pid", "ipc"] as const).flatMap((kind) => {
       const [, joined] = /^container:(.+)$/.exec(access[kind] ?? "") ?? [];
-      if (joined === undefined) continue;
+      return joined === undefined ? [] : [[kind, joined] as const];
+    });
+    const sources = (access.volumesFrom ?? []).map((source) => ["volumes_from", source] as const);
+    for (const [kind, joined] of [...namespaces, ...sources]) {
       const info = await this.inspect(joined).catch((error: AppError) => {
         if (!isNotFound(error)) throw error;
       });
@@ -134,7 +137,8 @@ export class PolicyGuard {
       if (seen.has(key)) continue;
       seen.add(key);
       // Another process shows its files by /proc/PID/root; a network or an IPC namespace gives neither files nor devices.
-      await this.checkContainer(info, kind, kind === "pid" ? policy : namespacePolicy(policy), seen);
+      const givesFiles = kind === "pid" || kind === "volumes_from";
+      await this.checkContainer(info, kind, givesFiles ? policy : namespacePolicy(policy), seen);
     }
   }
 

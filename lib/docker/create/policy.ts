@@ -18,7 +18,10 @@ export interface Policy {
 }
 
 /** The options by which a container reaches the host, other containers or their volumes. */
-export type HostAccess = Pick<RunSpec, "privileged" | "devices" | "cap_add" | "volumes" | "network" | "pid" | "ipc" | "uts" | "userns">;
+export type HostAccess = Pick<RunSpec, "privileged" | "devices" | "cap_add" | "volumes" | "network" | "pid" | "ipc" | "uts" | "userns"> & {
+  /** containers whose volumes it mounts */
+  volumesFrom?: readonly string[];
+};
 
 /**
  * Prefix of the names of all containers and volumes that runs create, sandboxes included. Requests can't name such volumes, nor start or
@@ -50,6 +53,11 @@ const DANGEROUS_CAPABILITIES = new Set([
   "BLOCK_SUSPEND",
 ]);
 
+/** @param capability in any spelling that an engine takes */
+export function isDangerousCapability(capability: string): boolean {
+  return DANGEROUS_CAPABILITIES.has(capability.toUpperCase().replace(/^CAP_/, ""));
+}
+
 /** Usual sockets of container engines, besides the one that this server uses. */
 export const ENGINE_SOCKETS = ["/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"];
 
@@ -64,7 +72,7 @@ export function checkPolicy(spec: HostAccess, policy: Policy): void {
     if (spec[field] === "host") requireAllowed(policy, "host_namespaces", field);
   }
   for (const capability of spec.cap_add) {
-    if (DANGEROUS_CAPABILITIES.has(capability.toUpperCase().replace(/^CAP_/, ""))) requireAllowed(policy, "capabilities", "cap_add");
+    if (isDangerousCapability(capability)) requireAllowed(policy, "capabilities", "cap_add");
   }
   for (const source of Object.keys(spec.volumes)) {
     if (source.startsWith("/")) checkBind(source, policy, "volumes");
@@ -135,7 +143,13 @@ export function checkVolumeOptions(
   }
 }
 
-function requireAllowed(policy: Policy, name: string, field: string, why?: string): void {
+/**
+ * @param name of what `--allow` opens
+ * @param field at fault
+ * @param why for the message
+ * @throws AppError NOT_ALLOWED, REFUSED_BY_TOKEN
+ */
+export function requireAllowed(policy: Policy, name: string, field: string, why?: string): void {
   if (policy.allow.includes(name)) {
     policy.access?.assertHostOption(name, field);
     return;

@@ -29,6 +29,7 @@ const ALLOWED: [prefix: string, imports: string[]][] = [
     ["lib/proxy/", "lib/access/", "lib/cluster/", "lib/docker/", "lib/auth/", "lib/http/", "lib/server/", "lib/errors", "lib/support/"],
   ],
   ["lib/mcp/", ["lib/mcp/", "lib/access/", "lib/archive/zip-write", "lib/http/", "lib/errors", "lib/support/"]],
+  ["lib/docker-api/bodies/", ["lib/docker-api/bodies/", "lib/access/", "lib/docker/", "lib/http/input", "lib/errors", "lib/support/"]],
   // Routes about nodes use the cluster directly.
   ["lib/routes/nodes", ["lib/access/", "lib/cluster/", "lib/http/", "lib/errors", "lib/support/"]],
   [
