@@ -71,14 +71,19 @@ export function nestedMap<F extends Fields>(fields: F): Field<z.ZodType<Record<s
   });
 }
 
+/** Reads and judges a body; what is sent on is the serialisation of the result, never the client's bytes. */
+export type BodyReader<F extends Fields> = (raw: Buffer | undefined, context: BodyContext) => ValueOf<F>;
+
 /**
- * Reads and judges a body.
- * @returns the checked value: what is sent on is its serialisation, never the client's bytes
- * @throws AppError INVALID_BODY, INVALID_INPUT, NOT_ALLOWED, REFUSED_BY_TOKEN
+ * Makes the reader of bodies with these fields.
+ * @returns it throws AppError INVALID_BODY, INVALID_INPUT, NOT_ALLOWED, REFUSED_BY_TOKEN
  */
-export function readBody<F extends Fields>(fields: F, raw: Buffer | undefined, context: BodyContext): ValueOf<F> {
-  if (raw === undefined || raw.length === 0) throw new AppError("INVALID_BODY", { message: "A body of JSON is required" });
-  const value = readInput(struct(fields), parseStrictJson(raw));
-  judgeFields(fields, value as object, { ...context.policy, access: context.access });
-  return value;
+export function bodyReader<F extends Fields>(fields: F): BodyReader<F> {
+  const schema = struct(fields);
+  return (raw, { policy, access }) => {
+    if (raw === undefined || raw.length === 0) throw new AppError("INVALID_BODY", { message: "A body of JSON is required" });
+    const value = readInput(schema, parseStrictJson(raw));
+    judgeFields(fields, value as object, { ...policy, access });
+    return value;
+  };
 }

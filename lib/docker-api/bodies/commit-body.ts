@@ -1,8 +1,9 @@
-import { type BodyContext, type Fields, readBody, type ValueOf } from "./body-table";
+import { type BodyContext, bodyReader, type Fields, type ValueOf } from "./body-table";
 import { CONFIG, IGNORED_CONFIG } from "./container-config";
 import { ownLabels } from "./labels";
 
 const COMMIT = { ...CONFIG, ...IGNORED_CONFIG } satisfies Fields;
+const readCommit = bodyReader(COMMIT);
 
 export type CommitBody = ValueOf<typeof COMMIT>;
 
@@ -13,7 +14,7 @@ export type CommitBody = ValueOf<typeof COMMIT>;
  */
 export function parseCommitBody(raw: Buffer | undefined, context: BodyContext): CommitBody {
   const isEmpty = raw === undefined || raw.length === 0 || raw.toString("latin1").trim() === "null";
-  const body = isEmpty ? {} : readBody(COMMIT, raw, context);
+  const body = isEmpty ? {} : readCommit(raw, context);
   const { labels } = context.access;
   if (!body.Labels && !labels) return body;
   const cleared = Object.fromEntries(Object.keys(labels ?? {}).map((key) => [key, ""]));

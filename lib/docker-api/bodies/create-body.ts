@@ -1,7 +1,7 @@
 import { requireAllowed } from "../../docker/create/policy";
 import { isImageReference } from "../../docker/images/image-reference";
 import { invalidField } from "../../errors";
-import { type BodyContext, type Fields, nested, readBody, type ValueOf } from "./body-table";
+import { type BodyContext, bodyReader, type Fields, nested, type ValueOf } from "./body-table";
 import { CONFIG, IGNORED_CONFIG, NETWORKING } from "./container-config";
 import { HOST_CONFIG } from "./host-config";
 import { ownLabels } from "./labels";
@@ -12,6 +12,7 @@ const CREATE = {
   HostConfig: nested(HOST_CONFIG),
   NetworkingConfig: nested(NETWORKING),
 } satisfies Fields;
+const readCreate = bodyReader(CREATE);
 
 export type HostConfig = ValueOf<typeof HOST_CONFIG>;
 
@@ -28,7 +29,7 @@ export type CreateBody = Omit<ValueOf<typeof CREATE>, "Image" | "Labels" | "Host
  * @throws AppError INVALID_BODY, INVALID_INPUT, NOT_ALLOWED, REFUSED_BY_TOKEN
  */
 export function parseCreateBody(raw: Buffer | undefined, context: BodyContext): CreateBody {
-  const body = readBody(CREATE, raw, context);
+  const body = readCreate(raw, context);
   const { access } = context;
   const policy = { ...context.policy, access };
   const { Image } = body;

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { requireAllowed } from "../../docker/create/policy";
-import { type BodyContext, checked, dropped, type Fields, harmless, readBody, type ValueOf } from "./body-table";
+import { type BodyContext, bodyReader, checked, dropped, type Fields, harmless, type ValueOf } from "./body-table";
 import { flag, integer, text, texts } from "./values";
 
 const consoleSize = harmless(z.array(integer).length(2, { error: "must be height and width" }));
@@ -28,10 +28,12 @@ const EXEC_CREATE = {
   detachKeys: harmless(text),
   ...IGNORED,
 } satisfies Fields;
+const readExecCreate = bodyReader(EXEC_CREATE);
 
 export type ExecCreateBody = Omit<ValueOf<typeof EXEC_CREATE>, "detachKeys">;
 
 const EXEC_START = { Detach: harmless(flag), Tty: harmless(flag), ConsoleSize: consoleSize, ...IGNORED } satisfies Fields;
+const readExecStart = bodyReader(EXEC_START);
 
 export type ExecStartBody = ValueOf<typeof EXEC_START>;
 
@@ -40,7 +42,7 @@ export type ExecStartBody = ValueOf<typeof EXEC_START>;
  * @throws AppError INVALID_BODY, INVALID_INPUT, NOT_ALLOWED, REFUSED_BY_TOKEN
  */
 export function parseExecCreateBody(raw: Buffer | undefined, context: BodyContext): ExecCreateBody {
-  const { detachKeys, ...body } = readBody(EXEC_CREATE, raw, context);
+  const { detachKeys, ...body } = readExecCreate(raw, context);
   return detachKeys === undefined || body.DetachKeys !== undefined ? body : { ...body, DetachKeys: detachKeys };
 }
 
@@ -49,5 +51,5 @@ export function parseExecCreateBody(raw: Buffer | undefined, context: BodyContex
  * @throws AppError INVALID_BODY, INVALID_INPUT
  */
 export function parseExecStartBody(raw: Buffer | undefined, context: BodyContext): ExecStartBody {
-  return readBody(EXEC_START, raw, context);
+  return readExecStart(raw, context);
 }

@@ -4,13 +4,13 @@ import { requireAllowed } from "../../docker/create/policy";
 import { invalidField } from "../../errors";
 import {
   type BodyContext,
+  bodyReader,
   checked,
   dropped,
   type Fields,
   harmless,
   judgeFields,
   nested,
-  readBody,
   struct,
   type ValueOf,
 } from "./body-table";
@@ -102,6 +102,7 @@ const NETWORK = {
   }),
   Labels: harmless(textMap),
 } satisfies Fields;
+const readNetwork = bodyReader(NETWORK);
 
 export type NetworkCreateBody = Omit<ValueOf<typeof NETWORK>, "Name"> & { Name: string };
 
@@ -110,7 +111,7 @@ export type NetworkCreateBody = Omit<ValueOf<typeof NETWORK>, "Name"> & { Name: 
  * @throws AppError INVALID_BODY, INVALID_INPUT, NOT_ALLOWED, REFUSED_BY_TOKEN
  */
 export function parseNetworkCreateBody(raw: Buffer | undefined, context: BodyContext): NetworkCreateBody {
-  const body = readBody(NETWORK, raw, context);
+  const body = readNetwork(raw, context);
   const { Name } = body;
   if (!Name) throw invalidField("Name", "is required");
   // Below API 1.44 an engine makes a second network of the same name without this.
@@ -122,6 +123,7 @@ const CONNECT = {
   EndpointConfig: nested(ENDPOINT),
   Force: harmless(flag),
 } satisfies Fields;
+const readConnect = bodyReader(CONNECT);
 
 export type NetworkConnectBody = Omit<ValueOf<typeof CONNECT>, "Container"> & { Container: string };
 
@@ -130,7 +132,7 @@ export type NetworkConnectBody = Omit<ValueOf<typeof CONNECT>, "Container"> & { 
  * @throws AppError INVALID_BODY, INVALID_INPUT, NOT_ALLOWED, REFUSED_BY_TOKEN
  */
 export function parseNetworkConnectBody(raw: Buffer | undefined, context: BodyContext): NetworkConnectBody {
-  const body = readBody(CONNECT, raw, context);
+  const body = readConnect(raw, context);
   const { Container } = body;
   if (!Container) throw invalidField("Container", "is required");
   return { ...body, Container };

@@ -1,7 +1,8 @@
-import { type BodyContext, type Fields, readBody, type ValueOf } from "./body-table";
+import { type BodyContext, bodyReader, type Fields, type ValueOf } from "./body-table";
 import { RESOURCES, restartPolicy } from "./host-config";
 
 const UPDATE = { ...RESOURCES, RestartPolicy: restartPolicy } satisfies Fields;
+const readUpdate = bodyReader(UPDATE);
 
 export type UpdateBody = ValueOf<typeof UPDATE>;
 
@@ -10,5 +11,5 @@ export type UpdateBody = ValueOf<typeof UPDATE>;
  * @throws AppError INVALID_BODY, INVALID_INPUT, NOT_ALLOWED, REFUSED_BY_TOKEN
  */
 export function parseUpdateBody(raw: Buffer | undefined, context: BodyContext): UpdateBody {
-  return readBody(UPDATE, raw, context);
+  return readUpdate(raw, context);
 }

@@ -1,10 +1,11 @@
 import { checkVolumeOptions } from "../../docker/create/policy";
-import { type BodyContext, type Fields, harmless, readBody, type ValueOf } from "./body-table";
+import { type BodyContext, bodyReader, type Fields, harmless, type ValueOf } from "./body-table";
 import { ownLabels } from "./labels";
 import { checkDriver, checkVolumeName } from "./mounts";
 import { text, textMap } from "./values";
 
 const VOLUME = { Name: harmless(text), Driver: harmless(text), DriverOpts: harmless(textMap), Labels: harmless(textMap) } satisfies Fields;
+const readVolume = bodyReader(VOLUME);
 
 export type VolumeCreateBody = ValueOf<typeof VOLUME>;
 
@@ -14,7 +15,7 @@ export type VolumeCreateBody = ValueOf<typeof VOLUME>;
  * @throws AppError INVALID_BODY, INVALID_INPUT, NOT_ALLOWED, REFUSED_BY_TOKEN
  */
 export function parseVolumeCreateBody(raw: Buffer | undefined, context: BodyContext): VolumeCreateBody {
-  const body = readBody(VOLUME, raw, context);
+  const body = readVolume(raw, context);
   if (body.Name) checkVolumeName(body.Name, "Name");
   checkDriver(body.Driver ?? "", body.DriverOpts ?? {}, { ...context.policy, access: context.access }, "DriverOpts");
   return { ...body, Labels: ownLabels(body.Labels, context.access, "Labels") };
