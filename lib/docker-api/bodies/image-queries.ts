@@ -7,24 +7,14 @@ import { readInput } from "../../http/input";
 import type { BodyContext } from "./body-table";
 import { CONFIG, IGNORED_CONFIG } from "./container-config";
 import { ownLabels } from "./labels";
-import { parseQuery } from "./query";
 import { parseStrictJson } from "./strict-json";
 import { integer, text, textMap, texts } from "./values";
 
-/** Parameters of `POST /containers/create`. dockerode sends the whole body in the query too. */
-const CREATE = ["name", "platform", "node"];
-const BODY_OF_CREATE = [...Object.keys(CONFIG), ...Object.keys(IGNORED_CONFIG), "HostConfig", "NetworkingConfig"].filter(
-  (name) => !CREATE.includes(name),
+/** Fields of the body of `POST /containers/create` that dockerode sends in the query too, where engines ignore them. */
+export const IGNORED_IN_CREATE_QUERY = [...Object.keys(CONFIG), ...Object.keys(IGNORED_CONFIG), "HostConfig", "NetworkingConfig"].filter(
+  (name) => !["name", "platform", "node"].includes(name),
 );
 
-/** Parameters of `POST /build` that the classic builder knows. */
-const BUILD = [
-  ..."dockerfile q nocache cachefrom pull rm forcerm memory memswap cpushares cpusetcpus cpusetmems cpuperiod cpuquota cgroupparent".split(
-    " ",
-  ),
-  ..."buildargs shmsize squash labels networkmode platform target ulimits remote version isolation node".split(" "),
-];
-const REPEATED_IN_BUILD = ["t", "extrahosts"];
 /** Parameters that hold JSON. */
 const JSON_OF_BUILD = {
   buildargs: z.record(text, text.nullable()),
@@ -39,42 +29,37 @@ const CHANGE = /^\s*(?:cmd|entrypoint|env|expose|healthcheck|label|onbuild|stops
 const HOST_FETCHES = "the engine would fetch it over the network of the host; send the content instead";
 
 /**
- * Reads the query of `POST /containers/create`: `name`, `platform`, and `node`, which is not the engine's.
- * @throws AppError INVALID_INPUT
- */
-export function parseCreateQuery(search: string): URLSearchParams {
-  return parseQuery(search, CREATE, { ignored: BODY_OF_CREATE });
-}
-
-/**
- * Reads the query of `POST /build` for the classic builder. `node` is not the engine's. The context goes to the engine as
- * `application/x-tar`, never under the client's Content-Type: the engine reads parameters from a form in the body too.
+ * Judges the query of `POST /build` for the classic builder. The context must go to the engine as `application/x-tar`, never under the
+ * client's Content-Type: the engine reads parameters from a form in the body too.
+ * @param query as `parseQuery` read it
+ * @returns the query to send
  * @throws AppError INVALID_INPUT, NOT_ALLOWED, REFUSED_BY_TOKEN
  */
-export function parseBuildQuery(search: string, { policy: given, access }: BodyContext): URLSearchParams {
-  const query = parseQuery(search, BUILD, { repeated: REPEATED_IN_BUILD });
+export function judgeBuildQuery(query: URLSearchParams, { policy: given, access }: BodyContext): URLSearchParams {
   const policy = { ...given, access };
+  const checked = new URLSearchParams(query);
   const value = (name: string) => query.get(name) ?? "";
   if (!access.allowsEveryImage) throw refusedBy("images", "A Dockerfile can begin from any image");
   if (!["", "1"].includes(value("version")))
     throw invalidField("version", "must be 1: only the classic builder is here (DOCKER_BUILDKIT=0)");
   if (value("remote") !== "") requireAllowed(policy, "host_namespaces", "remote", HOST_FETCHES);
   if (value("cgroupparent") !== "") requireAllowed(policy, "host_namespaces", "cgroupparent");
+  if (!["", "null", "[]"].includes(value("securityopt"))) requireAllowed(policy, "privileged", "securityopt");
   checkBuildNetwork(value("networkmode"), policy);
   for (const [name, schema] of Object.entries(JSON_OF_BUILD)) {
     if (value(name) === "") continue;
     const parsed = parseStrictJson(Buffer.from(value(name)));
-    if (parsed === null) query.delete(name);
-    else query.set(name, JSON.stringify(readInput(z.strictObject({ [name]: schema }), { [name]: parsed })[name]));
+    if (parsed === null) checked.delete(name);
+    else checked.set(name, JSON.stringify(readInput(z.strictObject({ [name]: schema }), { [name]: parsed })[name]));
   }
-  if (query.has("labels")) {
+  if (checked.has("labels")) {
     // The image does not carry the labels of a confined token: no container could be created from it.
-    const labels = ownLabels(JSON.parse(value("labels")), access, "labels");
+    const labels = ownLabels(JSON.parse(checked.get("labels") as string), access, "labels");
     for (const key of Object.keys(access.labels ?? {})) delete labels[key];
-    query.set("labels", JSON.stringify(labels));
+    checked.set("labels", JSON.stringify(labels));
   }
   for (const tag of query.getAll("t")) if (!isImageReference(tag)) throw invalidField("t", "must be an image reference");
-  return query;
+  return checked;
 }
 
 function checkBuildNetwork(mode: string, policy: Policy): void {
@@ -83,11 +68,11 @@ function checkBuildNetwork(mode: string, policy: Policy): void {
 }
 
 /**
- * Reads the query of `POST /images/create`: a pull by `fromImage`, else an import of the body.
+ * Judges the query of `POST /images/create`: a pull by `fromImage`, else an import of the body, which must not be sent under a form's
+ * Content-Type either.
  * @throws AppError INVALID_INPUT, NOT_ALLOWED, REFUSED_BY_TOKEN
  */
-export function parseImageCreateQuery(search: string, { policy, access }: BodyContext): URLSearchParams {
-  const query = parseQuery(search, ["fromImage", "fromSrc", "repo", "tag", "message", "platform", "node"], { repeated: ["changes"] });
+export function judgeImageCreateQuery(query: URLSearchParams, { policy, access }: BodyContext): void {
   const value = (name: string) => query.get(name) ?? "";
   checkChanges(query);
   if (value("fromImage") !== "") {
@@ -97,20 +82,15 @@ export function parseImageCreateQuery(search: string, { policy, access }: BodyCo
     if (!["", "-"].includes(value("fromSrc"))) requireAllowed({ ...policy, access }, "host_namespaces", "fromSrc", HOST_FETCHES);
     assertNamedImage(value("repo"), value("tag"), access, "repo");
   }
-  return query;
 }
 
 /**
- * Reads the query of `POST /commit`.
+ * Judges the query of `POST /commit`.
  * @throws AppError INVALID_INPUT, REFUSED_BY_TOKEN
  */
-export function parseCommitQuery(search: string, { access }: BodyContext): URLSearchParams {
-  const query = parseQuery(search, ["container", "repo", "tag", "comment", "author", "pause"], { repeated: ["changes"] });
-  if (!/^\/?[a-zA-Z0-9][\w.-]{0,254}$/.test(query.get("container") ?? ""))
-    throw invalidField("container", "must be the name or id of a container");
+export function judgeCommitQuery(query: URLSearchParams, { access }: BodyContext): void {
   checkChanges(query);
   assertNamedImage(query.get("repo") ?? "", query.get("tag") ?? "", access, "repo");
-  return query;
 }
 
 /**
