@@ -37,6 +37,12 @@ export const checked = <S extends z.ZodType>(schema: S, judge: Judge<z.output<S>
 
 export const dropped = (schema: z.ZodType = z.unknown()): Field => ({ schema, kind: "dropped" });
 
+/** Whether the engine takes a key for the field: Go compares without regard to case, and folds `\u212a` and `\u017f` to k and s. */
+export function isLike(key: string, field: string): boolean {
+  const fold = (text: string) => text.toUpperCase().toLowerCase();
+  return fold(key) === fold(field);
+}
+
 /** An object with only these fields, each of which may be null as Go's encoder writes it. */
 export function struct<F extends Fields>(fields: F): z.ZodType<ValueOf<F>> {
   const shape = Object.fromEntries(Object.entries(fields).map(([name, { schema }]) => [name, schema.nullish()]));

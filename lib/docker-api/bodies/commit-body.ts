@@ -1,8 +1,11 @@
-import { type BodyContext, bodyReader, type Fields, type ValueOf } from "./body-table";
+import { type BodyContext, bodyReader, dropped, type Fields, type ValueOf } from "./body-table";
 import { CONFIG, IGNORED_CONFIG } from "./container-config";
 import { ownLabels } from "./labels";
 
-const COMMIT = { ...CONFIG, ...IGNORED_CONFIG } satisfies Fields;
+/** dockerode sends the query in the body too. */
+const IGNORED = Object.fromEntries("container repo tag comment author pause changes".split(" ").map((name) => [name, dropped()]));
+
+const COMMIT = { ...CONFIG, ...IGNORED_CONFIG, ...IGNORED } satisfies Fields;
 const readCommit = bodyReader(COMMIT);
 
 export type CommitBody = ValueOf<typeof COMMIT>;

@@ -1,5 +1,6 @@
+import { z } from "zod";
 import { requireAllowed } from "../../docker/create/policy";
-import { checked, dropped, type Fields, harmless, nestedMap, struct } from "./body-table";
+import { checked, dropped, type Fields, harmless, isLike, judgeFields, nestedMap, struct } from "./body-table";
 import { anonymousVolumes } from "./mounts";
 import { flag, integer, text, textMap, textOrTexts, textSet, texts } from "./values";
 
@@ -74,5 +75,15 @@ export const ENDPOINT = {
   DNSNames: dropped(),
 } satisfies Fields;
 
+const networking = { EndpointsConfig: nestedMap(ENDPOINT) } satisfies Fields;
+
+/** Leaves out what docker-py sends beside EndpointsConfig, which engines ignore: the name of a network, with null. */
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([name, each]) => each !== null || isLike(name, "EndpointsConfig")));
+}
+
 /** The networks of a new container. */
-export const NETWORKING = { EndpointsConfig: nestedMap(ENDPOINT) } satisfies Fields;
+export const NETWORKING = checked(z.preprocess(withoutNulls, struct(networking)), (value, policy, field) =>
+  judgeFields(networking, value as object, policy, `${field}.`),
+);

@@ -10,7 +10,7 @@ const CREATE = {
   ...CONFIG,
   ...IGNORED_CONFIG,
   HostConfig: nested(HOST_CONFIG),
-  NetworkingConfig: nested(NETWORKING),
+  NetworkingConfig: NETWORKING,
 } satisfies Fields;
 const readCreate = bodyReader(CREATE);
 

@@ -90,6 +90,15 @@ describe("create", () => {
     expect(() => endpoints({ n: { networkid: "x" } })).toThrow(invalid("networkid"));
   });
 
+  test("the name of a network that docker-py sends beside the endpoints is not sent on", () => {
+    const networking = (value: unknown) => create({ NetworkingConfig: value }).NetworkingConfig;
+    expect(networking({ bridge: null })).toEqual({});
+    expect(networking({ bridge: null, EndpointsConfig: { n: null } })).toEqual({ EndpointsConfig: { n: null } });
+    expect(networking({ EndpointsConfig: null })).toEqual({ EndpointsConfig: null });
+    for (const value of [{ bridge: {} }, { endpointsconfig: null }, { endpointsConfig: { host: {} } }, { "Endpoint\u017fConfig": null }])
+      expect(() => networking(value)).toThrow(invalid("NetworkingConfig"));
+  });
+
   test("labels of this server are refused, and empty ones are left out", () => {
     expect(() => create({ Labels: { "docker-server.managed": "1" } }, ALL)).toThrow(invalid("docker-server.managed"));
     expect(create({ Labels: { "docker-server.managed": "", a: "1", A: "2", "com.docker.compose.project": "p" } }).Labels).toEqual({
@@ -263,6 +272,10 @@ describe("volumes", () => {
     expect(() => volume({ ClusterVolumeSpec: {} }, ALL)).toThrow(invalid("ClusterVolumeSpec"));
     expect(volume({ Labels: { team: "b" } }, [], accessOf({ labels: { team: "a" } }))).toEqual({ Labels: { team: "a" } });
   });
+});
+
+test("what dockerode sends of the query in the body of a commit is not sent on", () => {
+  expect(read(parseCommitBody, { repo: "a", tag: "1", comment: "", container: "x", changes: "CMD x", Env: [] })).toEqual({ Env: [] });
 });
 
 test("the image of a commit does not carry the labels of a confined token", () => {
