@@ -4,6 +4,25 @@ const variableName = (value: string) => (/^[A-Za-z_]\w*$/.test(value) ? undefine
 
 /** The rows of the settings table about the engine, the docker CLI and what is run there. */
 export const DOCKER_SETTINGS = {
+  docker_listen: {
+    type: "list",
+    default: [],
+    check: (value) => (/^(?:unix:\/\/\/.+|tcp:\/\/[^/?#@]+:\d+)$/.test(value) ? undefined : "must be unix:///path, or tcp://address:port"),
+    group: "Docker",
+    help: "Further addresses of the Docker API of the pool: unix:///path, or tcp://address:port, which off loopback needs docker_tls_ca",
+  },
+  docker_socket_group: {
+    type: "string",
+    default: null,
+    group: "Docker",
+    help: "Group that may use the sockets of docker_listen, by name or number; that of this process if unset",
+  },
+  docker_tls_ca: {
+    type: "string",
+    default: null,
+    group: "Docker",
+    help: "Certificate authority, PEM, that signs the certificates of the Docker API's clients at tcp addresses; a private one",
+  },
   docker_host: {
     type: "string",
     default: null,

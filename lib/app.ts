@@ -13,6 +13,12 @@ import { Signatures } from "./cluster/rpc/signatures";
 import { readLoad } from "./cluster/scheduling/load";
 import { removeUnstartedContainers } from "./docker/create/sweep-unstarted";
 import { openDocker } from "./docker/docker-host";
+import { NO_NEEDS } from "./docker-api/create";
+import { DockerApi } from "./docker-api/docker-api";
+import { DockerListener } from "./docker-api/docker-listener";
+import { parseDockerAddress } from "./docker-api/listen-address";
+import { listenForDocker } from "./docker-api/listen-for-docker";
+import { isDockerTarget } from "./docker-api/target";
 import { hostFacts } from "./host-facts";
 import { proxyCorsMiddleware } from "./http/cors";
 import { errorHandler } from "./http/error-handler";
@@ -76,7 +82,9 @@ export async function start(
   const url = settings.advertise ?? `${settings.https ? "https" : "http"}://${toUrlHost(reachableAddress(settings.host))}:${settings.port}`;
   const nodeName = settings.node_name ?? new URL(url).host;
   const service = { name: "docker-server", version, host: nodeName };
-  const docker = await openDocker({ ...settings, cliVariables }, nodeName, log);
+  const dockerAddresses = settings.docker_listen.map(parseDockerAddress);
+  const sockets = dockerAddresses.flatMap((each) => (each.kind === "socket" ? [each.path] : []));
+  const docker = await openDocker({ ...settings, sockets, cliVariables }, nodeName, log);
   const runs = createRunHost(docker, settings, log);
   const managed = new ManagedContainers(docker, settings.default_user_uid, log);
   const facts = hostFacts(docker, runs, managed);
@@ -134,15 +142,18 @@ export async function start(
     tickets,
     narrow,
   );
+  const limits = burstLimits(
+    { low: settings.low_burst, mid: settings.mid_burst, high: settings.high_burst },
+    sharedLimits && ((name) => sharedLimits.storeFor(name)),
+  );
+  const dispatch = cluster?.dispatch ?? singleNodeDispatch(nodeName, facts, settings.accept);
+  const bodyLimitBytes = settings.body_limit * 1_000_000;
   registerRoutes(app, routes, {
     authenticate,
-    limits: burstLimits(
-      { low: settings.low_burst, mid: settings.mid_burst, high: settings.high_burst },
-      sharedLimits && ((name) => sharedLimits.storeFor(name)),
-    ),
-    dispatch: cluster?.dispatch ?? singleNodeDispatch(nodeName, facts, settings.accept),
+    limits,
+    dispatch,
     deadlines,
-    bodyLimitBytes: settings.body_limit * 1_000_000,
+    bodyLimitBytes,
     nodeName,
     confined: docker.confinement,
   });
@@ -169,7 +180,26 @@ export async function start(
     authenticate: sessionAuth,
     sandbox: false,
   });
-  const upgrades = [...(cluster ? [cluster.rpcServer] : []), apiListener.upgrades, new RouteUpgrades(upgradeMatcher(routes), app)];
+  const dockerApi = new DockerApi({
+    docker,
+    pool: cluster?.pool,
+    nodeName,
+    poolId: signatures.sign("docker api", "pool id"),
+    limits,
+    bodyLimitBytes,
+    dispatch,
+    rankNodes: async ({ headers, access }) =>
+      cluster ? cluster.rankNodes({ headers, access }, { name: "", needs: NO_NEEDS }) : [nodeName],
+    claims: cluster?.nameClaims,
+  });
+  const dockerDeps = { api: dockerApi, app, requestLogger: logRequest, authenticate: middleware.authenticate, log };
+  const dockerListener = new DockerListener(dockerDeps, "credentials");
+  const upgrades = [
+    ...(cluster ? [cluster.rpcServer] : []),
+    apiListener.upgrades,
+    dockerListener.upgrades,
+    new RouteUpgrades(upgradeMatcher(routes), app),
+  ];
 
   // A node that listened before it knew its peers would answer for all nodes alone.
   await cluster?.discover();
@@ -182,7 +212,12 @@ export async function start(
           log,
           browserListener.upgrades,
         );
-  const server = await listen(handlerOf(apiListener, app), settings, log, firstAccepting(...upgrades));
+  const dockerServers = await listenForDocker(dockerAddresses, dockerDeps, settings, log);
+  const mainHandler = {
+    ...handlerOf(apiListener, dockerListener.listenerWithFallback(app)),
+    takesAnyTime: ({ url = "" }: { url?: string | undefined }) => isDockerTarget(url),
+  };
+  const server = await listen(mainHandler, settings, log, firstAccepting(...upgrades));
   void docker.containers.watch();
   const sweeps = [
     docker.cliCheck.watch(),
@@ -193,7 +228,7 @@ export async function start(
   if (settings.image_keep !== null) sweeps.push(docker.imagePruner.watch(settings.image_keep * MS_PER_HOUR));
   await cluster?.start();
 
-  const servers = browserServer ? [server, browserServer] : [server];
+  const servers = [server, ...(browserServer ? [browserServer] : []), ...dockerServers];
   const stop = () =>
     shutDown({
       cluster,
@@ -204,6 +239,7 @@ export async function start(
       finishWork: () => Promise.all([docker.runner.whenIdle(), managed.whenIdle(), runs.close(), terminals.whenIdle()]),
       close() {
         cluster?.close();
+        dockerApi.close();
         sharedLimits?.close();
         for (const stopSweep of sweeps) stopSweep();
         docker.containers.close();

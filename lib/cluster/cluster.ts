@@ -66,6 +66,8 @@ export interface Cluster {
   nameClaims: NameClaims;
   /** Asks all other nodes what their containers with these labels use. */
   askUse(labels: Record<string, string>): Promise<FanOutResult<NodeUse>>;
+  /** See `Scheduler.rankNodes`. */
+  rankNodes: Scheduler["rankNodes"];
   pool: Pool;
   signatures: Signatures;
   /** Verifies the signature header of another node's request; undefined if it isn't valid or was used before. */
@@ -204,6 +206,7 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     dispatch: clusterDispatch({ pool, containerCache, leases, scheduler, forwardTimeoutMs: runWaitMs }),
     nameClaims,
     askUse: (labels) => callPeers(pool, "use", { labels }),
+    rankNodes: (...asked) => scheduler.rankNodes(...asked),
     pool,
     signatures,
     verifyRequest(method, requestUrl, header) {

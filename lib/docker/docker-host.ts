@@ -14,6 +14,7 @@ import { Engine } from "./engine";
 import { HostInventory } from "./host-inventory";
 import { ImagePruner } from "./images/image-prune";
 import { Images } from "./images/images";
+import { RawEngine } from "./raw-engine";
 
 export interface DockerSettings extends EndpointSettings {
   /** seconds */
@@ -22,11 +23,15 @@ export interface DockerSettings extends EndpointSettings {
   docker_write_timeout: number;
   allow: string[];
   bind_roots: string[];
+  /** paths of further sockets that give control of the host: this server's own */
+  sockets: string[];
 }
 
 /** Everything the routes use of this host's Docker. */
 export interface DockerHost {
   engine: Engine;
+  /** for requests whose responses clients get as the engine wrote them */
+  rawEngine: RawEngine;
   cli: DockerCli;
   cliCheck: CliCheck;
   images: Images;
@@ -58,7 +63,7 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
   const images = new Images(engine, cli);
   const imagePruner = new ImagePruner(engine, images, log);
   const containers = new ContainerList(engine, nodeName, log);
-  const sockets = [...ENGINE_SOCKETS, ...(endpoint.socket ? [endpoint.socket] : [])];
+  const sockets = [...ENGINE_SOCKETS, ...(endpoint.socket ? [endpoint.socket] : []), ...settings.sockets];
   const policy = { allow: settings.allow, bindRoots: settings.bind_roots, sockets };
   const guard = new PolicyGuard(engine, policy);
   const confinement = new Confinement(engine, containers);
@@ -68,6 +73,7 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
   const lifecycle = new Lifecycle(engine, containers, guard);
   return {
     engine,
+    rawEngine: new RawEngine(endpoint, engine),
     cli,
     cliCheck: new CliCheck(engine, cli, log),
     images,

@@ -18,18 +18,20 @@ export class RouteUpgrades implements UpgradeHandler {
   private closed = false;
 
   /**
-   * @param matches tells which requests without a body it handles
+   * @param matches tells which requests it handles
    * @param listener answers requests
+   * @param acceptsBody whether it handles requests of other methods than GET and with a body too: the body's bytes are the offer's
    */
   constructor(
     private readonly matches: (request: http.IncomingMessage) => boolean,
     private readonly listener: http.RequestListener,
+    private readonly acceptsBody = false,
   ) {}
 
   accept(request: http.IncomingMessage, socket: Duplex, head: Buffer): boolean {
     const { method, headers } = request;
     const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
-    if (method !== "GET" || hasBody || !this.matches(request)) return false;
+    if ((!this.acceptsBody && (method !== "GET" || hasBody)) || !this.matches(request)) return false;
     if (this.closed) {
       socket.destroy();
       return true;

@@ -7,7 +7,7 @@ export interface UpstreamEndpoint {
   poolKey: string;
   /** An idle connection is closed after this time: it must be shorter than the keep-alive timeout of the other end. */
   idleTimeoutMs: number;
-  connectOptions: net.TcpNetConnectOpts | (tls.ConnectionOptions & { secure: true });
+  connectOptions: net.NetConnectOpts | (tls.ConnectionOptions & { secure: true });
 }
 
 /** Receives the events of a connection while it carries a request. */

@@ -1,6 +1,7 @@
 import type http from "node:http";
 import type { ErrorRequestHandler, Express, Request, RequestHandler, Response } from "express";
 import { AppError } from "../errors";
+import { asExpress } from "../http/as-express";
 import { RouteUpgrades } from "../http/route-upgrades";
 import { isProxyTarget, parseProxyTarget } from "./proxy-path";
 import type { ReverseProxy } from "./reverse-proxy";
@@ -70,13 +71,7 @@ export class ProxyListener {
     handler: (request: Request, response: Response, fail: (error: unknown) => void) => Promise<void>,
   ): void {
     const { app, requestLogger, errorHandler } = this.deps;
-    // The same setup as in Express's own app.handle.
-    const request: Request = Object.setPrototypeOf(plainRequest, app.request);
-    const response: Response = Object.setPrototypeOf(plainResponse, app.response);
-    request.originalUrl = request.url;
-    request.res = response;
-    response.req = request;
-    response.locals = {} as Response["locals"];
+    const [request, response] = asExpress(app, plainRequest, plainResponse);
     const fail = (error: unknown) => errorHandler(error, request, response, () => undefined);
     requestLogger(request, response, () => void handler(request, response, fail).catch(fail));
   }

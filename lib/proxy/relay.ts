@@ -28,8 +28,10 @@ export interface ProxyRequest {
   endpoint: UpstreamEndpoint;
   /** Don't reuse an idle connection. */
   forceNewConnection: boolean;
-  /** Request line and headers with the final empty line, written as latin1. */
-  head: string;
+  /** Request line and headers with the final empty line, written as latin1; as bytes also with the body. */
+  head: string | Buffer;
+  /** Whether `head` holds the whole body: none is read from the client. */
+  headHasBody?: boolean;
   /** Limit from the last byte of the request to the first of the response. */
   responseTimeoutMs: number;
   /** The headers for the client, made from those of the upstream response. */
@@ -37,6 +39,8 @@ export interface ProxyRequest {
   /** Takes the upstream socket after a 101; undefined if the request offers no upgrade. */
   onUpgrade: ((head: ResponseHead, socket: Socket) => void) | undefined;
   watchUpstream: WatchUpstream | undefined;
+  /** Whether a client may read nothing for any time: it is not disconnected then. */
+  mayStall?: boolean;
 }
 
 /** Why there is no response, or only a part of one. */
@@ -82,7 +86,9 @@ export class Relay implements ConnectionListener, ResponseSink {
     this.connected = this.connection.reused;
     this.connection.listener = this;
     this.responseReader = new ResponseReader(request.method as string, proxyRequest.onUpgrade !== undefined, this);
-    this.requestBody = new RequestBodySender(request, this.connection.socket, forwardableTrailers, () => this.refreshResponseTimer());
+    const hasBody = !proxyRequest.headHasBody;
+    const onProgress = () => this.refreshResponseTimer();
+    this.requestBody = new RequestBodySender(request, this.connection.socket, forwardableTrailers, onProgress, hasBody);
     this.responseTimer = setTimeout(() => this.fail("timeout", new Error("no answer in time")), proxyRequest.responseTimeoutMs);
     this.stopWatching = proxyRequest.watchUpstream?.(false, (error) => this.fail("broken", error));
     response.once("close", this.handleClientClose).on("drain", this.resumeUpstream);
@@ -186,7 +192,7 @@ export class Relay implements ConnectionListener, ResponseSink {
     const { response } = this.proxyRequest;
     if (this.finished || response.write(bytes)) return;
     this.connection.socket.pause();
-    this.stallTimer ??= setTimeout(() => response.destroy(), CLIENT_STALL_TIMEOUT_MS);
+    if (!this.proxyRequest.mayStall) this.stallTimer ??= setTimeout(() => response.destroy(), CLIENT_STALL_TIMEOUT_MS);
   }
 
   private readonly resumeUpstream = (): void => {

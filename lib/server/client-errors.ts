@@ -25,11 +25,13 @@ export function answerClientErrors(server: Server): void {
  * Ends requests whose body arrives too slowly, with the event of Node's own `requestTimeout`. That option is one limit for all
  * requests, whether they are of 100 bytes or of 1 GB.
  * @param timeoutMs limit of every request, plus the time that the received bytes take at the minimum rate
+ * @param isExempt whether a request may take any time
  */
-export function timeOutSlowRequests(server: Server, timeoutMs: number): void {
+export function timeOutSlowRequests(server: Server, timeoutMs: number, isExempt: (request: IncomingMessage) => boolean): void {
   server.on("request", (request: IncomingMessage) => {
     const { socket, headers } = request;
     if (headers["transfer-encoding"] === undefined && !Number(headers["content-length"])) return;
+    if (isExempt(request)) return;
     const startedAt = performance.now();
     const bytesBefore = socket.bytesRead;
     const timer = setInterval(() => {

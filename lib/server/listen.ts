@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "../support/logger";
 import { type CertificateSettings, readCertificates, watchCertificates } from "./certificates";
 import { answerClientErrors, timeOutSlowRequests } from "./client-errors";
+import { listenAtPath } from "./unix-socket";
 import { dispatchUpgrades, type UpgradeHandler } from "./upgrades";
 
 export interface ServerSettings extends CertificateSettings {
@@ -18,16 +19,22 @@ export interface ServerSettings extends CertificateSettings {
   request_timeout: number;
   /** seconds */
   stop_timeout: number;
+  /** Listens at this path rather than at a port. */
+  socket?: { path: string; group: string | null };
+  /** PEM: only clients with a certificate that this authority has signed may connect. */
+  clientAuthority?: string;
 }
 
 export interface HttpHandler {
   handleRequest: http.RequestListener;
   /** Whether `handleRequest` itself answers a request's `Expect: 100-continue`. */
   handlesExpectContinue(request: http.IncomingMessage): boolean;
+  /** Whether the body of a request may take any time. */
+  takesAnyTime?(request: http.IncomingMessage): boolean;
 }
 
 export interface RunningServer {
-  /** where it listens, also if the setting is 0 */
+  /** where it listens, also if the setting is 0; 0 of a socket */
   port: number;
   /** Refuses new connections, lets running requests finish, and resolves when all have or `stop_timeout` has passed. */
   stop: () => Promise<void>;
@@ -57,17 +64,19 @@ export async function listen(
     requestTimeout: 0,
     connectionsCheckingInterval: 1000,
   };
+  const authority = settings.clientAuthority === undefined ? {} : { ca: settings.clientAuthority };
+  const clients = settings.clientAuthority === undefined ? {} : { ...authority, requestCert: true, rejectUnauthorized: true };
   let stopWatching = () => {};
   let server: http.Server | https.Server;
   if (settings.https) {
-    const secure = https.createServer({ ...options, ...readCertificates(settings) }, handler.handleRequest);
-    stopWatching = watchCertificates(settings, (context) => secure.setSecureContext(context), log);
+    const secure = https.createServer({ ...options, ...clients, ...readCertificates(settings) }, handler.handleRequest);
+    stopWatching = watchCertificates(settings, (context) => secure.setSecureContext({ ...context, ...authority }), log);
     server = secure;
   } else {
     server = http.createServer(options, handler.handleRequest);
   }
   answerClientErrors(server);
-  timeOutSlowRequests(server, settings.request_timeout * 1000);
+  timeOutSlowRequests(server, settings.request_timeout * 1000, (request) => handler.takesAnyTime?.(request) ?? false);
   dispatchUpgrades(server, settings.https ? "secureConnection" : "connection", upgrades);
   server.on("checkContinue", (request: http.IncomingMessage, response: http.ServerResponse) => {
     if (!handler.handlesExpectContinue(request)) response.writeContinue();
@@ -77,10 +86,12 @@ export async function listen(
   server.prependListener("request", (_request: http.IncomingMessage, response: http.ServerResponse) => {
     if (stopping) response.setHeader("Connection", "close");
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ port: settings.port, ...(settings.host ? { host: settings.host } : {}) }, resolve);
-  });
+  if (settings.socket) await listenAtPath(server, settings.socket.path, settings.socket.group);
+  else
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ port: settings.port, ...(settings.host ? { host: settings.host } : {}) }, resolve);
+    });
 
   async function stop(): Promise<void> {
     stopping = true;
@@ -99,7 +110,7 @@ export async function listen(
     await closed;
   }
 
-  return { port: (server.address() as AddressInfo).port, stop };
+  return { port: settings.socket ? 0 : (server.address() as AddressInfo).port, stop };
 }
 
 function countConnections(server: net.Server): Promise<number> {

@@ -46,6 +46,8 @@ export interface Plan {
   name: string;
   body: object;
   needs: Needs;
+  /** Names of the nodes that can take it; any node if absent. */
+  nodes?: readonly string[];
   /** Creating the container completes the request; another request starts it later. */
   doneWhenCreated?: boolean;
   /** ms that the reply may take beyond a run's own time */

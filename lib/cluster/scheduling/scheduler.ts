@@ -110,7 +110,7 @@ export class Scheduler {
     }
   }
 
-  private poolOf({ access }: RoutedRequest): Pool {
+  private poolOf({ access }: Pick<RoutedRequest, "access">): Pool {
     return poolOf(this.deps.pool, access);
   }
 
@@ -118,12 +118,24 @@ export class Scheduler {
     return this.deps.settings.runWaitMs + (plan.extraWaitMs ?? 0);
   }
 
-  private async requestBids(request: RoutedRequest, { name, needs }: Plan): Promise<Bid[]> {
+  /**
+   * Asks for bids without a run: for work that leaves no container behind.
+   * @returns the names of the nodes that take it, the best first
+   */
+  async rankNodes(request: Pick<RoutedRequest, "headers" | "access">, plan: Pick<Plan, "name" | "needs">): Promise<string[]> {
+    return this.rankBids(request, await this.requestBids(request, plan)).map(({ bid }) => bid.node);
+  }
+
+  private async requestBids(
+    request: Pick<RoutedRequest, "headers" | "access">,
+    { name, needs, nodes }: Pick<Plan, "name" | "needs" | "nodes">,
+  ): Promise<Bid[]> {
     const { bidder } = this.deps;
     const pool = this.poolOf(request);
+    const canTake = (node: string) => nodes === undefined || nodes.includes(node);
     const self = { peer: undefined, load: 0, engine: "ok" as const };
     const peers = pool.members.peers
-      .filter((peer) => peer.missingReason === undefined)
+      .filter((peer) => peer.missingReason === undefined && canTake(peer.name))
       // Its record may be old: it is asked unless others are drawn instead.
       .map((peer) => ({
         peer,
@@ -131,7 +143,7 @@ export class Scheduler {
         engine: peer.record.engine,
       }));
     const candidates = shortlist([self, ...peers], Math.random).flatMap(({ peer }) => peer ?? []);
-    const ownBid = includesSelf(pool) ? [bidder.bid(needs)] : [];
+    const ownBid = includesSelf(pool) && canTake(pool.nodeName) ? [bidder.bid(needs)] : [];
     const [own, others] = await Promise.all([Promise.all(ownBid), fanOut(candidates, (peer) => callPeer(pool, peer, "bid", needs))]);
     const unanswered = others.missing.map(({ node, reason }) => declinedBid(node, reason));
     const bids = [...own, ...others.answers.map(({ value }) => value), ...unanswered];
@@ -140,7 +152,7 @@ export class Scheduler {
     return bids;
   }
 
-  private rankBids(request: RoutedRequest, bids: Bid[]): RankedBid[] {
+  private rankBids(request: Pick<RoutedRequest, "headers">, bids: Bid[]): RankedBid[] {
     const ranked = rank(bids, (node) => this.inFlightOf(node), Math.random);
     this.deps.pool.log.debug("Bids ranked", { request_id: requestIdOf(request), order: ranked.map(orderEntry) });
     return ranked;
@@ -252,7 +264,7 @@ export class Scheduler {
   }
 }
 
-const requestIdOf = ({ headers }: RoutedRequest) => headers["x-request-id"];
+const requestIdOf = ({ headers }: Pick<RoutedRequest, "headers">) => headers["x-request-id"];
 
 /** Whether a refusal says that the run had begun: it must not run a second time elsewhere. */
 function hasBegun(outcome: Reply | AppError): boolean {

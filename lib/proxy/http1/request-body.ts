@@ -18,16 +18,18 @@ export class RequestBodySender {
   /**
    * @param forwardTrailers removes the trailers that must not be forwarded
    * @param onProgress called with each chunk, and at the end
+   * @param hasBody false if the body was sent already
    */
   constructor(
     private readonly request: IncomingMessage,
     private readonly socket: Socket,
     private readonly forwardTrailers: (trailers: RawHeaders) => RawHeaders,
     private readonly onProgress: () => void,
+    hasBody = true,
   ) {
     const framing = requestBodyFraming(request);
     this.chunked = framing === "chunked";
-    this.sent = framing === "none";
+    this.sent = !hasBody || framing === "none";
   }
 
   /** A part of the body may have been written: the request can't be sent a second time. */

@@ -31,7 +31,9 @@ function sample(row: Setting): { text: string; value: unknown } {
   if (row.type === "boolean") return { text: String(!row.default), value: !row.default };
   if (row.type === "number") return { text: String(Number(row.default) + 1), value: Number(row.default) + 1 };
   const text =
-    choice ?? (row.check ? ["/a", "1", "http://10.0.0.1:1717"].find((each) => row.check?.(each) === undefined) : undefined) ?? "value";
+    choice ??
+    (row.check ? ["/a", "1", "http://10.0.0.1:1717", "unix:///a"].find((each) => row.check?.(each) === undefined) : undefined) ??
+    "value";
   return { text, value: row.type === "list" ? [text] : text };
 }
 

@@ -1,0 +1,281 @@
+import type { RoutedRequest } from "../cluster/routing/routed-request";
+import type { MakePlan } from "../cluster/routing/where";
+import type { Needs } from "../cluster/scheduling/bid";
+import type { NameClaimer } from "../docker/create/runner";
+import type { DockerHost } from "../docker/docker-host";
+import type { RawAnswer } from "../docker/raw-engine";
+import { AppError } from "../errors";
+import { Reply } from "../support/reply";
+import { nodesFor } from "./affinity-nodes";
+import { type Affinities, affinitiesOf } from "./bodies/affinities";
+import { type CreateBody, parseCreateBody } from "./bodies/create-body";
+import { judgeCreate } from "./bodies/judge-create";
+import { type NetworkCreateBody, parseNetworkCreateBody } from "./bodies/network-bodies";
+import { judgeVolumeCreate, parseVolumeCreateBody, type VolumeCreateBody } from "./bodies/volume-body";
+import type { DockerCall } from "./call";
+import { engineError } from "./errors";
+import type { LocalEngine } from "./local";
+import type { Json } from "./merges";
+import type { Nodes } from "./nodes";
+import { placedRequest } from "./placed-request";
+import { segmentsOf } from "./row";
+import { formatTarget } from "./target";
+
+export interface CreatorDeps {
+  docker: DockerHost;
+  dispatch(request: RoutedRequest): Promise<Reply>;
+  claims: NameClaimer | undefined;
+}
+
+/** What every bid is asked for, unless a container says more. */
+export const NO_NEEDS: Needs = { image: "none", pull: "always", ports: [], volumes: [], memory: 0, cpus: 0, slot: false };
+
+/** Creates containers, networks and volumes: each on one node, and each name once in the pool. */
+export class Creator {
+  constructor(
+    private readonly deps: CreatorDeps,
+    private readonly local: LocalEngine,
+    private readonly nodes: Nodes,
+  ) {}
+
+  /**
+   * @param raw the body
+   * @throws AppError of the body, of the policy and of the placement; 409 in the engine's words if the name is taken
+   */
+  async create(call: DockerCall, raw: Buffer | undefined): Promise<void> {
+    const { where } = call.row;
+    const name = where.at === "special" ? where.name : "";
+    const reply = await (name === "createContainer"
+      ? this.createContainer(call, raw)
+      : name === "createNetwork"
+        ? this.createNetwork(call, raw)
+        : this.createVolume(call, raw));
+    send(call, reply);
+  }
+
+  private async createContainer(call: DockerCall, raw: Buffer | undefined): Promise<Reply> {
+    const body = parseCreateBody(raw, this.local.bodyContext(call.access));
+    const name = call.query.get("name")?.replace(/^\//, "") ?? "";
+    const plan = (nodes: readonly string[] | undefined): MakePlan => {
+      return (planned) => ({ name, body: planned, needs: needsOf(planned as CreateBody), doneWhenCreated: true, ...(nodes && { nodes }) });
+    };
+    const nodes = call.fromPeer ? undefined : await this.place(call, affinitiesOf(body));
+    if (!call.fromPeer && name !== "") await this.assertFree(call, "container", name);
+    return this.dispatch(call, body, plan(nodes), (planned) => this.createContainerHere(call, planned as CreateBody, name));
+  }
+
+  private async createContainerHere(call: DockerCall, body: CreateBody, name: string): Promise<Reply> {
+    const { docker } = this.deps;
+    const { access } = call;
+    access.assertRoute(call.row);
+    access.assertNode(this.nodes.nodeName);
+    await judgeCreate(body, docker.guard, access);
+    return this.claimed(call, "container", name, async (confirm) => {
+      const answer = await this.ask(call, body);
+      docker.containers.invalidate();
+      if (answer.status !== 201) return answer;
+      const { Id } = JSON.parse(answer.body.toString()) as { Id: string };
+      await this.orRemove(["containers", Id], async () => {
+        // What counts is what the engine has made of it.
+        await docker.guard.checkEntry(Id);
+        await confirm();
+      });
+      return answer;
+    });
+  }
+
+  private async createNetwork(call: DockerCall, raw: Buffer | undefined): Promise<Reply> {
+    const body = parseNetworkCreateBody(raw, this.local.bodyContext(call.access));
+    if (!call.fromPeer) await this.assertFree(call, "network", body.Name);
+    return this.dispatch(call, body, await this.projectPlan(call, body), async (planned) => {
+      call.access.assertNode(this.nodes.nodeName);
+      return this.claimed(call, "network", (planned as NetworkCreateBody).Name, async (confirm) => {
+        const answer = await this.ask(call, planned);
+        if (answer.status === 201) await this.orRemove(["networks", String((JSON.parse(answer.body.toString()) as Json).Id)], confirm);
+        return answer;
+      });
+    });
+  }
+
+  private async createVolume(call: DockerCall, raw: Buffer | undefined): Promise<Reply> {
+    const context = this.local.bodyContext(call.access);
+    const body = parseVolumeCreateBody(raw, context);
+    const name = body.Name ?? "";
+    let plan = await this.projectPlan(call, body);
+    if (name !== "" && !call.fromPeer && this.nodes.poolFor(call.access)) {
+      // The engine answers the one that exists.
+      const { found } = await this.nodes.holders("volume", name, call);
+      const nodes = found.map(({ node }) => node);
+      if (nodes.length > 1) throw engineError(409, `volume ${name} is on the nodes ${nodes.join(", ")}`);
+      if (nodes.length === 1) plan = planOf(nodes);
+    }
+    return this.dispatch(call, body, plan, async (planned) => {
+      call.access.assertNode(this.nodes.nodeName);
+      judgeVolumeCreate(planned as VolumeCreateBody, { ...context, policy: await this.deps.docker.guard.current() });
+      const existed = name !== "" && (await this.deps.docker.inventory.hasVolumes([name]));
+      if (existed) return toReply(await this.ask(call, planned));
+      return this.claimed(call, "volume", name, async (confirm) => {
+        const answer = await this.ask(call, planned);
+        if (answer.status === 201) await this.orRemove(["volumes", String((JSON.parse(answer.body.toString()) as Json).Name)], confirm);
+        return answer;
+      });
+    });
+  }
+
+  /** Renames a container on this node, if no other node has the name. */
+  async rename(call: DockerCall, passOn: () => Promise<void>): Promise<void> {
+    const name = (call.query.get("name") ?? "").replace(/^\//, "");
+    if (name === "" || !this.deps.claims) return passOn();
+    const claim = this.open("container", name);
+    try {
+      await claim.confirm().catch((error: unknown) => this.rethrowTaken(call, "container", name, error));
+      await passOn();
+    } finally {
+      claim.close();
+    }
+  }
+
+  private dispatch(call: DockerCall, body: object, plan: MakePlan, createHere: (body: object) => Promise<Reply>): Promise<Reply> {
+    const query = new URLSearchParams(call.query);
+    const pinnedNode = query.get("node") || undefined;
+    query.delete("node");
+    const url = call.fromPeer ? call.request.url : formatTarget(call.version, segmentsOf(call.row, undefined), query);
+    return this.deps.dispatch(placedRequest(call, { url, body, plan, pinnedNode, createHere }));
+  }
+
+  private ask({ row, query, version }: DockerCall, body: object): Promise<RawAnswer> {
+    const passed = new URLSearchParams(query);
+    passed.delete("node");
+    return this.local.ask("POST", segmentsOf(row, undefined), passed, version, Buffer.from(JSON.stringify(body)));
+  }
+
+  /** A Compose project stays together, its networks and volumes too. */
+  private async projectPlan(call: DockerCall, { Labels }: { Labels?: Record<string, string> | null | undefined }): Promise<MakePlan> {
+    const none: Affinities = {
+      volumes: [],
+      networks: [],
+      containers: [],
+      image: "",
+      isImageId: false,
+      project: Labels?.["com.docker.compose.project"],
+      session: Labels?.["org.testcontainers.sessionId"],
+      node: undefined,
+    };
+    return planOf(call.fromPeer ? undefined : await this.place(call, none));
+  }
+
+  private async place(call: DockerCall, affinities: Affinities): Promise<string[] | undefined> {
+    return this.nodes.poolFor(call.access) ? nodesFor(affinities, this.nodes, call) : undefined;
+  }
+
+  /** @throws AppError 409 if a node has the name; what the engine of the chosen node says counts if that is the only one */
+  private async assertFree(call: DockerCall, kind: "container" | "network", name: string): Promise<void> {
+    if (!this.nodes.poolFor(call.access)) return;
+    const { found } = await this.nodes.holders(kind, name, call);
+    // A full id or its first digits are no name.
+    const holder = found.find(({ json }) => json.Name === name || json.Name === `/${name}`);
+    if (holder) throw takenError(kind, name, String(holder.json.Id));
+  }
+
+  private open(kind: string, name: string) {
+    // A colon can't be in a container's name: networks and volumes have names of their own.
+    return (this.deps.claims as NameClaimer).open(kind === "container" ? name : `${kind}:${name}`);
+  }
+
+  /**
+   * Runs `work` while this node alone in the pool claims a name.
+   * @param work calls `confirm` once it has created what has the name
+   */
+  private async claimed(
+    call: DockerCall,
+    kind: "container" | "network" | "volume",
+    name: string,
+    work: (confirm: () => Promise<void>) => Promise<RawAnswer>,
+  ): Promise<Reply> {
+    if (name === "" || !this.deps.claims) return toReply(await work(async () => undefined));
+    try {
+      const claim = this.open(kind, name);
+      try {
+        // The claim is open: whoever creates the name elsewhere from now on sees it.
+        if (kind !== "container") await this.assertFreeElsewhere(call, kind, name);
+        return toReply(await work(() => claim.confirm()));
+      } finally {
+        claim.close();
+      }
+    } catch (error) {
+      return this.rethrowTaken(call, kind, name, error);
+    }
+  }
+
+  private async assertFreeElsewhere(call: DockerCall, kind: "network" | "volume", name: string): Promise<void> {
+    const { answers } = await this.nodes.askOthers({ method: "GET", segments: [`${kind}s`, name] }, call);
+    const taken = answers.find(({ value }) => value.status === 200 && (JSON.parse(value.body.toString()) as Json).Name === name);
+    if (taken) throw takenError(kind, name, taken.node);
+  }
+
+  private async rethrowTaken(call: DockerCall, kind: "container" | "network" | "volume", name: string, error: unknown): Promise<never> {
+    if (!(error instanceof AppError) || error.code !== "NAME_TAKEN" || error.details.docker_status !== undefined) throw error;
+    const { answers } = await this.nodes
+      .askOthers({ method: "GET", segments: ["containers", name, "json"] }, call)
+      .catch(() => ({ answers: [] }));
+    const holder = answers.find(({ value }) => value.status === 200);
+    throw takenError(kind, name, holder ? String((JSON.parse(holder.value.body.toString()) as Json).Id) : String(error.details.node ?? ""));
+  }
+
+  private async orRemove(segments: string[], work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const query = new URLSearchParams(segments[0] === "containers" ? { force: "1", v: "1" } : {});
+      await this.local.ask("DELETE", segments, query).catch(() => undefined);
+      this.deps.docker.containers.invalidate();
+      throw error;
+    }
+  }
+}
+
+function planOf(nodes: readonly string[] | undefined): MakePlan {
+  return (body) => ({ name: "", body, needs: NO_NEEDS, doneWhenCreated: true, ...(nodes && { nodes }) });
+}
+
+/** What a node must have and keep free for a container. */
+function needsOf({ Image, HostConfig }: CreateBody): Needs {
+  const { PortBindings, Memory, NanoCpus } = HostConfig;
+  const bound = Object.entries(PortBindings ?? {}).flatMap(([port, list]) =>
+    (list ?? []).flatMap(({ HostIp, HostPort }) =>
+      /^[1-9]\d*$/.test(HostPort ?? "") ? [{ HostIp: HostIp ?? "", port: `${HostPort}/${port.split("/")[1] ?? "tcp"}` }] : [],
+    ),
+  );
+  return {
+    ...NO_NEEDS,
+    image: Image,
+    ports: bound.map(({ port }) => port),
+    bindings: bound.map(({ HostIp, port }) => `${HostIp}:${port}`),
+    memory: Math.max(0, Memory ?? 0),
+    cpus: Math.max(0, NanoCpus ?? 0) / 1e9,
+  };
+}
+
+function takenError(kind: "container" | "network" | "volume", name: string, holder: string): AppError {
+  if (kind === "network") return engineError(409, `network with name ${name} already exists`);
+  if (kind === "volume") return engineError(409, `volume ${name} is on the node ${holder}`);
+  return engineError(
+    409,
+    `Conflict. The container name "/${name}" is already in use by container "${holder}". You have to remove (or rename) that container to be able to reuse that name.`,
+  );
+}
+
+function toReply({ status, headers, body }: RawAnswer): Reply {
+  const type = headers["content-type"];
+  return new Reply(status, body, type === undefined ? {} : { "content-type": type });
+}
+
+/** Sends what the dispatcher has answered, from this node or from another. */
+function send({ response }: DockerCall, { status, body, headers }: Reply): void {
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body ?? ""));
+  response.statusCode = status;
+  for (const name of ["content-type", "x-error-code", "x-error-message"])
+    if (headers[name] !== undefined) response.setHeader(name, headers[name]);
+  response.setHeader("Content-Length", bytes.length);
+  response.end(bytes);
+}

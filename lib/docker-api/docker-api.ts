@@ -1,0 +1,158 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { Request, RequestHandler, Response } from "express";
+import type { Access } from "../access/access";
+import type { Pool } from "../cluster/pool";
+import type { RoutedRequest } from "../cluster/routing/routed-request";
+import type { NameClaimer } from "../docker/create/runner";
+import type { DockerHost } from "../docker/docker-host";
+import type { RawAnswer } from "../docker/raw-engine";
+import { AppError } from "../errors";
+import type { BurstClass } from "../http/route";
+import type { Reply } from "../support/reply";
+import { parseQuery } from "./bodies/query";
+import { type DockerCall, type Outgoing, outgoing } from "./call";
+import { Creator } from "./create";
+import { engineError } from "./errors";
+import { LocalEngine } from "./local";
+import { MergedAnswers } from "./merged";
+import { Nodes, type Question } from "./nodes";
+import { PassOn } from "./pass-on";
+import { readWholeBody } from "./read-body";
+import { type MatchedRow, matchRow, type Row } from "./row";
+import { DOCKER_ROWS } from "./rows";
+import { sendAnswer, sendJson } from "./send";
+import { parseDockerTarget } from "./target";
+import { Targets } from "./targets";
+
+export interface DockerApiDeps {
+  docker: DockerHost;
+  /** undefined without a cluster */
+  pool: Pool | undefined;
+  nodeName: string;
+  /** of the pool, the same on every node */
+  poolId: string;
+  limits: Record<BurstClass, RequestHandler>;
+  bodyLimitBytes: number;
+  /** Places a container, a network or a volume. */
+  dispatch(request: RoutedRequest): Promise<Reply>;
+  /** names of the nodes that can take new work, the best first */
+  rankNodes(client: { headers: IncomingHttpHeaders; access: Access }): Promise<string[]>;
+  claims: NameClaimer | undefined;
+}
+
+/** Options of dockerode that it sends in the query too, where engines ignore them. */
+const CLIENT_OPTIONS = ["hijack", "abortSignal"];
+
+/** The Docker API of the pool: answers each request by its row (docs/docker-api.md). */
+export class DockerApi {
+  private readonly local: LocalEngine;
+  private readonly nodes: Nodes;
+  private readonly passOn: PassOn;
+  private readonly merged: MergedAnswers;
+  private readonly creator: Creator;
+  private readonly targets: Targets;
+
+  constructor(private readonly deps: DockerApiDeps) {
+    const { docker, pool, nodeName, poolId } = deps;
+    this.local = new LocalEngine(docker, nodeName);
+    this.nodes = new Nodes(docker.rawEngine, pool, nodeName, (question, call) => this.answerHere(question, call));
+    this.passOn = new PassOn(docker.rawEngine, pool, () => docker.containers.invalidate());
+    this.merged = new MergedAnswers(docker.rawEngine, this.nodes, poolId);
+    this.creator = new Creator(deps, this.local, this.nodes);
+    this.targets = new Targets(this.nodes, ({ request, access }) => deps.rankNodes({ headers: request.headers, access }));
+  }
+
+  /**
+   * Answers one authenticated request.
+   * @param options.limited whether it spends the client's burst
+   * @throws AppError for every error that is not the engine's own response
+   */
+  async handle(request: Request, response: Response, options: { limited: boolean }): Promise<void> {
+    const target = parseDockerTarget(request.url);
+    const matched = target && matchRow(DOCKER_ROWS, request.method, target.segments);
+    if (!target || !matched) throw new AppError("ROUTE_NOT_FOUND", { message: "page not found" });
+    const { row, id } = matched;
+    response.locals.route = `/v1.NN${row.path}`;
+    const { access, peer } = response.locals;
+    if (!access) throw new AppError("MISSING_CREDENTIALS");
+    access.assertRoute(row);
+    if (row.where.at === "refused") throw engineError(row.where.status, row.where.message);
+    const query = parseQuery(target.search, row.query, {
+      repeated: row.repeatable ?? [],
+      ignored: [...CLIENT_OPTIONS, ...(row.ignored ?? [])],
+    });
+    if (options.limited)
+      await new Promise<void>((resolve, reject) => {
+        void this.deps.limits[row.burst](request, response, (error?: unknown) => (error ? reject(error) : resolve()));
+      });
+    const call: DockerCall = { request, response, row, id, version: target.version, query, access, fromPeer: peer !== undefined };
+    await this.merged.assertVersion(call);
+    const raw = row.body === "json" ? await readWholeBody(request, this.deps.bodyLimitBytes, peer) : undefined;
+    return this.answer(call, raw);
+  }
+
+  private async answer(call: DockerCall, raw: Buffer | undefined): Promise<void> {
+    const { row } = call;
+    const { where } = row;
+    if (where.at === "special") {
+      if (where.name === "ping") return this.merged.ping(call);
+      if (where.name === "events") return this.merged.events(call);
+      if (where.name === "plugins") return sendJson(call, 200, []);
+      if (where.name.startsWith("create")) return this.creator.create(call, raw);
+    }
+    if (call.fromPeer && (where.at === "merge" || where.at === "holders")) return sendAnswer(call, await this.local.answer(call));
+    if (where.at === "merge") return this.merged.answer(call, where.merge);
+    if (where.at === "holders") return this.merged.onHolders(call);
+    if (call.fromPeer) return this.runHere(call, call.id, raw);
+    let failure: unknown;
+    for (const { node, id } of await this.targets.of(call, raw)) {
+      try {
+        return await this.runOn(node, call, id, raw);
+      } catch (error) {
+        failure = error;
+        const isUnsent = error instanceof AppError && error.code === "NODE_FAILED" && error.details.sent === false;
+        if (where.at !== "best" || !isUnsent || call.response.headersSent) throw error;
+      }
+    }
+    throw failure ?? new AppError("NO_NODE");
+  }
+
+  private async runOn(node: string, call: DockerCall, id: string | undefined, raw: Buffer | undefined): Promise<void> {
+    if (node === this.deps.nodeName) return this.runHere(call, id, raw);
+    const version = call.version ?? (await this.deps.docker.rawEngine.versionFor(undefined));
+    const out = outgoing(call, version, { id, body: raw });
+    return this.passOn.toPeer(call, this.nodes.peer(node), { ...out, upgrade: upgradeOf(call, raw) });
+  }
+
+  /** Runs a request on this node's engine, which has the object. */
+  private async runHere(call: DockerCall, id: string | undefined, raw: Buffer | undefined): Promise<void> {
+    const { row, query, access, version } = call;
+    const request = { row, id, query, access, version };
+    if (row.hides && !access.can("exec")) return sendAnswer(call, await this.local.answer(request));
+    const admitted = await this.local.admit(request, raw);
+    const engineVersion = await this.deps.docker.rawEngine.versionFor(version);
+    const out: Outgoing = { ...outgoing(call, engineVersion, admitted), upgrade: upgradeOf(call, admitted.body) };
+    if (row.check === "rename") return this.creator.rename(call, () => this.passOn.toEngine(call, out));
+    return this.passOn.toEngine(call, out);
+  }
+
+  /** Answers a question about this node's engine as for another node. */
+  private async answerHere({ method, segments, query }: Question, { access, version }: DockerCall): Promise<RawAnswer> {
+    const matched = matchRow(DOCKER_ROWS, method, segments) as MatchedRow;
+    return this.local.answer({ ...matched, query: query ?? new URLSearchParams(), access, version });
+  }
+
+  close(): void {
+    this.passOn.close();
+  }
+}
+
+/** The protocol to offer the engine an upgrade to; a detached exec has no stream. */
+function upgradeOf({ row, request }: { row: Row; request: Request }, body: Buffer | undefined): string | undefined {
+  if (!row.hijack) return undefined;
+  if (row.method === "GET") return "websocket";
+  if (row.judge === "execStart" && body && (JSON.parse(body.toString()) as { Detach?: boolean }).Detach) return undefined;
+  // A stream in chunks is no raw stream: such a client gets the output alone.
+  if (!request.upgradeOffer && request.headers["transfer-encoding"] !== undefined) return undefined;
+  return "tcp";
+}

@@ -1,0 +1,186 @@
+import type { Access } from "../access/access";
+import { hasLabels } from "../docker/containers/confinement";
+import { RUN_CONTAINER_PREFIX, requireAllowed } from "../docker/create/policy";
+import { isRunContainer, runContainerError } from "../docker/create/policy-guard";
+import type { DockerHost } from "../docker/docker-host";
+import type { RawAnswer } from "../docker/raw-engine";
+import { AppError } from "../errors";
+import type { BodyContext } from "./bodies/body-table";
+import { parseCommitBody } from "./bodies/commit-body";
+import { parseExecCreateBody, parseExecStartBody } from "./bodies/exec-bodies";
+import { judgeBuildQuery, judgeCommitQuery, judgeImageCreateQuery } from "./bodies/image-queries";
+import { parseNetworkConnectBody } from "./bodies/network-bodies";
+import { parseUpdateBody } from "./bodies/update-body";
+import { engineError } from "./errors";
+import type { Json } from "./merges";
+import type { MatchedRow, Row } from "./row";
+import { segmentsOf } from "./row";
+import { NO_BUILDKIT } from "./rows";
+import { formatTarget } from "./target";
+
+/** What of a request decides how this node's engine is asked. */
+export interface LocalRequest extends MatchedRow {
+  version: number | undefined;
+  query: URLSearchParams;
+  access: Access;
+}
+
+/** What is sent to the engine in place of what the client sent. */
+export interface Admitted {
+  id: string | undefined;
+  query: URLSearchParams;
+  body?: Buffer;
+}
+
+/** Decides, and asks, on the node whose engine carries a request out. */
+export class LocalEngine {
+  constructor(
+    private readonly docker: DockerHost,
+    private readonly nodeName: string,
+  ) {}
+
+  bodyContext(access: Access): BodyContext {
+    return { policy: this.docker.policy, access };
+  }
+
+  /**
+   * Decides whether the client may do this to the object, and judges the body.
+   * @param raw of a row whose body is judged
+   * @returns the id to use in the path, the query and the body to send
+   * @throws AppError NOT_ALLOWED, REFUSED_BY_TOKEN, INVALID_BODY, INVALID_INPUT, CONTAINER_NOT_FOUND, VOLUME_NOT_FOUND
+   */
+  async admit({ row, id, query: given, access }: LocalRequest, raw: Buffer | undefined): Promise<Admitted> {
+    access.assertRoute(row);
+    access.assertNode(this.nodeName);
+    const query = judgedQuery(row, given, this.bodyContext(access));
+    assertImages(row, id, query, access);
+    const isVolume = row.path.startsWith("/volumes/:id");
+    if (isVolume && row.method === "DELETE" && id?.startsWith(RUN_CONTAINER_PREFIX))
+      throw new AppError("NOT_ALLOWED", { message: `The volume ${id} belongs to a run`, details: { field: "name" } });
+    if (isVolume && access.labels) await this.docker.confinement.assertVolume(id ?? "", access.labels);
+    const own = row.path.startsWith("/exec/") ? await this.admitExec(row, id ?? "", access) : await this.admitContainer(row, id, access);
+    if (row.check === "rename") await this.assertRenamable(own ?? "", query);
+    if (row.judge === undefined) return { id: own, query };
+    return { id: own, query, body: Buffer.from(JSON.stringify(judged(row.judge, raw, this.bodyContext(access)))) };
+  }
+
+  private async admitContainer(row: Row, id: string | undefined, access: Access): Promise<string | undefined> {
+    if (id === undefined || !row.path.startsWith("/containers/:id")) return id;
+    const own = access.labels
+      ? await this.docker.confinement.containerId(id, access.labels, { prefix: true })
+      : await this.checkedId(row, id);
+    const { guard } = this.docker;
+    if (row.check === "start") await guard.checkStart(own);
+    if (row.check === "entry") await guard.checkEntry(own);
+    return own;
+  }
+
+  /** What is checked is what is carried out: another container may get the name meanwhile, so a checked one goes by its full id. */
+  private async checkedId({ check }: Row, id: string): Promise<string> {
+    if (check === undefined) return id;
+    const { exact } = await this.docker.containers.findMatches(id);
+    if (exact[0]) return exact[0].id;
+    const answer = await this.ask("GET", ["containers", id, "json"]);
+    const json = JSON.parse(answer.body.toString()) as { Id: string; message: string };
+    if (answer.status === 200) return json.Id;
+    throw engineError(answer.status, json.message);
+  }
+
+  /** An exec is in a container, and entering that gives what it has of the host. */
+  private async admitExec(row: Row, id: string, access: Access): Promise<string> {
+    if (row.judge !== "execStart" && !access.labels) return id;
+    const answer = await this.ask("GET", ["exec", id, "json"]);
+    if (answer.status !== 200) throw engineError(answer.status, (JSON.parse(answer.body.toString()) as { message: string }).message);
+    const { ContainerID, ProcessConfig } = JSON.parse(answer.body.toString()) as {
+      ContainerID: string;
+      ProcessConfig?: { privileged?: boolean };
+    };
+    if (access.labels) await this.docker.confinement.containerId(ContainerID, access.labels, { prefix: false });
+    if (row.judge !== "execStart") return id;
+    if (ProcessConfig?.privileged) requireAllowed({ ...this.docker.policy, access }, "privileged", "Privileged");
+    await this.docker.guard.checkEntry(ContainerID);
+    return id;
+  }
+
+  private async assertRenamable(id: string, query: URLSearchParams): Promise<void> {
+    const { name } = await this.docker.containers.find(id, { prefix: true }).catch(() => ({ name: "" }));
+    for (const each of [name, query.get("name") ?? ""]) if (isRunContainer(each)) throw runContainerError(each);
+  }
+
+  /** Asks this node's engine in a version that it takes. */
+  async ask(method: string, segments: string[], query = new URLSearchParams(), version?: number, body?: Buffer): Promise<RawAnswer> {
+    const { rawEngine } = this.docker;
+    const path = formatTarget(await rawEngine.versionFor(version), segments, query);
+    return rawEngine.send({ method, path, body, ...(body ? { headers: { "Content-Type": "application/json" } } : {}) });
+  }
+
+  /**
+   * This node's part of an answer that is merged, or looked into: without what the client may not see.
+   * @throws AppError as `admit`
+   */
+  async answer(request: LocalRequest): Promise<RawAnswer> {
+    const { row, query, version, access } = request;
+    const { id } = await this.admit(request, undefined);
+    const answer = await this.ask(row.method, segmentsOf(row, id), query, version);
+    if (answer.status !== 200 || access.isFull) return answer;
+    const json = await this.visible(row, JSON.parse(answer.body.toString()), access);
+    return { ...answer, body: Buffer.from(JSON.stringify(json)) };
+  }
+
+  private async visible(row: Row, json: unknown, access: Access): Promise<unknown> {
+    if (row.hides === "environment" && !access.can("exec")) {
+      const { Config, ...rest } = json as Json;
+      return { ...rest, Config: { ...(Config as Json), Env: [] } };
+    }
+    if (row.path === "/images/json" && !access.allowsEveryImage) {
+      return (json as Json[]).flatMap((image) => {
+        const RepoTags = ((image.RepoTags ?? []) as string[]).filter((name) => access.allowsImage(name));
+        return RepoTags.length > 0 ? [{ ...image, RepoTags }] : [];
+      });
+    }
+    const { labels } = access;
+    if (!labels) return json;
+    const withLabels = (list: unknown) =>
+      ((list ?? []) as Json[]).filter(({ Labels }) => hasLabels((Labels ?? {}) as Record<string, string>, labels));
+    if (row.path === "/networks") return withLabels(json);
+    if (row.path === "/volumes") return { ...(json as Json), Volumes: withLabels((json as Json).Volumes) };
+    if (row.path !== "/containers/json") return json;
+    const { containers } = await this.docker.containers.read();
+    const own = new Set((await this.docker.confinement.filter(containers, labels)).map(({ id }) => id));
+    return (json as Json[]).filter(({ Id }) => own.has(String(Id)));
+  }
+}
+
+function judged(judge: NonNullable<Row["judge"]>, raw: Buffer | undefined, context: BodyContext): object {
+  if (judge === "exec") return parseExecCreateBody(raw, context);
+  if (judge === "execStart") return parseExecStartBody(raw, context);
+  if (judge === "update") return parseUpdateBody(raw, context);
+  if (judge === "commit") return parseCommitBody(raw, context);
+  return parseNetworkConnectBody(raw, context);
+}
+
+/** The query as it is sent on. */
+function judgedQuery({ path }: Row, query: URLSearchParams, context: BodyContext): URLSearchParams {
+  if (path === "/images/create") judgeImageCreateQuery(query, context);
+  if (path === "/commit") judgeCommitQuery(query, context);
+  if (path !== "/build") return query;
+  if (query.get("version") === "2") throw engineError(501, NO_BUILDKIT);
+  return judgeBuildQuery(query, context);
+}
+
+/** Rows that bring images whose names are in an archive, or in a file that is built. */
+const UNNAMED = new Set(["POST /images/load", "POST /build", "POST /images/prune"]);
+
+/** @throws AppError REFUSED_BY_TOKEN, INVALID_INPUT */
+function assertImages({ method, path }: Row, id: string | undefined, query: URLSearchParams, access: Access): void {
+  if (access.allowsEveryImage) return;
+  if (UNNAMED.has(`${method} ${path}`) || query.has("fromSrc")) return void access.assertImage("*");
+  const tag = query.get("tag") ?? "";
+  const withTag = (name: string) => (tag === "" ? name : tag.includes(":") ? `${name}@${tag}` : `${name}:${tag}`);
+  const names = [
+    ...(path.includes("/*name") && id !== undefined ? [id] : []),
+    ...query.getAll("names"),
+    ...["fromImage", "repo"].flatMap((name) => query.get(name) ?? []).map(withTag),
+  ];
+  for (const name of names) access.assertImage(name);
+}

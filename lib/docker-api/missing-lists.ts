@@ -1,0 +1,68 @@
+import { LRUCache } from "lru-cache";
+import type { MissingNode } from "../cluster/rpc/fan-out";
+import { engineError } from "./errors";
+import type { Json } from "./merges";
+
+type Filters = Record<string, string[]>;
+
+/**
+ * The containers that each node had when it was last asked for all of them: those of a node that doesn't answer now are not absent. Compose,
+ * for one, would make them again.
+ */
+export class MissingLists {
+  private readonly lists = new LRUCache<string, Json[]>({ max: 500 });
+
+  /**
+   * @param accessKey of the client: another may see other containers
+   * @param query of the list that was asked for
+   */
+  remember(node: string, accessKey: string, list: Json[], query: URLSearchParams): void {
+    const isWhole = ["1", "true"].includes(query.get("all")?.toLowerCase() ?? "") && !query.has("filters") && !query.has("limit");
+    if (isWhole) this.lists.set(keyOf(node, accessKey), list);
+  }
+
+  /**
+   * The containers of the missing nodes that a list must have.
+   * @throws AppError 503 if a filtered list can't be made without a node
+   */
+  entries(missing: readonly MissingNode[], accessKey: string, query: URLSearchParams): Json[] {
+    const filters = parseFilters(query.get("filters"));
+    const names = Object.keys(filters).filter((name) => filters[name]?.length);
+    const all = ["1", "true"].includes(query.get("all")?.toLowerCase() ?? "");
+    return missing.flatMap(({ node }) => {
+      const list = this.lists.get(keyOf(node, accessKey));
+      const isSimple = names.every((name) => name === "label" || name === "name");
+      if (names.length > 0 && (!list || !isSimple)) throw engineError(503, `node ${node} is unreachable`);
+      return (list ?? [])
+        .filter((each) => (all || each.State === "running") && matches(each, filters))
+        .map((each) => ({ ...each, Status: `Unknown (node ${node} unreachable)` }));
+    });
+  }
+}
+
+const keyOf = (node: string, accessKey: string) => `${node} ${accessKey}`;
+
+/** The filters of a query, in either of the forms that clients send; empty if they can't be read: the engines then refuse them. */
+export function parseFilters(text: string | null): Filters {
+  try {
+    const parsed = JSON.parse(text || "{}") as Record<string, string[] | Record<string, boolean>>;
+    return Object.fromEntries(
+      Object.entries(parsed).map(([name, value]) => [name, Array.isArray(value) ? value.map(String) : Object.keys(value)]),
+    );
+  } catch {
+    return {};
+  }
+}
+
+function matches(container: Json, { label = [], name = [] }: Filters): boolean {
+  const labels = (container.Labels ?? {}) as Record<string, string>;
+  const names = ((container.Names ?? []) as string[]).map((each) => each.replace(/^\//, ""));
+  const hasLabel = (wanted: string) => {
+    const [key = "", ...value] = wanted.split("=");
+    return Object.hasOwn(labels, key) && (value.length === 0 || labels[key] === value.join("="));
+  };
+  return (
+    label.every(hasLabel) &&
+    (name.length === 0 || name.some((wanted) => names.some((each) => each.includes(wanted.replace(/[\^$/]/g, "")))))
+  );
+}

@@ -1,0 +1,199 @@
+import { buffer } from "node:stream/consumers";
+import { LRUCache } from "lru-cache";
+import type { Access } from "../access/access";
+import type { Peer } from "../cluster/membership/peer";
+import { callPeers, includesSelf, type Pool, poolOf } from "../cluster/pool";
+import { sendWatched } from "../cluster/routing/frozen-peer";
+import { findPeer, locateContainer } from "../cluster/routing/locate";
+import { fanOut, type MissingNode } from "../cluster/rpc/fan-out";
+import { PeerFailure } from "../cluster/rpc/peer-failure";
+import type { RawAnswer, RawEngine } from "../docker/raw-engine";
+import { AppError, isNotFound } from "../errors";
+import { clientOf, type DockerCall } from "./call";
+import { engineError } from "./errors";
+import { type Json, PREDEFINED_NETWORKS } from "./merges";
+import type { ObjectKind } from "./row";
+import { formatTarget } from "./target";
+
+/** For another node to answer a question, while it answers pings. */
+const ANSWER_TIMEOUT_MS = 60_000;
+
+/** The answers of all nodes, this node's first. */
+export interface Answers {
+  answers: { node: string; value: RawAnswer }[];
+  missing: MissingNode[];
+}
+
+/** A question to an engine of the pool: a request without a body. */
+export interface Question {
+  method: string;
+  segments: string[];
+  query?: URLSearchParams;
+}
+
+/** Where an object is, and the name or id to ask its engine for. */
+export interface Located {
+  node: string;
+  id: string;
+}
+
+const INSPECTED: Record<Exclude<ObjectKind, "image">, (id: string) => string[]> = {
+  container: (id) => ["containers", id, "json"],
+  exec: (id) => ["exec", id, "json"],
+  network: (id) => ["networks", id],
+  volume: (id) => ["volumes", id],
+};
+
+const NO_SUCH: Record<ObjectKind, (id: string) => string> = {
+  container: (id) => `No such container: ${id}`,
+  exec: (id) => `No such exec instance: ${id}`,
+  network: (id) => `network ${id} not found`,
+  volume: (id) => `get ${id}: no such volume`,
+  image: (id) => `No such image: ${id.includes(":") || id.includes("@") ? id : `${id}:latest`}`,
+};
+
+/** Asks the engines of the pool, and finds the one that has an object. */
+export class Nodes {
+  /** Nodes of execs: ids are never used twice. */
+  private readonly execs = new LRUCache<string, string>({ max: 10_000 });
+
+  /**
+   * @param answerHere answers a question on this node as for another node's request
+   */
+  constructor(
+    private readonly engine: RawEngine,
+    private readonly pool: Pool | undefined,
+    readonly nodeName: string,
+    private readonly answerHere: (question: Question, call: DockerCall) => Promise<RawAnswer>,
+  ) {}
+
+  /** The pool as the client may use it; undefined without a cluster. */
+  poolFor(access: Access): Pool | undefined {
+    return this.pool && poolOf(this.pool, access);
+  }
+
+  /** @throws AppError NODE_NOT_FOUND */
+  peer(node: string): Peer {
+    if (!this.pool) throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${node}` });
+    return findPeer(this.pool, node);
+  }
+
+  /** Asks all nodes, this one included. */
+  async askAll(question: Question, call: DockerCall): Promise<Answers> {
+    const pool = this.poolFor(call.access);
+    if (!pool || call.fromPeer) return { answers: [{ node: this.nodeName, value: await this.answerHere(question, call) }], missing: [] };
+    // The question may take long: pings first find out which peers don't answer at all.
+    await callPeers(pool, "ping", {});
+    const own = this.answerHere(question, call).then(
+      (value) => ({ value }),
+      (error: Error) => ({ reason: error.message }),
+    );
+    const [here, others] = await Promise.all([
+      includesSelf(pool) ? own : undefined,
+      fanOut(pool.members.peers, (peer) => this.askPeer(pool, peer, question, call)),
+    ]);
+    if (here && "value" in here) others.answers.unshift({ node: this.nodeName, value: here.value });
+    else if (here) others.missing.unshift({ node: this.nodeName, reason: here.reason });
+    return others;
+  }
+
+  /** Asks the other nodes, also for a request that one of them has sent. */
+  async askOthers(question: Question, call: DockerCall): Promise<Answers> {
+    const pool = this.poolFor(call.access);
+    return pool ? fanOut(pool.members.peers, (peer) => this.askPeer(pool, peer, question, call)) : { answers: [], missing: [] };
+  }
+
+  /** @throws PeerFailure */
+  private async askPeer(pool: Pool, peer: Peer, { method, segments, query }: Question, call: DockerCall): Promise<RawAnswer> {
+    const url = formatTarget(call.version ?? (await this.engine.versionFor(undefined)), segments, query ?? new URLSearchParams());
+    const request_id = call.response.locals.request_id;
+    const response = await sendWatched(pool, peer, {
+      method,
+      url,
+      ...clientOf(call),
+      remainingMs: ANSWER_TIMEOUT_MS,
+      timeoutMs: ANSWER_TIMEOUT_MS,
+      headers: { "x-request-id": request_id, ...(method === "GET" ? {} : { "content-length": 0 }) },
+    });
+    const body = await buffer(response);
+    const { statusCode: status = 502, headers } = response;
+    // A node of a version without this API, or one whose engine doesn't answer, has no answer to this question.
+    const code = headers["x-error-code"];
+    if (code === "ROUTE_NOT_FOUND" || (status === 503 && code !== undefined))
+      throw new PeerFailure(peer.name, (JSON.parse(body.toString()) as { message: string }).message, true, true);
+    return { status, headers, body };
+  }
+
+  /**
+   * Finds the node that has an object.
+   * @throws AppError with the engine's own status and text; NODES_MISSING if some nodes don't answer and none of the others has it
+   */
+  async locate(kind: ObjectKind, id: string, call: DockerCall): Promise<Located> {
+    const pool = this.poolFor(call.access);
+    if (!pool || call.fromPeer) return { node: this.nodeName, id };
+    const known = kind === "exec" ? this.execs.get(id) : undefined;
+    if (known !== undefined) return { node: known, id };
+    if (kind === "container") {
+      const found = await this.locateByList(pool, id);
+      if (found) return found;
+    }
+    return this.locateByInspect(kind, id, call);
+  }
+
+  private async locateByList(pool: Pool, id: string): Promise<Located | undefined> {
+    try {
+      const { owners } = await locateContainer(pool, id, { prefix: true });
+      const nodes = [...new Set(owners.map(({ node }) => node))];
+      if (nodes.length > 1) throw ambiguous(id, nodes);
+      const [owner] = owners as [(typeof owners)[0]];
+      return { node: owner.node, id: owner.found.name === id ? id : owner.found.id };
+    } catch (error) {
+      // The engine takes any first digits of an id that only one container has.
+      if (isNotFound(error) && /^[0-9a-f]{1,63}$/.test(id) && !pool.access?.labels) return undefined;
+      if (isNotFound(error)) throw engineError(404, NO_SUCH.container(id));
+      throw error;
+    }
+  }
+
+  private async locateByInspect(kind: ObjectKind, id: string, call: DockerCall): Promise<Located> {
+    const { found, missing } = await this.holders(kind, id, call);
+    const exact = found.filter(({ json }) => json.Id === id || json.ID === id || json.Name === id || json.Name === `/${id}`);
+    const holders = exact.length > 0 ? exact : found;
+    const [first] = holders;
+    if (!first) {
+      if (missing.length === 0) throw engineError(404, NO_SUCH[kind](id));
+      throw engineError(
+        503,
+        `${NO_SUCH[kind](id)}; ${missing.map(({ node, reason }) => `node ${node} is unreachable: ${reason}`).join("; ")}`,
+      );
+    }
+    const ids = new Set(holders.map(({ json }) => String(json.Id ?? json.ID ?? json.Name)));
+    const isShared = kind === "image" || (kind === "network" && (ids.size === 1 || PREDEFINED_NETWORKS.has(String(first.json.Name))));
+    if (holders.length > 1 && !isShared) {
+      const nodes = holders.map(({ node }) => node);
+      throw kind === "volume" ? engineError(409, `volume ${id} is on the nodes ${nodes.join(", ")}`) : ambiguous(id, nodes);
+    }
+    if (kind === "exec") this.rememberExec(id, first.node);
+    return { node: first.node, id };
+  }
+
+  /** All nodes that have an object, this node first. */
+  async holders(
+    kind: ObjectKind,
+    id: string,
+    call: DockerCall,
+  ): Promise<{ found: { node: string; json: Json }[]; missing: MissingNode[] }> {
+    const segments = kind === "image" ? ["images", ...id.split("/"), "json"] : INSPECTED[kind](id);
+    const { answers, missing } = await this.askAll({ method: "GET", segments }, call);
+    const found = answers.filter(({ value }) => value.status === 200);
+    return { found: found.map(({ node, value }) => ({ node, json: JSON.parse(value.body.toString()) as Json })), missing };
+  }
+
+  rememberExec(id: string, node: string): void {
+    this.execs.set(id, node);
+  }
+}
+
+function ambiguous(id: string, nodes: string[]): AppError {
+  return engineError(400, `multiple IDs found with provided prefix: ${id} (on the nodes ${nodes.join(", ")})`);
+}

@@ -1,0 +1,58 @@
+import { chmodSync, chownSync, lstatSync, readFileSync, rmSync } from "node:fs";
+import net from "node:net";
+
+/** Nobody but the owner and the group may connect. */
+const SOCKET_UMASK = 0o117;
+const SOCKET_MODE = 0o660;
+
+/**
+ * Listens at a path, which only the owner and the group may use.
+ * @param group its name or number; that of the process if null
+ * @throws Error if another program listens there, if something else than a socket is there, or if the group doesn't exist
+ */
+export async function listenAtPath(server: net.Server, path: string, group: string | null): Promise<void> {
+  const gid = group === null ? undefined : groupId(group);
+  await removeStaleSocket(path);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    const before = process.umask(SOCKET_UMASK);
+    try {
+      // The file is made in this call.
+      server.listen({ path }, resolve);
+    } finally {
+      process.umask(before);
+    }
+  });
+  chmodSync(path, SOCKET_MODE);
+  if (gid !== undefined) chownSync(path, process.getuid?.() ?? 0, gid);
+}
+
+/** @throws Error if the path is in use */
+async function removeStaleSocket(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (!found) return;
+  if (!found.isSocket()) throw new Error(`${path} exists and is no socket`);
+  if (await isAnswered(path)) throw new Error(`${path} is in use by another program`);
+  rmSync(path);
+}
+
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ path });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code !== "ECONNREFUSED" && error.code !== "ENOENT"));
+  });
+}
+
+function groupId(group: string): number {
+  if (/^\d+$/.test(group)) return Number(group);
+  const line = readFileSync("/etc/group", "utf8")
+    .split("\n")
+    .find((each) => each.startsWith(`${group}:`));
+  const gid = Number(line?.split(":")[2] ?? Number.NaN);
+  if (Number.isNaN(gid)) throw new Error(`There is no group ${group}`);
+  return gid;
+}

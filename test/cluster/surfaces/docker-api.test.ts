@@ -1,0 +1,133 @@
+import { randomUUID } from "node:crypto";
+import { rmSync } from "node:fs";
+import { until } from "../../../scripts/process";
+import { startCluster, type TestCluster } from "../../support/cluster";
+import { configWithHeaders, dockerAt } from "../../support/docker-commands";
+import { TOKEN } from "../../support/server";
+
+let cluster: TestCluster;
+let config: string;
+const tag = randomUUID().slice(0, 6);
+
+beforeAll(async () => {
+  cluster = await startCluster({ size: 3 });
+  config = configWithHeaders({ "X-Access-Token": TOKEN });
+});
+
+afterAll(async () => {
+  await cluster?.stop();
+  rmSync(config, { recursive: true, force: true });
+});
+
+/** Runs a command of the docker CLI through one node. */
+async function through(index: number, args: string, input?: string) {
+  const host = cluster.nodes[index]?.server.url.replace("http", "tcp") ?? "";
+  return dockerAt(host, { args, ...(input === undefined ? {} : { input }) }, tag, config);
+}
+
+/** Its output, if it succeeds. */
+async function output(index: number, args: string, input?: string): Promise<string> {
+  const { code, stdout, stderr } = await through(index, args, input);
+  if (code !== 0) throw new Error(`docker ${args}: ${stderr}`);
+  return stdout.trim();
+}
+
+const ownersOf = async (name: string) =>
+  (
+    await Promise.all(
+      cluster.nodes.map(async ({ engine, name: node }) => ((await engine.docker(["inspect", name])).code === 0 ? [node] : [])),
+    )
+  ).flat();
+
+test("containers are on one node each and used through every node", async () => {
+  for (const index of [0, 1, 2]) {
+    await output(index, `run -d --name NAME-${index} --label of=NAME busybox sh -c 'echo started; sleep 1000'`);
+    expect(await ownersOf(`${tag}-${index}`)).toHaveLength(1);
+  }
+  for (const index of [0, 1, 2]) {
+    const other = (index + 1) % 3;
+    expect((await output(index, "ps --filter label=of=NAME --format '{{.Names}}'")).split("\n").sort()).toEqual(
+      [0, 1, 2].map((each) => `${tag}-${each}`),
+    );
+    expect(await output(index, `logs NAME-${other}`)).toBe("started");
+    expect(await output(index, `exec -i NAME-${other} sh -c 'cat; echo end'`, "sent to exec\n")).toBe("sent to exec\nend");
+    expect(await output(index, `exec NAME-${other} hostname`)).toMatch(/^[0-9a-f]{12}$/);
+    expect(await output(index, `stats --no-stream --format '{{.Name}}' NAME-${other}`)).toBe(`${tag}-${other}`);
+    expect(await output(index, `cp ${__filename} NAME-${other}:/tmp/copied`)).toBe("");
+    expect(Number((await output(other, `exec NAME-${other} wc -c /tmp/copied`)).split(" ")[0])).toBeGreaterThan(1000);
+  }
+});
+
+test("an id's first digits find the container anywhere, and an absent one is a 404 in the engine's words", async () => {
+  const id = await output(0, "inspect --format '{{.Id}}' NAME-0");
+  for (const index of [0, 1, 2]) {
+    expect(await output(index, `inspect --format '{{.Name}}' ${id.slice(0, 8)}`)).toBe(`/${tag}-0`);
+    expect((await through(index, "logs NAME-absent")).stderr).toBe(`Error response from daemon: No such container: ${tag}-absent\n`);
+  }
+});
+
+test("a name is taken in the whole pool", async () => {
+  for (const index of [0, 1, 2]) {
+    const { code, stderr } = await through(index, "run -d --name NAME-1 busybox true");
+    expect(code).toBe(125);
+    expect(stderr).toMatch(/Conflict\. The container name "\/.+-1" is already in use by container "[0-9a-f]{64}"/);
+    expect((await through(index, "rename NAME-0 NAME-1")).stderr).toMatch(/already in use/);
+  }
+  const raced = await Promise.all([0, 1, 2].map((index) => through(index, "create --name NAME-raced busybox true")));
+  expect(raced.filter(({ code }) => code === 0)).toHaveLength(1);
+  expect(await ownersOf(`${tag}-raced`)).toHaveLength(1);
+});
+
+test("a removed container's exit code and a piped standard input come through another node", async () => {
+  const results = await Promise.all(
+    [0, 1, 2].map((index) => through(index, "run --rm -i busybox sh -c 'wc -c; exit 4'", "x".repeat(100_000))),
+  );
+  expect(results.map(({ code, stdout }) => [code, stdout.trim()])).toEqual(Array(3).fill([4, "100000"]));
+});
+
+test("networks and volumes keep their containers on their node", async () => {
+  await output(0, "network create NAME-net");
+  await output(1, "volume create NAME-vol");
+  expect((await through(2, "network create NAME-net")).stderr).toContain(`network with name ${tag}-net already exists`);
+  expect(await output(2, "volume create NAME-vol")).toBe(`${tag}-vol`);
+  for (const index of [0, 1, 2]) {
+    expect(await output(index, "run --rm --network NAME-net busybox echo in")).toBe("in");
+    await output(index, `run --rm -v NAME-vol:/data busybox sh -c 'echo ${index} >> /data/f'`);
+  }
+  expect(await output(0, "run --rm -v NAME-vol:/data busybox cat /data/f")).toBe("0\n1\n2");
+  expect(await output(1, "network ls --filter name=NAME-net -q")).toHaveLength(12);
+  expect((await output(1, "network ls --format '{{.Name}}'")).split("\n").filter((name) => name === "bridge")).toHaveLength(1);
+  await output(2, "network rm NAME-net");
+  await output(2, "volume rm NAME-vol");
+});
+
+test("events of all nodes come in the order of their time, with their node", async () => {
+  const lines = (await output(2, "events --since 5m --until 0s --filter event=create --filter type=container --format '{{json .}}'")).split(
+    "\n",
+  );
+  const events = lines.map((line) => JSON.parse(line) as { timeNano: number; Actor: { Attributes: { name: string; node: string } } });
+  const times = events.map(({ timeNano }) => timeNano);
+  expect(times).toEqual([...times].sort((a, b) => a - b));
+  const own = events.find(({ Actor }) => Actor.Attributes.name === `${tag}-0`);
+  expect(await ownersOf(`${tag}-0`)).toEqual([own?.Actor.Attributes.node]);
+});
+
+test("info counts the containers and cores of all nodes, under one identity", async () => {
+  const infos = await Promise.all([0, 1, 2].map((index) => output(index, "info --format '{{.ID}} {{.Containers}} {{.NCPU}}'")));
+  expect(new Set(infos).size).toBe(1);
+});
+
+test("the containers of a node that doesn't answer are listed as unknown, and a list by label is refused if it can't be known", async () => {
+  await output(0, "ps -a");
+  const frozen = cluster.nodes.find(({ name }) => name !== cluster.nodes[0]?.name && name !== undefined);
+  const [owner] = await ownersOf(`${tag}-1`);
+  const victim = cluster.nodes.find(({ name }) => name === owner && name !== cluster.nodes[0]?.name) ?? frozen;
+  await victim?.server.stop("SIGKILL");
+  try {
+    const listed = async () => output(0, "ps -a --format '{{.Status}}'");
+    expect(await until(async () => (await listed()).includes(`Unknown (node ${victim?.name} unreachable)`), 20_000)).toBe(true);
+    expect((await through(0, "ps -a --filter status=exited")).stderr).toContain(`node ${victim?.name} is unreachable`);
+  } finally {
+    if (victim) await cluster.restart(victim);
+  }
+});

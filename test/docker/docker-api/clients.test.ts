@@ -1,0 +1,95 @@
+import { randomUUID } from "node:crypto";
+import { configWithHeaders, dockerAt } from "../../support/docker-commands";
+import { connectRaw, head } from "../../support/raw-http";
+import { TOKEN } from "../../support/server";
+import { auditEntries, type OneNode, startNode } from "../../support/single-node";
+
+let node: OneNode;
+let socket: string;
+const tag = randomUUID().slice(0, 6);
+
+beforeAll(async () => {
+  socket = `/tmp/docker-server-${tag}.sock`;
+  node = await startNode({ name: "docker-clients", args: [`--docker_listen=unix://${socket}`] });
+  await node.docker("run", "-d", "--name", `c-${tag}`, "--label", "team=a", "busybox", "sleep", "1000");
+  await node.docker("run", "-d", "--name", `d-${tag}`, "busybox", "sleep", "1000");
+});
+
+afterAll(() => node?.stop());
+
+const create = (json: unknown, query = "") => node.request("POST", `/v1.41/containers/create${query}`, { json });
+
+test("the main port asks for credentials, and answers errors in the engine's form", async () => {
+  expect(await node.request("GET", "/v1.41/info", { anonymous: true })).toMatchObject({
+    status: 401,
+    json: { message: expect.any(String) },
+  });
+  const ping = await node.request("GET", "/_ping");
+  expect([ping.status, ping.text, ping.headers.get("api-version")]).toEqual([200, "OK", expect.stringMatching(/^1\.\d+$/)]);
+  const unknown = await node.request("GET", "/v1.41/nosuch");
+  expect([unknown.status, unknown.headers.get("content-type"), unknown.json]).toEqual([
+    404,
+    "application/json",
+    { message: "page not found" },
+  ]);
+  expect((await node.request("GET", "/v1.23/info")).status).toBe(400);
+  const config = configWithHeaders({ "X-Access-Token": TOKEN });
+  const { stdout } = await dockerAt(node.server.url.replace("http", "tcp"), { args: "ps --format '{{.Names}}'" }, tag, config);
+  expect(stdout).toContain(`c-${tag}`);
+  expect(auditEntries(node.server).some(({ path, status }) => path.endsWith("/containers/json") && status === 200)).toBe(true);
+});
+
+test.each([
+  ["privileged", { HostConfig: { Privileged: true } }, 403],
+  ["in another spelling", { hostconfig: { privileged: true } }, 400],
+  ["the socket of the engine", { HostConfig: { Binds: ["/var/run/docker.sock:/s"] } }, 403],
+  ["a folder above a socket", { HostConfig: { Mounts: [{ Type: "bind", Source: "/run", Target: "/r" }] } }, 403],
+  ["the host's network", { HostConfig: { NetworkMode: "host" } }, 403],
+  ["an unknown field", { HostConfig: { Nosuch: 1 } }, 400],
+])("a create with %s is refused", async (_, body, status) => {
+  expect((await create({ Image: "busybox", ...body })).status).toBe(status);
+});
+
+test("this server's own socket can't be mounted", async () => {
+  expect((await create({ Image: "busybox", HostConfig: { Binds: [`${socket}:/s`] } })).status).toBe(403);
+  expect((await node.request("POST", "/v1.41/containers/create?name=a&name=b", { json: { Image: "busybox" } })).status).toBe(400);
+  expect((await node.request("POST", `/v1.41/containers/c-${tag}/exec`, { json: { Cmd: ["id"], Privileged: true } })).status).toBe(403);
+  expect((await node.request("POST", "/v1.41/images/create?fromSrc=http://127.0.0.1/x")).status).toBe(403);
+  expect((await node.request("POST", "/v1.41/build?remote=http://127.0.0.1/x")).status).toBe(403);
+});
+
+test("a token with labels sees and enters only what has them", async () => {
+  const made = await node.request("POST", "/tokens", {
+    json: { can: ["read", "exec", "logs", "containers", "run"], labels: { team: "a" }, expires: Math.floor(Date.now() / 1000) + 600 },
+  });
+  const { token } = made.json as { token: string };
+  const ask = (method: string, path: string, json?: unknown) =>
+    node.request(method, `/v1.41${path}`, {
+      anonymous: true,
+      headers: { Authorization: `Bearer ${token}` },
+      ...(json === undefined ? {} : { json }),
+    });
+  expect((await ask("GET", "/containers/json?all=1")).json.map(({ Names }: { Names: string[] }) => Names)).toEqual([[`/c-${tag}`]]);
+  expect((await ask("GET", `/containers/c-${tag}/json`)).status).toBe(200);
+  expect((await ask("GET", `/containers/d-${tag}/json`)).status).toBe(404);
+  expect((await ask("POST", `/containers/d-${tag}/exec`, { Cmd: ["id"] })).status).toBe(404);
+  expect((await ask("GET", "/events?until=1")).status).toBe(403);
+  expect((await ask("POST", "/containers/create", { Image: "busybox" })).status).toBe(403);
+  expect((await ask("PUT", `/containers/c-${tag}/archive?path=/`)).status).toBe(403);
+  const exec = await node.request("POST", `/v1.41/containers/d-${tag}/exec`, { json: { Cmd: ["id"] } });
+  expect((await ask("POST", `/exec/${exec.json.Id}/start`, {})).status).toBe(404);
+});
+
+test("an exec's raw stream goes both ways without an upgrade too, and its input can end first", async () => {
+  const { json } = await node.request("POST", `/v1.41/containers/c-${tag}/exec`, {
+    json: { Cmd: ["sh", "-c", "cat; sleep 1; echo ended"], AttachStdin: true, AttachStdout: true },
+  });
+  const connection = connectRaw(node.server, new URL(node.server.url).hostname);
+  const body = JSON.stringify({ Detach: false, Tty: false });
+  const lines = { "X-Access-Token": TOKEN, "Content-Type": "application/json", "Content-Length": String(body.length) };
+  connection.send(head("POST", `/v1.41/exec/${json.Id}/start`, lines) + body);
+  await connection.receives(/raw-stream\r\n[\s\S]*\r\n\r\n/);
+  connection.send("GET /v1.41/info HTTP/1.1\r\n\r\n");
+  expect(await connection.receives(/GET \/v1\.41\/info HTTP\/1\.1\r\n\r\n/)).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  connection.end();
+});

@@ -1,0 +1,55 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { type CommandResult, run } from "../../scripts/process";
+
+/** One command of the docker CLI, and what it reads. `NAME` stands for a name that differs where the command runs twice. */
+export interface DockerCommand {
+  args: string;
+  /** on standard input, through a pipe */
+  input?: string;
+  /** gives the command a terminal */
+  terminal?: boolean;
+  /** its output has values of the moment: only its exit code is compared */
+  varies?: boolean;
+}
+
+/** Runs `docker -H HOST …` with an empty configuration. The arguments are words of a shell. */
+export function dockerAt(
+  host: string,
+  { args, input, terminal }: DockerCommand,
+  name: string,
+  config = emptyConfig(),
+): Promise<CommandResult> {
+  const command = `docker -H ${host} ${args.replaceAll("NAME", name)}`;
+  const line = terminal ? `script -qefc '${command.replaceAll("'", `'\\''`)}' /dev/null` : command;
+  const env = { PATH: process.env.PATH, HOME: config, DOCKER_CONFIG: config, DOCKER_BUILDKIT: "0", TMPDIR: tmpdir() };
+  return run("sh", ["-c", input === undefined ? `${line} < /dev/null` : line], { env, ...(input === undefined ? {} : { input }) });
+}
+
+let shared: string | undefined;
+
+function emptyConfig(): string {
+  shared ??= mkdtempSync(path.join(tmpdir(), "docker-server-cli-"));
+  return shared;
+}
+
+/** A configuration of the CLI that sends headers with every request. */
+export function configWithHeaders(headers: Record<string, string>): string {
+  const folder = mkdtempSync(path.join(tmpdir(), "docker-server-cli-"));
+  writeFileSync(path.join(folder, "config.json"), JSON.stringify({ HttpHeaders: headers }));
+  return folder;
+}
+
+/** An output without what differs between two runs of one command: names, ids, times, sizes of the moment. */
+export function normalized(text: string, name: string): string {
+  return text
+    .replaceAll(name, "NAME")
+    .replace(/\b[0-9a-f]{64}\b/g, "ID")
+    .replace(/\b[0-9a-f]{12}\b/g, "SHORT")
+    .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\d]*(?:Z| [+-]\d{4}(?: UTC)?|[+-]\d\d:\d\d)?/g, "TIME")
+    .replace(/(?:Less than a second|About a minute|\d+ (?:seconds?|minutes?)) ago/g, "AGO")
+    .replace(/Up (?:Less than a second|About a minute|\d+ \w+)/g, "UP")
+    .replace(/172\.\d+\.\d+\.\d+(?:\/\d+)?/g, "ADDRESS")
+    .replace(/[\r\0]/g, "");
+}
