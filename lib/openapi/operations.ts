@@ -9,7 +9,7 @@ export const TAGS = {
   Proxy: "Requests to what a container serves",
   Images: "Images of all nodes",
   Cluster: "Members and their load",
-  Access: "Narrow tokens",
+  Access: "Narrow tokens and the audit log",
   Agents: "The Model Context Protocol",
   Server: "Health, version, metrics and documentation",
 } as const;
@@ -80,7 +80,7 @@ const OPERATIONS: Record<Tag, Record<string, string>> = {
     "delete /images/*image": "removeImage",
   },
   Cluster: { "get /nodes": "listNodes", "patch /nodes/:name": "changeNode" },
-  Access: { "post /tokens": "createToken", "get /whoami": "whoAmI", "post /tokens/check": "checkToken" },
+  Access: { "post /tokens": "createToken", "get /whoami": "whoAmI", "post /tokens/check": "checkToken", "get /audit": "readAudit" },
   Agents: { "post /mcp": "callMcp", "get /mcp": "openMcpStream", "post /mcp/messages": "sendMcpMessage" },
   Server: {
     "get /health": "readHealth",

@@ -107,7 +107,6 @@ export const CONTAINER_TOOLS: readonly ToolDeclaration[] = [
     name: "run_container",
     description: "Start a container that keeps running, such as a database. For a program of your own, prefer create_app",
     routes: { "": "PUT /" },
-    renamed: { "": { command: "data", restart_policy: "restart", auto_remove: "remove" } },
     arguments: {
       image: TEXT,
       name: TEXT,

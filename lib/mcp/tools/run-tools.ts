@@ -20,6 +20,7 @@ export const RUN_TOOLS: readonly ToolDeclaration[] = [
     name: "run",
     description: "Run a command in a new container to its end and get its output; nothing is left behind. With payload: run code",
     routes: { "": "POST /run" },
+    renamed: { "": { env_vars: "env" } },
     arguments: {
       image: TEXT,
       command: COMMAND,

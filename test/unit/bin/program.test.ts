@@ -137,7 +137,7 @@ test("at a terminal it generates a token, prints it once, accepts it and never l
   expect(started.stdout.split(token)).toHaveLength(2);
   const ask = async (given: string) =>
     (await fetch(`http://127.0.0.1:${port}/nowhere/at/all`, { headers: { "X-Access-Token": given } })).status;
-  expect(await ask(token)).toBe(405);
+  expect(await ask(token)).toBe(404);
   expect(await ask(`${token}x`)).toBe(401);
   started.child.kill("SIGTERM");
   await started.ended;
