@@ -112,7 +112,7 @@ describe("a call", () => {
     [
       "run_container",
       { image: "busybox", command: ["a"] },
-      { method: "PUT", path: "/", body: { image: "busybox", data: ["a"], detach: true } },
+      { method: "PUT", path: "/", body: { image: "busybox", command: ["a"], detach: true } },
     ],
   ])("%s %j becomes a request", async (name, args, request) => {
     expect(await tools.toRequest(name, { ...args })).toMatchObject(request);
@@ -130,7 +130,7 @@ describe("a call", () => {
   });
 
   test("reads a map that came as JSON text", async () => {
-    expect(await tools.toRequest("run", { image: "busybox", env_vars: '{"A":"b"}' })).toMatchObject({ body: { env_vars: { A: "b" } } });
+    expect(await tools.toRequest("run", { image: "busybox", env_vars: '{"A":"b"}' })).toMatchObject({ body: { env: { A: "b" } } });
   });
 
   test.each<[string, object, string]>([
