@@ -51,5 +51,8 @@ export function normalized(text: string, name: string): string {
     .replace(/(?:Less than a second|About a minute|\d+ (?:seconds?|minutes?)) ago/g, "AGO")
     .replace(/Up (?:Less than a second|About a minute|\d+ \w+)/g, "UP")
     .replace(/172\.\d+\.\d+\.\d+(?:\/\d+)?/g, "ADDRESS")
-    .replace(/[\r\0]/g, "");
+    // The pool asks an engine by id, so texts of the engine that repeat the name asked for have the id.
+    .replace("in container ID", "in container NAME")
+    // A terminal echoes the end of its input at any place.
+    .replace(/\^@|[\r\0]/g, "");
 }
