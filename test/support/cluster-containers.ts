@@ -38,13 +38,13 @@ export async function locate({ nodes }: TestCluster, name: string): Promise<stri
   return found.flat();
 }
 
-/** Waits until every node reaches all; false after 20 s. */
-export function becomesComplete({ nodes }: TestCluster): Promise<boolean> {
+/** Waits until every node reaches all; false after `deadlineMs`, 20 s by default. */
+export function becomesComplete({ nodes }: TestCluster, deadlineMs = 20_000): Promise<boolean> {
   const sees = async (node: TestNode) => {
     const { json } = await node.request("GET", "/nodes");
     return json.complete && json.nodes.length === nodes.length;
   };
-  return until(async () => (await Promise.all(nodes.map(sees))).every(Boolean), 20_000);
+  return until(async () => (await Promise.all(nodes.map(sees))).every(Boolean), deadlineMs);
 }
 
 /** The number of containers on each node's engine. */
