@@ -211,6 +211,12 @@ export const SETTINGS = {
   },
   log_dir: { type: "string", default: "logs", group: "Logs", help: "Folder of the log files" },
   log_expiry: { type: "number", default: 14, min: 1, group: "Logs", help: "Days a log file is kept" },
+  container_metrics: {
+    type: "boolean",
+    default: false,
+    group: "Logs",
+    help: "Put processor time, memory and restarts of each running container into /metrics: two calls of the engine for each",
+  },
   log_max_size: { type: "number", default: 25, min: 1, group: "Logs", help: "Size at which a log file is rotated, MB" },
 } as const satisfies Record<string, Setting>;
 

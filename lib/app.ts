@@ -11,6 +11,7 @@ import { openCluster } from "./cluster/cluster";
 import { singleNodeDispatch } from "./cluster/routing/single-node";
 import { Signatures } from "./cluster/rpc/signatures";
 import { readLoad } from "./cluster/scheduling/load";
+import { readContainerNumbers } from "./docker/containers/container-numbers";
 import { removeUnstartedContainers } from "./docker/create/sweep-unstarted";
 import { openDocker } from "./docker/docker-host";
 import { NO_NEEDS } from "./docker-api/create";
@@ -19,6 +20,7 @@ import { DockerListener } from "./docker-api/docker-listener";
 import { parseDockerAddress } from "./docker-api/listen-address";
 import { listenForDocker } from "./docker-api/listen-for-docker";
 import { isDockerTarget } from "./docker-api/target";
+import { EngineDisk } from "./docker/engine-disk";
 import { hostFacts } from "./host-facts";
 import { proxyCorsMiddleware } from "./http/cors";
 import { errorHandler } from "./http/error-handler";
@@ -56,6 +58,7 @@ import { terminalRoutes } from "./routes/terminals";
 import { tokenRoutes } from "./routes/tokens";
 import { volumeRoutes } from "./routes/volumes";
 import { createRunHost } from "./runs/run-host";
+import { certificateEnd } from "./server/certificates";
 import { type HttpHandler, listen, type RunningServer } from "./server/listen";
 import { firstAccepting } from "./server/upgrades";
 import { Drain, shutDown } from "./shutdown";
@@ -96,7 +99,19 @@ export async function start(
   if (settings.revoked !== null) narrow.watchRevoked(settings.revoked, log);
   const tickets = new Tickets(signatures, (claim) => narrow.accept(claim));
   const countRuns = () => ({ running: runs.slots.inUse, waiting: runs.slots.waiting, warm: runs.code.warmCount });
-  const metrics = new Metrics(readLoad, countRuns, lostLines, cluster);
+  const disk = new EngineDisk(docker.engine);
+  const metrics = new Metrics({
+    readLoad,
+    countRuns,
+    countWarmPool: () => runs.code.warmPoolTotals,
+    lostLogLines: lostLines,
+    readDisk: () => disk.read(),
+    certificateEnd: () => (settings.https ? certificateEnd(settings.https_cert) : undefined),
+    cluster,
+    readContainers: settings.container_metrics
+      ? async () => readContainerNumbers(docker.engine, (await docker.containers.read()).containers)
+      : undefined,
+  });
   const deadlines = new RequestDeadlines();
   const drain = new Drain();
   const sharedLimits =

@@ -6,10 +6,10 @@ HOST_PACKAGES=(iproute2 util-linux mount)
 # The languages and libraries of the documented examples.
 EXAMPLE_PACKAGES=(python3-requests python3-aiohttp python3-websockets ruby golang-go)
 TEST_PACKAGES=("${HOST_PACKAGES[@]}" mmdebstrap docker-registry apache2-utils pebble certbot openssl redis-server haproxy nginx-light faketime
-  chromium-headless-shell fonts-dejavu-core "${EXAMPLE_PACKAGES[@]}")
+  prometheus chromium-headless-shell fonts-dejavu-core "${EXAMPLE_PACKAGES[@]}")
 
 # Services of these packages. The tests start them themselves, with their own configuration.
-UNWANTED_SERVICES=(docker-registry.service redis-server.service nginx.service certbot.timer)
+UNWANTED_SERVICES=(docker-registry.service redis-server.service nginx.service certbot.timer prometheus.service)
 
 can_install() { [ "$(id -u)" = 0 ] && command -v apt-get dpkg-query >/dev/null; }
 

@@ -82,6 +82,10 @@ export interface Cluster {
   storeWasRead(): boolean;
   /** What is wrong with the pool, in sentences: nodes that use one engine or have one name. */
   warnings(): string[];
+  /** Number of the other nodes, by whether they answer. */
+  nodes(): Record<"reachable" | "missing", number>;
+  /** Runs that wait on this node until any node has room. */
+  waiting(): number;
   /** Reads the members. Must come before this node listens: it would answer for the whole pool without knowing the other nodes. */
   discover(): Promise<void>;
   /** Publishes this node and joins the others. */
@@ -220,6 +224,11 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
       log.info("Acceptance of new work set", { accepting });
     },
     storeWasRead: () => members.storeWasRead,
+    nodes() {
+      const missing = members.allPeers.filter(({ missingReason }) => missingReason !== undefined).length;
+      return { reachable: members.allPeers.length - missing, missing };
+    },
+    waiting: () => scheduler.waiting,
     warnings() {
       const own = { name: nodeName, same_engine: sharedEngines.names(members.allPeers) };
       return [...sharedEngineWarnings([own, ...members.allPeers.map(({ record }) => record)]), ...members.nameWarnings];

@@ -3,6 +3,7 @@ import { Duplex, type Readable } from "node:stream";
 import type { DialOptions } from "docker-modem";
 import Docker, { type ContainerCreateOptions, type VolumeCreateOptions, type VolumeInspectInfo } from "dockerode";
 import { AppError, isUnavailable } from "../errors";
+import { measure } from "../support/measure";
 import { settlesBefore } from "../support/settles-before";
 import type { Endpoint } from "./endpoint";
 import { type EngineOperation, toAppErrorFromEngine } from "./engine-errors";
@@ -108,7 +109,7 @@ export class Engine {
    */
   call<T>(call: (docker: Docker) => Promise<T>, operation: EngineOperation = "call", timeoutMs = this.readTimeoutMs): Promise<T> {
     const deadline = AbortSignal.timeout(timeoutMs);
-    return this.withinDeadline(call(dockerWithin(this.docker, deadline)), deadline, operation);
+    return measure("engine", operation, () => this.withinDeadline(call(dockerWithin(this.docker, deadline)), deadline, operation));
   }
 
   /**
@@ -126,7 +127,8 @@ export class Engine {
     };
     body.once("end", sent);
     try {
-      return await this.withinDeadline(call(dockerWithin(this.docker, timeout.signal)), timeout.signal, operation);
+      const within = dockerWithin(this.docker, timeout.signal);
+      return await measure("engine", operation, () => this.withinDeadline(call(within), timeout.signal, operation));
     } finally {
       clearTimeout(timer);
       body.off("end", sent).destroy();
@@ -226,8 +228,8 @@ export class Engine {
     const given = Object.fromEntries(Object.entries(query ?? {}).filter(([, value]) => value !== undefined));
     const parts = { _query: given, _body: body ?? {} };
     try {
-      const answer = this.dial({ method, path: `${path}?`, abortSignal, ...authconfig, ...upgrade, options: parts });
-      return await this.withinDeadline(answer, abortSignal, operation);
+      const dial = () => this.dial({ method, path: `${path}?`, abortSignal, ...authconfig, ...upgrade, options: parts });
+      return await measure("engine", operation, () => this.withinDeadline(dial(), abortSignal, operation));
     } catch (error) {
       timeout.abort();
       throw error;

@@ -29,7 +29,12 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
   const rank = (route: Route) => (route.method === "head" ? -1 : breadth(route.path));
   const ordered = [...routes].sort((a, b) => rank(a) - rank(b));
   for (const route of ordered) {
-    const steps = [deps.authenticate(route), deps.limits[route.burst], routeHandler(route, deps.dispatch, requestDeps)];
+    const steps = [
+      routeNamer(route.path),
+      deps.authenticate(route),
+      deps.limits[route.burst],
+      routeHandler(route, deps.dispatch, requestDeps),
+    ];
     router[route.method](route.path, ...(breadth(route.path) > 0 ? [skipReserved] : []), ...steps);
   }
   for (const path of new Set(ordered.map((route) => route.path))) {
@@ -38,7 +43,7 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
     const allowed = methodsOf(ordered.filter((route) => route.path === path || (broad && route.path.startsWith("/*"))));
     // Whatever has several segments is the name of an image, which only HEAD takes: for other methods it is no route.
     if (breadth(path) > 1) continue;
-    router.all(path, ...(broad ? [skipReserved] : []), deps.authenticate({}), (request, response) => {
+    router.all(path, ...(broad ? [skipReserved] : []), routeNamer(path), deps.authenticate({}), (request, response) => {
       response.set("Allow", allowed);
       const message = `${request.path} has no ${request.method}; it has ${allowed}`;
       throw new AppError("METHOD_NOT_ALLOWED", { message, details: { allow: allowed } });
@@ -65,6 +70,14 @@ const skipReserved: RequestHandler = (request, _response, next) => {
   next(first === "" || isReserved(first) ? "route" : undefined);
 };
 
+/** Tells the metrics the route of a request, also if it is refused before its handler. */
+function routeNamer(path: string): RequestHandler {
+  return (_request, response, next) => {
+    response.locals.route = path;
+    next();
+  };
+}
+
 function methodsOf(routes: Route[]): string {
   const methods = routes.map((route) => route.method.toUpperCase());
   return [...new Set(methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])))].join(", ");
@@ -73,7 +86,6 @@ function methodsOf(routes: Route[]): string {
 function routeHandler(route: Route, dispatch: Dispatch, deps: HttpRequestDeps): RequestHandler {
   const schema = querySchema(route);
   return async (request, response) => {
-    response.locals.route = route.path;
     const routed = new HttpRequest(route, schema, request, response, deps);
     // HEAD on a GET route answers 200 without calling the handler.
     if (request.method === "HEAD" && route.method === "get" && !route.runsOnHead) return void response.type("json").end();

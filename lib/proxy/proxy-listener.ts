@@ -59,6 +59,7 @@ export class ProxyListener {
   private handleProxied(plainRequest: http.IncomingMessage, plainResponse: http.ServerResponse): void {
     const { authenticate, cors, sandbox } = this.deps;
     this.runAsExpress(plainRequest, plainResponse, async (request, response, fail) => {
+      response.locals.route = "/proxy/:id/*path";
       const relay = (error?: unknown) => (error ? fail(error) : this.proxy.handle(request, response, sandbox).catch(fail));
       const authenticateAndRelay = async () => authenticate(request, response, relay);
       cors(request, response, () => void authenticateAndRelay().catch(fail));

@@ -55,7 +55,6 @@ export class ReverseProxy {
    * @throws AppError of `UpstreamResolver.resolve`; METHOD_NOT_ALLOWED; INVALID_INPUT; UPSTREAM_FAILED; UPSTREAM_TIMEOUT; NODE_FAILED
    */
   async handle(request: Request, response: Response, sandbox: boolean): Promise<void> {
-    response.locals.route = "/proxy/:id/*path";
     const { access } = response.locals;
     if (!access) throw new AppError("MISSING_CREDENTIALS");
     access.assertRoute(PROXY_ACCESS);

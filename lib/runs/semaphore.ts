@@ -1,4 +1,5 @@
 import { AppError } from "../errors";
+import { measure } from "../support/measure";
 
 /** Limits concurrent runs. Waiting runs get a permit in the order of their requests. */
 export class Semaphore {
@@ -32,7 +33,7 @@ export class Semaphore {
   async acquire(cancelSignal: AbortSignal): Promise<() => void> {
     if (cancelSignal.aborted) throw new AppError("ABANDONED");
     if (this.acquired < this.permits) this.acquired += 1;
-    else await this.wait(cancelSignal);
+    else await measure("queue", "slot", () => this.wait(cancelSignal));
     let isHeld = true;
     return () => {
       if (!isHeld) return;

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { type FSWatcher, readFileSync, watch } from "node:fs";
 import path from "node:path";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
@@ -31,6 +32,15 @@ export function readCertificates(settings: CertificateSettings): SecureContextOp
     throw new Error(`HTTPS can't be served with ${files}: ${(error as Error).message}`);
   }
   return context;
+}
+
+/** When a certificate ends, seconds since 1970; undefined if the file can't be read, as while it is being replaced. */
+export function certificateEnd(file: string): number | undefined {
+  try {
+    return Date.parse(new X509Certificate(readFileSync(file)).validTo) / 1000;
+  } catch {
+    return undefined;
+  }
 }
 
 function readPem(file: string): string {

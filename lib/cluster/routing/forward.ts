@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "
 import { buffer } from "node:stream/consumers";
 import { AppError } from "../../errors";
 import { HOP_BY_HOP_HEADERS } from "../../support/hop-by-hop";
+import { currentTrace } from "../../support/measure";
 import { Reply, UpgradeReply } from "../../support/reply";
 import type { Peer } from "../membership/peer";
 import type { Pool } from "../pool";
@@ -68,7 +69,11 @@ export async function forward(
     ...(options.outlivesClient ? {} : { signal: request.clientSignal }),
   };
   pool.log.debug("Request forwarded", { request_id: request.headers["x-request-id"], peer: peer.name, method });
-  const response = await sendWatched(pool, peer, call);
+  const trace = currentTrace();
+  if (trace) trace.node = peer.name;
+  // Not among the latencies of peers: it takes as long as the work that was asked for.
+  const endWait = trace?.begin("peer");
+  const response = await sendWatched(pool, peer, call).finally(endWait);
   return response.statusCode === 101 ? new UpgradeReply((offer) => relayUpgrade(offer, response)) : toReply(response);
 }
 

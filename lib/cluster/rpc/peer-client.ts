@@ -6,6 +6,7 @@ import type { SecureContext } from "node:tls";
 import { urlToHttpOptions } from "node:url";
 import type { Access } from "../../access/access";
 import { drainBody } from "../../support/drain-body";
+import { measure } from "../../support/measure";
 import { onPrematureClose } from "../../support/premature-close";
 import { fromUrlHost } from "../../support/url-host";
 import type { Peer } from "../membership/peer";
@@ -155,7 +156,11 @@ export class PeerClient {
    * @param timeoutMs for the answer to arrive
    * @throws PeerFailure if there is no answer, or an error, or an invalid one
    */
-  async call<M extends RpcMethod>(peer: Peer, method: M, params: RpcParams<M>, timeoutMs: number): Promise<RpcResult<M>> {
+  call<M extends RpcMethod>(peer: Peer, method: M, params: RpcParams<M>, timeoutMs: number): Promise<RpcResult<M>> {
+    return measure("peer", peer.name, () => this.callUnmeasured(peer, method, params, timeoutMs));
+  }
+
+  private async callUnmeasured<M extends RpcMethod>(peer: Peer, method: M, params: RpcParams<M>, timeoutMs: number): Promise<RpcResult<M>> {
     const connection = this.connectionTo(peer);
     const answer = await connection.call(method, params, timeoutMs).catch((error: unknown) => {
       // A node that is reloaded closes its connections, and its next process listens already. Every call may be made twice.

@@ -1,6 +1,7 @@
 import { finished, Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError, type ErrorCode, isErrorCode } from "../../errors";
+import { measure } from "../../support/measure";
 import { errorCodeOf, Reply } from "../../support/reply";
 import { settlesBefore } from "../../support/settles-before";
 import { callPeer, includesSelf, type Pool, poolOf } from "../pool";
@@ -53,9 +54,14 @@ export class Scheduler {
   private readonly inFlight = new Map<string, InFlight>();
   /** Runs that wait for room are served in order of arrival: each awaits the one before it. */
   private queue: Promise<unknown> = Promise.resolve();
-  private waiting = 0;
+  private runsWaiting = 0;
 
   constructor(private readonly deps: SchedulerDeps) {}
+
+  /** Runs that wait until a node has room. */
+  get waiting(): number {
+    return this.runsWaiting;
+  }
 
   /**
    * Runs a plan, once for each Idempotency-Key: on the node that the client named, or else on the best.
@@ -84,7 +90,7 @@ export class Scheduler {
     const bids = await this.requestBids(request, plan);
     const ranked = this.rankBids(request, bids);
     if (ranked.length > 0) return this.tryInOrder(request, plan, bids, ranked);
-    if (queueWaitMs > 0 && this.waiting < queueLength) return this.waitForRoom(request, plan);
+    if (queueWaitMs > 0 && this.runsWaiting < queueLength) return this.waitForRoom(request, plan);
     throw this.noNodeError(request, bids, plan);
   }
 
@@ -239,27 +245,29 @@ export class Scheduler {
     });
     // The next one also awaits the previous ones: a run that gives up early must not let it overtake them.
     this.queue = previous.then(() => done);
-    this.waiting += 1;
-    this.deps.pool.log.debug("Run waits for room", { request_id: requestIdOf(request), name: plan.name, waiting: this.waiting });
-    try {
+    this.runsWaiting += 1;
+    this.deps.pool.log.debug("Run waits for room", { request_id: requestIdOf(request), name: plan.name, waiting: this.runsWaiting });
+    const waitsForTurn = async (): Promise<{ bids: Bid[]; ranked: RankedBid[] }> => {
       await settlesBefore(previous, waitSignal);
       for (;;) {
         const bids = await this.requestBids(request, plan);
         if (streamSignal.aborted) throw new AppError(clientSignal.aborted ? "ABANDONED" : "STOPPING");
         const ranked = this.rankBids(request, bids);
-        if (ranked.length > 0) {
-          const outcome = this.tryInOrder(request, plan, bids, ranked);
-          // The chosen node must have counted this run before the next one asks for bids, or both would get the same room.
-          await Promise.race([outcome.catch(() => undefined), sleep(BID_AGAIN_INTERVAL_MS)]);
-          leaveQueue();
-          return await outcome;
-        }
+        if (ranked.length > 0) return { bids, ranked };
         if (timeoutSignal.aborted) throw this.noNodeError(request, bids, plan);
         await settlesBefore(sleep(BID_AGAIN_INTERVAL_MS), waitSignal);
       }
+    };
+    try {
+      const { bids, ranked } = await measure("queue", "room", waitsForTurn);
+      const outcome = this.tryInOrder(request, plan, bids, ranked);
+      // The chosen node must have counted this run before the next one asks for bids, or both would get the same room.
+      await Promise.race([outcome.catch(() => undefined), sleep(BID_AGAIN_INTERVAL_MS)]);
+      leaveQueue();
+      return await outcome;
     } finally {
       leaveQueue();
-      this.waiting -= 1;
+      this.runsWaiting -= 1;
     }
   }
 }

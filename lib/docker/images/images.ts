@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
 import { LRUCache } from "lru-cache";
 import { AppError, isNotFound, isUnavailable } from "../../errors";
+import { currentTrace, measure } from "../../support/measure";
 import type { DockerCli } from "../cli/docker-cli";
 import type { Engine, RegistryAuth } from "../engine";
 import { toAppErrorFromCli } from "../engine-errors";
@@ -115,10 +116,12 @@ export class Images {
       if (!found) throw new AppError("IMAGE_NOT_FOUND", { message: `${image} was pulled and is gone again` });
       return found;
     };
-    const pull = this.pulls.get(key) ?? { listeners, result: begin().finally(() => this.pulls.delete(key)) };
+    // Measured once for the metrics; each request that joins has its own wait.
+    const pull = this.pulls.get(key) ?? { listeners, result: measure("pull", "", begin).finally(() => this.pulls.delete(key)) };
     this.pulls.set(key, pull);
     if (listener) pull.listeners.add(listener);
-    return pull.result;
+    const endWait = currentTrace()?.begin("pull");
+    return pull.result.finally(endWait);
   }
 
   /** When this process last looked for the image with this id; ms of `performance.now()`. */

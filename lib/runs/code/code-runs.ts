@@ -44,6 +44,9 @@ export class CodeRuns {
     );
   }
 
+  /** Runs that found a warm sandbox, and that did not, since the start. Those of confined tokens have none. */
+  readonly warmPoolTotals = { hits: 0, misses: 0 };
+
   /** Number of sandboxes that wait for a payload. */
   get warmCount(): number {
     return this.pool.size;
@@ -106,7 +109,9 @@ export class CodeRuns {
       sandbox = image.labels ? undefined : await this.pool.take(image);
       if (sandbox) onStart();
       const outcome = await sandbox?.run(payload, cancelSignal);
-      if (outcome && !outcome.isStale) return outcome;
+      const isHit = outcome !== undefined && !outcome.isStale;
+      if (!image.labels) this.warmPoolTotals[isHit ? "hits" : "misses"] += 1;
+      if (isHit) return outcome;
       if (sandbox) void this.remove(sandbox);
       sandbox = await Sandbox.start(this.deps, this.settings, image, access, 0, cancelSignal);
       onStart();

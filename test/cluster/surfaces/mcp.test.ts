@@ -145,7 +145,11 @@ test.each([
   const { SSEClientTransport } = require(`${sdk}/client/sse.js`);
   const authorization = { Authorization: `Bearer ${TOKEN}` };
   // The older ones take the headers of the event stream apart from those of other requests.
-  const withCredentials = (url: string, init: RequestInit) => fetch(url, { ...init, headers: { ...init.headers, ...authorization } });
+  const withCredentials = (url: string, init: RequestInit) => {
+    const headers = new Headers(init.headers);
+    headers.set("Authorization", authorization.Authorization);
+    return fetch(url, { ...init, headers });
+  };
   const options = { requestInit: { headers: authorization }, eventSourceInit: { fetch: withCredentials } };
   for (const Transport of [StreamableHTTPClientTransport, SSEClientTransport]) {
     const client = new Client({ name: "old", version: "1" });

@@ -11,7 +11,7 @@ const LOGIN = { username: "alice", password: "secret-Wd4" };
 let node: OneNode;
 let registry: Registry;
 beforeAll(async () => {
-  node = await startNode({ name: "resources-options", inside: true, args: ["--run_wait=5"] });
+  node = await startNode({ name: "resources-options", inside: true, args: ["--run_wait=5", "--container_metrics"] });
   await importWeb(node.engine);
   registry = await startRegistry({ users: { [LOGIN.username]: LOGIN.password } });
 });
@@ -206,6 +206,9 @@ describe("one container", () => {
   test("reports its resource usage and its processes", async () => {
     await runService({ name: "busy", command: ["sh", "-c", "while true; do :; done"] });
     const { json } = await node.request("GET", "/containers/busy/stats");
+    const { text: metrics } = await node.request("GET", "/metrics");
+    expect(metrics).toMatch(/docker_server_container_cpu_seconds_total\{name="busy",image="busybox[^"]*"\} \d/);
+    expect(metrics).toMatch(/docker_server_container_restarts_total\{name="busy",image="[^"]*"\} 0/);
     expect(json).toMatchObject({
       name: "busy",
       memory: expect.any(Number),
