@@ -21,6 +21,7 @@ import { parseDockerAddress } from "./docker-api/listen-address";
 import { listenForDocker } from "./docker-api/listen-for-docker";
 import { isDockerTarget } from "./docker-api/target";
 import { EngineDisk } from "./docker/engine-disk";
+import { logEngine } from "./docker/engine-report";
 import { hostFacts } from "./host-facts";
 import { proxyCorsMiddleware } from "./http/cors";
 import { errorHandler } from "./http/error-handler";
@@ -243,6 +244,16 @@ export async function start(
   if (settings.image_keep !== null) sweeps.push(docker.imagePruner.watch(settings.image_keep * MS_PER_HOUR));
   await cluster?.start();
 
+  void logEngine(docker.engine, log);
+  log.info("Server started", {
+    version,
+    node: nodeName,
+    port: server.port,
+    ...(browserServer ? { proxy_port: browserServer.port } : {}),
+    log_dir: settings.log_dir,
+    ...(cluster ? { store: storeName(settings), store_read: cluster.storeWasRead(), nodes: cluster.nodes() } : {}),
+  });
+
   const servers = [server, ...(browserServer ? [browserServer] : []), ...dockerServers];
   const stop = () =>
     shutDown({
@@ -262,6 +273,12 @@ export async function start(
       stopTimeoutMs: settings.stop_timeout * 1000,
     });
   return { port: server.port, stop };
+}
+
+/** Where the members are published, without the store's credentials. */
+function storeName({ redis, s3, folder }: Pick<Settings, "redis" | "s3" | "folder">): string {
+  if (redis !== null) return `redis ${new URL(redis).host}`;
+  return s3 === null ? `folder ${folder}` : `bucket ${s3}`;
 }
 
 function handlerOf(listener: ProxyListener, fallback: RequestListener): HttpHandler {

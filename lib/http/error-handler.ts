@@ -3,6 +3,7 @@ import type { ErrorRequestHandler } from "express";
 import { AppError, errorBody } from "../errors";
 import type { Logger } from "../support/logger";
 import { toHeaderText } from "../support/reply";
+import { loggedMessage } from "./audit-fields";
 
 interface HttpError {
   status?: number;
@@ -20,7 +21,8 @@ export function errorHandler(log: Logger, options = { traces: false }): ErrorReq
   return (thrown, _request, response, _next) => {
     const error = toAppError(thrown);
     const { request_id } = response.locals;
-    response.locals.error = { error: error.kind, code: error.clientCode };
+    const isOfParser = !(thrown instanceof AppError);
+    response.locals.error = { error: error.kind, code: error.clientCode, ...loggedMessage(error.message, isOfParser) };
     if (error.code === "REFUSED_BY_TOKEN") response.locals.refusedBy = `refused by ${error.details.caveat}`;
     if (error.status >= 500)
       log.error("Request failed", { request_id, code: error.clientCode, reason: error.message, cause: causeOf(thrown) });

@@ -1,6 +1,7 @@
 import { type Express, type RequestHandler, Router } from "express";
 import type { Dispatch } from "../cluster/routing/routed-request";
 import { AppError, loggedError } from "../errors";
+import { loggedMessage, outcomeFields } from "./audit-fields";
 import { bodyParsers } from "./body";
 import { type ConfinedLookup, HttpRequest, type HttpRequestDeps, querySchema } from "./http-request";
 import { nearestRoute } from "./nearest";
@@ -94,8 +95,10 @@ function routeHandler(route: Route, dispatch: Dispatch, deps: HttpRequestDeps): 
       throw new AppError("UPGRADE_REQUIRED");
     }
     const reply = await dispatch(routed);
+    response.locals.outcome = outcomeFields(route, routed.body, reply, response.locals.trace);
     const code = reply.headers["x-error-code"] ?? "";
-    if (reply.status >= 400 && code !== "") response.locals.error ??= loggedError(reply.status, code);
+    if (reply.status >= 400 && code !== "")
+      response.locals.error ??= { ...loggedError(reply.status, code), ...loggedMessage(reply.headers["x-error-message"] ?? "", false) };
     await sendReply(response, reply, () => routed.clientSignal);
   };
 }

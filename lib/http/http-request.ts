@@ -147,6 +147,8 @@ export class HttpRequest implements RoutedRequest, RouteCall {
     if (body) this.body = readInput(this.route.body ?? NO_FIELDS, body);
     else if (this.readsBody) await this.readBody();
     await this.decide();
+    const { trace } = this.response.locals;
+    if (trace) trace.node = this.deps.nodeName;
     try {
       const result = await this.callHandler();
       return result instanceof Reply ? result : new Reply(200, result);

@@ -1,5 +1,7 @@
 import type { Access } from "../access/access";
 import type { PeerRequest } from "../cluster/rpc/signatures";
+import type { RequestTrace } from "../support/measure";
+import type { OutcomeFields } from "./audit-fields";
 
 declare global {
   namespace Express {
@@ -21,8 +23,12 @@ declare global {
       realm?: string;
       /** for the audit log: the caveat that refused a narrow token */
       refusedBy?: string;
-      /** for the audit log: kind and code of the error that was answered */
-      error?: { error: string; code: string };
+      /** for the audit log: kind, code and message of the error that was answered */
+      error?: { error: string; code: string; message?: string };
+      /** what the request waits for, and where it runs; set by the request logger */
+      trace?: RequestTrace;
+      /** for the audit log: what was asked for and made */
+      outcome?: OutcomeFields;
     }
   }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
 import type { Logs } from "../support/logger";
+import { RequestTrace, withTrace } from "../support/measure";
 import { inProcessOrigin } from "./in-process";
 
 /** A request id of a client or a load balancer is accepted only in this form, so that it can't forge log lines. */
@@ -19,13 +20,15 @@ export function requestLogger(audit: Logs["audit"], count: CountRequest): Reques
     const receivedId = request.get("x-request-id") ?? "";
     const request_id = ACCEPTED_REQUEST_ID.test(receivedId) ? receivedId : randomUUID();
     response.locals.request_id = request_id;
+    const trace = new RequestTrace();
+    response.locals.trace = trace;
     // Forwarded with the request, so that other nodes use the same id.
     request.headers["x-request-id"] = request_id;
     response.setHeader("X-Request-Id", request_id);
     response.once("close", () => {
       const duration_ms = Math.round((performance.now() - startedAt) * 100) / 100;
       const tool = inProcessOrigin(request)?.tool;
-      const { identity, access, error, refusedBy, route } = response.locals;
+      const { identity, access, error, refusedBy, route, outcome } = response.locals;
       audit({
         timestamp: new Date().toISOString(),
         request_id,
@@ -37,12 +40,14 @@ export function requestLogger(audit: Logs["audit"], count: CountRequest): Reques
         ...(access?.claim ? { token: access.claim.id, caveats: access.caveats, decision: refusedBy ?? "allowed" } : {}),
         address: request.ip,
         ...(tool === undefined ? {} : { tool }),
+        ...outcome,
         ...error,
+        ...trace.timings(),
         // An upgraded connection has no end other than its close.
         ...(response.writableFinished || response.statusCode === 101 ? {} : { aborted: true }),
       });
       count(request.method, route ?? "none", response.statusCode, duration_ms / 1000);
     });
-    next();
+    withTrace(trace, next);
   };
 }
