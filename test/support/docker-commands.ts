@@ -43,16 +43,18 @@ export function configWithHeaders(headers: Record<string, string>): string {
 
 /** An output without what differs between two runs of one command: names, ids, times, sizes of the moment. */
 export function normalized(text: string, name: string): string {
-  return text
-    .replaceAll(name, "NAME")
-    .replace(/\b[0-9a-f]{64}\b/g, "ID")
-    .replace(/\b[0-9a-f]{12}\b/g, "SHORT")
-    .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\d]*(?:Z| [+-]\d{4}(?: UTC)?|[+-]\d\d:\d\d)?/g, "TIME")
-    .replace(/(?:Less than a second|About a minute|\d+ (?:seconds?|minutes?)) ago/g, "AGO")
-    .replace(/Up (?:Less than a second|About a minute|\d+ \w+)/g, "UP")
-    .replace(/172\.\d+\.\d+\.\d+(?:\/\d+)?/g, "ADDRESS")
-    // The pool asks an engine by id, so texts of the engine that repeat the name asked for have the id.
-    .replace("in container ID", "in container NAME")
-    // A terminal echoes the end of its input at any place.
-    .replace(/\^@|[\r\0]/g, "");
+  return (
+    text
+      .replaceAll(name, "NAME")
+      .replace(/\b[0-9a-f]{64}\b/g, "ID")
+      .replace(/\b[0-9a-f]{12}\b/g, "SHORT")
+      .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\d]*(?:Z| [+-]\d{4}(?: UTC)?|[+-]\d\d:\d\d)?/g, "TIME")
+      .replace(/(?:Less than a second|About a minute|\d+ (?:seconds?|minutes?)) ago/g, "AGO")
+      .replace(/Up (?:Less than a second|About a minute|\d+ \w+)/g, "UP")
+      .replace(/172\.\d+\.\d+\.\d+(?:\/\d+)?/g, "ADDRESS")
+      // The pool asks an engine by id, so texts of the engine that repeat the name asked for have the id.
+      .replace("in container ID", "in container NAME")
+      // A terminal echoes the end of its input at any place.
+      .replace(/\^@|[\r\0]/g, "")
+  );
 }

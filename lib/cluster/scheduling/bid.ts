@@ -47,3 +47,18 @@ export const bidSchema = z.object({
 });
 
 export type Bid = z.output<typeof bidSchema>;
+
+/** The bid of a node that gave none. */
+export function declinedBid(node: string, reason: string): Bid {
+  return {
+    node,
+    declines: `no answer: ${reason}`,
+    cpu: 0,
+    memory: 0,
+    reservedCpu: 0,
+    reservedMemory: 0,
+    recent: 0,
+    hasImage: false,
+    hasVolumes: false,
+  };
+}

@@ -11,7 +11,7 @@ import { idempotencyKeyOf, type RoutedRequest } from "../routing/routed-request"
 import type { Plan } from "../routing/where";
 import { fanOut } from "../rpc/fan-out";
 import { PeerFailure } from "../rpc/peer-failure";
-import type { Bid } from "./bid";
+import { type Bid, declinedBid } from "./bid";
 import type { Bidder } from "./bidder";
 import { runOnce } from "./idempotency";
 import { type InFlight, loadOf, type RankedBid, rank, shortlist } from "./scoring";
@@ -291,17 +291,3 @@ function withPlacement(reply: Reply, chosen: string, bids: Bid[], ranked: Ranked
 }
 
 const orderEntry = ({ bid, ahead, load }: RankedBid) => ({ node: bid.node, ahead, load });
-
-function declinedBid(node: string, reason: string): Bid {
-  return {
-    node,
-    declines: `no answer: ${reason}`,
-    cpu: 0,
-    memory: 0,
-    reservedCpu: 0,
-    reservedMemory: 0,
-    recent: 0,
-    hasImage: false,
-    hasVolumes: false,
-  };
-}
