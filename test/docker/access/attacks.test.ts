@@ -203,7 +203,7 @@ test("of creations at once no more are carried out than a token may have contain
   expect(answers.find(({ status }) => status === 403)?.json).toMatchObject({ code: "REFUSED_BY_TOKEN", details });
   expect((await holder("POST", "/containers", { json: { image: "busybox" } })).json.details).toEqual(details);
   expect((await holder("POST", "/containers/run", { json: { image: "busybox", container_port: 80 } })).json.details).toEqual(details);
-  const tool = { name: "run_container", arguments: sleeper };
+  const tool = { name: "run_container", arguments: { image: "busybox", command: ["sleep", "100000"], detach: true } };
   expect((await holder("POST", "/mcp", { json: { jsonrpc: "2.0", id: 1, method: "tools/call", params: tool } })).text).toContain("(max)");
   expect(await names()).toHaveLength(2);
   // Neither a repeated request nor a start adds a container, unless there are too many already.
