@@ -33,7 +33,7 @@ async function fromPage(origin: string, method: string, path: string): Promise<s
   const result = await page.evaluate(
     async ([url, verb, token]) => {
       const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
-      const body = verb === "GET" ? null : '{"image":"busybox"}';
+      const body = verb !== "PUT" ? null : '{"image":"busybox"}';
       try {
         const response = await fetch(url as string, { method: verb as string, headers, body });
         return `${((await response.json()) as { code: string }).code} ${response.headers.has("x-request-id")}`;

@@ -163,6 +163,8 @@ describe("the pages, in a browser", () => {
       for (const { operation } of operations) {
         const seen = await page
           .getByText(operation.summary, { exact: true })
+          // The menu has the summary too, hidden while its group is folded.
+          .filter({ visible: true })
           .first()
           .waitFor({ state: "visible" })
           .then(

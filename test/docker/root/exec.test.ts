@@ -119,7 +119,7 @@ test("a stopped or paused container is 409, a missing one 404", async () => {
 });
 
 test.each([
-  ["data", {}],
+  ["command", {}],
   ["data", { data: "" }],
   ["data", { data: [] }],
   ["data", { data: "'open" }],

@@ -106,7 +106,7 @@ test.each([
   ["env_vars", { env_vars: { "1A": "x" } }],
   ["pull_policy", { pull_policy: "sometimes" }],
   ["memory", { memory: 1000 }],
-  ["volumes", { volumes: [] }],
+  ["volumes", { volumes: [1] }],
   ["auth_config", { auth_config: { username: "u" } }],
   ["unknown", { unknown: 1 }],
 ])("a wrong %s is a 400 with the field", async (field, fields) => {
