@@ -6,6 +6,7 @@ import { until } from "../../scripts/process";
 import { startCluster, type TestCluster } from "../support/cluster";
 import { becomesComplete, startContainer, uniqueName } from "../support/cluster-containers";
 import { startPoolLoad } from "../support/cluster-load";
+import { buildEarlier, replaceDist } from "../support/earlier-build";
 import { type Engine, leaseEngine } from "../support/engine";
 import { startHaproxy } from "../support/haproxy";
 import { importBusybox } from "../support/images";
@@ -14,6 +15,9 @@ import { freePorts } from "../support/ports";
 import { ask, type TestServer, TOKEN } from "../support/server";
 
 const DEADLINE_MS = 30_000;
+const ROOT = path.resolve(__dirname, "../..");
+
+const installedDist = (pm2: Pm2) => path.join(path.dirname(pm2.config), "dist");
 
 describe("three nodes, each kept up by pm2, behind haproxy", () => {
   let folder: string;
@@ -26,6 +30,8 @@ describe("three nodes, each kept up by pm2, behind haproxy", () => {
     engines = await Promise.all(["n1", "n2", "n3"].map((name) => leaseEngine({ name })));
     await Promise.all(engines.map((engine) => importBusybox(engine)));
     managers = await Promise.all(engines.map(() => installPm2()));
+    const earlier = await buildEarlier(path.join(folder, "earlier"));
+    for (const manager of managers) replaceDist(installedDist(manager), earlier);
     const ports = await freePorts(engines.length);
     servers = ports.map((port) => ({ url: `http://127.0.0.1:${port}` }));
     await Promise.all(
@@ -55,7 +61,7 @@ describe("three nodes, each kept up by pm2, behind haproxy", () => {
     return views.every(({ json }) => json.complete && json.nodes.length === engines.length);
   }
 
-  test("reloaded one after the other under load: no request fails, no list lacks a node or a container", async () => {
+  test("reloaded one after the other with a newer build under load: no request fails, no list lacks a node or a container", async () => {
     const held = engines.map(({ name }) => uniqueName(`held-${name}`));
     for (const [index, { name }] of engines.entries()) {
       const json = { image: "busybox", name: held[index], detach: true, data: "sleep 100000" };
@@ -66,6 +72,7 @@ describe("three nodes, each kept up by pm2, behind haproxy", () => {
       expect(await load.grows(100)).toBe(true);
       for (const pm2 of managers) {
         const [before] = await pm2.list();
+        replaceDist(installedDist(pm2), path.join(ROOT, "dist"));
         expect((await pm2.pm2(["reload", "docker-server"])).code).toBe(0);
         expect(await load.grows(150)).toBe(true);
         expect(await until(() => hasEnded(before?.pid ?? 0), DEADLINE_MS)).toBe(true);

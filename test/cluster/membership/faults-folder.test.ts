@@ -62,7 +62,7 @@ async function expectUnnoticed({ make, met, mend }: Fault): Promise<void> {
     await sleep(2000);
     const { asked, wrong } = await clients.stop();
     expect(wrong).toEqual([]);
-    expect(asked).toBeGreaterThan(20);
+    expect(asked).toBeGreaterThan(5);
     // Reads of a hanging folder must not block other files: they share the few threads of one pool.
     for (const node of cluster.nodes) {
       expect((await node.request("GET", "/docs/favicon.png", { signal: AbortSignal.timeout(20_000) })).status).toBe(200);

