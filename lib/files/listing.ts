@@ -4,8 +4,9 @@ import { invalidField } from "../errors";
 import { pathInFolder, readContainerArchive } from "./container-archive";
 import { ContainerPaths } from "./container-paths";
 
-/** Limits of one listing: its entries, and the bytes that are read to find them. */
+/** Limits of one listing: its entries, and the entries and bytes of the tar that are read to find them. */
 const MAX_LISTED_ENTRIES = 10_000;
+export const MAX_READ_ENTRIES = 100_000;
 const MAX_READ_BYTES = 1_000_000_000;
 
 const TYPES: Record<string, string> = { directory: "directory", symlink: "link", file: "file", link: "file", "contiguous-file": "file" };
@@ -47,9 +48,12 @@ export async function listFolder(engine: Engine, id: string, path: string, clien
   clientSignal.addEventListener("abort", close, { once: true });
   const listed: ListedEntry[] = [];
   const listing = (complete: boolean) => ({ path: found.path, entries: listed, complete });
+  let readEntries = 0;
   let readBytes = 0;
   try {
     for await (const entry of entries) {
+      readEntries += 1;
+      if (readEntries > MAX_READ_ENTRIES) return listing(false);
       const { name, type, size = 0, mode = 0, mtime, linkname } = entry.header;
       const pathBelow = pathInFolder(found.path, name);
       if (pathBelow !== "" && !pathBelow.includes("/")) {

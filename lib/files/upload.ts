@@ -16,6 +16,8 @@ const ZIP_TYPES = /^(?:application\/(?:zip|x-zip-compressed|octet-stream)|$)/i;
 const FORM_TYPE = /^multipart\/form-data\b/i;
 /** Folders that are looked up in parallel. */
 const MAX_PARALLEL_LOOKUPS = 8;
+/** Folders of one archive that are looked up: the engine mounts the container for each, and takes some 5 ms of it. */
+export const MAX_LOOKUPS = 10_000;
 
 const loadBusboy = lazyRequire(() => require("@fastify/busboy") as typeof import("@fastify/busboy"));
 
@@ -26,6 +28,8 @@ export interface UploadOptions {
   owner: FileOwner;
   /** bytes, of the archive and of its content */
   limit: number;
+  /** Nothing is written if the client leaves before the archive is checked. */
+  clientSignal: AbortSignal;
 }
 
 /** Sent to clients as it is. */
@@ -40,17 +44,18 @@ export interface UploadResult extends Pick<ZipSummary, "files" | "bytes"> {
  * @throws AppError naming the entry at fault; CONTENT_TOO_LARGE, READ_ONLY, NO_SPACE, IN_THE_WAY, LEADS_OUT
  */
 export async function uploadZip(engine: Engine, id: string, body: Readable, options: UploadOptions): Promise<UploadResult> {
-  const { limit } = options;
+  const { limit, clientSignal } = options;
   const zip = Spool.create();
   const checkingAhead = checkAhead(zip, limit);
   try {
     await receiveZip(body, options.contentType, zip, limit);
     const summary = await checkZipDirectory(zip, limit);
     const checking = checkingAhead.then((isChecked) => checkZipContent(zip, isChecked));
-    const planning = planTarget(new ContainerPaths(engine, id), options.folder, summary);
+    const planning = planTarget(new ContainerPaths(engine, id), summary, options);
     const [target, content] = await Promise.allSettled([planning, checking]);
     if (target.status === "rejected") throw target.reason;
     if (content.status === "rejected") throw content.reason;
+    clientSignal.throwIfAborted();
     const { found, missing, newFolders } = target.value;
     const prefix = missing.map((name) => `${name}/`).join("");
     // Unpacks a second time: storing what the check has unpacked would take far longer.
@@ -123,11 +128,11 @@ interface UploadTarget {
   newFolders: string[];
 }
 
-/** @throws AppError IN_THE_WAY, FILE_NOT_FOUND, LEADS_OUT */
-async function planTarget(paths: ContainerPaths, folder: string, summary: ZipSummary): Promise<UploadTarget> {
+/** @throws AppError IN_THE_WAY, FILE_NOT_FOUND, LEADS_OUT, CONTENT_TOO_LARGE; the signal's reason */
+async function planTarget(paths: ContainerPaths, summary: ZipSummary, { folder, clientSignal }: UploadOptions): Promise<UploadTarget> {
   const { found, missing } = await paths.resolvePartly(folder);
   if (found.kind !== "folder") throw new AppError("IN_THE_WAY", { message: `No folder: ${found.path}`, details: { path: found.path } });
-  if (missing.length === 0) return { found, missing, newFolders: await findNewFolders(paths, found, summary.folders) };
+  if (missing.length === 0) return { found, missing, newFolders: await findNewFolders(paths, found, summary.folders, clientSignal) };
   const parents = missing.map((_name, depth) => missing.slice(0, depth + 1).join("/"));
   return { found, missing, newFolders: [...parents, ...summary.folders.map((name) => `${missing.join("/")}/${name}`)] };
 }
@@ -135,10 +140,16 @@ async function planTarget(paths: ContainerPaths, folder: string, summary: ZipSum
 /**
  * The folders of an archive that don't exist in the container.
  * @param folders parents first
- * @throws AppError IN_THE_WAY if one is a link or a file there: nothing is written through links
+ * @throws AppError IN_THE_WAY if one is a link or a file there: nothing is written through links; CONTENT_TOO_LARGE; the signal's reason
  */
-async function findNewFolders(paths: ContainerPaths, { path }: ContainerPath, folders: readonly string[]): Promise<string[]> {
+async function findNewFolders(
+  paths: ContainerPaths,
+  { path }: ContainerPath,
+  folders: readonly string[],
+  clientSignal: AbortSignal,
+): Promise<string[]> {
   const newFolders = new Set<string>();
+  let lookups = 0;
   const lookUp = async (name: string) => {
     const stat = await paths.stat(`${path === "/" ? "" : path}/${name}`);
     if (!stat) return void newFolders.add(name);
@@ -160,8 +171,18 @@ async function findNewFolders(paths: ContainerPaths, { path }: ContainerPath, fo
       if (newFolders.has(name.slice(0, name.lastIndexOf("/")))) newFolders.add(name);
       else unknown.push(name);
     }
-    for (let start = 0; start < unknown.length; start += MAX_PARALLEL_LOOKUPS)
+    lookups += unknown.length;
+    if (lookups > MAX_LOOKUPS) throw tooManyLookups(path);
+    for (let start = 0; start < unknown.length; start += MAX_PARALLEL_LOOKUPS) {
+      clientSignal.throwIfAborted();
       await Promise.all(unknown.slice(start, start + MAX_PARALLEL_LOOKUPS).map(lookUp));
+    }
   }
   return folders.filter((name) => newFolders.has(name));
 }
+
+const tooManyLookups = (path: string) =>
+  new AppError("CONTENT_TOO_LARGE", {
+    message: `More than ${MAX_LOOKUPS} folders of the archive may exist in the container: send fewer at a time, or unpack to a new folder below ${path}`,
+    details: { limit: MAX_LOOKUPS },
+  });

@@ -59,6 +59,7 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
         folder: call.query.path,
         owner: fileOwner,
         limit,
+        clientSignal: call.clientSignal,
       });
       return { id, name, ...uploaded, host };
     },
