@@ -69,7 +69,9 @@ export async function listen(
   let stopWatching = () => {};
   let server: http.Server | https.Server;
   if (settings.https) {
-    const secure = https.createServer({ ...options, ...clients, ...readCertificates(settings) }, handler.handleRequest);
+    // Until its handshake is done, a connection is none of HTTP, and `headersTimeout` doesn't hold for it.
+    const handshakes = { handshakeTimeout: options.headersTimeout };
+    const secure = https.createServer({ ...options, ...handshakes, ...clients, ...readCertificates(settings) }, handler.handleRequest);
     stopWatching = watchCertificates(settings, (context) => secure.setSecureContext({ ...context, ...authority }), log);
     server = secure;
   } else {

@@ -8,6 +8,8 @@ import { SignedChannel } from "./signed-channel";
 export const RPC_PATH = "/_node/link";
 /** Of an answer: large enough for a list of some 100,000 containers. */
 const MAX_ANSWER_BYTES = 64_000_000;
+/** Of the peer's half of the session id, which every signature of the connection covers. */
+const MAX_NONCE_LENGTH = 64;
 
 interface PendingCall {
   resolve: (answer: unknown) => void;
@@ -63,7 +65,11 @@ export class PeerConnection {
     });
     const connection = new PeerConnection(peer, url, socket, onStamp);
     // The first message is the peer's half of the session id.
-    socket.once("message", (nonce) => connection.establish(new SignedChannel(signatures, `${signedHeader.value} ${nonce}`, "asks")));
+    socket.once("message", (message) => {
+      const nonce = String(message);
+      if (nonce.length > MAX_NONCE_LENGTH) return connection.close("its greeting is too long");
+      connection.establish(new SignedChannel(signatures, `${signedHeader.value} ${nonce}`, "asks"));
+    });
     socket.on("error", (error: NodeJS.ErrnoException) => {
       connection.closeReason = error.code ?? error.message;
     });

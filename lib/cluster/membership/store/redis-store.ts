@@ -6,6 +6,8 @@ import type { Store } from "./store";
 const KEYS_SET = "docker-server:nodes";
 const redisKey = (key: string) => `docker-server:node:${key}`;
 const ANSWER_TIMEOUT_MS = 4000;
+/** No more of a text is read: longer ones are no records. */
+const MAX_TEXT_BYTES = 10_000;
 
 /** A shared Redis or Redis Cluster: one expiring key per node, and a set of all keys. */
 export class RedisStore implements Store {
@@ -33,21 +35,7 @@ export class RedisStore implements Store {
   }
 
   read(): Promise<Map<string, string>> {
-    return this.redis.use(
-      (client) =>
-        readTexts(
-          client,
-          (keys) => client.mGet(keys),
-          (keys) => client.sRem(KEYS_SET, keys),
-        ),
-      (cluster) =>
-        readTexts(
-          cluster,
-          // A key of another type has no text, as with MGET.
-          (keys) => Promise.all(keys.map((key) => cluster.get(key).catch(nullIfWrongType))),
-          (keys) => cluster.sRem(KEYS_SET, keys),
-        ),
-    );
+    return this.redis.use<Map<string, string>>(readTexts, readTexts);
   }
 
   async withdraw(key: string): Promise<void> {
@@ -65,20 +53,23 @@ export class RedisStore implements Store {
   }
 }
 
-async function readTexts(
-  redis: { sMembers(key: string): Promise<string[]> },
-  getAll: (keys: string[]) => Promise<(string | null)[]>,
-  forget: (keys: string[]) => Promise<unknown>,
-): Promise<Map<string, string>> {
-  const keys = await redis.sMembers(KEYS_SET);
-  if (keys.length === 0) return new Map();
-  const texts = await getAll(keys.map(redisKey));
-  const expired = keys.filter((_key, index) => texts[index] === null);
-  if (expired.length > 0) await forget(expired);
-  return new Map(keys.flatMap((key, index) => (texts[index] === null || texts[index] === undefined ? [] : [[key, texts[index]]])));
+/** The commands of a Redis or a Redis Cluster that reading takes. */
+interface RecordReader {
+  sMembers(key: string): Promise<string[]>;
+  getRange(key: string, start: number, end: number): Promise<string | null>;
+  sRem(key: string, members: string[]): Promise<unknown>;
 }
 
-function nullIfWrongType(error: Error): null {
-  if (error.message.startsWith("WRONGTYPE")) return null;
+async function readTexts(redis: RecordReader): Promise<Map<string, string>> {
+  const keys = await redis.sMembers(KEYS_SET);
+  const texts = await Promise.all(keys.map((key) => redis.getRange(redisKey(key), 0, MAX_TEXT_BYTES).catch(emptyIfWrongType)));
+  // An expired key has an empty text.
+  const expired = keys.filter((_key, index) => !texts[index]);
+  if (expired.length > 0) await redis.sRem(KEYS_SET, expired);
+  return new Map(keys.flatMap((key, index) => (texts[index] ? [[key, texts[index]]] : [])));
+}
+
+function emptyIfWrongType(error: Error): string {
+  if (error.message.startsWith("WRONGTYPE")) return "";
   throw error;
 }

@@ -59,6 +59,7 @@ describe("Redis", () => {
   });
 
   test("a read requests only the keys of nodes", async () => {
+    await raw((client) => client.flushAll());
     const store = make();
     await store.publish("a", "text");
     const commands = await raw(async (client) => {
@@ -67,10 +68,23 @@ describe("Redis", () => {
       return client.info("commandstats");
     });
     expect(commands).toMatch(/cmdstat_smembers:calls=1,/);
-    expect(commands).toMatch(/cmdstat_mget:calls=1,/);
+    expect(commands).toMatch(/cmdstat_getrange:calls=1,/);
     expect(commands).not.toMatch(/cmdstat_(keys|scan)/);
     await store.close();
   });
+});
+
+test.each(["Redis", "Redis Cluster"])("of a text of 10 MB in a %s no more is read than a record may have", async (kind) => {
+  const own = kind === "Redis" ? server : await startRedisCluster();
+  const store = new RedisStore(`redis://127.0.0.1:${own.port}`, 60_000, quietLog().log);
+  await store.publish("large", "x".repeat(10_000_000));
+  await store.publish("a", "record of a");
+  const texts = await store.read();
+  expect(texts.get("a")).toBe("record of a");
+  expect(texts.get("large")).toHaveLength(10_001);
+  await store.withdraw("large");
+  await store.close();
+  if (own !== server) await own.stop();
 });
 
 describe("Redis Cluster", () => {

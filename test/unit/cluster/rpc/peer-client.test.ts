@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { WebSocketServer } from "ws";
 import { Access } from "../../../../lib/access/access";
 import { Peer } from "../../../../lib/cluster/membership/peer";
 import { PeerClient } from "../../../../lib/cluster/rpc/peer-client";
@@ -46,5 +47,26 @@ test("when a peer closes its RPC connection, its idle HTTP connections are close
   } finally {
     client.close();
     for (const { server } of nodes) server.close();
+  }
+});
+
+test("an answerer that begins with megabytes gets no call: each signature of the connection would cover them", async () => {
+  const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+  await once(server, "listening");
+  const received: string[] = [];
+  server.on("connection", (socket) => {
+    socket.on("message", (message) => received.push(String(message)));
+    socket.send("x".repeat(5_000_000));
+  });
+  const { port } = server.address() as AddressInfo;
+  const client = new PeerClient("n0", new Signatures(["key"]), () => ({}) as never);
+  try {
+    const peer = new Peer(recordOf("n1", { url: `http://127.0.0.1:${port}` }));
+    await expect(client.call(peer, "ping", {}, TIMEOUT_MS)).rejects.toThrow("greeting is too long");
+    expect(received).toEqual([]);
+  } finally {
+    client.close();
+    for (const socket of server.clients) socket.terminate();
+    server.close();
   }
 });
