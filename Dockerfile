@@ -19,6 +19,8 @@ RUN node scripts/build.js
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="docker-server" \
+      org.opencontainers.image.description="Run containers on a few machines that have Docker, over one HTTP API" \
+      org.opencontainers.image.version="2.0.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=cli /usr/local/bin/docker /usr/local/bin/docker
 COPY --from=cli /usr/local/libexec/docker/cli-plugins/docker-compose /usr/local/libexec/docker/cli-plugins/docker-compose

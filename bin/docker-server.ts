@@ -3,7 +3,9 @@ import "./process-title";
 import { randomBytes } from "node:crypto";
 import { setFlagsFromString } from "node:v8";
 import { loadSettings, SettingsError } from "../config/load";
+import type { Settings } from "../config/settings";
 import { start } from "../lib/app";
+import { checkCommand } from "../lib/commands/check";
 import { tokenCommand } from "../lib/commands/token";
 import { openLogs } from "../lib/support/logger";
 import { toUrlHost } from "../lib/support/url-host";
@@ -22,15 +24,20 @@ async function main(): Promise<void> {
     if (text !== "") process.stdout.write(`${text}\n`);
     return;
   }
-  const loaded = await loadSettings(process.argv.slice(2));
+  const isCheck = command === "check";
+  const loaded = await loadSettings(isCheck ? rest : process.argv.slice(2));
   if (loaded === null) return;
   const { settings, warnings, cliVariables } = loaded;
+  if (isCheck) {
+    assertFit(settings);
+    const { text, isWell } = await checkCommand({ ...settings, cliVariables });
+    // Connections to the engine and the store may be open still.
+    process.stdout.write(`${text}\n`, () => process.exit(isWell ? 0 : 1));
+    return;
+  }
   if (settings.token.length === 0 && settings.token_file === null && settings.password === null)
     settings.token.push(generateToken(settings.cluster));
-  if ((settings.user === null) !== (settings.password === null)) throw new SettingsError("--user and --password go together");
-  if (settings.cluster && settings.token.length === 0 && settings.cluster_key.length === 0) {
-    throw new SettingsError("A cluster needs --cluster_key, or a --token that is the same on all nodes to derive it from");
-  }
+  assertFit(settings);
   const logs = openLogs(settings);
   // A forgotten rejection belongs to one request: log it and go on. After an uncaught exception the state is unknown: log it and exit.
   process.on("unhandledRejection", (reason) => logs.log.error("Unhandled promise rejection", { cause: causeOf(reason) }));
@@ -61,6 +68,14 @@ async function main(): Promise<void> {
   const { port } = await starting;
   logs.log.info(`listening on ${settings.https ? "https" : "http"}://${toUrlHost(settings.host ?? "0.0.0.0")}:${port}`);
   process.send?.("ready");
+}
+
+/** @throws SettingsError for settings that do not go together */
+function assertFit(settings: Settings): void {
+  if ((settings.user === null) !== (settings.password === null)) throw new SettingsError("--user and --password go together");
+  if (settings.cluster && settings.token.length === 0 && settings.cluster_key.length === 0) {
+    throw new SettingsError("A cluster needs --cluster_key, or a --token that is the same on all nodes to derive it from");
+  }
 }
 
 function causeOf(reason: unknown): string {

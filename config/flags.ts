@@ -3,6 +3,12 @@ import { version } from "../package.json";
 import { parseValue, type Setting } from "./setting";
 import { SETTINGS } from "./settings";
 
+const USAGE = `$0 [options]        runs the server
+$0 check [options]  tells whether this machine has all that the server needs; the options are those of the server
+$0 token ...        makes and narrows tokens
+
+Runs containers on this machine, and on the others of its cluster, over one HTTP API.`;
+
 /**
  * Reads the command line; prints --help and --version.
  * @param argv arguments after the program's name
@@ -12,7 +18,7 @@ import { SETTINGS } from "./settings";
 export async function readFlags(argv: string[], failure: (message: string) => Error): Promise<Record<string, unknown> | null> {
   const parser = yargs()
     .scriptName("docker-server")
-    .usage("$0 [options]\n\nRuns containers on this machine, and on the others of its cluster, over one HTTP API.")
+    .usage(USAGE)
     .parserConfiguration({ "camel-case-expansion": false, "dot-notation": false, "parse-numbers": false })
     .strict()
     .demandCommand(0, 0, "", "Unknown argument: this program takes options only")

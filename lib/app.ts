@@ -63,10 +63,10 @@ import { certificateEnd } from "./server/certificates";
 import { type HttpHandler, listen, type RunningServer } from "./server/listen";
 import { firstAccepting } from "./server/upgrades";
 import { Drain, shutDown } from "./shutdown";
-import { reachableAddress } from "./support/default-route";
+
 import { lazyRequire } from "./support/lazy-require";
 import type { Logs } from "./support/logger";
-import { toUrlHost } from "./support/url-host";
+import { nodeAddress } from "./support/node-address";
 import { Terminals } from "./terminal/terminals";
 
 const MS_PER_HOUR = 3_600_000;
@@ -83,8 +83,7 @@ export async function start(
   { log, audit, readAudit, lostLines }: Logs,
   cliVariables: Record<string, string>,
 ): Promise<RunningServer> {
-  const url = settings.advertise ?? `${settings.https ? "https" : "http"}://${toUrlHost(reachableAddress(settings.host))}:${settings.port}`;
-  const nodeName = settings.node_name ?? new URL(url).host;
+  const { url, nodeName } = nodeAddress(settings);
   const service = { name: "docker-server", version, host: nodeName };
   const dockerAddresses = settings.docker_listen.map(parseDockerAddress);
   const sockets = dockerAddresses.flatMap((each) => (each.kind === "socket" ? [each.path] : []));

@@ -1,7 +1,5 @@
 import nodeCluster from "node:cluster";
-import { randomUUID, X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { createSecureContext } from "node:tls";
+import { randomUUID } from "node:crypto";
 import { ENFORCED_CAVEATS } from "../access/caveats";
 import type { NodeUse } from "../access/quota";
 import type { Logger } from "../support/logger";
@@ -17,7 +15,8 @@ import { ListLeases } from "./routing/list-leases";
 import type { Dispatch } from "./routing/routed-request";
 import type { FanOutResult } from "./rpc/fan-out";
 import { rpcHandlers } from "./rpc/handlers";
-import { PeerClient, type PeerTls } from "./rpc/peer-client";
+import { PeerClient } from "./rpc/peer-client";
+import { type PeerTlsSettings, peerTls } from "./rpc/peer-tls";
 import { ReplayGuard } from "./rpc/replay-guard";
 import { RpcServer } from "./rpc/rpc-server";
 import { type PeerRequest, Signatures } from "./rpc/signatures";
@@ -28,17 +27,13 @@ import { NameClaims } from "./scheduling/name-claims";
 import { Scheduler } from "./scheduling/scheduler";
 import { loadOf } from "./scheduling/scoring";
 
-export interface ClusterSettings extends StoreSettings {
+export interface ClusterSettings extends StoreSettings, PeerTlsSettings {
   cluster_key: string[];
   token: string[];
   refresh_rate: number;
   cache_interval: number;
   /** ms */
   peer_timeout: number;
-  peer_ca: string | null;
-  peer_servername: string | null;
-  https: boolean;
-  https_cert: string;
   /** seconds */
   queue_wait: number;
   queue_length: number;
@@ -260,34 +255,4 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
 function smoothLoad(before: Load | undefined, now: Load): Load {
   if (!before) return now;
   return { cpu: before.cpu + CPU_READING_WEIGHT * (now.cpu - before.cpu), memory: now.memory };
-}
-
-/** One certificate often serves all nodes, which reach each other by address: its own name is then expected of the peers. */
-function peerTls(settings: ClusterSettings): () => PeerTls {
-  const secureContext = createSecureContext();
-  // Added to the system's roots, which the option `ca` would replace.
-  if (settings.peer_ca !== null) secureContext.context.addCACert(readCertificates(settings.peer_ca));
-  let lastName: string | undefined;
-  return () => {
-    if (settings.https && settings.peer_servername === null) lastName = certificateName(settings.https_cert) ?? lastName;
-    const servername = settings.peer_servername ?? lastName;
-    return { secureContext, ...(servername ? { servername } : {}) };
-  };
-}
-
-/** @throws Error if the file contains no certificate */
-function readCertificates(file: string): string {
-  const pem = readFileSync(file, "utf8");
-  new X509Certificate(pem);
-  return pem;
-}
-
-/** The first DNS name of a certificate; undefined if it has none, or if a renewal is replacing the file right now. */
-function certificateName(file: string): string | undefined {
-  try {
-    const { subjectAltName = "" } = new X509Certificate(readFileSync(file));
-    return /DNS:([^,\s]+)/.exec(subjectAltName)?.[1]?.replace(/^\*\./, "node.");
-  } catch {
-    return undefined;
-  }
 }

@@ -1,4 +1,4 @@
-import { statfs } from "node:fs/promises";
+import { type DiskRoom, readDiskRoom } from "../support/disk";
 import type { Engine } from "./engine";
 
 /** The file system on which an engine keeps its images, containers and volumes, as far as this process can see it. */
@@ -7,14 +7,13 @@ export class EngineDisk {
 
   constructor(private readonly engine: Engine) {}
 
-  /** Free for ordinary users, and in all, bytes; undefined for an engine elsewhere, or whose folder can't be seen from this container. */
-  async read(): Promise<{ free: number; size: number } | undefined> {
+  /** Its room; undefined for an engine elsewhere, or whose folder can't be seen from this container. */
+  async read(): Promise<DiskRoom | undefined> {
     if (this.engine.machine !== undefined) return undefined;
     try {
       this.folder ??= ((await this.engine.call((docker) => docker.info())) as { DockerRootDir?: string }).DockerRootDir;
       if (!this.folder) return undefined;
-      const { bavail, blocks, bsize } = await statfs(this.folder);
-      return { free: bavail * bsize, size: blocks * bsize };
+      return await readDiskRoom(this.folder);
     } catch {
       return undefined;
     }

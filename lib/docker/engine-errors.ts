@@ -131,7 +131,7 @@ const UNREACHABLE_CODES = new Set([
 ]);
 
 /** Node's error codes for an untrusted certificate or a failed TLS handshake. */
-const TLS_ERROR_CODE = /^(ERR_TLS_|ERR_SSL_|EPROTO|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|ERR_OSSL_)/;
+export const TLS_ERROR_CODE = /^(ERR_TLS_|ERR_SSL_|EPROTO|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|ERR_OSSL_)/;
 
 /**
  * Turns an error of the Engine API into an AppError; an AppError is returned as it is.

@@ -43,6 +43,30 @@ export function certificateEnd(file: string): number | undefined {
   }
 }
 
+/** A certificate that ends sooner than this should have been renewed, as in examples/prometheus-alerts.yml. */
+const RENEWAL_MS = 14 * 86_400_000;
+
+/**
+ * Tells a certificate's end and host names, for people, with a remedy if it can't serve well.
+ * @param expectedName the name that other nodes expect of it; null if they expect none
+ * @throws Error if the files can't be used
+ */
+export function describeCertificate(settings: CertificateSettings, expectedName: string | null): { found: string; remedy?: string } {
+  const { cert } = readCertificates(settings);
+  const certificate = new X509Certificate(cert as string);
+  const names = (certificate.subjectAltName ?? "").replaceAll("IP Address:", "").replaceAll("DNS:", "");
+  const endsAt = Date.parse(certificate.validTo);
+  const end = new Date(endsAt).toISOString().slice(0, 10);
+  const found = `for ${names || "no host name"}, ${endsAt < Date.now() ? "ended" : "valid until"} ${end}`;
+  if (endsAt < Date.now() + RENEWAL_MS) return { found, remedy: "Renew it: the server uses new files at once" };
+  if (Date.parse(certificate.validFrom) > Date.now())
+    return { found: `${found}, not before ${certificate.validFrom}`, remedy: "Set this machine's clock" };
+  if (names === "") return { found, remedy: "Get one with a subjectAltName: clients accept no other" };
+  if (expectedName !== null && certificate.checkHost(expectedName) === undefined)
+    return { found, remedy: `Other nodes expect ${expectedName} (--peer_servername): get one for it, or change the setting` };
+  return { found };
+}
+
 function readPem(file: string): string {
   try {
     return readFileSync(file, "utf8");

@@ -12,6 +12,7 @@ const ALLOWED: [prefix: string, imports: string[]][] = [
   ["lib/errors.ts", []],
   ["lib/support/", ["lib/support/", "lib/errors"]],
   ["lib/access/", ["lib/access/", "lib/errors"]],
+  ["lib/commands/check.ts", ["lib/cluster/check-cluster", "lib/docker/", "lib/managed/compose", "lib/server/certificates", "lib/support/"]],
   ["lib/commands/", ["lib/commands/", "lib/access/", "lib/auth/", "lib/errors"]],
   ["lib/server/", ["lib/server/", "lib/errors", "lib/support/"]],
   ["lib/docker/", ["lib/docker/", "lib/access/", "lib/errors", "lib/support/"]],

@@ -1,0 +1,105 @@
+import { accessSync, constants, existsSync } from "node:fs";
+import path from "node:path";
+import { type CheckedCluster, checkCluster } from "../cluster/check-cluster";
+import { CliCheck } from "../docker/cli/cli-check";
+import { type DockerCli, dockerCli } from "../docker/cli/docker-cli";
+import { type EndpointSettings, resolveEndpoint } from "../docker/endpoint";
+import { Engine } from "../docker/engine";
+import { EngineDisk } from "../docker/engine-disk";
+import { reportEngine } from "../docker/engine-report";
+import { COMPOSE_MISSING_HINT, Compose } from "../managed/compose";
+import { type CertificateSettings, describeCertificate } from "../server/certificates";
+import { describeRoom, readDiskRoom } from "../support/disk";
+import { type Finding, findingOf } from "../support/finding";
+import type { Logger } from "../support/logger";
+import { type AddressSettings, nodeAddress } from "../support/node-address";
+
+export interface CheckSettings extends EndpointSettings, AddressSettings, CheckedCluster, CertificateSettings {
+  cluster: boolean;
+  log_dir: string;
+  /** seconds */
+  docker_read_timeout: number;
+  /** seconds */
+  docker_write_timeout: number;
+}
+
+/** The machine of an engine may have a clock of its own, which may differ by this. */
+const MAX_CLOCK_DIFFERENCE_MS = 5000;
+/** All that is wrong is in the findings. */
+const ignore = () => undefined;
+const NO_LOG: Logger = { fatal: ignore, error: ignore, warn: ignore, info: ignore, debug: ignore, trace: ignore };
+
+/**
+ * `docker-server check` (docs/operations.md, "Check a machine"): looks at all that the server needs, and changes nothing.
+ * @returns the text to print, and whether nothing is wrong
+ */
+export async function checkCommand(settings: CheckSettings): Promise<{ text: string; isWell: boolean }> {
+  const certificates = async () => describeCertificate(settings, settings.cluster ? settings.peer_servername : null);
+  const findings = [
+    ...(await checkDocker(settings)),
+    await findingOf("log folder", () => checkLogFolder(settings.log_dir), "Let this user write there, or name another with --log_dir"),
+    ...(settings.https
+      ? [await findingOf("certificate", certificates, "Name the files with --https_cert, --https_key, --https_chain")]
+      : []),
+    ...(settings.cluster ? await checkCluster(settings, nodeAddress(settings).nodeName, NO_LOG) : []),
+  ];
+  return { text: findings.map(lineOf).join("\n"), isWell: findings.every(({ remedy }) => remedy === undefined) };
+}
+
+function lineOf({ subject, found, remedy }: Finding): string {
+  return remedy === undefined ? `ok     ${subject}: ${found}` : `WRONG  ${subject}: ${found}\n       ${remedy}`;
+}
+
+async function checkDocker(settings: CheckSettings): Promise<Finding[]> {
+  const endpoint = await resolveEndpoint(settings).catch((error: Error) => error);
+  if (endpoint instanceof Error)
+    return [{ subject: "engine", found: endpoint.message, remedy: "Check --docker_host, --docker_context and --docker_cert_path" }];
+  const engine = new Engine(endpoint, settings.docker_read_timeout * 1000, settings.docker_write_timeout * 1000);
+  const report = await reportEngine(engine);
+  if (!report.reached) return [{ subject: "engine", found: `${endpoint.url} can't be reached: ${report.reason}`, remedy: report.remedy }];
+  const cli = dockerCli(endpoint);
+  return [
+    { subject: "engine", found: `${endpoint.url}, version ${report.version}, API ${report.api}` },
+    await findingOf("docker CLI", () => checkCli(engine, cli), "Install a docker CLI that fits the engine"),
+    await findingOf("compose", () => checkCompose(engine, cli), COMPOSE_MISSING_HINT),
+    await findingOf("clock", () => checkClock(engine), "Run `docker info`: the engine does not tell its time"),
+    await findingOf("engine's disk", () => checkEngineDisk(engine), "Run `docker info`"),
+  ];
+}
+
+async function checkCli(engine: Engine, cli: DockerCli) {
+  const problem = await new CliCheck(engine, cli, NO_LOG).refresh();
+  if (problem !== undefined) return { found: "it can't be used with this engine", remedy: problem };
+  return { found: `version ${(await cli("call", ["version", "--format={{.Client.Version}}"])).trim()} works with the engine` };
+}
+
+async function checkCompose(engine: Engine, cli: DockerCli) {
+  const version = await new Compose(engine, cli).version();
+  return version === null ? { found: "missing", remedy: COMPOSE_MISSING_HINT } : { found: `version ${version}` };
+}
+
+async function checkClock(engine: Engine) {
+  const { SystemTime } = (await engine.call((docker) => docker.info())) as { SystemTime: string };
+  return describeClock(Date.parse(SystemTime) - Date.now());
+}
+
+/** @param differenceMs the clock of the engine's machine minus this machine's */
+export function describeClock(differenceMs: number): { found: string; remedy?: string } {
+  const found = `${new Date().toISOString()}, that of the engine's machine differs by ${(Math.abs(differenceMs) / 1000).toFixed(0)} s`;
+  return Math.abs(differenceMs) > MAX_CLOCK_DIFFERENCE_MS ? { found, remedy: "Let NTP set the clocks of both machines" } : { found };
+}
+
+async function checkEngineDisk(engine: Engine) {
+  const room = await new EngineDisk(engine).read();
+  return room === undefined ? { found: "not seen from here: check it on the engine's machine" } : describeRoom(room);
+}
+
+/** The server makes the folder at its start: until then the folder that will hold it counts. */
+async function checkLogFolder(folder: string) {
+  let existing = path.resolve(folder);
+  while (!existsSync(existing)) existing = path.dirname(existing);
+  accessSync(`${existing}/.`, constants.W_OK | constants.X_OK);
+  const room = await readDiskRoom(existing);
+  const { found, remedy } = describeRoom(room);
+  return { found: `${path.resolve(folder)}, ${found}`, ...(remedy === undefined ? {} : { remedy }) };
+}
