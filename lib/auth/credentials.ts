@@ -115,7 +115,7 @@ export class Credentials {
   }
 
   /**
-   * Checks the credentials of a request: `Basic base64(token)`, `Basic base64(user:password)`, `Basic base64(anything:narrow token)`,
+   * Checks the credentials of a request: `Basic base64(token)`, `Basic base64(user:password)`, `Basic base64(anything:token)`,
    * `Bearer token`, `X-Access-Token: token` or `X-API-Key: token`.
    * @throws AppError TOKEN_REFUSED for a narrow token that is expired, revoked, or can't be obeyed
    */
@@ -124,7 +124,7 @@ export class Credentials {
     if (secret === undefined) return "missing";
     const verdict = this.checkSecret(secret);
     const password = verdict === "wrong" ? basicPassword(headers) : undefined;
-    return password?.startsWith(TOKEN_PREFIX) ? this.checkSecret(password) : verdict;
+    return password === undefined ? verdict : this.checkSecret(password);
   }
 
   private checkSecret(secret: string): Verdict {

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Daemon, startDaemon } from "../../../scripts/daemon";
@@ -49,6 +49,26 @@ async function onHost(line: string): Promise<string> {
   return stdout;
 }
 
+test("the installed program's check finds the engine, its CLI, Compose and the clock well; without an engine it fails", async () => {
+  const check = (line: string) => {
+    const [command = "", ...args] = engine.inside(["sh", "-c", `docker-server check --token ${TOKEN} ${line}`]);
+    return run(command, args, { env });
+  };
+  const { code, stdout, stderr } = await check("");
+  expect(stderr).toBe("");
+  for (const line of [
+    "engine: unix://.*, version .*, API",
+    "docker CLI: version .* works",
+    "compose: version 2",
+    "clock: .* differs by 0 s",
+  ])
+    expect(stdout).toMatch(new RegExp(`^ok     ${line}`, "m"));
+  // A disk of the machine that runs the tests may be full.
+  expect(code).toBe(stdout.includes("WRONG") ? 1 : 0);
+  expect(stdout.match(/^WRONG {2}(?!engine's disk|log folder).*/gm)).toBeNull();
+  expect(await check("--docker_host unix:///nonexistent.sock")).toMatchObject({ code: 1, stdout: expect.stringContaining("start Docker") });
+});
+
 test("these tests run every command of the README", () => {
   const beginnings = readmeCommands().map((line) => line.split(" -H ")[0]?.split(" ").slice(0, 4).join(" "));
   expect([...new Set(beginnings)].sort()).toEqual([
@@ -60,6 +80,8 @@ test("these tests run every command of the README", () => {
     "docker run -d -p",
     "docker-server --token my_secret_token",
     "docker-server --token my_secret_token --cluster",
+    "docker-server --token_file token.txt",
+    "head -c 24 /dev/urandom",
     "npm install -g docker-server",
   ]);
 });
@@ -78,6 +100,15 @@ test("the README's first commands install and start it, run and list a container
   // There is no registry here: the run takes the image of the host, and says so.
   expect(await answer("curl http://localhost:1717/run")).toMatchObject({ status: "success", stdout: "hello\n" });
   expect(await answer("curl -X DELETE")).toMatchObject({ name: "p-redis", removed: true });
+});
+
+test("the README's token file is made, and its token admits", async () => {
+  await onHost(`cd ${engine.folder} && ${readmeCommand("head -c 24")}`);
+  await startInBackground(readmeCommand("docker-server --token_file"), 1717);
+  const token = readFileSync(path.join(engine.folder, "token.txt"), "utf8").trim();
+  const statusWith = async (secret: string) =>
+    (await ask(`http://${engine.address}:1717`, "GET", "/healthz", { headers: { Authorization: `Bearer ${secret}` } })).status;
+  expect([await statusWith(token), await statusWith(TOKEN)]).toEqual([200, 401]);
 });
 
 const STORES: Record<string, () => Promise<NodeJS.ProcessEnv>> = {

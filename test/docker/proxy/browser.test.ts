@@ -77,7 +77,13 @@ test("on the main port the page is sandboxed and its script can't read the API",
 
 test("valid credentials get a cookie, and without credentials each container has its own realm", async () => {
   const basic = (text: string) => ({ Authorization: `Basic ${Buffer.from(text).toString("base64")}` });
-  for (const headers of [{ "X-Access-Token": TOKEN }, { Authorization: `Bearer ${TOKEN}` }, basic(TOKEN), basic("ann:her-password")]) {
+  for (const headers of [
+    { "X-Access-Token": TOKEN },
+    { Authorization: `Bearer ${TOKEN}` },
+    basic(TOKEN),
+    basic(`:${TOKEN}`),
+    basic("ann:her-password"),
+  ]) {
     const { status, headers: responseHeaders } = await anonymously(
       "GET",
       `/proxy/${web}/status?code=404`,

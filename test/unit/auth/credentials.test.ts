@@ -21,6 +21,9 @@ describe("Credentials", () => {
   test.each([
     ["Basic of a token", basic("first-token")],
     ["Basic of a token with a colon", basic("second: token, é")],
+    ["a token as the password of the user", basic("admin:first-token")],
+    ["a token as the password without a user", basic(":first-token")],
+    ["a token as the password of another user", basic("root:first-token")],
     ["Basic of user and password", basic("admin:pass:word é")],
     ["Bearer", bearer("first-token")],
     ["X-Access-Token", { "x-access-token": "first-token" }],
@@ -43,10 +46,10 @@ describe("Credentials", () => {
     ["base64 behind Bearer", bearer(base64("first-token"))],
     ["an unknown scheme", { authorization: "Digest first-token" }],
     ["no scheme", { authorization: "first-token" }],
-    ["the user with a token", basic("admin:first-token")],
     ["the password alone", basic("pass:word é")],
     ["the password as a token", bearer("pass:word é")],
     ["another user with the password", basic("root:pass:word é")],
+    ["a wrong token as the password", basic("root:other-token")],
     ["the user without a password", basic("admin:")],
   ])("%s is wrong", (_name, headers) => {
     expect(credentials.check(headers)).toBe("wrong");
