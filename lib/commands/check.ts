@@ -30,7 +30,7 @@ const ignore = () => undefined;
 const NO_LOG: Logger = { fatal: ignore, error: ignore, warn: ignore, info: ignore, debug: ignore, trace: ignore };
 
 /**
- * `docker-server check` (docs/operations.md, "Check a machine"): looks at all that the server needs, and changes nothing.
+ * `docker-server check` (docs/operations.md, "Check a machine"): looks at all that the server needs. It joins no cluster; what it writes to the store it removes.
  * @returns the text to print, and whether nothing is wrong
  */
 export async function checkCommand(settings: CheckSettings): Promise<{ text: string; isWell: boolean }> {
