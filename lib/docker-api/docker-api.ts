@@ -8,6 +8,7 @@ import type { DockerHost } from "../docker/docker-host";
 import type { RawAnswer } from "../docker/raw-engine";
 import { AppError } from "../errors";
 import type { BurstClass } from "../http/route";
+import { requestBodyFraming } from "../proxy/http1/request-body";
 import type { Reply } from "../support/reply";
 import { parseQuery } from "./bodies/query";
 import { type DockerCall, type Outgoing, outgoing } from "./call";
@@ -87,8 +88,8 @@ export class DockerApi {
       });
     const call: DockerCall = { request, response, row, id, version: target.version, query, access, fromPeer: peer !== undefined };
     await this.merged.assertVersion(call);
-    const raw = row.body === "json" ? await readWholeBody(request, this.deps.bodyLimitBytes, peer) : undefined;
-    return this.answer(call, raw);
+    const raw = row.body === "json" || hasIgnoredBody(call) ? await readWholeBody(request, this.deps.bodyLimitBytes, peer) : undefined;
+    return this.answer(call, row.body === "json" ? raw : undefined);
   }
 
   private async answer(call: DockerCall, raw: Buffer | undefined): Promise<void> {
@@ -145,6 +146,11 @@ export class DockerApi {
   close(): void {
     this.passOn.close();
   }
+}
+
+/** Whether a body that engines ignore, as dockerode sends one with attach, comes before a stream's input, which must not begin with it. */
+function hasIgnoredBody({ row, request }: DockerCall): boolean {
+  return row.hijack === true && row.body === "none" && (request.upgradeOffer !== undefined || requestBodyFraming(request) === "length");
 }
 
 /** The protocol to offer the engine an upgrade to; a detached exec has no stream. */

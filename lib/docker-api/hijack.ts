@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { AppError } from "../errors";
+import { ChunkedDecoder } from "../proxy/http1/chunked-decoder";
 import { resetConnection } from "../proxy/relay";
 import type { UpgradeOffer } from "../support/reply";
 
@@ -14,7 +15,7 @@ const CLOSE_TIMEOUT_MS = 5000;
  */
 export async function readOfferedBody(offer: UpgradeOffer, limitBytes: number): Promise<Buffer> {
   const { headers } = offer.request;
-  if (headers["transfer-encoding"] !== undefined) throw new AppError("INVALID_BODY", { message: "The body needs a Content-Length" });
+  if (headers["transfer-encoding"] !== undefined) return readOfferedChunks(offer, limitBytes);
   const length = Number(headers["content-length"] ?? 0);
   if (length > limitBytes) throw new AppError("BODY_TOO_LARGE");
   let received = offer.head;
@@ -23,13 +24,35 @@ export async function readOfferedBody(offer: UpgradeOffer, limitBytes: number): 
   return received.subarray(0, length);
 }
 
+async function readOfferedChunks(offer: UpgradeOffer, limitBytes: number): Promise<Buffer> {
+  const body: Buffer[] = [];
+  let size = 0;
+  const decoder = new ChunkedDecoder((bytes) => {
+    size += bytes.length;
+    body.push(bytes);
+  });
+  for (let received = offer.head; ; received = await nextChunk(offer.socket)) {
+    let used: number;
+    try {
+      used = decoder.push(received);
+    } catch (cause) {
+      throw new AppError("INVALID_BODY", { message: `The body is not chunked as it says: ${(cause as Error).message}`, cause });
+    }
+    if (size > limitBytes) throw new AppError("BODY_TOO_LARGE");
+    if (!decoder.done) continue;
+    offer.head = received.subarray(used);
+    return Buffer.concat(body);
+  }
+}
+
 function nextChunk(socket: Duplex): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const settle = (chunk?: Buffer) => {
       socket.off("data", settle).off("close", settle).off("end", settle).pause();
       if (chunk) resolve(chunk);
-      else reject(new AppError("INVALID_BODY", { message: "The body is shorter than its Content-Length" }));
+      else reject(new AppError("INVALID_BODY", { message: "The body ended too early" }));
     };
+    if (socket.readableEnded) return settle();
     socket
       .on("data", settle)
       .on("close", () => settle())
@@ -63,7 +86,6 @@ export function joinStreams({ socket, head }: UpgradeOffer, upstream: Duplex, wa
   };
   if (socket.destroyed || upstream.destroyed) return void breakBoth();
   const stopWatching = watch?.(breakBoth);
-  if (head.length > 0) socket.unshift(head);
   let timer: NodeJS.Timeout | undefined;
   let upstreamEnded = false;
   socket.on("error", () => socket.destroy());
@@ -81,6 +103,10 @@ export function joinStreams({ socket, head }: UpgradeOffer, upstream: Duplex, wa
     clearTimeout(timer);
     upstream.destroy();
   });
-  socket.pipe(upstream);
+  if (socket.readableEnded) upstream.end(head);
+  else {
+    if (head.length > 0) socket.unshift(head);
+    socket.pipe(upstream);
+  }
   upstream.pipe(socket);
 }

@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import Docker from "dockerode";
+import { until } from "../../../scripts/process";
 import { configWithHeaders, dockerAt } from "../../support/docker-commands";
 import { connectRaw, head } from "../../support/raw-http";
 import { TOKEN } from "../../support/server";
@@ -92,4 +94,38 @@ test("an exec's raw stream goes both ways without an upgrade too, and its input 
   connection.send("GET /v1.41/info HTTP/1.1\r\n\r\n");
   expect(await connection.receives(/GET \/v1\.41\/info HTTP\/1\.1\r\n\r\n/)).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
   connection.end();
+});
+
+describe("dockerode", () => {
+  const hosts = (): [string, Docker][] => [
+    ["the engine", new Docker({ socketPath: node.engine.socket })],
+    ["the pool", new Docker({ socketPath: socket })],
+  ];
+  const script = ["sh", "-c", 'read line; echo "got $line"; cat; echo ended'];
+
+  test.each([true, false])("sends input to an attached container and an exec and gets all output, with hijack %s", async (hijack) => {
+    for (const [where, docker] of hosts()) {
+      const streams = { stream: true, stdin: true, stdout: true, stderr: true };
+      const container = await docker.createContainer({ Image: "busybox", Cmd: script, Tty: false, OpenStdin: true, StdinOnce: true });
+      const attached = await container.attach({ ...streams, hijack });
+      await container.start();
+      const exec = await docker.getContainer(`c-${tag}`).exec({ Cmd: script, AttachStdin: true, AttachStdout: true, AttachStderr: true });
+      const entered = await exec.start({ hijack, stdin: true });
+      for (const stream of [attached, entered]) {
+        const [output, waits] = [[] as Buffer[], { got: false }];
+        stream.on("data", (chunk: Buffer) => {
+          output.push(chunk);
+          waits.got ||= Buffer.concat(output).includes("got input\n");
+        });
+        stream.write("input\n");
+        expect([where, hijack, await until(async () => waits.got, 20_000)]).toEqual([where, hijack, true]);
+        // Without hijack dockerode ends the whole connection with the input.
+        stream.end("more\n");
+        if (!hijack) continue;
+        expect([where, await until(async () => Buffer.concat(output).includes("ended\n"), 20_000)]).toEqual([where, true]);
+        expect(Buffer.concat(output).toString()).toContain("more\n");
+      }
+      await container.remove({ force: true });
+    }
+  });
 });
