@@ -16,7 +16,7 @@ import { removeUnstartedContainers } from "./docker/create/sweep-unstarted";
 import { openDocker } from "./docker/docker-host";
 import { EngineDisk } from "./docker/engine-disk";
 import { logEngine } from "./docker/engine-report";
-import { NO_NEEDS } from "./docker-api/create";
+import { NO_NEEDS } from "./docker-api/create-needs";
 import { DockerApi } from "./docker-api/docker-api";
 import { DockerListener } from "./docker-api/docker-listener";
 import { parseDockerAddress } from "./docker-api/listen-address";

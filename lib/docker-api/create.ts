@@ -1,6 +1,7 @@
+import { randomUUID } from "node:crypto";
 import type { RoutedRequest } from "../cluster/routing/routed-request";
 import type { MakePlan } from "../cluster/routing/where";
-import type { Needs } from "../cluster/scheduling/bid";
+import { isRunContainer, runContainerError } from "../docker/create/policy-guard";
 import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import type { RawAnswer } from "../docker/raw-engine";
@@ -8,11 +9,13 @@ import { AppError } from "../errors";
 import { Reply } from "../support/reply";
 import { nodesFor } from "./affinity-nodes";
 import { type Affinities, affinitiesOf } from "./bodies/affinities";
+import { confineCreate } from "./bodies/confine-create";
 import { type CreateBody, parseCreateBody } from "./bodies/create-body";
 import { judgeCreate } from "./bodies/judge-create";
 import { type NetworkCreateBody, parseNetworkCreateBody } from "./bodies/network-bodies";
 import { judgeVolumeCreate, parseVolumeCreateBody, type VolumeCreateBody } from "./bodies/volume-body";
 import type { DockerCall } from "./call";
+import { needsOf, planOf } from "./create-needs";
 import { engineError } from "./errors";
 import type { LocalEngine } from "./local";
 import type { Json } from "./merges";
@@ -26,9 +29,6 @@ export interface CreatorDeps {
   dispatch(request: RoutedRequest): Promise<Reply>;
   claims: NameClaimer | undefined;
 }
-
-/** What every bid is asked for, unless a container says more. */
-export const NO_NEEDS: Needs = { image: "none", pull: "always", ports: [], volumes: [], memory: 0, cpus: 0, slot: false };
 
 /** Creates containers, networks and volumes: each on one node, and each name once in the pool. */
 export class Creator {
@@ -55,7 +55,11 @@ export class Creator {
 
   private async createContainer(call: DockerCall, raw: Buffer | undefined): Promise<Reply> {
     const body = parseCreateBody(raw, this.local.bodyContext(call.access));
+    const { quotas } = call.access;
+    // What is claimed for a quota is known by the container's name.
+    if (quotas.length > 0 && !call.query.get("name")) call.query.set("name", randomUUID());
     const name = call.query.get("name")?.replace(/^\//, "") ?? "";
+    if (isRunContainer(name)) throw runContainerError(name);
     const plan = (nodes: readonly string[] | undefined): MakePlan => {
       return (planned) => ({ name, body: planned, needs: needsOf(planned as CreateBody), doneWhenCreated: true, ...(nodes && { nodes }) });
     };
@@ -69,19 +73,34 @@ export class Creator {
     const { access } = call;
     access.assertRoute(call.row);
     access.assertNode(this.nodes.nodeName);
-    await judgeCreate(body, docker.guard, access);
-    return this.claimed(call, "container", name, async (confirm) => {
-      const answer = await this.ask(call, body);
-      docker.containers.invalidate();
-      if (answer.status !== 201) return answer;
-      const { Id } = JSON.parse(answer.body.toString()) as { Id: string };
-      await this.orRemove(["containers", Id], async () => {
-        // What counts is what the engine has made of it.
-        await docker.guard.checkEntry(Id);
-        await confirm();
+    const confined = await confineCreate(body, docker.confinement, access);
+    await judgeCreate(confined.body, docker.guard, access);
+    const volumes = access.labels ? await docker.confinement.ensureVolumes(confined.volumes, access.labels).catch(rethrowVolume) : [];
+    const room = docker.quotas.open(name, access);
+    let isMade = false;
+    try {
+      return await this.claimed(call, "container", name, async (confirm) => {
+        const answer = await this.ask(call, confined.body);
+        docker.containers.invalidate();
+        // The engine's text has the id of the container, which may be another's.
+        if (answer.status === 409 && access.labels) throw takenError("container", name, "unknown");
+        if (answer.status !== 201) return answer;
+        const { Id } = JSON.parse(answer.body.toString()) as { Id: string };
+        await this.orRemove(["containers", Id], async () => {
+          // What counts is what the engine has made of it.
+          if (access.labels)
+            await docker.confinement.assertMade(Id, confined.body.Labels, access.labels, confined.volumes).catch(rethrowVolume);
+          await docker.guard.checkEntry(Id);
+          await confirm();
+          await room.confirm();
+        });
+        isMade = true;
+        return answer;
       });
-      return answer;
-    });
+    } finally {
+      room.close();
+      if (!isMade) await Promise.all(volumes.map((volume) => this.local.ask("DELETE", ["volumes", volume]).catch(() => undefined)));
+    }
   }
 
   private async createNetwork(call: DockerCall, raw: Buffer | undefined): Promise<Reply> {
@@ -113,13 +132,23 @@ export class Creator {
       call.access.assertNode(this.nodes.nodeName);
       judgeVolumeCreate(planned as VolumeCreateBody, { ...context, policy: await this.deps.docker.guard.current() });
       const existed = name !== "" && (await this.deps.docker.inventory.hasVolumes([name]));
-      if (existed) return toReply(await this.ask(call, planned));
+      if (existed) {
+        await this.assertOwnVolume(call, name);
+        return toReply(await this.ask(call, planned));
+      }
       return this.claimed(call, "volume", name, async (confirm) => {
         const answer = await this.ask(call, planned);
+        // The engine answers with the one that another client may have made meanwhile.
+        if (answer.status === 201 && name !== "") await this.assertOwnVolume(call, name);
         if (answer.status === 201) await this.orRemove(["volumes", String((JSON.parse(answer.body.toString()) as Json).Name)], confirm);
         return answer;
       });
     });
+  }
+
+  /** @throws AppError 409 for a volume of this node without the labels of the client's token */
+  private async assertOwnVolume({ access: { labels } }: DockerCall, name: string): Promise<void> {
+    if (labels && !(await this.deps.docker.confinement.hasVolume(name, labels))) throw takenError("volume", name, this.nodes.nodeName);
   }
 
   /** Renames a container on this node, if no other node has the name. */
@@ -208,7 +237,7 @@ export class Creator {
   }
 
   private async assertFreeElsewhere(call: DockerCall, kind: "network" | "volume", name: string): Promise<void> {
-    const { answers } = await this.nodes.askOthers({ method: "GET", segments: [`${kind}s`, name] }, call);
+    const { answers } = await this.nodes.askOthers({ method: "GET", segments: [`${kind}s`, name] }, call, { wholePool: true });
     const taken = answers.find(({ value }) => value.status === 200 && (JSON.parse(value.body.toString()) as Json).Name === name);
     if (taken) throw takenError(kind, name, taken.node);
   }
@@ -234,28 +263,6 @@ export class Creator {
   }
 }
 
-function planOf(nodes: readonly string[] | undefined): MakePlan {
-  return (body) => ({ name: "", body, needs: NO_NEEDS, doneWhenCreated: true, ...(nodes && { nodes }) });
-}
-
-/** What a node must have and keep free for a container. */
-function needsOf({ Image, HostConfig }: CreateBody): Needs {
-  const { PortBindings, Memory, NanoCpus } = HostConfig;
-  const bound = Object.entries(PortBindings ?? {}).flatMap(([port, list]) =>
-    (list ?? []).flatMap(({ HostIp, HostPort }) =>
-      /^[1-9]\d*$/.test(HostPort ?? "") ? [{ HostIp: HostIp ?? "", port: `${HostPort}/${port.split("/")[1] ?? "tcp"}` }] : [],
-    ),
-  );
-  return {
-    ...NO_NEEDS,
-    image: Image,
-    ports: bound.map(({ port }) => port),
-    bindings: bound.map(({ HostIp, port }) => `${HostIp}:${port}`),
-    memory: Math.max(0, Memory ?? 0),
-    cpus: Math.max(0, NanoCpus ?? 0) / 1e9,
-  };
-}
-
 function takenError(kind: "container" | "network" | "volume", name: string, holder: string): AppError {
   if (kind === "network") return engineError(409, `network with name ${name} already exists`);
   if (kind === "volume") return engineError(409, `volume ${name} is on the node ${holder}`);
@@ -263,6 +270,12 @@ function takenError(kind: "container" | "network" | "volume", name: string, hold
     409,
     `Conflict. The container name "/${name}" is already in use by container "${holder}". You have to remove (or rename) that container to be able to reuse that name.`,
   );
+}
+
+/** A volume's name that is taken is no conflict of the container's. */
+function rethrowVolume(error: unknown): never {
+  if (error instanceof AppError && error.code === "NAME_TAKEN") throw engineError(409, `volume ${error.details.name} is already in use`);
+  throw error;
 }
 
 function toReply({ status, headers, body }: RawAnswer): Reply {

@@ -19,7 +19,7 @@ import { MergedAnswers } from "./merged";
 import { Nodes, type Question } from "./nodes";
 import { PassOn } from "./pass-on";
 import { readWholeBody } from "./read-body";
-import { type MatchedRow, matchRow, type Row } from "./row";
+import { isHidden, type MatchedRow, matchRow, type Row } from "./row";
 import { DOCKER_ROWS } from "./rows";
 import { sendAnswer, sendJson } from "./send";
 import { parseDockerTarget } from "./target";
@@ -129,7 +129,7 @@ export class DockerApi {
   private async runHere(call: DockerCall, id: string | undefined, raw: Buffer | undefined): Promise<void> {
     const { row, query, access, version } = call;
     const request = { row, id, query, access, version };
-    if (row.hides && !access.can("exec")) return sendAnswer(call, await this.local.answer(request));
+    if (isHidden(row, access)) return sendAnswer(call, await this.local.answer(request));
     const admitted = await this.local.admit(request, raw);
     const engineVersion = await this.deps.docker.rawEngine.versionFor(version);
     const out: Outgoing = { ...outgoing(call, engineVersion, admitted), upgrade: upgradeOf(call, admitted.body) };

@@ -1,4 +1,5 @@
 import type { Response } from "express";
+import type { RawAnswer } from "../docker/raw-engine";
 import { AppError } from "../errors";
 import type { Logger } from "../support/logger";
 import { toHeaderText } from "../support/reply";
@@ -26,6 +27,12 @@ export function answerDockerError(response: Response, thrown: unknown, log: Logg
   response.setHeader("X-Error-Code", error.clientCode);
   response.setHeader("X-Error-Message", toHeaderText(error.message));
   response.end(response.req.method === "HEAD" ? undefined : body);
+}
+
+/** An error of this node as the answer that another node would get. */
+export function toRawAnswer(error: AppError): RawAnswer {
+  const body = Buffer.from(`${JSON.stringify({ message: error.message })}\n`);
+  return { status: statusOf(error), headers: { "content-type": "application/json", "x-error-code": error.clientCode }, body };
 }
 
 // Clients of the Engine API tell errors by status.

@@ -1,4 +1,4 @@
-import type { Access } from "../access/access";
+import { type Access, refusedBy } from "../access/access";
 import { hasLabels } from "../docker/containers/confinement";
 import { RUN_CONTAINER_PREFIX, requireAllowed } from "../docker/create/policy";
 import { isRunContainer, runContainerError } from "../docker/create/policy-guard";
@@ -13,8 +13,7 @@ import { parseNetworkConnectBody } from "./bodies/network-bodies";
 import { parseUpdateBody } from "./bodies/update-body";
 import { engineError } from "./errors";
 import type { Json } from "./merges";
-import type { MatchedRow, Row } from "./row";
-import { segmentsOf } from "./row";
+import { isHidden, type MatchedRow, type Row, segmentsOf } from "./row";
 import { NO_BUILDKIT } from "./rows";
 import { formatTarget } from "./target";
 
@@ -58,10 +57,23 @@ export class LocalEngine {
     if (isVolume && row.method === "DELETE" && id?.startsWith(RUN_CONTAINER_PREFIX))
       throw new AppError("NOT_ALLOWED", { message: `The volume ${id} belongs to a run`, details: { field: "name" } });
     if (isVolume && access.labels) await this.docker.confinement.assertVolume(id ?? "", access.labels);
-    const own = row.path.startsWith("/exec/") ? await this.admitExec(row, id ?? "", access) : await this.admitContainer(row, id, access);
+    const own = await this.admitObject(row, id, access);
     if (row.check === "rename") await this.assertRenamable(own ?? "", query);
     if (row.judge === undefined) return { id: own, query };
     return { id: own, query, body: Buffer.from(JSON.stringify(judged(row.judge, raw, this.bodyContext(access)))) };
+  }
+
+  private admitObject(row: Row, id: string | undefined, access: Access): Promise<string | undefined> {
+    if (row.path.startsWith("/exec/")) return this.admitExec(row, id ?? "", access);
+    if (row.path.startsWith("/networks/:id")) return this.admitNetwork(id ?? "", access);
+    return this.admitContainer(row, id, access);
+  }
+
+  private async admitNetwork(id: string, { labels }: Access): Promise<string> {
+    if (!labels) return id;
+    return this.docker.confinement.networkId(id, labels).catch((error: unknown) => {
+      throw error instanceof AppError && error.code === "INVALID_SPEC" ? engineError(404, `network ${id} not found`) : error;
+    });
   }
 
   private async admitContainer(row: Row, id: string | undefined, access: Access): Promise<string | undefined> {
@@ -70,7 +82,11 @@ export class LocalEngine {
       ? await this.docker.confinement.containerId(id, access.labels, { prefix: true })
       : await this.checkedId(row, id);
     const { guard } = this.docker;
-    if (row.check === "start") await guard.checkStart(own);
+    if (row.check === "start") {
+      await guard.checkStart(own);
+      await this.docker.quotas.assertWithin(access);
+    }
+    if (row.judge === "update" && access.quotas.length > 0) throw refusedBy("max", "The limits of a container can't be changed", {});
     if (row.check === "entry") await guard.checkEntry(own);
     return own;
   }
@@ -128,7 +144,7 @@ export class LocalEngine {
   }
 
   private async visible(row: Row, json: unknown, access: Access): Promise<unknown> {
-    if (row.hides === "environment" && !access.can("exec")) {
+    if (row.hides === "environment" && isHidden(row, access)) {
       const { Config, ...rest } = json as Json;
       return { ...rest, Config: { ...(Config as Json), Env: [] } };
     }
@@ -144,10 +160,12 @@ export class LocalEngine {
       ((list ?? []) as Json[]).filter(({ Labels }) => hasLabels((Labels ?? {}) as Record<string, string>, labels));
     if (row.path === "/networks") return withLabels(json);
     if (row.path === "/volumes") return { ...(json as Json), Volumes: withLabels((json as Json).Volumes) };
-    if (row.path !== "/containers/json") return json;
+    if (row.path !== "/containers/json" && row.hides !== "others") return json;
     const { containers } = await this.docker.containers.read();
     const own = new Set((await this.docker.confinement.filter(containers, labels)).map(({ id }) => id));
-    return (json as Json[]).filter(({ Id }) => own.has(String(Id)));
+    if (row.path === "/containers/json") return (json as Json[]).filter(({ Id }) => own.has(String(Id)));
+    const { Containers, ...rest } = json as Json;
+    return { ...rest, Containers: Object.fromEntries(Object.entries(Containers ?? {}).filter(([id]) => own.has(id))) };
   }
 }
 

@@ -1,6 +1,6 @@
 import { buffer } from "node:stream/consumers";
 import { LRUCache } from "lru-cache";
-import type { Access } from "../access/access";
+import { Access } from "../access/access";
 import type { Peer } from "../cluster/membership/peer";
 import { callPeers, includesSelf, type Pool, poolOf } from "../cluster/pool";
 import { sendWatched } from "../cluster/routing/frozen-peer";
@@ -10,7 +10,7 @@ import { PeerFailure } from "../cluster/rpc/peer-failure";
 import type { RawAnswer, RawEngine } from "../docker/raw-engine";
 import { AppError, isNotFound } from "../errors";
 import { clientOf, type DockerCall } from "./call";
-import { engineError } from "./errors";
+import { engineError, toRawAnswer } from "./errors";
 import { type Json, PREDEFINED_NETWORKS } from "./merges";
 import type { ObjectKind } from "./row";
 import { formatTarget } from "./target";
@@ -86,7 +86,7 @@ export class Nodes {
     await callPeers(pool, "ping", {});
     const own = this.answerHere(question, call).then(
       (value) => ({ value }),
-      (error: Error) => ({ reason: error.message }),
+      (error: Error) => (error instanceof AppError && error.status < 500 ? { value: toRawAnswer(error) } : { reason: error.message }),
     );
     const [here, others] = await Promise.all([
       includesSelf(pool) ? own : undefined,
@@ -97,20 +97,30 @@ export class Nodes {
     return others;
   }
 
-  /** Asks the other nodes, also for a request that one of them has sent. */
-  async askOthers(question: Question, call: DockerCall): Promise<Answers> {
-    const pool = this.poolFor(call.access);
-    return pool ? fanOut(pool.members.peers, (peer) => this.askPeer(pool, peer, question, call)) : { answers: [], missing: [] };
+  /**
+   * Asks the other nodes, also for a request that one of them has sent.
+   * @param options.wholePool asks all of them for all that they have, whatever the client may see: for names that are taken
+   */
+  async askOthers(question: Question, call: DockerCall, { wholePool } = { wholePool: false }): Promise<Answers> {
+    const client = wholePool ? { ...clientOf(call), access: Access.full } : clientOf(call);
+    const pool = wholePool ? this.pool : this.poolFor(call.access);
+    return pool ? fanOut(pool.members.peers, (peer) => this.askPeer(pool, peer, question, call, client)) : { answers: [], missing: [] };
   }
 
   /** @throws PeerFailure */
-  private async askPeer(pool: Pool, peer: Peer, { method, segments, query }: Question, call: DockerCall): Promise<RawAnswer> {
+  private async askPeer(
+    pool: Pool,
+    peer: Peer,
+    { method, segments, query }: Question,
+    call: DockerCall,
+    client = clientOf(call),
+  ): Promise<RawAnswer> {
     const url = formatTarget(call.version ?? (await this.engine.versionFor(undefined)), segments, query ?? new URLSearchParams());
     const request_id = call.response.locals.request_id;
     const response = await sendWatched(pool, peer, {
       method,
       url,
-      ...clientOf(call),
+      ...client,
       remainingMs: ANSWER_TIMEOUT_MS,
       timeoutMs: ANSWER_TIMEOUT_MS,
       headers: { "x-request-id": request_id, ...(method === "GET" ? {} : { "content-length": 0 }) },

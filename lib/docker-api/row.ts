@@ -1,3 +1,4 @@
+import type { Access } from "../access/access";
 import type { Confinement, Permission } from "../access/permissions";
 import type { BurstClass } from "../http/route";
 
@@ -53,8 +54,8 @@ export interface Row {
   check?: "start" | "entry" | "rename";
   /** The connection becomes a raw stream of both directions. */
   hijack?: boolean;
-  /** Which part of the answer clients without the permission `exec` don't get. */
-  hides?: "environment";
+  /** What of the answer some clients don't get: the environment without the permission `exec`; others' containers if confined by labels. */
+  hides?: "environment" | "others";
   /** a successful request changes the list of containers */
   changes?: boolean;
 }
@@ -113,4 +114,9 @@ export function segmentsOf({ path }: Row, id: string | undefined): string[] {
     .split("/")
     .slice(1)
     .map((part) => (/^[:*]/.test(part) ? (id ?? "") : part));
+}
+
+/** Whether a client gets only a part of the answer. */
+export function isHidden({ hides }: Row, access: Access): boolean {
+  return (hides === "environment" && !access.can("exec")) || (hides === "others" && access.labels !== undefined);
 }

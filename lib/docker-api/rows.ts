@@ -27,6 +27,7 @@ export const NO_BUILDKIT = "BuildKit is not reached through this server: build w
 const containerRows: Row[] = [
   row("GET /containers/json", merge("containers"), "read", { confined: "handler", query: "all limit size filters before since" }),
   row("POST /containers/create", special("createContainer"), "run", {
+    confined: "handler",
     burst: "low",
     body: "json",
     query: "name platform node",
@@ -109,17 +110,17 @@ const imageRows: Row[] = [
 
 const networkRows: Row[] = [
   row("GET /networks", merge("networks"), "read", { confined: "handler", query: "filters" }),
-  row("POST /networks/create", special("createNetwork"), "containers", { burst: "mid", body: "json", query: "node" }),
+  row("POST /networks/create", special("createNetwork"), "containers", { confined: "handler", burst: "mid", body: "json", query: "node" }),
   row("POST /networks/prune", merge("prune"), "containers", { burst: "mid", query: "filters" }),
-  row("GET /networks/:id", owner("network"), "read", { query: "verbose scope" }),
+  row("GET /networks/:id", owner("network"), "read", { confined: "handler", query: "verbose scope", hides: "others" }),
   row("POST /networks/:id/connect", special("connect"), "containers", { burst: "mid", body: "json", judge: "connect" }),
   row("POST /networks/:id/disconnect", special("connect"), "containers", { burst: "mid", body: "json", judge: "disconnect" }),
-  row("DELETE /networks/:id", owner("network"), "containers", { burst: "mid" }),
+  row("DELETE /networks/:id", owner("network"), "containers", { confined: "handler", burst: "mid" }),
 ];
 
 const volumeRows: Row[] = [
   row("GET /volumes", merge("volumes"), "read", { confined: "handler", query: "filters" }),
-  row("POST /volumes/create", special("createVolume"), "volumes", { burst: "mid", body: "json", query: "node" }),
+  row("POST /volumes/create", special("createVolume"), "volumes", { confined: "handler", burst: "mid", body: "json", query: "node" }),
   row("POST /volumes/prune", merge("prune"), "volumes", { burst: "mid", query: "filters" }),
   row("GET /volumes/:id", owner("volume"), "read", { confined: "volume" }),
   row("DELETE /volumes/:id", owner("volume"), "volumes", { confined: "volume", burst: "mid", query: "force" }),

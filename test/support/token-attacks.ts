@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import type { Caveats } from "../../lib/access/caveats";
 import { deriveTokenKey, makeToken } from "../../lib/access/token";
+import { dockerApiAttacks } from "./docker-api-attacks";
 import { type Answer, ask, type RequestOptions, TOKEN } from "./server";
 
 /**
@@ -192,6 +193,7 @@ export function attacksOf(url: string, token: string, victim: Victim): Attack[] 
   add("POST /containers/run in its network", () =>
     request("POST", "/containers/run", { json: { image: "busybox", container_port: 80, network: `container:${name}` } }),
   );
+  dockerApiAttacks(request, victim, add);
   add("metrics", () => request("GET", "/metrics"));
   add("removal of an image", () => request("DELETE", "/images/busybox?force=true"));
   add("an explained placement", () => request("PUT", "/?explain=true", { json: { image: "busybox", detach: true, remove: true } }));

@@ -121,6 +121,45 @@ test("what a confined token makes on every surface has its labels, and is its ow
   expect((await request("DELETE", `/volumes/attack-v-${unique}`)).status).toBe(200);
 });
 
+test("what a confined token makes through the Docker API has its labels, and is its own to use", async () => {
+  const ask = (method: string, path: string, json?: unknown) => request(method, `/v1.41${path}`, json === undefined ? {} : { json });
+  const [name, volume, network] = ["own", "volume", "net"].map((each) => `attack-api-${each}-${unique}`) as [string, string, string];
+  expect((await ask("POST", "/networks/create", { Name: network, Labels: { customer: "b" } })).status).toBe(201);
+  expect((await ask("POST", "/volumes/create", { Name: `${volume}-2` })).json.Labels).toEqual({ customer: "a" });
+  const made = await ask("POST", `/containers/create?name=${name}`, {
+    Image: "busybox",
+    Cmd: ["sleep", "100000"],
+    Labels: { customer: "b" },
+    HostConfig: { Init: true, Binds: [`${volume}:/v`, `${volume}-2:/w`], NetworkMode: network },
+    NetworkingConfig: { EndpointsConfig: { [network]: { Aliases: ["own"] } } },
+  });
+  expect([made.status, made.text]).toEqual([201, expect.any(String)]);
+  expect((await node.inspect(name)).Config.Labels).toEqual({ customer: "a" });
+  expect(JSON.parse(await node.docker("volume", "inspect", volume))[0].Labels).toEqual({ customer: "a" });
+  expect((await ask("POST", `/containers/${name}/start`)).status).toBe(204);
+  // Another's container in the same network is not shown.
+  await node.docker("network", "connect", network, victim.name);
+  expect(Object.keys((await ask("GET", `/networks/${network}`)).json.Containers)).toEqual([made.json.Id]);
+  await node.docker("network", "disconnect", network, victim.name);
+  const joined = await ask("POST", "/containers/create", {
+    Image: "busybox",
+    HostConfig: { NetworkMode: `container:${name}`, VolumesFrom: [name] },
+  });
+  expect([joined.status, joined.text]).toEqual([201, expect.any(String)]);
+  const foreign = await node.request("POST", `/v1.41/containers/${victim.id}/exec`, {
+    json: { Cmd: ["cat", "/secret"], AttachStdout: true },
+  });
+  for (const [method, path] of [
+    ["GET", "json"],
+    ["POST", "start"],
+    ["POST", "resize?h=1&w=1"],
+  ] as const)
+    expect((await ask(method, `/exec/${foreign.json.Id}/${path}`, method === "POST" ? {} : undefined)).status).toBe(404);
+  for (const id of [name, joined.json.Id]) expect((await ask("DELETE", `/containers/${id}?force=1`)).status).toBe(204);
+  expect((await ask("DELETE", `/networks/${network}`)).status).toBe(204);
+  for (const each of [volume, `${volume}-2`]) expect((await ask("DELETE", `/volumes/${each}`)).status).toBe(204);
+});
+
 test("an Idempotency-Key of another client leads to nothing of it", async () => {
   const headers = { "Idempotency-Key": `key-${unique}` };
   const json = { image: "busybox", detach: true, init: true, data: "sleep 100000" };
@@ -221,6 +260,18 @@ test("of creations at once no more are carried out than a token may have contain
   ]);
   await removeAll();
   expect((await holder("PUT", "/", { json: { ...sleeper, detach: false, data: "true", remove: true } })).status).toBe(200);
+});
+
+test("containers that are created through the Docker API count for a quota, and their limits can't be changed", async () => {
+  const { holder, names, removeAll } = limitedTo({ containers: 2 });
+  const create = () => holder("POST", "/v1.41/containers/create", { json: { Image: "busybox", Cmd: ["true"] } });
+  const statuses = (await Promise.all(Array.from({ length: 4 }, create))).map(({ status }) => status);
+  expect(statuses.sort()).toEqual([201, 201, 403, 403]);
+  const left = await names();
+  expect(left).toHaveLength(2);
+  expect((await holder("POST", `/v1.41/containers/${left[0]}/update`, { json: { Memory: 0 } })).status).toBe(403);
+  expect((await holder("POST", `/v1.41/containers/${left[0]}/start`)).status).toBe(204);
+  await removeAll();
 });
 
 test("memory and cores are counted by the limits of containers, also after a change, and without a limit as all of the host", async () => {

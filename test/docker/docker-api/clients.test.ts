@@ -76,7 +76,6 @@ test("a token with labels sees and enters only what has them", async () => {
   expect((await ask("GET", `/containers/d-${tag}/json`)).status).toBe(404);
   expect((await ask("POST", `/containers/d-${tag}/exec`, { Cmd: ["id"] })).status).toBe(404);
   expect((await ask("GET", "/events?until=1")).status).toBe(403);
-  expect((await ask("POST", "/containers/create", { Image: "busybox" })).status).toBe(403);
   expect((await ask("PUT", `/containers/c-${tag}/archive?path=/`)).status).toBe(403);
   const exec = await node.request("POST", `/v1.41/containers/d-${tag}/exec`, { json: { Cmd: ["id"] } });
   expect((await ask("POST", `/exec/${exec.json.Id}/start`, {})).status).toBe(404);
