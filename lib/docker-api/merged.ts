@@ -36,7 +36,7 @@ export class MergedAnswers {
     const asked = new URLSearchParams(query);
     const isKept = merge === "containers" ? await this.relativeFilter(call, asked) : undefined;
     const answers = await this.nodes.askAll({ method: row.method, segments: segmentsOf(row, undefined), query: asked }, call);
-    const { good, missing } = split(answers);
+    const { good, missing, failed } = split(answers);
     if (good.length === 0) return void sendFirst(call, answers);
     const parts = good.map(({ node, value }) => ({ node, json: JSON.parse(value.body.toString()) as unknown }));
     if (merge === "containers") {
@@ -45,17 +45,19 @@ export class MergedAnswers {
       if (isKept) for (const part of parts) part.json = (part.json as Json[]).filter(isKept);
     }
     const apiVersion = merge === "version" ? Math.min(...(await this.maxVersions(call))) : 0;
-    const merged = MERGES[merge](parts, { query, missing, poolId: this.poolId, apiVersion, minVersion: MIN_VERSION });
+    const withoutAnswer = [...missing, ...failed];
+    const merged = MERGES[merge](parts, { query, missing: withoutAnswer, poolId: this.poolId, apiVersion, minVersion: MIN_VERSION });
+    const isPartialPrune = merge === "prune" && withoutAnswer.length > 0;
     const isAlone = !this.nodes.poolFor(call.access);
     sendJson(
       call,
-      200,
-      merged,
+      isPartialPrune ? (failed[0]?.status ?? 503) : 200,
+      isPartialPrune ? { message: partialPrune(good, withoutAnswer), ...(merged as Json) } : merged,
       isAlone
         ? {}
         : clusterHeaders(
             good.map(({ node }) => node),
-            missing,
+            withoutAnswer,
           ),
     );
   }
@@ -203,9 +205,20 @@ export class MergedAnswers {
   }
 }
 
-/** The successes of the nodes, and those that have none because their engine can't be reached. */
-function split({ answers, missing }: Answers): { good: Answers["answers"]; missing: Answers["missing"] } {
-  return { good: answers.filter(({ value }) => value.status < 300), missing };
+/** The successes of the nodes, the nodes that can't be reached, and those whose engine has refused. */
+function split({ answers, missing }: Answers) {
+  const failed = answers.flatMap(({ node, value: { status, body } }) => {
+    if (status < 300) return [];
+    const [, message] = /"message":("(?:[^"\\]|\\.)*")/.exec(body.toString()) ?? [];
+    return [{ node, status, reason: message === undefined ? `status ${status}` : String(JSON.parse(message)) }];
+  });
+  return { good: answers.filter(({ value }) => value.status < 300), missing, failed };
+}
+
+/** Clients show the message of an error; nothing else of a prune tells that a node kept what it has. */
+function partialPrune(good: Answers["answers"], failed: Answers["missing"]): string {
+  const nodes = good.map(({ node }) => node).join(", ");
+  return `Pruned on ${nodes} only: ${failed.map(({ node, reason }) => `node ${node}: ${reason}`).join("; ")}`;
 }
 
 /** The most telling of the nodes' errors: a conflict rather than that a node has no such thing. */

@@ -73,7 +73,6 @@ test("a token with labels gets no row that is not confined to them", () => {
     ({ method, path }) => `${method} ${path}`,
   );
   for (const row of [
-    "POST /commit",
     "POST /networks/:id/connect",
     "POST /containers/prune",
     "GET /events",

@@ -1,0 +1,54 @@
+import type { DockerCall } from "../../../lib/docker-api/call";
+import { MergedAnswers } from "../../../lib/docker-api/merged";
+import type { Answers, Nodes } from "../../../lib/docker-api/nodes";
+import { matchRow } from "../../../lib/docker-api/row";
+import { DOCKER_ROWS } from "../../../lib/docker-api/rows";
+
+/** What a client gets when the nodes answer a prune like this. */
+async function prune(answers: [node: string, status: number, json: object][], missing: Answers["missing"] = []) {
+  const nodes = {
+    poolFor: () => ({}),
+    askAll: async () => ({
+      answers: answers.map(([node, status, json]) => ({ node, value: { status, headers: {}, body: Buffer.from(JSON.stringify(json)) } })),
+      missing,
+    }),
+  } as unknown as Nodes;
+  const headers = new Map<string, unknown>();
+  const sent: Buffer[] = [];
+  const response = {
+    statusCode: 0,
+    setHeader: (name: string, value: unknown) => void headers.set(name.toLowerCase(), value),
+    end: (body: Buffer) => void sent.push(body),
+  };
+  const matched = matchRow(DOCKER_ROWS, "POST", ["containers", "prune"]);
+  const call = { ...matched, response, query: new URLSearchParams() } as unknown as DockerCall;
+  await new MergedAnswers({} as never, nodes, "pool").answer(call, "prune");
+  return { status: response.statusCode, headers, json: JSON.parse(Buffer.concat(sent).toString()) };
+}
+
+const PRUNED = { ContainersDeleted: ["a"], SpaceReclaimed: 5 };
+
+describe("a prune", () => {
+  test("of all nodes is the sum of what they removed", async () => {
+    const { status, json } = await prune([
+      ["n1", 200, PRUNED],
+      ["n2", 200, { ContainersDeleted: ["b"], SpaceReclaimed: 2 }],
+    ]);
+    expect([status, json]).toEqual([200, { ContainersDeleted: ["a", "b"], SpaceReclaimed: 7 }]);
+  });
+
+  test("that one engine refuses is an error with its status, which names the nodes and has what was removed", async () => {
+    const { status, json, headers } = await prune([
+      ["n1", 200, PRUNED],
+      ["n2", 409, { message: 'a prune operation is "already" running' }],
+    ]);
+    expect(status).toBe(409);
+    expect(json).toEqual({ message: 'Pruned on n1 only: node n2: a prune operation is "already" running', ...PRUNED });
+    expect(headers.get("x-cluster-missing")).toContain("n2");
+  });
+
+  test("that misses a node is a 503", async () => {
+    const { status, json } = await prune([["n1", 200, PRUNED]], [{ node: "n3", reason: "no answer" }]);
+    expect([status, json.message]).toEqual([503, "Pruned on n1 only: node n3: no answer"]);
+  });
+});
