@@ -42,6 +42,7 @@ import type { ProxyTarget } from "./proxy/proxy-path";
 import { ReverseProxy } from "./proxy/reverse-proxy";
 import { UpstreamResolver } from "./proxy/upstream-resolver";
 import { auditRoutes } from "./routes/audit";
+import { consoleRoutes } from "./routes/console";
 import { containerExecRoutes } from "./routes/container-exec";
 import { containerLifecycleRoutes } from "./routes/container-lifecycle";
 import { containerListRoutes } from "./routes/container-list";
@@ -137,6 +138,7 @@ export async function start(
     ...auditRoutes(readAudit, nodeName),
     ...tokenRoutes(narrow, docker.quotas, () => [...routes, ...proxyOperations]),
     ...docsRoutes(openApi),
+    ...consoleRoutes(),
   );
 
   const logRequest = requestLogger(audit, (...counted) => metrics.countRequest(...counted));

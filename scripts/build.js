@@ -39,6 +39,18 @@ const DOCS_FILES = [
   "swagger-ui-dist/swagger-ui.css",
 ];
 
+/** Modules and style sheets of packages that dist/console serves to browsers, with their names there. */
+const CONSOLE_FILES = {
+  "@xterm/addon-fit/lib/addon-fit.mjs": "addon-fit.mjs",
+  "@xterm/xterm/css/xterm.css": "xterm.css",
+  "@xterm/xterm/lib/xterm.mjs": "xterm.mjs",
+  "htm/dist/htm.mjs": "htm.mjs",
+  "preact/dist/preact.mjs": "preact.mjs",
+  "preact/hooks/dist/hooks.mjs": "hooks.mjs",
+  "uplot/dist/uPlot.esm.js": "uPlot.esm.js",
+  "uplot/dist/uPlot.min.css": "uPlot.min.css",
+};
+
 /** Edits of packages that load at the start what only some of their calls need: file, text, and the text in its place. */
 const EDITS = [
   ["docker-modem/lib/ssh.js", "new Client()", "new (require('ssh2').Client)()"],
@@ -152,12 +164,27 @@ function licences(folders) {
   return `dist holds code of these packages, under their licences.\n\n${parts.join(`\n\n${"-".repeat(80)}\n\n`)}\n`;
 }
 
+/** Copies the console: its own modules as they are, and those of packages without their import of a package by name, which browsers can't resolve. */
+function copyConsole() {
+  const own = path.join(ROOT, "lib/console/public");
+  const target = path.join(DIST, "console");
+  for (const file of readdirSync(own).filter((name) => /\.(js|css)$/.test(name))) cpSync(path.join(own, file), path.join(target, file));
+  for (const [file, name] of Object.entries(CONSOLE_FILES)) {
+    const text = readFileSync(path.join(ROOT, "node_modules", file), "utf8");
+    const content = text.replace('from"preact"', 'from"./preact.mjs"').replace(/^\/\/# sourceMappingURL=.*$/m, "");
+    if (/^(?:import|export)\b[^;\n]*["'][a-z@]/m.test(content)) throw new Error(`${file} imports another package`);
+    writeFileSync(path.join(target, name), content);
+  }
+}
+
 async function main() {
   rmSync(DIST, { recursive: true, force: true });
   const results = (await Promise.all([bundleProgram(), ...Object.keys(ON_DEMAND).map(bundleOnDemand)])).flat();
   for (const file of DOCS_FILES) cpSync(path.join(ROOT, "node_modules", file), path.join(DIST, "docs-pages", path.basename(file)));
+  copyConsole();
   const bundled = results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
-  writeFileSync(path.join(DIST, "LICENSES.txt"), licences(packagesIn([...bundled, ...DOCS_FILES.map((file) => `node_modules/${file}`)])));
+  const copied = [...DOCS_FILES, ...Object.keys(CONSOLE_FILES)].map((file) => `node_modules/${file}`);
+  writeFileSync(path.join(DIST, "LICENSES.txt"), licences(packagesIn([...bundled, ...copied])));
   chmodSync(path.join(DIST, "bin/docker-server.js"), 0o755);
 }
 

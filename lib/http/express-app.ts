@@ -25,5 +25,12 @@ export function createExpressApp(settings: ExpressAppSettings, requestLogger: Re
     }),
   );
   if (settings.cors_origin.length > 0) app.use(corsMiddleware(settings.cors_origin));
+  app.get("/", leadBrowserToConsole);
   return app;
 }
+
+/** A browser that opens `/` prefers HTML, and no other client of `GET /` does. */
+const leadBrowserToConsole: RequestHandler = (request, response, next) => {
+  if (request.method !== "GET" || request.accepts("json", "html") !== "html") return next();
+  response.vary("Accept").redirect(303, "/console");
+};

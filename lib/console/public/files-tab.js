@@ -1,0 +1,68 @@
+import { call, containerPath, saveAs, send } from "./api.js";
+import { formatBytes, formatTime } from "./format.js";
+import { T } from "./strings.js";
+import { Field, html, Notice, Pending, Problem, Table, usePolled, useState } from "./view.js";
+import { zipOf } from "./zip.js";
+
+/** @typedef {{name: string, type: string, size: number, mode: string, modified: string, target?: string}} Entry */
+
+const joinPath = (/** @type {string} */ folder, /** @type {string} */ name) => `${folder.replace(/\/+$/, "")}/${name}`;
+const parentOf = (/** @type {string} */ folder) => folder.replace(/\/[^/]*\/*$/, "") || "/";
+
+/** The files of a container. @param {{container: import("./format.js").Container}} props */
+export function FilesTab({ container }) {
+  const [folder, setFolder] = useState("/");
+  const [typed, setTyped] = useState("/");
+  const [state, setState] = useState({ text: "", error: /** @type {Error | undefined} */ (undefined) });
+  const { value, error, reload } = usePolled((signal) => call("GET", containerPath(container, "/files", { path: folder }), { signal }), 0, [
+    folder,
+  ]);
+  const fail = (/** @type {Error} */ thrown) => setState({ text: "", error: thrown });
+  const go = (/** @type {string} */ path) => {
+    setFolder(path);
+    setTyped(path);
+    setState({ text: "", error: undefined });
+  };
+  const download = (/** @type {string} */ route, /** @type {string} */ path, /** @type {string} */ name) =>
+    send("GET", containerPath(container, route, { path }), { accept: "*/*" })
+      .then((response) => saveAs(response, name))
+      .catch(fail);
+  async function upload(/** @type {any} */ event) {
+    const chosen = /** @type {File[]} */ ([...event.currentTarget.files]);
+    event.currentTarget.value = "";
+    try {
+      const files = await Promise.all(chosen.map(async (file) => ({ name: file.name, data: new Uint8Array(await file.arrayBuffer()) })));
+      const { files: count } = await (
+        await send("POST", containerPath(container, "/upload-zip", { path: folder }), {
+          body: new Blob(zipOf(files)),
+          type: "application/zip",
+        })
+      ).json();
+      setState({ text: T.uploaded(count), error: undefined });
+      reload();
+    } catch (thrown) {
+      fail(/** @type {Error} */ (thrown));
+    }
+  }
+  const entries = /** @type {Entry[]} */ (value?.entries ?? []);
+  return html`<form class="bar" onSubmit=${(/** @type {Event} */ event) => {
+    event.preventDefault();
+    go(typed);
+  }}>
+      <${Field} label=${T.path} value=${typed} onInput=${setTyped} /><button type="submit">${T.open}</button>
+      <button type="button" disabled=${folder === "/"} onClick=${() => go(parentOf(folder))}>${T.up}</button>
+      <button type="button" onClick=${() => download("/download-zip", folder, `${container.name}.zip`)}>${T.downloadZip}</button>
+      <label class="field"><span>${T.upload}</span><input type="file" multiple onChange=${upload} /></label></form>
+    <${Problem} error=${state.error ?? error} /><${Notice} text=${state.text} /><${Pending} value=${value} error=${error} />
+    ${value?.complete === false && html`<p class="notice">${T.notAll}</p>`}
+    ${
+      value &&
+      html`<${Table} label=${T.files} heads=${[T.name, T.type, T.size, T.modified, ""]}>${entries.map(
+        (
+          entry,
+        ) => html`<tr key=${entry.name}><th scope="row">${entry.type === "directory" ? html`<button class="plain" onClick=${() => go(joinPath(folder, entry.name))}>${entry.name}/</button>` : entry.name}${entry.target && ` → ${entry.target}`}</th>
+          <td>${entry.type}</td><td class="number">${entry.type === "file" ? formatBytes(entry.size) : ""}</td><td>${formatTime(entry.modified)}</td>
+          <td>${entry.type === "file" && html`<button aria-label=${`${T.download} ${entry.name}`} onClick=${() => download("/download", joinPath(folder, entry.name), entry.name)}>${T.download}</button>`}</td></tr>`,
+      )}</${Table}>`
+    }`;
+}

@@ -1,0 +1,292 @@
+import { readFileSync } from "node:fs";
+import type { Browser, Page } from "playwright-core";
+import { startBrowser } from "../../support/browser";
+import { TOKEN } from "../../support/server";
+import { type OneNode, startNode } from "../../support/single-node";
+
+const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const MARKUP = '<img src=x onerror="window.hacked=1"><b>bold</b>';
+const SHOWN_MS = 20_000;
+const NARROW_PAGES = ["containers", "run", "code", "images", "volumes"];
+
+let node: OneNode;
+let browser: Browser;
+let webId: string;
+beforeAll(async () => {
+  node = await startNode({ name: "console" });
+  browser = await startBrowser();
+  const script = `echo 'log ${MARKUP}'; echo done > /tmp/made.txt; exec sleep 1000`;
+  const labels = ["--label", `note=${MARKUP}`, "--label", "com.docker.compose.project=shop"];
+  webId = await node.docker("run", "-d", "--name", "web", "--env", `SECRET=${MARKUP}`, ...labels, "busybox", "sh", "-c", script);
+  await node.docker("run", "-d", "--name", "idle", "busybox", "sleep", "1000");
+});
+afterAll(async () => {
+  await browser?.close();
+  await node?.stop();
+});
+
+interface OpenConsole {
+  page: Page;
+  problems: string[];
+  foreign: string[];
+}
+
+/** Opens an address of the console in a new tab without any storage. */
+async function open(address: string, options: { dark?: boolean; width?: number; token?: string } = {}): Promise<OpenConsole> {
+  const { dark = false, width = 1280, token } = options;
+  const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: dark ? "dark" : "light" });
+  context.setDefaultTimeout(SHOWN_MS);
+  const page = await context.newPage();
+  const problems: string[] = [];
+  const foreign: string[] = [];
+  page.on("pageerror", (error) => problems.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error" || /content security policy/i.test(message.text())) problems.push(message.text());
+  });
+  context.on("request", (request) => {
+    const { protocol, origin } = new URL(request.url());
+    if (!["data:", "blob:"].includes(protocol) && origin !== node.server.url) foreign.push(request.url());
+  });
+  page.on("dialog", (dialog) => void dialog.accept());
+  await page.goto(node.server.url + address);
+  if (token !== undefined) await signIn(page, token);
+  return { page, problems, foreign };
+}
+
+async function signIn(page: Page, token: string): Promise<void> {
+  await page.getByLabel("Token", { exact: true }).fill(token);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign out" }).waitFor();
+}
+
+/** What a tab must never show, whichever page is open. */
+async function expectClean({ page, problems, foreign }: OpenConsole): Promise<void> {
+  expect(problems).toEqual([]);
+  expect(foreign).toEqual([]);
+  expect(await page.evaluate("window.hacked")).toBeUndefined();
+  expect(await page.locator("main b, main img").count()).toBe(0);
+  await page.context().close();
+}
+
+/** The rules of axe-core that a page breaks, with the elements. */
+async function faultsOf(page: Page): Promise<string[]> {
+  // Not as an element of the page: its policy forbids that.
+  await page.evaluate(AXE);
+  const result = (await page.evaluate("axe.run()")) as { violations: { id: string; nodes: { html: string }[] }[] };
+  return result.violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
+}
+
+const main = (page: Page) => page.locator("main");
+
+describe("signing in", () => {
+  test("/ leads a browser to the console, and answers every other client as before", async () => {
+    const browserAccept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    const lead = await fetch(`${node.server.url}/`, { redirect: "manual", headers: { Accept: browserAccept } });
+    expect([lead.status, lead.headers.get("location")]).toEqual([303, "/console"]);
+    for (const accept of ["*/*", "application/json", "application/json, text/plain, */*"]) {
+      const { status, json } = await node.request("GET", "/", { headers: { Accept: accept } });
+      expect([status, json.length]).toEqual([200, 2]);
+    }
+  });
+
+  test("a wrong token is told, and a right one shows the page that was asked for", async () => {
+    const opened = await open("/console/images");
+    await opened.page.getByLabel("Token", { exact: true }).fill("wrong");
+    await opened.page.getByRole("button", { name: "Sign in" }).click();
+    await opened.page.getByText("These credentials are not accepted.").waitFor();
+    // The browser itself reports the refused request.
+    opened.problems.length = 0;
+    await signIn(opened.page, TOKEN);
+    await main(opened.page).getByText("busybox").first().waitFor();
+    expect(new URL(opened.page.url()).pathname).toBe("/console/images");
+    await expectClean(opened);
+  });
+
+  test("the token stays in the tab; remembered is a narrower one, which can't make tokens", async () => {
+    const opened = await open("/console/containers");
+    await opened.page.getByLabel(/^Remember me/).check();
+    await signIn(opened.page, TOKEN);
+    const kept = (await opened.page.evaluate("Object.values(localStorage)")) as string[];
+    expect(kept).toHaveLength(1);
+    expect(kept[0]).not.toContain(TOKEN);
+    const headers = { Authorization: kept[0] as string };
+    const { json } = await node.request("GET", "/whoami", { anonymous: true, headers });
+    expect([json.can.includes("read"), json.can.includes("admin")]).toEqual([true, false]);
+    expect(await opened.page.evaluate("document.cookie")).toBe("");
+    await opened.page.getByRole("button", { name: "Sign out" }).click();
+    await opened.page.getByLabel("Token", { exact: true }).waitFor();
+    expect(await opened.page.evaluate("localStorage.length + sessionStorage.length")).toBe(0);
+    await expectClean(opened);
+  });
+
+  test("a narrow token sees only the pages that it may look at", async () => {
+    const { json } = await node.request("POST", "/tokens", { json: { can: ["read"], expires: "1h" } });
+    const opened = await open("/console/containers", { token: json.token });
+    await main(opened.page).getByRole("link", { name: "web" }).waitFor();
+    expect(await opened.page.getByRole("navigation").getByRole("link").allTextContents()).toEqual(["Containers", "Images", "Volumes"]);
+    expect(await opened.page.getByRole("button", { name: "Remove" }).count()).toBe(0);
+    await opened.page.getByRole("link", { name: "web" }).click();
+    await opened.page.getByRole("link", { name: "Inspect" }).waitFor();
+    expect(await opened.page.getByRole("link", { name: "Terminal" }).count()).toBe(0);
+    await expectClean(opened);
+  });
+
+  test.each(["/console/assets/..%2fbin%2fdocker-server.js", "/console/assets/constructor", "/console/assets/"])(
+    "%s is no file of the console",
+    async (address) => {
+      expect((await node.request("GET", address, { anonymous: true })).text).not.toContain("require(");
+    },
+  );
+});
+
+describe("the pages", () => {
+  test.each([
+    ["nodes", /28\.|27\.|20\./],
+    ["containers", "web"],
+    ["run", "docker run --detach"],
+    ["code", "The same with curl"],
+    ["images", "busybox"],
+    ["volumes", "None."],
+    ["activity", "/whoami"],
+  ])("/console/%s shows %s, loads only from this server and violates no policy", async (name, text) => {
+    const opened = await open(`/console/${name}`, { token: TOKEN });
+    await main(opened.page).getByText(text).first().waitFor();
+    await expectClean(opened);
+  });
+
+  test("containers are grouped by project, filtered as one types, and have their memory", async () => {
+    const opened = await open("/console/containers", { token: TOKEN });
+    const { page } = opened;
+    await page.getByRole("heading", { name: "shop" }).waitFor();
+    await page
+      .getByRole("row", { name: /web/ })
+      .getByText(/ [kM]?B$/)
+      .waitFor();
+    await page.keyboard.press("/");
+    await page.keyboard.type("idl");
+    await page.getByRole("link", { name: "web" }).waitFor({ state: "detached" });
+    expect(await page.getByRole("link", { name: "idle" }).count()).toBe(1);
+    expect(page.url()).toContain("?filter=idl");
+    await expectClean(opened);
+  });
+
+  test("selected containers are stopped and started together", async () => {
+    const opened = await open("/console/containers?filter=idle", { token: TOKEN });
+    const { page } = opened;
+    const isRunning = async () => (await node.inspect("idle")).State.Running as boolean;
+    for (const [action, expected] of [
+      ["Stop", false],
+      ["Start", true],
+    ] as const) {
+      await page.getByLabel("Select idle").check();
+      await page.getByRole("button", { name: action, exact: true }).click();
+      await page.getByText(`${action}: done`).waitFor();
+      expect(await isRunning()).toBe(expected);
+    }
+    await expectClean(opened);
+  });
+
+  test("a form runs a container, and shows it as a line of curl and of docker", async () => {
+    const opened = await open("/console/run", { token: TOKEN });
+    const { page } = opened;
+    await page.getByLabel("Image").fill("busybox");
+    await page.getByLabel("Name").fill("made");
+    await page.getByLabel("Command").fill("sleep 1000");
+    await page.getByText("docker run --detach --name made busybox sleep 1000").waitFor();
+    await page.getByRole("button", { name: "Run" }).click();
+    await page.getByText(/made: running/).waitFor();
+    expect((await node.inspect("made")).Config.Cmd).toEqual(["sleep", "1000"]);
+    await page.getByRole("link", { name: "Open" }).click();
+    await page.getByRole("heading", { name: "made" }).waitFor();
+    await page.getByRole("button", { name: "Remove" }).click();
+    await page.getByRole("heading", { name: "Containers" }).waitFor();
+    expect(await node.names()).not.toContain("made");
+    await expectClean(opened);
+  });
+
+  test("Ctrl+K leads to a container", async () => {
+    const opened = await open("/console/images", { token: TOKEN });
+    await opened.page.keyboard.press("Control+k");
+    await opened.page.getByLabel("A page or a container").fill("idle");
+    await opened.page.getByRole("button", { name: /^idle/ }).waitFor();
+    await opened.page.keyboard.press("Enter");
+    await opened.page.getByRole("heading", { name: "idle" }).waitFor();
+    await expectClean(opened);
+  });
+});
+
+describe("a container", () => {
+  test("its log is followed, and markup in it stays text", async () => {
+    const opened = await open(`/console/containers/${webId}/logs`, { token: TOKEN });
+    await opened.page.getByText(`log ${MARKUP}`).waitFor();
+    await node.docker("exec", "web", "sh", "-c", "echo later > /proc/1/fd/1");
+    await opened.page.getByText("later").waitFor();
+    await expectClean(opened);
+  });
+
+  test("its variables are hidden until asked for, and markup in labels and variables stays text", async () => {
+    const opened = await open(`/console/containers/${webId}/inspect`, { token: TOKEN });
+    const text = opened.page.getByLabel("Inspect", { exact: true }).and(opened.page.locator("pre"));
+    await text.waitFor();
+    expect(await text.textContent()).toContain(JSON.stringify({ note: MARKUP }).slice(1, -1).replace(":", ": "));
+    expect(JSON.parse((await text.textContent()) ?? "").env.SECRET).toBe("••••••");
+    await opened.page.getByLabel("Show the values of variables").check();
+    expect(JSON.parse((await text.textContent()) ?? "").env.SECRET).toBe(MARKUP);
+    await expectClean(opened);
+  });
+
+  test("a chart shows what it uses", async () => {
+    const opened = await open(`/console/containers/${webId}/stats`, { token: TOKEN });
+    await opened.page.locator(".chart canvas").waitFor();
+    await opened.page.getByText(/^CPU: [\d.]+ % · Memory: /).waitFor();
+    await expectClean(opened);
+  });
+
+  test("a terminal opens a shell by a ticket", async () => {
+    const opened = await open(`/console/containers/${webId}/terminal`, { token: TOKEN });
+    await opened.page.locator(".xterm-helper-textarea").waitFor({ state: "attached" });
+    await opened.page.locator(".terminal").click();
+    await opened.page.keyboard.type("echo $((6*7))-answer\n");
+    await opened.page.locator(".terminal").getByText("42-answer").first().waitFor();
+    await expectClean(opened);
+  });
+
+  test("its files are listed, downloaded and uploaded", async () => {
+    const opened = await open(`/console/containers/${webId}/files`, { token: TOKEN });
+    const { page } = opened;
+    await page.getByLabel("Folder").fill("/tmp");
+    await page.getByRole("button", { name: "Open" }).click();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download made.txt" }).click()]);
+    expect(readFileSync(await download.path(), "utf8")).toBe("done\n");
+    const files = ["a.txt", "ü <b>.txt"].map((name) => ({ name, mimeType: "text/plain", buffer: Buffer.from(`content of ${name}`) }));
+    await page.getByLabel("Upload files").setInputFiles(files);
+    await page.getByText("2 files uploaded").waitFor();
+    await page.getByText("ü <b>.txt", { exact: true }).waitFor();
+    expect(await node.docker("exec", "web", "cat", "/tmp/ü <b>.txt")).toBe("content of ü <b>.txt");
+    await expectClean(opened);
+  });
+});
+
+describe("axe-core", () => {
+  const schemes = [
+    { dark: false, width: 1280 },
+    { dark: true, width: 1280 },
+    { dark: false, width: 390 },
+    { dark: true, width: 390 },
+  ];
+  test.each(schemes)("finds nothing on any page: dark $dark, $width pixels wide", async (options) => {
+    const { page } = await open("/console/containers", options);
+    expect(await faultsOf(page)).toEqual([]);
+    await signIn(page, TOKEN);
+    const parts = ["logs", "stats", "inspect", "terminal", "files"].map((part) => `containers/${webId}/${part}`);
+    for (const name of ["nodes", ...NARROW_PAGES, "activity", ...parts]) {
+      await page.goto(`${node.server.url}/console/${name}`);
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      await main(page).getByText("Loading…").waitFor({ state: "detached" });
+      expect([name, await faultsOf(page)]).toEqual([name, []]);
+      // Nothing but a table scrolls sideways.
+      expect([name, await page.evaluate("document.documentElement.scrollWidth <= innerWidth")]).toEqual([name, true]);
+    }
+    await page.context().close();
+  });
+});

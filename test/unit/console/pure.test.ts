@@ -1,0 +1,103 @@
+import fc from "fast-check";
+import { formatBytes, formatPorts, groupByProject, healthOf, inspectText, matchesFilter } from "../../../lib/console/public/format";
+import { ansiSpans, LineWindow, levelOf, splitTime } from "../../../lib/console/public/log-text";
+import { curlLine, dockerLine, EMPTY_FIELDS, runBody } from "../../../lib/console/public/run-form";
+import { splitShellWords } from "../../../lib/support/shell-words";
+
+const container = (name: string, project?: string) => ({
+  id: name.repeat(12),
+  name,
+  image: "busybox",
+  command: "sh",
+  created: "2026-01-31T12:00:00.000Z",
+  state: "running",
+  status: "Up 3 minutes (healthy)",
+  ports: [],
+  labels: project === undefined ? {} : { "com.docker.compose.project": project },
+  host: "node-1",
+});
+
+describe("the list of containers", () => {
+  test("a filter wants each of its words, in any case", () => {
+    expect(matchesFilter(container("web"), "BUSY node-1")).toBe(true);
+    expect(matchesFilter(container("web"), "busy node-2")).toBe(false);
+    expect(matchesFilter(container("web", "shop"), "project=shop")).toBe(true);
+  });
+
+  test("containers without a project come last", () => {
+    const groups = groupByProject([container("a"), container("b", "shop"), container("c", "blog")]);
+    expect(groups.map(([project]) => project)).toEqual(["blog", "shop", ""]);
+  });
+
+  test("health, ports and sizes are texts for people", () => {
+    expect(["Up (healthy)", "Up (health: starting)", "Up", "Exited (1)"].map(healthOf)).toEqual(["healthy", "starting", "", ""]);
+    const bound = { host: 80, container: 8080, protocol: "tcp" };
+    const ports = [
+      { host_ip: "::", ...bound },
+      { host_ip: "0.0.0.0", ...bound },
+      { container: 53, protocol: "udp" },
+    ];
+    expect(formatPorts(ports)).toBe("80→8080/tcp, 53/udp");
+    expect([0, 999, 1000, 99_960, 1_500_000].map(formatBytes)).toEqual(["0 B", "999 B", "1.0 kB", "100 kB", "1.5 MB"]);
+  });
+
+  test("values of variables are hidden, their names are not", () => {
+    const text = inspectText({ name: "web", env: { PASSWORD: "s3cret" } }, "•");
+    expect(JSON.parse(text)).toEqual({ name: "web", env: { PASSWORD: "•" } });
+    expect(inspectText({ env: { PASSWORD: "s3cret" } }, undefined)).toContain("s3cret");
+  });
+});
+
+describe("lines of a log", () => {
+  test("colours become classes, other control sequences vanish, all other text stays", () => {
+    expect(ansiSpans("a\x1b[1;31mred\x1b[0m\x1b[2K<b>\x07")).toEqual([
+      { text: "a", style: "" },
+      { text: "red", style: "ansi-red ansi-bold" },
+      { text: "<b>", style: "" },
+    ]);
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme" }), (text) => {
+        fc.pre(!/[\x00-\x1f\x7f]/.test(text));
+        expect(ansiSpans(text).map((span) => span.text)).toEqual(text === "" ? [] : [text]);
+      }),
+    );
+  });
+
+  test("the time before a line is separated from it", () => {
+    expect(splitTime("2026-01-31T12:00:00.123456789Z a b")).toEqual({ time: "2026-01-31T12:00:00.123456789Z", text: "a b" });
+    expect(splitTime("2026 a")).toEqual({ time: "", text: "2026 a" });
+  });
+
+  test("a line has the level that it names", () => {
+    expect(["ERROR x", '{"level":"warn"}', "[debug] y", "terror", "ok"].map(levelOf)).toEqual(["error", "warn", "debug", "", ""]);
+  });
+
+  test("a window keeps the newest lines and counts the others", () => {
+    const window = new LineWindow(3);
+    window.add(["a", "b"]);
+    window.add(["c", "d", "e"]);
+    expect([window.lines.map(({ text }) => text), window.dropped]).toEqual([["c", "d", "e"], 2]);
+  });
+});
+
+describe("the form of a run", () => {
+  test("empty fields are left out of its body", () => {
+    const fields = { ...EMPTY_FIELDS, image: "redis", env: "A=b\n\nC=d=e", labels: "x=y=z\nflag" };
+    expect(runBody(fields)).toEqual({ image: "redis", env: ["A=b", "C=d=e"], labels: { x: "y=z", flag: "" }, detach: true });
+  });
+
+  test("its lines keep every value one word, whatever is in it", () => {
+    const line = (value: string) => {
+      const fields = { ...EMPTY_FIELDS, image: "redis", env: value };
+      return { curl: splitShellWords(curlLine("PUT", "http://localhost/", runBody(fields))), docker: splitShellWords(dockerLine(fields)) };
+    };
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        const value = `A=${text.replace(/[\n\r\0]/g, "")}`.trim();
+        const { curl, docker } = line(value);
+        expect(JSON.parse(curl.at(-1) ?? "").env).toEqual([value]);
+        expect(docker).toEqual(["docker", "run", "--detach", "--env", value, "redis"]);
+      }),
+    );
+  });
+});
