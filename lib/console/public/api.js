@@ -7,6 +7,8 @@ const REMEMBERED_LIFETIME = "12h";
 
 /** The value of the Authorization header; empty while nobody is signed in. It never becomes part of a URL. */
 let authorization = sessionStorage.getItem(STORAGE_KEY) ?? localStorage.getItem(STORAGE_KEY) ?? "";
+/** Whether the server has accepted the credentials: only then can it stop to. */
+let isSignedIn = authorization !== "";
 /** @type {() => void} */
 let onRefused = () => undefined;
 
@@ -59,7 +61,7 @@ export async function send(method, path, { json, body, accept = "application/jso
   });
   if (response.status < 400) return response;
   const answer = await response.json().catch(() => ({}));
-  if (response.status === 401 && authorization !== "") {
+  if (response.status === 401 && isSignedIn) {
     forget();
     onRefused();
   }
@@ -111,6 +113,7 @@ export async function signIn(credentials) {
     throw error;
   });
   sessionStorage.setItem(STORAGE_KEY, authorization);
+  isSignedIn = true;
   return identity;
 }
 
@@ -129,6 +132,7 @@ export async function remember({ can }) {
 /** Signs out, in this tab and from what is remembered. */
 export function forget() {
   authorization = "";
+  isSignedIn = false;
   sessionStorage.removeItem(STORAGE_KEY);
   localStorage.removeItem(STORAGE_KEY);
 }

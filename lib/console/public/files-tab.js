@@ -57,7 +57,7 @@ export function FilesTab({ container }) {
     ${value?.complete === false && html`<p class="notice">${T.notAll}</p>`}
     ${
       value &&
-      html`<${Table} label=${T.files} heads=${[T.name, T.type, T.size, T.modified, ""]}>${entries.map(
+      html`<${Table} label=${T.files} heads=${[T.name, T.type, T.size, T.modified, T.actions]}>${entries.map(
         (
           entry,
         ) => html`<tr key=${entry.name}><th scope="row">${entry.type === "directory" ? html`<button class="plain" onClick=${() => go(joinPath(folder, entry.name))}>${entry.name}/</button>` : entry.name}${entry.target && ` → ${entry.target}`}</th>

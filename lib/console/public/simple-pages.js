@@ -1,4 +1,4 @@
-import { ApiError, call, linesOf, send } from "./api.js";
+import { call, linesOf, send } from "./api.js";
 import { formatBytes, formatTime } from "./format.js";
 import { T } from "./strings.js";
 import { Field, html, Pending, Problem, Table, usePolled, useState } from "./view.js";
@@ -10,18 +10,16 @@ const MAX_ACTIVITY = 500;
 
 /** The nodes; of a server without a cluster the one there is. @param {AbortSignal} signal */
 async function readNodes(signal) {
-  try {
-    return await call("GET", "/nodes", { signal });
-  } catch (error) {
-    if (!(error instanceof ApiError && error.status === 404)) throw error;
-    const { version, host, docker } = await call("GET", "/version", { signal });
-    return {
-      nodes: [{ name: host, reachable: true, engine: "ok", version, docker: docker.Version }],
-      missing: [],
-      warnings: [],
-      complete: true,
-    };
-  }
+  // Only in a cluster does the health tell whether the pool is complete.
+  const { complete } = await call("GET", "/healthz", { signal });
+  if (complete !== undefined) return call("GET", "/nodes", { signal });
+  const { version, host, docker } = await call("GET", "/version", { signal });
+  return {
+    nodes: [{ name: host, reachable: true, engine: "ok", version, docker: docker.Version }],
+    missing: [],
+    warnings: [],
+    complete: true,
+  };
 }
 
 export function NodesPage() {
@@ -67,11 +65,13 @@ export function ImagesPage({ identity }) {
     <${Problem} error=${error ?? state.error} /><p role="status" aria-live="polite">${state.text}</p><${Pending} value=${value} error=${error} />
     ${
       value &&
-      html`<${Table} label=${T.images} heads=${[T.tags, T.size, T.created, T.node, ""]}>${value.images.map((/** @type {any} */ each) => {
-        const name = each.tags[0] ?? each.id;
-        return html`<tr key=${each.host + each.id}><th scope="row">${each.tags.join(", ") || each.id.slice(0, 19)}</th><td class="number">${formatBytes(each.size)}</td><td>${formatTime(each.created)}</td><td>${each.host}</td>
+      html`<${Table} label=${T.images} heads=${[T.tags, T.size, T.created, T.node, T.actions]}>${value.images.map(
+        (/** @type {any} */ each) => {
+          const name = each.tags[0] ?? each.id;
+          return html`<tr key=${each.host + each.id}><th scope="row">${each.tags.join(", ") || each.id.slice(0, 19)}</th><td class="number">${formatBytes(each.size)}</td><td>${formatTime(each.created)}</td><td>${each.host}</td>
           <td>${mayChange && html`<button aria-label=${`${T.remove} ${name}`} onClick=${() => remove(name)}>${T.remove}</button>`}</td></tr>`;
-      })}</${Table}>`
+        },
+      )}</${Table}>`
     }`;
 }
 
@@ -91,7 +91,7 @@ export function VolumesPage({ identity }) {
     ${value?.volumes.length === 0 && html`<p>${T.none}</p>`}
     ${
       value?.volumes.length > 0 &&
-      html`<${Table} label=${T.volumes} heads=${[T.name, T.driver, T.created, T.node, ""]}>${value.volumes.map(
+      html`<${Table} label=${T.volumes} heads=${[T.name, T.driver, T.created, T.node, T.actions]}>${value.volumes.map(
         (
           /** @type {any} */ each,
         ) => html`<tr key=${each.host + each.name}><th scope="row">${each.name}</th><td>${each.driver}</td><td>${formatTime(each.created)}</td><td>${each.host}</td>

@@ -127,5 +127,6 @@ export const T = {
   firstOf: (/** @type {number} */ shown, /** @type {number} */ all) => `The first ${shown} of ${all}: the filter finds the others.`,
   noSuchContainer: "No node that answers has this container.",
   answers: "Answers",
+  actions: "Actions",
   usage: "CPU in percent of a core, memory in MB",
 };

@@ -78,5 +78,5 @@ export function TerminalTab({ container }) {
     connect.current().catch(setError);
   };
   return html`<link rel="stylesheet" href="/console/assets/xterm.css" /><${Problem} error=${error} />
-    <div class="bar"><button disabled=${isOpen} onClick=${again}>${T.connect}</button></div><div class="terminal" ref=${box}></div>`;
+    <div class="bar"><button disabled=${isOpen} onClick=${again}>${T.connect}</button></div><div class="shell" ref=${box}></div>`;
 }

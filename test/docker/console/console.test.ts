@@ -49,6 +49,10 @@ async function open(address: string, options: { dark?: boolean; width?: number; 
   });
   page.on("dialog", (dialog) => void dialog.accept());
   await page.goto(node.server.url + address);
+  await page
+    .getByLabel("Token", { exact: true })
+    .waitFor()
+    .catch(() => expect(problems).toEqual(["the page asks for a token"]));
   if (token !== undefined) await signIn(page, token);
   return { page, problems, foreign };
 }
@@ -189,8 +193,8 @@ describe("the pages", () => {
   test("a form runs a container, and shows it as a line of curl and of docker", async () => {
     const opened = await open("/console/run", { token: TOKEN });
     const { page } = opened;
-    await page.getByLabel("Image").fill("busybox");
-    await page.getByLabel("Name").fill("made");
+    await page.getByLabel("Image", { exact: true }).fill("busybox");
+    await page.getByLabel("Name", { exact: true }).fill("made");
     await page.getByLabel("Command").fill("sleep 1000");
     await page.getByText("docker run --detach --name made busybox sleep 1000").waitFor();
     await page.getByRole("button", { name: "Run" }).click();
@@ -245,9 +249,9 @@ describe("a container", () => {
   test("a terminal opens a shell by a ticket", async () => {
     const opened = await open(`/console/containers/${webId}/terminal`, { token: TOKEN });
     await opened.page.locator(".xterm-helper-textarea").waitFor({ state: "attached" });
-    await opened.page.locator(".terminal").click();
+    await opened.page.locator(".xterm").click();
     await opened.page.keyboard.type("echo $((6*7))-answer\n");
-    await opened.page.locator(".terminal").getByText("42-answer").first().waitFor();
+    await opened.page.locator(".xterm").getByText("42-answer").first().waitFor();
     await expectClean(opened);
   });
 
