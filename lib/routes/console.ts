@@ -36,6 +36,7 @@ export function consoleRoutes(): Route[] {
     public: true,
     summary: "The console at one of its addresses, or a file that it loads",
     params: z.object({ page: z.string().describe("An address within the console, or assets/ and the name of a file") }),
+    query: z.object({ filter: z.string().optional().describe("Of the list of containers; the page itself reads it") }),
     responses: { 200: { description: "The page or the file", contentType: ["text/html", "text/javascript"] } },
     async handler({ params: { page } }) {
       if (!page.startsWith(ASSETS)) return answerPage();
