@@ -14,6 +14,7 @@ export interface DemoNode {
   /** Placeholder for its address in the printed commands. */
   variable: string;
   curl: Curl;
+  server: DemoServer;
   readonly pid: number;
   kill(): Promise<void>;
   /** Starts it again after `kill`, and waits until the pool is complete. */
@@ -47,6 +48,7 @@ export async function startNodes(resources: Resources, { engines, shared }: Demo
         name: engine.name,
         variable: `$${variable(index)}`,
         curl: new Curl(servers[index] as DemoServer, `$${variable(index)}`),
+        server: servers[index] as DemoServer,
         get pid() {
           return daemon.pid;
         },

@@ -25,6 +25,8 @@ export interface Stage {
   layerFile: string;
   /** Three simulated hosts, or the reason why there are none. */
   hosts: Promise<DemoHosts | string>;
+  /** The three nodes stay after the demo until a signal ends it. */
+  stays: boolean;
 }
 
 export interface DemoServer {
@@ -48,7 +50,7 @@ export interface ServerStart {
 }
 
 /** Provides an engine, a registry with an image, and a prefix for container names; all are removed at the end. */
-export async function setStage(resources: Resources): Promise<Omit<Stage, "hosts">> {
+export async function setStage(resources: Resources): Promise<Omit<Stage, "hosts" | "stays">> {
   const host = process.env.DOCKER_HOST;
   if (host && !host.startsWith("unix:")) throw new Error(`the demo needs an engine on this machine, not DOCKER_HOST=${host}`);
   const engine = await resources.acquire("Docker engine of the demo", ensureEngine, async ({ started, stop }) =>

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import os from "node:os";
+import { setTimeout } from "node:timers/promises";
 import type { CurlAnswer } from "./demo-curl";
 import { importImage } from "./demo-hosts";
 import { type DemoNode, startNodes } from "./demo-nodes";
@@ -24,6 +25,7 @@ export async function showThreeNodes(stage: Stage): Promise<void> {
   await execute(nodes, runs[0] as Run);
   await remove(nodes, runs[1] as Run);
   await killOne(nodes, runs[2] as Run);
+  if (stage.stays) await stay(nodes);
 }
 
 async function listNodes(nodes: DemoNode[]): Promise<void> {
@@ -116,6 +118,17 @@ async function killOne(nodes: DemoNode[], { name, host }: Run): Promise<void> {
   await dead.restart();
   const found = await curl.ask([`${variable}/${name}`]);
   assert.deepEqual([found.status, found.json[0].host], [200, host]);
+}
+
+/** Leaves the nodes running until a signal ends the demo. */
+async function stay(nodes: DemoNode[]): Promise<void> {
+  heading(
+    "The nodes stay until Ctrl+C",
+    "Open one of these in a browser on this machine and sign in with the token: each shows all three.",
+  );
+  for (const { name, server } of nodes) note(`${name}: ${server.url}/console`);
+  note(`token: ${nodes[0]?.server.token}`);
+  for (;;) await setTimeout(60_000);
 }
 
 /** The X-Cluster-* headers, and name, state and host of each container. */

@@ -15,7 +15,7 @@ async function main(): Promise<number> {
     heading("Docker over HTTP", "A server is started on this machine and asked for everything it can do, by the lines you would type.");
     // The hosts take some seconds to start and are needed last, so they start in parallel.
     const hosts = startHosts(resources);
-    const stage = { ...(await setStage(resources)), hosts };
+    const stage = { ...(await setStage(resources)), hosts, stays: process.argv.includes("--stay") };
     for (const showPart of PARTS) await showPart(stage);
   } catch (error) {
     return end(`The demo failed: ${(error as Error).message}`, 1);

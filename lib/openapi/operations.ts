@@ -91,6 +91,8 @@ const OPERATIONS: Record<Tag, Record<string, string>> = {
     "get /docs": "openSwaggerUi",
     "get /redoc": "openReDoc",
     "get /docs/:file": "readDocsFile",
+    "get /console": "openConsole",
+    "get /console/*page": "openConsolePage",
   },
 };
 
