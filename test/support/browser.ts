@@ -1,4 +1,4 @@
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 
 /**
  * Starts Debian's Chromium, which reaches only this machine.
@@ -10,6 +10,24 @@ export function startBrowser(...hosts: string[]): Promise<Browser> {
     executablePath: "/usr/bin/chromium-headless-shell",
     args: ["--no-sandbox", `--host-resolver-rules=${["MAP * ~NOTFOUND", ...reachable].join(", ")}`],
   });
+}
+
+/**
+ * Has this process send the requests of a browser, except streams without an end. Chromium itself gives up a request whenever
+ * a network interface of the machine comes or goes, as with each container of another suite (ERR_NETWORK_CHANGED).
+ */
+export async function fetchOutside(context: BrowserContext): Promise<void> {
+  await context.route(
+    ({ searchParams }) => !searchParams.has("follow") && !searchParams.has("stream"),
+    async (route) => {
+      try {
+        await route.fulfill({ response: await route.fetch({ maxRedirects: 0, maxRetries: 3 }) });
+      } catch {
+        // The page was left meanwhile, or the server is gone.
+        await route.abort().catch(() => undefined);
+      }
+    },
+  );
 }
 
 export interface OpenedPage {

@@ -14,8 +14,8 @@ export function StatsTab({ container }) {
   const [error, setError] = useState(/** @type {Error | undefined} */ (undefined));
   useEffect(() => {
     const ended = new AbortController();
-    /** @type {{destroy(): void} | undefined} */
-    let chart;
+    /** @type {(() => void) | undefined} */
+    let removeChart;
     const draw = async () => {
       const { default: UPlot } = await import("./uPlot.esm.js");
       if (ended.signal.aborted || !box.current) return;
@@ -34,7 +34,13 @@ export function StatsTab({ container }) {
         data,
         box.current,
       );
-      chart = made;
+      const { current } = box;
+      const fit = new ResizeObserver(() => made.setSize({ width: current.clientWidth, height: CHART_HEIGHT }));
+      fit.observe(current);
+      removeChart = () => {
+        fit.disconnect();
+        made.destroy();
+      };
       const response = await send("GET", containerPath(container, "/stats", { stream: "true" }), {
         accept: "application/x-ndjson",
         signal: ended.signal,
@@ -56,7 +62,7 @@ export function StatsTab({ container }) {
     });
     return () => {
       ended.abort();
-      chart?.destroy();
+      removeChart?.();
     };
   }, [container.id]);
   return html`<${Problem} error=${error} /><link rel="stylesheet" href="/console/assets/uPlot.min.css" />

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";
-import { startBrowser } from "../../support/browser";
+import { fetchOutside, startBrowser } from "../../support/browser";
 import { TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 
@@ -35,6 +35,7 @@ interface OpenConsole {
 async function open(address: string, { token }: { token?: string } = {}): Promise<OpenConsole> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
   context.setDefaultTimeout(SHOWN_MS);
+  await fetchOutside(context);
   const page = await context.newPage();
   const problems: string[] = [];
   const foreign: string[] = [];

@@ -206,7 +206,7 @@ test("HEAD of an API path pulls nothing and does no work", async () => {
   expect((await pull("version")).status).toBe(200);
   expect((await pull("openapi.json")).status).toBe(200);
   expect((await pull("images")).status).toBe(200);
-  expect(await pull("console")).toMatchObject({ status: 404, code: "ROUTE_NOT_FOUND" });
+  expect((await pull("console")).status).toBe(200);
   expect(await pull("run/busybox")).toMatchObject({ status: 404, code: "ROUTE_NOT_FOUND" });
   expect(await pull("v1.43/images/json")).toMatchObject({ status: 404, code: "ROUTE_NOT_FOUND" });
   await node.engine.kill();

@@ -11,7 +11,7 @@ const WAIT_MS = 120_000;
 let node: OneNode;
 let before: string[];
 beforeAll(async () => {
-  const limits = ["--run_max_time=4", "--run_max_output=1000000", "--run_memory=60000000", "--run_tmpfs=2000000", "--run_pids=80"];
+  const limits = ["--run_max_time=10", "--run_max_output=1000000", "--run_memory=60000000", "--run_tmpfs=2000000", "--run_pids=80"];
   // With a warm pool, as in production.
   node = await startNode({ name: "runs-hostile", args: [...limits, "--run_pool_memory=60000000", "--run_wait=60"] });
   await importRunner(node.engine);
