@@ -3,6 +3,7 @@ import type { RequestListener } from "node:http";
 import type { Settings } from "../config/settings";
 import { version } from "../package.json";
 import type { Access } from "./access/access";
+import { DiskBudget } from "./archive/read-ahead";
 import { authenticator } from "./auth/authenticate";
 import { Credentials } from "./auth/credentials";
 import { NarrowTokens } from "./auth/narrow-tokens";
@@ -118,6 +119,7 @@ export async function start(
   const sharedLimits =
     settings.cluster && settings.redis !== null ? new (loadSharedRateLimits().SharedRateLimits)(settings.redis, log) : undefined;
 
+  const downloadDisk = new DiskBudget(settings.upload_limit * 1_000_000);
   const routes: Route[] = [];
   const openApi = () => openApiDocument([...routes, ...proxyOperations], { title: service.name, version });
   const serviceInfo = () => ({ name: service.name, version, description: "Runs containers over HTTP; see /docs" });
@@ -130,7 +132,7 @@ export async function start(
     ...containerLifecycleRoutes(docker, managed, nodeName, cluster?.nameClaims),
     ...managedRoutes(docker, managed, settings, nodeName, cluster?.nameClaims),
     ...containerExecRoutes(docker, settings, nodeName),
-    ...fileRoutes(docker, settings, nodeName),
+    ...fileRoutes(docker, settings, nodeName, downloadDisk),
     ...terminalRoutes(docker, terminals, tickets),
     ...proxyRoutes(docker, nodeName),
     ...statusRoutes(docker, managed, service, metrics, cluster, () => drain.active),
@@ -204,6 +206,7 @@ export async function start(
     poolId: signatures.sign("docker api", "pool id"),
     limits,
     bodyLimitBytes,
+    downloadDisk,
     dispatch,
     rankNodes: async ({ headers, access }) =>
       cluster ? cluster.rankNodes({ headers, access }, { name: "", needs: NO_NEEDS }) : [nodeName],

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Request, RequestHandler, Response } from "express";
 import type { Access } from "../access/access";
+import type { DiskBudget } from "../archive/read-ahead";
 import type { Pool } from "../cluster/pool";
 import type { RoutedRequest } from "../cluster/routing/routed-request";
 import type { NameClaimer } from "../docker/create/runner";
@@ -18,6 +19,7 @@ import { LocalEngine } from "./local";
 import { MergedAnswers } from "./merged";
 import { Nodes, type Question } from "./nodes";
 import { PassOn } from "./pass-on";
+import { answerReadingAhead } from "./read-ahead-answer";
 import { readWholeBody } from "./read-body";
 import { isHidden, type MatchedRow, matchRow, type Row } from "./row";
 import { DOCKER_ROWS } from "./rows";
@@ -34,6 +36,8 @@ export interface DockerApiDeps {
   poolId: string;
   limits: Record<BurstClass, RequestHandler>;
   bodyLimitBytes: number;
+  /** for files of containers that clients have not read yet */
+  downloadDisk: DiskBudget;
   /** Places a container, a network or a volume. */
   dispatch(request: RoutedRequest): Promise<Reply>;
   /** names of the nodes that can take new work, the best first */
@@ -134,6 +138,7 @@ export class DockerApi {
     const engineVersion = await this.deps.docker.rawEngine.versionFor(version);
     const out: Outgoing = { ...outgoing(call, engineVersion, admitted), upgrade: upgradeOf(call, admitted.body) };
     if (row.check === "rename") return this.creator.rename(call, () => this.passOn.toEngine(call, out));
+    if (row.readsAhead) return answerReadingAhead(call, out, this.deps.docker.rawEngine, this.deps.downloadDisk);
     return this.passOn.toEngine(call, out);
   }
 

@@ -56,6 +56,8 @@ export interface Row {
   hijack?: boolean;
   /** What of the answer some clients don't get: the environment without the permission `exec`; others' containers if confined by labels. */
   hides?: "environment" | "others";
+  /** The answer is files of one container, which the engine locks while it sends them: they are read at full speed for slow clients too. */
+  readsAhead?: boolean;
   /** a successful request changes the list of containers */
   changes?: boolean;
 }

@@ -59,7 +59,7 @@ const containerRows: Row[] = [
   row("POST /containers/:id/wait", container, "read", { ...confined, burst: "none", query: "condition" }),
   row("DELETE /containers/:id", container, "containers", { ...changes, query: "v link force" }),
   row("HEAD /containers/:id/archive", container, "files", { ...confined, query: "path", check: "entry" }),
-  row("GET /containers/:id/archive", container, "files", { ...confined, query: "path", check: "entry" }),
+  row("GET /containers/:id/archive", container, "files", { ...confined, query: "path", check: "entry", readsAhead: true }),
   row("PUT /containers/:id/archive", container, "files", {
     ...confined,
     query: "path noOverwriteDirNonDir copyUIDGID",

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { DiskBudget } from "../archive/read-ahead";
+import type { DiskBudget } from "../archive/read-ahead";
 import type { FileOwner } from "../archive/zip-to-tar";
 import { owner } from "../cluster/routing/where";
 import { APP_FOLDER } from "../docker/app-folder";
@@ -27,8 +27,14 @@ const containerPath = text
  * @param settings.upload_limit MB
  * @param settings.default_user_uid uid:gid of uploaded files; null: 1000:1000
  * @param host this node's name
+ * @param disk for what clients have not read yet of their downloads
  */
-export function fileRoutes(docker: DockerHost, settings: { upload_limit: number; default_user_uid: string | null }, host: string): Route[] {
+export function fileRoutes(
+  docker: DockerHost,
+  settings: { upload_limit: number; default_user_uid: string | null },
+  host: string,
+  disk: DiskBudget,
+): Route[] {
   const { engine, containers, guard } = docker;
   const find = async (idOrName: string) => {
     const container = await containers.find(idOrName, { prefix: true });
@@ -37,7 +43,6 @@ export function fileRoutes(docker: DockerHost, settings: { upload_limit: number;
   };
   const common = { where: owner, permission: "files", confined: "container", params: containerParams } as const;
   const folderQuery = z.object({ path: containerPath.default(APP_FOLDER) });
-  const disk = new DiskBudget(settings.upload_limit * 1_000_000);
   const fileOwner = parseOwner(settings.default_user_uid ?? DEFAULT_OWNER);
 
   const upload = route({

@@ -4,7 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import type { Readable } from "node:stream";
 import fc from "fast-check";
+import { extract } from "tar-stream";
 import { run, until } from "../../../scripts/process";
 import { container, download, openArchiveCount, upload } from "../../support/files";
 import { TOKEN } from "../../support/server";
@@ -207,22 +209,29 @@ test("a container whose files are downloaded slowly is inspected, executed in an
   await container(node, "slow", true, "--stop-timeout", "0");
   await node.docker("exec", "slow", "sh", "-c", "mkdir -p /app/d; dd if=/dev/urandom of=/app/d/big bs=1M count=40");
   const sum = (await node.docker("exec", "slow", "sha1sum", "/app/d/big")).split(" ")[0];
-  const begin = async (what: string) => {
-    const url = `${node.server.url}/containers/slow/${what}`;
+  const begin = async (what: string, api = "") => {
+    const url = `${node.server.url}${api}/containers/slow/${what}`;
     const request = http.get(url, { headers: { Authorization: `Bearer ${TOKEN}` }, agent: false }).on("error", () => undefined);
     const [response] = (await once(request, "response")) as [http.IncomingMessage];
     return { request, response: response.pause() };
   };
   const before = openEngineConnections(node.engine);
   const file = await begin("download?path=d/big");
-  const aborted = [await begin("download?path=d/big"), await begin("download-zip?path=d")];
+  const copied = await begin("archive?path=/app/d/big", "/v1.41");
+  const exported = await begin("export", "/v1.41");
+  const aborted = [await begin("download?path=d/big"), await begin("download-zip?path=d"), exported];
   expect(await node.request("GET", "/containers/slow")).toMatchObject({ status: 200, json: { status: "running" } });
   expect((await node.request("POST", "/slow", { json: { data: "echo hello" } })).json.stdout).toBe("hello\n");
   expect((await node.request("POST", "/containers/slow/stop")).status).toBe(200);
-  expect(openArchiveCount(node.server)).toBe(3);
-  const hash = createHash("sha1");
-  for await (const chunk of file.response) hash.update(chunk);
-  expect(hash.digest("hex")).toBe(sum);
+  expect(openArchiveCount(node.server)).toBe(4);
+  const hashOf = async (bytes: Readable) => {
+    const hash = createHash("sha1");
+    for await (const chunk of bytes) hash.update(chunk);
+    return hash.digest("hex");
+  };
+  expect(await hashOf(file.response)).toBe(sum);
+  const { value } = await copied.response.pipe(extract())[Symbol.asyncIterator]().next();
+  expect(await hashOf(value)).toBe(sum);
   for (const { request } of aborted) request.destroy();
   expect(await until(() => openArchiveCount(node.server) === 0, 20_000)).toBe(true);
   expect(await until(() => openEngineConnections(node.engine) <= before + 1, 20_000)).toBe(true);
