@@ -15,7 +15,9 @@ const INTRODUCTION = `Runs containers on one machine or a few, over one API. Any
 - **Bodies** are JSON or forms. \`env\`, \`ports\` and \`volumes\` also take Docker's short forms, such as \`["8080:80/udp"]\`.
 - **Errors** have one body. \`code\` is the exact cause, \`details.field\` the field at fault.
 - **202** means that the work goes on: the same request again joins a pull.
-- **Placement**: \`?node=NAME\` pins any request to a node.`;
+- **Placement**: \`?node=NAME\` pins any request to a node.
+- **Docker's own API** is at \`/v1.NN/…\` and \`/_ping\`, for \`docker -H\` and its client libraries. Docker documents it; docs/docker-api.md
+  says where each request runs, which permission it needs and what differs.`;
 
 /** The part of a route that the document describes. Only the proxy's operations use `options`. */
 export type DocumentedRoute = Omit<Route, "handler" | "method"> & { method: Method | "options" };

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { Access } from "../../../lib/access/access";
 import { newClaim } from "../../../lib/access/token";
 import { matchRow, segmentsOf } from "../../../lib/docker-api/row";
@@ -11,6 +12,17 @@ const match = (target: string) => {
 test("every row declares a permission, but for pings, versions and refusals", () => {
   const without = DOCKER_ROWS.filter(({ permission, where }) => permission === null && where.at !== "refused");
   expect(without.map(({ method, path }) => `${method} ${path}`)).toEqual(["GET /_ping", "HEAD /_ping", "GET /version"]);
+});
+
+test("docs/docker-api.md names the permission of each row", () => {
+  const [, section = ""] = readFileSync("docs/docker-api.md", "utf8").split("## Narrow tokens");
+  const table = [...section.matchAll(/^\| `?(\w+)`? \| (`.*`) \|$/gm)];
+  const written = table.flatMap(([, permission, cell = ""]) =>
+    [...cell.matchAll(/`(.+?)`/g)].map(([, target]) => `${target}: ${permission}`),
+  );
+  const answered = DOCKER_ROWS.filter(({ where }) => where.at !== "refused");
+  const declared = answered.map(({ method, path, permission }) => `${method} ${path}: ${permission ?? "none"}`);
+  expect(written.sort()).toEqual(declared.sort());
 });
 
 test("every body is left out, streamed, or judged", () => {

@@ -19,6 +19,11 @@ test("every operation has a name of words and a tag that the document explains",
   expect(document.info.description).toContain("Bearer");
 });
 
+test("the document says that /v1.NN is Docker's own API, and has none of its operations", () => {
+  expect(document.info.description).toContain("/v1.NN");
+  expect(Object.keys(document.paths).filter((path) => /^\/(?:v1|_ping|info$)/.test(path))).toEqual([]);
+});
+
 test("every body and every answer in JSON refers to a named schema, and every reference leads to one", () => {
   const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(([, reference = ""]) => reference);
   for (const reference of references) expect(Object.keys(schemas)).toContain(reference.replace("#/components/schemas/", ""));

@@ -372,6 +372,20 @@ test.each(cases)("%s: other values are refused, unless --allow opens them", (fie
   }
 });
 
+test("docs/docker-api.md names for each --allow the fields that it opens, and no others", () => {
+  const [, section = ""] = readFileSync("docs/docker-api.md", "utf8").split("## What `--allow` opens");
+  const written = [...section.matchAll(/^\| `(\w+)` \| (.*?) \|/gm)].map(([, name, cell = ""]) => {
+    const fields = [...cell.matchAll(/`(\w+)`/g)].map(([, field = ""]) => field).filter((field) => field in HOST_CONFIG);
+    return [name, fields.sort()];
+  });
+  const opened = (name: string) => cases.filter(([, { refused = [] }]) => refused.some(([, by]) => by === name)).map(([field]) => field);
+  // These are judged on the node that creates.
+  const judgedThere = (name: string) => (name === "docker_socket" ? ["Binds", "Mounts"] : []);
+  expect(Object.fromEntries(written)).toEqual(
+    Object.fromEntries(ALL.map((name) => [name, [...opened(name), ...judgedThere(name)].sort()])),
+  );
+});
+
 const ALL = ["privileged", "devices", "host_namespaces", "capabilities", "docker_socket"];
 
 /** Spellings that Go's decoder takes for the field. */
