@@ -15,6 +15,10 @@ export interface DemoNode {
   variable: string;
   curl: Curl;
   server: DemoServer;
+  /** Where it speaks Docker's own API, as `docker -H` takes it. */
+  dockerHost: string;
+  /** Placeholder for that in the printed commands. */
+  dockerVariable: string;
   readonly pid: number;
   kill(): Promise<void>;
   /** Starts it again after `kill`, and waits until the pool is complete. */
@@ -29,15 +33,18 @@ export async function startNodes(resources: Resources, { engines, shared }: Demo
   const servers = engines.map(({ address }) => ({ url: `http://${address}:${PORT}`, token }));
   const args = ["--cluster", "--folder", shared];
   for (const [index, { name }] of engines.entries()) {
-    note(`docker-server ${args.join(" ")} --node_name ${name}   ${variable(index)}=${servers[index]?.url}`);
+    note(
+      `docker-server ${args.join(" ")} --node_name ${name} --docker_listen $${dockerVariable(index)}   ${variable(index)}=${servers[index]?.url}`,
+    );
   }
+  note(`The sockets: ${engines.map((engine, index) => `${dockerVariable(index)}=${dockerHostOf(engine)}`).join(" ")}`);
   const startOn = (engine: Engine) =>
     startServer(resources, {
       label: `server of ${engine.name}`,
       name: engine.name,
       cwd: mkdtempSync(path.join(engine.folder, "server-")),
       token,
-      args,
+      args: [...args, "--docker_listen", dockerHostOf(engine)],
       env: { DOCKER_HOST: engine.dockerHost },
       prefix: engine.inside([]),
     });
@@ -47,6 +54,8 @@ export async function startNodes(resources: Resources, { engines, shared }: Demo
       return {
         name: engine.name,
         variable: `$${variable(index)}`,
+        dockerHost: dockerHostOf(engine),
+        dockerVariable: `$${dockerVariable(index)}`,
         curl: new Curl(servers[index] as DemoServer, `$${variable(index)}`),
         server: servers[index] as DemoServer,
         get pid() {
@@ -66,6 +75,8 @@ export async function startNodes(resources: Resources, { engines, shared }: Demo
 }
 
 const variable = (index: number) => `NODE${index + 1}`;
+const dockerVariable = (index: number) => `DOCKER${index + 1}`;
+const dockerHostOf = ({ folder }: Engine) => `unix://${path.join(folder, "pool.sock")}`;
 
 /** Waits until each server reaches all; throws an Error after 30 s. */
 async function waitForPool(servers: DemoServer[]): Promise<void> {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import os from "node:os";
 import { setTimeout } from "node:timers/promises";
 import type { CurlAnswer } from "./demo-curl";
+import { showDockerCli } from "./demo-docker-cli";
 import { importImage } from "./demo-hosts";
 import { type DemoNode, startNodes } from "./demo-nodes";
 import type { Stage } from "./demo-stage";
@@ -24,6 +25,7 @@ export async function showThreeNodes(stage: Stage): Promise<void> {
   await listAll(nodes, runs.length);
   await execute(nodes, runs[0] as Run);
   await remove(nodes, runs[1] as Run);
+  await showDockerCli(nodes, IMAGE);
   await killOne(nodes, runs[2] as Run);
   if (stage.stays) await stay(nodes);
 }
@@ -101,7 +103,7 @@ async function remove(nodes: DemoNode[], { name, host }: Run): Promise<void> {
 async function killOne(nodes: DemoNode[], { name, host }: Run): Promise<void> {
   const dead = nodes.find((node) => node.name === host) as DemoNode;
   const { curl, variable } = nodes.find((node) => node !== dead) as DemoNode;
-  heading("12. A node dies", `The server of ${dead.name}, which holds ${name}, is killed. The others answer, and say who is missing.`);
+  heading("13. A node dies", `The server of ${dead.name}, which holds ${name}, is killed. The others answer, and say who is missing.`);
   printCommand(`kill -9 ${dead.pid}`);
   await dead.kill();
   const answer = await curl.ask(["-i", `${variable}/`], clusterList);
