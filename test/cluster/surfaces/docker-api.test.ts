@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster } from "../../support/cluster";
 import { configWithHeaders, dockerAt } from "../../support/docker-commands";
@@ -99,6 +100,53 @@ test("networks and volumes keep their containers on their node", async () => {
   expect((await output(1, "network ls --format '{{.Name}}'")).split("\n").filter((name) => name === "bridge")).toHaveLength(1);
   await output(2, "network rm NAME-net");
   await output(2, "volume rm NAME-vol");
+});
+
+const PROJECT = `
+services:
+  db:
+    image: busybox
+    command: sh -c "echo stored > /data/value; exec sleep 1000"
+    volumes: ["data:/data"]
+    healthcheck: { test: [CMD, test, -f, /data/value], interval: 1s, retries: 30 }
+    stop_grace_period: 0s
+  web:
+    image: busybox
+    command: sh -c "echo serving; exec httpd -f -h /data"
+    volumes: ["data:/data:ro"]
+    depends_on: { db: { condition: service_healthy } }
+    stop_grace_period: 0s
+volumes: { data: {} }
+`;
+
+test("a Compose project is made whole on one node, and every command works through the others", async () => {
+  const file = path.join(config, "compose.yaml");
+  writeFileSync(file, PROJECT);
+  const compose = (index: number, args: string) => output(index, `compose -p p-NAME -f ${file} ${args}`);
+  await compose(0, "up -d");
+  const owners = await ownersOf(`p-${tag}-db-1`);
+  expect([owners.length, await ownersOf(`p-${tag}-web-1`)]).toEqual([1, owners]);
+  const owner = cluster.nodes.findIndex(({ name }) => name === owners[0]);
+  const others = [0, 1, 2].filter((index) => index !== owner) as [number, number];
+  for (const index of others)
+    expect((await compose(index, "ps --format '{{.Service}} {{.State}} {{.Health}}'")).split("\n").map((line) => line.trim())).toEqual([
+      "db running healthy",
+      "web running",
+    ]);
+  expect(await compose(others[0], "logs --no-log-prefix web")).toMatch(/serving$/);
+  expect(await compose(others[1], "exec -T db wget -qO- http://web/value")).toBe("stored");
+  expect(await compose(others[0], "run --rm -T web wget -qO- http://web/value")).toBe("stored");
+  await compose(others[1], `cp ${file} web:/tmp/copied`);
+  expect(await compose(others[0], "exec -T web cat /tmp/copied")).toBe(PROJECT.trim());
+  await compose(others[1], "down -v");
+  for (const list of ["ps -aq", "network ls -q", "volume ls -q"])
+    expect([list, await output(owner, `${list} --filter label=com.docker.compose.project=p-NAME`)]).toEqual([list, ""]);
+});
+
+test("the classic builder makes an image, from which every node starts containers", async () => {
+  await output(0, "build -q -t img-NAME -", "FROM busybox\nCMD echo built\n");
+  for (const index of [1, 2]) expect(await output(index, "run --rm img-NAME")).toBe("built");
+  await output(1, "rmi img-NAME");
 });
 
 test("events of all nodes come in the order of their time, with their node", async () => {

@@ -72,6 +72,8 @@ test("Swarm is 503, plugins and BuildKit are 501", () => {
   };
   for (const target of ["GET /swarm", "POST /services/create", "GET /secrets/x", "DELETE /nodes/a"]) expect(status(target)).toBe(503);
   for (const target of ["POST /grpc", "POST /session", "POST /plugins/pull", "POST /plugins/a/enable"]) expect(status(target)).toBe(501);
+  for (const target of ["POST /grpc", "POST /session"])
+    expect(match(target)?.row.where).toMatchObject({ message: expect.stringContaining("build with DOCKER_BUILDKIT=0") });
 });
 
 test("a path is made of the row and the object", () => {
