@@ -50,6 +50,7 @@ import { containerListRoutes } from "./routes/container-list";
 import { docsRoutes } from "./routes/docs";
 import { fileRoutes } from "./routes/files";
 import { imageRoutes } from "./routes/images";
+import { logSearchRoutes } from "./routes/log-search";
 import { managedRoutes } from "./routes/managed";
 import { mcpRoutes } from "./routes/mcp";
 import { nodeRoutes } from "./routes/nodes";
@@ -138,6 +139,7 @@ export async function start(
     ...statusRoutes(docker, managed, service, metrics, cluster, () => drain.active),
     ...(cluster ? nodeRoutes(cluster) : []),
     ...auditRoutes(readAudit, nodeName),
+    ...logSearchRoutes(docker, nodeName),
     ...tokenRoutes(narrow, docker.quotas, () => [...routes, ...proxyOperations]),
     ...docsRoutes(openApi),
     ...consoleRoutes(),

@@ -114,7 +114,7 @@ export function route<
 
 /** First path segments that the API uses itself; no container can have such a name. */
 export const RESERVED_SEGMENTS = new Set(
-  "run volume volumes health healthz version images containers proxy ws mcp docs redoc openapi.json metrics nodes console tokens whoami audit _ping _node".split(
+  "run volume volumes health healthz version images containers proxy ws mcp docs redoc openapi.json metrics nodes console tokens whoami audit logs _ping _node".split(
     " ",
   ),
 );

@@ -45,6 +45,7 @@ const OPERATIONS: Record<Tag, Record<string, string>> = {
     "post /containers/:id/unpause": "unpauseContainer",
     "post /containers/:id/rename": "renameContainer",
     "get /containers/:id/logs": "streamContainerLogs",
+    "get /logs/search": "searchLogs",
     "post /containers/:id/exec": "execInContainer",
     "get /containers/:id/stats": "readContainerStats",
     "get /containers/:id/top": "listContainerProcesses",

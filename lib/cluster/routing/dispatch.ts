@@ -8,6 +8,7 @@ import { forward } from "./forward";
 import type { ListLeases } from "./list-leases";
 import { findPeer, locateContainer, locateVolume, reachPeer } from "./locate";
 import { mergeBodies, mergeLists, mergeOutcomes, mergeOwners, worstOutcome } from "./merge";
+import { mergeFindings } from "./merge-findings";
 import { mergeTimelines } from "./merge-timelines";
 import { type Dispatch, idempotencyKeyOf, type RoutedRequest } from "./routed-request";
 
@@ -61,6 +62,7 @@ async function dispatch(deps: DispatchDeps, request: RoutedRequest): Promise<Rep
     case "everyNode":
       if (where.merge === "list") return access.isFull ? containerCache.read() : mergeLists(pool, request, forwardTimeoutMs);
       if (where.merge === "timeline") return mergeTimelines(pool, request, forwardTimeoutMs);
+      if (where.merge === "findings") return mergeFindings(pool, request, forwardTimeoutMs);
       return where.merge === "outcomes"
         ? worstOutcome(pool, request, forwardTimeoutMs)
         : mergeBodies(pool, request, where.merge, forwardTimeoutMs);

@@ -1,10 +1,10 @@
-import { AppError, answeredError } from "../../errors";
+import { answeredError } from "../../errors";
 import { formatEvent, inPieces, type ParsedEvent, parseEvents } from "../../support/event-format";
 import { Reply, streamReply } from "../../support/reply";
 import { takingTurns } from "../../support/taking-turns";
 import type { Pool } from "../pool";
 import { clusterHeaders, type MissingNode } from "../rpc/fan-out";
-import { formatOf, outcomeOf, runOnAllNodes } from "./merge";
+import { streamsOfAllNodes } from "./merge";
 import type { RoutedRequest } from "./routed-request";
 
 const FORMAT = "application/x-ndjson";
@@ -16,20 +16,8 @@ const FORMAT = "application/x-ndjson";
  * @throws AppError this node's own error if no node answered
  */
 export async function mergeTimelines(pool: Pool, request: RoutedRequest, timeoutMs: number): Promise<Reply> {
-  const { replies, missing } = await runOnAllNodes(pool, request, timeoutMs);
-  const sources: TimelineSource[] = [];
-  const errors: AppError[] = [];
-  for (const { node, value } of replies) {
-    if (value instanceof Reply && value.status === 200 && formatOf(value) === FORMAT) {
-      sources.push(new TimelineSource(node, value));
-      continue;
-    }
-    const outcome = await outcomeOf(node, value);
-    const error = "error" in outcome ? outcome.error : new AppError("NODE_FAILED");
-    errors.push(error);
-    missing.push({ node, reason: error.message });
-  }
-  if (sources.length === 0) throw errors[0] ?? new AppError("NODES_MISSING", { details: { missing } });
+  const { streams, missing } = await streamsOfAllNodes(pool, request, timeoutMs);
+  const sources = streams.map(({ node, reply }) => new TimelineSource(node, reply));
   const { limit = Infinity } = request.query as { limit?: number };
   const entries = merge(sources, limit, missing, pool.members.storeWasRead);
   const reply = streamReply(FORMAT, inPieces(entries));

@@ -132,6 +132,33 @@ export async function runOnAllNodes(pool: Pool, request: RoutedRequest, timeoutM
   return { replies: [...(own ? [{ node: pool.nodeName, value: own }] : []), ...others.answers], missing: others.missing };
 }
 
+/**
+ * Runs a request on all nodes, of which each answers a stream of `application/x-ndjson`.
+ * @returns the streams, this node's first, and the nodes without one
+ * @throws AppError this node's own error if no node answered
+ */
+export async function streamsOfAllNodes(
+  pool: Pool,
+  request: RoutedRequest,
+  timeoutMs: number,
+): Promise<{ streams: { node: string; reply: Reply }[]; missing: MissingNode[] }> {
+  const { replies, missing } = await runOnAllNodes(pool, request, timeoutMs);
+  const streams: { node: string; reply: Reply }[] = [];
+  const errors: AppError[] = [];
+  for (const { node, value } of replies) {
+    if (value instanceof Reply && value.status === 200 && formatOf(value) === "application/x-ndjson") {
+      streams.push({ node, reply: value });
+      continue;
+    }
+    const outcome = await outcomeOf(node, value);
+    const error = "error" in outcome ? outcome.error : new AppError("NODE_FAILED");
+    errors.push(error);
+    missing.push({ node, reason: error.message });
+  }
+  if (streams.length === 0) throw errors[0] ?? new AppError("NODES_MISSING", { details: { missing } });
+  return { streams, missing };
+}
+
 function toLoggedError({ log }: Pool, { headers }: RoutedRequest, thrown: unknown): AppError {
   const error = asAppError(thrown);
   if (error !== thrown) {

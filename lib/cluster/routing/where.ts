@@ -20,7 +20,7 @@ export type Where =
   | { at: "owners"; prefix: boolean }
   | { at: "volume" }
   | { at: "node" }
-  | { at: "everyNode"; merge: "list" | "outcomes" | "timeline" | MergeBodies }
+  | { at: "everyNode"; merge: "list" | "outcomes" | "timeline" | "findings" | MergeBodies }
   | { at: "everyOutcome"; merge: MergeOutcomes };
 
 /** Derives a plan from a valid body; `key` is the request's Idempotency-Key. */
@@ -71,8 +71,9 @@ export const owners = (options: { prefix: boolean }): Where => ({ at: "owners", 
 
 /**
  * @param merge "list": joins container lists; "outcomes": lists each status and replies with the worst; "timeline": merges streams of
- *   entries by their `timestamp`, up to `limit` of the query; or a function of the bodies
+ *   entries by their `timestamp`, up to `limit` of the query; "findings": joins streams of entries as they arrive, up to `limit`; or a
+ *   function of the bodies
  */
-export const everyNode = (merge: "list" | "outcomes" | "timeline" | MergeBodies): Where => ({ at: "everyNode", merge });
+export const everyNode = (merge: "list" | "outcomes" | "timeline" | "findings" | MergeBodies): Where => ({ at: "everyNode", merge });
 
 export const everyOutcome = (merge: MergeOutcomes): Where => ({ at: "everyOutcome", merge });

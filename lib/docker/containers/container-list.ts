@@ -248,7 +248,8 @@ function filtersFor(id: string): Record<string, string[]>[] {
   return /^[0-9a-f]{12,63}$/.test(id) ? [byName, { id: [id] }] : [byName, { label: [`${ALIAS_LABEL}=${id}`] }];
 }
 
-function matchById(containers: ContainerSummary[], id: string): Matches {
+/** The containers that a name or an id means, among these. */
+export function matchById(containers: readonly ContainerSummary[], id: string): Matches {
   const named = containers.filter((container) => container.name === id || container.id === id);
   const exact = named.length > 0 ? named : containers.filter((container) => hasAlias(container, id));
   const prefix = /^[0-9a-f]{12,63}$/.test(id) ? containers.filter((container) => container.id.startsWith(id)) : [];

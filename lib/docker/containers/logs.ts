@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import { takingTurns } from "../../support/taking-turns";
 import type { Engine } from "../engine";
 import { toAppErrorFromEngine } from "../engine-errors";
+import { BackwardSearch, type OpenLog, type SearchRange } from "./backward-search";
 import { type CollectedOutput, collectOutput } from "./collect-output";
 import { type Frame, FrameParser, framesOf } from "./stream-frames";
 
@@ -48,6 +49,12 @@ export class ContainerLogs {
   async readTail(id: string, query: LogQuery, limit: number, signal: AbortSignal): Promise<CollectedOutput> {
     const { stream, tty } = await this.open(id, query, signal);
     return collectOutput(stream, tty, limit, signal);
+  }
+
+  /** Searches a log from its newest line on. @param id full id */
+  searchBackwards(id: string, text: string, range: SearchRange): BackwardSearch {
+    const open: OpenLog = (window, signal) => this.open(id, { ...window, timestamps: true, follow: false }, signal);
+    return new BackwardSearch(open, text, range);
   }
 
   private async open(id: string, query: LogQuery, signal: AbortSignal) {

@@ -1,0 +1,104 @@
+import { z } from "zod";
+import { everyNode } from "../cluster/routing/where";
+import { matchById } from "../docker/containers/container-list";
+import type { ContainerSummary } from "../docker/containers/container-summary";
+import { LogSearch, type LogSearchQuery } from "../docker/containers/log-search";
+import type { DockerHost } from "../docker/docker-host";
+import { asAppError, errorFields } from "../errors";
+import { integer, matching } from "../http/fields";
+import { type Route, route, streamReply } from "../http/route";
+import { formatEvent } from "../support/event-format";
+import { containerId } from "./schemas/common";
+import { pointInTime } from "./schemas/log-query";
+
+const FORMAT = "application/x-ndjson";
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 1000;
+/** of one node */
+const MAX_BYTES = 2_000_000_000;
+const SEARCH_TIMEOUT_MS = 60_000;
+
+const containerNames = z
+  .string({ error: "must be names or ids of containers, with commas" })
+  .transform((names) => names.split(",").map((name) => name.trim()))
+  .pipe(z.array(containerId).max(100, "must be 100 containers at most"));
+
+/**
+ * The search in the logs of all containers (docs/containers.md, "Search logs").
+ * @param host this node's name
+ */
+export function logSearchRoutes(docker: DockerHost, host: string): Route[] {
+  const search = route({
+    method: "get",
+    path: "/logs/search",
+    where: everyNode("findings"),
+    burst: "low",
+    permission: "logs",
+    confined: "handler",
+    summary: "Search the logs of the containers of all nodes, from the newest lines on",
+    query: z.object({
+      q: matching(/^[^\0\r\n]{1,200}$/, "must be text of one line, 1 to 200 characters").describe(
+        "Text that lines hold, in upper or lower case",
+      ),
+      since: pointInTime.optional().describe("Seconds since 1970, a date, or an age such as 10m"),
+      until: pointInTime.optional(),
+      containers: containerNames.optional().describe("Names or ids, with commas; all if absent"),
+      limit: integer(1, MAX_LIMIT).default(DEFAULT_LIMIT).describe("Lines"),
+    }),
+    responses: {
+      200: {
+        description:
+          "A line found a line, with `node`, `id`, `name`, `time`, `stream` and `line`, and last the event `result`: lines, complete, nodes, missing, truncated",
+        contentType: FORMAT,
+      },
+    },
+    async handler(call) {
+      const { q, since, until, containers: names, limit } = call.query;
+      const { containers } = await docker.containers.read();
+      const visible = call.access.labels ? await docker.confinement.filter(containers, call.access.labels) : containers;
+      const query = { text: q, since, until, limit, maxBytes: MAX_BYTES };
+      return streamReply(FORMAT, findings(docker, names ? namedOf(visible, names) : visible, query, call.within(SEARCH_TIMEOUT_MS), host));
+    },
+  });
+
+  return [search];
+}
+
+/** The containers that the names mean, each once; on another node a name may mean others. */
+function namedOf(containers: ContainerSummary[], names: string[]): ContainerSummary[] {
+  const matches = names.map((name) => matchById(containers, name));
+  return [...new Set(matches.flatMap(({ exact, prefix }) => (exact.length > 0 ? exact : prefix)))];
+}
+
+async function* findings(
+  docker: DockerHost,
+  containers: ContainerSummary[],
+  query: LogSearchQuery,
+  signal: AbortSignal,
+  node: string,
+): AsyncGenerator<Buffer> {
+  const search = new LogSearch(docker.logs, query);
+  let lines = 0;
+  const end = (event: string, data: object) => Buffer.from(formatEvent(FORMAT, event, data));
+  try {
+    for await (const hit of search.run(containers, signal)) {
+      lines += 1;
+      yield Buffer.from(`${JSON.stringify({ node, ...hit })}\n`);
+    }
+  } catch (error) {
+    yield end("error", errorFields(asAppError(error)));
+    return;
+  }
+  const { truncated, unreadable, bytesRead } = search;
+  yield end("result", {
+    lines,
+    complete: truncated === null && unreadable.length === 0,
+    nodes: [node],
+    missing: [],
+    truncated,
+    containers: containers.length,
+    unreadable,
+    bytes_read: bytesRead,
+    max_bytes: query.maxBytes,
+  });
+}
