@@ -193,6 +193,12 @@ export function attacksOf(url: string, token: string, victim: Victim): Attack[] 
   add("POST /containers/run in its network", () =>
     request("POST", "/containers/run", { json: { image: "busybox", container_port: 80, network: `container:${name}` } }),
   );
+  for (const query of ["q=secret", `q=secret&containers=${name}`, `q=secret&containers=${id.slice(0, 12)},${victim.lookalike}&since=1h`])
+    add(`a search of logs, ${query}`, async () => {
+      const answer = await request("GET", `/logs/search?${query}`);
+      // An answer without lines is the refusal.
+      return answer.status === 200 && /^\{"event":"result","lines":0,/.test(answer.text) ? { ...answer, status: 404 } : answer;
+    });
   dockerApiAttacks(request, victim, add);
   add("metrics", () => request("GET", "/metrics"));
   add("removal of an image", () => request("DELETE", "/images/busybox?force=true"));

@@ -159,6 +159,31 @@ test("with a missing node, lists are incomplete and a container not found is a 5
   expect((await n3.request("GET", `/containers/${json.name}`)).json).toMatchObject({ host: "n2" });
 });
 
+test("the logs of all nodes are searched through any node, and a node that doesn't answer is named with the reason", async () => {
+  const word = uniqueName("needle");
+  await Promise.all(cluster.nodes.map(({ engine }, index) => dockerOf(engine, ["run", "busybox", "echo", `${word} ${index + 1}`])));
+  const search = async (through: TestNode, query = "") => {
+    const { text } = await through.request("GET", `/logs/search?q=${word.toUpperCase()}${query}`);
+    const events = text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    return { found: events.slice(0, -1).map(({ node, line }) => [node, line]), result: events.at(-1) };
+  };
+  const all = ["n1", "n2", "n3"].map((name, index) => [name, `${word} ${index + 1}`]);
+  const { found, result } = await search(n2);
+  expect(found.sort()).toEqual(all);
+  expect(result).toMatchObject({ event: "result", lines: 3, complete: true, missing: [], truncated: null, unreadable: [] });
+  expect(result.nodes.sort()).toEqual(["n1", "n2", "n3"]);
+  expect((await search(n2, "&node=n3")).found).toEqual([all[2]]);
+  expect((await search(n3, "&limit=2")).result).toMatchObject({ lines: 2, truncated: "limit", complete: false });
+  await without(n1, async () => {
+    const partial = await search(n3);
+    expect(partial.found.sort()).toEqual(all.slice(1));
+    expect(partial.result).toMatchObject({ lines: 2, complete: false, missing: [{ node: "n1", reason: expect.stringMatching(/./) }] });
+  });
+});
+
 describe("images", () => {
   const tagsOn = async (node: TestNode, image: string) =>
     (await n1.request("GET", `/images?node=${node.name}`)).json.images.filter((each: { tags: string[] }) =>

@@ -167,3 +167,82 @@ test("HEAD of a container's name pulls and never reads its log", async () => {
   const answer = await node.request("HEAD", "/ten");
   expect([answer.status, answer.headers.get("x-error-code")]).toEqual([502, "REGISTRY_UNREACHABLE"]);
 });
+
+describe("GET /logs/search", () => {
+  const search = async (query: string) => {
+    const answer = await node.request("GET", `/logs/search?${query}`);
+    const events = answer.text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    return { answer, found: events.slice(0, -1), result: events.at(-1) };
+  };
+
+  test("finds the lines of all containers that hold a text in any case, the newest first, with their container, time and stream", async () => {
+    const script =
+      "for i in $(seq 5000); do echo line $i; done; echo Needle 1; echo NEEDLE 2 >&2; head -c 20000 /dev/zero | tr '\\0' x; echo needle";
+    const tty = ["run", "-d", "--tty", "--name", "hay-tty", "busybox", "echo", "a needle here"];
+    await node.docker("run", "--name", "hay", "busybox", "sh", "-c", script);
+    await node.docker(...tty);
+    await node.docker("wait", "hay-tty");
+    await node.docker("run", "--log-driver=none", "--name", "hay-none", "busybox", "echo", "needle");
+    const { Id } = await node.inspect("hay");
+    const { answer, found, result } = await search("q=needle");
+    expect([answer.status, answer.headers.get("content-type")]).toEqual([200, "application/x-ndjson; charset=utf-8"]);
+    const host = found[0].node;
+    expect(found.map(({ name, line }) => [name, line.slice(-8)])).toEqual(
+      expect.arrayContaining([
+        ["hay-tty", "dle here"],
+        ["hay", "xxneedle"],
+        ["hay", "NEEDLE 2"],
+        ["hay", "Needle 1"],
+      ]),
+    );
+    expect(found).toHaveLength(4);
+    const times = found.map(({ time }) => time);
+    expect(times).toEqual([...times].sort().reverse());
+    for (const time of times) expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
+    expect(found.find(({ line }) => line === "NEEDLE 2")).toEqual({
+      node: host,
+      id: Id,
+      name: "hay",
+      time: expect.any(String),
+      stream: "stderr",
+      line: "NEEDLE 2",
+    });
+    expect(result).toMatchObject({
+      event: "result",
+      lines: 4,
+      complete: false,
+      nodes: [host],
+      missing: [],
+      truncated: null,
+      unreadable: ["hay-none"],
+    });
+    expect(result.bytes_read).toBeGreaterThan(100_000);
+    const all = await search(`q=line&containers=hay&limit=1000`);
+    expect(all.found.map(({ line }) => line)).toEqual(Array.from({ length: 1000 }, (_, index) => `line ${5000 - index}`));
+    expect(all.result).toMatchObject({ truncated: "limit", complete: false, containers: 1 });
+    const ofHay: { time: string; line: string }[] = found.filter(({ name }) => name === "hay");
+    const [newest, second, oldest] = ofHay;
+    const two = await search(`q=needle&containers=${Id.slice(0, 12)},nothing&since=${second?.time}&limit=2`);
+    expect(two.found.map(({ line }) => line.slice(-8))).toEqual([newest?.line.slice(-8), second?.line.slice(-8)]);
+    expect(two.result).toMatchObject({ truncated: null, complete: true });
+    expect((await search(`q=needle&containers=hay&until=${oldest?.time}`)).found.map(({ line }) => line)).toEqual([oldest?.line]);
+  });
+
+  test.each([
+    "",
+    "q=",
+    "q=a%0Ab",
+    "q=a&limit=0",
+    "q=a&limit=1001",
+    "q=a&since=later",
+    "q=a&until=-1",
+    "q=a&containers=a,,b",
+    "q=a&regex=1",
+  ])("the query %p is refused with the name of the field", async (query) => {
+    const field = query.split("&").at(-1)?.split("=")[0] || "q";
+    expect(await json(`/logs/search?${query}`)).toMatchObject({ status: 400, error: "validation_error", details: { field } });
+  });
+});
