@@ -1,4 +1,4 @@
-import { AppError } from "../errors";
+import { AppError, invalidField } from "../errors";
 import { parseStrictJson } from "./bodies/strict-json";
 import type { DockerCall } from "./call";
 import { engineError } from "./errors";
@@ -37,12 +37,14 @@ export class Targets {
 
   /** A container and a network are connected where both are. */
   private async connectTarget(call: DockerCall, network: string, raw: Buffer | undefined): Promise<Target> {
-    const { Container } = parseStrictJson(raw ?? Buffer.alloc(0)) as { Container?: unknown };
+    const body = parseStrictJson(raw ?? Buffer.alloc(0)) as { Container?: unknown } | null;
+    const Container = body?.Container;
+    if (typeof Container !== "string") throw invalidField("Container", "must be the name or id of a container");
     const { found, missing } = await this.nodes.holders("network", network, call);
     if (found.length === 0 && missing.length > 0) throw engineError(503, `node ${missing[0]?.node} is unreachable`);
     if (found.length === 0) throw engineError(404, `network ${network} not found`);
     const holders = found.map(({ node }) => node);
-    const container: Located | undefined = await this.nodes.locate("container", String(Container), call);
+    const container: Located | undefined = await this.nodes.locate("container", Container, call);
     if (holders.includes(container.node)) return { node: container.node, id: network };
     throw engineError(409, `container ${Container} is on the node ${container.node}, and network ${network} on ${holders.join(", ")}`);
   }
