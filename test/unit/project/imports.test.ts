@@ -35,6 +35,7 @@ const ALLOWED: [prefix: string, imports: string[]][] = [
     [
       "lib/docker-api/",
       "lib/access/",
+      "lib/archive/read-ahead",
       "lib/auth/cross-site",
       "lib/cluster/",
       "lib/docker/",
