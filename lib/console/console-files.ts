@@ -23,6 +23,7 @@ export const CONSOLE_FILES: ReadonlySet<string> = new Set([
   "preact.mjs",
   "run-form.js",
   "run-page.js",
+  "search-page.js",
   "sign-in.js",
   "simple-pages.js",
   "stats-tab.js",

@@ -5,6 +5,7 @@ import { ContainersPage } from "./containers-page.js";
 import { Palette } from "./palette.js";
 import { render } from "./preact.mjs";
 import { RunPage } from "./run-page.js";
+import { SearchPage } from "./search-page.js";
 import { SignIn } from "./sign-in.js";
 import { ActivityPage, ImagesPage, NodesPage, VolumesPage } from "./simple-pages.js";
 import { T } from "./strings.js";
@@ -21,6 +22,7 @@ const PAGES = {
   code: { title: T.code, permission: "run", view: CodePage },
   images: { title: T.images, permission: "read", view: ImagesPage },
   volumes: { title: T.volumes, permission: "read", view: VolumesPage },
+  search: { title: T.search, permission: "logs", view: SearchPage },
   activity: { title: T.activity, permission: "admin", view: ActivityPage },
 };
 

@@ -7,7 +7,7 @@ import { type OneNode, startNode } from "../../support/single-node";
 const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const MARKUP = '<img src=x onerror="window.hacked=1"><b>bold</b>';
 const SHOWN_MS = 60_000;
-const NARROW_PAGES = ["containers", "run", "code", "images", "volumes"];
+const NARROW_PAGES = ["containers", "run", "code", "images", "volumes", "search"];
 
 let node: OneNode;
 let browser: Browser;
@@ -205,6 +205,19 @@ describe("the pages", () => {
     await page.getByRole("button", { name: "Remove" }).click();
     await page.getByRole("heading", { name: "Containers" }).waitFor();
     expect(await node.names()).not.toContain("made");
+    await expectClean(opened);
+  });
+
+  test("a text is searched in the logs, its lines lead to their containers, and markup in them stays text", async () => {
+    const opened = await open("/console/search", { token: TOKEN });
+    const { page } = opened;
+    await page.getByLabel("Text", { exact: true }).fill("LOG <img");
+    await page.getByRole("button", { name: "Search", exact: true }).click();
+    await page.getByText("1 lines found").waitFor();
+    await page.getByRole("row", { name: /web/ }).getByText(`log ${MARKUP}`).waitFor();
+    expect(await faultsOf(page)).toEqual([]);
+    await page.getByRole("link", { name: "web" }).click();
+    await page.getByRole("heading", { name: "web" }).waitFor();
     await expectClean(opened);
   });
 
