@@ -17,7 +17,7 @@ const MAX_LIMIT = 1000;
 const MAX_NAMES = 100;
 /** of one node */
 const MAX_BYTES = 2_000_000_000;
-const SEARCH_TIMEOUT_MS = 60_000;
+const SEARCH_TIMEOUT_MS = 120_000;
 
 const containerNames = text
   .transform((names) => names.split(",").map((name) => name.trim()))

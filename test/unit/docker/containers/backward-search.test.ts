@@ -116,7 +116,7 @@ test("the lines found are those that a filter over all lines finds, the newest f
   await fc.assert(
     fc.asyncProperty(log, growth, fc.integer({ min: 20, max: 70_000 }), async (lines, added, chunkBytes) => {
       const start = (lines.at(-1)?.time ?? 0) + 1;
-      const more = Array.from({ length: added }, (_, index): Line => ({ stream: "stdout", text: "hay", time: start + index }));
+      const more = Array.from({ length: added }, (_, index): Line => ({ stream: "stdout", text: "needle", time: start + index }));
       const engine = new FakeEngine(lines, { chunkBytes: lines.length > 100 ? 65_536 : chunkBytes, added: more });
       const found = (await searchAll(new BackwardSearch(engine.open, "Needle", {}))).flat();
       const expected = lines.filter(isFound).map(({ stream, text, time }) => ({ time: timeOf(time), stream, text }));
@@ -184,9 +184,9 @@ test("lines of one time are all found, also if there are more of them than a win
 
 test("the output of a terminal is searched without its carriage returns, and text across the pieces of a long line is found", async () => {
   const long = `${"x".repeat(PIECE_BYTES - 3)}needle`;
-  const all = lines(3, (index) => (index === 1 ? `${long}\r` : "hay\r"));
+  const all = lines(4500, (index) => (index === 1500 ? `${long}\r` : `${"hay".repeat(30)}\r`));
   const found = (await searchAll(new BackwardSearch(new FakeEngine(all, { tty: true }).open, "needle", {}))).flat();
-  expect(found).toEqual([{ time: timeOf(1_000_000), stream: "stdout", line: long.slice(-8192) }]);
+  expect(found).toEqual([{ time: timeOf(1_500_000_000), stream: "stdout", line: long.slice(-8192) }]);
 });
 
 test("of more lines than the limit the newest are returned, and it is told that there are more", async () => {
