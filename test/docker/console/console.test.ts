@@ -262,6 +262,8 @@ describe("a container", () => {
   test("a terminal opens a shell by a ticket", async () => {
     const opened = await open(`/console/containers/${webId}/terminal`, { token: TOKEN });
     await opened.page.locator(".xterm-helper-textarea").waitFor({ state: "attached" });
+    // The prompt: what is typed before the shell runs is lost.
+    await opened.page.locator(".xterm-rows").getByText("#").first().waitFor();
     await opened.page.locator(".xterm").click();
     await opened.page.keyboard.type("echo $((6*7))-answer\n");
     await opened.page.locator(".xterm").getByText("42-answer").first().waitFor();
