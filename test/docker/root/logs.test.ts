@@ -228,7 +228,9 @@ describe("GET /logs/search", () => {
     const two = await search(`q=needle&containers=${Id.slice(0, 12)},nothing&since=${second?.time}&limit=2`);
     expect(two.found.map(({ line }) => line.slice(-8))).toEqual([newest?.line.slice(-8), second?.line.slice(-8)]);
     expect(two.result).toMatchObject({ truncated: null, complete: true });
-    expect((await search(`q=needle&containers=hay&until=${oldest?.time}`)).found.map(({ line }) => line)).toEqual([oldest?.line]);
+    // An engine ends at the first line after `until`, and lines of the two streams can be stored the later first.
+    const early = await search(`q=needle&containers=hay&until=${second?.time}`);
+    expect(early.found.map(({ line }) => line)).toEqual([second?.line, oldest?.line]);
   });
 
   test.each([
