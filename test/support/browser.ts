@@ -13,13 +13,15 @@ export function startBrowser(...hosts: string[]): Promise<Browser> {
 }
 
 /**
- * Has this process send the requests of a browser, except streams without an end. Chromium itself gives up a request whenever
- * a network interface of the machine comes or goes, as with each container of another suite (ERR_NETWORK_CHANGED).
+ * Has this process send the requests of a browser, except those for pages and streams without an end. Chromium itself gives up a
+ * request whenever a network interface of the machine comes or goes, as with each container of another suite (ERR_NETWORK_CHANGED).
  */
 export async function fetchOutside(context: BrowserContext): Promise<void> {
   await context.route(
     ({ searchParams }) => !searchParams.has("follow") && !searchParams.has("stream"),
     async (route) => {
+      // A page that the browser has not loaded itself may not open a WebSocket to a local address.
+      if (route.request().isNavigationRequest()) return route.continue();
       try {
         await route.fulfill({ response: await route.fetch({ maxRedirects: 0, maxRetries: 3 }) });
       } catch {
@@ -28,6 +30,20 @@ export async function fetchOutside(context: BrowserContext): Promise<void> {
       }
     },
   );
+}
+
+/** Opens an address in a page, anew if the machine's interfaces changed meanwhile. */
+export async function visit(page: Page, url: string): Promise<void> {
+  const isOpen = async () => {
+    try {
+      await page.goto(url);
+      return true;
+    } catch (error) {
+      if (String(error).includes("ERR_NETWORK_CHANGED")) return false;
+      throw error;
+    }
+  };
+  while (!(await isOpen()));
 }
 
 export interface OpenedPage {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";
-import { fetchOutside, startBrowser } from "../../support/browser";
+import { fetchOutside, startBrowser, visit } from "../../support/browser";
 import { TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 
@@ -48,7 +48,7 @@ async function open(address: string, { token }: { token?: string } = {}): Promis
     if (!["data:", "blob:"].includes(protocol) && origin !== node.server.url) foreign.push(request.url());
   });
   page.on("dialog", (dialog) => void dialog.accept());
-  await page.goto(node.server.url + address);
+  await visit(page, node.server.url + address);
   await page
     .getByLabel("Token", { exact: true })
     .waitFor()
@@ -309,7 +309,7 @@ test("axe-core finds nothing on any page, in both colour schemes and at phone wi
   await signIn(page, TOKEN);
   const parts = ["logs", "stats", "inspect", "terminal", "files"].map((part) => `containers/${webId}/${part}`);
   for (const name of ["nodes", ...NARROW_PAGES, "activity", ...parts]) {
-    await page.goto(`${node.server.url}/console/${name}`);
+    await visit(page, `${node.server.url}/console/${name}`);
     await page.getByRole("heading", { level: 1 }).waitFor();
     await main(page).getByText("Loading…").waitFor({ state: "detached" });
     await expectNoFaults(name);
