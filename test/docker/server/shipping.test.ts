@@ -60,6 +60,7 @@ describe("image", () => {
       "/app/dist:",
       "LICENSES.txt",
       "bin",
+      "console",
       "docs-pages",
       "packages",
     ]);
