@@ -66,7 +66,6 @@ import { certificateEnd } from "./server/certificates";
 import { type HttpHandler, listen, type RunningServer } from "./server/listen";
 import { firstAccepting } from "./server/upgrades";
 import { Drain, shutDown } from "./shutdown";
-
 import { lazyRequire } from "./support/lazy-require";
 import type { Logs } from "./support/logger";
 import { nodeAddress } from "./support/node-address";

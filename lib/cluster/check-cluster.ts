@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Access } from "../access/access";
+import { describeClockDifference } from "../support/clock-difference";
 import { drainBody } from "../support/drain-body";
 import { type Finding, findingOf } from "../support/finding";
 import type { Logger } from "../support/logger";
@@ -19,13 +20,9 @@ export interface CheckedCluster extends StoreSettings, PeerTlsSettings {
   peer_timeout: number;
 }
 
-/** Clocks may differ by this: `expires` of tokens and of containers is read by each node's own clock. */
-const MAX_CLOCK_DIFFERENCE_MS = 5000;
-
 const STORE_REMEDY = "Check --folder, --s3 or --redis, its credentials, and that this machine reaches it and this user may write";
 const KEY_REMEDY = "Give all nodes the same --cluster_key, or the same first --token; remove records that are not of this pool";
 const PEER_REMEDY = "Check that it runs and has the same key, that this machine reaches its address (--advertise there), and --peer_ca";
-const CLOCK_REMEDY = "Let NTP set the clocks of both machines";
 
 /**
  * Checks the store and asks every other node in it, without becoming a member.
@@ -104,9 +101,7 @@ async function askPeer(client: PeerClient, peer: Peer, timeoutMs: number): Promi
  * @param clockDifferenceMs its clock minus this machine's; NaN if it told no time
  */
 export function describePeer(url: string, healthy: boolean, clockDifferenceMs: number): { found: string; remedy?: string } {
-  const clock = `its clock differs by ${(Math.abs(clockDifferenceMs) / 1000).toFixed(0)} s`;
-  const isClockWrong = Math.abs(clockDifferenceMs) > MAX_CLOCK_DIFFERENCE_MS;
   if (!healthy)
     return { found: `${url} answers, its engine does not`, remedy: "Run `docker-server check` there, with the settings of that node" };
-  return { found: `${url} answers, ${clock}`, ...(isClockWrong ? { remedy: CLOCK_REMEDY } : {}) };
+  return describeClockDifference(`${url} answers, its clock`, clockDifferenceMs);
 }

@@ -9,6 +9,7 @@ import { EngineDisk } from "../docker/engine-disk";
 import { reportEngine } from "../docker/engine-report";
 import { COMPOSE_MISSING_HINT, Compose } from "../managed/compose";
 import { type CertificateSettings, describeCertificate } from "../server/certificates";
+import { describeClockDifference } from "../support/clock-difference";
 import { describeRoom, readDiskRoom } from "../support/disk";
 import { type Finding, findingOf } from "../support/finding";
 import type { Logger } from "../support/logger";
@@ -23,8 +24,6 @@ export interface CheckSettings extends EndpointSettings, AddressSettings, Checke
   docker_write_timeout: number;
 }
 
-/** The machine of an engine may have a clock of its own, which may differ by this. */
-const MAX_CLOCK_DIFFERENCE_MS = 5000;
 /** All that is wrong is in the findings. */
 const ignore = () => undefined;
 const NO_LOG: Logger = { fatal: ignore, error: ignore, warn: ignore, info: ignore, debug: ignore, trace: ignore };
@@ -85,8 +84,7 @@ async function checkClock(engine: Engine) {
 
 /** @param differenceMs the clock of the engine's machine minus this machine's */
 export function describeClock(differenceMs: number): { found: string; remedy?: string } {
-  const found = `${new Date().toISOString()}, that of the engine's machine differs by ${(Math.abs(differenceMs) / 1000).toFixed(0)} s`;
-  return Math.abs(differenceMs) > MAX_CLOCK_DIFFERENCE_MS ? { found, remedy: "Let NTP set the clocks of both machines" } : { found };
+  return describeClockDifference(`${new Date().toISOString()}, that of the engine's machine`, differenceMs);
 }
 
 async function checkEngineDisk(engine: Engine) {
@@ -99,7 +97,6 @@ async function checkLogFolder(folder: string) {
   let existing = path.resolve(folder);
   while (!existsSync(existing)) existing = path.dirname(existing);
   accessSync(`${existing}/.`, constants.W_OK | constants.X_OK);
-  const room = await readDiskRoom(existing);
-  const { found, remedy } = describeRoom(room);
-  return { found: `${path.resolve(folder)}, ${found}`, ...(remedy === undefined ? {} : { remedy }) };
+  const room = describeRoom(await readDiskRoom(existing));
+  return { ...room, found: `${path.resolve(folder)}, ${room.found}` };
 }

@@ -5,7 +5,7 @@ import type { Route } from "./route";
 /** A larger answer is not read for the audit log. */
 const MAX_READ_BYTES = 65_536;
 /** One line of the log is enough to say what was wrong. */
-const MAX_MESSAGE_LENGTH = 300;
+const MAX_TEXT_LENGTH = 300;
 
 /** What a request asked for and what it made, for the audit log: names and ids, never other parts of a body. */
 export interface OutcomeFields {
@@ -48,11 +48,11 @@ function readObject({ body, headers }: Reply): unknown {
 function textFields(value: unknown, names: (keyof OutcomeFields)[]): OutcomeFields {
   const fields = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   return Object.fromEntries(
-    names.flatMap((name) => (typeof fields[name] === "string" ? [[name, (fields[name] as string).slice(0, 300)]] : [])),
+    names.flatMap((name) => (typeof fields[name] === "string" ? [[name, (fields[name] as string).slice(0, MAX_TEXT_LENGTH)]] : [])),
   );
 }
 
 /** The message of an error as it is logged. A parser's message quotes the body, which may hold secrets: it has none. */
 export function loggedMessage(message: string, isOfParser: boolean): { message?: string } {
-  return isOfParser ? {} : { message: message.slice(0, MAX_MESSAGE_LENGTH) };
+  return isOfParser ? {} : { message: message.slice(0, MAX_TEXT_LENGTH) };
 }
