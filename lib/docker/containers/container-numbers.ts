@@ -1,5 +1,6 @@
 import type { ContainerStats } from "dockerode";
 import { isNotFound } from "../../errors";
+import { forEachParallel } from "../../support/for-each-parallel";
 import type { Engine } from "../engine";
 import type { ContainerSummary } from "./container-list";
 import { parseUsage } from "./stats";
@@ -24,15 +25,12 @@ export interface ContainerNumbers {
  * @throws AppError if the engine doesn't answer
  */
 export async function readContainerNumbers(engine: Engine, containers: readonly ContainerSummary[]): Promise<ContainerNumbers[]> {
-  const remaining = containers.filter(({ state }) => state === "running");
+  const running = containers.filter(({ state }) => state === "running");
   const measured: ContainerNumbers[] = [];
-  const worker = async () => {
-    for (let next = remaining.shift(); next; next = remaining.shift()) {
-      const numbers = await readNumbers(engine, next);
-      if (numbers) measured.push(numbers);
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  await forEachParallel(running, PARALLEL, async (container) => {
+    const numbers = await readNumbers(engine, container);
+    if (numbers) measured.push(numbers);
+  });
   return measured.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 

@@ -1,4 +1,5 @@
 import { AppError, isNotFound, isUnavailable } from "../../errors";
+import { forEachParallel } from "../../support/for-each-parallel";
 import type { BackwardSearch, ReadBudget, SearchRange } from "./backward-search";
 import type { ContainerSummary } from "./container-summary";
 import type { FoundLine } from "./log-window";
@@ -73,23 +74,16 @@ export class LogSearch {
   }
 
   private async readRound(open: readonly SearchedLog[], limit: number, signal: AbortSignal) {
-    const waiting = [...open];
     let hits: LogHit[] = [];
     let hasDropped = false;
-    const readLogs = async () => {
-      for (let next = waiting.shift(); next && this.budget.remaining > 0 && !signal.aborted; next = waiting.shift()) {
-        const { id, name } = next.container;
-        const found = await this.readWindow(next, limit, signal);
-        hits = [...hits, ...found.map((line) => ({ id, name, ...line }))].sort(byNewest);
-        hasDropped ||= next.search.hasDropped || hits.length > limit;
-        hits = hits.slice(0, limit);
-      }
-    };
-    const stop = (error: unknown) => {
-      waiting.length = 0;
-      throw error;
-    };
-    await Promise.all(Array.from({ length: PARALLEL_READS }, () => readLogs().catch(stop)));
+    await forEachParallel(open, PARALLEL_READS, async (log) => {
+      if (this.budget.remaining <= 0 || signal.aborted) return;
+      const { id, name } = log.container;
+      const found = await this.readWindow(log, limit, signal);
+      hits = [...hits, ...found.map((line) => ({ id, name, ...line }))].sort(byNewest);
+      hasDropped ||= log.search.hasDropped || hits.length > limit;
+      hits = hits.slice(0, limit);
+    });
     return { hits, hasDropped };
   }
 

@@ -1,4 +1,5 @@
 import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { forEachParallel } from "../../../support/for-each-parallel";
 import type { Store } from "./store";
 
 export interface S3Settings {
@@ -70,10 +71,7 @@ export class S3Store implements Store {
     for (const key of this.cache.keys()) if (!tags.has(key)) this.cache.delete(key);
     const changed = [...tags].filter(([key, tag]) => this.cache.get(key)?.tag !== tag);
     // A limited number in parallel: a get that waits for a socket uses up its timeout before it is sent.
-    const worker = async () => {
-      for (let next = changed.pop(); next; next = changed.pop()) await this.refresh(...next);
-    };
-    await Promise.all(Array.from({ length: MAX_PARALLEL_GETS }, worker));
+    await forEachParallel(changed, MAX_PARALLEL_GETS, ([key, tag]) => this.refresh(key, tag));
     return new Map([...this.cache].map(([key, { text }]) => [key, text]));
   }
 
