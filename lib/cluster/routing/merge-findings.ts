@@ -43,7 +43,7 @@ async function* merge(
     const pending = new Map(sources.map((source) => [source, source.advance()]));
     let lines = 0;
     let isFull = false;
-    while (pending.size > 0 && !isFull) {
+    while (pending.size > 0) {
       const source = await Promise.race(pending.values());
       // The one that was heard waits behind the others.
       pending.delete(source);

@@ -6,7 +6,7 @@ import { LogsTab } from "./logs-tab.js";
 import { StatsTab } from "./stats-tab.js";
 import { T } from "./strings.js";
 import { TerminalTab } from "./terminal-tab.js";
-import { addressOf, html, Link, navigate, Pending, Problem, usePolled, useState } from "./view.js";
+import { addressOf, html, Link, Missing, navigate, Pending, Problem, usePolled, useState } from "./view.js";
 
 /** @typedef {import("./format.js").Container} Container */
 
@@ -42,7 +42,7 @@ export function ContainerPage({ identity, parts: [id = "", wanted = ""] }) {
     reload();
   }
   return html`<h1>${container?.name ?? id}</h1>
-    ${value?.missing && html`<p class="problem" role="alert">${T.missing}${value.missing}</p>`}
+    <${Missing} nodes=${value?.missing} />
     <${Problem} error=${error ?? failure} /><${Pending} value=${value} error=${error} />
     ${value && !container && html`<p>${T.noSuchContainer}</p>`}
     ${

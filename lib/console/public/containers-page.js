@@ -1,7 +1,7 @@
 import { call, containerPath, send } from "./api.js";
 import { formatBytes, formatPorts, groupByProject, healthOf, matchesFilter } from "./format.js";
 import { T } from "./strings.js";
-import { addressOf, Field, html, Link, Pending, Problem, Table, useEffect, usePolled, useRef, useState } from "./view.js";
+import { addressOf, Field, html, Link, Missing, Pending, Problem, Table, useEffect, usePolled, useRef, useState } from "./view.js";
 
 /** @typedef {import("./format.js").Container} Container */
 /** @typedef {{cpu_percent: number, memory: number}} Usage */
@@ -113,7 +113,7 @@ export function ContainersPage({ identity }) {
     return html`<${Table} label=${label} heads=${heads}>${containers.map(row)}</${Table}>`;
   };
   return html`<h1>${T.containers}</h1>
-    ${value?.missing && html`<p class="problem" role="alert">${T.missing}${value.missing}</p>`}
+    <${Missing} nodes=${value?.missing} />
     <${Problem} error=${error} />
     <div class="bar"><${Field} label=${T.filter} id="filter" type="search" placeholder=${T.filterHint} value=${filter} onInput=${setFilter} />
       <label><input type="checkbox" checked=${isGrouped} onChange=${() => setGrouped(!isGrouped)} /> ${T.group}</label>

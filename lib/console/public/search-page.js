@@ -1,7 +1,7 @@
 import { linesOf, send } from "./api.js";
 import { ansiSpans } from "./log-text.js";
 import { T } from "./strings.js";
-import { addressOf, Field, html, Link, Notice, Problem, Table, useEffect, useRef, useState } from "./view.js";
+import { addressOf, Field, html, Link, Missing, Notice, Problem, Table, useEffect, useRef, useState } from "./view.js";
 
 const LIMIT = "500";
 
@@ -59,7 +59,7 @@ export function SearchPage({ identity }) {
       <${Field} label=${T.until} placeholder=${T.sinceHint} value=${query.until} onInput=${change("until")} />
       <${Field} label=${T.ofContainers} value=${query.containers} onInput=${change("containers")} /><button type="submit">${T.find}</button></form>
     <${Problem} error=${failure} />
-    ${missing.length > 0 && html`<p class="problem" role="alert">${T.missing}${missing.map(({ node, reason }) => `${node} (${reason})`).join(", ")}</p>`}
+    <${Missing} nodes=${missing.map(({ node, reason }) => `${node} (${reason})`).join(", ")} />
     ${unread && html`<p class="problem" role="alert">${T.cut} ${result.unreadable.join(", ")}</p>`}
     <${Notice} text=${isSearching ? T.searching : result ? T.found(hits.length) : ""} />
     ${

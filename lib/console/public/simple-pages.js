@@ -1,7 +1,7 @@
 import { call, linesOf, send } from "./api.js";
 import { formatBytes, formatTime } from "./format.js";
 import { T } from "./strings.js";
-import { Field, html, Pending, Problem, Table, usePolled, useState } from "./view.js";
+import { Field, html, Missing, Pending, Problem, Table, usePolled, useState } from "./view.js";
 
 const NODES_PAUSE_MS = 2000;
 const ACTIVITY_PAUSE_MS = 5000;
@@ -29,15 +29,11 @@ export function NodesPage() {
     <td>${node.load !== undefined && html`<meter min="0" max="1" value=${node.load} aria-label=${`${T.load} ${node.name}`}></meter> ${node.load.toFixed(2)}`}</td>
     <td>${node.engine}</td><td>${node.version}</td><td>${node.docker}</td><td class="number">${node.containers}</td>
     <td>${node.runs && T.runsOf(node.runs.running, node.runs.waiting)}</td><td>${node.accepting === false ? T.no : T.yes}</td></tr>`;
-  return html`<h1>${T.nodes}</h1>${value?.missing.length > 0 && html`<p class="problem" role="alert">${T.missing}${value.missing.join(", ")}</p>`}
+  return html`<h1>${T.nodes}</h1><${Missing} nodes=${value?.missing.join(", ")} />
     ${value?.warnings.map((/** @type {string} */ warning) => html`<p class="problem">${warning}</p>`)}
     <${Problem} error=${error} /><${Pending} value=${value} error=${error} />
     ${value && html`<${Table} label=${T.nodes} heads=${[T.node, T.answers, T.load, T.engine, T.version, T.docker, T.containers, T.runs, T.takesWork]}>${value.nodes.map(row)}</${Table}>`}`;
 }
-
-/** What nodes are missing from a merged list. @param {{value: {missing?: string[]} | undefined}} props */
-const Missing = ({ value }) =>
-  value?.missing && value.missing.length > 0 && html`<p class="problem" role="alert">${T.missing}${value.missing.join(", ")}</p>`;
 
 /** @param {{identity: import("./api.js").Identity}} props */
 export function ImagesPage({ identity }) {
@@ -60,7 +56,7 @@ export function ImagesPage({ identity }) {
     if (confirm(T.confirm(name)))
       void act(call("DELETE", `/images/${name.split("/").map(encodeURIComponent).join("/")}`), `${T.remove} ${name}`);
   };
-  return html`<h1>${T.images}</h1><${Missing} value=${value} />
+  return html`<h1>${T.images}</h1><${Missing} nodes=${value?.missing?.join(", ")} />
     ${mayChange && html`<form class="bar" onSubmit=${pull}><${Field} label=${T.image} required value=${image} onInput=${setImage} /><button type="submit">${T.pull}</button></form>`}
     <${Problem} error=${error ?? state.error} /><p role="status" aria-live="polite">${state.text}</p><${Pending} value=${value} error=${error} />
     ${
@@ -87,7 +83,7 @@ export function VolumesPage({ identity }) {
       .then(() => setFailure(undefined), setFailure)
       .then(reload);
   };
-  return html`<h1>${T.volumes}</h1><${Missing} value=${value} /><${Problem} error=${error ?? failure} /><${Pending} value=${value} error=${error} />
+  return html`<h1>${T.volumes}</h1><${Missing} nodes=${value?.missing?.join(", ")} /><${Problem} error=${error ?? failure} /><${Pending} value=${value} error=${error} />
     ${value?.volumes.length === 0 && html`<p>${T.none}</p>`}
     ${
       value?.volumes.length > 0 &&
@@ -119,7 +115,7 @@ async function readActivity(signal) {
 
 export function ActivityPage() {
   const { value, error } = usePolled(readActivity, ACTIVITY_PAUSE_MS);
-  return html`<h1>${T.activity}</h1><p>${T.lastHour}</p><${Missing} value=${value} /><${Problem} error=${error} /><${Pending} value=${value} error=${error} />
+  return html`<h1>${T.activity}</h1><p>${T.lastHour}</p><${Missing} nodes=${value?.missing?.join(", ")} /><${Problem} error=${error} /><${Pending} value=${value} error=${error} />
     ${
       value &&
       html`<${Table} label=${T.activity} heads=${[T.time, T.who, T.request, T.status, T.image, T.node]}>${value.entries.map(

@@ -102,6 +102,9 @@ export function usePolled(load, pauseMs, dependencies = []) {
 /** @param {{error: Error | undefined}} props */
 export const Problem = ({ error }) => error && html`<p class="problem" role="alert">${error.message}</p>`;
 
+/** Tells which nodes a merged answer lacks. @param {{nodes: string | undefined}} props their names with commas; empty if none */
+export const Missing = ({ nodes }) => nodes && html`<p class="problem" role="alert">${T.missing}${nodes}</p>`;
+
 /** @param {{text: string}} props */
 export const Notice = ({ text }) => html`<p class="notice" role="status" aria-live="polite">${text}</p>`;
 
