@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, readdir, rm, stat, symlink, unlink } from "node:fs/promises";
+import { type FileHandle, lstat, mkdir, open, readdir, rm, stat, symlink, unlink } from "node:fs/promises";
 import path from "node:path";
 
 export interface RotatingFileOptions {
@@ -49,9 +49,7 @@ export class RotatingFile {
     if (this.queuedBytes > MAX_QUEUED_BYTES) return void this.lose(1, "too many lines wait for the disk");
     this.queue.push(`${line}\n`);
     this.queuedBytes += line.length;
-    this.writing ??= this.writeQueue().finally(() => {
-      this.writing = undefined;
-    });
+    this.writing ??= this.writeQueue();
   }
 
   /** Resolves when all lines so far are written or lost; later lines are dropped. */
@@ -76,6 +74,8 @@ export class RotatingFile {
         this.handle = undefined;
       }
     }
+    // In the same step as the last look at the queue: a line appended between the two would wait for the next one.
+    this.writing = undefined;
   }
 
   private lose(lines: number, reason: string): void {
@@ -128,7 +128,7 @@ export class RotatingFile {
   private async removeOldFiles(): Promise<void> {
     const { folder, name, extension, maxAgeDays } = this.options;
     for (const file of await rotatedFiles(folder, name, extension))
-      if ((await stat(file)).mtimeMs < Date.now() - maxAgeDays * DAY_MS) await rm(file);
+      if ((await lstat(file)).mtimeMs < Date.now() - maxAgeDays * DAY_MS) await rm(file);
   }
 }
 
