@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
-import { buffer } from "node:stream/consumers";
 import { AppError } from "../../errors";
 import { HOP_BY_HOP_HEADERS } from "../../support/hop-by-hop";
 import { currentTrace } from "../../support/measure";
@@ -28,6 +27,9 @@ const NOT_FORWARDED = new Set<string>([
 ]);
 /** Hop-by-hop headers, and those that the entry node sets itself. */
 const NOT_RETURNED = new Set<string>([...HOP_BY_HOP_HEADERS, "trailer", "date", "ratelimit", "ratelimit-policy"]);
+
+/** Of a reply that is read whole: more than both output streams of a run at the default limit, with every byte escaped. */
+const MAX_REPLY_BYTES = 256_000_000;
 
 export interface ForwardOptions {
   /** Sent as JSON in place of the client's body. */
@@ -92,12 +94,26 @@ export async function forwardRun(pool: Pool, peer: Peer, request: RoutedRequest,
   });
 }
 
-/** The reply with its body as bytes or text; objects become JSON. */
-export async function readWhole(reply: Reply): Promise<Reply> {
+/**
+ * The reply with its body as bytes or text; objects become JSON.
+ * @throws Error if a body that streams is longer than `maxBytes`; it is read no further
+ */
+export async function readWhole(reply: Reply, maxBytes = MAX_REPLY_BYTES): Promise<Reply> {
   const { status, body, headers } = reply;
   if (body === null || typeof body === "string" || Buffer.isBuffer(body)) return reply;
-  if (Symbol.asyncIterator in body) return new Reply(status, await buffer(body as AsyncIterable<Buffer>), headers);
+  if (Symbol.asyncIterator in body) return new Reply(status, await readBytes(body as AsyncIterable<Buffer>, maxBytes), headers);
   return new Reply(status, Buffer.from(JSON.stringify(body)), headers);
+}
+
+async function readBytes(chunks: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
+  const read: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) throw new Error(`its answer is longer than ${maxBytes} bytes`);
+    read.push(chunk);
+  }
+  return Buffer.concat(read);
 }
 
 function hasBody({ headers }: RoutedRequest): boolean {

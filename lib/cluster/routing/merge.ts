@@ -85,7 +85,7 @@ const OUTCOME_HEADERS = /^(x-error-|x-image-|x-pull-|docker-content-digest)/i;
  */
 export async function worstOutcome(pool: Pool, request: RoutedRequest, timeoutMs: number): Promise<Reply> {
   const { replies, missing } = await runOnAllNodes(pool, request, timeoutMs);
-  const outcomes = await Promise.all(replies.map(async ({ node, value }) => ({ node, value: await withoutBody(value) })));
+  const outcomes = await Promise.all(replies.map(async ({ node, value }) => ({ node, value: await withoutBody(node, value) })));
   if (outcomes.length === 0) throw new AppError("NODES_MISSING", { details: { missing } });
   const worst = outcomes.reduce((a, b) => (b.value.status > a.value.status ? b : a)).value;
   const statuses = outcomes.map(({ node, value }) => `${node}=${value.status}`);
@@ -105,8 +105,9 @@ export async function worstOutcome(pool: Pool, request: RoutedRequest, timeoutMs
  */
 export async function mergeOwners(nodes: string[], missing: MissingNode[], run: (node: string) => Promise<Reply>): Promise<Reply> {
   const headers = clusterHeaders(nodes, missing);
-  if (nodes.length === 1) return asList(await run(nodes[0] as string), headers);
-  const replies = await Promise.all(nodes.map(async (node) => readWhole(await run(node))));
+  const [first] = nodes;
+  if (nodes.length === 1 && first !== undefined) return asList(first, await run(first), headers);
+  const replies = await Promise.all(nodes.map(async (node) => readWholeOf(node, await run(node))));
   const failed = replies.find(({ status }) => status >= 400);
   if (failed) return failed;
   if (!replies.every(isJson)) throw new AppError("AMBIGUOUS_ID", { details: { candidates: nodes } });
@@ -179,6 +180,13 @@ export async function outcomeOf(node: string, reply: Reply | AppError): Promise<
   }
 }
 
+/** @throws AppError NODE_FAILED if a node's reply can't be read to its end */
+async function readWholeOf(node: string, reply: Reply): Promise<Reply> {
+  return readWhole(reply).catch((error: unknown) => {
+    throw truncatedReply(node, error);
+  });
+}
+
 function truncatedReply(node: string, error: unknown): AppError {
   return new AppError("NODE_FAILED", { message: `The node ${node} gave no answer: ${(error as Error).message}`, details: { node } });
 }
@@ -213,9 +221,10 @@ function lastEvent(format: EventFormat, merge: MergeOutcomes, outcomes: Outcome[
   }
 }
 
-async function withoutBody(reply: Reply | AppError): Promise<Reply> {
-  if (reply instanceof AppError) return errorWithoutBody(reply);
-  const { status, headers } = await readWhole(reply);
+async function withoutBody(node: string, reply: Reply | AppError): Promise<Reply> {
+  const whole = reply instanceof AppError ? reply : await readWholeOf(node, reply).catch(asAppError);
+  if (whole instanceof AppError) return errorWithoutBody(whole);
+  const { status, headers } = whole;
   return new Reply(status, null, Object.fromEntries(Object.entries(headers).filter(([name]) => OUTCOME_HEADERS.test(name))));
 }
 
@@ -223,9 +232,9 @@ function errorWithoutBody({ status, clientCode, message }: AppError): Reply {
   return new Reply(status, null, { "X-Error-Code": clientCode, "X-Error-Message": toHeaderText(message) });
 }
 
-async function asList(reply: Reply, headers: Record<string, string>): Promise<Reply> {
+async function asList(node: string, reply: Reply, headers: Record<string, string>): Promise<Reply> {
   if (reply.status >= 300 || !isJson(reply)) return new Reply(reply.status, reply.body, { ...reply.headers, ...headers });
-  const { body } = await readWhole(reply);
+  const { body } = await readWholeOf(node, reply);
   const { "content-length": _, ...rest } = reply.headers;
   return new Reply(reply.status, Buffer.concat([Buffer.from("["), body as Buffer, Buffer.from("]")]), {
     "Content-Type": "application/json; charset=utf-8",

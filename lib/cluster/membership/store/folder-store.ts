@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Logger } from "../../../support/logger";
 import type { Store } from "./store";
@@ -53,7 +54,8 @@ export class FolderStore implements Store {
       const stamp = `${status.mtimeMs} ${status.size} ${status.ino}`;
       const cached = this.cache.get(name);
       if (cached?.stamp === stamp) return cached.text;
-      const text = await readFile(file, "utf8");
+      const text = await readRecord(file);
+      if (text === undefined) return undefined;
       this.cache.set(name, { stamp, text });
       this.loggedFiles.delete(name);
       return text;
@@ -76,5 +78,24 @@ export class FolderStore implements Store {
 
   private file(key: string): string {
     return path.join(this.folder, key + FILE_SUFFIX);
+  }
+}
+
+/**
+ * Whoever writes to the folder may put a pipe or a growing file in the place of the file that was looked at: a pipe's opening doesn't
+ * wait, and no more is read than a record may have.
+ * @returns undefined if it is no record
+ */
+async function readRecord(file: string): Promise<string | undefined> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!(await handle.stat()).isFile()) return undefined;
+    const bytes = Buffer.alloc(MAX_FILE_BYTES + 1);
+    let length = 0;
+    for (let read = -1; read !== 0 && length < bytes.length; length += read)
+      read = (await handle.read(bytes, length, bytes.length - length)).bytesRead;
+    return length > MAX_FILE_BYTES ? undefined : bytes.toString("utf8", 0, length);
+  } finally {
+    await handle.close();
   }
 }

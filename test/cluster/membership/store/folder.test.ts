@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -42,6 +42,33 @@ describe("a folder", () => {
     const folder = path.join(newFolder(), "not", "yet");
     await make(folder).publish("a", "text");
     expect(await make(folder).read()).toEqual(new Map([["a", "text"]]));
+  });
+
+  test("a file that turns into a pipe and back while it is read holds no reader up", async () => {
+    const folder = newFolder();
+    await make(folder).publish("a", "text");
+    const elsewhere = newFolder();
+    const [record, pipe] = [path.join(elsewhere, "record"), path.join(elsewhere, "pipe")];
+    writeFileSync(record, "swapped");
+    execFileSync("mkfifo", [pipe]);
+    const swap = `const fs = require("node:fs"); const [folder, ...targets] = process.argv.slice(1);
+      for (;;) for (const target of targets) {
+        fs.symlinkSync(target, folder + "/.next");
+        fs.renameSync(folder + "/.next", folder + "/swapped.node.json");
+      }`;
+    const swapper = spawn(process.execPath, ["-e", swap, folder, record, pipe], { stdio: "ignore" });
+    try {
+      const seen = new Set<string>();
+      for (let turn = 0; turn < 2000; turn++) {
+        // A store that has read the file once doesn't open it again.
+        const texts = await make(folder).read();
+        expect(texts.get("a")).toBe("text");
+        seen.add(texts.get("swapped") ?? "none");
+      }
+      expect(seen).toEqual(new Set(["swapped", "none"]));
+    } finally {
+      swapper.kill("SIGKILL");
+    }
   });
 
   test("an unreadable file is logged once with its name, and the others are read", async () => {

@@ -156,6 +156,20 @@ test("readWhole turns a stream or an object into bytes and keeps all else", asyn
   for (const body of [null, "text", Buffer.from("bytes")]) expect((await readWhole(new Reply(200, body))).body).toBe(body);
 });
 
+test("readWhole stops reading a reply that is longer than its limit", async () => {
+  let read = 0;
+  const endless = Readable.from(
+    (function* () {
+      for (;;) {
+        read += 10;
+        yield Buffer.alloc(10);
+      }
+    })(),
+  );
+  await expect(readWhole(new Reply(200, endless), 100)).rejects.toThrow("its answer is longer than 100 bytes");
+  expect([endless.destroyed, read < 1000]).toEqual([true, true]);
+});
+
 /** Reads a stream to its end without ending its other direction. */
 function readToEnd(stream: Duplex): Promise<string> {
   let all = "";

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import fc from "fast-check";
-import { mergeBodies } from "../../../../lib/cluster/routing/merge";
+import { mergeBodies, mergeOwners } from "../../../../lib/cluster/routing/merge";
 import { AppError } from "../../../../lib/errors";
 import { Reply } from "../../../../lib/support/reply";
 import { noAnswer, peerOf, poolOf, requestOf } from "../../../support/unit/cluster-parts";
@@ -42,4 +42,20 @@ test("bodies of the nodes that answer are merged, this node's first; all others 
       expect(headers["X-Cluster-Missing"]?.split(", ").sort() ?? []).toEqual(missing);
     }),
   );
+});
+
+test("an owner's answer that breaks off is an error that names the node", async () => {
+  const broken = () =>
+    new Reply(
+      200,
+      Readable.from(
+        (function* () {
+          yield Buffer.from('{"a":');
+          throw new Error("socket hang up");
+        })(),
+      ),
+      { "content-type": "application/json" },
+    );
+  for (const nodes of [["n1"], ["n1", "n1"]])
+    await expect(mergeOwners(nodes, [], async () => broken())).rejects.toMatchObject({ code: "NODE_FAILED", details: { node: "n1" } });
 });
