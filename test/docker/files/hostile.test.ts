@@ -1,4 +1,7 @@
-import { container, upload } from "../../support/files";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { container, download, upload } from "../../support/files";
 import { type OneNode, startNode } from "../../support/single-node";
 import { type ZipPart, zipOf } from "../../support/zips";
 
@@ -139,4 +142,32 @@ test("an archive that unpacks to more than the limit is 413", async () => {
     { name: "b", data: noise, method: 8 },
   ]);
   expect((await upload(node, "victim", bytes)).json).toMatchObject({ status: 413, error: "too_large" });
+});
+
+test("while a container swaps a folder for links to the host's, downloads and uploads stay in the container", async () => {
+  const host = mkdtempSync(path.join(tmpdir(), "docker-server-host-"));
+  try {
+    mkdirSync(path.join(host, "d"));
+    writeFileSync(path.join(host, "d/f"), "the host's");
+    const links = [host, `../../../../../../..${host}`, `/proc/1/root${host}`].map((target) => `ln -sfn ${target} l; mv -T l s`);
+    const swap = `cd /app; while :; do mkdir -p s/d; echo inside > s/d/f; rm -rf s; ${links.join("; rm -f s; ")}; rm -f s; done`;
+    await node.docker("run", "-d", "--name", "swapper", "busybox", "sh", "-c", swap);
+    const seen = new Set<string>();
+    for (let turn = 0; turn < 60; turn++) {
+      const [file, folder] = await Promise.all([
+        download(node, "swapper", "download", "s/d/f"),
+        download(node, "swapper", "download-zip", "s"),
+        upload(node, "swapper", zipOf([{ name: `s/d/up-${turn}`, data: "x" }]), { query: "?path=/app" }),
+      ]);
+      for (const { status, bytes } of [file, folder]) {
+        expect(bytes.includes("the host's")).toBe(false);
+        seen.add(`${status}`);
+      }
+    }
+    expect([...seen].filter((status) => !["200", "403", "404", "400"].includes(status))).toEqual([]);
+    expect([readdirSync(host), readdirSync(path.join(host, "d"))]).toEqual([["d"], ["f"]]);
+  } finally {
+    await node.docker("rm", "--force", "swapper");
+    rmSync(host, { recursive: true });
+  }
 });

@@ -215,6 +215,31 @@ describe("with bind_roots", () => {
     expect(await node.names()).toEqual(["narrow", "reader"]);
   });
 
+  test("of two containers that are made at once, one of which could change the other's path, at most one runs", async () => {
+    const [outer, inner] = [path.join(root, "together"), path.join(root, "together/inner")];
+    mkdirSync(inner, { recursive: true });
+    for (let turn = 0; turn < 10; turn++) {
+      const answers = await Promise.all([
+        put({ name: "wide", volumes: { [outer]: "/d" } }),
+        put({ name: "narrow", volumes: { [inner]: "/d" } }),
+      ]);
+      for (const { status, json } of answers) if (status !== 200) expect(json).toMatchObject({ status: 403, code: "NOT_ALLOWED" });
+      const running = (await containersOf(node.engine)).filter(({ state }) => state === "running");
+      expect(running.length).toBeLessThan(2);
+      for (const { id } of await containersOf(node.engine)) await node.docker("rm", "--force", id);
+    }
+  });
+
+  test("a folder that a container swaps for a link isn't mounted", async () => {
+    const outer = path.join(root, "live");
+    mkdirSync(outer);
+    const swap = "cd /d; while :; do mkdir s; rmdir s; ln -s /etc s; rm s; done";
+    expect((await put({ name: "swapper", data: ["sh", "-c", swap], volumes: { [outer]: "/d" } })).status).toBe(200);
+    for (let turn = 0; turn < 20; turn++)
+      expect((await put({ volumes: { [path.join(outer, "s")]: "/d" } })).status).toBeGreaterThanOrEqual(400);
+    expect(await node.names()).toEqual(["swapper"]);
+  });
+
   test("a managed container doesn't get a volume of its name that is a folder outside of them", async () => {
     const cuid = "cabcdefghijklmnopqrstuvwx";
     await node.docker("volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", "device=/etc", cuid);
