@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { until } from "../../../scripts/process";
+import { run, until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
 import {
   becomesComplete,
@@ -11,6 +11,7 @@ import {
   uniqueName,
   waitForCachedAnswers,
 } from "../../support/cluster-containers";
+import { PROGRAM, TOKEN } from "../../support/server";
 import { startTraffic } from "../../support/traffic";
 
 let cluster: TestCluster;
@@ -76,6 +77,25 @@ test("a frozen server is named missing, runs through the others succeed, and aft
   }
   expect(await becomesComplete(cluster)).toBe(true);
   expect(await missing(n1)).toEqual([]);
+});
+
+test("docker-server check tells which nodes answer, and of one that doesn't what to look at", async () => {
+  const check = async () => {
+    const settings = ["--cluster", "--folder", cluster.folder, "--token", TOKEN, "--node_name", "n1", "--peer_timeout=700"];
+    const [command = "", ...args] = n1.engine.inside([process.execPath, PROGRAM, "check", ...settings]);
+    const { stdout } = await run(command, args, { env: { ...process.env, DOCKER_HOST: `unix://${n1.engine.socket}` } });
+    return stdout;
+  };
+  const well = await check();
+  for (const peer of ["n2", "n3"]) expect(well).toMatch(new RegExp(`ok {5}peer ${peer}: .* answers`));
+  n2.server.process.signal("SIGSTOP");
+  try {
+    const text = await check();
+    expect(text).toMatch(/WRONG {2}peer n2: .* does not answer: .*\n {7}Check that it runs/);
+    expect(text).toMatch(/ok {5}peer n3: /);
+  } finally {
+    n2.server.process.signal("SIGCONT");
+  }
 });
 
 test("runs right after an unnoticed freeze all succeed", async () => {
