@@ -79,6 +79,8 @@ export class Creator {
     const room = docker.quotas.open(name, access);
     let isMade = false;
     try {
+      // The client does not see others' volumes on other nodes, which a name that it makes here would hide from their owners.
+      for (const volume of volumes) await this.assertFreeElsewhere(call, "volume", volume);
       return await this.claimed(call, "container", name, async (confirm) => {
         const answer = await this.ask(call, confined.body);
         docker.containers.invalidate();
