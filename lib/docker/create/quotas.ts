@@ -63,6 +63,8 @@ export class Quotas {
   /** Asks all other nodes; replaced in a cluster. */
   askOthers: (labels: ConfiningLabels) => Promise<UseOfOthers> = async () => ({ answers: [], missing: [] });
   private readonly claims = new Set<Claim>();
+  /** For each count under way: a container that was refused while it is counted must not count as settled. */
+  private readonly endedDuringCounts = new Set<Claim[]>();
 
   /** @param nodeName this node's */
   constructor(
@@ -75,6 +77,17 @@ export class Quotas {
 
   /** What the containers of this host with these labels use. */
   async count(labels: ConfiningLabels): Promise<NodeUse> {
+    const ended: Claim[] = [];
+    this.endedDuringCounts.add(ended);
+    try {
+      return await this.countKnowing(labels, ended);
+    } finally {
+      this.endedDuringCounts.delete(ended);
+    }
+  }
+
+  /** @param ended the claims that have ended since, whose containers may still be among those that are read here */
+  private async countKnowing(labels: ConfiningLabels, ended: readonly Claim[]): Promise<NodeUse> {
     const filters = { label: Object.entries(labels).map(([key, value]) => `${key}=${value}`) };
     const found = await this.confinement.filterCounted(await this.list.readFiltered(filters), labels);
     const containers = found.filter(({ state }) => state !== "removing" && state !== "dead");
@@ -86,8 +99,9 @@ export class Quotas {
       byName.set(name, { ids: [...ids, container.id], use: maxUse([use, uses[index] as Use]) });
     }
     const result: NodeUse = { settled: NO_USE, pending: [] };
+    const claims = [...ended, ...this.claims];
     for (const [name, { ids, use }] of byName) {
-      const claim = [...this.claims].find(({ container }) => container === name || ids.includes(container));
+      const claim = claims.find(({ container }) => container === name || ids.includes(container));
       const all = claim ? maxUse([use, claim.wants]) : use;
       const settled = claim?.isPending ? claim.before : all;
       result.settled = sumUse([result.settled, settled]);
@@ -141,7 +155,12 @@ export class Quotas {
     if (quotas.length === 0) return NO_CLAIM;
     const claim: Claim = { id: `${Date.now()} ${randomUUID()}`, container, before, wants, isPending: true };
     this.claims.add(claim);
-    return { confirm: () => this.confirm(claim, quotas), close: () => this.claims.delete(claim) };
+    return { confirm: () => this.confirm(claim, quotas), close: () => this.end(claim) };
+  }
+
+  private end(claim: Claim): void {
+    this.claims.delete(claim);
+    for (const ended of this.endedDuringCounts) ended.push(claim);
   }
 
   private async confirm(claim: Claim, quotas: Access["quotas"]): Promise<void> {
@@ -168,7 +187,7 @@ export class Quotas {
   async whileRemoving<T>(id: string, removal: Promise<T>): Promise<T> {
     const claim: Claim = { id: LAST_CLAIM, container: id, before: NO_USE, wants: NO_USE, isPending: true };
     this.claims.add(claim);
-    return removal.finally(() => this.claims.delete(claim));
+    return removal.finally(() => this.end(claim));
   }
 
   /** What each quota of a token limits and how much of it is used on the nodes that answer. */

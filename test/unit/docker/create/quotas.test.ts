@@ -29,6 +29,7 @@ class Host {
     });
     const usableBy = async (id: string) => {
       const found = [...this.containers.values()].find((each) => each.id === id);
+      await delay(`${node} inspects`);
       return found && usableWithin({ memory: found.memory, cpus: 0 });
     };
     this.quotas = new Quotas(node, list, { filterCounted: async (all) => [...all] }, { usableBy, usableWithin }, 1);
