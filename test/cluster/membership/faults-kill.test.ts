@@ -6,7 +6,7 @@ import { becomesComplete, locate, removeAllContainers, sleeper, uniqueName } fro
 let cluster: TestCluster;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 beforeAll(async () => {
-  cluster = await startCluster({ size: 3, args: ["--peer_timeout=700"] });
+  cluster = await startCluster({ size: 3, args: ["--peer_timeout=1500"] });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
 });
 afterAll(() => cluster.stop());

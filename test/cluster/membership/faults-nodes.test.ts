@@ -18,7 +18,7 @@ let cluster: TestCluster;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 let held: string;
 beforeAll(async () => {
-  cluster = await startCluster({ size: 3, ownEngines: true, args: ["--peer_timeout=700"] });
+  cluster = await startCluster({ size: 3, ownEngines: true, args: ["--peer_timeout=1500"] });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
 });
 afterAll(() => cluster.stop());
@@ -36,19 +36,22 @@ test("a killed server is named missing, runs and commands continue, and after it
   const traffic = startTraffic([n1, n3], held);
   const lost = await startContainer(n2, {}, "n2");
   await n2.server.stop("SIGKILL");
-  await waitForCachedAnswers();
-  for (let round = 0; round < 3; round += 1) expect(await missing(n1)).toEqual(["n2"]);
-  expect((await n1.request("GET", "/no-such-container")).status).toBe(503);
-  expect((await n3.request("POST", `/${lost.name}`, { json: { data: "true" } })).json).toMatchObject({
-    code: "NODES_MISSING",
-    details: { missing: [{ node: "n2" }] },
-  });
-  await sleep(1000);
-  const { asked, wrong } = await traffic.stop();
-  expect(asked).toBeGreaterThan(5);
-  // Only runs that were sent to it before it died.
-  expect(wrong.filter((each) => !each.includes("NODE_FAILED"))).toEqual([]);
-  await cluster.restart(n2);
+  try {
+    await waitForCachedAnswers();
+    for (let round = 0; round < 3; round += 1) expect(await missing(n1)).toEqual(["n2"]);
+    expect((await n1.request("GET", "/no-such-container")).status).toBe(503);
+    expect((await n3.request("POST", `/${lost.name}`, { json: { data: "true" } })).json).toMatchObject({
+      code: "NODES_MISSING",
+      details: { missing: [{ node: "n2" }] },
+    });
+    await sleep(1000);
+    const { asked, wrong } = await traffic.stop();
+    expect(asked).toBeGreaterThan(5);
+    // Only runs that were sent to it before it died.
+    expect(wrong.filter((each) => !each.includes("NODE_FAILED"))).toEqual([]);
+  } finally {
+    await cluster.restart(n2);
+  }
   expect(await becomesComplete(cluster)).toBe(true);
   expect((await n1.request("GET", `/${lost.name}`)).json).toMatchObject([{ id: lost.id, host: "n2" }]);
 });
@@ -81,7 +84,7 @@ test("a frozen server is named missing, runs through the others succeed, and aft
 
 test("docker-server check tells which nodes answer, and of one that doesn't what to look at", async () => {
   const check = async () => {
-    const settings = ["--cluster", "--folder", cluster.folder, "--token", TOKEN, "--node_name", "n1", "--peer_timeout=700"];
+    const settings = ["--cluster", "--folder", cluster.folder, "--token", TOKEN, "--node_name", "n1", "--peer_timeout=1500"];
     const [command = "", ...args] = n1.engine.inside([process.execPath, PROGRAM, "check", ...settings]);
     const { stdout } = await run(command, args, { env: { ...process.env, DOCKER_HOST: `unix://${n1.engine.socket}` } });
     return stdout;

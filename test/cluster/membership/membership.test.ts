@@ -20,7 +20,7 @@ let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 let held: [string, string, string];
 const NAMES = ["n1", "n2", "n3"];
 beforeAll(async () => {
-  cluster = await startCluster({ size: 3, ownEngines: true, args: ["--peer_timeout=700"] });
+  cluster = await startCluster({ size: 3, ownEngines: true, args: ["--peer_timeout=1500"] });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
 });
 afterAll(() => cluster?.stop());

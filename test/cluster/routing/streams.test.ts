@@ -11,7 +11,7 @@ const DEADLINE = 20_000;
 let cluster: TestCluster;
 let [n1, n2] = [] as unknown as [TestNode, TestNode];
 beforeAll(async () => {
-  cluster = await startCluster({ size: 2, ownEngines: true, args: ["--body_limit=20", "--output_limit=100", "--peer_timeout=700"] });
+  cluster = await startCluster({ size: 2, ownEngines: true, args: ["--body_limit=20", "--output_limit=100", "--peer_timeout=1500"] });
   [n1, n2] = cluster.nodes as [TestNode, TestNode];
 });
 afterAll(() => cluster.stop());

@@ -16,7 +16,7 @@ const DEADLINE_MS = 20_000;
 let cluster: TestCluster;
 let [n1, n2] = [] as unknown as [TestNode, TestNode];
 beforeAll(async () => {
-  cluster = await startCluster({ size: 2, args: ["--peer_timeout=700", "--upload_limit=100"] });
+  cluster = await startCluster({ size: 2, args: ["--peer_timeout=1500", "--upload_limit=100"] });
   [n1, n2] = cluster.nodes as [TestNode, TestNode];
 });
 afterAll(() => cluster.stop());

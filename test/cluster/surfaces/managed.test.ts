@@ -9,7 +9,7 @@ const QUICK = ["sh", "-c", "echo of the image; trap exit TERM; while :; do sleep
 let cluster: TestCluster;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 beforeAll(async () => {
-  cluster = await startCluster({ size: 3, args: ["--peer_timeout=700"] });
+  cluster = await startCluster({ size: 3, args: ["--peer_timeout=1500"] });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
 });
 afterAll(() => cluster?.stop());

@@ -13,7 +13,7 @@ let other: TestNode;
 const web = `web-${randomUUID().slice(0, 8)}`;
 
 beforeAll(async () => {
-  cluster = await startCluster({ size: 2, args: ["--proxy_timeout=4", "--peer_timeout=1000"] });
+  cluster = await startCluster({ size: 2, args: ["--proxy_timeout=4", "--peer_timeout=1500"] });
   [holder, other] = cluster.nodes as [TestNode, TestNode];
   await startWeb(holder.engine, web);
 });

@@ -20,7 +20,7 @@ let cluster: TestCluster;
 let registry: Registry;
 let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 beforeAll(async () => {
-  cluster = await startCluster({ size: 3, args: ["--peer_timeout=700"] });
+  cluster = await startCluster({ size: 3, args: ["--peer_timeout=1500"] });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
   await Promise.all(cluster.nodes.map(({ engine }) => importWeb(engine)));
   registry = await startRegistry();

@@ -14,7 +14,7 @@ let [n1, n2, n3] = [] as unknown as [TestNode, TestNode, TestNode];
 let box: string;
 const terminals: TestTerminal[] = [];
 beforeAll(async () => {
-  cluster = await startCluster({ size: 3, ownEngines: true, args: ["--peer_timeout=700", "--cors_origin", ALLOWED] });
+  cluster = await startCluster({ size: 3, ownEngines: true, args: ["--peer_timeout=1500", "--cors_origin", ALLOWED] });
   [n1, n2, n3] = cluster.nodes as [TestNode, TestNode, TestNode];
   box = (await startContainer(n1, { name: uniqueName("box") }, "n2")).name;
 });
