@@ -1,4 +1,5 @@
 import { benchAccess } from "./access";
+import { benchAgainst } from "./against";
 import { type Bed, makeBed } from "./bed";
 import { benchCluster } from "./cluster";
 import type { Comparison } from "./compare";
@@ -9,7 +10,7 @@ import { benchList } from "./list";
 import { benchLogs } from "./logs";
 import { benchManaged } from "./managed";
 import { benchProxy } from "./proxy";
-import { type AbsoluteMeasurement, absoluteTable, comparisonTable, pairTable, proxyTable } from "./report";
+import { type AbsoluteMeasurement, absoluteTable, againstTable, comparisonTable, pairTable, proxyTable } from "./report";
 import { benchRun } from "./run";
 import { benchRuns } from "./runs";
 import { benchStart, residentMegabytes } from "./start";
@@ -65,7 +66,18 @@ async function runOneNodeBenches(chosen: string[]): Promise<void> {
   process.stdout.write(`\n${absoluteTable(own)}`);
 }
 
-const names = process.argv.slice(2);
+async function compareWithRevision(revision: string): Promise<void> {
+  const rows = await benchAgainst(revision);
+  process.stdout.write(`\nAn earlier build and this one on one engine (medians, measured in turns)\n\n${againstTable(revision, rows)}`);
+}
+
+const [first, revision, ...others] = process.argv.slice(2);
+const isAgainst = first === "--against";
+if (isAgainst && (revision === undefined || others.length > 0)) {
+  process.stderr.write("bench: --against takes one revision, such as HEAD~1\n");
+  process.exit(2);
+}
+const names = isAgainst ? [] : process.argv.slice(2);
 const unknown = names.filter((name) => !BENCH_NAMES.includes(name));
 if (unknown.length > 0) {
   process.stderr.write(
@@ -75,7 +87,7 @@ if (unknown.length > 0) {
 }
 // Exiting runs the handlers that stop the engines and their processes.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
-main(names.length > 0 ? names : BENCH_NAMES).catch((error: Error) => {
+(isAgainst ? compareWithRevision(revision as string) : main(names.length > 0 ? names : BENCH_NAMES)).catch((error: Error) => {
   process.stderr.write(`\nbench: ${error.stack}\n`);
   process.exit(1);
 });

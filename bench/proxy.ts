@@ -7,6 +7,7 @@ import WebSocket from "ws";
 import { type Daemon, startDaemon } from "../scripts/daemon";
 import { answers } from "../scripts/process";
 import { startCluster, type TestNode } from "../test/support/cluster";
+import type { Engine } from "../test/support/engine";
 import { residentMemory } from "../test/support/single-node";
 import { startWeb } from "../test/support/web-container";
 import { CREDENTIALS } from "./bed";
@@ -37,11 +38,11 @@ export async function benchProxy(): Promise<{ rows: ProxyRow[]; own: AbsoluteMea
     const web = `web-${randomUUID().slice(0, 8)}`;
     await startWeb(owner.engine, web);
     const { upstream } = (await owner.request("GET", `/proxy/${web}`)).json;
-    nginx = await startNginx(owner, upstream);
+    nginx = await startNginx(owner.engine, upstream);
     const sides = {
       ours: { url: `${owner.server.url}/proxy/${web}` },
       viaPeer: { url: `${peer.server.url}/proxy/${web}` },
-      nginx: { url: `http://${owner.engine.address}:${NGINX_PORT}` },
+      nginx: { url: nginxUrl(owner.engine) },
     };
     const measures: [title: string, unit: string, measure: (side: ProxySide) => Promise<number>, target: number][] = [
       ["1 kB bodies, kept alive", "requests/s", smallRate, 0.25],
@@ -71,8 +72,10 @@ export async function benchProxy(): Promise<{ rows: ProxyRow[]; own: AbsoluteMea
   }
 }
 
-/** nginx with upstream keep-alive, no buffering on disk, and WebSocket upgrades. */
-async function startNginx({ engine }: TestNode, upstream: string): Promise<Daemon> {
+export const nginxUrl = ({ address }: Engine): string => `http://${address}:${NGINX_PORT}`;
+
+/** Starts nginx with upstream keep-alive, no buffering on disk, and WebSocket upgrades, in the network namespace of an engine. */
+export async function startNginx(engine: Engine, upstream: string): Promise<Daemon> {
   const folder = path.join(engine.folder, "nginx");
   mkdirSync(folder);
   const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${folder}/${name};`);

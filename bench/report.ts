@@ -77,6 +77,33 @@ export function proxyTable(rows: ProxyRow[]): string {
   return table([head, ...lines], { columns: alignNumbersRight(head.length) });
 }
 
+/** Medians of an earlier build, of the present one, and of what limits both. */
+export interface AgainstRow {
+  title: string;
+  /** lower is better for ms and MB, higher for rates */
+  unit: "ms" | "MB" | "requests/s";
+  earlier: number;
+  now: number;
+  limit: number;
+  limitedBy: string;
+}
+
+/** An earlier build and the present one as a table of Markdown, as docs/performance.md has it. */
+export function againstTable(revision: string, rows: AgainstRow[]): string {
+  const head = ["", "unit", revision, "now", `now / ${revision}`, "limit", "now / limit", "limited by"];
+  const lines = rows.map(({ title, unit, earlier, now, limit, limitedBy }) => [
+    title,
+    unit,
+    ...[earlier, now].map(formatNumber),
+    (now / earlier).toFixed(2),
+    formatNumber(limit),
+    (now / limit).toFixed(2),
+    limitedBy,
+  ]);
+  const rule = head.map((_, column) => (column < 2 || column === head.length - 1 ? "---" : "---:"));
+  return [head, rule, ...lines].map((cells) => `| ${cells.join(" | ")} |\n`).join("");
+}
+
 /** Measurements without a counterpart as a text table. */
 export function absoluteTable(numbers: AbsoluteMeasurement[]): string {
   const rows = numbers.map(({ title, value, unit, atMost }) => {

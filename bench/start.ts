@@ -3,13 +3,13 @@ import { mkdtempSync, readFileSync } from "node:fs";
 import http from "node:http";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Engine } from "../test/support/engine";
 import { freePorts } from "../test/support/ports";
-import { TOKEN } from "../test/support/server";
+import { PROGRAM, TOKEN } from "../test/support/server";
 import { type Bed, CREDENTIALS } from "./bed";
 import { median } from "./compare";
 import type { AbsoluteMeasurement } from "./report";
 
-const PROGRAM = path.resolve(__dirname, "../dist/bin/docker-server.js");
 const STARTS = 7;
 const IDLE_MS = 2000;
 
@@ -19,27 +19,13 @@ export async function benchStart({ engine }: Bed): Promise<AbsoluteMeasurement[]
   const times: number[] = [];
   const sizes: number[] = [];
   for (let start = 0; start < STARTS; start++) {
-    const [port = 0] = await freePorts(1);
-    const args = [PROGRAM, "--host", "127.0.0.1", "--port", `${port}`, "--token", TOKEN];
-    const cwd = mkdtempSync(path.join(engine.folder, "start-"));
-    const startedAt = performance.now();
-    const child = spawn(process.execPath, args, {
-      cwd,
-      env: { PATH: process.env.PATH, HOME: engine.folder, DOCKER_HOST: engine.dockerHost },
-      stdio: "ignore",
-    });
-    const ended = new Promise((resolve) => child.on("exit", resolve));
-    while ((await statusOfList(port)) !== 200) {
-      if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode} instead of answering`);
-      await sleep(2);
-    }
-    times.push(performance.now() - startedAt);
+    const { pid, startMs, end } = await startTimed(engine, PROGRAM);
+    times.push(startMs);
     if (start < 3) {
       await sleep(IDLE_MS);
-      sizes.push(residentMegabytes(child.pid as number));
+      sizes.push(residentMegabytes(pid));
     }
-    child.kill("SIGKILL");
-    await ended;
+    await end();
     process.stderr.write(".");
   }
   process.stderr.write("\n");
@@ -47,6 +33,45 @@ export async function benchStart({ engine }: Bed): Promise<AbsoluteMeasurement[]
     { title: "from start to first answer", value: median(times), unit: "ms", atMost: 800 },
     { title: "memory when idle", value: median(sizes), unit: "MB", atMost: 100 },
   ];
+}
+
+/** A process that has answered its first request. */
+export interface StartedProcess {
+  pid: number;
+  url: string;
+  /** from its start to the answer */
+  startMs: number;
+  end(): Promise<void>;
+}
+
+/**
+ * Starts a build of this server, or another program, and waits until it answers a list with 200.
+ * @param argsOf of another program than this server: its arguments
+ */
+export async function startTimed(
+  engine: Engine,
+  program: string,
+  argsOf = (port: number) => ["--host", "127.0.0.1", "--port", `${port}`, "--token", TOKEN, "--high_burst=0"],
+): Promise<StartedProcess> {
+  const [port = 0] = await freePorts(1);
+  const cwd = mkdtempSync(path.join(engine.folder, "start-"));
+  const startedAt = performance.now();
+  const child = spawn(process.execPath, [program, ...argsOf(port)], {
+    cwd,
+    env: { PATH: process.env.PATH, HOME: engine.folder, DOCKER_HOST: engine.dockerHost },
+    stdio: "ignore",
+  });
+  const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()));
+  while ((await statusOfList(port)) !== 200) {
+    if (child.exitCode !== null) throw new Error(`${program} ended with ${child.exitCode} instead of answering`);
+    await sleep(2);
+  }
+  const startMs = performance.now() - startedAt;
+  const end = () => {
+    child.kill("SIGKILL");
+    return ended;
+  };
+  return { pid: child.pid as number, url: `http://127.0.0.1:${port}`, startMs, end };
 }
 
 /** Resident memory of a process, in MB. */

@@ -9,16 +9,18 @@ const EARLIER_COMMIT = "11dbce40224a1c64a2378a92c4a958ab76617fe3";
 /**
  * Builds the program as it was at an earlier commit, with the packages of today.
  * @param folder where the sources go
+ * @param revision as git knows it
  * @returns the folder `dist`
  * @throws if the clone lacks the commit
  */
-export async function buildEarlier(folder: string): Promise<string> {
+export async function buildEarlier(folder: string, revision = EARLIER_COMMIT): Promise<string> {
   mkdirSync(folder, { recursive: true });
+  const commit = (await runOrThrow("git", ["-C", ROOT, "rev-parse", "--verify", "--end-of-options", `${revision}^{commit}`])).trim();
   const archive = path.join(folder, "sources.tar");
-  await runOrThrow("git", ["-C", ROOT, "archive", "--output", archive, EARLIER_COMMIT]);
+  await runOrThrow("git", ["-C", ROOT, "archive", "--output", archive, commit]);
   await runOrThrow("tar", ["-xf", archive, "-C", folder]);
   symlinkSync(path.join(ROOT, "node_modules"), path.join(folder, "node_modules"));
-  await runOrThrow(process.execPath, [path.join(folder, "scripts/build.js")]);
+  await runOrThrow("npm", ["run", "build", "--prefix", folder]);
   return path.join(folder, "dist");
 }
 

@@ -42,6 +42,7 @@ export interface Answer {
 
 /**
  * Starts the built program as its own process. By default it listens on a free port of loopback and has no burst limits.
+ * @param options.program another build of it
  * @param options.engine its engine; that of the default socket if absent
  * @param options.args further flags
  * @param options.host address to listen on; loopback if absent
@@ -49,6 +50,7 @@ export interface Answer {
  */
 export async function startServer(
   options: {
+    program?: string;
     engine?: Engine;
     args?: string[];
     env?: NodeJS.ProcessEnv;
@@ -62,7 +64,7 @@ export async function startServer(
   const port = options.port ?? ((await freePorts(1))[0] as number);
   const host = options.host ?? "127.0.0.1";
   const bursts = ["--low_burst=0", "--mid_burst=0", "--high_burst=0"];
-  const args = [PROGRAM, "--port", String(port), "--host", host, "--token", TOKEN, ...bursts, ...(options.args ?? [])];
+  const args = [options.program ?? PROGRAM, "--port", String(port), "--host", host, "--token", TOKEN, ...bursts, ...(options.args ?? [])];
   const { PATH, HOME } = process.env;
   const env = { PATH, HOME: HOME ?? folder, ...(options.engine ? { DOCKER_HOST: options.engine.dockerHost } : {}), ...options.env };
   const inside = [...(options.inside ?? []), process.execPath];
