@@ -35,6 +35,7 @@ import { RequestDeadlines } from "./http/request-deadlines";
 import { requestLogger } from "./http/request-logger";
 import type { Route } from "./http/route";
 import { RouteUpgrades, upgradeMatcher } from "./http/route-upgrades";
+import { shortWay } from "./http/short-way";
 import { ManagedContainers } from "./managed/managed-containers";
 import { openApiDocument } from "./openapi/document";
 import { BrowserSessions } from "./proxy/browser-sessions";
@@ -145,7 +146,7 @@ export async function start(
   );
 
   const logRequest = requestLogger(audit, (...counted) => metrics.countRequest(...counted));
-  const app = createExpressApp(settings, logRequest);
+  const { app, stepsBefore } = createExpressApp(settings, logRequest);
   const inProcess = new InProcessClient((request, response) => handleApiRequest(request, response));
   routes.push(...mcpRoutes(() => [...routes, ...proxyOperations], inProcess, service));
   const credentials = Credentials.load(
@@ -168,7 +169,7 @@ export async function start(
   );
   const dispatch = cluster?.dispatch ?? singleNodeDispatch(nodeName, facts, settings.accept);
   const bodyLimitBytes = settings.body_limit * 1_000_000;
-  registerRoutes(app, routes, {
+  const stepsByPath = registerRoutes(app, routes, {
     authenticate,
     limits,
     dispatch,
@@ -179,6 +180,11 @@ export async function start(
   });
   const handleError = errorHandler(log, { traces: settings.node_env === "development" });
   app.use(handleError);
+  const handleRoutes = shortWay(
+    app,
+    new Map([...stepsByPath].map(([path, steps]) => [path, [...stepsBefore(path), ...steps]])),
+    handleError,
+  );
 
   const upstreams = new UpstreamResolver(docker, cluster?.pool, nodeName);
   const proxy = new ReverseProxy({
@@ -189,7 +195,7 @@ export async function start(
   });
   const middleware = { app, requestLogger: logRequest, errorHandler: handleError, authenticate: authenticate({}) };
   const apiListener = new ProxyListener(proxy, { ...middleware, cors: proxyCorsMiddleware(settings.cors_origin), sandbox: true });
-  const handleApiRequest = apiListener.listenerWithFallback(app);
+  const handleApiRequest = apiListener.listenerWithFallback(handleRoutes);
   const findContainerId = async (target: ProxyTarget, access: Access) =>
     (await upstreams.resolve(target, { fromPeer: false, exact: true, access })).containerId;
   const sessions = new BrowserSessions(signatures, credentials, findContainerId, (claim) => narrow.accept(claim));
@@ -235,7 +241,7 @@ export async function start(
         );
   const dockerServers = await listenForDocker(dockerAddresses, dockerDeps, settings, log);
   const mainHandler = {
-    ...handlerOf(apiListener, dockerListener.listenerWithFallback(app)),
+    ...handlerOf(apiListener, dockerListener.listenerWithFallback(handleRoutes)),
     takesAnyTime: ({ url = "" }: { url?: string | undefined }) => isDockerTarget(url),
   };
   const server = await listen(mainHandler, settings, log, firstAccepting(...upgrades));

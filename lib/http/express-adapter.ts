@@ -20,8 +20,14 @@ export interface ExpressAdapterDeps {
   confined: ConfinedLookup;
 }
 
-/** Registers the routes with Express, and 405 and 404 for all other methods and paths. */
-export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapterDeps): void {
+/** A path that no parameter matches, and that no route with a parameter below a fixed segment matches either. */
+const FIXED_PATH = /^\/[^/:*]*$/;
+
+/**
+ * Registers the routes with Express, and 405 and 404 for all other methods and paths.
+ * @returns the steps of the GET routes with a fixed path, by that path: what Express calls for a request to it
+ */
+export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapterDeps): Map<string, RequestHandler[]> {
   const router = Router({ caseSensitive: true });
   const { deadlines, nodeName, confined } = deps;
   const requestDeps = { deadlines, nodeName, confined, bodyParsers: bodyParsers(deps.bodyLimitBytes) };
@@ -29,6 +35,7 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
   // HEAD routes come first because Express also gives HEAD requests to GET routes.
   const rank = (route: Route) => (route.method === "head" ? -1 : breadth(route.path));
   const ordered = [...routes].sort((a, b) => rank(a) - rank(b));
+  const stepsByPath = new Map<string, RequestHandler[]>();
   for (const route of ordered) {
     const steps = [
       routeNamer(route.path),
@@ -37,6 +44,7 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
       routeHandler(route, deps.dispatch, requestDeps),
     ];
     router[route.method](route.path, ...(breadth(route.path) > 0 ? [skipReserved] : []), ...steps);
+    if (route.method === "get" && FIXED_PATH.test(route.path) && !stepsByPath.has(route.path)) stepsByPath.set(route.path, steps);
   }
   for (const path of new Set(ordered.map((route) => route.path))) {
     const broad = breadth(path) > 0;
@@ -59,6 +67,7 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
     });
   });
   app.use(router);
+  return stepsByPath;
 }
 
 /** How much a path matches, by its first segment: a fixed segment 0, any single segment 1, any number of segments 2. */
