@@ -244,17 +244,25 @@ export class Runner {
    * @throws AppError CONTAINER_NOT_FOUND
    */
   async remove(id: string, { force = true, volumes }: { force?: boolean; volumes?: boolean } = {}): Promise<void> {
-    const removal = await watchRemoval(this.engine, id);
+    const watching = watchRemoval(this.engine, id);
     try {
-      const v = volumes ?? (await this.engine.call((docker) => docker.getContainer(id).inspect())).HostConfig.AutoRemove ?? false;
-      await this.engine.call((docker) => docker.getContainer(id).remove({ force, v }));
-    } catch (error) {
-      if (!isBeingRemoved(error)) throw error;
-      await removal.done();
+      // Asked at the same time, and both answered before the removal begins.
+      const [removal, v] = await Promise.all([watching, volumes ?? this.isAutoRemoved(id)]);
+      await this.engine
+        .call((docker) => docker.getContainer(id).remove({ force, v }))
+        .catch(async (error: unknown) => {
+          if (!isBeingRemoved(error)) throw error;
+          await removal.done();
+        });
     } finally {
-      removal.close();
+      watching.then(({ close }) => close()).catch(() => undefined);
       this.list.invalidate();
     }
+  }
+
+  private async isAutoRemoved(id: string): Promise<boolean> {
+    const { HostConfig } = await this.engine.call((docker) => docker.getContainer(id).inspect());
+    return HostConfig.AutoRemove ?? false;
   }
 }
 

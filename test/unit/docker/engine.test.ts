@@ -197,6 +197,23 @@ describe("a container that the engine removes at its end", () => {
     await untilRemoved(statusCode, (engine, list) => new Lifecycle(engine, list, guard).stop("a", 0));
   });
 
+  test("is removed after two questions that are asked at the same time", async () => {
+    const held: (() => void)[] = [];
+    const asked: string[] = [];
+    const client = await engineThat((request, response) => {
+      asked.push(`${request.method} ${request.url?.split("?")[0]}`);
+      if (request.method === "DELETE") return response.writeHead(204).end();
+      const isWait = request.url?.includes("/wait");
+      held.push(() => (isWait ? response.flushHeaders() : response.end(JSON.stringify({ HostConfig: { AutoRemove: false } }))));
+      if (held.length === 2) for (const answer of held) answer();
+    });
+    const list = new ContainerList(client, "node", log);
+    const unused = undefined as never;
+    await new Runner(client, unused, unused, list, unused, unused, unused, log).remove("a");
+    expect(asked.slice(0, 2).sort()).toEqual(["GET /containers/a/json", "POST /containers/a/wait"]);
+    expect(asked[2]).toBe("DELETE /containers/a");
+  });
+
   test("has its name free when a removal beside the engine's own is answered", async () => {
     await untilRemoved(409, (engine, list) =>
       new Runner(
