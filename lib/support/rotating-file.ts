@@ -1,5 +1,6 @@
 import { type FileHandle, lstat, mkdir, open, readdir, rm, stat, symlink, unlink } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 export interface RotatingFileOptions {
   folder: string;
@@ -14,6 +15,8 @@ export interface RotatingFileOptions {
 
 /** Lines that wait to be written, in bytes: with more than this, as on a disk that hangs, further lines are lost. */
 const MAX_QUEUED_BYTES = 64_000_000;
+/** Lines that come while others are being written wait so long for more of them: one write costs as much as several requests. */
+const BATCH_MS = 10;
 /** Between two messages about lines that were lost. */
 const TELL_INTERVAL_MS = 60_000;
 const DAY_MS = 86_400_000;
@@ -73,6 +76,7 @@ export class RotatingFile {
         await this.handle?.close().catch(() => undefined);
         this.handle = undefined;
       }
+      if (this.queue.length > 0 && !this.closed) await sleep(BATCH_MS);
     }
     // In the same step as the last look at the queue: a line appended between the two would wait for the next one.
     this.writing = undefined;
