@@ -11,7 +11,8 @@ import { type Json, MERGES } from "./merges";
 import { MissingLists, parseFilters } from "./missing-lists";
 import type { Answers, Nodes } from "./nodes";
 import { type MergeName, segmentsOf } from "./row";
-import { sendAnswer, sendJson } from "./send";
+import { jsonBody, sendAnswer, sendJson, sendJsonBody } from "./send";
+import { SharedReads } from "./shared-reads";
 import { formatTarget, MIN_VERSION } from "./target";
 
 /** How long the versions of the nodes are known. */
@@ -19,9 +20,13 @@ const VERSIONS_CACHE_MS = 10_000;
 /** For the head of another node's event stream. */
 const HEAD_TIMEOUT_MS = 10_000;
 
+/** Sends what was read to one of the clients that asked for it. */
+type Send = (call: DockerCall) => void;
+
 /** Answers what all engines of the pool have a part of. */
 export class MergedAnswers {
   private readonly missingLists = new MissingLists();
+  private readonly reads = new SharedReads<Send>();
   private versions: { max: Promise<number[]>; at: number } | undefined;
 
   constructor(
@@ -32,12 +37,21 @@ export class MergedAnswers {
 
   /** @throws AppError if no node answers; the first node's own error is passed on */
   async answer(call: DockerCall, merge: MergeName): Promise<void> {
+    const ask = () => this.ask(call, merge);
+    const send = await (call.row.method === "GET" ? this.reads.read(readKey(call), ask) : ask());
+    send(call);
+  }
+
+  private async ask(call: DockerCall, merge: MergeName): Promise<Send> {
     const { row, query } = call;
     const asked = new URLSearchParams(query);
     const isKept = merge === "containers" ? await this.relativeFilter(call, asked) : undefined;
     const answers = await this.nodes.askAll({ method: row.method, segments: segmentsOf(row, undefined), query: asked }, call);
     const { good, missing, failed } = split(answers);
-    if (good.length === 0) return void sendFirst(call, answers);
+    if (good.length === 0) {
+      const refusal = firstRefusal(answers);
+      return (each) => sendAnswer(each, refusal);
+    }
     const parts = good.map(({ node, value }) => ({ node, json: JSON.parse(value.body.toString()) as unknown }));
     if (merge === "containers") {
       for (const { node, json } of parts) this.missingLists.remember(node, call.access.key, json as Json[], asked);
@@ -49,17 +63,11 @@ export class MergedAnswers {
     const merged = MERGES[merge](parts, { query, missing: withoutAnswer, poolId: this.poolId, apiVersion, minVersion: MIN_VERSION });
     const isPartialPrune = merge === "prune" && withoutAnswer.length > 0;
     const isAlone = !this.nodes.poolFor(call.access);
-    sendJson(
-      call,
-      isPartialPrune ? (failed[0]?.status ?? 503) : 200,
-      isPartialPrune ? { message: partialPrune(good, withoutAnswer), ...(merged as Json) } : merged,
-      isAlone
-        ? {}
-        : clusterHeaders(
-            good.map(({ node }) => node),
-            withoutAnswer,
-          ),
-    );
+    const status = isPartialPrune ? (failed[0]?.status ?? 503) : 200;
+    const body = jsonBody(isPartialPrune ? { message: partialPrune(good, withoutAnswer), ...(merged as Json) } : merged);
+    const nodes = good.map(({ node }) => node);
+    const headers = isAlone ? {} : clusterHeaders(nodes, withoutAnswer);
+    return (each) => sendJsonBody(each, status, body, headers);
   }
 
   /**
@@ -103,7 +111,7 @@ export class MergedAnswers {
     );
     const { good } = split(answers);
     const [first] = good;
-    if (!first) return void sendFirst(call, answers);
+    if (!first) return void sendAnswer(call, firstRefusal(answers));
     if (row.method !== "DELETE") return void sendAnswer(call, first.value);
     sendJson(
       call,
@@ -164,7 +172,13 @@ export class MergedAnswers {
     const openHere = async (): Promise<{ node: string; stream: IncomingMessage }> => {
       access.assertNode(this.nodes.nodeName);
       const path = formatTarget(await this.engine.versionFor(version), segments, query);
-      return { node: this.nodes.nodeName, stream: await this.engine.open({ method: "GET", path, signal: closed.signal }) };
+      const stream = await this.engine.open({ method: "GET", path, signal: closed.signal });
+      // No events of an engine that is frozen aren't no events.
+      stream.once(
+        "close",
+        this.engine.watch((error) => stream.destroy(error)),
+      );
+      return { node: this.nodes.nodeName, stream };
     };
     const pool = call.fromPeer ? undefined : this.nodes.poolFor(access);
     if (pool) await callPeers(pool, "ping", {});
@@ -205,6 +219,11 @@ export class MergedAnswers {
   }
 }
 
+/** The same for requests that have the same answer. */
+function readKey({ row, version, query, access, response }: DockerCall): string {
+  return JSON.stringify([row.path, version, query.toString(), access.key, response.locals.identity]);
+}
+
 /** The successes of the nodes, the nodes that can't be reached, and those whose engine has refused. */
 function split({ answers, missing }: Answers) {
   const failed = answers.flatMap(({ node, value: { status, body } }) => {
@@ -221,10 +240,13 @@ function partialPrune(good: Answers["answers"], failed: Answers["missing"]): str
   return `Pruned on ${nodes} only: ${failed.map(({ node, reason }) => `node ${node}: ${reason}`).join("; ")}`;
 }
 
-/** The most telling of the nodes' errors: a conflict rather than that a node has no such thing. */
-function sendFirst(call: DockerCall, { answers, missing }: Answers): void {
+/**
+ * The most telling of the nodes' errors: a conflict rather than that a node has no such thing.
+ * @throws AppError 503 if only missing nodes can know
+ */
+function firstRefusal({ answers, missing }: Answers): RawAnswer {
   const values = answers.map(({ value }) => value);
   const first: RawAnswer | undefined = values.find(({ status }) => status !== 404) ?? values[0];
-  if (first && !(first.status === 404 && missing.length > 0)) return void sendAnswer(call, first);
+  if (first && !(first.status === 404 && missing.length > 0)) return first;
   throw engineError(503, missing.map(({ node, reason }) => `node ${node} is unreachable: ${reason}`).join("; "));
 }

@@ -12,8 +12,14 @@ export function sendAnswer({ response }: DockerCall, { status, headers, body }: 
   response.end(body);
 }
 
-export function sendJson({ response }: DockerCall, status: number, json: unknown, headers: Record<string, string> = {}): void {
-  const body = Buffer.from(`${JSON.stringify(json)}\n`);
+export const jsonBody = (json: unknown): Buffer => Buffer.from(`${JSON.stringify(json)}\n`);
+
+export function sendJson(call: DockerCall, status: number, json: unknown, headers: Record<string, string> = {}): void {
+  sendJsonBody(call, status, jsonBody(json), headers);
+}
+
+/** Sends JSON that was serialised before. */
+export function sendJsonBody({ response }: DockerCall, status: number, body: Buffer, headers: Record<string, string>): void {
   response.statusCode = status;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.setHeader("Content-Type", "application/json");
