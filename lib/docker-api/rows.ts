@@ -1,4 +1,6 @@
 import { IGNORED_IN_CREATE_QUERY } from "./bodies/image-queries";
+import { NETWORK } from "./bodies/network-bodies";
+import { VOLUME } from "./bodies/volume-body";
 import { type ObjectKind, type Row, type RowWhere, row } from "./row";
 
 const owner = (of: ObjectKind): RowWhere => ({ at: "owner", of });
@@ -25,7 +27,12 @@ const NO_PLUGINS = "Plugins are not managed through this server";
 export const NO_BUILDKIT = "BuildKit is not reached through this server: build with DOCKER_BUILDKIT=0";
 
 const containerRows: Row[] = [
-  row("GET /containers/json", merge("containers"), "read", { confined: "handler", query: "all limit size filters before since" }),
+  row("GET /containers/json", merge("containers"), "read", {
+    confined: "handler",
+    query: "all limit size filters before since",
+    // of docker-py
+    ignored: ["trunc_cmd"],
+  }),
   row("POST /containers/create", special("createContainer"), "run", {
     confined: "handler",
     burst: "low",
@@ -80,7 +87,12 @@ const containerRows: Row[] = [
 ];
 
 const imageRows: Row[] = [
-  row("GET /images/json", merge("images"), "read", { ...untouched, query: "all filters filter shared-size digests manifests" }),
+  row("GET /images/json", merge("images"), "read", {
+    ...untouched,
+    query: "all filters filter shared-size digests manifests",
+    // of docker-py
+    ignored: ["only_ids"],
+  }),
   row("POST /images/create", best, "images", {
     ...untouched,
     burst: "low",
@@ -110,7 +122,13 @@ const imageRows: Row[] = [
 
 const networkRows: Row[] = [
   row("GET /networks", merge("networks"), "read", { confined: "handler", query: "filters" }),
-  row("POST /networks/create", special("createNetwork"), "containers", { confined: "handler", burst: "mid", body: "json", query: "node" }),
+  row("POST /networks/create", special("createNetwork"), "containers", {
+    confined: "handler",
+    burst: "mid",
+    body: "json",
+    query: "node",
+    ignored: Object.keys(NETWORK),
+  }),
   row("POST /networks/prune", merge("prune"), "containers", { burst: "mid", query: "filters" }),
   row("GET /networks/:id", owner("network"), "read", { confined: "handler", query: "verbose scope", hides: "others" }),
   row("POST /networks/:id/connect", special("connect"), "containers", { burst: "mid", body: "json", judge: "connect" }),
@@ -120,7 +138,13 @@ const networkRows: Row[] = [
 
 const volumeRows: Row[] = [
   row("GET /volumes", merge("volumes"), "read", { confined: "handler", query: "filters" }),
-  row("POST /volumes/create", special("createVolume"), "volumes", { confined: "handler", burst: "mid", body: "json", query: "node" }),
+  row("POST /volumes/create", special("createVolume"), "volumes", {
+    confined: "handler",
+    burst: "mid",
+    body: "json",
+    query: "node",
+    ignored: Object.keys(VOLUME),
+  }),
   row("POST /volumes/prune", merge("prune"), "volumes", { burst: "mid", query: "filters" }),
   row("GET /volumes/:id", owner("volume"), "read", { confined: "volume" }),
   row("DELETE /volumes/:id", owner("volume"), "volumes", { confined: "volume", burst: "mid", query: "force" }),

@@ -79,7 +79,8 @@ const whenTrue = (why: string) =>
     if (value) requireAllowed(policy, ON_HOST, field, why);
   });
 
-const NETWORK = {
+/** Every field of a network to create; dockerode sends them in the query too. */
+export const NETWORK = {
   Name: harmless(matching(/^[a-zA-Z0-9][a-zA-Z0-9_. -]{0,254}$/, "must be the name of a network")),
   CheckDuplicate: dropped(flag),
   Driver: checked(text, (value, policy, field) => {

@@ -4,7 +4,13 @@ import { ownLabels } from "./labels";
 import { checkDriver, checkVolumeName } from "./mounts";
 import { text, textMap } from "./values";
 
-const VOLUME = { Name: harmless(text), Driver: harmless(text), DriverOpts: harmless(textMap), Labels: harmless(textMap) } satisfies Fields;
+/** Every field of a volume to create; dockerode sends them in the query too. */
+export const VOLUME = {
+  Name: harmless(text),
+  Driver: harmless(text),
+  DriverOpts: harmless(textMap),
+  Labels: harmless(textMap),
+} satisfies Fields;
 const readVolume = bodyReader(VOLUME);
 
 export type VolumeCreateBody = ValueOf<typeof VOLUME>;

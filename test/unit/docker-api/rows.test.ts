@@ -25,6 +25,16 @@ test("docs/docker-api.md names the permission of each row", () => {
   expect(written.sort()).toEqual(declared.sort());
 });
 
+test("parameters that clients send, and engines ignore, are left out", () => {
+  const ignored = (target: string) => match(target)?.row.ignored ?? [];
+  expect(ignored("GET /containers/json")).toContain("trunc_cmd");
+  expect(ignored("GET /images/json")).toContain("only_ids");
+  expect(ignored("POST /containers/create")).toContain("Image");
+  expect(ignored("POST /networks/create")).toEqual(expect.arrayContaining(["Name", "Driver", "Internal", "Labels"]));
+  expect(ignored("POST /volumes/create")).toEqual(expect.arrayContaining(["Name", "Driver", "Labels"]));
+  for (const { query, ignored = [] } of DOCKER_ROWS) expect(ignored.filter((name) => query.includes(name))).toEqual([]);
+});
+
 test("every body is left out, streamed, or judged", () => {
   const unjudged = DOCKER_ROWS.filter(({ body, judge }) => body === "json" && judge === undefined);
   expect(unjudged.map(({ path }) => path)).toEqual(["/containers/create", "/networks/create", "/volumes/create"]);
