@@ -1,0 +1,133 @@
+import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { type Engine, startEngine } from "../test/support/engine";
+import { importBusybox } from "../test/support/images";
+import { type Registry, startRegistry } from "../test/support/registry";
+import { startServer } from "../test/support/server";
+import { type Exception, readExceptions } from "./client-reports";
+import { type ClientSuite, prepareDockerode, prepareDockerPy } from "./client-suites";
+
+/**
+ * Runs the test suites of Docker clients on an engine, and on this server in front of such an engine, and prints what passes where.
+ * Usage: npm run test:clients -- [--dockerode DIR] [--docker-py DIR], with folders of checkouts, which stay as they are.
+ * The exit code is 1 if a case passes on the engine only and docs/docker-api.md doesn't say why.
+ */
+const DOCUMENT = path.resolve(__dirname, "../docs/docker-api.md");
+/** All that a server can allow: what it refuses by default is no difference of its API. */
+const ALLOW = ["privileged", "host_namespaces", "devices", "capabilities", "docker_socket"];
+/** The images of the suites, by the names that they have on Docker Hub: all are Debian's busybox here. */
+const LOCAL_IMAGES = ["ubuntu:latest", "alpine:latest", "alpine:3.10", "busybox:latest"];
+const REMOTE_IMAGES = [...LOCAL_IMAGES, "hello-world:latest"];
+/** dockerode's suite runs bash. */
+const ADD_BASH = "printf '#!/bin/sh\\nexec /bin/sh \"$@\"\\n' > /bin/bash && chmod 755 /bin/bash";
+
+type Outcome = "both" | "engine only" | "server only" | "neither";
+
+/** Starts an engine that has the images, and takes those of Docker Hub from the registry. */
+async function startEngineWithImages(registry: Registry): Promise<Engine> {
+  const engine = await startEngine({ name: "clients", args: ["--registry-mirror", `http://${registry.host}`] });
+  await importBusybox(engine, "plain");
+  const docker = async (...args: string[]) => {
+    const { code, stderr } = await engine.docker(args);
+    if (code !== 0) throw new Error(`docker ${args.join(" ")}: ${stderr}`);
+  };
+  await docker("run", "--name", "images", "plain", "sh", "-c", ADD_BASH);
+  await docker("commit", "--change", 'CMD ["sh"]', "images", LOCAL_IMAGES[0] as string);
+  await docker("rm", "images");
+  for (const name of LOCAL_IMAGES.slice(1)) await docker("tag", LOCAL_IMAGES[0] as string, name);
+  for (const name of REMOTE_IMAGES) {
+    const reference = `${registry.host}/library/${name}`;
+    await docker("tag", LOCAL_IMAGES[0] as string, reference);
+    await docker("push", reference);
+    await docker("rmi", reference);
+  }
+  await docker("rmi", "plain");
+  return engine;
+}
+
+/** Runs a suite on an engine of its own: what failed cases leave behind would fail others. */
+async function runSuite(
+  suite: ClientSuite,
+  registry: Registry,
+  where: "engine" | "server",
+  reports: string,
+): Promise<Map<string, boolean>> {
+  console.error(`test:clients: ${suite.name} on the ${where} …`);
+  const engine = await startEngineWithImages(registry);
+  const report = path.join(reports, `${suite.name}-${where}`);
+  try {
+    if (where === "engine") return await suite.run(engine.dockerHost, report);
+    const folder = path.join(engine.folder, "server");
+    mkdirSync(folder);
+    const dockerHost = `unix://${path.join(folder, "docker.sock")}`;
+    const allow = ALLOW.flatMap((permission) => ["--allow", permission]);
+    const server = await startServer({ engine, folder, args: ["--docker_listen", dockerHost, ...allow] });
+    try {
+      return await suite.run(dockerHost, report);
+    } finally {
+      await server.stop();
+    }
+  } finally {
+    await engine.stop();
+  }
+}
+
+function outcome(onEngine: boolean, onServer: boolean): Outcome {
+  if (onEngine) return onServer ? "both" : "engine only";
+  return onServer ? "server only" : "neither";
+}
+
+/** Prints what passes where. @returns the number of cases that pass on the engine only, for no known reason */
+function report(suite: ClientSuite, onEngine: Map<string, boolean>, onServer: Map<string, boolean>, exceptions: Exception[]): number {
+  const counts: Record<Outcome, number> = { both: 0, "engine only": 0, "server only": 0, neither: 0 };
+  const reasons = new Map<string, number>();
+  let unexplained = 0;
+  for (const name of new Set([...onEngine.keys(), ...onServer.keys()])) {
+    const result = outcome(onEngine.get(name) === true, onServer.get(name) === true);
+    counts[result] += 1;
+    const reason = exceptions.find((each) => each.suite === suite.name && each.pattern.test(name))?.reason;
+    console.log(`${suite.name}: ${result}: ${name}${result === "engine only" ? ` (${reason ?? "UNEXPLAINED"})` : ""}`);
+    if (result !== "engine only") continue;
+    if (reason === undefined) unexplained += 1;
+    else reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  }
+  const totals = Object.entries(counts).map(([result, count]) => `${count} ${result}`);
+  console.log(`\n${suite.name}, cases that pass on: ${totals.join(", ")}`);
+  for (const [reason, count] of reasons) console.log(`  engine only, ${count}: ${reason}`);
+  console.log(`  engine only, unexplained: ${unexplained}\n`);
+  return unexplained;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { dockerode: { type: "string" }, "docker-py": { type: "string" } } });
+  const work = mkdtempSync(path.join(tmpdir(), "docker-server-clients-"));
+  const suites: ClientSuite[] = [];
+  if (values.dockerode !== undefined) suites.push(await prepareDockerode(values.dockerode, path.join(work, "dockerode")));
+  if (values["docker-py"] !== undefined) suites.push(await prepareDockerPy(values["docker-py"], path.join(work, "docker-py")));
+  if (suites.length === 0) throw new Error("give a checkout: --dockerode DIR, --docker-py DIR");
+  const exceptions = readExceptions(readFileSync(DOCUMENT, "utf8"));
+  const registry = await startRegistry();
+  let unexplained = 0;
+  try {
+    for (const suite of suites) {
+      const onEngine = await runSuite(suite, registry, "engine", work);
+      unexplained += report(suite, onEngine, await runSuite(suite, registry, "server", work), exceptions);
+    }
+  } finally {
+    await registry.stop();
+    console.log(`Reports and outputs: ${work}`);
+  }
+  return unexplained === 0 ? 0 : 1;
+}
+
+// Exiting runs the handlers that stop the engines and their processes.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
+main().then(
+  (code) => process.exit(code),
+  (error: Error) => {
+    console.error(`test:clients: ${error.message}`);
+    process.exit(1);
+  },
+);
