@@ -1,5 +1,5 @@
 import { checkVolumeOptions } from "../../docker/create/policy";
-import { type BodyContext, bodyReader, type Fields, harmless, type ValueOf } from "./body-table";
+import { type BodyContext, bodyReader, dropped, type Fields, harmless, type ValueOf } from "./body-table";
 import { ownLabels } from "./labels";
 import { checkDriver, checkVolumeName } from "./mounts";
 import { text, textMap } from "./values";
@@ -10,6 +10,8 @@ export const VOLUME = {
   Driver: harmless(text),
   DriverOpts: harmless(textMap),
   Labels: harmless(textMap),
+  // Whoever copies a volume sends what inspect says; engines ignore it.
+  Mountpoint: dropped(text),
 } satisfies Fields;
 const readVolume = bodyReader(VOLUME);
 

@@ -255,6 +255,7 @@ describe("volumes", () => {
       { DriverOpts: { type: "nfs", o: "addr=1.2.3.4", device: ":/x" } },
     ])
       expect(volume(body)).toEqual({ Labels: {}, ...body });
+    expect(volume({ Name: "v", Mountpoint: "/proc" })).toEqual({ Name: "v", Labels: {} });
   });
 
   test("folders and devices of the host are refused, in any spelling of the options", () => {
