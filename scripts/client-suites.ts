@@ -18,6 +18,8 @@ export interface ClientSuite {
 
 /** A case of docker-py that takes longer is hung. */
 const CASE_TIMEOUT_SECONDS = 120;
+/** Debian's: another Python in the PATH has none of its packages. */
+const PYTHON = "/usr/bin/python3";
 /** Debian's packages that docker-py and its suite need, by the modules that they bring. */
 const PYTHON_PACKAGES: Record<string, string> = {
   pytest: "python3-pytest",
@@ -53,14 +55,14 @@ export async function prepareDockerode(checkout: string, folder: string): Promis
 export async function prepareDockerPy(checkout: string, folder: string): Promise<ClientSuite> {
   copyCheckout(checkout, folder, "tests/integration/base.py");
   const find = `import importlib.util, sys; print(*[each for each in sys.argv[1:] if not importlib.util.find_spec(each)])`;
-  const missing = (await runOrThrow("python3", ["-c", find, ...Object.keys(PYTHON_PACKAGES)])).split(/\s+/).filter(Boolean);
+  const missing = (await runOrThrow(PYTHON, ["-c", find, ...Object.keys(PYTHON_PACKAGES)])).split(/\s+/).filter(Boolean);
   if (missing.length > 0)
     throw new Error(`docker-py's tests lack: apt-get install ${missing.map((module) => PYTHON_PACKAGES[module]).join(" ")}`);
   return {
     name: "docker-py",
     async run(dockerHost, report) {
       const args = ["-m", "pytest", "tests/integration", `--junitxml=${report}`, `--timeout=${CASE_TIMEOUT_SECONDS}`];
-      await runLogged("python3", args, folder, { DOCKER_HOST: dockerHost, PYTHONPATH: folder }, `${report}.log`);
+      await runLogged(PYTHON, args, folder, { DOCKER_HOST: dockerHost, PYTHONPATH: folder }, `${report}.log`);
       return readJunitReport(readFileSync(report, "utf8"));
     },
   };
