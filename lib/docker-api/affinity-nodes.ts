@@ -4,12 +4,19 @@ import { engineError } from "./errors";
 import type { Json } from "./merges";
 import type { Nodes } from "./nodes";
 
+/** Where a container can be made. */
+export interface Places {
+  nodes: string[];
+  /** none of them has its image, which other nodes have */
+  lacksImage: boolean;
+}
+
 /**
  * The nodes that can take a container because of what it uses.
  * @returns undefined if any node can
  * @throws AppError 404 if no node has the image, 409 if what it uses is on different nodes, 503 if a node that may have it is missing
  */
-export async function nodesFor(affinities: Affinities, nodes: Nodes, call: DockerCall): Promise<string[] | undefined> {
+export async function nodesFor(affinities: Affinities, nodes: Nodes, call: DockerCall): Promise<Places | undefined> {
   const bound: { what: string; nodes: string[] }[] = [];
   const { node, project, session } = affinities;
   if (node !== undefined) bound.push({ what: "its constraint", nodes: [node] });
@@ -38,10 +45,15 @@ export async function nodesFor(affinities: Affinities, nodes: Nodes, call: Docke
     if (holders.length > 0) bound.push({ what: `${label}=${value}`, nodes: holders });
   }
   if (bound.length === 0) return undefined;
-  const common = bound.map((each) => each.nodes).reduce((all, each) => all.filter((name) => each.includes(name)));
-  if (common.length > 0) return common;
+  const common = commonNodes(bound);
+  if (common.length > 0) return { nodes: common, lacksImage: false };
+  const withoutImage = commonNodes(bound.filter(({ what }) => what !== `image ${affinities.image}`));
+  if (withoutImage.length > 0 && !affinities.isImageId) return { nodes: withoutImage, lacksImage: true };
   throw engineError(409, `no node has all that it uses: ${bound.map(({ what, nodes }) => `${what} is on ${nodes.join(", ")}`).join("; ")}`);
 }
+
+const commonNodes = (bound: { nodes: string[] }[]): string[] =>
+  bound.length === 0 ? [] : bound.map((each) => each.nodes).reduce((all, each) => all.filter((name) => each.includes(name)));
 
 /** The nodes with a container, a network or a volume of this label. */
 async function nodesWithLabel(label: string, nodes: Nodes, call: DockerCall): Promise<string[]> {

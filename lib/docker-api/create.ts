@@ -17,6 +17,7 @@ import { judgeVolumeCreate, parseVolumeCreateBody, type VolumeCreateBody } from 
 import type { DockerCall } from "./call";
 import { needsOf, planOf } from "./create-needs";
 import { engineError } from "./errors";
+import type { ImageSupply } from "./image-supply";
 import type { LocalEngine } from "./local";
 import type { Json } from "./merges";
 import type { Nodes } from "./nodes";
@@ -36,6 +37,7 @@ export class Creator {
     private readonly deps: CreatorDeps,
     private readonly local: LocalEngine,
     private readonly nodes: Nodes,
+    private readonly images: ImageSupply,
   ) {}
 
   /**
@@ -196,7 +198,11 @@ export class Creator {
   }
 
   private async place(call: DockerCall, affinities: Affinities): Promise<string[] | undefined> {
-    return this.nodes.poolFor(call.access) ? nodesFor(affinities, this.nodes, call) : undefined;
+    const places = this.nodes.poolFor(call.access) && (await nodesFor(affinities, this.nodes, call));
+    if (!places?.lacksImage) return places?.nodes;
+    const [node = ""] = places.nodes;
+    if (await this.images.bring(affinities.image, node, call)) return [node];
+    throw engineError(409, `image ${affinities.image} can't be pulled to node ${node}, which has all else that the container uses`);
   }
 
   /** @throws AppError 409 if a node has the name; what the engine of the chosen node says counts if that is the only one */

@@ -15,6 +15,7 @@ import { parseQuery } from "./bodies/query";
 import { type DockerCall, type Outgoing, outgoing } from "./call";
 import { Creator } from "./create";
 import { engineError } from "./errors";
+import { ImageSupply } from "./image-supply";
 import { LocalEngine } from "./local";
 import { MergedAnswers } from "./merged";
 import { Nodes, type Question } from "./nodes";
@@ -54,6 +55,7 @@ export class DockerApi {
   private readonly nodes: Nodes;
   private readonly passOn: PassOn;
   private readonly merged: MergedAnswers;
+  private readonly images: ImageSupply;
   private readonly creator: Creator;
   private readonly targets: Targets;
 
@@ -63,7 +65,8 @@ export class DockerApi {
     this.nodes = new Nodes(docker.rawEngine, pool, nodeName, (question, call) => this.answerHere(question, call));
     this.passOn = new PassOn(docker.rawEngine, pool, () => docker.containers.invalidate());
     this.merged = new MergedAnswers(docker.rawEngine, this.nodes, poolId);
-    this.creator = new Creator(deps, this.local, this.nodes);
+    this.images = new ImageSupply(this.nodes);
+    this.creator = new Creator(deps, this.local, this.nodes, this.images);
     this.targets = new Targets(this.nodes, ({ request, access }) => deps.rankNodes({ headers: request.headers, access }));
   }
 
@@ -109,6 +112,7 @@ export class DockerApi {
     if (where.at === "merge") return this.merged.answer(call, where.merge);
     if (where.at === "holders") return this.merged.onHolders(call);
     if (call.fromPeer) return this.runHere(call, call.id, raw);
+    if (row.path === "/images/create") this.images.remember(call);
     let failure: unknown;
     for (const { node, id } of await this.targets.of(call, raw)) {
       try {
@@ -143,9 +147,9 @@ export class DockerApi {
   }
 
   /** Answers a question about this node's engine as for another node. */
-  private async answerHere({ method, segments, query }: Question, { access, version }: DockerCall): Promise<RawAnswer> {
+  private async answerHere({ method, segments, query, headers }: Question, { access, version }: DockerCall): Promise<RawAnswer> {
     const matched = matchRow(DOCKER_ROWS, method, segments) as MatchedRow;
-    return this.local.answer({ ...matched, query: query ?? new URLSearchParams(), access, version });
+    return this.local.answer({ ...matched, query: query ?? new URLSearchParams(), access, version, headers });
   }
 
   close(): void {

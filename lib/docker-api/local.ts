@@ -22,6 +22,7 @@ export interface LocalRequest extends MatchedRow {
   version: number | undefined;
   query: URLSearchParams;
   access: Access;
+  headers?: Record<string, string> | undefined;
 }
 
 /** What is sent to the engine in place of what the client sent. */
@@ -124,10 +125,17 @@ export class LocalEngine {
   }
 
   /** Asks this node's engine in a version that it takes. */
-  async ask(method: string, segments: string[], query = new URLSearchParams(), version?: number, body?: Buffer): Promise<RawAnswer> {
+  async ask(
+    method: string,
+    segments: string[],
+    query = new URLSearchParams(),
+    version?: number,
+    body?: Buffer,
+    headers: Record<string, string> = {},
+  ): Promise<RawAnswer> {
     const { rawEngine } = this.docker;
     const path = formatTarget(await rawEngine.versionFor(version), segments, query);
-    return rawEngine.send({ method, path, body, ...(body ? { headers: { "Content-Type": "application/json" } } : {}) });
+    return rawEngine.send({ method, path, body, headers: { ...headers, ...(body ? { "Content-Type": "application/json" } : {}) } });
   }
 
   /**
@@ -135,9 +143,9 @@ export class LocalEngine {
    * @throws AppError as `admit`
    */
   async answer(request: LocalRequest): Promise<RawAnswer> {
-    const { row, query, version, access } = request;
+    const { row, query, version, access, headers } = request;
     const { id } = await this.admit(request, undefined);
-    const answer = await this.ask(row.method, segmentsOf(row, id), query, version);
+    const answer = await this.ask(row.method, segmentsOf(row, id), query, version, undefined, headers);
     if (answer.status !== 200 || access.isFull) return answer;
     const json = await this.visible(row, JSON.parse(answer.body.toString()), access);
     return { ...answer, body: Buffer.from(JSON.stringify(json)) };

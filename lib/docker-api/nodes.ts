@@ -29,6 +29,7 @@ export interface Question {
   method: string;
   segments: string[];
   query?: URLSearchParams;
+  headers?: Record<string, string>;
 }
 
 /** Where an object is, and the name or id to ask its engine for. */
@@ -107,13 +108,27 @@ export class Nodes {
     return pool ? fanOut(pool.members.peers, (peer) => this.askPeer(pool, peer, question, call, client)) : { answers: [], missing: [] };
   }
 
+  /**
+   * Asks one node.
+   * @param timeoutMs for its response, while it answers pings
+   * @throws AppError NODE_FAILED, NODE_NOT_FOUND, and of a refusal by this node
+   */
+  async ask(node: string, question: Question, call: DockerCall, timeoutMs: number): Promise<RawAnswer> {
+    const pool = this.poolFor(call.access);
+    if (!pool || node === this.nodeName) return this.answerHere(question, call);
+    return this.askPeer(pool, this.peer(node), question, call, clientOf(call), timeoutMs).catch((error: unknown) => {
+      throw error instanceof PeerFailure ? error.toAppError() : error;
+    });
+  }
+
   /** @throws PeerFailure */
   private async askPeer(
     pool: Pool,
     peer: Peer,
-    { method, segments, query }: Question,
+    { method, segments, query, headers: more = {} }: Question,
     call: DockerCall,
     client = clientOf(call),
+    timeoutMs = ANSWER_TIMEOUT_MS,
   ): Promise<RawAnswer> {
     const url = formatTarget(call.version ?? (await this.engine.versionFor(undefined)), segments, query ?? new URLSearchParams());
     const request_id = call.response.locals.request_id;
@@ -121,9 +136,9 @@ export class Nodes {
       method,
       url,
       ...client,
-      remainingMs: ANSWER_TIMEOUT_MS,
-      timeoutMs: ANSWER_TIMEOUT_MS,
-      headers: { "x-request-id": request_id, ...(method === "GET" ? {} : { "content-length": 0 }) },
+      remainingMs: timeoutMs,
+      timeoutMs,
+      headers: { ...more, "x-request-id": request_id, ...(method === "GET" ? {} : { "content-length": 0 }) },
     });
     const body = await buffer(response);
     const { statusCode: status = 502, headers } = response;

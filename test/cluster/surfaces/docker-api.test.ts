@@ -2,21 +2,24 @@ import { randomUUID } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { until } from "../../../scripts/process";
-import { startCluster, type TestCluster } from "../../support/cluster";
+import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
 import { configWithHeaders, dockerAt } from "../../support/docker-commands";
+import { pushImage, type Registry, startRegistry } from "../../support/registry";
 import { TOKEN } from "../../support/server";
 
 let cluster: TestCluster;
 let config: string;
+let registry: Registry;
 const tag = randomUUID().slice(0, 6);
 
 beforeAll(async () => {
-  cluster = await startCluster({ size: 3 });
+  [cluster, registry] = await Promise.all([startCluster({ size: 3 }), startRegistry()]);
   config = configWithHeaders({ "X-Access-Token": TOKEN });
 });
 
 afterAll(async () => {
   await cluster?.stop();
+  await registry?.stop();
   rmSync(config, { recursive: true, force: true });
 });
 
@@ -102,7 +105,8 @@ test("networks and volumes keep their containers on their node", async () => {
   await output(2, "volume rm NAME-vol");
 });
 
-const PROJECT = `
+/** @param image of the web server */
+const projectOf = (image: string) => `
 services:
   db:
     image: busybox
@@ -111,7 +115,7 @@ services:
     healthcheck: { test: [CMD, test, -f, /data/value], interval: 1s, retries: 30 }
     stop_grace_period: 0s
   web:
-    image: busybox
+    image: ${image}
     command: sh -c "echo serving; exec httpd -f -h /data"
     volumes: ["data:/data:ro"]
     depends_on: { db: { condition: service_healthy } }
@@ -119,14 +123,23 @@ services:
 volumes: { data: {} }
 `;
 
-test("a Compose project is made whole on one node, and every command works through the others", async () => {
+test("a Compose project is made whole on one node, which pulls an image that another one has, and every command works through the others", async () => {
   const file = path.join(config, "compose.yaml");
-  writeFileSync(file, PROJECT);
+  const image = await pushImage((cluster.nodes[0] as TestNode).engine, registry, "busybox");
+  const project = projectOf(image);
+  writeFileSync(file, project);
   const compose = (index: number, args: string) => output(index, `compose -p p-NAME -f ${file} ${args}`);
+  await compose(1, "pull web");
+  const pulled = await Promise.all(cluster.nodes.map(({ engine }) => engine.docker(["image", "inspect", image])));
+  expect(pulled.filter(({ code }) => code === 0)).toHaveLength(1);
+  // The project's volume binds it to a node without the image.
+  const owner = pulled.findIndex(({ code }) => code !== 0);
+  const labels = [`project=p-${tag}`, "volume=data"].flatMap((label) => ["--label", `com.docker.compose.${label}`]);
+  await (cluster.nodes[owner] as TestNode).engine.docker(["volume", "create", ...labels, `p-${tag}_data`]);
   await compose(0, "up -d");
   const owners = await ownersOf(`p-${tag}-db-1`);
   expect([owners.length, await ownersOf(`p-${tag}-web-1`)]).toEqual([1, owners]);
-  const owner = cluster.nodes.findIndex(({ name }) => name === owners[0]);
+  expect(owners).toEqual([cluster.nodes[owner]?.name]);
   const others = [0, 1, 2].filter((index) => index !== owner) as [number, number];
   for (const index of others)
     expect((await compose(index, "ps --format '{{.Service}} {{.State}} {{.Health}}'")).split("\n").map((line) => line.trim())).toEqual([
@@ -137,7 +150,7 @@ test("a Compose project is made whole on one node, and every command works throu
   expect(await compose(others[1], "exec -T db wget -qO- http://web/value")).toBe("stored");
   expect(await compose(others[0], "run --rm -T web wget -qO- http://web/value")).toBe("stored");
   await compose(others[1], `cp ${file} web:/tmp/copied`);
-  expect(await compose(others[0], "exec -T web cat /tmp/copied")).toBe(PROJECT.trim());
+  expect(await compose(others[0], "exec -T web cat /tmp/copied")).toBe(project.trim());
   await compose(others[1], "down -v");
   for (const list of ["ps -aq", "network ls -q", "volume ls -q"])
     expect([list, await output(owner, `${list} --filter label=com.docker.compose.project=p-NAME`)]).toEqual([list, ""]);
