@@ -2,12 +2,13 @@ import { forget, hasCredentials, whenRefused, whoami } from "./api.js";
 import { CodePage } from "./code-page.js";
 import { ContainerPage } from "./container-page.js";
 import { ContainersPage } from "./containers-page.js";
+import { NodesPage } from "./nodes-page.js";
 import { Palette } from "./palette.js";
 import { render } from "./preact.mjs";
 import { RunPage } from "./run-page.js";
 import { SearchPage } from "./search-page.js";
 import { SignIn } from "./sign-in.js";
-import { ActivityPage, ImagesPage, NodesPage, VolumesPage } from "./simple-pages.js";
+import { ActivityPage, ImagesPage, VolumesPage } from "./simple-pages.js";
 import { T } from "./strings.js";
 import { addressOf, html, Link, Notice, navigate, Problem, useAddress, useEffect, useState } from "./view.js";
 

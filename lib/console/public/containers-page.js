@@ -1,18 +1,23 @@
 import { call, containerPath, send } from "./api.js";
-import { formatBytes, formatPorts, groupByProject, healthOf, matchesFilter } from "./format.js";
+import { filterContainers, formatBytes, formatPorts, groupByProject, healthOf } from "./format.js";
 import { T } from "./strings.js";
-import { addressOf, Field, html, Link, Missing, Pending, Problem, Table, useEffect, usePolled, useRef, useState } from "./view.js";
+import { addressOf, Field, html, Link, Missing, Pending, Problem, useEffect, useMemo, usePolled, useRef, useState } from "./view.js";
+import { VirtualTable } from "./virtual-table.js";
 
 /** @typedef {import("./format.js").Container} Container */
 /** @typedef {{cpu_percent: number, memory: number}} Usage */
 
+/** The list is read again after so long, and this much later for each container in it: reading a large one takes the browser a while. */
 const LIST_PAUSE_MS = 3000;
+const LIST_PAUSE_MS_EACH = 0.5;
 /** The engine measures each container for a second or two: the usage of so many is asked for, and so seldom. */
 const MEASURED_ROWS = 20;
 const USAGE_PAUSE_MS = 30_000;
 const MEASURED_AT_ONCE = 4;
-/** Rows that are drawn at once; a filter finds the others. */
-const MAX_ROWS = 500;
+const ACTIONS_AT_ONCE = 8;
+const MAX_FAILURES_SHOWN = 20;
+
+/** A row of the list: a container, or the heading of a project with its containers. @typedef {Container | {project: string, containers: Container[]}} Row */
 
 /**
  * Acts on a container.
@@ -35,6 +40,25 @@ export async function readContainers(signal) {
 }
 
 /**
+ * Runs an action for each item, a few at the same time.
+ * @template Item, Result
+ * @param {Item[]} items
+ * @param {number} atOnce
+ * @param {(item: Item) => Promise<Result>} run
+ * @returns {Promise<Result[]>} in the order of their ends
+ */
+async function runInTurns(items, atOnce, run) {
+  const waiting = items.values();
+  /** @type {Result[]} */
+  const results = [];
+  const work = async () => {
+    for (const item of waiting) results.push(await run(item));
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  return results;
+}
+
+/**
  * What the first of these containers use, measured now and then while the tab is shown.
  * @param {Container[]} running
  */
@@ -43,17 +67,12 @@ function useUsage(running) {
   const wanted = useRef(running);
   wanted.current = running.slice(0, MEASURED_ROWS);
   usePolled(
-    async (signal) => {
-      const waiting = [...wanted.current];
-      const measure = async () => {
-        for (let next = waiting.shift(); next && !signal.aborted && !document.hidden; next = waiting.shift()) {
-          const { id } = next;
-          const usage = await call("GET", containerPath(next, "/stats"), { signal }).catch(() => undefined);
-          if (usage && !signal.aborted) setUsages((before) => ({ ...before, [id]: usage }));
-        }
-      };
-      await Promise.all(Array.from({ length: MEASURED_AT_ONCE }, measure));
-    },
+    (signal) =>
+      runInTurns(wanted.current, MEASURED_AT_ONCE, async (container) => {
+        if (signal.aborted || document.hidden) return;
+        const usage = await call("GET", containerPath(container, "/stats"), { signal }).catch(() => undefined);
+        if (usage && !signal.aborted) setUsages((before) => ({ ...before, [container.id]: usage }));
+      }),
     USAGE_PAUSE_MS,
     [wanted.current.map(({ id }) => id).join(" ")],
   );
@@ -62,74 +81,93 @@ function useUsage(running) {
 
 /** @param {{identity: import("./api.js").Identity}} props */
 export function ContainersPage({ identity }) {
-  const { value, error, reload } = usePolled(readContainers, LIST_PAUSE_MS);
+  const { value, error, reload } = usePolled(readContainers, (list) => LIST_PAUSE_MS + LIST_PAUSE_MS_EACH * (list?.containers.length ?? 0));
   const [filter, setFilter] = useState(() => new URLSearchParams(location.search).get("filter") ?? "");
   const [isGrouped, setGrouped] = useState(true);
   const [chosen, setChosen] = useState(/** @type {Set<string>} */ (new Set()));
   const [outcome, setOutcome] = useState(/** @type {string[]} */ ([]));
+  const [inView, setInView] = useState(/** @type {Row[]} */ ([]));
   useEffect(() => {
     const query = filter === "" ? "" : `?filter=${encodeURIComponent(filter)}`;
     history.replaceState(null, "", location.pathname + query);
   }, [filter]);
-  const found = (value?.containers ?? []).filter((each) => matchesFilter(each, filter));
-  const shown = found.slice(0, MAX_ROWS);
-  const usages = useUsage(shown.filter(({ state }) => state === "running"));
-  const selected = found.filter(({ id }) => chosen.has(id));
+  const found = useMemo(() => filterContainers(value?.containers ?? [], filter), [value, filter]);
+  const rows = useMemo(
+    () =>
+      isGrouped
+        ? groupByProject(found).flatMap(([project, containers]) => /** @type {Row[]} */ ([{ project, containers }, ...containers]))
+        : found,
+    [found, isGrouped],
+  );
+  const usages = useUsage(inView.filter((row) => "id" in row).filter(({ state }) => state === "running"));
+  const selected = useMemo(() => found.filter(({ id }) => chosen.has(id)), [found, chosen]);
   const mayChange = identity.can.includes("containers");
 
   async function act(/** @type {string} */ name) {
     const action = ACTIONS[name];
     if (!action || (name === "remove" && !confirm(T.confirmRemove(selected.length)))) return;
-    const results = await Promise.all(
-      selected.map((each) =>
-        action.run(each).then(
-          () => [],
-          (/** @type {Error} */ failure) => [`${each.name}: ${failure.message}`],
-        ),
+    const results = await runInTurns(selected, ACTIONS_AT_ONCE, (each) =>
+      action.run(each).then(
+        () => [],
+        (/** @type {Error} */ failure) => [`${each.name}: ${failure.message}`],
       ),
     );
     const failures = results.flat();
-    setOutcome(failures.length > 0 ? failures : [T.done(action.title)]);
+    const more = failures.length > MAX_FAILURES_SHOWN ? [T.andMore(failures.length - MAX_FAILURES_SHOWN)] : [];
+    setOutcome(failures.length > 0 ? [...failures.slice(0, MAX_FAILURES_SHOWN), ...more] : [T.done(action.title)]);
     setChosen(new Set());
     reload();
   }
-  const toggle = (/** @type {string[]} */ ids, /** @type {boolean} */ isChosen) =>
-    setChosen((before) => new Set(isChosen ? [...before, ...ids] : [...before].filter((id) => !ids.includes(id))));
-
-  const row = (/** @type {Container} */ each) => {
-    const usage = each.state === "running" ? usages[each.id] : undefined;
-    return html`<tr key=${each.host + each.id}>
-      ${mayChange && html`<td><input type="checkbox" aria-label=${T.select(each.name)} checked=${chosen.has(each.id)} onChange=${(/** @type {any} */ event) => toggle([each.id], event.currentTarget.checked)} /></td>`}
-      <th scope="row"><${Link} to=${addressOf("containers", each.id)}>${each.name}</${Link}></th>
-      <td>${each.image}</td><td title=${each.status}><span class=${`state ${each.state === "running" ? "good" : "idle"}`}>${each.state}</span></td>
-      <td><span class=${healthOf(each.status) === "unhealthy" ? "state bad" : ""}>${healthOf(each.status)}</span></td>
-      <td class="number">${usage && `${usage.cpu_percent.toFixed(1)} %`}</td><td class="number">${usage && formatBytes(usage.memory)}</td>
-      <td>${formatPorts(each.ports)}</td><td>${each.host}</td></tr>`;
+  const box = (/** @type {string} */ label, /** @type {Container[]} */ containers) => {
+    const change = (/** @type {any} */ event) => {
+      const ids = new Set(containers.map(({ id }) => id));
+      const isChosen = event.currentTarget.checked;
+      setChosen((before) => new Set(isChosen ? [...before, ...ids] : [...before].filter((id) => !ids.has(id))));
+    };
+    return html`<input type="checkbox" aria-label=${label} checked=${containers.every(({ id }) => chosen.has(id))} onChange=${change} />`;
   };
-  const table = (/** @type {string} */ label, /** @type {Container[]} */ containers) => {
-    const ids = containers.map(({ id }) => id);
-    const head = html`<input type="checkbox" aria-label=${T.selectAll} checked=${ids.every((id) => chosen.has(id))} onChange=${(/** @type {any} */ event) => toggle(ids, event.currentTarget.checked)} />`;
-    const heads = [...(mayChange ? [head] : []), T.name, T.image, T.state, T.health, T.cpu, T.memory, T.ports, T.node];
-    return html`<${Table} label=${label} heads=${heads}>${containers.map(row)}</${Table}>`;
+
+  const columns = [
+    ...(mayChange ? [{ head: box(T.selectAll, found), width: "2.6rem" }] : []),
+    { head: T.name, width: "auto" },
+    { head: T.image, width: "auto" },
+    { head: T.state, width: "6rem" },
+    { head: T.health, width: "6rem" },
+    { head: T.cpu, width: "5rem" },
+    { head: T.memory, width: "6rem" },
+    { head: T.ports, width: "11rem" },
+    { head: T.node, width: "10rem" },
+  ];
+  const cells = (/** @type {Row} */ row) => {
+    if ("containers" in row) {
+      const project = row.project || T.noProject;
+      return html`${mayChange && html`<td>${box(T.selectAllOf(project), row.containers)}</td>`}
+        <th scope="rowgroup" colspan=${columns.length - (mayChange ? 1 : 0)} title=${project}><h2>${project}</h2></th>`;
+    }
+    const usage = row.state === "running" ? usages[row.id] : undefined;
+    const health = healthOf(row.status);
+    return html`${mayChange && html`<td>${box(T.select(row.name), [row])}</td>`}
+      <th scope="row" title=${row.name}><${Link} to=${addressOf("containers", row.id)}>${row.name}</${Link}></th>
+      <td title=${row.image}>${row.image}</td><td title=${row.status}><span class=${`state ${row.state === "running" ? "good" : "idle"}`}>${row.state}</span></td>
+      <td><span class=${health === "unhealthy" ? "state bad" : ""}>${health}</span></td>
+      <td class="number">${usage && `${usage.cpu_percent.toFixed(1)} %`}</td><td class="number">${usage && formatBytes(usage.memory)}</td>
+      <td title=${formatPorts(row.ports)}>${formatPorts(row.ports)}</td><td title=${row.host}>${row.host}</td>`;
   };
   return html`<h1>${T.containers}</h1>
     <${Missing} nodes=${value?.missing} />
     <${Problem} error=${error} />
     <div class="bar"><${Field} label=${T.filter} id="filter" type="search" placeholder=${T.filterHint} value=${filter} onInput=${setFilter} />
       <label><input type="checkbox" checked=${isGrouped} onChange=${() => setGrouped(!isGrouped)} /> ${T.group}</label>
+      ${value && html`<span role="status">${T.shownOf(found.length, value.containers.length)}</span>`}
       ${mayChange && html`<span>${T.selected(selected.length)}</span>`}
       ${mayChange && Object.entries(ACTIONS).map(([name, { title }]) => html`<button disabled=${selected.length === 0} onClick=${() => act(name)}>${title}</button>`)}</div>
     <div role="status" aria-live="polite">${outcome.map((line) => html`<p class="notice">${line}</p>`)}</div>
     <${Pending} value=${value} error=${error} />
     ${value && found.length === 0 && html`<p>${T.none}</p>`}
-    ${found.length > MAX_ROWS && html`<p class="notice">${T.firstOf(MAX_ROWS, found.length)}</p>`}
     ${
-      shown.length > 0 &&
-      (isGrouped
-        ? groupByProject(shown).map(
-            ([project, containers]) =>
-              html`<section key=${project}><h2>${project || T.noProject}</h2>${table(project || T.noProject, containers)}</section>`,
-          )
-        : table(T.containers, shown))
+      found.length > 0 &&
+      html`<${VirtualTable} label=${T.containers} columns=${columns} rows=${rows} keyOf=${keyOf} cells=${cells} top=${filter + isGrouped} onRest=${setInView} />`
     }`;
 }
+
+const keyOf = (/** @type {Row} */ row) => ("id" in row ? `${row.host}/${row.id}` : `project/${row.project}`);

@@ -61,21 +61,58 @@ export function healthOf(status) {
 /** @param {Container} container */
 export const projectOf = ({ labels }) => labels["com.docker.compose.project"] ?? "";
 
+/** What a filter looks at, by container: it is made once, for all that is typed. @type {WeakMap<Container, string>} */
+const searchTexts = new WeakMap();
+
+/** @param {Container} container */
+function searchTextOf(container) {
+  const known = searchTexts.get(container);
+  if (known !== undefined) return known;
+  const { name, image, state, status, host, id, labels } = container;
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  const text = [name, image, state, status, host, id, ...pairs].join("\n").toLowerCase();
+  searchTexts.set(container, text);
+  return text;
+}
+
 /**
- * Whether a container has each word of a filter somewhere in what is shown of it, in any case.
- * @param {Container} container
+ * The items that have each word of a filter somewhere in their text, in any case.
+ * @template Item
+ * @param {Item[]} items
+ * @param {string} filter
+ * @param {(item: Item) => string} textOf in lower case
+ */
+function filterBy(items, filter, textOf) {
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) return items;
+  return items.filter((item) => {
+    const text = textOf(item);
+    return words.every((word) => text.includes(word));
+  });
+}
+
+/**
+ * The containers that have each word of a filter somewhere in what is shown of them.
+ * @param {Container[]} containers
  * @param {string} filter
  */
-export function matchesFilter(container, filter) {
-  const { name, image, state, status, host, id, labels } = container;
-  const text = [name, image, state, status, host, id, ...Object.entries(labels).map(([key, value]) => `${key}=${value}`)]
-    .join("\n")
-    .toLowerCase();
-  return filter
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => text.includes(word));
-}
+export const filterContainers = (containers, filter) => filterBy(containers, filter, searchTextOf);
+
+/**
+ * A node as `GET /nodes` answers it.
+ * @typedef {{name: string, reachable: boolean, reason?: string, load?: number, engine: string, version: string, docker: string | null,
+ *   containers?: number, runs?: {running: number, waiting: number}, accepting?: boolean}} Node
+ */
+
+/**
+ * The nodes that have each word of a filter somewhere in what is shown of them.
+ * @param {Node[]} nodes
+ * @param {string} filter
+ */
+export const filterNodes = (nodes, filter) =>
+  filterBy(nodes, filter, ({ name, reason = "", engine, version, docker }) =>
+    [name, reason, engine, version, docker].join("\n").toLowerCase(),
+  );
 
 /**
  * The containers of each Compose project, by its name; those without a project last, under an empty name.
@@ -85,7 +122,11 @@ export function matchesFilter(container, filter) {
 export function groupByProject(containers) {
   /** @type {Map<string, Container[]>} */
   const groups = new Map();
-  for (const each of containers) groups.set(projectOf(each), [...(groups.get(projectOf(each)) ?? []), each]);
+  for (const each of containers) {
+    const group = groups.get(projectOf(each));
+    if (group) group.push(each);
+    else groups.set(projectOf(each), [each]);
+  }
   return [...groups].sort(([a], [b]) => Number(a === "") - Number(b === "") || (a < b ? -1 : 1));
 }
 

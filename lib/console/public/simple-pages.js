@@ -3,37 +3,9 @@ import { formatBytes, formatTime } from "./format.js";
 import { T } from "./strings.js";
 import { Field, html, Missing, Pending, Problem, Table, usePolled, useState } from "./view.js";
 
-const NODES_PAUSE_MS = 2000;
 const ACTIVITY_PAUSE_MS = 5000;
 const SHOWN_ACTIVITY = "1h";
 const MAX_ACTIVITY = 500;
-
-/** The nodes; of a server without a cluster the one there is. @param {AbortSignal} signal */
-async function readNodes(signal) {
-  // Only in a cluster does the health tell whether the pool is complete.
-  const { complete } = await call("GET", "/healthz", { signal });
-  if (complete !== undefined) return call("GET", "/nodes", { signal });
-  const { version, host, docker } = await call("GET", "/version", { signal });
-  return {
-    nodes: [{ name: host, reachable: true, engine: "ok", version, docker: docker.Version }],
-    missing: [],
-    warnings: [],
-    complete: true,
-  };
-}
-
-export function NodesPage() {
-  const { value, error } = usePolled(readNodes, NODES_PAUSE_MS);
-  const row = (/** @type {any} */ node) => html`<tr key=${node.name}><th scope="row">${node.name}</th>
-    <td>${node.reachable ? html`<span class="state good">${T.yes}</span>` : html`<span class="state bad">${T.missingBecause}${node.reason}</span>`}</td>
-    <td>${node.load !== undefined && html`<meter min="0" max="1" value=${node.load} aria-label=${`${T.load} ${node.name}`}></meter> ${node.load.toFixed(2)}`}</td>
-    <td>${node.engine}</td><td>${node.version}</td><td>${node.docker}</td><td class="number">${node.containers}</td>
-    <td>${node.runs && T.runsOf(node.runs.running, node.runs.waiting)}</td><td>${node.accepting === false ? T.no : T.yes}</td></tr>`;
-  return html`<h1>${T.nodes}</h1><${Missing} nodes=${value?.missing.join(", ")} />
-    ${value?.warnings.map((/** @type {string} */ warning) => html`<p class="problem">${warning}</p>`)}
-    <${Problem} error=${error} /><${Pending} value=${value} error=${error} />
-    ${value && html`<${Table} label=${T.nodes} heads=${[T.node, T.answers, T.load, T.engine, T.version, T.docker, T.containers, T.runs, T.takesWork]}>${value.nodes.map(row)}</${Table}>`}`;
-}
 
 /** @param {{identity: import("./api.js").Identity}} props */
 export function ImagesPage({ identity }) {

@@ -1,13 +1,13 @@
 // What all pages share: templates, addresses, polling, messages.
 
-import { useCallback, useEffect, useRef, useState } from "./hooks.mjs";
+import { useCallback, useEffect, useMemo, useRef, useState } from "./hooks.mjs";
 import htm from "./htm.mjs";
 import { h } from "./preact.mjs";
 import { T } from "./strings.js";
 
 /** Templates. Each value goes in as text, an attribute or a component: markup in it stays text. */
 export const html = htm.bind(/** @type {any} */ (h));
-export { useCallback, useEffect, useRef, useState };
+export { useCallback, useEffect, useMemo, useRef, useState };
 
 const BASE = "/console";
 const NAVIGATED = "navigated";
@@ -60,7 +60,7 @@ export function Link({ to, current, children, class: style }) {
  * Loads a value again and again while the tab is shown.
  * @template Value
  * @param {(signal: AbortSignal) => Promise<Value>} load
- * @param {number} pauseMs between two loads; 0 to load once
+ * @param {number | ((value: Value | undefined) => number)} pauseMs between two loads, perhaps by what was loaded; 0 to load once
  * @param {unknown[]} [dependencies]
  * @returns {{value: Value | undefined, error: Error | undefined, reload: () => void}}
  */
@@ -73,17 +73,21 @@ export function usePolled(load, pauseMs, dependencies = []) {
     const ended = new AbortController();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
+    /** @type {Value | undefined} */
+    let last;
     const run = async () => {
       clearTimeout(timer);
       timer = undefined;
       if (document.hidden) return;
       try {
         const value = await load(ended.signal);
+        last = value;
         if (!ended.signal.aborted) setState({ value, error: undefined });
       } catch (error) {
         if (!ended.signal.aborted) setState((before) => ({ ...before, error: /** @type {Error} */ (error) }));
       }
-      if (!ended.signal.aborted && pauseMs > 0) timer = setTimeout(run, pauseMs);
+      const pause = typeof pauseMs === "number" ? pauseMs : pauseMs(last);
+      if (!ended.signal.aborted && pause > 0) timer = setTimeout(run, pause);
     };
     const resume = () => {
       if (!document.hidden) void run();
@@ -102,8 +106,16 @@ export function usePolled(load, pauseMs, dependencies = []) {
 /** @param {{error: Error | undefined}} props */
 export const Problem = ({ error }) => error && html`<p class="problem" role="alert">${error.message}</p>`;
 
+/** So many missing nodes are named. */
+const MAX_NAMED = 20;
+
 /** Tells which nodes a merged answer lacks. @param {{nodes: string | undefined}} props their names with commas; empty if none */
-export const Missing = ({ nodes }) => nodes && html`<p class="problem" role="alert">${T.missing}${nodes}</p>`;
+export function Missing({ nodes }) {
+  if (!nodes) return null;
+  const names = nodes.split(/, ?/);
+  const more = names.length > MAX_NAMED ? T.andMore(names.length - MAX_NAMED) : "";
+  return html`<p class="problem" role="alert">${T.missing}${names.slice(0, MAX_NAMED).join(", ")}${more}</p>`;
+}
 
 /** @param {{text: string}} props */
 export const Notice = ({ text }) => html`<p class="notice" role="status" aria-live="polite">${text}</p>`;

@@ -1,6 +1,15 @@
 import fc from "fast-check";
-import { formatBytes, formatPorts, groupByProject, healthOf, inspectText, matchesFilter } from "../../../lib/console/public/format";
+import {
+  filterContainers,
+  filterNodes,
+  formatBytes,
+  formatPorts,
+  groupByProject,
+  healthOf,
+  inspectText,
+} from "../../../lib/console/public/format";
 import { ansiSpans, LineWindow, levelOf, splitTime } from "../../../lib/console/public/log-text";
+import { rowsToDraw } from "../../../lib/console/public/row-window";
 import { curlLine, dockerLine, EMPTY_FIELDS, runBody } from "../../../lib/console/public/run-form";
 import { splitShellWords } from "../../../lib/support/shell-words";
 
@@ -19,9 +28,17 @@ const container = (name: string, project?: string) => ({
 
 describe("the list of containers", () => {
   test("a filter wants each of its words, in any case", () => {
-    expect(matchesFilter(container("web"), "BUSY node-1")).toBe(true);
-    expect(matchesFilter(container("web"), "busy node-2")).toBe(false);
-    expect(matchesFilter(container("web", "shop"), "project=shop")).toBe(true);
+    const all = [container("web"), container("shop-db", "shop")];
+    const named = (filter: string) => filterContainers(all, filter).map(({ name }) => name);
+    expect(named(" BUSY  node-1 ")).toEqual(["web", "shop-db"]);
+    expect(named("busy node-2")).toEqual([]);
+    expect(named("project=shop")).toEqual(["shop-db"]);
+    const node = { reachable: false, engine: "ok", version: "2.0.0", docker: "28.5.2" };
+    const nodes = [
+      { name: "n1", ...node },
+      { name: "n2", ...node, reason: "No answer" },
+    ];
+    expect(filterNodes(nodes, "answer 28.").map(({ name }) => name)).toEqual(["n2"]);
   });
 
   test("containers without a project come last", () => {
@@ -45,6 +62,24 @@ describe("the list of containers", () => {
     const text = inspectText({ name: "web", env: { PASSWORD: "s3cret" } }, "•");
     expect(JSON.parse(text)).toEqual({ name: "web", env: { PASSWORD: "•" } });
     expect(inspectText({ env: { PASSWORD: "s3cret" } }, undefined)).toContain("s3cret");
+  });
+});
+
+describe("rows of a long table", () => {
+  test("those in view are drawn, each once and in order, and the one that has the focus; never more than the view and a few", () => {
+    const number = (max: number) => fc.integer({ min: 0, max });
+    fc.assert(
+      fc.property(number(50_000), number(50_000), number(60), fc.integer({ min: -1, max: 50_000 }), (total, first, count, focused) => {
+        const drawn = rowsToDraw({ first, count, total, focused });
+        expect(drawn).toEqual([...new Set(drawn)].sort((a, b) => a - b));
+        const top = Math.max(0, Math.min(first, total - count));
+        const seen = Array.from({ length: Math.min(count, total - top) }, (_, offset) => top + offset);
+        const wanted = focused >= 0 && focused < total ? [...seen, focused] : seen;
+        expect(wanted.filter((index) => !drawn.includes(index))).toEqual([]);
+        expect(drawn.every((index) => index >= 0 && index < total)).toBe(true);
+        expect(drawn.length).toBeLessThanOrEqual(count + 17);
+      }),
+    );
   });
 });
 

@@ -1,0 +1,62 @@
+import { call } from "./api.js";
+import { filterNodes } from "./format.js";
+import { T } from "./strings.js";
+import { Field, html, Missing, Pending, Problem, useMemo, usePolled, useState } from "./view.js";
+import { VirtualTable } from "./virtual-table.js";
+
+/** @typedef {import("./format.js").Node} Node */
+
+/** The nodes are asked again after so long, and this much later for each of them. */
+const NODES_PAUSE_MS = 2000;
+const NODES_PAUSE_MS_EACH = 5;
+
+const COLUMNS = [
+  { head: T.node, width: "auto" },
+  { head: T.answers, width: "auto" },
+  { head: T.load, width: "10rem" },
+  { head: T.engine, width: "5rem" },
+  { head: T.version, width: "6rem" },
+  { head: T.docker, width: "6rem" },
+  { head: T.containers, width: "6.5rem" },
+  { head: T.runs, width: "12rem" },
+  { head: T.takesWork, width: "9rem" },
+];
+
+/**
+ * The nodes; of a server without a cluster the one there is.
+ * @param {AbortSignal} signal
+ * @returns {Promise<{nodes: Node[], missing: string[], warnings: string[], complete: boolean}>}
+ */
+export async function readNodes(signal) {
+  // Only in a cluster does the health tell whether the pool is complete.
+  const { complete } = await call("GET", "/healthz", { signal });
+  if (complete !== undefined) return call("GET", "/nodes", { signal });
+  const { version, host, docker } = await call("GET", "/version", { signal });
+  const nodes = [{ name: host, reachable: true, engine: "ok", version, docker: docker.Version }];
+  return { nodes, missing: [], warnings: [], complete: true };
+}
+
+const cells = (/** @type {Node} */ node) => html`<th scope="row" title=${node.name}>${node.name}</th>
+  <td title=${node.reason}>${node.reachable ? html`<span class="state good">${T.yes}</span>` : html`<span class="state bad">${T.missingBecause}${node.reason}</span>`}</td>
+  <td>${node.load !== undefined && html`<meter min="0" max="1" value=${node.load} aria-label=${`${T.load} ${node.name}`}></meter> ${node.load.toFixed(2)}`}</td>
+  <td>${node.engine}</td><td title=${node.version}>${node.version}</td><td title=${node.docker}>${node.docker}</td><td class="number">${node.containers}</td>
+  <td>${node.runs && T.runsOf(node.runs.running, node.runs.waiting)}</td><td>${node.accepting === false ? T.no : T.yes}</td>`;
+
+export function NodesPage() {
+  const { value, error } = usePolled(readNodes, (list) => NODES_PAUSE_MS + NODES_PAUSE_MS_EACH * (list?.nodes.length ?? 0));
+  const [filter, setFilter] = useState("");
+  const found = useMemo(() => filterNodes(value?.nodes ?? [], filter), [value, filter]);
+  return html`<h1>${T.nodes}</h1><${Missing} nodes=${value?.missing.join(", ")} />
+    ${value?.warnings.map((warning) => html`<p class="problem">${warning}</p>`)}
+    <${Problem} error=${error} /><${Pending} value=${value} error=${error} />
+    ${
+      value &&
+      html`<div class="bar"><${Field} label=${T.filter} id="filter" type="search" value=${filter} onInput=${setFilter} />
+        <span role="status">${T.shownOf(found.length, value.nodes.length)}</span></div>
+      ${
+        found.length > 0
+          ? html`<${VirtualTable} label=${T.nodes} columns=${COLUMNS} rows=${found} keyOf=${(/** @type {Node} */ { name }) => name} cells=${cells} top=${filter} />`
+          : html`<p>${T.none}</p>`
+      }`
+    }`;
+}
