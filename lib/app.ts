@@ -133,7 +133,7 @@ export async function start(
     ...containerLifecycleRoutes(docker, managed, nodeName, cluster?.nameClaims),
     ...managedRoutes(docker, managed, settings, nodeName, cluster?.nameClaims),
     ...containerExecRoutes(docker, settings, nodeName),
-    ...fileRoutes(docker, settings, nodeName, downloadDisk),
+    ...fileRoutes(docker, settings, nodeName, downloadDisk, tickets),
     ...terminalRoutes(docker, terminals, tickets),
     ...proxyRoutes(docker, nodeName),
     ...statusRoutes(docker, managed, service, metrics, cluster, () => drain.active),

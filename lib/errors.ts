@@ -28,7 +28,7 @@ const CATALOGUE = {
   MISSING_CREDENTIALS: ["auth_error", "Credentials are required"],
   WRONG_CREDENTIALS: ["auth_error", "These credentials are not valid"],
   TOKEN_REFUSED: ["auth_error", "This token is expired, revoked, or can't be obeyed here"],
-  WRONG_TICKET: ["auth_error", "This ticket doesn't open this container, or no more"],
+  WRONG_TICKET: ["auth_error", "This ticket doesn't open this, or no more"],
   TOO_MANY_REQUESTS: ["rate_limited", "Too many requests, slow down"],
   TOO_MANY_WRONG_CREDENTIALS: ["rate_limited", "Too many wrong credentials from this address"],
   CROSS_SITE: ["forbidden", "Requests from pages of another origin are refused"],

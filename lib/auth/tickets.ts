@@ -3,6 +3,7 @@ import { LRUCache } from "lru-cache";
 import { Access } from "../access/access";
 import type { TokenClaim } from "../access/token";
 import type { Signatures } from "../cluster/rpc/signatures";
+import { AppError } from "../errors";
 
 /** Lifetime of a ticket by the clock of the node that issued it. */
 const TICKET_SECONDS = 30;
@@ -23,11 +24,12 @@ interface Claim {
 }
 
 /**
- * Tickets for browsers, which can't send credentials with a WebSocket upgrade: each opens one container once. Every node can
- * verify that a node of the cluster issued a ticket; only the issuer, which holds the container, knows whether it is unused.
+ * Tickets for browsers, which can't send credentials with a WebSocket upgrade or a download: each opens one thing once. Every node
+ * can verify that a node of the cluster issued a ticket; only the issuer, which holds the container, knows what it opens, and whether
+ * it is unused.
  */
 export class Tickets {
-  /** container id by unused ticket */
+  /** what each unused ticket opens */
   private readonly unusedTickets = new LRUCache<string, string>({ max: 10_000, ttl: TICKET_SECONDS * 1000 });
 
   /**
@@ -41,17 +43,17 @@ export class Tickets {
 
   /**
    * Issues a ticket.
-   * @param containerId full id
+   * @param opens the one thing that it opens: the full id of a container for its terminal, else a text that is no such id
    * @param caller identity of the client that asks for it
-   * @param access what that client may do: the terminal ends with its token
+   * @param access what that client may do: what was opened ends with its token
    * @returns the ticket and its lifetime in seconds
    */
-  issue(containerId: string, caller: string, access: Access): { ticket: string; expires_in: number } {
+  issue(opens: string, caller: string, access: Access): { ticket: string; expires_in: number } {
     const token = access.claim ? { token: access.claim } : {};
     const claim: Claim = { caller, ...token, at: Date.now(), nonce: randomBytes(16).toString("base64url") };
     const text = Buffer.from(JSON.stringify(claim)).toString("base64url");
     const ticket = `${text}.${this.signatures.sign(access.isFull ? PURPOSE : NARROW_PURPOSE, text)}`;
-    this.unusedTickets.set(ticket, containerId);
+    this.unusedTickets.set(ticket, opens);
     return { ticket, expires_in: TICKET_SECONDS };
   }
 
@@ -68,10 +70,15 @@ export class Tickets {
     return { identity: caller, access: token ? this.accept(token) : Access.full };
   }
 
-  /** Uses a ticket up. @returns whether it opens this container */
-  redeem(ticket: string, containerId: string): boolean {
-    const valid = this.unusedTickets.get(ticket) === containerId;
+  /**
+   * Uses a ticket up, whatever it opens.
+   * @param ticket undefined for a client that has presented credentials instead
+   * @throws AppError WRONG_TICKET if it opens something else, or nothing any more
+   */
+  redeem(ticket: string | undefined, opens: string): void {
+    if (ticket === undefined) return;
+    const valid = this.unusedTickets.get(ticket) === opens;
     this.unusedTickets.delete(ticket);
-    return valid;
+    if (!valid) throw new AppError("WRONG_TICKET");
   }
 }

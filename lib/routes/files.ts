@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { DiskBudget } from "../archive/read-ahead";
 import type { FileOwner } from "../archive/zip-to-tar";
+import type { Tickets } from "../auth/tickets";
 import { owner } from "../cluster/routing/where";
 import { APP_FOLDER } from "../docker/app-folder";
 import type { DockerHost } from "../docker/docker-host";
@@ -11,7 +12,7 @@ import { listFolder } from "../files/listing";
 import { uploadZip } from "../files/upload";
 import { text } from "../http/fields";
 import { Reply, type Route, route } from "../http/route";
-import { containerParams } from "./schemas/common";
+import { containerParams, ticketResponses } from "./schemas/common";
 import * as responses from "./schemas/file-responses";
 
 /** uid:gid (docs/files.md, "Upload a zip"). */
@@ -21,6 +22,11 @@ const containerPath = text
   .min(1, "must be a path")
   .max(4096, "must be a path")
   .describe(`In the container; a relative one is below ${APP_FOLDER}`);
+
+const ticketField = (issuer: string) => z.string().min(1).optional().describe(`Instead of credentials, as \`POST ${issuer}\` gives it`);
+
+/** What the ticket of a download opens: this file or folder as it was asked for, in one container. */
+const downloadOf = (kind: "download" | "download-zip", id: string, path: string) => `${kind} ${id} ${path}`;
 
 /**
  * Uploads, downloads and listings of files in a container, running or not (docs/files.md).
@@ -34,6 +40,7 @@ export function fileRoutes(
   settings: { upload_limit: number; default_user_uid: string | null },
   host: string,
   disk: DiskBudget,
+  tickets: Tickets,
 ): Route[] {
   const { engine, containers, guard } = docker;
   const find = async (idOrName: string) => {
@@ -99,11 +106,13 @@ export function fileRoutes(
     method: "get",
     path: "/containers/:id/download",
     burst: "mid",
+    acceptsTicket: true,
     summary: "A file of a container, or with Range a part of it",
-    query: fileQuery,
+    query: fileQuery.extend({ ticket: ticketField("/containers/{id}/download/ticket") }),
     responses: responses.download,
     async handler(call) {
       const { id } = await find(call.params.id);
+      tickets.redeem(call.query.ticket, downloadOf("download", id, call.query.path));
       const { path, name } = await findFile(engine, id, call.query.path);
       const file = await openFile(engine, id, path, disk);
       try {
@@ -125,14 +134,41 @@ export function fileRoutes(
     method: "get",
     path: "/containers/:id/download-zip",
     burst: "mid",
+    acceptsTicket: true,
     summary: "A folder of a container as a zip archive",
-    query: folderQuery,
+    query: folderQuery.extend({ ticket: ticketField("/containers/{id}/download-zip/ticket") }),
     responses: responses.downloadZip,
     async handler(call) {
       const { id } = await find(call.params.id);
+      tickets.redeem(call.query.ticket, downloadOf("download-zip", id, call.query.path));
       const { name, bytes } = await zipFolder(engine, id, call.query.path, disk);
       call.attachment(name);
       return new Reply(200, bytes, { "Content-Type": "application/zip", "Cache-Control": "no-cache" });
+    },
+  });
+
+  const ticketCommon = { ...common, method: "post", burst: "low", responses: ticketResponses } as const;
+  const fileTicket = route({
+    ...ticketCommon,
+    path: "/containers/:id/download/ticket",
+    summary: "A ticket for one download of a file, for a page in a browser, which can't send credentials with it",
+    query: fileQuery,
+    async handler({ params, query, caller, access }) {
+      const { id } = await find(params.id);
+      // A browser shows no error of a download: the page is told here.
+      await findFile(engine, id, query.path);
+      return tickets.issue(downloadOf("download", id, query.path), caller.identity, access);
+    },
+  });
+
+  const folderTicket = route({
+    ...ticketCommon,
+    path: "/containers/:id/download-zip/ticket",
+    summary: "A ticket for one download of a folder",
+    query: folderQuery,
+    async handler({ params, query, caller, access }) {
+      const { id } = await find(params.id);
+      return tickets.issue(downloadOf("download-zip", id, query.path), caller.identity, access);
     },
   });
 
@@ -150,7 +186,7 @@ export function fileRoutes(
     },
   });
 
-  return [upload, head, download, downloadZip, list];
+  return [upload, head, download, fileTicket, downloadZip, folderTicket, list];
 }
 
 /**

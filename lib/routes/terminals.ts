@@ -2,12 +2,11 @@ import { z } from "zod";
 import type { Tickets } from "../auth/tickets";
 import { owner } from "../cluster/routing/where";
 import type { DockerHost } from "../docker/docker-host";
-import { AppError } from "../errors";
 import { flag } from "../http/fields";
 import { type Route, route } from "../http/route";
 import { terminalDimension } from "../terminal/protocol";
 import type { Terminals } from "../terminal/terminals";
-import { containerParams } from "./schemas/common";
+import { containerParams, ticketResponses } from "./schemas/common";
 
 const DEFAULT_SIZE = { cols: 80, rows: 24 };
 
@@ -53,7 +52,7 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
         shellAtOnce: sized || tty !== undefined,
       };
       const { id } = await docker.containers.find(call.params.id, { prefix: true });
-      if (ticket !== undefined && !tickets.redeem(ticket, id)) throw new AppError("WRONG_TICKET");
+      tickets.redeem(ticket, id);
       return terminals.open(id, spec, { id: call.caller.request_id, stopSignal: call.streamSignal });
     },
   });
@@ -67,12 +66,7 @@ export function terminalRoutes(docker: DockerHost, terminals: Terminals, tickets
     confined: "container",
     summary: "A ticket that opens one terminal in this container, for a page in a browser, which can't send credentials with it",
     params: containerParams,
-    responses: {
-      200: {
-        description: "To be used once, in time, through any node",
-        schema: z.object({ ticket: z.string(), expires_in: z.number().describe("seconds") }),
-      },
-    },
+    responses: ticketResponses,
     async handler(call) {
       const { id } = await docker.containers.find(call.params.id, { prefix: true });
       return tickets.issue(id, call.caller.identity, call.access);

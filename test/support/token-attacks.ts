@@ -106,6 +106,8 @@ export function attacksOf(url: string, token: string, victim: Victim): Attack[] 
     request("POST", `/containers/${name}/upload-zip?path=/tmp`, { headers: { "Content-Type": "application/zip" }, form: "PK" }),
   );
   add("exec as a resource", () => request("POST", `/containers/${name}/exec`, { json: { command: ["cat", "/secret"] } }));
+  for (const kind of ["download", "download-zip"])
+    add(`a ticket for a ${kind}`, () => request("POST", `/containers/${name}/${kind}/ticket?path=/secret`));
   add("a ticket for a terminal", () => request("POST", `/ws/${name}/ticket`));
   add("where its port is", () => request("GET", `/proxy/${name}`));
   add("the proxy", () => request("GET", `/proxy/${name}/`));

@@ -149,15 +149,35 @@ export function containerPath({ id, host }, rest, query = {}) {
 }
 
 /**
+ * Has the browser download a file or a folder of a container by a ticket: the bytes never pass through the page.
+ * @param {{id: string, host?: string}} container
+ * @param {"/download" | "/download-zip"} route
+ * @param {string} path in the container
+ * @throws {ApiError} if there is no such file
+ */
+export async function downloadByTicket(container, route, path) {
+  const { ticket } = await call("POST", containerPath(container, `${route}/ticket`, { path }));
+  followDownload(containerPath(container, route, { path, ticket }), "");
+}
+
+/**
+ * @param {string} url
+ * @param {string} name of the file; empty to leave it to the server
+ */
+function followDownload(url, name) {
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+}
+
+/**
  * Gives a body to the user as a file.
  * @param {Response} response
  * @param {string} name
  */
 export async function saveAs(response, name) {
   const url = URL.createObjectURL(new Blob([await response.arrayBuffer()], { type: "application/octet-stream" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
+  followDownload(url, name);
   URL.revokeObjectURL(url);
 }

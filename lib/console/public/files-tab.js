@@ -1,4 +1,4 @@
-import { call, containerPath, saveAs, send } from "./api.js";
+import { call, containerPath, downloadByTicket, send } from "./api.js";
 import { formatBytes, formatTime } from "./format.js";
 import { T } from "./strings.js";
 import { Field, html, Notice, Pending, Problem, Table, usePolled, useState } from "./view.js";
@@ -23,21 +23,16 @@ export function FilesTab({ container }) {
     setTyped(path);
     setState({ text: "", error: undefined });
   };
-  const download = (/** @type {string} */ route, /** @type {string} */ path, /** @type {string} */ name) =>
-    send("GET", containerPath(container, route, { path }), { accept: "*/*" })
-      .then((response) => saveAs(response, name))
-      .catch(fail);
+  const download = (/** @type {"/download" | "/download-zip"} */ route, /** @type {string} */ path) =>
+    downloadByTicket(container, route, path).catch(fail);
   async function upload(/** @type {any} */ event) {
     const chosen = /** @type {File[]} */ ([...event.currentTarget.files]);
     event.currentTarget.value = "";
     try {
-      const files = await Promise.all(chosen.map(async (file) => ({ name: file.name, data: new Uint8Array(await file.arrayBuffer()) })));
-      const { files: count } = await (
-        await send("POST", containerPath(container, "/upload-zip", { path: folder }), {
-          body: new Blob(zipOf(files)),
-          type: "application/zip",
-        })
-      ).json();
+      const archive = await zipOf(chosen.map((file) => ({ name: file.name, data: file })));
+      setState({ text: T.uploading(chosen.length, formatBytes(archive.size)), error: undefined });
+      const path = containerPath(container, "/upload-zip", { path: folder });
+      const { files: count } = await (await send("POST", path, { body: archive, type: "application/zip" })).json();
       setState({ text: T.uploaded(count), error: undefined });
       reload();
     } catch (thrown) {
@@ -51,7 +46,7 @@ export function FilesTab({ container }) {
   }}>
       <${Field} label=${T.path} value=${typed} onInput=${setTyped} /><button type="submit">${T.open}</button>
       <button type="button" disabled=${folder === "/"} onClick=${() => go(parentOf(folder))}>${T.up}</button>
-      <button type="button" onClick=${() => download("/download-zip", folder, `${container.name}.zip`)}>${T.downloadZip}</button>
+      <button type="button" onClick=${() => download("/download-zip", folder)}>${T.downloadZip}</button>
       <label class="field"><span>${T.upload}</span><input type="file" multiple onChange=${upload} /></label></form>
     <${Problem} error=${state.error ?? error} /><${Notice} text=${state.text} /><${Pending} value=${value} error=${error} />
     ${value?.complete === false && html`<p class="notice">${T.notAll}</p>`}
@@ -62,7 +57,7 @@ export function FilesTab({ container }) {
           entry,
         ) => html`<tr key=${entry.name}><th scope="row">${entry.type === "directory" ? html`<button class="plain" onClick=${() => go(joinPath(folder, entry.name))}>${entry.name}/</button>` : entry.name}${entry.target && ` → ${entry.target}`}</th>
           <td>${entry.type}</td><td class="number">${entry.type === "file" ? formatBytes(entry.size) : ""}</td><td>${formatTime(entry.modified)}</td>
-          <td>${entry.type === "file" && html`<button aria-label=${`${T.download} ${entry.name}`} onClick=${() => download("/download", joinPath(folder, entry.name), entry.name)}>${T.download}</button>`}</td></tr>`,
+          <td>${entry.type === "file" && html`<button aria-label=${`${T.download} ${entry.name}`} onClick=${() => download("/download", joinPath(folder, entry.name))}>${T.download}</button>`}</td></tr>`,
       )}</${Table}>`
     }`;
 }

@@ -87,6 +87,8 @@ export const T = {
   download: "Download",
   downloadZip: "Download folder",
   upload: "Upload files",
+  uploading: (/** @type {number} */ count, /** @type {string} */ size) => `Sending ${count} files, ${size}…`,
+  tooLarge: "Files of 4 GB or more in one go are for the API: the console's archives hold less.",
   uploaded: (/** @type {number} */ count) => `${count} files uploaded`,
   size: "Size",
   modified: "Modified",

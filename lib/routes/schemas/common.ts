@@ -61,3 +61,10 @@ export const outputSchema = {
   stderr_encoding: z.literal("base64").optional(),
   truncated: z.literal(true).optional().describe("present if only the end of the output was kept"),
 };
+
+export const ticketResponses: Responses = {
+  200: {
+    description: "To be used once, in time, through any node",
+    schema: z.object({ ticket: z.string(), expires_in: z.number().describe("seconds") }),
+  },
+};

@@ -49,6 +49,21 @@ test("upload, download and listing work the same through a node that doesn't hav
   }
 });
 
+test("a ticket of any node opens one download through any other node, only once in the whole pool", async () => {
+  const name = await start();
+  await upload(n2, name, zipOf({ "a/b": "far away" }));
+  for (const [issuer, opener, third] of [
+    [n1, n2, n1],
+    [n2, n1, n2],
+  ] as const) {
+    const { json } = await issuer.request("POST", `/containers/${name}/download/ticket?path=a/b`);
+    const path = `/containers/${name}/download?path=a/b&ticket=${encodeURIComponent(json.ticket)}`;
+    const { status, text } = await opener.request("GET", path, { anonymous: true });
+    expect([status, text]).toEqual([200, "far away"]);
+    expect((await third.request("GET", path, { anonymous: true })).json).toMatchObject({ code: "WRONG_TICKET" });
+  }
+});
+
 test("form uploads and refused uploads work through another node", async () => {
   const name = await start();
   const form = new FormData();

@@ -33,7 +33,8 @@ const region = () => page.getByRole("region");
 const rowCount = () => page.locator("tbody tr").count();
 const names = () => page.locator("tbody th[scope=row]").allTextContents();
 /** The place of each drawn row in the whole table. */
-const places = () => page.locator("tbody tr[aria-rowindex]").evaluateAll((rows) => rows.map((row) => Number(row.getAttribute("aria-rowindex"))));
+const places = () =>
+  page.locator("tbody tr[aria-rowindex]").evaluateAll((rows) => rows.map((row) => Number(row.getAttribute("aria-rowindex"))));
 
 describe("30,000 containers", () => {
   beforeEach(async () => {

@@ -10,7 +10,8 @@ import { extract } from "tar-stream";
 import { run, until } from "../../../scripts/process";
 import { container, download, openArchiveCount, upload } from "../../support/files";
 import { TOKEN } from "../../support/server";
-import { type OneNode, openEngineConnections, startNode } from "../../support/single-node";
+import { everythingLogged, type OneNode, openEngineConnections, startNode } from "../../support/single-node";
+import { openTerminal } from "../../support/terminal";
 import { zipOf } from "../../support/zips";
 
 let node: OneNode;
@@ -250,4 +251,49 @@ test("an aborted download closes its connections to the engine", async () => {
   }
   expect(await until(() => openEngineConnections(node.engine) <= before + 1, 20_000)).toBe(true);
   expect((await node.request("GET", "/health")).status).toBe(200);
+});
+
+describe("a ticket", () => {
+  const issue = async (what: string, query = "") => {
+    const { status, json } = await node.request("POST", `/containers/running/${what}/ticket${query}`);
+    expect([status, json.expires_in]).toEqual([200, 30]);
+    return json.ticket as string;
+  };
+  const open = (address: string, ticket: string, headers = {}) =>
+    node.request("GET", `/containers/running/${address}&ticket=${encodeURIComponent(ticket)}`, { anonymous: true, headers });
+
+  test("stands in for credentials at one download of its path, exactly once", async () => {
+    const ticket = await issue("download", "?path=d/ten");
+    const answer = await open("download?path=d/ten", ticket, { Range: "bytes=2-4" });
+    expect([answer.status, answer.text, answer.headers.get("content-disposition")]).toEqual([206, "234", "attachment; filename=ten"]);
+    expect((await open("download?path=d/ten", ticket)).json).toMatchObject({ code: "WRONG_TICKET" });
+    const zip = await open("download-zip?path=d", await issue("download-zip", "?path=d"));
+    expect([zip.status, zip.headers.get("content-type")]).toEqual([200, "application/zip"]);
+    expect(everythingLogged(node.server)).not.toContain(ticket);
+  });
+
+  test("opens no other file, folder or container, no terminal, and is used up by the attempt", async () => {
+    for (const other of ["download?path=/srv/s/secret", "download?path=/app/d/ten", "download-zip?path=d/ten"]) {
+      const ticket = await issue("download", "?path=d/ten");
+      expect((await open(other, ticket)).json).toMatchObject({ code: "WRONG_TICKET" });
+      expect((await open("download?path=d/ten", ticket)).status).toBe(401);
+    }
+    const wrong = async (path: string) => (await node.request("GET", path, { anonymous: true })).status;
+    const stopped = await issue("download-zip");
+    expect(await wrong(`/containers/stopped/download-zip?ticket=${stopped}`)).toBe(401);
+    expect(await wrong(`/containers/running/files?path=/app&ticket=${await issue("download-zip")}`)).toBe(401);
+    const terminal = (await node.request("POST", "/ws/running/ticket")).json.ticket as string;
+    expect(await wrong(`/containers/running/download?path=d/ten&ticket=${terminal}`)).toBe(401);
+    const opening = openTerminal(node.server.url, `/ws/running?cols=80&ticket=${await issue("download-zip")}`, { anonymous: true });
+    await expect(opening).rejects.toThrow(/^401 .*WRONG_TICKET/);
+  });
+
+  test("isn't given for a file that isn't there, nor to a token without files", async () => {
+    const path = "/containers/running/download/ticket?path=";
+    expect((await node.request("POST", `${path}none`)).json).toMatchObject({ code: "FILE_NOT_FOUND" });
+    expect((await node.request("POST", `${path}d`)).json).toMatchObject({ details: { field: "path" } });
+    const { json } = await node.request("POST", "/tokens", { json: { can: ["read", "exec"], expires: "1h" } });
+    const headers = { Authorization: `Bearer ${json.token}` };
+    expect((await node.request("POST", `${path}d/ten`, { anonymous: true, headers })).status).toBe(403);
+  });
 });

@@ -18,6 +18,16 @@ test("files of any name and content are read back from the archive", async () =>
     ["a.txt", "content"],
     ["ü <b>.txt", ""],
   ];
-  const parts = zipOf(files.map(([name, text]) => ({ name, data: new TextEncoder().encode(text) })));
-  expect(await unpack(Buffer.concat(parts))).toEqual(files);
+  const archive = await zipOf(files.map(([name, text]) => ({ name, data: new Blob([text]) })));
+  expect(await unpack(Buffer.from(await archive.arrayBuffer()))).toEqual(files);
+});
+
+test("files that the format can't hold are refused before one is read", async () => {
+  const data = { size: 2_200_000_000 } as Blob;
+  await expect(
+    zipOf([
+      { name: "a", data },
+      { name: "b", data },
+    ]),
+  ).rejects.toThrow("4 GB");
 });
