@@ -26,6 +26,7 @@ export const CONSOLE_FILES: ReadonlySet<string> = new Set([
   "run-form.js",
   "run-page.js",
   "search-page.js",
+  "shell.js",
   "sign-in.js",
   "simple-pages.js",
   "stats-tab.js",

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
+import { type WebSocket, WebSocketServer } from "ws";
 import { CONSOLE_CONTENT_SECURITY_POLICY, CONSOLE_FILES, CONSOLE_PAGE } from "../../lib/console/console-files";
 import type { Container, Node } from "../../lib/console/public/format";
 
@@ -16,7 +17,30 @@ export interface StandIn {
   url: string;
   /** What is answered from now on. */
   answers: Answers;
+  /** The terminals that are open, the oldest first: each greets, and sends back what is typed. */
+  terminals: Terminal[];
   stop(): Promise<void>;
+}
+
+export interface Terminal {
+  /** of the upgrade */
+  url: string;
+  socket: WebSocket;
+  /** the messages that came */
+  received: { type: string; data?: string; cols?: number }[];
+}
+
+function openTerminal(socket: WebSocket, url: string, terminals: Terminal[]): void {
+  const terminal: Terminal = { url, socket, received: [] };
+  const write = (data: string) => socket.send(JSON.stringify({ type: "stdout", data, encoding: "utf8" }));
+  terminals.push(terminal);
+  socket.on("close", () => terminals.splice(terminals.indexOf(terminal), 1));
+  socket.on("message", (bytes) => {
+    const message = JSON.parse(String(bytes));
+    terminal.received.push(message);
+    if (message.type === "stdin") write(message.data);
+  });
+  write("shell $ ");
 }
 
 /** Starts a server that has the console's files and given answers, without Docker: for pools that no machine has. Any token is accepted. */
@@ -38,13 +62,16 @@ export async function startStandIn(answers: Answers): Promise<StandIn> {
     if (typeof answer === "string" || Buffer.isBuffer(answer)) return void send("text/plain", answer);
     send("application/json", JSON.stringify(answer));
   });
+  const upgrades = new WebSocketServer({ server });
+  upgrades.on("connection", (socket, { url = "" }) => openTerminal(socket, url, standIn.terminals));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const stop = async () => {
+    for (const { socket } of [...standIn.terminals]) socket.terminate();
     server.close();
     server.closeAllConnections();
   };
-  const standIn: StandIn = { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, answers, stop };
+  const standIn: StandIn = { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, answers, terminals: [], stop };
   return standIn;
 }
 

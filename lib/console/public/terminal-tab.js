@@ -1,82 +1,23 @@
-import { call } from "./api.js";
+import { Shell } from "./shell.js";
 import { T } from "./strings.js";
-import { html, Problem, useEffect, useRef, useState } from "./view.js";
+import { html, useState } from "./view.js";
 
-/** A shell in a container. After its end a new one opens below what is kept. @param {{container: import("./format.js").Container}} props */
+/** Shells in a container, each in a tab. They end when the page is left. @param {{container: import("./format.js").Container}} props */
 export function TerminalTab({ container }) {
-  const box = useRef(/** @type {HTMLElement | null} */ (null));
-  const [error, setError] = useState(/** @type {Error | undefined} */ (undefined));
-  const [isOpen, setOpen] = useState(false);
-  const connect = useRef(/** @type {() => Promise<void>} */ (async () => undefined));
-  useEffect(() => {
-    let isGone = false;
-    /** @type {WebSocket | undefined} */
-    let socket;
-    /** @type {(() => void)[]} */
-    const cleanups = [() => socket?.close()];
-    const say = (/** @type {object} */ message) => {
-      if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
-    };
-    const prepare = async () => {
-      const [{ Terminal }, { FitAddon }] = await Promise.all([import("./xterm.mjs"), import("./addon-fit.mjs")]);
-      if (isGone || !box.current) return;
-      const terminal = new Terminal({
-        cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
-        scrollback: 5000,
-        screenReaderMode: true,
-      });
-      const fit = new FitAddon();
-      terminal.loadAddon(fit);
-      terminal.open(box.current);
-      fit.fit();
-      const observer = new ResizeObserver(() => fit.fit());
-      observer.observe(box.current);
-      cleanups.push(
-        () => observer.disconnect(),
-        () => terminal.dispose(),
-      );
-      terminal.onData((data) => say({ type: "stdin", data }));
-      terminal.onResize(({ cols, rows }) => say({ type: "resize", cols, rows }));
-      connect.current = async () => {
-        const node = `node=${encodeURIComponent(container.host)}`;
-        const path = `/ws/${encodeURIComponent(container.id)}`;
-        const { ticket } = await call("POST", `${path}/ticket?${node}`);
-        if (isGone) return;
-        const size = `cols=${terminal.cols}&rows=${terminal.rows}`;
-        const opened = new WebSocket(
-          `${location.origin.replace(/^http/, "ws")}${path}?${node}&${size}&ticket=${encodeURIComponent(ticket)}`,
-        );
-        socket = opened;
-        setOpen(true);
-        opened.onopen = () => terminal.focus();
-        opened.onmessage = ({ data }) => {
-          const message = JSON.parse(data);
-          if (message.type === "error") setError(new Error(message.error.message));
-          if (message.type === "stdout" || message.type === "stderr")
-            terminal.write(
-              message.encoding === "base64" ? Uint8Array.from(atob(message.data), (each) => each.charCodeAt(0)) : message.data,
-            );
-        };
-        opened.onclose = () => {
-          if (isGone) return;
-          terminal.write(`\r\n\x1b[0m${T.terminalEnded}\r\n`);
-          setOpen(false);
-        };
-      };
-      await connect.current();
-    };
-    prepare().catch((thrown) => {
-      if (!isGone) setError(thrown);
-    });
-    return () => {
-      isGone = true;
-      for (const clean of cleanups) clean();
-    };
-  }, [container.id]);
-  const again = () => {
-    setError(undefined);
-    connect.current().catch(setError);
+  const [{ numbers, shown, next }, setShells] = useState({ numbers: [1], shown: 1, next: 2 });
+  const open = () => setShells({ numbers: [...numbers, next], shown: next, next: next + 1 });
+  const show = (/** @type {number} */ number) => setShells({ numbers, shown: number, next });
+  const close = () => {
+    const left = numbers.filter((number) => number !== shown);
+    if (left.length === 0) setShells({ numbers: [next], shown: next, next: next + 1 });
+    else setShells({ numbers: left, shown: left.findLast((number) => number < shown) ?? /** @type {number} */ (left[0]), next });
   };
-  return html`<link rel="stylesheet" href="/console/assets/xterm.css" /><${Problem} error=${error} />
-    <div class="bar"><button disabled=${isOpen} onClick=${again}>${T.connect}</button></div><div class="shell" ref=${box}></div>`;
+  const tabId = (/** @type {number} */ number) => `shell-tab-${number}`;
+  const panelId = (/** @type {number} */ number) => `shell-${number}`;
+  return html`<link rel="stylesheet" href="/console/assets/xterm.css" />
+    <div class="bar"><div class="bar" role="tablist" aria-label=${T.shells}>${numbers.map(
+      (number) =>
+        html`<button key=${number} id=${tabId(number)} role="tab" aria-selected=${String(number === shown)} aria-controls=${panelId(number)} onClick=${() => show(number)}>${T.shell(number)}</button>`,
+    )}</div><button onClick=${open}>${T.newShell}</button><button onClick=${close}>${T.closeShell}</button></div>
+    ${numbers.map((number) => html`<${Shell} key=${number} id=${panelId(number)} labelledBy=${tabId(number)} isShown=${number === shown} container=${container} />`)}`;
 }
