@@ -21,6 +21,7 @@ export const CONSOLE_FILES: ReadonlySet<string> = new Set([
   "log-text.js",
   "nodes-page.js",
   "palette.js",
+  "placement.js",
   "preact.mjs",
   "row-window.js",
   "run-form.js",

@@ -3,7 +3,7 @@
 const STORAGE_KEY = "docker-server credentials";
 const REMEMBERED_LIFETIME = "12h";
 
-/** @typedef {{user: string, full: boolean, can: string[], expires?: string}} Identity */
+/** @typedef {{user: string, full: boolean, can: string[], caveats?: {labels?: unknown}[], expires?: string}} Identity */
 
 /** The value of the Authorization header; empty while nobody is signed in. It never becomes part of a URL. */
 let authorization = sessionStorage.getItem(STORAGE_KEY) ?? localStorage.getItem(STORAGE_KEY) ?? "";

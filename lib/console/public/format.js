@@ -140,3 +140,26 @@ export function inspectText(inspected, hidden) {
   const shown = hidden === undefined ? env : Object.fromEntries(Object.keys(env).map((name) => [name, hidden]));
   return JSON.stringify("env" in inspected ? { ...inspected, env: shown } : inspected, null, 2);
 }
+
+/**
+ * The field `placement` of an answer that was asked for with `?explain=true`.
+ * @typedef {{node: string, declines?: string, cpu: number, memory: number, reservedCpu: number, reservedMemory: number, recent: number,
+ *   hasImage: boolean, hasVolumes: boolean}} Bid
+ * @typedef {{chosen: string, order: {node: string, ahead: number, load: number}[], bids: Bid[]}} Placement
+ */
+
+/**
+ * The bids, the best first; then those of nodes that declined, without a load.
+ * @param {Placement} placement
+ * @returns {{bid: Bid, load?: number, ahead?: number}[]}
+ */
+export function placementRows({ order, bids }) {
+  const ranked = order.flatMap(({ node, load, ahead }) => bids.filter((bid) => bid.node === node).map((bid) => ({ bid, load, ahead })));
+  return [...ranked, ...bids.filter(({ node }) => !order.some((each) => each.node === node)).map((bid) => ({ bid }))];
+}
+
+/**
+ * Whether a client may be told who bid what for its run.
+ * @param {{can: string[], caveats?: {labels?: unknown}[]}} identity
+ */
+export const mayExplain = ({ can, caveats = [] }) => can.includes("nodes") && caveats.every(({ labels }) => labels === undefined);

@@ -1,12 +1,14 @@
 import { call } from "./api.js";
+import { mayExplain } from "./format.js";
+import { PlacementPicture } from "./placement.js";
 import { curlLine, dockerLine, EMPTY_FIELDS, runBody } from "./run-form.js";
 import { T } from "./strings.js";
 import { addressOf, Field, html, Link, Problem, useState } from "./view.js";
 
 const RESTART_POLICIES = ["", "no", "always", "unless-stopped", "on-failure"];
 
-/** Runs a container by a form. */
-export function RunPage() {
+/** Runs a container by a form. @param {{identity: import("./api.js").Identity}} props */
+export function RunPage({ identity }) {
   const [fields, setFields] = useState(EMPTY_FIELDS);
   const [state, setState] = useState({
     answer: /** @type {any} */ (undefined),
@@ -19,7 +21,11 @@ export function RunPage() {
     event.preventDefault();
     setState({ answer: undefined, error: undefined, isBusy: true });
     try {
-      setState({ answer: await call("PUT", "/", { json: runBody(fields) }), error: undefined, isBusy: false });
+      setState({
+        answer: await call("PUT", mayExplain(identity) ? "/?explain=true" : "/", { json: runBody(fields) }),
+        error: undefined,
+        isBusy: false,
+      });
     } catch (thrown) {
       setState({ answer: undefined, error: /** @type {Error} */ (thrown), isBusy: false });
     }
@@ -34,6 +40,7 @@ export function RunPage() {
       <button type="submit" disabled=${isBusy}>${T.run}</button></form>
     <${Problem} error=${error} />
     <div role="status" aria-live="polite">${answer && html`<p class="notice">${answer.name}: ${answer.status} (${answer.host}) ${answer.id && html`<${Link} to=${addressOf("containers", answer.id)}>${T.open}</${Link}>`}</p>`}</div>
+    ${answer?.placement && html`<${PlacementPicture} placement=${answer.placement} />`}
     <h2>${T.asCurl}</h2><pre tabindex="0" aria-label=${T.asCurl}>${curlLine("PUT", `${location.origin}/`, runBody(fields))}</pre>
     <h2>${T.asDocker}</h2><pre tabindex="0" aria-label=${T.asDocker}>${dockerLine(fields)}</pre>`;
 }

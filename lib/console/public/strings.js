@@ -115,6 +115,13 @@ export const T = {
   asDocker: "The same with docker",
   anyNode: "the best node",
   started: "Started",
+  placement: "Why it is there",
+  placementRule:
+    "The nodes that were asked, the best first: those that have the volumes, then where the fewest runs wait, then those that have the image, then the least load. CPU and memory are what is measured or reserved, whichever is more.",
+  chosen: "chosen",
+  declined: "declined: ",
+  ahead: "Runs ahead",
+  recent: "Placed lately",
   payload: "Payload, JSON",
   notJson: "The payload is not JSON: ",
   result: "Result",

@@ -83,6 +83,32 @@ describe("rows of a long table", () => {
   });
 });
 
+describe("a placement", () => {
+  const bid = (node: string) => {
+    return { node, cpu: 0, memory: 0, reservedCpu: 0, reservedMemory: 0, recent: 0, hasImage: true, hasVolumes: true };
+  };
+
+  test("shows its bids in their order, and those that declined last", () => {
+    const bids = [{ ...bid("n1"), declines: "full" }, bid("n2"), bid("n3")];
+    const order = [
+      { node: "n3", ahead: 0, load: 0.1 },
+      { node: "n2", ahead: 1, load: 0.05 },
+    ];
+    const rows = placementRows({ chosen: "n3", order, bids });
+    expect(rows.map(({ bid: { node }, load }) => [node, load])).toEqual([
+      ["n3", 0.1],
+      ["n2", 0.05],
+      ["n1", undefined],
+    ]);
+  });
+
+  test("is asked for only by a token that may know all nodes and isn't confined to labels", () => {
+    expect(mayExplain({ can: ["nodes"] })).toBe(true);
+    expect(mayExplain({ can: ["containers"] })).toBe(false);
+    expect(mayExplain({ can: ["nodes"], caveats: [{}, { labels: { team: "a" } }] })).toBe(false);
+  });
+});
+
 describe("lines of a log", () => {
   test("colours become classes, other control sequences vanish, all other text stays", () => {
     expect(ansiSpans("a\x1b[1;31mred\x1b[0m\x1b[2K<b>\x07")).toEqual([
