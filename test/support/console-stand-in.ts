@@ -10,8 +10,16 @@ import type { Container, Node } from "../../lib/console/public/format";
 const FILES = path.resolve(__dirname, "../../dist/console");
 const ASSETS = "/console/assets/";
 
-/** The answers of a stand-in, by method and path, such as "GET /images"; a text is sent as it is, all else as JSON. */
+/** The answers of a stand-in, by method and path, such as "GET /images", or by these and the query; a text is sent as it is, all else as JSON. */
 export type Answers = Record<string, unknown>;
+
+/** An answer that is an error. */
+export class Refusal {
+  constructor(
+    readonly status: number,
+    readonly message: string,
+  ) {}
+}
 
 export interface StandIn {
   url: string;
@@ -46,7 +54,7 @@ function openTerminal(socket: WebSocket, url: string, terminals: Terminal[]): vo
 /** Starts a server that has the console's files and given answers, without Docker: for pools that no machine has. Any token is accepted. */
 export async function startStandIn(answers: Answers): Promise<StandIn> {
   const server = http.createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? "", "http://localhost");
+    const { pathname, search } = new URL(request.url ?? "", "http://localhost");
     const send = (type: string, body: string | Buffer) => response.writeHead(200, { "Content-Type": `${type}; charset=utf-8` }).end(body);
     if (pathname.startsWith(ASSETS)) {
       const name = pathname.slice(ASSETS.length);
@@ -57,8 +65,10 @@ export async function startStandIn(answers: Answers): Promise<StandIn> {
       response.setHeader("Content-Security-Policy", CONSOLE_CONTENT_SECURITY_POLICY);
       return void send("text/html", CONSOLE_PAGE);
     }
-    const answer = standIn.answers[`${request.method} ${decodeURIComponent(pathname)}`];
-    if (answer === undefined) return void response.writeHead(404, { "Content-Type": "application/json" }).end('{"message":"not here"}');
+    const key = `${request.method} ${decodeURIComponent(pathname)}`;
+    const answer = standIn.answers[key + search] ?? standIn.answers[key] ?? new Refusal(404, "not here");
+    if (answer instanceof Refusal)
+      return void response.writeHead(answer.status, { "Content-Type": "application/json" }).end(JSON.stringify(answer));
     if (typeof answer === "string" || Buffer.isBuffer(answer)) return void send("text/plain", answer);
     send("application/json", JSON.stringify(answer));
   });

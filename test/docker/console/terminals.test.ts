@@ -63,8 +63,7 @@ test("each shell has a tab; what is typed goes to the one that is shown, and the
 test("after a lost connection a new shell opens below what is kept, and the place is marked", async () => {
   await page.keyboard.type("kept");
   await shows("shell $ kept");
-  const [{ socket }] = standIn.terminals as [{ socket: { terminate(): void } }];
-  socket.terminate();
+  last().socket.terminate();
   await shows("the connection was lost");
   await panel()
     .locator(".xterm-rows > div")

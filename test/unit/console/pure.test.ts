@@ -7,6 +7,8 @@ import {
   groupByProject,
   healthOf,
   inspectText,
+  mayExplain,
+  placementRows,
 } from "../../../lib/console/public/format";
 import { ansiSpans, LineWindow, levelOf, splitTime } from "../../../lib/console/public/log-text";
 import { rowsToDraw } from "../../../lib/console/public/row-window";
