@@ -1,5 +1,5 @@
 import { call, containerPath } from "./api.js";
-import { ACTIONS, readContainers } from "./containers-page.js";
+import { ACTIONS, listPause, readContainers } from "./containers-page.js";
 import { FilesTab } from "./files-tab.js";
 import { inspectText } from "./format.js";
 import { LogsTab } from "./logs-tab.js";
@@ -9,8 +9,6 @@ import { TerminalTab } from "./terminal-tab.js";
 import { addressOf, html, Link, Missing, navigate, Pending, Problem, usePolled, useState } from "./view.js";
 
 /** @typedef {import("./format.js").Container} Container */
-
-const STATE_PAUSE_MS = 3000;
 
 /** @type {Record<string, {title: string, permission: string, view: (props: {container: Container}) => any}>} */
 const TABS = {
@@ -25,7 +23,7 @@ const TABS = {
 export function ContainerPage({ identity, parts: [id = "", wanted = ""] }) {
   const allowed = Object.entries(TABS).filter(([, { permission }]) => identity.can.includes(permission));
   const shown = allowed.some(([name]) => name === wanted) ? wanted : (allowed[0]?.[0] ?? "");
-  const { value, error, reload } = usePolled(readContainers, STATE_PAUSE_MS, [id]);
+  const { value, error, reload } = usePolled(readContainers, listPause, [id]);
   const [failure, setFailure] = useState(/** @type {Error | undefined} */ (undefined));
   const container = value?.containers.find((each) => each.id === id || each.name === id);
   const view = TABS[shown]?.view;

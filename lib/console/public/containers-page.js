@@ -33,6 +33,9 @@ export const ACTIONS = {
   },
 };
 
+/** @param {{containers: Container[]} | undefined} list @returns ms until it is read again */
+export const listPause = (list) => LIST_PAUSE_MS + LIST_PAUSE_MS_EACH * (list?.containers.length ?? 0);
+
 /** @param {AbortSignal} signal */
 export async function readContainers(signal) {
   const response = await send("GET", "/", { signal });
