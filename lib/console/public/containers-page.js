@@ -84,7 +84,7 @@ function useUsage(running) {
 
 /** @param {{identity: import("./api.js").Identity}} props */
 export function ContainersPage({ identity }) {
-  const { value, error, reload } = usePolled(readContainers, (list) => LIST_PAUSE_MS + LIST_PAUSE_MS_EACH * (list?.containers.length ?? 0));
+  const { value, error, reload } = usePolled(readContainers, listPause);
   const [filter, setFilter] = useState(() => new URLSearchParams(location.search).get("filter") ?? "");
   const [isGrouped, setGrouped] = useState(true);
   const [chosen, setChosen] = useState(/** @type {Set<string>} */ (new Set()));
