@@ -1,5 +1,5 @@
 import { call, containerPath, send } from "./api.js";
-import { filterContainers, formatBytes, formatPorts, groupByProject, healthOf } from "./format.js";
+import { filterContainers, formatBytes, formatPorts, groupByProject, healthOf, searchTextOf } from "./format.js";
 import { T } from "./strings.js";
 import { addressOf, Field, html, Link, Missing, Pending, Problem, useEffect, useMemo, usePolled, useRef, useState } from "./view.js";
 import { VirtualTable } from "./virtual-table.js";
@@ -14,6 +14,8 @@ const LIST_PAUSE_MS_EACH = 0.5;
 const MEASURED_ROWS = 20;
 const USAGE_PAUSE_MS = 30_000;
 const MEASURED_AT_ONCE = 4;
+/** A few milliseconds of work. */
+const PREPARED_AT_ONCE = 1000;
 const ACTIONS_AT_ONCE = 8;
 const MAX_FAILURES_SHOWN = 20;
 
@@ -82,6 +84,22 @@ function useUsage(running) {
   return usages;
 }
 
+/**
+ * Makes the texts that a filter looks at, some at a time, before the first key is typed: for a large list that takes longer than a frame.
+ * @param {Container[]} containers
+ * @returns {() => void} ends it
+ */
+function prepareFilter(containers) {
+  let next = 0;
+  const work = () => {
+    for (const each of containers.slice(next, next + PREPARED_AT_ONCE)) searchTextOf(each);
+    next += PREPARED_AT_ONCE;
+    if (next < containers.length) timer = setTimeout(work);
+  };
+  let timer = setTimeout(work);
+  return () => clearTimeout(timer);
+}
+
 /** @param {{identity: import("./api.js").Identity}} props */
 export function ContainersPage({ identity }) {
   const { value, error, reload } = usePolled(readContainers, listPause);
@@ -94,6 +112,7 @@ export function ContainersPage({ identity }) {
     const query = filter === "" ? "" : `?filter=${encodeURIComponent(filter)}`;
     history.replaceState(null, "", location.pathname + query);
   }, [filter]);
+  useEffect(() => prepareFilter(value?.containers ?? []), [value]);
   const found = useMemo(() => filterContainers(value?.containers ?? [], filter), [value, filter]);
   const rows = useMemo(
     () =>

@@ -64,15 +64,19 @@ export const projectOf = ({ labels }) => labels["com.docker.compose.project"] ??
 /** What a filter looks at, by container: it is made once, for all that is typed. @type {WeakMap<Container, string>} */
 const searchTexts = new WeakMap();
 
-/** @param {Container} container */
-function searchTextOf(container) {
+/**
+ * All that a filter looks at, in lower case.
+ * @param {Container} container
+ */
+export function searchTextOf(container) {
   const known = searchTexts.get(container);
   if (known !== undefined) return known;
   const { name, image, state, status, host, id, labels } = container;
-  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
-  const text = [name, image, state, status, host, id, ...pairs].join("\n").toLowerCase();
-  searchTexts.set(container, text);
-  return text;
+  let text = `${name}\n${image}\n${state}\n${status}\n${host}\n${id}`;
+  for (const key in labels) text += `\n${key}=${labels[key]}`;
+  const lower = text.toLowerCase();
+  searchTexts.set(container, lower);
+  return lower;
 }
 
 /**

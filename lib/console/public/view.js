@@ -112,7 +112,7 @@ const MAX_NAMED = 20;
 /** Tells which nodes a merged answer lacks. @param {{nodes: string | undefined}} props their names with commas; empty if none */
 export function Missing({ nodes }) {
   if (!nodes) return null;
-  const names = nodes.split(/, ?/);
+  const names = nodes.split(", ");
   const more = names.length > MAX_NAMED ? T.andMore(names.length - MAX_NAMED) : "";
   return html`<p class="problem" role="alert">${T.missing}${names.slice(0, MAX_NAMED).join(", ")}${more}</p>`;
 }
