@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import type { Browser, Page } from "playwright-core";
+import { until } from "../../../scripts/process";
 import { fetchOutside, startBrowser, visit } from "../../support/browser";
 import { type Answers, generatePool, Refusal, type StandIn, startStandIn } from "../../support/console-stand-in";
 
@@ -131,12 +132,13 @@ async function expectTexts(address: string, texts: (string | undefined)[], act =
   await visit(page, `${standIn.url}/console/${address}`);
   await page.getByRole("heading", { level: 1 }).waitFor();
   await act();
-  const shown = "document.getElementById('app').textContent.replace(/\\s+/g, ' ')";
-  for (const text of texts) {
-    await page.waitForFunction(`${shown}.includes(${JSON.stringify(text)})`).catch(async () => {
-      throw new Error(`${address} should show ${text}, not: ${await page.evaluate(shown)}`);
-    });
-  }
+  const shown = () => page.evaluate("document.getElementById('app').textContent.replace(/\\s+/g, ' ')") as Promise<string>;
+  const hidden = async () => {
+    const all = await shown();
+    return texts.filter((text) => !all.includes(text ?? ""));
+  };
+  if (!(await until(async () => (await hidden()).length === 0, SHOWN_MS)))
+    throw new Error(`${address} should show ${await hidden()}, not: ${await shown()}`);
   const found = await page.evaluate(`({
     hacked: window.hacked,
     tags: [...new Set([...document.querySelectorAll("main, main *")].map((each) => each.tagName))],

@@ -99,7 +99,7 @@ test("a shell has the size of the window and is told when that changes", async (
 test("a selection is copied, and a text of several lines is pasted as one", async () => {
   last().socket.send(JSON.stringify({ type: "stdout", data: "\r\nto-copy\x1b[?2004h", encoding: "utf8" }));
   await shows("to-copy");
-  await panel().locator(".xterm-rows").getByText("to-copy").first().dblclick();
+  await panel().locator(".xterm-rows").getByText("to-copy").first().dblclick({ force: true });
   await page.keyboard.press("Control+Shift+C");
   expect(await until(async () => (await page.evaluate("navigator.clipboard.readText()")) === "to-copy", SHOWN_MS)).toBe(true);
   await page.evaluate("navigator.clipboard.writeText('one\\ntwo')");
