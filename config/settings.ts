@@ -6,7 +6,9 @@ const absolutePath = (value: string) => (value.startsWith("/") ? undefined : "mu
 const withoutBrackets = (value: string) => (value.startsWith("[") ? "must be an address without brackets, such as ::1" : undefined);
 const httpUrl = (value: string) => (/^https?:\/\/[^/]+$/.test(value) ? undefined : "must be such as http://10.0.0.1:1717");
 const origin = (value: string) =>
-  URL.canParse(value) && new URL(value).origin === value ? undefined : "must be an origin, such as http://localhost:3000";
+  /^https?:/.test(value) && URL.canParse(value) && new URL(value).origin === value
+    ? undefined
+    : "must be an origin, such as http://localhost:3000";
 const hopsOrAddresses = (value: string) =>
   value === "true" ? "must be a number of proxies or their addresses, not true, or any client could forge its own" : undefined;
 
@@ -168,6 +170,13 @@ export const SETTINGS = {
     check: httpUrl,
     group: "Cluster",
     help: "URL at which the other nodes reach this one; its default-route address and port if unset",
+  },
+  public_url: {
+    type: "string",
+    default: null,
+    check: origin,
+    group: "Cluster",
+    help: "Origin at which browsers reach this node, such as https://node-1.example.org; the console of another node leads there",
   },
   cluster_key: {
     type: "list",

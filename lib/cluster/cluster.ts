@@ -43,6 +43,7 @@ export interface ClusterSettings extends StoreSettings, PeerTlsSettings {
   run_max_time: number;
   pull_wait: number;
   accept: boolean;
+  public_url: string | null;
 }
 
 /** What the cluster needs to know about this host. */
@@ -141,6 +142,7 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     return {
       name: nodeName,
       url,
+      ...(settings.public_url === null ? {} : { public_url: settings.public_url }),
       sequence,
       process: processId,
       version,

@@ -36,7 +36,15 @@ export function consoleRoutes(): Route[] {
     public: true,
     summary: "The console at one of its addresses, or a file that it loads",
     params: z.object({ page: z.string().describe("An address within the console, or assets/ and the name of a file") }),
-    query: z.object({ filter: z.string().optional().describe("Of the list of containers; the page itself reads it") }),
+    // The page itself reads them.
+    query: z.object({
+      filter: z.string().optional().describe("Of the list of containers or the lines of logs"),
+      containers: z.string().optional().describe("Whose logs are followed: names, with commas"),
+      since: z.string().optional().describe("Of logs"),
+      until: z.string().optional(),
+      follow: z.string().optional(),
+      level: z.string().optional().describe("Of lines"),
+    }),
     responses: { 200: { description: "The page or the file", contentType: ["text/html", "text/javascript"] } },
     async handler({ params: { page } }) {
       if (!page.startsWith(ASSETS)) return answerPage();

@@ -10,6 +10,7 @@ import { type Route, route } from "../http/route";
 const status = z.object({
   name: z.string(),
   url: z.string(),
+  public_url: z.string().optional().describe("origin at which browsers reach it, if it is known"),
   reachable: z.boolean(),
   reason: z.string().optional().describe("why it is not"),
   load: z.number().describe("0 is idle"),

@@ -6,6 +6,12 @@ import type { Signatures } from "../rpc/signatures";
 export const recordSchema = z.object({
   name: z.string().regex(/^[\x21-\x2b\x2d-\x7e]{1,300}$/),
   url: z.url({ protocol: /^https?$/ }).refine((url) => !/[@?#]/.test(url), "must be an address alone, without credentials or a query"),
+  /** origin at which browsers reach it; absent if it is not known, and from nodes of older versions */
+  public_url: z
+    .string()
+    .max(300)
+    .refine((url) => /^https?:/.test(url) && URL.canParse(url) && new URL(url).origin === url, "must be an origin")
+    .exactOptional(),
   /** grows with every record of one process */
   sequence: z.number(),
   /** random id of the process; with `sequence` it identifies one record */

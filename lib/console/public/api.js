@@ -11,6 +11,8 @@ let authorization = sessionStorage.getItem(STORAGE_KEY) ?? localStorage.getItem(
 let isSignedIn = authorization !== "";
 /** @type {() => void} */
 let onRefused = () => undefined;
+/** @type {(isReached: boolean) => void} */
+let onReached = () => undefined;
 
 /** An error answer of the server, or a server that can't be reached (status 0). */
 export class ApiError extends Error {
@@ -29,6 +31,17 @@ export class ApiError extends Error {
 /** @param {() => void} listener called when the server no longer accepts the credentials */
 export function whenRefused(listener) {
   onRefused = listener;
+}
+
+/**
+ * @param {(isReached: boolean) => void} listener called after each request: whether the server has answered
+ * @returns {() => void} ends it
+ */
+export function watchReachability(listener) {
+  onReached = listener;
+  return () => {
+    onReached = () => undefined;
+  };
 }
 
 export const hasCredentials = () => authorization !== "";
@@ -57,8 +70,10 @@ export async function send(method, path, { json, body, accept = "application/jso
     ...(signal ? { signal } : {}),
   }).catch((/** @type {Error} */ error) => {
     if (error.name === "AbortError") throw error;
+    onReached(false);
     throw new ApiError(0, "UNREACHABLE", error.message);
   });
+  onReached(true);
   if (response.status < 400) return response;
   const answer = await response.json().catch(() => ({}));
   if (response.status === 401 && isSignedIn) {
@@ -80,9 +95,11 @@ export const call = async (method, path, options) => (await send(method, path, o
 /**
  * The lines of a text stream, in groups as they arrive. The next ones are read only when these have been taken.
  * @param {Response} response
+ * @param {number} [maxChars] of a line; a longer one is cut, and ends with an ellipsis
  * @returns {AsyncGenerator<string[]>}
  */
-export async function* linesOf(response) {
+export async function* linesOf(response, maxChars = Number.POSITIVE_INFINITY) {
+  const cut = (/** @type {string} */ line) => (line.length > maxChars ? `${line.slice(0, maxChars)}…` : line);
   const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
   const decoder = new TextDecoder();
   let rest = "";
@@ -91,10 +108,11 @@ export async function* linesOf(response) {
       const { done, value } = await reader.read();
       if (done) break;
       const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
-      rest = lines.pop() ?? "";
-      if (lines.length > 0) yield lines;
+      // One character more than is kept tells that the line is cut.
+      rest = (lines.pop() ?? "").slice(0, maxChars + 1);
+      if (lines.length > 0) yield lines.map(cut);
     }
-    if (rest !== "") yield [rest];
+    if (rest !== "") yield [cut(rest)];
   } finally {
     await reader.cancel().catch(() => undefined);
   }

@@ -2,7 +2,9 @@ import { forget, hasCredentials, whenRefused, whoami } from "./api.js";
 import { CodePage } from "./code-page.js";
 import { ContainerPage } from "./container-page.js";
 import { ContainersPage } from "./containers-page.js";
+import { LogsPage } from "./logs-page.js";
 import { NodesPage } from "./nodes-page.js";
+import { OtherNodes } from "./other-nodes.js";
 import { Palette } from "./palette.js";
 import { render } from "./preact.mjs";
 import { RunPage } from "./run-page.js";
@@ -23,6 +25,7 @@ const PAGES = {
   code: { title: T.code, permission: "run", view: CodePage },
   images: { title: T.images, permission: "read", view: ImagesPage },
   volumes: { title: T.volumes, permission: "read", view: VolumesPage },
+  logs: { title: T.followLogs, permission: "logs", view: LogsPage },
   search: { title: T.search, permission: "logs", view: SearchPage },
   activity: { title: T.activity, permission: "admin", view: ActivityPage },
 };
@@ -65,7 +68,7 @@ function App() {
     <header><strong>${T.title}</strong>
       <nav aria-label=${T.nav}>${allowed.map(([name, each]) => html`<${Link} to=${addressOf(name)} current=${name === page}>${each.title}</${Link}>`)}</nav>
       <span class="who">${identity.user}</span><button onClick=${signOut}>${T.signOut}</button></header>
-    <main id="content" tabindex="-1">${state.note && html`<${Notice} text=${state.note} />`}
+    <main id="content" tabindex="-1"><${OtherNodes} identity=${identity} />${state.note && html`<${Notice} text=${state.note} />`}
       ${
         page === ""
           ? null

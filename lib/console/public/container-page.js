@@ -2,11 +2,12 @@ import { call, containerPath } from "./api.js";
 import { ACTIONS, listPause, readContainers } from "./containers-page.js";
 import { FilesTab } from "./files-tab.js";
 import { inspectText } from "./format.js";
-import { LogsTab } from "./logs-tab.js";
+import { useMemo } from "./hooks.mjs";
+import { LogsView } from "./logs-view.js";
 import { StatsTab } from "./stats-tab.js";
 import { T } from "./strings.js";
 import { TerminalTab } from "./terminal-tab.js";
-import { addressOf, html, Link, Missing, navigate, Pending, Problem, usePolled, useState } from "./view.js";
+import { addressOf, html, Link, Missing, navigate, Pending, Problem, usePolled, useRef, useState } from "./view.js";
 
 /** @typedef {import("./format.js").Container} Container */
 
@@ -25,7 +26,11 @@ export function ContainerPage({ identity, parts: [id = "", wanted = ""] }) {
   const shown = allowed.some(([name]) => name === wanted) ? wanted : (allowed[0]?.[0] ?? "");
   const { value, error, reload } = usePolled(readContainers, listPause, [id]);
   const [failure, setFailure] = useState(/** @type {Error | undefined} */ (undefined));
-  const container = value?.containers.find((each) => each.id === id || each.name === id);
+  const listed = value?.containers.find((each) => each.id === id || each.name === id);
+  const known = useRef(listed);
+  if (listed) known.current = listed;
+  // While its node doesn't answer, what the page has of it stays.
+  const container = listed ?? (value?.missing ? known.current : undefined);
   const view = TABS[shown]?.view;
 
   async function act(/** @type {string} */ name) {
@@ -48,8 +53,14 @@ export function ContainerPage({ identity, parts: [id = "", wanted = ""] }) {
       html`<p>${container.image} · <span class=${`state ${container.state === "running" ? "good" : "idle"}`}>${container.state}</span> · ${container.status} · ${container.host}</p>
       ${identity.can.includes("containers") && html`<div class="bar">${Object.entries(ACTIONS).map(([name, { title }]) => html`<button onClick=${() => act(name)}>${title}</button>`)}</div>`}
       <nav class="tabs" aria-label=${T.parts}>${allowed.map(([name, { title }]) => html`<${Link} to=${addressOf("containers", id, name)} current=${name === shown}>${title}</${Link}>`)}</nav>
-      ${view && html`<${view} key=${shown + container.id + (shown === "stats" || shown === "logs" ? container.state : "")} container=${container} />`}`
+      ${view && html`<${view} key=${shown + container.id + (shown === "stats" ? container.state : "")} container=${container} />`}`
     }`;
+}
+
+/** @param {{container: Container}} props */
+function LogsTab({ container }) {
+  const containers = useMemo(() => [container], [container]);
+  return html`<${LogsView} containers=${containers} />`;
 }
 
 /** @param {{container: Container}} props */

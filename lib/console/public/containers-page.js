@@ -1,7 +1,21 @@
 import { call, containerPath, send } from "./api.js";
 import { filterContainers, formatBytes, formatPorts, groupByProject, healthOf, searchTextOf } from "./format.js";
 import { T } from "./strings.js";
-import { addressOf, Field, html, Link, Missing, Pending, Problem, useEffect, useMemo, usePolled, useRef, useState } from "./view.js";
+import {
+  addressOf,
+  Field,
+  html,
+  Link,
+  Missing,
+  navigate,
+  Pending,
+  Problem,
+  useEffect,
+  useMemo,
+  usePolled,
+  useRef,
+  useState,
+} from "./view.js";
 import { VirtualTable } from "./virtual-table.js";
 
 /** @typedef {import("./format.js").Container} Container */
@@ -37,6 +51,9 @@ export const ACTIONS = {
 
 /** @param {{containers: Container[]} | undefined} list @returns ms until it is read again */
 export const listPause = (list) => LIST_PAUSE_MS + LIST_PAUSE_MS_EACH * (list?.containers.length ?? 0);
+
+/** The address of the logs of containers. @param {string[]} names */
+export const logsAddress = (names) => `${addressOf("logs")}?${new URLSearchParams({ containers: names.join(",") })}`;
 
 /** @param {AbortSignal} signal */
 export async function readContainers(signal) {
@@ -124,6 +141,8 @@ export function ContainersPage({ identity }) {
   const usages = useUsage(inView.filter((row) => "id" in row).filter(({ state }) => state === "running"));
   const selected = useMemo(() => found.filter(({ id }) => chosen.has(id)), [found, chosen]);
   const mayChange = identity.can.includes("containers");
+  const mayReadLogs = identity.can.includes("logs");
+  const maySelect = mayChange || mayReadLogs;
 
   async function act(/** @type {string} */ name) {
     const action = ACTIONS[name];
@@ -150,7 +169,7 @@ export function ContainersPage({ identity }) {
   };
 
   const columns = [
-    ...(mayChange ? [{ head: box(T.selectAll, found), width: "2.6rem" }] : []),
+    ...(maySelect ? [{ head: box(T.selectAll, found), width: "2.6rem" }] : []),
     { head: T.name, width: "auto" },
     { head: T.image, width: "auto" },
     { head: T.state, width: "6rem" },
@@ -163,12 +182,12 @@ export function ContainersPage({ identity }) {
   const cells = (/** @type {Row} */ row) => {
     if ("containers" in row) {
       const project = row.project || T.noProject;
-      return html`${mayChange && html`<td>${box(T.selectAllOf(project), row.containers)}</td>`}
-        <th scope="rowgroup" colspan=${columns.length - (mayChange ? 1 : 0)} title=${project}><h2>${project}</h2></th>`;
+      return html`${maySelect && html`<td>${box(T.selectAllOf(project), row.containers)}</td>`}
+        <th scope="rowgroup" colspan=${columns.length - (maySelect ? 1 : 0)} title=${project}><h2>${project}</h2></th>`;
     }
     const usage = row.state === "running" ? usages[row.id] : undefined;
     const health = healthOf(row.status);
-    return html`${mayChange && html`<td>${box(T.select(row.name), [row])}</td>`}
+    return html`${maySelect && html`<td>${box(T.select(row.name), [row])}</td>`}
       <th scope="row" title=${row.name}><${Link} to=${addressOf("containers", row.id)}>${row.name}</${Link}></th>
       <td title=${row.image}>${row.image}</td><td title=${row.status}><span class=${`state ${row.state === "running" ? "good" : "idle"}`}>${row.state}</span></td>
       <td><span class=${health === "unhealthy" ? "state bad" : ""}>${health}</span></td>
@@ -181,8 +200,9 @@ export function ContainersPage({ identity }) {
     <div class="bar"><${Field} label=${T.filter} id="filter" type="search" placeholder=${T.filterHint} value=${filter} onInput=${setFilter} />
       <label><input type="checkbox" checked=${isGrouped} onChange=${() => setGrouped(!isGrouped)} /> ${T.group}</label>
       ${value && html`<span role="status">${T.shownOf(found.length, value.containers.length)}</span>`}
-      ${mayChange && html`<span>${T.selected(selected.length)}</span>`}
-      ${mayChange && Object.entries(ACTIONS).map(([name, { title }]) => html`<button disabled=${selected.length === 0} onClick=${() => act(name)}>${title}</button>`)}</div>
+      ${maySelect && html`<span>${T.selected(selected.length)}</span>`}
+      ${mayChange && Object.entries(ACTIONS).map(([name, { title }]) => html`<button disabled=${selected.length === 0} onClick=${() => act(name)}>${title}</button>`)}
+      ${mayReadLogs && html`<button disabled=${selected.length === 0} onClick=${() => navigate(logsAddress(selected.map(({ name }) => name)))}>${T.followLogs}</button>`}</div>
     <div role="status" aria-live="polite">${outcome.map((line) => html`<p class="notice">${line}</p>`)}</div>
     <${Pending} value=${value} error=${error} />
     ${value && found.length === 0 && html`<p>${T.none}</p>`}

@@ -1,5 +1,6 @@
 import { containerPath, linesOf, send } from "./api.js";
 import { formatBytes } from "./format.js";
+import { isRefused, reconnectPause } from "./reconnect.js";
 import { T } from "./strings.js";
 import { html, Problem, useEffect, useRef, useState } from "./view.js";
 
@@ -41,20 +42,28 @@ export function StatsTab({ container }) {
         fit.disconnect();
         made.destroy();
       };
-      const response = await send("GET", containerPath(container, "/stats", { stream: "true" }), {
-        accept: "application/x-ndjson",
-        signal: ended.signal,
-      });
-      for await (const lines of linesOf(response)) {
-        for (const line of lines.filter((each) => each !== "")) {
-          const usage = JSON.parse(line);
-          data[0].push(Date.parse(usage.read) / 1000);
-          data[1].push(usage.cpu_percent);
-          data[2].push(usage.memory / BYTES_PER_MB);
-          for (const each of data) if (each.length > KEPT_SECONDS) each.shift();
-          setLast(usage);
+      const take = async () => {
+        const path = containerPath(container, "/stats", { stream: "true" });
+        const response = await send("GET", path, { accept: "application/x-ndjson", signal: ended.signal });
+        for await (const lines of linesOf(response)) {
+          setError(undefined);
+          for (const line of lines.filter((each) => each !== "")) {
+            const usage = JSON.parse(line);
+            data[0].push(Date.parse(usage.read) / 1000);
+            data[1].push(usage.cpu_percent);
+            data[2].push(usage.memory / BYTES_PER_MB);
+            for (const each of data) if (each.length > KEPT_SECONDS) each.shift();
+            setLast(usage);
+          }
+          if (!document.hidden) made.setData(data);
         }
-        if (!document.hidden) made.setData(data);
+      };
+      while (!ended.signal.aborted) {
+        await take().catch((thrown) => {
+          if (ended.signal.aborted || isRefused(thrown)) throw thrown;
+          setError(thrown);
+        });
+        await reconnectPause(ended.signal);
       }
     };
     draw().catch((thrown) => {

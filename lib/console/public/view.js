@@ -46,6 +46,19 @@ export function useAddress() {
   return parts;
 }
 
+/** A value in the query of the address. @param {string} name */
+export const queryValue = (name) => new URLSearchParams(location.search).get(name) ?? "";
+
+/** Changes values in the query of the address, in place; empty ones are left out. @param {Record<string, string>} values */
+export function changeQuery(values) {
+  const query = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries(values)) {
+    if (value === "") query.delete(name);
+    else query.set(name, value);
+  }
+  history.replaceState(null, "", location.pathname + (query.size > 0 ? `?${query}` : ""));
+}
+
 /** @param {{to: string, current?: boolean, class?: string, children?: unknown}} props */
 export function Link({ to, current, children, class: style }) {
   const follow = (/** @type {MouseEvent} */ event) => {

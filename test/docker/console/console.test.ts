@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";
+import { until } from "../../../scripts/process";
 import { fetchOutside, startBrowser, visit } from "../../support/browser";
 import { TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
@@ -7,7 +8,7 @@ import { type OneNode, startNode } from "../../support/single-node";
 const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const MARKUP = '<img src=x onerror="window.hacked=1"><b>bold</b>';
 const SHOWN_MS = 60_000;
-const NARROW_PAGES = ["containers", "run", "code", "images", "volumes", "search"];
+const NARROW_PAGES = ["containers", "run", "code", "images", "volumes", "search", "logs?containers=web,idle"];
 
 let node: OneNode;
 let browser: Browser;
@@ -31,11 +32,12 @@ interface OpenConsole {
   foreign: string[];
 }
 
-/** Opens an address of the console in a new tab without any storage. */
-async function open(address: string, { token }: { token?: string } = {}): Promise<OpenConsole> {
+/** Opens an address of the console in a new tab without any storage. @param options.hasClock its timers can be made to run faster */
+async function open(address: string, { token, hasClock = false }: { token?: string; hasClock?: boolean } = {}): Promise<OpenConsole> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
   context.setDefaultTimeout(SHOWN_MS);
   await fetchOutside(context);
+  if (hasClock) await context.clock.install();
   const page = await context.newPage();
   const problems: string[] = [];
   const foreign: string[] = [];
@@ -190,6 +192,24 @@ describe("the pages", () => {
     await expectClean(opened);
   });
 
+  test("the logs of selected containers are one stream in the order of their times", async () => {
+    const opened = await open("/console/containers", { token: TOKEN });
+    const { page } = opened;
+    for (const name of ["web", "idle"]) await page.getByLabel(`Select ${name}`).check();
+    await page.getByRole("button", { name: "Follow logs" }).click();
+    await page.getByRole("heading", { name: "Follow logs" }).waitFor();
+    expect(new URL(page.url()).searchParams.get("containers")?.split(",").sort()).toEqual(["idle", "web"]);
+    await page.getByRole("log").getByText(`log ${MARKUP}`).waitFor();
+    const names = ["web", "idle", "web", "idle"];
+    for (const [index, name] of names.entries()) await node.docker("exec", name, "sh", "-c", `echo merged ${index} > /proc/1/fd/1`);
+    const rows = page.getByRole("log").locator("> div").filter({ hasText: "merged" });
+    await rows.nth(3).waitFor();
+    expect((await rows.allTextContents()).map((text) => text.slice("00:00:00.000".length))).toEqual(
+      names.map((name, index) => `${name}merged ${index}`),
+    );
+    await expectClean(opened);
+  });
+
   test("a form runs a container, and shows it as a line of curl and of docker", async () => {
     const opened = await open("/console/run", { token: TOKEN });
     const { page } = opened;
@@ -221,6 +241,25 @@ describe("the pages", () => {
     await expectClean(opened);
   });
 
+  test("a hidden tab asks for nothing until it is shown again", async () => {
+    const opened = await open("/console/containers", { token: TOKEN, hasClock: true });
+    const { page } = opened;
+    await page.getByRole("row", { name: /web/ }).waitFor();
+    const setHidden = (isHidden: boolean) =>
+      page.evaluate(`Object.defineProperty(document, "hidden", { configurable: true, value: ${isHidden} });
+        document.dispatchEvent(new Event("visibilitychange"));`);
+    await setHidden(true);
+    const asked: string[] = [];
+    page.on("request", (request) => asked.push(request.url()));
+    await page.clock.runFor(120_000);
+    await page.evaluate("0");
+    expect(asked).toEqual([]);
+    await setHidden(false);
+    await until(async () => asked.length > 0, SHOWN_MS);
+    expect(asked.length).toBeGreaterThan(0);
+    await expectClean(opened);
+  });
+
   test("Ctrl+K leads to a container", async () => {
     const opened = await open("/console/images", { token: TOKEN });
     await opened.page.keyboard.press("Control+k");
@@ -238,6 +277,53 @@ describe("a container", () => {
     await opened.page.getByText(`log ${MARKUP}`).waitFor();
     await node.docker("exec", "web", "sh", "-c", "echo later > /proc/1/fd/1");
     await opened.page.getByText("later").waitFor();
+    await expectClean(opened);
+  });
+
+  test("its log of any length keeps the page small: the newest lines are shown, older ones counted, and scrolled up they stand still", async () => {
+    const opened = await open(`/console/containers/${webId}/logs`, { token: TOKEN });
+    const { page } = opened;
+    const rows = page.getByRole("log").locator("> div");
+    await node.docker("exec", "web", "sh", "-c", "seq 1 20000 | sed 's/^/number /' > /proc/1/fd/1");
+    await rows.getByText("number 20000", { exact: true }).waitFor();
+    await page.getByText(/^3000 lines, 1[678]\d{3} earlier ones dropped$/).waitFor();
+    expect(await rows.count()).toBeLessThan(1000);
+    await page.getByRole("log").press("Home");
+    await rows.getByText("number 17001", { exact: true }).waitFor();
+    await node.docker("exec", "web", "sh", "-c", "echo after > /proc/1/fd/1");
+    await page.getByText(/^3000 lines, \d+ earlier ones dropped$/).waitFor();
+    expect(await rows.getByText("after", { exact: true }).count()).toBe(0);
+    await page.getByRole("button", { name: "Go to the newest lines" }).click();
+    await rows.getByText("after", { exact: true }).waitFor();
+    await page.getByLabel("Filter").fill("number 19999");
+    await page.getByText(/^1 lines/).waitFor();
+    expect(await rows.allTextContents()).toEqual([expect.stringMatching(/^[\d:.]{12}number 19999$/)]);
+    await expectClean(opened);
+  });
+
+  test("its log is shown from a time on, by level, with JSON as people read it, and downloaded as a range", async () => {
+    const written = [
+      { level: "warn", msg: "low disk", free: 3 },
+      { level: "info", msg: MARKUP },
+    ].map((line) => JSON.stringify(line));
+    const before = (await node.docker("exec", "web", "date", "-u", "+%Y-%m-%dT%H:%M:%SZ")).trim();
+    await until(async () => (await node.docker("exec", "web", "date", "-u", "+%Y-%m-%dT%H:%M:%SZ")).trim() !== before, 10_000);
+    for (const line of written) await node.docker("exec", "web", "sh", "-c", `echo '${line}' > /proc/1/fd/1`);
+    const since = new Date(Date.parse(before) + 1000).toISOString();
+    const opened = await open(`/console/logs?containers=web&since=${since}&follow=false`, { token: TOKEN });
+    const { page } = opened;
+    const rows = page.getByRole("log").locator("> div");
+    await rows.getByText("low disk").waitFor();
+    expect(await rows.allTextContents()).toEqual([
+      expect.stringMatching(/WARN low disk free=3 $/),
+      expect.stringContaining(`INFO ${MARKUP}`),
+    ]);
+    await page.getByLabel("Level").selectOption("warn");
+    await rows.nth(1).waitFor({ state: "detached" });
+    expect(page.url()).toContain("level=warn");
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download" }).click()]);
+    const lines = readFileSync(await download.path(), "utf8").split("\n");
+    expect(lines.map((line) => line.slice(line.indexOf(" ") + 1))).toEqual([...written, ""]);
     await expectClean(opened);
   });
 

@@ -42,6 +42,9 @@ test.each([
   [["--allow=everything"], /^--allow must be one of privileged, /],
   [["--bind_roots=tmp"], /^--bind_roots must be an absolute path/],
   [["--trust_proxy=true"], /^--trust_proxy must be a number of proxies/],
+  [["--public_url=node-1:1717"], /^--public_url must be an origin/],
+  [["--public_url=javascript:alert(1)"], /^--public_url must be an origin/],
+  [["--public_url=https://node-1/console"], /^--public_url must be an origin/],
   [["--folder="], /^--folder must not be empty/],
 ])("%j is refused in one line", async (argv, message) => {
   expect(await refusal(argv)).toMatch(message);

@@ -10,7 +10,7 @@ import {
   mayExplain,
   placementRows,
 } from "../../../lib/console/public/format";
-import { ansiSpans, LineWindow, levelOf, splitTime } from "../../../lib/console/public/log-text";
+import { ansiSpans, levelOf, splitTime } from "../../../lib/console/public/log-text";
 import { rowsToDraw } from "../../../lib/console/public/row-window";
 import { curlLine, dockerLine, EMPTY_FIELDS, runBody } from "../../../lib/console/public/run-form";
 import { splitShellWords } from "../../../lib/support/shell-words";
@@ -133,13 +133,6 @@ describe("lines of a log", () => {
 
   test("a line has the level that it names", () => {
     expect(["ERROR x", '{"level":"warn"}', "[debug] y", "terror", "ok"].map(levelOf)).toEqual(["error", "warn", "debug", "", ""]);
-  });
-
-  test("a window keeps the newest lines and counts the others", () => {
-    const window = new LineWindow(3);
-    window.add(["a", "b"]);
-    window.add(["c", "d", "e"]);
-    expect([window.lines.map(({ text }) => text), window.dropped]).toEqual([["c", "d", "e"], 2]);
   });
 });
 

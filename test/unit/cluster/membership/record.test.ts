@@ -101,6 +101,18 @@ test.each([
   expect(() => decode(signed(recordOf("n1", { url })))).toThrow();
 });
 
+test.each(["javascript:alert(1)", "https://user@n1", "https://n1/console", "https://n1/", "ws://n1", "n1", ""])(
+  "a signed record of the public URL %j, which is no origin of pages, is refused",
+  (public_url) => {
+    expect(() => decode(signed(recordOf("n1", { public_url })))).toThrow();
+  },
+);
+
+test("a record has a public URL, or none as before there was any", () => {
+  for (const more of [{ public_url: "https://node-1.example.org" }, {}])
+    expect(decode(signed(recordOf("n1", more)))).toEqual(recordOf("n1", more));
+});
+
 test.each<[string, unknown]>([
   ["name", ""],
   ["name", "n".repeat(301)],
