@@ -23,6 +23,7 @@ import type { Json } from "./merges";
 import type { Nodes } from "./nodes";
 import { placedRequest } from "./placed-request";
 import { segmentsOf } from "./row";
+import { sendReply } from "./send";
 import { formatTarget } from "./target";
 
 export interface CreatorDeps {
@@ -52,7 +53,7 @@ export class Creator {
       : name === "createNetwork"
         ? this.createNetwork(call, raw)
         : this.createVolume(call, raw));
-    send(call, reply);
+    sendReply(call, reply);
   }
 
   private async createContainer(call: DockerCall, raw: Buffer | undefined): Promise<Reply> {
@@ -289,14 +290,4 @@ function rethrowVolume(error: unknown): never {
 function toReply({ status, headers, body }: RawAnswer): Reply {
   const type = headers["content-type"];
   return new Reply(status, body, type === undefined ? {} : { "content-type": type });
-}
-
-/** Sends what the dispatcher has answered, from this node or from another. */
-function send({ response }: DockerCall, { status, body, headers }: Reply): void {
-  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body ?? ""));
-  response.statusCode = status;
-  for (const name of ["content-type", "x-error-code", "x-error-message"])
-    if (headers[name] !== undefined) response.setHeader(name, headers[name]);
-  response.setHeader("Content-Length", bytes.length);
-  response.end(bytes);
 }

@@ -1,4 +1,5 @@
 import type { RawAnswer } from "../docker/raw-engine";
+import type { Reply } from "../support/reply";
 import type { DockerCall } from "./call";
 
 /** Sends a response that was read whole. */
@@ -25,4 +26,14 @@ export function sendJsonBody({ response }: DockerCall, status: number, body: Buf
   response.setHeader("Content-Type", "application/json");
   response.setHeader("Content-Length", body.length);
   response.end(body);
+}
+
+/** Sends what the dispatcher has answered, from this node or from another. */
+export function sendReply({ response }: DockerCall, { status, body, headers }: Reply): void {
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body ?? ""));
+  response.statusCode = status;
+  for (const name of ["content-type", "x-error-code", "x-error-message"])
+    if (headers[name] !== undefined) response.setHeader(name, headers[name]);
+  response.setHeader("Content-Length", bytes.length);
+  response.end(bytes);
 }
