@@ -164,7 +164,7 @@ test("names, labels, images, log lines, variables, files and errors with markup 
     await expectTexts(`containers/${ID}/files`, [texts.file, texts.kind, texts.target]);
     await expectTexts(`containers/${encodeURIComponent(name as string)}`, [name]);
     await expectTexts("images", [tag, node, name, texts.message], async () => {
-      await page.getByLabel("Image").fill(image as string);
+      await page.getByRole("textbox", { name: "Image" }).fill(image as string);
       await page.getByRole("button", { name: "Pull" }).click();
     });
     await expectTexts("volumes", [volume, driver, node]);
