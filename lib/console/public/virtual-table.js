@@ -20,7 +20,9 @@ export function VirtualTable({ label, columns, rows, keyOf, cells, top = "", onR
   const [view, setView] = useState(FIRST_VIEW);
   const [focusedKey, setFocusedKey] = useState(/** @type {string | undefined} */ (undefined));
   const look = () => {
-    const { scrollTop, clientHeight } = /** @type {HTMLElement} */ (box.current);
+    // The browser tells of the last change of size after the table has left the page.
+    if (!box.current) return;
+    const { scrollTop, clientHeight } = box.current;
     const seen = { first: Math.floor(scrollTop / ROW_PX), count: Math.ceil(clientHeight / ROW_PX) };
     setView((before) => (before.first === seen.first && before.count === seen.count ? before : seen));
   };
