@@ -146,7 +146,8 @@ export class LocalEngine {
     const { row, query, version, access, headers } = request;
     const { id } = await this.admit(request, undefined);
     const answer = await this.ask(row.method, segmentsOf(row, id), query, version, undefined, headers);
-    if (answer.status !== 200 || access.isFull) return answer;
+    // What a change answers, such as the progress of a pull, is about what the client may change.
+    if (answer.status !== 200 || access.isFull || row.method !== "GET") return answer;
     const json = await this.visible(row, JSON.parse(answer.body.toString()), access);
     return { ...answer, body: Buffer.from(JSON.stringify(json)) };
   }
