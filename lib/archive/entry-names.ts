@@ -1,5 +1,6 @@
+import { MAX_LINK_HOPS } from "../support/max-link-hops";
 import { ArchiveFault } from "./archive-fault";
-import { MAX_LINK_HOPS, MAX_LINK_STEPS, MAX_NAME_BYTES, MAX_NAMES_LENGTH, MAX_PATH_BYTES } from "./limits";
+import { MAX_LINK_STEPS, MAX_NAME_BYTES, MAX_NAMES_LENGTH, MAX_PATH_BYTES } from "./limits";
 
 /** Characters of a long name or link target that an error shows. */
 const SHOWN_LENGTH = 100;

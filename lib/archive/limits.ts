@@ -4,8 +4,6 @@ import { ArchiveFault } from "./archive-fault";
 /** Linux's PATH_MAX and NAME_MAX (bytes). */
 export const MAX_PATH_BYTES = 4096;
 export const MAX_NAME_BYTES = 255;
-/** Symbolic links followed in one path, as in Linux (MAXSYMLINKS). */
-export const MAX_LINK_HOPS = 40;
 /** Steps of following links that checking one archive may take. */
 export const MAX_LINK_STEPS = 200_000;
 /** Characters of all names in one archive together, each parent folder counted once. */

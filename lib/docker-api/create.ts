@@ -95,7 +95,7 @@ export class Creator {
           // What counts is what the engine has made of it.
           if (access.labels)
             await docker.confinement.assertMade(Id, confined.body.Labels, access.labels, confined.volumes).catch(rethrowVolume);
-          await docker.guard.checkEntry(Id);
+          await docker.guard.checkEntry(Id, access);
           await confirm();
           await room.confirm();
         });

@@ -84,11 +84,11 @@ export class LocalEngine {
       : await this.checkedId(row, id);
     const { guard } = this.docker;
     if (row.check === "start") {
-      await guard.checkStart(own);
+      await guard.checkStart(own, access);
       await this.docker.quotas.assertWithin(access);
     }
     if (row.judge === "update" && access.quotas.length > 0) throw refusedBy("max", "The limits of a container can't be changed", {});
-    if (row.check === "entry") await guard.checkEntry(own);
+    if (row.check === "entry") await guard.checkEntry(own, access);
     return own;
   }
 

@@ -1,7 +1,7 @@
-import { MAX_LINK_HOPS } from "../archive/limits";
 import { APP_FOLDER } from "../docker/app-folder";
 import type { Engine } from "../docker/engine";
 import { AppError, invalidField, isNotFound } from "../errors";
+import { MAX_LINK_HOPS } from "../support/max-link-hops";
 
 /** Bits of Go's fs.FileMode, which the engine reports. */
 const GO_MODE_DIR = 31;

@@ -100,7 +100,7 @@ async function composeUp({ docker, compose, user }: ApplyDeps, cuid: string, spe
     if (boot !== spec.boot) id = await up(boot, { start: start && !checkAgain });
   }
   if (checkAgain) {
-    if (start) await guard.checkStart(id);
+    if (start) await guard.checkStart(id, options.access);
     for (const name of namedVolumes(spec)) {
       if (!(await confinement.hasVolume(name, options.access.labels ?? {}))) throw new AppError("NAME_TAKEN", { details: { name } });
     }

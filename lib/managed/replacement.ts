@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { Access } from "../access/access";
 import type { ContainerSummary } from "../docker/containers/container-list";
 import { CUID_LABEL, replacedName } from "../docker/containers/replaced-name";
 import { sweepPeriodically } from "../docker/create/sweep-unstarted";
@@ -74,5 +75,5 @@ export async function finishReplacement({ engine, containers, runner, lifecycle 
   if (!kept) return;
   if (!named) await engine.call((docker) => docker.getContainer(kept.id).rename({ name: cuid }));
   containers.invalidate();
-  if (awaitsStart(kept) || (mustRun && kept.state !== "running")) await lifecycle.start(kept.id);
+  if (awaitsStart(kept) || (mustRun && kept.state !== "running")) await lifecycle.start(kept.id, Access.full);
 }

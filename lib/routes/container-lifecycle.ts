@@ -113,7 +113,7 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     handler: ({ params, access }) =>
       changeState(params.id, "start", async (id) => {
         await docker.quotas.assertWithin(access);
-        await lifecycle.start(id);
+        await lifecycle.start(id, access);
       }),
   });
 
@@ -135,7 +135,7 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     handler: (call) =>
       changeState(call.params.id, "restart", async (id) => {
         await docker.quotas.assertWithin(call.access);
-        await lifecycle.restart(id, timeoutOf(call));
+        await lifecycle.restart(id, call.access, timeoutOf(call));
       }),
   });
 

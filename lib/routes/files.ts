@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Access } from "../access/access";
 import type { DiskBudget } from "../archive/read-ahead";
 import type { FileOwner } from "../archive/zip-to-tar";
 import type { Tickets } from "../auth/tickets";
@@ -43,9 +44,9 @@ export function fileRoutes(
   tickets: Tickets,
 ): Route[] {
   const { engine, containers, guard } = docker;
-  const find = async (idOrName: string) => {
+  const find = async (idOrName: string, access: Access) => {
     const container = await containers.find(idOrName, { prefix: true });
-    await guard.checkEntry(container.id);
+    await guard.checkEntry(container.id, access);
     return container;
   };
   const common = { where: owner, permission: "files", confined: "container", params: containerParams } as const;
@@ -64,7 +65,7 @@ export function fileRoutes(
     async handler(call) {
       const encoding = call.header("content-encoding") ?? "identity";
       if (encoding !== "identity") throw new AppError("UNSUPPORTED_MEDIA_TYPE", { message: `An archive in ${encoding} is not taken` });
-      const { id, name } = await find(call.params.id);
+      const { id, name } = await find(call.params.id, call.access);
       const limit = settings.upload_limit * 1_000_000;
       const uploaded = await uploadZip(engine, id, call.rawBody, {
         contentType: call.header("content-type") ?? "",
@@ -94,7 +95,7 @@ export function fileRoutes(
     query: fileQuery,
     responses: responses.downloadHead,
     async handler(call) {
-      const { id } = await find(call.params.id);
+      const { id } = await find(call.params.id, call.access);
       const found = await findFile(engine, id, call.query.path);
       call.attachment(found.name);
       return new Reply(200, null, fileHeaders(found));
@@ -111,7 +112,7 @@ export function fileRoutes(
     query: fileQuery.extend({ ticket: ticketField("/containers/{id}/download/ticket") }),
     responses: responses.download,
     async handler(call) {
-      const { id } = await find(call.params.id);
+      const { id } = await find(call.params.id, call.access);
       tickets.redeem(call.query.ticket, downloadOf("download", id, call.query.path));
       const { path, name } = await findFile(engine, id, call.query.path);
       const file = await openFile(engine, id, path, disk);
@@ -139,7 +140,7 @@ export function fileRoutes(
     query: folderQuery.extend({ ticket: ticketField("/containers/{id}/download-zip/ticket") }),
     responses: responses.downloadZip,
     async handler(call) {
-      const { id } = await find(call.params.id);
+      const { id } = await find(call.params.id, call.access);
       tickets.redeem(call.query.ticket, downloadOf("download-zip", id, call.query.path));
       const { name, bytes } = await zipFolder(engine, id, call.query.path, disk);
       call.attachment(name);
@@ -154,7 +155,7 @@ export function fileRoutes(
     summary: "A ticket for one download of a file, for a page in a browser, which can't send credentials with it",
     query: fileQuery,
     async handler({ params, query, caller, access }) {
-      const { id } = await find(params.id);
+      const { id } = await find(params.id, access);
       // A browser shows no error of a download: the page is told here.
       await findFile(engine, id, query.path);
       return tickets.issue(downloadOf("download", id, query.path), caller.identity, access);
@@ -167,7 +168,7 @@ export function fileRoutes(
     summary: "A ticket for one download of a folder",
     query: folderQuery,
     async handler({ params, query, caller, access }) {
-      const { id } = await find(params.id);
+      const { id } = await find(params.id, access);
       return tickets.issue(downloadOf("download-zip", id, query.path), caller.identity, access);
     },
   });
@@ -180,8 +181,8 @@ export function fileRoutes(
     summary: "What is in a folder of a container",
     query: folderQuery,
     responses: responses.list,
-    async handler({ params, query, clientSignal }) {
-      const { id, name } = await find(params.id);
+    async handler({ params, query, access, clientSignal }) {
+      const { id, name } = await find(params.id, access);
       return { id, name, ...(await listFolder(engine, id, query.path, clientSignal)), host };
     },
   });

@@ -1,4 +1,5 @@
 import type { Container } from "dockerode";
+import type { Access } from "../../access/access";
 import { isRunContainer, type PolicyGuard, runContainerError } from "../create/policy-guard";
 import type { NameClaimer } from "../create/runner";
 import type { Engine } from "../engine";
@@ -22,10 +23,11 @@ export class Lifecycle {
   /**
    * Does nothing if the container already runs.
    * @param id full id, as in all methods
+   * @param access of the client
    * @throws AppError CONTAINER_NOT_FOUND, PORT_TAKEN, INVALID_SPEC, NOT_ALLOWED
    */
-  async start(id: string): Promise<void> {
-    await this.guard.checkStart(id);
+  async start(id: string, access: Access): Promise<void> {
+    await this.guard.checkStart(id, access);
     return this.change(id, (container) => container.start(), 0, "start");
   }
 
@@ -49,12 +51,13 @@ export class Lifecycle {
   }
 
   /**
+   * @param access as of `start`
    * @param grace as of `stop`
    * @throws AppError as `start`
    */
-  async restart(id: string, grace?: number): Promise<void> {
+  async restart(id: string, access: Access, grace?: number): Promise<void> {
     await this.engine.assertAlive();
-    await this.guard.checkStart(id);
+    await this.guard.checkStart(id, access);
     const { graceMs } = await this.stopSettings(id, grace);
     return this.change(id, (container) => container.restart(stopQuery(grace)), graceMs, "start");
   }

@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { ContainerInspectInfo, VolumeInspectInfo } from "dockerode";
-import type { Access } from "../../access/access";
+import { Access } from "../../access/access";
 import { AppError, isNotFound } from "../../errors";
 import type { Engine } from "../engine";
 import {
@@ -8,10 +8,10 @@ import {
   checkPolicy,
   checkVolumeOptions,
   type HostAccess,
-  isBelow,
+  isInside,
+  lookUp,
   type Policy,
   RUN_CONTAINER_PREFIX,
-  resolvedPath,
 } from "./policy";
 
 /** The engine can be started anew with another data root. */
@@ -79,32 +79,35 @@ export class PolicyGuard {
 
   /**
    * To be called directly before a container is started: links in the paths of its mounts, and the containers that it joins, may have
-   * changed since it was created. With `bindRoots`, also refuses folders that lie below one that another container can write, and the
-   * reverse: links there could lead the mount to any folder, also when the engine restarts the container.
+   * changed since it was created. With `bindRoots`, and for tokens that may mount some folders, also refuses folders that are looked up in
+   * one that another container can write, and the reverse: links there could lead the mount to any folder, also when the engine restarts
+   * the container.
    * @param id full id
+   * @param access of the client
    * @param options.ofRun whether the container's own run starts it: nothing else may
    * @throws AppError NOT_ALLOWED, CONTAINER_NOT_FOUND
    */
-  async checkStart(id: string, { ofRun } = { ofRun: false }): Promise<void> {
+  async checkStart(id: string, access: Access, { ofRun } = { ofRun: false }): Promise<void> {
     const info = await this.inspect(id);
     if (!ofRun && isRunContainer(nameOf(info))) throw runContainerError(nameOf(info));
     await this.checkContainer(info, "id", await this.current(), new Set());
-    await this.checkNesting(info);
+    await this.checkNesting(info, access);
   }
 
   /**
    * To be called before a command is executed in a container or its files are read or written: entering a container gives what it has of
    * the host.
    * @param id full id
+   * @param access of the client; only needed for a container that may not run
    * @throws AppError NOT_ALLOWED, CONTAINER_NOT_FOUND
    */
-  async checkEntry(id: string): Promise<void> {
+  async checkEntry(id: string, access = Access.full): Promise<void> {
     const info = await this.inspect(id);
     // Before and after its run, such a container holds volumes that are mounted elsewhere.
     if (isRunContainer(nameOf(info)) && !info.State.Running) throw runContainerError(nameOf(info));
     await this.checkContainer(info, "id", await this.current(), new Set());
     // For the files of a container that doesn't run, the engine mounts its volumes anew.
-    if (!info.State.Running) await this.checkNesting(info);
+    if (!info.State.Running) await this.checkNesting(info, access);
   }
 
   private async checkContainer(info: ContainerInspectInfo, field: string, policy: Policy, seen: Set<string>): Promise<void> {
@@ -150,14 +153,14 @@ export class PolicyGuard {
     return found;
   }
 
-  private async checkNesting({ Id, Mounts }: ContainerInspectInfo): Promise<void> {
-    if (Mounts.length === 0 || this.policy.bindRoots.length === 0) return;
+  private async checkNesting({ Id, Mounts }: ContainerInspectInfo, access: Access): Promise<void> {
+    if (Mounts.length === 0 || (this.policy.bindRoots.length === 0 && !access.listsHostPaths)) return;
     const volumes = await this.engine.listVolumes();
-    const folders = new Map(volumes.flatMap(({ Name, Options }) => [[Name, boundFolder(Options ?? {})] as const]));
+    const bound = new Map(volumes.flatMap(({ Name, Options }) => [[Name, boundFolder(Options ?? {})] as const]));
     const hostMounts = (mounts: readonly Mount[]) =>
       mounts.flatMap((mount) => {
-        const source = mount.Type === "volume" ? folders.get(mount.Name ?? "") : mount.Type === "bind" ? mount.Source : undefined;
-        return source === undefined ? [] : [{ source: resolvedPath(source), isWritable: mount.RW }];
+        const source = mount.Type === "volume" ? bound.get(mount.Name ?? "") : mount.Type === "bind" ? mount.Source : undefined;
+        return source === undefined ? [] : [{ source, ...lookUp(source), isWritable: mount.RW }];
       });
     const own = hostMounts(Mounts);
     if (own.length === 0) return;
@@ -166,7 +169,9 @@ export class PolicyGuard {
     for (const mount of own) {
       for (const other of [...own, ...others]) {
         for (const [inner, outer] of [[mount, other] as const, [other, mount] as const]) {
-          if (outer.isWritable && isBelow(inner.source, outer.source)) throw nestingError(inner.source, outer.source);
+          // Where a path leads now proves nothing, if a container writes a folder in which a part of it is looked up.
+          if (outer.isWritable && inner.folders.some((folder) => isInside(folder, outer.target)))
+            throw nestingError(inner.source, outer.source);
         }
       }
     }

@@ -1,7 +1,8 @@
-import { realpathSync } from "node:fs";
+import { readlinkSync, realpathSync } from "node:fs";
 import path from "node:path";
 import type { Access } from "../../access/access";
 import { AppError } from "../../errors";
+import { MAX_LINK_HOPS } from "../../support/max-link-hops";
 import type { RunSpec } from "./run-spec";
 
 export interface Policy {
@@ -178,17 +179,41 @@ export function boundFolder(options: Record<string, string>): string | undefined
   return isBind && device !== "" ? path.posix.resolve("/", device) : undefined;
 }
 
-/** A path of the host without links, to be compared by `isBelow`. */
-export function resolvedPath(place: string): string {
-  return canonicalPath(resolveLinks(place));
+/**
+ * Where a path of the host leads now.
+ * @returns the path without links, and the folders in which its parts and those of its links are looked up: who writes one of these can
+ *   make it lead elsewhere
+ */
+export function lookUp(place: string): { target: string; folders: string[] } {
+  const parts = path.posix.normalize(place).split("/").filter(Boolean);
+  const folders = new Set<string>();
+  let folder = "/";
+  for (let hops = 0; parts.length > 0; ) {
+    const part = parts.shift() as string;
+    folders.add(canonicalPath(folder));
+    const next = path.posix.join(folder, part);
+    const link = part === ".." ? undefined : readLink(next);
+    if (link === undefined || ++hops > MAX_LINK_HOPS) {
+      folder = next;
+      continue;
+    }
+    if (link.startsWith("/")) folder = "/";
+    parts.unshift(...link.split("/").filter((each) => each !== "" && each !== "."));
+  }
+  return { target: canonicalPath(folder), folders: [...folders] };
 }
 
-/** Whether a resolved path lies below another; a folder does not lie below itself. */
-export function isBelow(inner: string, outer: string): boolean {
-  return inner !== outer && isInside(inner, outer);
+/** The target of a link; undefined for all else, and for what isn't there. */
+function readLink(place: string): string | undefined {
+  try {
+    return readlinkSync(place);
+  } catch {
+    return undefined;
+  }
 }
 
-function isInside(place: string, folder: string): boolean {
+/** Whether a path is a folder or below it. */
+export function isInside(place: string, folder: string): boolean {
   return place === folder || folder === "/" || place.startsWith(`${folder}/`);
 }
 

@@ -154,7 +154,7 @@ export class Runner {
         // After the name: a repeated request finds its container although nothing more fits.
         await room.confirm();
         throwIfCancelled({ cancelSignal });
-        if (mustBeCheckedAgain(spec)) await this.guard.checkStart(id);
+        if (mustBeCheckedAgain(spec)) await this.guard.checkStart(id, access);
         await this.engine.call((docker) => docker.getContainer(id).start(), "start");
         await claim?.recheck();
         return result;

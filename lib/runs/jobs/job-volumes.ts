@@ -1,3 +1,4 @@
+import { Access } from "../../access/access";
 import { FOLDER_MODE } from "../../archive/tar-write";
 import type { Engine } from "../../docker/engine";
 import { isNotFound } from "../../errors";
@@ -70,7 +71,7 @@ async function fillReadOnlyVolume(
   const contents = volumes.flatMap(({ content }, index) =>
     content ? [{ ...content, path: `/${index}`, ...(content.archive ? { folderMode: FOLDER_MODE } : {}) }] : [],
   );
-  await volumeIo.fill(name, image, contents, limit);
+  await volumeIo.fill(name, image, contents, limit, Access.full);
   return (await engine.call((docker) => docker.getVolume(name).inspect())).Mountpoint;
 }
 

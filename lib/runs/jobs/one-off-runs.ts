@@ -173,7 +173,7 @@ export class OneOffRuns {
       maxOutputBytes: settings.run_max_output,
       prepare: async (id, made) => {
         if (labels) await deps.confinement.assertMade(id, { ...own, ...made }, labels, namedVolumes);
-        if (volumes.some(({ source }) => source !== undefined)) await deps.guard.checkStart(id, { ofRun: true });
+        if (volumes.some(({ source }) => source !== undefined)) await deps.guard.checkStart(id, access, { ofRun: true });
         await putContents(deps.engine, id, contents, settings.run_files);
       },
     };

@@ -79,7 +79,7 @@ export class Volumes {
     if (access.labels && !(await confinement.hasVolume(name, access.labels))) throw new AppError("NAME_TAKEN", { details: { name } });
     if (!archive) return;
     try {
-      await this.withAnyImage((image) => volumeIo.fill(name, image, [{ path: "/", mode: undefined, archive }], this.limit));
+      await this.withAnyImage((image) => volumeIo.fill(name, image, [{ path: "/", mode: undefined, archive }], this.limit, access));
     } catch (error) {
       if (!existing) hold.discard([name]);
       throw error;
@@ -108,7 +108,7 @@ export class Volumes {
     if (!info || !hasLabels(info.labels, access.labels ?? {}))
       throw new AppError("VOLUME_NOT_FOUND", { message: `No such volume: ${name}` });
     try {
-      return { ...info, content: await this.withAnyImage((image) => this.deps.volumeIo.read(name, image, this.limit)) };
+      return { ...info, content: await this.withAnyImage((image) => this.deps.volumeIo.read(name, image, this.limit, access)) };
     } catch (error) {
       if (error instanceof ContentLimitError)
         throw new AppError("CONTENT_TOO_LARGE", { message: `The volume ${name} holds more than ${this.limit} bytes` });

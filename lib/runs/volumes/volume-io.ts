@@ -3,6 +3,7 @@ import { buffer } from "node:stream/consumers";
 import { finished } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { extract, type Pack, pack } from "tar-stream";
+import type { Access } from "../../access/access";
 import { ownerOf, TAR_HEADER_BYTES } from "../../archive/tar-read";
 import { ownerFields, type PathContent, packContents } from "../../archive/tar-write";
 import type { PolicyGuard } from "../../docker/create/policy-guard";
@@ -28,23 +29,28 @@ export class VolumeIo {
    * @param image any image of the engine
    * @param contents with paths below the volume's root
    * @param limit bytes that each may unpack to
+   * @param access of the client
    */
-  async fill(volume: string, image: string, contents: readonly PathContent[], limit: number): Promise<void> {
+  async fill(volume: string, image: string, contents: readonly PathContent[], limit: number, access: Access): Promise<void> {
     const mounted = contents.map((content) => ({ ...content, path: content.path === "/" ? MOUNT_POINT : MOUNT_POINT + content.path }));
-    await this.withHelper(volume, image, false, (id) => putContents(this.engine, id, mounted, limit));
+    await this.withHelper({ volume, image, readOnly: false, access }, (id) => putContents(this.engine, id, mounted, limit));
   }
 
   /**
    * @param image any image of the engine
    * @param limit bytes that it may unpack to
+   * @param access of the client
    * @returns a gzipped tar of the whole volume
    * @throws ContentLimitError
    */
-  read(volume: string, image: string, limit: number): Promise<Buffer> {
-    return this.withHelper(volume, image, true, (id) => getContent(this.engine, id, MOUNT_POINT, limit));
+  read(volume: string, image: string, limit: number, access: Access): Promise<Buffer> {
+    return this.withHelper({ volume, image, readOnly: true, access }, (id) => getContent(this.engine, id, MOUNT_POINT, limit));
   }
 
-  private async withHelper<T>(volume: string, image: string, readOnly: boolean, work: (id: string) => Promise<T>): Promise<T> {
+  private async withHelper<T>(
+    { volume, image, readOnly, access }: { volume: string; image: string; readOnly: boolean; access: Access },
+    work: (id: string) => Promise<T>,
+  ): Promise<T> {
     const { name, Labels } = await this.reaper.nameAndLabels(HELPER_LIFETIME_SECONDS);
     const mount = { Type: "volume" as const, Source: volume, Target: MOUNT_POINT, ReadOnly: readOnly, VolumeOptions: { NoCopy: true } };
     const spec = {
@@ -59,7 +65,7 @@ export class VolumeIo {
     const id = await this.reaper.createContainer(spec, "create");
     try {
       // The engine mounts the volume for each archive, although the container is never started.
-      await this.guard.checkStart(id, { ofRun: true });
+      await this.guard.checkStart(id, access, { ofRun: true });
       return await work(id);
     } finally {
       await this.reaper.removeContainer(id);

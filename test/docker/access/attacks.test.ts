@@ -398,3 +398,20 @@ test("tokens are made, described and checked over HTTP, and one made with a narr
   ];
   for (const [json, expected] of checks) expect((await narrowest("POST", "/tokens/check", { json })).json).toMatchObject(expected);
 });
+
+test("a token that may mount a folder of the host doesn't leave it by links that its container swaps", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "docker-server-host-"));
+  try {
+    const holder = holderOf(node.server.url, narrowTokenOf({ host: [folder] }));
+    const swap = "cd /d; while :; do mkdir s; rmdir s; ln -s /etc s; rm s; done";
+    const swapper = { image: "busybox", name: `swapper-${unique}`, detach: true, init: true, data: ["sh", "-c", swap] };
+    expect((await holder("PUT", "/", { json: { ...swapper, volumes: { [folder]: "/d" } } })).status).toBe(200);
+    for (let turn = 0; turn < 20; turn++) {
+      const { status } = await holder("PUT", "/", { json: { ...sleeper, volumes: { [path.join(folder, "s")]: "/d" } } });
+      expect(status).toBeGreaterThanOrEqual(400);
+    }
+  } finally {
+    await node.docker("rm", "--force", `swapper-${unique}`);
+    rmSync(folder, { recursive: true });
+  }
+});

@@ -8,6 +8,7 @@ import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
+import { Access } from "../../../lib/access/access";
 import { ContainerList } from "../../../lib/docker/containers/container-list";
 import { exec } from "../../../lib/docker/containers/exec";
 import { Lifecycle } from "../../../lib/docker/containers/lifecycle";
@@ -152,7 +153,8 @@ describe("stopping", () => {
         [-1, 3600],
         [86_400, 3600],
       ] as const) {
-        void (await lifecycleOf(own))[action]("a").catch(() => undefined);
+        const lifecycle = await lifecycleOf(own);
+        void (action === "stop" ? lifecycle.stop("a") : lifecycle.restart("a", Access.full)).catch(() => undefined);
         while (!deadlines.mock.calls.some(([ms]) => ms === SHORT + seconds * 1000)) await sleep(5);
         server?.close().closeAllConnections();
       }

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import path from "node:path";
 import fc from "fast-check";
-import { checkBind, checkPolicy, ENGINE_SOCKETS, type Policy } from "../../../../lib/docker/create/policy";
+import { checkBind, checkPolicy, ENGINE_SOCKETS, lookUp, type Policy } from "../../../../lib/docker/create/policy";
 import type { RunSpec } from "../../../../lib/docker/create/run-spec";
 
 const PLAIN = { volumes: {}, cap_add: [], devices: [], privileged: false } as unknown as RunSpec;
@@ -171,4 +171,35 @@ test("bind_roots does not allow sockets, and docker_socket does not allow paths 
   expect(() => mount("/var/run/docker.sock", { bindRoots: ["/var/run"] })).toThrow(refusal({ allow: "docker_socket" }));
   expect(() => mount("/var/run/docker.sock", { bindRoots: ["/var/run"], allow: ["docker_socket"] })).not.toThrow();
   expect(() => mount("/var/run/docker.sock", { bindRoots: ["/srv"], allow: ["docker_socket"] })).toThrow(refusal({ bind_roots: ["/srv"] }));
+});
+
+describe("where a path leads", () => {
+  let root: string;
+  const at = (name: string) => path.join(root, name);
+  beforeAll(() => {
+    root = realpathSync(mkdtempSync(path.join(tmpdir(), "docker-server-links-")));
+    mkdirSync(at("a/b"), { recursive: true });
+    symlinkSync("../c", at("a/up"));
+    symlinkSync(at("a/b"), at("absolute"));
+    symlinkSync("absolute/./x", at("chain"));
+    symlinkSync("circle", at("circle"));
+  });
+  afterAll(() => rmSync(root, { recursive: true }));
+
+  test.each([
+    ["a folder", "a/b", "a/b", ["a"]],
+    ["what isn't there", "a/none/deep", "a/none/deep", ["a", "a/none"]],
+    ["a relative link", "a/up/x", "c/x", ["a", "c"]],
+    ["an absolute link", "absolute/x", "a/b/x", ["a", "a/b"]],
+    ["a link to a link", "chain/y", "a/b/x/y", ["a", "a/b", "a/b/x"]],
+  ])("%s is told with every folder in which a part is looked up", (_what, name, target, folders) => {
+    const found = lookUp(at(name));
+    expect(found.target).toBe(at(target));
+    expect(found.folders).toEqual(expect.arrayContaining([root, ...folders.map(at)]));
+    expect(found.folders.filter((each) => each.startsWith(`${root}/`))).toHaveLength(folders.length);
+  });
+
+  test("a link in a circle ends", () => {
+    expect(lookUp(at("circle/x")).folders).toContain(root);
+  });
 });
