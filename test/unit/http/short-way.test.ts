@@ -122,8 +122,8 @@ type Server = Awaited<ReturnType<typeof startServer>>;
 
 const withoutIdsAndTimes = (answer: string) =>
   answer
-    .replace(/^Date: .*$/m, "Date: -")
-    .replace(/"timestamp":"[^"]*"/, '"timestamp":"-"')
+    .replace(/^Date: .*$/gm, "Date: -")
+    .replace(/"timestamp":"[^"]*"/g, '"timestamp":"-"')
     .replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, "ID")
     .replace(/; t=\d+/g, "; t=-");
 
