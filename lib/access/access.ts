@@ -166,15 +166,15 @@ export class Access {
     if (!this.allowsImage(reference)) throw refusedBy("images", `It names another image than ${reference}`, { image: reference });
   }
 
-  /**
-   * Whether the token lists something of the host. A token gets nothing of it unless its first link lists it; no later link can add any.
-   * @param matches tells whether an item of a `host` caveat covers it
-   */
   /** Whether its `host` caveats let it mount some folders of the host, and not all. */
   get listsHostPaths(): boolean {
     return !this.isFull && this.listsHost((item) => item.startsWith("/"));
   }
 
+  /**
+   * Whether the token lists something of the host. A token gets nothing of it unless its first link lists it; no later link can add any.
+   * @param matches tells whether an item of a `host` caveat covers it
+   */
   private listsHost(matches: (item: string) => boolean): boolean {
     return this.links.every(({ host }, index) => (host === undefined && index > 0) || (host ?? []).some(matches));
   }

@@ -2,7 +2,6 @@
 const IMAGE_ID = /^(?:sha256:)?[0-9a-f]{1,64}$/;
 
 interface Reference {
-  /** with its registry, such as docker.io/library/redis */
   repository: string;
   tag: string | undefined;
   digest: string | undefined;
@@ -30,10 +29,17 @@ export function matchesImage(patterns: readonly string[], reference: string): bo
   });
 }
 
-function splitReference(reference: string): Reference {
+/** The parts of an image reference as they are written: nothing is completed. */
+export function imageParts(reference: string): Reference {
   const [name = "", digest] = reference.split("@");
   const [, repository = name, tag] = /^(.*?)(?::([^:/]+))?$/.exec(name) ?? [];
-  return { repository: withRegistry(repository), tag, digest };
+  return { repository, tag, digest };
+}
+
+/** With its registry, to be compared. */
+function splitReference(reference: string): Reference {
+  const parts = imageParts(reference);
+  return { ...parts, repository: withRegistry(parts.repository) };
 }
 
 /** As Docker completes it: the first part is a registry if it has a dot or a port, or is localhost. */

@@ -1,4 +1,6 @@
 import { LRUCache } from "lru-cache";
+import { imageParts } from "../access/image-patterns";
+import { registryOf } from "../docker/images/registry-login";
 import type { DockerCall } from "./call";
 import type { Nodes } from "./nodes";
 
@@ -46,15 +48,8 @@ export class ImageSupply {
 const keyOf = ({ access, response }: DockerCall, image: string) =>
   JSON.stringify([access.key, response.locals.identity, registryOf(image)]);
 
-/** The registry of a reference, as Docker tells it from the first part of a name. */
-function registryOf(image: string): string {
-  const [first = "", ...rest] = image.split("/");
-  return rest.length > 0 && (/[.:]/.test(first) || first === "localhost") ? first : "docker.io";
-}
-
 /** The repository of a reference, and its tag or digest. */
 export function splitReference(image: string): { name: string; tag: string } {
-  const [named = "", digest] = image.split("@");
-  const [, name = named, tag = "latest"] = /^(.+):([^:/]+)$/.exec(named) ?? [];
-  return { name, tag: digest ?? tag };
+  const { repository, tag, digest } = imageParts(image);
+  return { name: repository, tag: digest ?? tag ?? "latest" };
 }

@@ -179,10 +179,11 @@ export async function downloadByTicket(container, route, path) {
 }
 
 /**
+ * Has the browser save what is at an address.
  * @param {string} url
  * @param {string} name of the file; empty to leave it to the server
  */
-function followDownload(url, name) {
+export function followDownload(url, name) {
   const link = document.createElement("a");
   link.href = url;
   link.download = name;

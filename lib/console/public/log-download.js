@@ -1,4 +1,4 @@
-import { linesOf } from "./api.js";
+import { followDownload, linesOf } from "./api.js";
 import { mergeLogs } from "./log-merge.js";
 import { requestLog } from "./log-reader.js";
 
@@ -31,9 +31,6 @@ export async function saveLogs(containers, { since, until }) {
     await new Promise((resolve) => setTimeout(resolve));
   }
   const url = URL.createObjectURL(new Blob([...parts, text], { type: "application/octet-stream" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = `${containers.length === 1 ? containers[0]?.name : "containers"}.log`;
-  link.click();
+  followDownload(url, `${containers.length === 1 ? containers[0]?.name : "containers"}.log`);
   URL.revokeObjectURL(url);
 }
