@@ -172,7 +172,7 @@ describe("the pages", () => {
     await page.keyboard.type("idl");
     await page.getByRole("link", { name: "web" }).waitFor({ state: "detached" });
     expect(await page.getByRole("link", { name: "idle" }).count()).toBe(1);
-    expect(page.url()).toContain("?filter=idl");
+    await page.waitForURL((url) => url.search === "?filter=idl");
     await expectClean(opened);
   });
 
@@ -320,7 +320,7 @@ describe("a container", () => {
     ]);
     await page.getByLabel("Level").selectOption("warn");
     await rows.nth(1).waitFor({ state: "detached" });
-    expect(page.url()).toContain("level=warn");
+    await page.waitForURL((url) => url.searchParams.get("level") === "warn");
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download" }).click()]);
     const lines = readFileSync(await download.path(), "utf8").split("\n");
     expect(lines.map((line) => line.slice(line.indexOf(" ") + 1))).toEqual([...written, ""]);
