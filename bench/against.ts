@@ -49,7 +49,7 @@ export async function benchAgainst(revision: string): Promise<AgainstRow[]> {
   const sources = mkdtempSync(path.join(tmpdir(), "docker-server-earlier-"));
   const engine = await startEngine({ name: "bench" });
   try {
-    const dist = await buildEarlier(sources, revision);
+    const dist = await buildEarlier(sources, { revision, hasOwnPackages: true });
     await importBusybox(engine);
     for (let made = 0; made < CONTAINERS; made++) await engine.docker(["create", "--label", `number=${made}`, "busybox"]);
     const sides: Sides = { engine, programs: { earlier: path.join(dist, "bin/docker-server.js"), now: PROGRAM } };

@@ -7,19 +7,20 @@ const ROOT = path.resolve(__dirname, "../..");
 const EARLIER_COMMIT = "11dbce40224a1c64a2378a92c4a958ab76617fe3";
 
 /**
- * Builds the program as it was at an earlier commit, with the packages of today.
+ * Builds the program as it was at an earlier commit.
  * @param folder where the sources go
- * @param revision as git knows it
+ * @param of the revision as git knows it, and whether with the packages that it names, which takes a minute more, instead of today's
  * @returns the folder `dist`
  * @throws if the clone lacks the commit
  */
-export async function buildEarlier(folder: string, revision = EARLIER_COMMIT): Promise<string> {
+export async function buildEarlier(folder: string, { revision = EARLIER_COMMIT, hasOwnPackages = false } = {}): Promise<string> {
   mkdirSync(folder, { recursive: true });
   const commit = (await runOrThrow("git", ["-C", ROOT, "rev-parse", "--verify", "--end-of-options", `${revision}^{commit}`])).trim();
   const archive = path.join(folder, "sources.tar");
   await runOrThrow("git", ["-C", ROOT, "archive", "--output", archive, commit]);
   await runOrThrow("tar", ["-xf", archive, "-C", folder]);
-  symlinkSync(path.join(ROOT, "node_modules"), path.join(folder, "node_modules"));
+  if (hasOwnPackages) await runOrThrow("npm", ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder]);
+  else symlinkSync(path.join(ROOT, "node_modules"), path.join(folder, "node_modules"));
   await runOrThrow("npm", ["run", "build", "--prefix", folder]);
   return path.join(folder, "dist");
 }
