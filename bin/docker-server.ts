@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 import "./process-title";
+import "./compile-cache";
+import "./small-heap";
 import { randomBytes } from "node:crypto";
 import { setFlagsFromString } from "node:v8";
 import { loadSettings, SettingsError } from "../config/load";
@@ -15,6 +17,9 @@ import { toUrlHost } from "../lib/support/url-host";
  * estimate each 30 MB of them would cause a full collection.
  */
 const HEAP_GROWING_PERCENT = 300;
+
+/** How many times larger the heap's young part becomes each time that it is too small: V8's own default. */
+const YOUNG_HEAP_GROWTH = 2;
 
 async function main(): Promise<void> {
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
@@ -67,6 +72,7 @@ async function main(): Promise<void> {
   }
   const { port } = await starting;
   logs.log.info(`listening on ${settings.https ? "https" : "http"}://${toUrlHost(settings.host ?? "0.0.0.0")}:${port}`);
+  setFlagsFromString(`--semi-space-growth-factor=${YOUNG_HEAP_GROWTH}`);
   process.send?.("ready");
 }
 

@@ -63,6 +63,9 @@ const EDITS = [
   ["dockerode/lib/docker.js", "withSession = require('./session'),", "withSession = () => { throw new Error('Without BuildKit'); },"],
 ];
 
+/** Tables of characters that only a body in an East Asian encoding needs: half of all that the packages of the start hold. */
+const ICONV_TABLES = "node_modules/iconv-lite/encodings/tables";
+
 const bundleOf = (name) => `${name.replace("@", "").replace("/", "-")}.js`;
 const NAME_OF_MODULE = new Map(Object.entries(ON_DEMAND).flatMap(([name, modules]) => modules.map((module) => [module, name])));
 
@@ -94,6 +97,16 @@ const onDemand = {
       const name = NAME_OF_MODULE.get(module);
       return name === undefined ? undefined : { path: `./${bundleOf(name)}`, external: true };
     });
+  },
+};
+
+/** iconv-lite loads each table at its first use: they stay files. */
+const tablesApart = {
+  name: "tables-apart",
+  setup(build) {
+    build.onResolve({ filter: /^\.\/tables\/.*\.json$/ }, ({ path: file, importer }) =>
+      importer.includes("/iconv-lite/encodings/") ? { path: file, external: true } : undefined,
+    );
   },
 };
 
@@ -135,7 +148,7 @@ async function bundleProgram() {
   const loadedAtStart = new Set();
   const program = await esbuild.build({ ...COMMON, entryPoints, outdir: path.join(DIST, "bin"), plugins: [packagesApart(loadedAtStart)] });
   const exported = [...loadedAtStart].sort().map((module) => `"${module}": require("${module}"),`);
-  const packages = await bundlePackages("start.js", `module.exports = {${exported.join("")}};`, [onDemand, edits]);
+  const packages = await bundlePackages("start.js", `module.exports = {${exported.join("")}};`, [onDemand, tablesApart, edits]);
   return [program, packages];
 }
 
@@ -186,6 +199,7 @@ async function main() {
   rmSync(DIST, { recursive: true, force: true });
   const results = (await Promise.all([bundleProgram(), ...Object.keys(ON_DEMAND).map(bundleOnDemand)])).flat();
   for (const file of DOCS_FILES) cpSync(path.join(ROOT, "node_modules", file), path.join(DIST, "docs-pages", path.basename(file)));
+  cpSync(path.join(ROOT, ICONV_TABLES), path.join(DIST, "packages/tables"), { recursive: true });
   copyConsole();
   const bundled = results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
   const copied = [...DOCS_FILES, ...Object.keys(CONSOLE_FILES)].map((file) => `node_modules/${file}`);

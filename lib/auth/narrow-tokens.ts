@@ -35,7 +35,6 @@ interface Use {
 
 /** The narrow tokens: verifies them, knows the revoked ones, and ends what they have begun. */
 export class NarrowTokens {
-  private keys: Buffer[] = [];
   private revoked: ReadonlySet<string> = new Set();
   private readonly uses = new Map<string, Set<Use>>();
   /** By digest: the time of a lookup tells nothing about a token. */
@@ -44,11 +43,12 @@ export class NarrowTokens {
 
   private readonly usesFile: boolean;
 
-  /** @param settings whose secrets keys are derived from: the first signs, tokens signed with any of them are valid */
-  constructor(settings: RootSecretSettings) {
-    const secrets = rootSecrets(settings);
-    this.usesFile = secrets.length === 0;
-    this.keys = secrets.map(deriveTokenKey);
+  /** @param keys derived from the secrets of the settings: the first signs, tokens signed with any of them are valid */
+  constructor(
+    settings: RootSecretSettings,
+    private keys: readonly Buffer[] = rootSecrets(settings).map(deriveTokenKey),
+  ) {
+    this.usesFile = keys.length === 0;
   }
 
   /** The tokens of the token file are the secrets if there is no other. */
