@@ -9,6 +9,8 @@ import { HttpClient } from "./http-client";
 export interface Bed {
   engine: Engine;
   server: TestServer;
+  /** this server's Docker listener, as a DOCKER_HOST value */
+  dockerListener: string;
   /** this server's HTTP API */
   ours: HttpClient;
   /** the Engine API over its socket */
@@ -28,12 +30,14 @@ export async function makeBed(): Promise<Bed> {
     await importBusybox(engine);
     const folder = path.join(engine.folder, "server");
     mkdirSync(folder);
-    const server = await startServer({ engine, folder });
+    const dockerListener = `unix://${path.join(folder, "docker.sock")}`;
+    const server = await startServer({ engine, folder, args: ["--docker_listen", dockerListener] });
     const ours = new HttpClient({ host: "127.0.0.1", port: server.port }, CREDENTIALS);
     const raw = new HttpClient({ socketPath: engine.socket });
     return {
       engine,
       server,
+      dockerListener,
       ours,
       raw,
       async cli(args, exitCode = 0) {

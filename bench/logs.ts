@@ -5,7 +5,12 @@ import { demultiplex } from "./http-client";
 
 const ROUNDS = 24;
 const LINES = 10_000;
-const PRINT_COMMAND = ["sh", "-c", `i=0; while [ $i -lt ${LINES} ]; do i=$((i+1)); echo "line $i of a log with some text in it"; done`];
+/** Prints that many lines and ends. */
+export const PRINT_COMMAND = [
+  "sh",
+  "-c",
+  `i=0; while [ $i -lt ${LINES} ]; do i=$((i+1)); echo "line $i of a log with some text in it"; done`,
+];
 
 /** Reads the whole log of a container. */
 export function benchLogs(bed: Bed): Promise<Comparison[]> {
@@ -33,7 +38,8 @@ export function benchLogs(bed: Bed): Promise<Comparison[]> {
   });
 }
 
-function expectLines(text: string): void {
+/** @throws Error unless the text has all lines of `PRINT_COMMAND` */
+export function expectLines(text: string): void {
   const lines = text.split("\n").length - 1;
   if (lines !== LINES) throw new Error(`expected ${LINES} log lines, got ${lines}`);
 }

@@ -5,6 +5,7 @@ import { benchCluster } from "./cluster";
 import type { Comparison } from "./compare";
 import { benchConsoleLogs } from "./console-logs";
 import { benchDelete } from "./delete";
+import { benchDockerApi } from "./docker-api";
 import { benchExec } from "./exec";
 import { benchFiles } from "./files";
 import { benchList } from "./list";
@@ -28,12 +29,16 @@ const ONE_NODE_BENCHES: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
   managed: benchManaged,
   terminals: benchTerminals,
 };
-const BENCH_NAMES = ["start", "access", "console-logs", ...Object.keys(ONE_NODE_BENCHES), "cluster", "proxy"];
+const BENCH_NAMES = ["start", "access", "console-logs", ...Object.keys(ONE_NODE_BENCHES), "docker-api", "cluster", "proxy"];
 /** These start engines of their own. */
-const BENCHES_WITH_OWN_ENGINES = new Set(["cluster", "proxy"]);
+const BENCHES_WITH_OWN_ENGINES = new Set(["docker-api", "cluster", "proxy"]);
 
 async function main(chosen: string[]): Promise<void> {
   if (chosen.some((name) => !BENCHES_WITH_OWN_ENGINES.has(name))) await runOneNodeBenches(chosen);
+  if (chosen.includes("docker-api")) {
+    const pairs = await benchDockerApi();
+    process.stdout.write(`\nThe Docker API (medians, measured in turns)\n${pairTable(pairs)}`);
+  }
   if (chosen.includes("cluster")) {
     const pairs = await benchCluster();
     process.stdout.write(`\nNodes with separate engines and networks on this machine (medians, measured in turns)\n${pairTable(pairs)}`);
