@@ -1,6 +1,9 @@
 import net from "node:net";
 import tls from "node:tls";
 
+/** Of a body that comes faster than it is sent on: with Node's 16 kB each piece of it would pause the client. */
+const UPLOAD_BUFFER_BYTES = 1_048_576;
+
 /** Where requests are sent: the address of a container's port, or of another node. */
 export interface UpstreamEndpoint {
   /** Connections with the same key are pooled together: never those to two containers. */
@@ -32,7 +35,8 @@ export class UpstreamConnection {
 
   constructor(readonly endpoint: UpstreamEndpoint) {
     const { connectOptions } = endpoint;
-    this.socket = "secure" in connectOptions ? tls.connect(connectOptions) : net.connect({ ...connectOptions, noDelay: true });
+    const options = { ...connectOptions, writableHighWaterMark: UPLOAD_BUFFER_BYTES };
+    this.socket = "secure" in options ? tls.connect(options) : net.connect({ ...options, noDelay: true });
     this.socket.setNoDelay(true);
     this.socket.once("secure" in connectOptions ? "secureConnect" : "connect", () => this.listener?.onConnect());
     for (const [event, handler] of this.socketHandlers) this.socket.on(event, handler);
