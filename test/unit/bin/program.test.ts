@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { version } from "../../../package.json";
@@ -47,6 +47,9 @@ async function runProgram(args: string[], env: NodeJS.ProcessEnv = {}) {
   const code = await started.ended;
   return { code, stdout: started.stdout, stderr: started.stderr };
 }
+
+/** Options of a server with the token x and without an engine. */
+const listening = (port: number | undefined) => [`--port=${port}`, "--host=127.0.0.1", "--docker_host=/nowhere.sock", "--token=x"];
 
 describe("bundles", () => {
   const filesOf = (name: string, extension: string) =>
@@ -172,6 +175,65 @@ test.each(["::1", "::"])("with --host %s it listens, and logs a valid URL", asyn
   expect(await until(() => started.stdout.includes("listening on") || started.stderr !== "", 30_000)).toBe(true);
   expect(/listening on (http:\/\/[^\s"]+)/.exec(started.stdout)?.[1]).toBe(`http://[${host}]:${port}`);
   expect((await fetch(`http://[::1]:${port}/openapi.json`)).status).toBe(200);
+  started.child.kill("SIGTERM");
+  expect(await started.ended).toBe(0);
+});
+
+// The AWS SDK warns of this version of Node before.
+test.each([
+  [["--s3=bucket"], /(?:^|\n)docker-server: --s3 needs --s3_region.*\n$/],
+  [["--s3=bucket", "--s3_endpoint=10.0.0.9:9000"], /(?:^|\n)docker-server: --s3_endpoint must be a URL.*\n$/],
+  [["--redis=http://10.0.0.9"], /(?:^|\n)docker-server: --redis must be a URL.*\n$/],
+])("a store that can never work, %j, fails the start", async (store, line) => {
+  const [port] = await freePorts(1);
+  const { code, stderr } = await runProgram([...listening(port), "--cluster", ...store]);
+  expect([code, stderr]).toEqual([1, expect.stringMatching(line)]);
+});
+
+test("a store that can't be reached doesn't fail the start: the node says that all is not complete until it was read", async () => {
+  const [port] = await freePorts(1);
+  // A file in place of a folder is in the way of the store until it is removed.
+  const inTheWay = path.join(folder, "in-the-way");
+  writeFileSync(inTheWay, "");
+  const store = ["--cluster", `--folder=${inTheWay}/store`, "--refresh_rate=200", "--cache_interval=100"];
+  const started = start(process.execPath, [program.file, ...listening(port), ...store]);
+  expect(await until(() => started.stdout.includes("listening on"), 30_000)).toBe(true);
+  const textOf = async (place: string) => (await fetch(`http://127.0.0.1:${port}${place}`, { headers: { "X-Access-Token": "x" } })).text();
+  const told = async () => ({
+    nodes: JSON.parse(await textOf("/nodes")).complete,
+    metrics: /^docker_server_cluster_complete (\d)$/m.exec(await textOf("/metrics"))?.[1],
+  });
+  expect(await told()).toEqual({ nodes: false, metrics: "0" });
+  rmSync(inTheWay);
+  expect(await until(async () => (await told()).nodes === true, 30_000)).toBe(true);
+  expect(await told()).toEqual({ nodes: true, metrics: "1" });
+  started.child.kill("SIGTERM");
+  expect(await started.ended).toBe(0);
+});
+
+test("it starts, serves and stops while neither its logs nor its terminal can be written", async () => {
+  const [port] = await freePorts(1);
+  const full = path.join(folder, "full");
+  mkdirSync(full);
+  // Writes to /dev/full fail with ENOSPC. The test may begin before midnight.
+  for (const days of [0, 1]) {
+    const date = new Date(Date.now() + days * 86_400_000);
+    const day = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
+    for (const file of [`docker-server-${day}.log`, `actions-${day}.jsonl`]) symlinkSync("/dev/full", path.join(full, file));
+  }
+  const command = [process.execPath, program.file, ...listening(port), `--log_dir=${full}`];
+  const started = start("sh", ["-c", 'exec "$@" > /dev/full', "sh", ...command]);
+  const metrics = () =>
+    fetch(`http://127.0.0.1:${port}/metrics`, { headers: { "X-Access-Token": "x" } }).then(
+      (response) => response.text(),
+      () => "",
+    );
+  const areCounted = (text: string) =>
+    ["docker-server.log", "actions.jsonl", "terminal"].every((file) =>
+      new RegExp(`docker_server_log_lines_lost\\{file="${file}"\\} [1-9]`).test(text),
+    );
+  expect(await until(async () => areCounted(await metrics()), 30_000)).toBe(true);
+  expect(started.stderr).toMatch(/^The log docker-server\.log can't be written, \d+ lines are lost: ENOSPC/m);
   started.child.kill("SIGTERM");
   expect(await started.ended).toBe(0);
 });
