@@ -61,11 +61,16 @@ export class RawEngine {
   }
 
   /**
-   * Sends a request and reads the whole response, whatever its status, as long as the engine answers pings.
-   * @throws AppError ENGINE_UNREACHABLE
+   * Sends a request and reads the whole response, whatever its status, as long as the engine answers pings. A change, such as a prune or
+   * a pull, takes as long as it takes; what only reads has a deadline.
+   * @throws AppError ENGINE_UNREACHABLE; ENGINE_TIMEOUT at the deadline
    */
   async send(request: RawRequest): Promise<RawAnswer> {
     await this.engine.assertAlive();
+    if (request.method === "GET") {
+      const signal = AbortSignal.timeout(this.engine.readTimeoutMs);
+      return this.engine.withinDeadline(this.exchange({ ...request, signal }), signal, "call");
+    }
     const answer = this.exchange(request);
     try {
       return await this.engine.whileAlive(answer);
@@ -95,7 +100,7 @@ export class RawEngine {
 
   /**
    * The versions that the engine takes.
-   * @throws AppError ENGINE_UNREACHABLE, ENGINE_ERROR
+   * @throws AppError ENGINE_UNREACHABLE, ENGINE_TIMEOUT, ENGINE_ERROR
    */
   async versionRange(): Promise<{ min: MinorVersion; max: MinorVersion }> {
     if (!this.versions || performance.now() - this.versions.at > VERSION_CACHE_MS) {

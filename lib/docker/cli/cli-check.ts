@@ -31,15 +31,15 @@ export class CliCheck {
   /**
    * Checks the CLI now, and logs a new problem.
    * @returns `problem`
-   * @throws AppError ENGINE_UNREACHABLE
+   * @throws AppError ENGINE_UNREACHABLE, ENGINE_TIMEOUT
    */
   async refresh(): Promise<string | undefined> {
     await this.engine.assertAlive();
-    // A CLI waits for a frozen engine without a limit: at most one of them.
+    // A CLI waits for an engine without a limit: at most one of them.
     this.check ??= this.runCheck().finally(() => {
       this.check = undefined;
     });
-    await this.engine.whileAlive(this.check);
+    await this.engine.withinDeadline(this.check, AbortSignal.timeout(this.engine.readTimeoutMs), "call");
     return this.knownProblem;
   }
 

@@ -69,7 +69,9 @@ export class Jobs {
     try {
       const tails = await watchOutput(output, spec.maxOutputBytes, stop, onFrame, spec.stdin !== undefined);
       if (!(await settlesBefore(waitResponse, stop.signal))) await killContainer(engine, id);
-      const code = parseExitCode(await engine.whileAlive(waitResponse));
+      // After a kill the engine may fail to tell the end.
+      const deadline = AbortSignal.timeout(engine.readTimeoutMs);
+      const code = parseExitCode(await engine.withinDeadline(waitResponse, deadline, "call"));
       throwIfCancelled(cancelSignal);
       const durationSeconds = Math.round(performance.now() - startedAt) / 1000;
       const limit = (stop.signal.reason as RunLimit | undefined) ?? (await findMemoryLimit(engine, id, code));

@@ -1,24 +1,18 @@
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import http, { type RequestListener } from "node:http";
-import { tmpdir } from "node:os";
-import path from "node:path";
+import type { RequestListener, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import type Docker from "dockerode";
 import { Access } from "../../../lib/access/access";
 import { ContainerList } from "../../../lib/docker/containers/container-list";
 import { exec } from "../../../lib/docker/containers/exec";
 import { Lifecycle } from "../../../lib/docker/containers/lifecycle";
 import { Runner } from "../../../lib/docker/create/runner";
-import { Engine } from "../../../lib/docker/engine";
+import type { Engine } from "../../../lib/docker/engine";
+import { EngineServers } from "../../support/unit/engine-servers";
 
-const folder = mkdtempSync(path.join(tmpdir(), "docker-server-engine-"));
-let server: http.Server | undefined;
-afterEach(() => server?.close().closeAllConnections());
-afterAll(() => rmSync(folder, { recursive: true }));
+const engines = new EngineServers();
+afterEach(() => engines.stop());
 
 const SHORT = 400;
 const LONG = 600_000;
@@ -27,13 +21,8 @@ const VERY_SHORT = 50;
 const guard = { checkStart: async () => undefined } as never;
 const IN_TIME = { code: "ENGINE_TIMEOUT" };
 
-/** A client of a fake engine that answers pings and handles all other requests with `take`. */
-async function engineThat(take: RequestListener, times = { read: LONG, write: LONG }): Promise<Engine> {
-  const socket = path.join(folder, randomUUID());
-  server = http.createServer((request, response) => (request.url?.startsWith("/_ping") ? response.end("OK") : take(request, response)));
-  await once(server.listen(socket), "listening");
-  return new Engine({ url: `unix://${socket}`, env: {}, socket, options: { socketPath: socket } }, times.read, times.write);
-}
+/** A client of an engine that answers pings and handles all other requests with `take`. */
+const engineThat = async (take: RequestListener, times = { read: LONG, write: LONG }) => (await engines.start(take, times)).engine;
 
 describe("sending a stream", () => {
   async function send(take: RequestListener, times: { read: number; write: number }): Promise<unknown> {
@@ -59,63 +48,6 @@ describe("sending a stream", () => {
       request.resume().once("end", () => response.end());
     };
     await send(slowly, { read: SHORT, write: LONG });
-  });
-});
-
-describe("an engine that answers pings and nothing else", () => {
-  const container = (docker: Docker) => docker.getContainer("a");
-  /** Every method of dockerode that this program calls. */
-  const CALLS: [string, (docker: Docker) => Promise<unknown>][] = [
-    ["info", (docker) => docker.info()],
-    ["version", (docker) => docker.version()],
-    ["listContainers", (docker) => docker.listContainers({ all: true })],
-    ["listImages", (docker) => docker.listImages()],
-    ["listVolumes", (docker) => docker.listVolumes()],
-    ["importImage", (docker) => docker.importImage(Buffer.alloc(1024) as never, { repo: "a", tag: "1" })],
-    ["image.inspect", (docker) => docker.getImage("a").inspect()],
-    ["image.remove", (docker) => docker.getImage("a").remove()],
-    ["volume.inspect", (docker) => docker.getVolume("a").inspect()],
-    ["volume.remove", (docker) => docker.getVolume("a").remove()],
-    ["container.inspect", (docker) => container(docker).inspect()],
-    ["container.start", (docker) => container(docker).start()],
-    ["container.stop", (docker) => container(docker).stop({ t: 1 })],
-    ["container.restart", (docker) => container(docker).restart()],
-    ["container.pause", (docker) => container(docker).pause()],
-    ["container.unpause", (docker) => container(docker).unpause()],
-    ["container.rename", (docker) => container(docker).rename({ name: "b" })],
-    ["container.kill", (docker) => container(docker).kill()],
-    ["container.remove", (docker) => container(docker).remove()],
-    ["container.stats", (docker) => container(docker).stats({ stream: false })],
-    ["container.top", (docker) => container(docker).top()],
-    ["container.exec", (docker) => container(docker).exec({ Cmd: ["true"] })],
-    ["container.infoArchive", (docker) => container(docker).infoArchive({ path: "/" })],
-    ["exec.inspect", (docker) => docker.getExec("a").inspect()],
-    ["exec.resize", (docker) => docker.getExec("a").resize({ h: 1, w: 1 })],
-  ];
-
-  test.each(CALLS)("%s fails at its deadline, and its connection is closed", async (_, call) => {
-    let open = 0;
-    const client = await engineThat(
-      (request) => {
-        open += 1;
-        request.socket.once("close", () => {
-          open -= 1;
-        });
-      },
-      { read: VERY_SHORT, write: LONG },
-    );
-    await expect(client.call(call)).rejects.toMatchObject(IN_TIME);
-    while (open > 0) await sleep(5);
-  });
-
-  test("creating, streams and upgraded connections fail at their deadline", async () => {
-    const client = await engineThat(() => undefined, { read: VERY_SHORT, write: LONG });
-    await expect(client.createContainer({ name: "a", Image: "b" }, "start", () => undefined)).rejects.toMatchObject(IN_TIME);
-    await expect(client.createVolume({ Name: "a" }, "start")).rejects.toMatchObject(IN_TIME);
-    await expect(client.stream("GET", "/containers/a/logs")).rejects.toMatchObject(IN_TIME);
-    await expect(client.hijack("/containers/a/attach")).rejects.toMatchObject(IN_TIME);
-    const spec = { command: ["true"], tty: false, env: {} };
-    await expect(exec(client, "a", spec, 1000, AbortSignal.timeout(LONG))).rejects.toMatchObject(IN_TIME);
   });
 });
 
@@ -156,7 +88,7 @@ describe("stopping", () => {
         const lifecycle = await lifecycleOf(own);
         void (action === "stop" ? lifecycle.stop("a") : lifecycle.restart("a", Access.full)).catch(() => undefined);
         while (!deadlines.mock.calls.some(([ms]) => ms === SHORT + seconds * 1000)) await sleep(5);
-        server?.close().closeAllConnections();
+        engines.stop();
       }
       deadlines.mockRestore();
     },
@@ -173,7 +105,7 @@ describe("a container that the engine removes at its end", () => {
 
   /** Calls `act` with an engine that reports the removal only after its response to the stop or the removal. */
   async function untilRemoved(statusCode: number, act: (engine: Engine, list: ContainerList) => Promise<void>): Promise<void> {
-    let waiting: http.ServerResponse | undefined;
+    let waiting: ServerResponse | undefined;
     const client = await engineThat((request, response) => {
       if (request.url?.includes("/wait")) {
         waiting = response;
@@ -271,8 +203,8 @@ describe("a connection that is not upgraded", () => {
   });
 
   test("is requested without a body for an attach, so that a proxy can pass the upgrade on", async () => {
-    const client = await engineThat(() => undefined);
-    server?.on("upgrade", (request, socket) => {
+    const { engine: client, server } = await engines.start(() => undefined, { read: LONG, write: LONG });
+    server.on("upgrade", (request, socket) => {
       const { upgrade, "content-length": length, "transfer-encoding": coding } = request.headers;
       socket.end(`HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n${[upgrade, length, coding].join()}`);
     });
