@@ -180,6 +180,15 @@ describe("creating", () => {
     expect(JSON.parse(requests[0]?.body ?? "")).toEqual({ Image: "b", Env: ["KEY=secret"], HostConfig: { Memory: 1 } });
   });
 
+  test("the environment of an exec is in the body alone", async () => {
+    const client = await engineThat(recording);
+    const spec = { command: ["true"], tty: false, env: { KEY: "secret" } };
+    await exec(client, "a", spec, 1000, new AbortController().signal).catch(() => undefined);
+    expect(requests[0]?.url).toBe("/containers/a/exec");
+    expect(JSON.parse(requests[0]?.body ?? "")).toMatchObject({ Cmd: ["true"], Env: ["KEY=secret"] });
+    expect(requests.filter(({ url }) => url.includes("secret"))).toEqual([]);
+  });
+
   test("the options of a volume are in the body alone", async () => {
     const client = await engineThat(recording);
     await client.createVolume({ Name: "a", DriverOpts: { o: "password=secret" } }, "start");

@@ -5,6 +5,7 @@ import { ContainerList } from "../../../../lib/docker/containers/container-list"
 import type { Engine } from "../../../../lib/docker/engine";
 import { AppError } from "../../../../lib/errors";
 import { until } from "../../../../scripts/process";
+import { EngineServers } from "../../../support/unit/engine-servers";
 import { quietLog } from "../../../support/unit/quiet-log";
 import { ID, info, SlowEngine } from "../../../support/unit/slow-engine";
 
@@ -278,4 +279,36 @@ test("while the events are silent, nothing is remembered for longer than a secon
   for (const find of [() => list.find("web", { prefix: false }), () => list.read()]) await find();
   engine.containers = [info({ Id: ID("b"), Names: ["/web"] })];
   expect(await until(async () => (await list.find("web", { prefix: false })).id === ID("b"), 20_000)).toBe(true);
+});
+
+test("while the events are silent, the engine's 404 for a remembered id makes the next lookup ask it", async () => {
+  const engines = new EngineServers();
+  let id = ID("a");
+  let listed = 0;
+  const { engine } = await engines.start(
+    ({ url = "" }, response) => {
+      if (url.includes("/events")) return response.flushHeaders();
+      response.writeHead(url.includes("/containers/json") || url.includes(id) ? 200 : 404, { "Content-Type": "application/json" });
+      if (!url.includes("/containers/json")) return response.end('{"message":"No such container: web"}');
+      listed += 1;
+      response.end(JSON.stringify([info({ Id: id, Names: ["/web"] })]));
+    },
+    { read: 60_000, write: 60_000 },
+  );
+  const list = new ContainerList(engine, "node-1", quietLog().log);
+  open.push(list);
+  void list.watch();
+  const idOf = async () => (await list.find("web", { prefix: false })).id;
+  const isRemembered = async () => {
+    await idOf();
+    const before = listed;
+    await idOf();
+    return listed === before;
+  };
+  expect(await until(isRemembered, 20_000)).toBe(true);
+  id = ID("b");
+  await expect(engine.call((docker) => docker.getContainer(ID("a")).inspect())).rejects.toMatchObject({ code: "CONTAINER_NOT_FOUND" });
+  expect(await idOf()).toBe(ID("b"));
+  list.close();
+  engines.stop();
 });
