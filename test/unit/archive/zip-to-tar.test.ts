@@ -2,10 +2,12 @@ import { randomBytes } from "node:crypto";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import { Spool } from "../../../lib/archive/spool";
 import { zipToTar } from "../../../lib/archive/zip-to-tar";
 import { Engine } from "../../../lib/docker/engine";
 import { writeContainerArchive } from "../../../lib/files/container-archive";
+import { run } from "../../../scripts/process";
 import { zipOf } from "../../support/zips";
 
 const FILES = Array.from({ length: 400 }, (_, at) => ({ name: `f${at}`, data: randomBytes(60_000) }));
@@ -39,5 +41,18 @@ test.each(Object.keys(FAULTS))("only the upload fails if the engine %s", async (
     await spool.close();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
+  }
+});
+
+test.each([262_143, 262_144, 2_097_152, 4_294_967_294])("files and folders belong to the owner %i", async (id) => {
+  const spool = Spool.create();
+  try {
+    await spool.fill(Readable.from([zipOf([...FILES.slice(0, 1), { name: "small", data: "x" }])]), 100_000);
+    const { tar, finished } = zipToTar(spool, "d/", ["d"], { uid: id, gid: id });
+    const { stdout } = await run("tar", ["--numeric-owner", "-tvf", "-"], { input: await buffer(tar) });
+    await finished;
+    expect(stdout.match(/^\S+ \d+\/\d+/gm)?.map((line) => line.split(" ")[1])).toEqual(Array(3).fill(`${id}/${id}`));
+  } finally {
+    await spool.close();
   }
 });
