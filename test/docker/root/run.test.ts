@@ -76,7 +76,10 @@ test("no anonymous volume of the image stays, however a run fails or is removed"
     ["POST", "/containers/ended/stop?timeout=0"],
   ]) {
     await put({ image, name: "ended", detach: true, remove: true, data: "sleep 1000" });
-    expect((await node.request(method, pathname)).status).toBe(200);
+    const { status, json } = await node.request(method, pathname);
+    expect(status).toBe(200);
+    // Some engines list it as dead for a moment.
+    if (pathname.includes("stop")) expect(json.status).toBe("exited");
     expect(await exists("ended")).toBe(false);
   }
   expect(await node.docker("volume", "ls", "--quiet")).toBe("");

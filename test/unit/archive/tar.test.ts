@@ -100,6 +100,20 @@ describe("gzipped tars", () => {
     expect(stdout).toContain(` ${id}/${id} `);
   });
 
+  test.each(["gnu", "pax"])("an owner with a large id as GNU tar packs it in the format %s is repacked unchanged", async (format) => {
+    const folder = mkdtempSync(path.join(tmpdir(), "docker-server-owner-"));
+    try {
+      writeFileSync(path.join(folder, "f"), "x");
+      const packed = path.join(folder, "packed.tgz");
+      const owner = ["--owner=:4294967294", "--group=:2097152"];
+      await run("tar", ["-C", folder, `--format=${format}`, ...owner, "-czf", packed, "f"]);
+      const tar = await buffer(packContents([{ path: "/d", mode: undefined, archive: readFileSync(packed) }], LIMIT));
+      expect((await run("tar", ["--numeric-owner", "-tvf", "-"], { input: tar })).stdout).toContain(" 4294967294/2097152 ");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   test("too many entries are refused", async () => {
     const many = Array.from({ length: MAX_TAR_ENTRIES + 1 }, (_, index) => ({ name: `d${index}`, type: "directory" as const }));
     await expect(checkTarGz(gzipSync(await tarOf(many)), 100_000_000)).rejects.toThrow(`more than ${MAX_TAR_ENTRIES} entries`);

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import fs, { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { openLogs } from "../../../lib/support/logger";
@@ -62,6 +62,28 @@ describe("openLogs", () => {
         ]);
       } finally {
         stderr.mockRestore();
+      }
+    });
+
+    test.each([
+      ["ENOSPC", true],
+      ["EDQUOT", true],
+      ["EACCES", false],
+    ])("a log folder that can't be made at the start because of %s is made later, and the server starts: %s", async (code, isSurvived) => {
+      rmSync(log_dir, { recursive: true });
+      const refusal = Object.assign(new Error(`${code}: mkdir`), { code });
+      const making = jest.spyOn(fs, "mkdirSync").mockImplementationOnce(() => {
+        throw refusal;
+      });
+      try {
+        if (!isSurvived) return expect(open).toThrow(refusal);
+        const logs = open();
+        logs.audit({ line: 1 });
+        await logs.close();
+        expect(written()).toEqual(['{"line":1}']);
+      } finally {
+        making.mockRestore();
+        mkdirSync(log_dir, { recursive: true });
       }
     });
 
