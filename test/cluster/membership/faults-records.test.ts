@@ -126,6 +126,23 @@ test("clients do not notice the restored record of a node that moved, and its ol
   await expectUnnoticed(() => putRecord(fileOf("n2"), stored), met);
 });
 
+test("a request between nodes that was recorded is refused when it is sent again, also after a restart of its receiver", async () => {
+  stranger.forwardTo({ host: n2.engine.address, port: 1717 });
+  const receiver = `http://${n2.engine.address}:1717`;
+  await n2.server.stop("SIGKILL");
+  await startNodeServer(n2, { folder: cluster.folder, args: ["--advertise", stranger.url] });
+  const head = new RegExp(`GET /${held[1]} HTTP/1\\.1\\r\\n[^]*?x-docker-server-peer: (\\S+)`, "i");
+  const isRecorded = async () => (await n1.request("GET", `/${held[1]}`)).status === 200 && head.test(stranger.received());
+  expect(await until(isRecorded, 20_000)).toBe(true);
+  const [, recorded = ""] = head.exec(stranger.received()) ?? [];
+  const replayed = async () => (await fetch(`${receiver}/${held[1]}`, { headers: { "x-docker-server-peer": recorded } })).status;
+  expect(await replayed()).toBe(401);
+  await n2.server.stop("SIGKILL");
+  await cluster.restart(n2);
+  expect(await replayed()).toBe(401);
+  expect(await becomesComplete(cluster)).toBe(true);
+});
+
 test("an address in a signed record is called as a peer, without the client's credentials, and named missing", async () => {
   putRecord(fileOf(name), strangersRecord(name, stranger.url));
   expect(await until(async () => (await names(n1)).includes(name), 20_000)).toBe(true);

@@ -48,13 +48,18 @@ async function without(node: TestNode, work: () => Promise<void>): Promise<void>
   expect(await becomesComplete(cluster)).toBe(true);
 }
 
-test("a container with namespaces of the host is entered and restarted through no node", async () => {
+test("a container with namespaces of the host is entered, restarted and joined through no node", async () => {
   const name = uniqueName("foreign");
   await dockerOf(n2.engine, ["run", "--detach", "--pid=host", `--name=${name}`, "busybox", "sleep", "1000"]);
   const refused = { status: 403, code: "NOT_ALLOWED", details: { allow: "host_namespaces" } };
   expect((await n1.request("POST", `/${name}`, { json: { data: "id" } })).json).toMatchObject(refused);
   expect((await n3.request("POST", `/containers/${name}/restart`)).json).toMatchObject(refused);
   expect((await n1.request("GET", `/containers/${name}/files?path=/`)).json).toMatchObject(refused);
+  for (const field of ["network", "pid", "ipc"]) {
+    const json = { image: "busybox", data: "true", [field]: `container:${name}` };
+    const { json: answer } = await n1.request("PUT", "/?node=n2", { json });
+    expect([field, answer]).toMatchObject([field, { ...refused, details: { field, allow: "host_namespaces" } }]);
+  }
 });
 
 test("a container is run, awaited and managed through nodes that don't hold it", async () => {

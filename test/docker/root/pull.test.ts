@@ -144,12 +144,17 @@ test("an artifact that is no image is a 400 wherever it is pulled", async () => 
   });
   const image = `${registry.host}/busybox:chart`;
   expect(await pull(image)).toMatchObject({ status: 400, code: "NOT_AN_IMAGE" });
-  for (const [method, place] of [
-    ["POST", "/images/pull"],
-    ["POST", "/run"],
-    ["PUT", "/"],
-  ] as const)
-    expect((await node.request(method, place, { json: { image } })).json).toMatchObject({ status: 400, code: "NOT_AN_IMAGE" });
+  for (const [method, place, more] of [
+    ["POST", "/images/pull", {}],
+    ["POST", "/run", {}],
+    ["POST", "/run", { payload: {} }],
+    ["PUT", "/", {}],
+    ["POST", "/containers/run", { container_port: 80 }],
+    ["POST", "/containers", {}],
+  ] as const) {
+    const { json } = await node.request(method, place, { json: { image, ...more } });
+    expect([place, json]).toMatchObject([place, { status: 400, code: "NOT_AN_IMAGE" }]);
+  }
   const live = await node.request("POST", "/images/pull", { json: { image }, headers: { Accept: "application/x-ndjson" } });
   expect(live.text).toContain("NOT_AN_IMAGE");
 });
