@@ -145,7 +145,9 @@ describe("one container", () => {
     await node.docker("create", "--name", "failing", "busybox", "/nosuch");
     await node.request("POST", "/containers/failing/start");
     const { json } = await node.request("GET", "/containers/failing");
-    expect(json).toMatchObject({ exit_code: 127, error: expect.stringContaining("/nosuch"), oom_killed: false });
+    const told = { exit_code: 127, error: expect.stringContaining("/nosuch"), oom_killed: false };
+    expect(json).toMatchObject(told);
+    expect((await node.request("GET", "/containers/failing/status")).json).toMatchObject(told);
     const hungry = { image: "busybox", name: "hungry", memory: "8m", data: "tail /dev/zero" };
     expect((await node.request("PUT", "/", { json: hungry })).json.exit_code).toBe(137);
     expect((await node.request("GET", "/containers/hungry")).json).toMatchObject({ exit_code: 137, error: null, oom_killed: true });

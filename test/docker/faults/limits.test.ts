@@ -120,7 +120,7 @@ test("wrong credentials are limited per address, and right ones are never refuse
   expect((await server.request("GET", "/", as("second", "192.0.2.1"))).status).toBe(200);
 });
 
-test("a token that is removed from the token file loses its terminal, its followed log and its tickets; others keep theirs", async () => {
+test("a token that is removed from the token file loses its terminal, its followed log, its events of the Docker API and its tickets; others keep theirs", async () => {
   const file = path.join(engine.folder, "tokens");
   writeFileSync(file, "# ci\nremoved\nkept\n");
   await start(`--token_file=${file}`, "--high_burst=0", "--mid_burst=0", "--low_burst=0");
@@ -132,10 +132,12 @@ test("a token that is removed from the token file loses its terminal, its follow
     await terminal.shows(/42/);
   }
   const log = await fetch(`${server.url}/box?follow=true`, as("removed"));
+  const events = await fetch(`${server.url}/v1.41/events`, as("removed"));
   const { ticket } = (await server.request("POST", "/ws/box/ticket", as("removed"))).json as { ticket: string };
   writeFileSync(file, "# ci\n# removed\nkept\n");
   await removed.closed();
   await expect(log.text()).rejects.toThrow();
+  await expect(events.text()).rejects.toThrow();
   expect((await server.request("GET", "/", as("removed"))).status).toBe(401);
   await expect(openTerminal(server.url, `/ws/box?cols=80&ticket=${ticket}`, { anonymous: true })).rejects.toThrow("401");
   kept.type("echo $((40+3))\n");

@@ -91,6 +91,10 @@ test.each(table.filter(([name]) => name !== "config"))("%s can be set in the con
   expect((await load([], { DS_CONFIG: path.join(folder, "typed.json") })).settings[name]).toEqual(value);
 });
 
+test("the CPU limit of code runs can be turned off", async () => {
+  expect((await load(["--run_cpus=0"])).settings.run_cpus).toBe(0);
+});
+
 test("an empty variable counts as unset and does not hide a lower source", async () => {
   writeFileSync(path.join(folder, ".env"), "DS_PORT=1234\n");
   const { settings } = await load([], { DS_PORT: "", DS_TOKEN: "", DS_CONFIG: "", SERVER_LISTEN_ADDR: "", DS_HTTPS: "" });
