@@ -117,18 +117,9 @@ interface EngineFailure {
   name?: string;
 }
 
-const UNREACHABLE_CODES = new Set([
-  "ECONNREFUSED",
-  "ENOENT",
-  "ECONNRESET",
-  "EPIPE",
-  "EACCES",
-  "ETIMEDOUT",
-  "EHOSTUNREACH",
-  "ENOTFOUND",
-  "ENOTSOCK",
-  "EAI_AGAIN",
-]);
+/** Node's error codes for a connection that stood. */
+const BROKEN_CONNECTION_CODES = new Set(["ECONNRESET", "EPIPE"]);
+const UNREACHABLE_CODES = new Set(["ECONNREFUSED", "ENOENT", "EACCES", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND", "ENOTSOCK", "EAI_AGAIN"]);
 
 /** Node's error codes for an untrusted certificate or a failed TLS handshake. */
 export const TLS_ERROR_CODE = /^(ERR_TLS_|ERR_SSL_|EPROTO|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|ERR_OSSL_)/;
@@ -145,6 +136,9 @@ export function toAppErrorFromEngine(error: unknown, operation: EngineOperation 
       const message = `The Docker engine can't be asked over TLS: ${cleanMessage(failure.message ?? "")}`;
       return new AppError("ENGINE_UNREACHABLE", { message, cause: error });
     }
+    // An engine that answers other requests may have closed this connection, or a proxy before it.
+    if (BROKEN_CONNECTION_CODES.has(failure.code ?? ""))
+      return new AppError("ENGINE_UNREACHABLE", { message: "The connection to the Docker engine broke", cause: error });
     const lost = UNREACHABLE_CODES.has(failure.code ?? "") || failure.name === "AbortError" || failure.name === "TimeoutError";
     return new AppError(lost ? "ENGINE_UNREACHABLE" : "ENGINE_ERROR", { cause: error });
   }

@@ -153,13 +153,18 @@ test.each(["ERR_TLS_CERT_ALTNAME_INVALID", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_
   },
 );
 
-test.each(["ECONNREFUSED", "ENOENT", "ECONNRESET", "EPIPE", "EACCES", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND"])(
+test.each(["ECONNREFUSED", "ENOENT", "EACCES", "ETIMEDOUT", "EHOSTUNREACH", "ENOTFOUND"])(
   "an unreachable engine (%s) is a 503 whose message contains no path",
   (code) => {
     const error = toAppErrorFromEngine(Object.assign(new Error(`connect ${code} /var/run/docker.sock`), { code }));
     expect(error).toMatchObject({ code: "ENGINE_UNREACHABLE", status: 503, message: "The Docker engine does not answer" });
   },
 );
+
+test.each(["ECONNRESET", "EPIPE"])("of an engine whose connection broke (%s) it isn't said that it doesn't answer", (code) => {
+  const error = toAppErrorFromEngine(Object.assign(new Error(`write ${code} /var/run/docker.sock`), { code }));
+  expect(error).toMatchObject({ code: "ENGINE_UNREACHABLE", status: 503, message: "The connection to the Docker engine broke" });
+});
 
 test("a timeout maps to ENGINE_UNREACHABLE, and a programming error does not", () => {
   expect(toAppErrorFromEngine(AbortSignal.timeout(0).reason ?? new DOMException("late", "TimeoutError"))).toMatchObject({ status: 503 });

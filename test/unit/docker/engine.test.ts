@@ -197,6 +197,12 @@ describe("creating", () => {
   });
 });
 
+test("of an engine that answers pings and closes the connection of a call it isn't said that it doesn't answer", async () => {
+  const client = await engineThat((request) => void request.socket.destroy());
+  const calls = [client.call((docker) => docker.info()), client.stream("GET", "/containers/a/logs"), client.hijack("/containers/a/attach")];
+  for (const call of calls) await expect(call).rejects.toMatchObject({ status: 503, message: "The connection to the Docker engine broke" });
+});
+
 describe("a connection that is not upgraded", () => {
   test("is an error that says why, and is closed", async () => {
     const closed: Promise<unknown>[] = [];
