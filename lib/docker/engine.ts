@@ -37,6 +37,8 @@ interface StreamOptions {
   signal?: AbortSignal;
   /** By which errors are mapped; "call" if absent. */
   operation?: EngineOperation;
+  /** The response waits for nothing but the engine: it breaks off with ENGINE_TIMEOUT once nothing comes for the read timeout. */
+  isFinite?: boolean;
   /** For a registry. Sent in a header of its own; never logged and never part of an error. */
   auth?: RegistryAuth | undefined;
 }
@@ -200,7 +202,25 @@ export class Engine {
    * @throws AppError for every error of the engine
    */
   async stream(method: string, path: string, options: StreamOptions = {}): Promise<IncomingMessage> {
-    return (await this.open(method, path, options)) as IncomingMessage;
+    const response = (await this.open(method, path, options)) as IncomingMessage;
+    if (options.isFinite) this.breakOffWhenStalled(response);
+    return response;
+  }
+
+  private breakOffWhenStalled(response: IncomingMessage): void {
+    const { socket } = response;
+    const onTimeout = async () => {
+      // What has come waits for its reader.
+      if (response.readableLength > 0) return void socket.setTimeout(this.readTimeoutMs);
+      const error = await this.assertAlive(0).then(
+        () => new AppError("ENGINE_TIMEOUT"),
+        (reason: AppError) => reason,
+      );
+      response.destroy(error);
+    };
+    // A stream over SSH has no timeout. The agent sets its own again when the connection is free.
+    socket.setTimeout?.(this.readTimeoutMs).on("timeout", onTimeout);
+    response.once("close", () => socket.off("timeout", onTimeout));
   }
 
   /**

@@ -20,7 +20,7 @@ export interface ContainerArchive {
  * @throws AppError FILE_NOT_FOUND if it doesn't exist
  */
 export async function readContainerArchive(engine: Engine, id: string, path: string, disk?: DiskBudget): Promise<ContainerArchive> {
-  const tar = await engine.stream("GET", `/containers/${id}/archive`, { query: { path } }).catch((error: AppError) => {
+  const tar = await engine.stream("GET", `/containers/${id}/archive`, { query: { path }, isFinite: true }).catch((error: AppError) => {
     throw isNotFound(error) ? new AppError("FILE_NOT_FOUND", { details: { path }, cause: error }) : error;
   });
   const entries = extract();

@@ -61,7 +61,7 @@ export class ContainerLogs {
     const tty = await this.hasTty(id);
     const { tail, since, until, timestamps, follow } = query;
     const options = { stdout: true, stderr: true, tail: tail ?? "all", since, until, timestamps, follow };
-    const stream = await this.engine.stream("GET", `/containers/${id}/logs`, { query: options, signal });
+    const stream = await this.engine.stream("GET", `/containers/${id}/logs`, { query: options, signal, isFinite: !follow });
     return { stream, tty };
   }
 

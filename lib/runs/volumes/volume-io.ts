@@ -103,7 +103,7 @@ export class ContentKindError extends Error {
  * @throws AppError CONTAINER_NOT_FOUND if the path doesn't exist; ContentLimitError; ContentKindError
  */
 export async function getContent(engine: Engine, id: string, path: string, limit: number, kind?: ContentKind): Promise<Buffer> {
-  const tar = await engine.stream("GET", `/containers/${id}/archive`, { query: { path } });
+  const tar = await engine.stream("GET", `/containers/${id}/archive`, { query: { path }, isFinite: true });
   try {
     return await repackContent(tar, limit, kind);
   } catch (error) {

@@ -2,11 +2,16 @@ import type { RequestListener, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
 import { Access } from "../../../lib/access/access";
+import { DiskBudget } from "../../../lib/archive/read-ahead";
 import { CliCheck } from "../../../lib/docker/cli/cli-check";
 import { exec } from "../../../lib/docker/containers/exec";
+import { ContainerLogs, type LogQuery } from "../../../lib/docker/containers/logs";
 import { RawEngine } from "../../../lib/docker/raw-engine";
+import { openFile } from "../../../lib/files/download";
+import { listFolder } from "../../../lib/files/listing";
 import type { RunDeps } from "../../../lib/runs/attached-container";
 import { Jobs } from "../../../lib/runs/jobs/job";
+import { getContent } from "../../../lib/runs/volumes/volume-io";
 import { EngineServers } from "../../support/unit/engine-servers";
 import { quietLog } from "../../support/unit/quiet-log";
 import { programFiles, sourceOf } from "../../support/unit/sources";
@@ -141,5 +146,52 @@ describe("an engine that answers pings and nothing else", () => {
     const job = await new Jobs(deps).start(spec as never, new AbortController().signal);
     await expect(job.finish()).rejects.toMatchObject(IN_TIME);
     expect(removed).toBe(true);
+  });
+});
+
+describe("an engine that falls silent in the middle of an answer", () => {
+  const ALL: LogQuery = { timestamps: false, follow: false };
+  const signal = new AbortController().signal;
+  const FRAME = Buffer.from([1, 0, 0, 0, 0, 0, 0, 2, 0x68, 0x69]);
+  const STAT = Buffer.from(JSON.stringify({ name: "d", size: 0, mode: 0x80_00_01_ed, mtime: "2026-01-01T00:00:00Z" })).toString("base64");
+
+  /** What the engine sends of a log or an archive; `later` is called once all of it is on the way. */
+  const sending = (begun: Buffer, later: (response: ServerResponse) => void = () => undefined) =>
+    silent(({ url = "", method }, response) => {
+      if (method === "HEAD") return response.writeHead(200, { "X-Docker-Container-Path-Stat": STAT }).end();
+      if (url.endsWith("/json")) return response.end('{"Config":{"Tty":false}}');
+      response.write(begun, () => later(response));
+    });
+
+  const read = async (stream: AsyncIterable<Buffer>) => {
+    const parts: Buffer[] = [];
+    for await (const part of stream) parts.push(part);
+    return Buffer.concat(parts);
+  };
+
+  test("breaks off a log", async () => {
+    const logs = new ContainerLogs((await sending(FRAME)).engine);
+    await expect(logs.readTail("a", ALL, 1000, signal)).rejects.toMatchObject(IN_TIME);
+    await expect(read(await logs.streamBytes("a", ALL, signal))).rejects.toMatchObject(IN_TIME);
+  });
+
+  test("breaks off a listing, a download and the files of a run", async () => {
+    const { engine } = await sending(Buffer.alloc(10));
+    await expect(listFolder(engine, "a", "/d", signal)).rejects.toMatchObject(IN_TIME);
+    await expect(openFile(engine, "a", "/d", new DiskBudget(1000))).rejects.toMatchObject(IN_TIME);
+    await expect(getContent(engine, "a", "/d", 1000)).rejects.toMatchObject(IN_TIME);
+  });
+
+  test("doesn't break off a followed log, which may be silent", async () => {
+    const { engine } = await sending(FRAME, (response) => void setTimeout(() => response.end(FRAME), 5 * VERY_SHORT));
+    expect(String(await read(await new ContainerLogs(engine).streamBytes("a", { ...ALL, follow: true }, signal)))).toBe("hihi");
+  });
+
+  test("doesn't break off what its reader has not read yet", async () => {
+    const many = Buffer.concat(Array(100_000).fill(FRAME));
+    const { engine } = await sending(many, (response) => void response.end());
+    const bytes = await new ContainerLogs(engine).streamBytes("a", ALL, signal);
+    await sleep(5 * VERY_SHORT);
+    expect(await read(bytes)).toHaveLength(200_000);
   });
 });
