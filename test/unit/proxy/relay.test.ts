@@ -1,6 +1,7 @@
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { ConnectionPool } from "../../../lib/proxy/connection-pool";
+import { ResponseReader } from "../../../lib/proxy/http1/response-reader";
 import { Relay, type RelayFailure } from "../../../lib/proxy/relay";
 import { until } from "../../../scripts/process";
 
@@ -153,6 +154,31 @@ describe("Relay", () => {
     for await (const chunk of client) text += chunk;
     expect(text.match(/103 Early Hints/g)).toHaveLength(100);
     expect(text).toMatch(/\r\n\r\nok$/);
+  });
+
+  test("after a part of a response that takes long to handle, other work gets its turn", async () => {
+    const push = ResponseReader.prototype.push;
+    let partsInTurn = 0;
+    let most = 0;
+    const pushing = jest.spyOn(ResponseReader.prototype, "push").mockImplementation(function (this: ResponseReader, bytes) {
+      partsInTurn += 1;
+      most = Math.max(most, partsInTurn);
+      const end = performance.now() + 3;
+      push.call(this, bytes);
+      while (performance.now() < end);
+    });
+    let turn = setImmediate(nextTurn);
+    function nextTurn(): void {
+      partsInTurn = 0;
+      turn = setImmediate(nextTurn);
+    }
+    upstreamResponse = `HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n${"x".repeat(3_000_000)}`;
+    const received = await exchange("GET", "1.1");
+    clearImmediate(turn);
+    expect(received.length).toBeGreaterThan(3_000_000);
+    expect(pushing.mock.calls.length).toBeGreaterThan(10);
+    expect(most).toBe(1);
+    pushing.mockRestore();
   });
 
   test("connections that the upstream has closed leave the pool", async () => {
