@@ -61,7 +61,9 @@ export class ContainerLogs {
     const tty = await this.hasTty(id);
     const { tail, since, until, timestamps, follow } = query;
     const options = { stdout: true, stderr: true, tail: tail ?? "all", since, until, timestamps, follow };
-    const stream = await this.engine.stream("GET", `/containers/${id}/logs`, { query: options, signal, isFinite: !follow });
+    // Up to the first line since a time, the engine reads a long log in silence.
+    const isFinite = !follow && since === undefined;
+    const stream = await this.engine.stream("GET", `/containers/${id}/logs`, { query: options, signal, isFinite });
     return { stream, tty };
   }
 
