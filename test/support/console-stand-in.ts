@@ -18,6 +18,7 @@ export class Refusal {
   constructor(
     readonly status: number,
     readonly message: string,
+    readonly code = "",
   ) {}
 }
 

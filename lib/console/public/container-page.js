@@ -29,8 +29,8 @@ export function ContainerPage({ identity, parts: [id = "", wanted = ""] }) {
   const listed = value?.containers.find((each) => each.id === id || each.name === id);
   const known = useRef(listed);
   if (listed) known.current = listed;
-  // While its node doesn't answer, what the page has of it stays.
-  const container = listed ?? (value?.missing ? known.current : undefined);
+  // What the page has of it stays, logs and shells too: its node may be back later.
+  const container = listed ?? known.current;
   const view = TABS[shown]?.view;
 
   async function act(/** @type {string} */ name) {
@@ -47,7 +47,7 @@ export function ContainerPage({ identity, parts: [id = "", wanted = ""] }) {
   return html`<h1>${container?.name ?? id}</h1>
     <${Missing} nodes=${value?.missing} />
     <${Problem} error=${error ?? failure} /><${Pending} value=${value} error=${error} />
-    ${value && !container && html`<p>${T.noSuchContainer}</p>`}
+    ${value && !listed && !(container && value.missing) && html`<p>${T.noSuchContainer}</p>`}
     ${
       container &&
       html`<p>${container.image} · <span class=${`state ${container.state === "running" ? "good" : "idle"}`}>${container.state}</span> · ${container.status} · ${container.host}</p>

@@ -27,15 +27,6 @@ const MAX_WAITING_LINES = 5000;
 export const requestLog = (container, query, signal) =>
   send("GET", containerPath(container, "/logs", { timestamps: "true", ...query }), { accept: "text/plain", signal });
 
-/**
- * @param {Source} container
- * @param {Record<string, string>} query
- * @param {AbortSignal} signal
- */
-async function* linesOfLog(container, query, signal) {
-  yield* linesOf(await requestLog(container, query, signal), MAX_LINE_CHARS);
-}
-
 /** Reads the logs of containers into one window, no faster than it is drawn. */
 export class LogReader {
   /** By the container's id. @type {Map<string, State>} */
@@ -82,19 +73,18 @@ export class LogReader {
   /** @param {Source} container */
   async #read(container) {
     const { since, until, isFollowed } = this.#range;
-    const { signal } = this.#ended;
     const query = {
       follow: String(isFollowed),
       ...(since === "" ? (until === "" ? { tail: FIRST_LINES } : {}) : { since }),
       ...(until === "" ? {} : { until }),
     };
     this.#tell(container.id, { text: "reading" });
-    const open = (/** @type {Record<string, string>} */ from) => {
-      this.#tell(container.id, { text: "reading" });
-      return linesOfLog(container, from, signal);
-    };
     let count = 0;
-    for await (const lines of readLog(open, query, (error) => this.#opensAgain(container.id, error))) {
+    for await (const lines of readLog(
+      (from) => this.#linesOf(container, from),
+      query,
+      (error) => this.#opensAgain(container.id, error),
+    )) {
       this.window.add(container.id, lines);
       count += lines.length;
       if (this.beginsAtTime && count >= MAX_LINES) return this.#tell(container.id, { text: "full" });
@@ -102,6 +92,14 @@ export class LogReader {
       const drawn = this.#requestDraw();
       if (this.#waitingLines >= MAX_WAITING_LINES) await drawn;
     }
+  }
+
+  /** @param {Source} container @param {Record<string, string>} query */
+  async *#linesOf(container, query) {
+    const response = await requestLog(container, query, this.#ended.signal);
+    // Not before: while the log can't be opened again, it stays told as broken.
+    this.#tell(container.id, { text: "reading" });
+    yield* linesOf(response, MAX_LINE_CHARS);
   }
 
   /** @param {string} id @param {Error | undefined} error why the log broke; undefined if it has ended */

@@ -38,7 +38,7 @@ export function LogsPage({ identity }) {
           .join(", "),
       )} />`
     }
-    ${shown.length > 0 && html`<${LogsView} key=${names.join(",")} containers=${shown} />`}`;
+    ${names.length > 0 && (value || !canRead) && html`<${LogsView} key=${names.join(",")} containers=${shown} />`}`;
 }
 
 /** @param {{names: string[]}} props */

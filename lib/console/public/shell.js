@@ -1,8 +1,8 @@
-import { call } from "./api.js";
+import { ApiError, call } from "./api.js";
+import { isRefused, reconnectPause } from "./reconnect.js";
 import { T } from "./strings.js";
 import { html, Problem, useEffect, useRef, useState } from "./view.js";
 
-const RETRY_PAUSE_MS = 2000;
 /** A node that has just died refuses shells, but so does a container that has stopped. */
 const MAX_REFUSALS = 5;
 /** So many lines are kept above the screen. */
@@ -37,8 +37,6 @@ export function Shell({ container, isShown, id, labelledBy }) {
       <button title=${T.pasteKeys} onClick=${() => shell.current?.paste().catch(() => setError(new Error(T.pasteRefused)))}>${T.paste}</button></div>
     <div class="shell" ref=${box}></div></div>`;
 }
-
-const pause = () => new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS));
 
 /**
  * Opens a terminal in an element, and a shell in it.
@@ -84,7 +82,7 @@ async function openShell(box, container, { onOpen, onError }, signal) {
     socket = undefined;
     ended.close();
     mark(isLost ? T.connectionLost(new Date().toLocaleTimeString()) : T.terminalEnded);
-    if (isLost) void pause().then(connect);
+    if (isLost) void reconnectPause(signal).then(connect);
     else onOpen(false);
   };
 
@@ -122,10 +120,10 @@ async function openShell(box, container, { onOpen, onError }, signal) {
       } catch (thrown) {
         if (signal.aborted) return;
         onError(/** @type {Error} */ (thrown));
-        const { status } = /** @type {{status?: number}} */ (thrown);
-        if (status === undefined) refusals += 1;
-        if (refusals === MAX_REFUSALS || (status && status < 500)) return onOpen(false);
-        await pause();
+        // Not an answer to the request for a ticket: the upgrade was refused, which tells no reason.
+        if (!(thrown instanceof ApiError)) refusals += 1;
+        if (refusals === MAX_REFUSALS || isRefused(thrown)) return onOpen(false);
+        await reconnectPause(signal);
       }
     }
   }

@@ -1,7 +1,7 @@
 import type { Browser, Page } from "playwright-core";
 import { until } from "../../../scripts/process";
 import { fetchOutside, startBrowser, visit } from "../../support/browser";
-import { generatePool, type StandIn, startStandIn } from "../../support/console-stand-in";
+import { generatePool, Refusal, type StandIn, startStandIn } from "../../support/console-stand-in";
 
 const SHOWN_MS = 60_000;
 const ID = "0".repeat(64);
@@ -36,6 +36,12 @@ afterAll(async () => {
 /** The shell that is shown. */
 const panel = () => page.getByRole("tabpanel");
 const shows = (text: string | RegExp) => panel().locator(".xterm-rows").getByText(text).first().waitFor();
+const showsNewPrompt = () =>
+  panel()
+    .locator(".xterm-rows > div")
+    .filter({ hasText: /^shell \$\s*$/ })
+    .first()
+    .waitFor();
 const last = () => standIn.terminals.at(-1) as StandIn["terminals"][number];
 const receivedLast = (type: string) =>
   last()
@@ -65,15 +71,28 @@ test("after a lost connection a new shell opens below what is kept, and the plac
   await shows("shell $ kept");
   last().socket.terminate();
   await shows("the connection was lost");
-  await panel()
-    .locator(".xterm-rows > div")
-    .filter({ hasText: /^shell \$\s*$/ })
-    .first()
-    .waitFor();
+  await showsNewPrompt();
   const lines = (await panel().locator(".xterm-rows > div").allTextContents()).map((line) => line.trim()).filter(Boolean);
   expect(lines).toEqual(["shell $ kept", expect.stringContaining("a new one follows"), "shell $"]);
   await page.keyboard.type("more");
   await shows("shell $ more");
+});
+
+test("the page of a container stays when its node is no member of the pool any more, and a new shell opens when it is back", async () => {
+  const { answers } = standIn;
+  await page.keyboard.type("kept");
+  await shows("shell $ kept");
+  standIn.answers = { ...answers, "GET /": [], [`POST /ws/${ID}/ticket`]: new Refusal(404, "No such node: node-0", "NODE_NOT_FOUND") };
+  try {
+    await page.getByText("No node that answers has this container.").waitFor();
+    last().socket.terminate();
+    await page.getByText("No such node: node-0").waitFor();
+  } finally {
+    standIn.answers = answers;
+  }
+  await showsNewPrompt();
+  await shows("shell $ kept");
+  await page.getByText("No node that answers has this container.").waitFor({ state: "detached" });
 });
 
 test("a shell that has exited is followed by a new one only if asked for", async () => {
@@ -82,11 +101,7 @@ test("a shell that has exited is followed by a new one only if asked for", async
   await shows("[the terminal has ended]");
   expect(standIn.terminals).toHaveLength(0);
   await page.getByRole("button", { name: "Connect" }).click();
-  await panel()
-    .locator(".xterm-rows > div")
-    .filter({ hasText: /^shell \$\s*$/ })
-    .first()
-    .waitFor();
+  await showsNewPrompt();
 });
 
 test("a shell has the size of the window and is told when that changes", async () => {

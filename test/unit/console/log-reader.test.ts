@@ -108,3 +108,48 @@ test("from a past time on, the first lines are shown and no more are read", asyn
   expect([sent, reader.window.lines.length, reader.window.lines[0]?.text]).toEqual([3000, 3000, "1"]);
   expect(requests[0]).toContain("follow=false&since=1h");
 });
+
+test.each([
+  [502, "NODE_FAILED"],
+  [404, "NODE_NOT_FOUND"],
+  [429, "TOO_MANY_REQUESTS"],
+])(
+  "a log that breaks is told as broken until its node is back, however often it is answered %i %s, and then goes on",
+  async (status, code) => {
+    jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate", "queueMicrotask"] });
+    try {
+      const lines = ["2026-01-31T12:00:00.000000001Z one\n", "2026-01-31T12:00:00.000000002Z two\n"];
+      const logOf = (count: number, end: (controller: ReadableStreamDefaultController) => void) =>
+        new Response(
+          new ReadableStream({
+            start(controller) {
+              controller.enqueue(new TextEncoder().encode(lines.slice(0, count).join("")));
+            },
+            pull: end,
+          }),
+        );
+      const reader = await newReader();
+      const state = () => reader.states.get(WEB.id)?.text;
+      const told: (string | undefined)[] = [];
+      respond = () => logOf(1, (controller) => controller.error(new Error("cut")));
+      reader.update([WEB]);
+      await settle();
+      respond = () => {
+        told.push(state());
+        return Response.json({ code, message: "away" }, { status });
+      };
+      for (let round = 0; round < 3; round += 1) {
+        jest.advanceTimersByTime(2000);
+        await settle();
+      }
+      expect([...told, state()]).toEqual(["broken", "broken", "broken", "broken"]);
+      respond = () => logOf(2, () => undefined);
+      jest.advanceTimersByTime(2000);
+      await settle();
+      expect([state(), reader.window.lines.map(({ text }) => text)]).toEqual(["reading", ["one", "two"]]);
+      reader.close();
+    } finally {
+      jest.useRealTimers();
+    }
+  },
+);
