@@ -28,12 +28,14 @@ const PORT = 1717;
  * Starts hosts with an engine and a server each, in their own network namespaces, and waits until each node knows all.
  * @param options.size number of hosts
  * @param options.args further flags of every server
+ * @param options.argsOf further flags of the server of one host
  * @param options.stored false if the flags name another store than the folder
  * @param options.ownEngines the suite kills, freezes or cuts off engines, or changes their network
  */
 export async function startCluster(options: {
   size: number;
   args?: string[];
+  argsOf?: (engine: Engine) => string[];
   stored?: boolean;
   ownEngines?: boolean;
 }): Promise<TestCluster> {
@@ -54,7 +56,7 @@ export async function startCluster(options: {
       host: engine.address,
       port: PORT,
       inside: engine.inside([]),
-      args: ["--node_name", engine.name, ...flags, ...more],
+      args: ["--node_name", engine.name, ...flags, ...(options.argsOf?.(engine) ?? []), ...more],
     });
   const nodes: TestNode[] = await Promise.all(
     engines.map(async (engine) => {
