@@ -36,7 +36,7 @@ export function CodePage() {
   } catch {
     // The payload is being typed.
   }
-  return html`<h1>${T.code}</h1><form class="form" onSubmit=${run}>
+  return html`<h1>${T.code}</h1><form class="form long-texts" onSubmit=${run}>
       <${Field} label=${T.image} required value=${image} onInput=${setImage} /><${Field} label=${T.payload} rows=${8} value=${payload} onInput=${setPayload} />
       <button type="submit" disabled=${state.isBusy}>${T.run}</button></form>
     <${Problem} error=${state.error} />

@@ -173,7 +173,7 @@ export function ContainersPage({ identity }) {
     { head: T.name, width: "auto" },
     { head: T.image, width: "auto" },
     { head: T.state, width: "6rem" },
-    { head: T.health, width: "6rem" },
+    { head: T.health, width: "6.6rem" },
     { head: T.cpu, width: "5rem" },
     { head: T.memory, width: "6rem" },
     { head: T.ports, width: "11rem" },

@@ -13,13 +13,13 @@ const NODES_PAUSE_MS_EACH = 5;
 const COLUMNS = [
   { head: T.node, width: "auto" },
   { head: T.answers, width: "auto" },
-  { head: T.load, width: "10rem" },
-  { head: T.engine, width: "5rem" },
+  { head: T.load, width: "8rem" },
+  { head: T.engine, width: "5.5rem" },
   { head: T.version, width: "6rem" },
   { head: T.docker, width: "6rem" },
-  { head: T.containers, width: "6.5rem" },
+  { head: T.containers, width: "8rem" },
   { head: T.runs, width: "12rem" },
-  { head: T.takesWork, width: "9rem" },
+  { head: T.takesWork, width: "11rem" },
 ];
 
 /**
