@@ -1,11 +1,11 @@
 import { mkdirSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Page } from "playwright-core";
-import { startBrowser } from "../test/support/browser";
+import { fetchOutside, startBrowser, visit } from "../test/support/browser";
 import { startStandIn } from "../test/support/console-stand-in";
 import { API_ID, SAMPLE_ANSWERS } from "./screenshots-sample";
 
-// Makes the pictures of docs/console.md from a sample pool: `npm run screenshots`. They are the same at every run, whatever the machine has.
+// Makes the pictures of docs/console.md from a sample pool: `npm run screenshots`. Whatever the machine has, only a port and a duration differ between runs.
 
 const FOLDER = path.resolve(__dirname, "../docs/console");
 const MAX_BYTES = 150_000;
@@ -66,6 +66,7 @@ async function main(): Promise<void> {
   const browser = await startBrowser();
   try {
     const context = await browser.newContext({ viewport: SIZE, reducedMotion: "reduce", timezoneId: "UTC", locale: "en-GB" });
+    await fetchOutside(context);
     const page = await context.newPage();
     await page.clock.setFixedTime(NOW);
     const take = async (name: string) => {
@@ -75,7 +76,7 @@ async function main(): Promise<void> {
       console.log(`${file}: ${size} bytes`);
       if (size > MAX_BYTES) throw new Error(`${file} has more than ${MAX_BYTES} bytes`);
     };
-    await page.goto(`${standIn.url}/console`);
+    await visit(page, `${standIn.url}/console`);
     await page.getByLabel("Token", { exact: true }).waitFor();
     await take("sign-in");
     await page.getByLabel("Token", { exact: true }).fill("any");
@@ -84,7 +85,7 @@ async function main(): Promise<void> {
     for (const { name, address, shows, act, size = SIZE, colours = "light" } of PICTURES) {
       await page.setViewportSize(size);
       await page.emulateMedia({ colorScheme: colours });
-      await page.goto(`${standIn.url}/console/${address}`);
+      await visit(page, `${standIn.url}/console/${address}`);
       await page.getByRole("heading", { level: 1 }).waitFor();
       await act?.(page);
       await page.getByText(shows).first().waitFor();
