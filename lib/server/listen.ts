@@ -42,6 +42,8 @@ export interface RunningServer {
 
 /** Longer than the 60 s of common load balancers: they must not send a request on a connection that is being closed. */
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
+/** After so long without a byte the kernel asks whether the client still exists: a machine that lost its power ends no connection. */
+const TCP_KEEP_ALIVE_DELAY_MS = 30_000;
 /** How long idle connections stay open at a stop: a client may have sent a request before it learns of the stop. */
 const IDLE_GRACE_MS = 2000;
 /** Time for other nodes to close their idle connections, which they do once their RPC connection closes (`PeerClient.closeIdleSockets`). */
@@ -63,6 +65,8 @@ export async function listen(
     headersTimeout: settings.header_timeout * 1000,
     requestTimeout: 0,
     connectionsCheckingInterval: 1000,
+    keepAlive: true,
+    keepAliveInitialDelay: TCP_KEEP_ALIVE_DELAY_MS,
   };
   const authority = settings.clientAuthority === undefined ? {} : { ca: settings.clientAuthority };
   const clients = settings.clientAuthority === undefined ? {} : { ...authority, requestCert: true, rejectUnauthorized: true };
