@@ -4,7 +4,7 @@ import { becomesComplete } from "../support/cluster-containers";
 import { importRunner } from "../support/images";
 import { code, everythingOn, oneOff } from "../support/runs";
 
-const RUNS = 200;
+const RUNS = 120;
 const CONCURRENCY = 16;
 
 let cluster: TestCluster;
