@@ -62,8 +62,8 @@ export class ContainerLogs {
     const { tail, since, until, timestamps, follow } = query;
     const options = { stdout: true, stderr: true, tail: tail ?? "all", since, until, timestamps, follow };
     // Up to the first line since a time, the engine reads a long log in silence.
-    const isFinite = !follow && since === undefined;
-    const stream = await this.engine.stream("GET", `/containers/${id}/logs`, { query: options, signal, isFinite });
+    const staysSilent = follow || since !== undefined;
+    const stream = await this.engine.stream("GET", `/containers/${id}/logs`, { query: options, signal, isFinite: !staysSilent });
     return { stream, tty };
   }
 
