@@ -4,12 +4,13 @@ import "./compile-cache";
 import "./small-heap";
 import { randomBytes } from "node:crypto";
 import { setFlagsFromString } from "node:v8";
-import { loadSettings, SettingsError } from "../config/load";
+import { loadSettings } from "../config/load";
 import type { Settings } from "../config/settings";
 import { start } from "../lib/app";
 import { checkCommand } from "../lib/commands/check";
 import { tokenCommand } from "../lib/commands/token";
 import { openLogs } from "../lib/support/logger";
+import { SettingsError } from "../lib/support/settings-error";
 import { toUrlHost } from "../lib/support/url-host";
 
 /**

@@ -1,4 +1,5 @@
 import yargs from "yargs";
+import { nearestName } from "../lib/support/nearest";
 import { version } from "../package.json";
 import { parseValue, type Setting } from "./setting";
 import { SETTINGS } from "./settings";
@@ -26,12 +27,24 @@ export async function readFlags(argv: string[], failure: (message: string) => Er
     .wrap(110)
     .exitProcess(false)
     .fail((message, error) => {
-      throw failure((error?.message ?? message).split("\n")[0] ?? "wrong arguments");
+      throw failure(withHint((error?.message ?? message).split("\n")[0] ?? "wrong arguments"));
     });
   for (const [name, row] of Object.entries(SETTINGS) as [string, Setting][]) parser.option(name, optionOf(name, row));
   const given = await parser.parse(argv.map((argument) => normalizeBoolean(argument, failure)));
   if (given.help || given.version) return null;
   return withoutAliases(given);
+}
+
+/** Names the option that was probably meant by one that doesn't exist. */
+function withHint(message: string): string {
+  const [, given] = /^Unknown argument: ([^,\s]+)$/.exec(message) ?? [];
+  return given === undefined ? message : message + hintOf(given, "--");
+}
+
+/** @param prefix of the name that is proposed */
+export function hintOf(given: string, prefix = ""): string {
+  const nearest = nearestName(given.replaceAll("-", "_"), Object.keys(SETTINGS));
+  return nearest === undefined ? "" : ` (did you mean ${prefix}${nearest}?)`;
 }
 
 // yargs silently reads `--https=yes`, and any value but `true`, as false.

@@ -1,12 +1,10 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { parse as parseDotenv } from "dotenv";
-import { readFlags } from "./flags";
+import { SettingsError } from "../lib/support/settings-error";
+import { hintOf, readFlags } from "./flags";
 import { parseValue, type Setting } from "./setting";
 import { SETTINGS, type SettingName, type Settings } from "./settings";
-
-/** An invalid setting. The message is one line for the terminal; the exit code is 2. */
-export class SettingsError extends Error {}
 
 export interface LoadedSettings {
   settings: Settings;
@@ -114,6 +112,6 @@ function readConfigFile(file: string): Record<string, unknown> {
     throw new SettingsError(`The config file ${file} must hold a JSON object`);
   }
   const unknown = Object.keys(parsed).find((name) => !(name in SETTINGS));
-  if (unknown !== undefined) throw new SettingsError(`The config file ${file} has the unknown setting ${unknown}`);
+  if (unknown !== undefined) throw new SettingsError(`The config file ${file} has the unknown setting ${unknown}${hintOf(unknown)}`);
   return parsed as Record<string, unknown>;
 }

@@ -1,9 +1,9 @@
 import { createHmac, randomBytes, scryptSync, timingSafeEqual } from "node:crypto";
-import { readFileSync } from "node:fs";
 import type { IncomingHttpHeaders } from "node:http";
 import { Access } from "../access/access";
 import { TOKEN_PREFIX } from "../access/token";
 import type { Logger } from "../support/logger";
+import { readSettingsFile } from "../support/settings-error";
 import { followFile } from "./follow-file";
 import { LiveRequests } from "./live-requests";
 import type { NarrowTokens } from "./narrow-tokens";
@@ -28,6 +28,12 @@ interface ValidCredential {
 
 /** Cost of deriving the identity of each token alone: some 10 ms, because a file may have many. */
 const IDENTITY_COST = { N: 4096, r: 8, p: 1 };
+
+/** The tokens of a token file: one of each line that is neither blank nor a comment, which begins with #. */
+export function tokensOf(content: string): string[] {
+  const lines = content.split("\n").map((line) => line.trim());
+  return lines.filter((line) => line !== "" && !line.startsWith("#"));
+}
 
 /** The valid credentials. Comparisons take constant time. */
 export class Credentials {
@@ -63,9 +69,9 @@ export class Credentials {
     const credentials = new Credentials(settings, secret, narrow);
     const { token_file } = settings;
     if (token_file === null) return credentials;
-    const content = readFileSync(token_file, "utf8");
+    const content = readSettingsFile("token_file", token_file);
     credentials.fromFile = credentials.parseTokens(content);
-    if (credentials.fromFile.length === 0) throw new Error(`${token_file} holds no token`);
+    if (credentials.fromFile.length === 0) throw new Error(`--token_file ${token_file} holds no token`);
     void followFile(token_file, content, (changed) => {
       if (typeof changed === "string") credentials.replaceTokens(changed, log);
       else log.error("Token file not readable, previous tokens stay valid", { reason: changed.message });
@@ -86,10 +92,8 @@ export class Credentials {
     }
   }
 
-  /** @returns the token of each line that is neither blank nor a comment: one that begins with # */
   private parseTokens(content: string): ValidCredential[] {
-    const lines = content.split("\n").map((line) => line.trim());
-    const tokens = lines.filter((line) => line !== "" && !line.startsWith("#"));
+    const tokens = tokensOf(content);
     this.narrow?.setFileTokens(tokens);
     return tokens.map((token) => this.tokenCredential(token));
   }

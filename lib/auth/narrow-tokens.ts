@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { LRUCache } from "lru-cache";
 import { Access } from "../access/access";
 import { claimKey, deriveTokenKey, type TokenClaim, verifyToken } from "../access/token";
 import { AppError } from "../errors";
 import type { Logger } from "../support/logger";
+import { readSettingsFile } from "../support/settings-error";
 import { followFile } from "./follow-file";
 
 /** Longest delay of a timer; a later expiry is looked at again then. */
@@ -70,7 +70,7 @@ export class NarrowTokens {
    * @throws Error if the file can't be read
    */
   watchRevoked(file: string, log: Logger): void {
-    const content = readFileSync(file, "utf8");
+    const content = readSettingsFile("revoked", file);
     this.revoke(content);
     void followFile(file, content, (changed) => {
       if (typeof changed !== "string")

@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import path from "node:path";
+import { tokensOf } from "../auth/credentials";
 import { type CheckedCluster, checkCluster } from "../cluster/check-cluster";
 import { CliCheck } from "../docker/cli/cli-check";
 import { type DockerCli, dockerCli } from "../docker/cli/docker-cli";
@@ -7,6 +8,7 @@ import { type EndpointSettings, resolveEndpoint } from "../docker/endpoint";
 import { Engine } from "../docker/engine";
 import { EngineDisk } from "../docker/engine-disk";
 import { reportEngine } from "../docker/engine-report";
+import { readClientAuthority } from "../docker-api/listen-address";
 import { COMPOSE_MISSING_HINT, Compose } from "../managed/compose";
 import { type CertificateSettings, describeCertificate } from "../server/certificates";
 import { describeClockDifference } from "../support/clock-difference";
@@ -14,9 +16,14 @@ import { describeRoom, readDiskRoom } from "../support/disk";
 import { type Finding, findingOf } from "../support/finding";
 import type { Logger } from "../support/logger";
 import { type AddressSettings, nodeAddress } from "../support/node-address";
+import { readSettingsFile } from "../support/settings-error";
 
 export interface CheckSettings extends EndpointSettings, AddressSettings, CheckedCluster, CertificateSettings {
   cluster: boolean;
+  token: string[];
+  token_file: string | null;
+  password: string | null;
+  docker_tls_ca: string | null;
   log_dir: string;
   /** seconds */
   docker_read_timeout: number;
@@ -36,6 +43,8 @@ export async function checkCommand(settings: CheckSettings): Promise<{ text: str
   const certificates = async () => describeCertificate(settings, settings.cluster ? settings.peer_servername : null);
   const findings = [
     ...(await checkDocker(settings)),
+    await findingOf("credentials", async () => describeCredentials(settings), "Let this user read it, or name another with --token_file"),
+    ...(settings.docker_tls_ca === null ? [] : [await checkClientAuthority(settings.docker_tls_ca)]),
     await findingOf("log folder", () => checkLogFolder(settings.log_dir), "Let this user write there, or name another with --log_dir"),
     ...(settings.https
       ? [await findingOf("certificate", certificates, "Name the files with --https_cert, --https_key, --https_chain")]
@@ -90,6 +99,27 @@ export function describeClock(differenceMs: number): { found: string; remedy?: s
 async function checkEngineDisk(engine: Engine) {
   const room = await new EngineDisk(engine).read();
   return room === undefined ? { found: "not seen from here: check it on the engine's machine" } : describeRoom(room);
+}
+
+/** @throws Error if the token file can't be read */
+function describeCredentials({ token, token_file, password }: CheckSettings) {
+  const fromFile = token_file === null ? 0 : tokensOf(readSettingsFile("token_file", token_file)).length;
+  if (token_file !== null && fromFile === 0) return { found: `${token_file} holds no token`, remedy: "Write a token into it, one a line" };
+  const count = token.length + fromFile;
+  if (count === 0 && password === null)
+    return {
+      found: "none",
+      remedy: "Give --token, --token_file, or --user and --password: a server without them starts only at a terminal",
+    };
+  return { found: `${count} ${count === 1 ? "token" : "tokens"}${password === null ? "" : ", a user with a password"}` };
+}
+
+function checkClientAuthority(file: string): Promise<Finding> {
+  const look = async () => {
+    readClientAuthority(file);
+    return { found: file };
+  };
+  return findingOf("clients' authority", look, "Name a PEM file of your own authority with --docker_tls_ca");
 }
 
 /** The server makes the folder at its start: until then the folder that will hold it counts. */

@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { rootCertificates } from "node:tls";
+import { readSettingsFile } from "../support/settings-error";
 import { fromUrlHost } from "../support/url-host";
 
 /** Where the Docker API listens besides the main port. */
@@ -32,18 +32,18 @@ export function isLoopback(host: string): boolean {
 /**
  * Reads the certificate authority that signs clients' certificates.
  * @returns PEM
- * @throws Error if the file has no certificate, or one of a public authority, which would sign a certificate for anybody
+ * @throws Error if the file can't be read, or has no certificate, or one of a public authority, which would sign a certificate for anybody
  */
 export function readClientAuthority(file: string): string {
-  const pem = readFileSync(file, "utf8");
+  const pem = readSettingsFile("docker_tls_ca", file);
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
-  if (blocks.length === 0) throw new Error(`${file} holds no certificate`);
+  if (blocks.length === 0) throw new Error(`--docker_tls_ca ${file} holds no certificate`);
   const known = new Set(rootCertificates.map((each) => new X509Certificate(each).fingerprint256));
   const knownKeys = new Set(rootCertificates.map((each) => new X509Certificate(each).subject));
   for (const block of blocks) {
     const { fingerprint256, issuer, subject } = new X509Certificate(block);
     if (known.has(fingerprint256) || knownKeys.has(issuer))
-      throw new Error(`${file} holds the certificate of a public authority: ${subject}`);
+      throw new Error(`--docker_tls_ca ${file} holds the certificate of a public authority: ${subject}`);
   }
   return pem;
 }

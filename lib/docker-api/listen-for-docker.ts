@@ -1,12 +1,13 @@
 import { listen, type RunningServer, type ServerSettings } from "../server/listen";
 import type { Logger } from "../support/logger";
+import { SettingsError } from "../support/settings-error";
 import { type DockerClients, DockerListener, type DockerListenerDeps } from "./docker-listener";
 import { type DockerAddress, isLoopback, readClientAuthority } from "./listen-address";
 
 /**
  * Listens for clients of the Docker API only.
  * @param settings.docker_tls_ca certificate authority of the clients at tcp addresses; without it they present credentials, on loopback
- * @throws Error if an address can't be used, or not safely
+ * @throws SettingsError for an address that isn't safe; Error if one can't be used
  */
 export async function listenForDocker(
   addresses: DockerAddress[],
@@ -20,7 +21,7 @@ export async function listenForDocker(
   for (const address of addresses) {
     const clients: DockerClients = address.kind === "socket" ? "socket" : authority ? "certificate" : "credentials";
     if (clients === "credentials" && address.kind === "tcp" && !isLoopback(address.host))
-      throw new Error(`--docker_listen tcp://${address.host}:${address.port} needs --docker_tls_ca: it is not on loopback`);
+      throw new SettingsError(`--docker_listen tcp://${address.host}:${address.port} needs --docker_tls_ca: it is not on loopback`);
     const listener = new DockerListener(deps, clients, () => true);
     const where =
       address.kind === "socket"

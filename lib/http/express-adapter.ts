@@ -1,10 +1,10 @@
 import { type Express, type RequestHandler, Router } from "express";
 import type { Dispatch } from "../cluster/routing/routed-request";
 import { AppError, loggedError } from "../errors";
+import { nearestRoute } from "../support/nearest";
 import { loggedMessage, outcomeFields } from "./audit-fields";
 import { bodyParsers } from "./body";
 import { type ConfinedLookup, HttpRequest, type HttpRequestDeps, querySchema } from "./http-request";
-import { nearestRoute } from "./nearest";
 import type { RequestDeadlines } from "./request-deadlines";
 import { type BurstClass, isReserved, type Route } from "./route";
 import { sendReply } from "./send-reply";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { invalidField } from "../errors";
-import { nearestName } from "./nearest";
+import { nearestName } from "../support/nearest";
 
 /** Other names of fields, which the documents of some routes use, each with the name that all routes know. */
 const CANONICAL_NAMES: Record<string, string> = {

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { loadSettings } from "../../../config/load";
+import { type LoadedSettings, loadSettings } from "../../../config/load";
 import { checkStore, describePeer } from "../../../lib/cluster/check-cluster";
 import { encodeRecord, storeKey } from "../../../lib/cluster/membership/record";
 import { Signatures } from "../../../lib/cluster/rpc/signatures";
@@ -31,6 +31,24 @@ describe("docker-server check", () => {
     const { text, isWell } = await check();
     expect(text).toMatch(wrongLine("engine", "unix://", "start Docker"));
     expect(isWell).toBe(false);
+  });
+
+  test("tokens are counted; none at all, a file without one, and one that can't be read are wrong", async () => {
+    expect((await check()).text).toMatch(/^ok {5}credentials: 1 token/m);
+    const none = path.join(folder, "no-tokens");
+    writeFileSync(none, "# none yet\n\n");
+    expect((await check(`--token_file=${none}`)).text).toMatch(wrongLine("credentials", ".*no-tokens holds no token", "one a line"));
+    const absent = await check(`--token_file=${folder}/absent`);
+    expect(absent.text).toMatch(wrongLine("credentials", "--token_file .*absent can't be read: there is no such file", "--token_file"));
+    const loaded = await loadSettings(["--docker_host=/none.sock"], { DS_LOG_DIR: `${folder}/logs` }, folder);
+    expect((await checkCommand({ ...(loaded as LoadedSettings).settings, cliVariables: {} })).text).toMatch(
+      wrongLine("credentials", "none", "--token_file"),
+    );
+  });
+
+  test("an authority of the Docker API's clients that can't be read is wrong", async () => {
+    const { text } = await check(`--docker_tls_ca=${folder}/absent.pem`);
+    expect(text).toMatch(wrongLine("clients' authority", "--docker_tls_ca .*absent.pem can't be read", "--docker_tls_ca"));
   });
 
   test("a log folder that can't be made is wrong", async () => {

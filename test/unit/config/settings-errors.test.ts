@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import fc from "fast-check";
-import { loadSettings, SettingsError } from "../../../config/load";
+import { loadSettings } from "../../../config/load";
+import { SettingsError } from "../../../lib/support/settings-error";
 
 let folder: string;
 beforeEach(() => {
@@ -23,7 +24,9 @@ async function refusal(argv: string[], env: NodeJS.ProcessEnv = {}): Promise<str
 }
 
 test.each([
-  [["--prt", "1"], /prt/],
+  [["--prt=1"], /^Unknown argument: prt \(did you mean --port\?\)$/],
+  [["--tokenfile=x"], /^Unknown argument: tokenfile \(did you mean --token_file\?\)$/],
+  [["--no-such-thing=x"], /^Unknown argument: no-such-thing$/],
   [["-p", "80"], /Unknown argument: p/],
   [["start"], /takes options only/],
   [["--", "start"], /takes options only/],
@@ -61,7 +64,7 @@ test.each([
 test.each([
   ["[1]", /must hold a JSON object/],
   ["null", /must hold a JSON object/],
-  ['{"prt": 1}', /unknown setting prt/],
+  ['{"prt": 1}', /unknown setting prt \(did you mean port\?\)$/],
   ['{"port": {}}', /^port in the config file must be a plain value/],
   ['{"port": [1, 2]}', /^port in the config file must be given once/],
   ['{"port": "x"}', /^port in the config file must be a number/],

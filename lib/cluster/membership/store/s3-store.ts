@@ -1,5 +1,6 @@
 import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { forEachParallel } from "../../../support/for-each-parallel";
+import { SettingsError } from "../../../support/settings-error";
 import type { Store } from "./store";
 
 export interface S3Settings {
@@ -47,9 +48,9 @@ export class S3Store implements Store {
   async assertUsable(): Promise<void> {
     const { endpoint } = this.settings;
     if (endpoint && !(URL.canParse(endpoint) && /^https?:\/\//i.test(endpoint)))
-      throw new Error("--s3_endpoint must be a URL such as http://10.0.0.9:9000");
+      throw new SettingsError("--s3_endpoint must be a URL such as http://10.0.0.9:9000");
     await this.client.config.region().catch((cause: unknown) => {
-      throw new Error("--s3 needs --s3_region, AWS_REGION or the region of an AWS profile", { cause });
+      throw new SettingsError("--s3 needs --s3_region, AWS_REGION or the region of an AWS profile", { cause });
     });
   }
 
