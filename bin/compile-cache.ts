@@ -1,4 +1,4 @@
-// Imported before the packages: from Node 22.1 on, their compiled code is kept beside the program, where only its owner can write.
+// Imported before the packages: from Node 22.1 on, their compiled code is kept beside `dist`: who can write there can replace the program too.
 import module from "node:module";
 import path from "node:path";
 

@@ -5,6 +5,7 @@ import Docker, { type ContainerCreateOptions, type VolumeCreateOptions, type Vol
 import { AppError, isUnavailable } from "../errors";
 import { measure } from "../support/measure";
 import { settlesBefore } from "../support/settles-before";
+import { breakOffWhenStalled } from "./break-off-when-stalled";
 import type { Endpoint } from "./endpoint";
 import { type EngineOperation, toAppErrorFromEngine } from "./engine-errors";
 
@@ -203,24 +204,15 @@ export class Engine {
    */
   async stream(method: string, path: string, options: StreamOptions = {}): Promise<IncomingMessage> {
     const response = (await this.open(method, path, options)) as IncomingMessage;
-    if (options.isFinite) this.breakOffWhenStalled(response);
+    if (options.isFinite) {
+      const reasonOf = () =>
+        this.assertAlive(0).then(
+          () => new AppError("ENGINE_TIMEOUT"),
+          (reason: AppError) => reason,
+        );
+      breakOffWhenStalled(response, this.readTimeoutMs, reasonOf);
+    }
     return response;
-  }
-
-  private breakOffWhenStalled(response: IncomingMessage): void {
-    const { socket } = response;
-    const onTimeout = async () => {
-      // What has come waits for its reader.
-      if (response.readableLength > 0) return void socket.setTimeout(this.readTimeoutMs);
-      const error = await this.assertAlive(0).then(
-        () => new AppError("ENGINE_TIMEOUT"),
-        (reason: AppError) => reason,
-      );
-      response.destroy(error);
-    };
-    // A stream over SSH has no timeout. The agent sets its own again when the connection is free.
-    socket.setTimeout?.(this.readTimeoutMs).on("timeout", onTimeout);
-    response.once("close", () => socket.off("timeout", onTimeout));
   }
 
   /**

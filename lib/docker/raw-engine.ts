@@ -28,6 +28,9 @@ export interface RawRequest {
   signal?: AbortSignal | undefined;
 }
 
+/** Of these the engine adds up the sizes of files: that takes as long as there are files. */
+const READS_OF_SIZES = /^\/v[\d.]+\/system\/df\b|[?&]size=/;
+
 /** An engine can be replaced by a newer one while this program runs. */
 const VERSION_CACHE_MS = 30_000;
 
@@ -62,12 +65,12 @@ export class RawEngine {
 
   /**
    * Sends a request and reads the whole response, whatever its status, as long as the engine answers pings. A change, such as a prune or
-   * a pull, takes as long as it takes; what only reads has a deadline.
+   * a pull, takes as long as it takes, as do sizes of files; what else only reads has a deadline.
    * @throws AppError ENGINE_UNREACHABLE; ENGINE_TIMEOUT at the deadline
    */
   async send(request: RawRequest): Promise<RawAnswer> {
     await this.engine.assertAlive();
-    if (request.method === "GET") {
+    if (request.method === "GET" && !READS_OF_SIZES.test(request.path)) {
       const signal = AbortSignal.timeout(this.engine.readTimeoutMs);
       return this.engine.withinDeadline(this.exchange({ ...request, signal }), signal, "call");
     }

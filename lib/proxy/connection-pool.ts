@@ -1,8 +1,8 @@
 import net from "node:net";
 import tls from "node:tls";
 
-/** Of a body that comes faster than it is sent on: with Node's 16 kB each piece of it would pause the client. */
-const UPLOAD_BUFFER_BYTES = 1_048_576;
+/** Of a body that comes faster than it is sent on: with Node's 16 kB each piece of it would pause the client, as over TLS. */
+const UPLOAD_BUFFER_BYTES = 262_144;
 
 /** Where requests are sent: the address of a container's port, or of another node. */
 export interface UpstreamEndpoint {

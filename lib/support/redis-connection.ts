@@ -1,5 +1,6 @@
 import { createClient, createCluster } from "redis";
 import type { Logger } from "./logger";
+import { SettingsError } from "./settings-error";
 
 type Client = ReturnType<typeof createClient>;
 export type RedisCluster = ReturnType<typeof createCluster>;

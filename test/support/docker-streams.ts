@@ -5,8 +5,6 @@ import { pack } from "tar-stream";
 export interface DockerStream {
   /** Its standard output so far. */
   output(): string;
-  /** Its standard error so far. */
-  errors(): string;
   /** How it has ended, with an exit code of 0 or another; `open` before. */
   state(): "open" | "ended" | "failed";
   /** Writes to its standard input. */
@@ -46,18 +44,16 @@ function startProcess(host: string, args: string[], config: string, unread: bool
   const env = { PATH: process.env.PATH, HOME: config, DOCKER_CONFIG: config };
   const child = spawn("docker", ["-H", host, ...args], { env });
   const stdout: Buffer[] = [];
-  const stderr: Buffer[] = [];
   let code: number | null | undefined;
   child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
   if (unread) child.stdout.once("data", () => child.stdout.pause());
-  child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+  child.stderr.resume();
   child.stdin.on("error", () => undefined);
   child.once("exit", (exitCode) => {
     code = exitCode;
   });
   const stream: DockerStream = {
     output: () => Buffer.concat(stdout).toString(),
-    errors: () => Buffer.concat(stderr).toString(),
     state: () => (code === undefined ? "open" : code === 0 ? "ended" : "failed"),
     send: (text) => void child.stdin.write(text),
     readOn: () => void child.stdout.resume(),

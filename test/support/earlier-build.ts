@@ -9,7 +9,8 @@ const EARLIER_COMMIT = "11dbce40224a1c64a2378a92c4a958ab76617fe3";
 /**
  * Builds the program as it was at an earlier commit.
  * @param folder where the sources go
- * @param of the revision as git knows it, and whether with the packages that it names, which takes a minute more, instead of today's
+ * @param options.revision as git knows it
+ * @param options.hasOwnPackages whether with the packages that it names, which takes a minute more, instead of today's
  * @returns the folder `dist`
  * @throws if the clone lacks the commit
  */

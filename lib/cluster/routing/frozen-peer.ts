@@ -8,8 +8,8 @@ import { PeerFailure } from "../rpc/peer-failure";
 const REFUSED_PINGS = new Set(["ECONNREFUSED", "ECONNRESET", "it closed the connection"]);
 /** Pings in a row that a peer misses until a streaming body is cut. A wait for a reply ends after one: a cut stream can't be resumed. */
 export const MAX_MISSED_PINGS = 3;
-/** Of the peer timeout: with the default of 1.5 s a stream of a frozen peer is cut within 4.5 s. */
-const PING_INTERVAL_SHARE = 2 / 3;
+/** Of the peer timeout, from a ping to the next: with the default of 1.5 s a stream of a frozen peer is cut after 4.5 to 4.9 s. */
+const PING_INTERVAL_SHARE = 1 / 4;
 
 /**
  * Sends a request to a peer and pings the peer until the response is read: a run may take any time and a followed log has no end,
@@ -39,31 +39,36 @@ export async function sendWatched(pool: Pool, peer: Peer, call: PeerCall): Promi
 }
 
 /**
- * Pings a peer, each time without waiting for the answers before.
+ * Pings a peer, one ping after the other.
  * @param maxMissed pings in a row without an answer after which `onFrozen` is called
  * @returns stops the pings
  */
 export function watchPeer(pool: Pool, peer: Peer, maxMissed: number, onFrozen: (failure: PeerFailure) => void): () => void {
+  const intervalMs = pool.peerTimeoutMs * PING_INTERVAL_SHARE;
   let missed = 0;
   let stopped = false;
-  const timer = setInterval(() => {
-    callPeer(pool, peer, "ping", {}).then(
-      () => {
-        missed = 0;
-      },
-      (failure: PeerFailure) => {
-        if (stopped || failure.healthNeutral || REFUSED_PINGS.has(failure.reason)) return;
-        missed += 1;
-        if (missed < maxMissed) return;
-        stopped = true;
-        clearInterval(timer);
-        peer.markMissing(failure.reason);
-        onFrozen(failure);
-      },
+  const ping = async () => {
+    const sentAt = performance.now();
+    const failure = await callPeer(pool, peer, "ping", {}).then(
+      () => undefined,
+      (reason: PeerFailure) => reason,
     );
-  }, pool.peerTimeoutMs * PING_INTERVAL_SHARE).unref();
+    if (stopped) return;
+    if (!failure) missed = 0;
+    else if (!failure.healthNeutral && !REFUSED_PINGS.has(failure.reason)) missed += 1;
+    if (failure && missed >= maxMissed) {
+      peer.markMissing(failure.reason);
+      return onFrozen(failure);
+    }
+    wait(intervalMs - (performance.now() - sentAt));
+  };
+  let timer: NodeJS.Timeout;
+  const wait = (ms: number) => {
+    timer = setTimeout(() => void ping(), ms).unref();
+  };
+  wait(intervalMs);
   return () => {
     stopped = true;
-    clearInterval(timer);
+    clearTimeout(timer);
   };
 }

@@ -31,6 +31,7 @@ export function ContainerPage({ identity, parts: [id = "", wanted = ""] }) {
   if (listed) known.current = listed;
   // What the page has of it stays, logs and shells too: its node may be back later.
   const container = listed ?? known.current;
+  const mayExist = listed !== undefined || Boolean(container && value?.missing);
   const view = TABS[shown]?.view;
 
   async function act(/** @type {string} */ name) {
@@ -47,11 +48,11 @@ export function ContainerPage({ identity, parts: [id = "", wanted = ""] }) {
   return html`<h1>${container?.name ?? id}</h1>
     <${Missing} nodes=${value?.missing} />
     <${Problem} error=${error ?? failure} /><${Pending} value=${value} error=${error} />
-    ${value && !listed && !(container && value.missing) && html`<p>${T.noSuchContainer}</p>`}
+    ${value && !mayExist && html`<p>${T.noSuchContainer}</p>`}
     ${
       container &&
-      html`<p>${container.image} · <span class=${`state ${container.state === "running" ? "good" : "idle"}`}>${container.state}</span> · ${container.status} · ${container.host}</p>
-      ${identity.can.includes("containers") && html`<div class="bar">${Object.entries(ACTIONS).map(([name, { title }]) => html`<button onClick=${() => act(name)}>${title}</button>`)}</div>`}
+      html`${mayExist && html`<p>${container.image} · <span class=${`state ${container.state === "running" ? "good" : "idle"}`}>${container.state}</span> · ${container.status} · ${container.host}</p>`}
+      ${mayExist && identity.can.includes("containers") && html`<div class="bar">${Object.entries(ACTIONS).map(([name, { title }]) => html`<button onClick=${() => act(name)}>${title}</button>`)}</div>`}
       <nav class="tabs" aria-label=${T.parts}>${allowed.map(([name, { title }]) => html`<${Link} to=${addressOf("containers", id, name)} current=${name === shown}>${title}</${Link}>`)}</nav>
       ${view && html`<${view} key=${shown + container.id + (shown === "stats" ? container.state : "")} container=${container} />`}`
     }`;

@@ -131,9 +131,10 @@ async function startsOf(name: string): Promise<string[]> {
 /** Whether n2 gives up what it did for clients: the run ends with its input, its commands too, and no copy locks a container. */
 async function leavesNothing(name: string): Promise<boolean> {
   let isUnlocked = false;
-  void dockerOf(n2.engine, ["inspect", target]).then(() => {
+  const setUnlocked = () => {
     isUnlocked = true;
-  });
+  };
+  void dockerOf(n2.engine, ["inspect", target]).then(setUnlocked, () => undefined);
   return until(
     async () =>
       isUnlocked && (await locate(cluster, name)).length === 0 && !(await dockerOf(n2.engine, ["top", held.n2])).includes("read -r line"),

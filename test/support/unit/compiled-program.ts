@@ -15,7 +15,9 @@ export interface CompiledProgram {
 
 /** Bundles the sources into a new folder where no package can be found. */
 export function compileProgram(): CompiledProgram {
-  const folder = mkdtempSync(path.join(tmpdir(), "docker-server-dist-"));
+  const parent = mkdtempSync(path.join(tmpdir(), "docker-server-program-"));
+  // Compiled code is kept beside it.
+  const folder = path.join(parent, "dist");
   execFileSync(process.execPath, [path.join(ROOT, "scripts/build.js"), folder]);
-  return { folder, file: path.join(folder, "bin/docker-server.js"), remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return { folder, file: path.join(folder, "bin/docker-server.js"), remove: () => rmSync(parent, { recursive: true, force: true }) };
 }

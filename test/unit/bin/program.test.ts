@@ -86,7 +86,7 @@ describe("bundles", () => {
 });
 
 test.each([
-  [["--prt", "1"], /^docker-server: .*prt\n$/],
+  [["--prt", "1"], /^docker-server: .*prt \(did you mean --port\?\)\n$/],
   [["--port=abc"], /^docker-server: --port must be a number.*\n$/],
   [["--config=nowhere.json"], /^docker-server: .*nowhere\.json.*\n$/],
   [["--host=[::1]", "--token=x"], /^docker-server: --host must be an address without brackets.*\n$/],
@@ -187,7 +187,7 @@ test.each([
 ])("a store that can never work, %j, fails the start", async (store, line) => {
   const [port] = await freePorts(1);
   const { code, stderr } = await runProgram([...listening(port), "--cluster", ...store]);
-  expect([code, stderr]).toEqual([1, expect.stringMatching(line)]);
+  expect([code, stderr]).toEqual([2, expect.stringMatching(line)]);
 });
 
 test("a store that can't be reached doesn't fail the start: the node says that all is not complete until it was read", async () => {
