@@ -31,7 +31,7 @@ export class RedisConnection {
     private readonly log: Logger,
   ) {
     if (!URL.canParse(url) || !/^rediss?:\/\//i.test(url))
-      throw new TypeError("--redis must be a URL that begins with redis:// or rediss://");
+      throw new SettingsError("--redis must be a URL that begins with redis:// or rediss://");
   }
 
   /**
