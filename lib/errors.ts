@@ -78,7 +78,7 @@ const CATALOGUE = {
   VOLUME_IN_USE: ["conflict", "A container uses this volume"],
   IMAGE_IN_USE: ["conflict", "This image is in use"],
   STILL_RUNNING: ["conflict", "The container is running; stop it first, or remove it by force"],
-  NO_PORT: ["validation_error", "The container publishes no TCP port"],
+  NO_PORT: ["validation_error", "The container publishes no TCP port: create it anew with ports, or by POST /containers/run"],
   UPSTREAM_UNREACHABLE: ["upstream_error", "The container's port can't be reached from this server"],
   UPSTREAM_FAILED: ["upstream_error", "The container gave no answer that can be passed on"],
   UPSTREAM_TIMEOUT: ["upstream_timeout", "The container did not begin its answer in time"],

@@ -63,10 +63,19 @@ function unknownFieldMessage({ code, inst, keys }: z.core.$ZodRawIssue): string 
   if (code !== "unrecognized_keys" || !(inst instanceof z.ZodObject)) return undefined;
   const known = Object.keys(inst.shape);
   if (known.length === 0) return "is not known here: no fields are";
+  const given = String((keys as string[])[0]);
   const aliases = new Map(aliasesOf(inst));
-  const nearest = nearestName(String((keys as string[])[0]), [...known, ...aliases.keys()]);
+  const group = known.find((name) => Object.hasOwn(objectIn(inst.shape[name])?.shape ?? {}, given));
+  const nearest = group === undefined ? nearestName(given, [...known, ...aliases.keys()]) : `${group}.${given}`;
   const hint = nearest === undefined ? "" : ` (did you mean ${aliases.get(nearest) ?? nearest}?)`;
   return `is not known here${hint}: known are ${known.join(", ")}`;
+}
+
+/** The object that a field holds, which may be absent. */
+function objectIn(field: unknown): z.ZodObject | undefined {
+  if (field instanceof z.ZodObject) return field;
+  if (field instanceof z.ZodOptional || field instanceof z.ZodNullable || field instanceof z.ZodDefault) return objectIn(field.unwrap());
+  return field instanceof z.ZodPipe ? (objectIn(field.in) ?? objectIn(field.out)) : undefined;
 }
 
 function valueAt(value: unknown, path: PropertyKey[]): unknown {

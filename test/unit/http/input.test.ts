@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { command, flag, text } from "../../../lib/http/fields";
 import { readInput } from "../../../lib/http/input";
+import { createBody } from "../../../lib/routes/schemas/managed-bodies";
 
 const schema = z
   .object({ image: text, command: command.optional(), env: z.record(text, text).optional(), auto_remove: flag.default(false) })
@@ -51,6 +52,14 @@ describe("names of fields", () => {
     ["quantity", "quantity is not known here: known are image, command, env, auto_remove"],
   ])("the unknown field %s is refused with those that are known and the nearest", (name, message) => {
     expect(refusalOf(() => read({ image: "a", [name]: "x" }))).toEqual([`INVALID_${name.toUpperCase()}`, message]);
+  });
+
+  test("an unknown field that a field holds is told with its place", () => {
+    const grouped = z.object({ name: text, limits: z.object({ memory: text.optional() }).strict().nullish() }).strict();
+    expect(refusalOf(() => readInput(grouped, { name: "a", memory: "1g" }))[1]).toBe(
+      "memory is not known here (did you mean limits.memory?): known are name, limits",
+    );
+    expect(refusalOf(() => readInput(createBody.strict(), { image: "a", memory: "1g" }))[1]).toMatch(/did you mean resources\.memory\?/);
   });
 
   test("an unknown field within a field is compared with its neighbours", () => {
