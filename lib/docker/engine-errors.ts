@@ -151,7 +151,8 @@ export function toAppErrorFromEngine(error: unknown, operation: EngineOperation 
   }
   if (failure.statusCode === 404) return new AppError("CONTAINER_NOT_FOUND", { message, cause: error });
   if (failure.statusCode === 409) return new AppError("NOT_RUNNING", { message, cause: error });
-  return new AppError("ENGINE_ERROR", { message, cause: error });
+  // Some failures of an engine have no text.
+  return new AppError("ENGINE_ERROR", { ...(message === "" ? {} : { message }), cause: error });
 }
 
 function matchRule(message: string, operation: EngineOperation): ErrorCode | undefined {
@@ -168,7 +169,7 @@ function cleanMessage(text: string): string {
     lines.find((line) => /error response from daemon|^docker: /i.test(line)) ??
     lines.find((line) => !/^(unable to find image|warning|see ')/i.test(line));
   return (reason ?? lines[0] ?? "")
-    .replace(/^\(HTTP code \d+\) .*? - /, "")
+    .replace(/^\(HTTP code \d+\) .*? -(?: |$)/, "")
     .replace(/^(docker: )?(error response from daemon: )?/i, "")
     .slice(0, 2000);
 }

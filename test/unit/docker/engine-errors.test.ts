@@ -177,6 +177,12 @@ test("a timeout maps to ENGINE_UNREACHABLE, and a programming error does not", (
   expect(toAppErrorFromEngine(undefined)).toMatchObject({ code: "ENGINE_ERROR" });
 });
 
+test("a failure without a text has that of its code", () => {
+  const thrown = { statusCode: 500, reason: "server error", message: "(HTTP code 500) server error - " };
+  for (const json of [null, "", { message: "" }])
+    expect(toAppErrorFromEngine({ ...thrown, json })).toMatchObject({ code: "ENGINE_ERROR", message: "The Docker engine failed" });
+});
+
 test("an AppError is returned unchanged", () => {
   const typed = new AppError("NAME_TAKEN");
   expect(toAppErrorFromCli(typed, "create")).toBe(typed);
