@@ -114,6 +114,7 @@ describe("with a log driver that preserves bytes (json-file does not)", () => {
     expect(answer.code ?? answer.stdout).toMatch(/^(?:ENGINE_ERROR)?$/);
     const plain = await text("/damaged");
     expect(plain.status === 200 ? plain.text : plain.json.code).toMatch(/^(?:ENGINE_ERROR)?$/);
+    await node.docker("rm", "damaged");
   });
 
   test("256 kB of random bytes are returned unchanged as text", async () => {
