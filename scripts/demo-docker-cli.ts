@@ -14,8 +14,9 @@ export async function showDockerCli(nodes: DemoNode[], image: string): Promise<v
   heading("12. docker -H uses the pool", "Each node also speaks Docker's own API. `docker run` goes where it fits best.");
   await docker(`-H ${entry.dockerVariable} run -d --name greeter ${image} sh -c 'echo ${GREETING}; sleep 1000'`);
   const format = "{{.Actor.Attributes.name}} was started on {{.Actor.Attributes.node}}";
+  // The CLI sends whole seconds: `--until 0s` would leave out what this second has seen.
   const started = await docker(
-    `-H ${entry.dockerVariable} events --since 1m --until 0s --filter container=greeter --filter event=start --format '${format}'`,
+    `-H ${entry.dockerVariable} events --since 1m --until=-1s --filter container=greeter --filter event=start --format '${format}'`,
   );
   const holder = nodes.find(({ name }) => started === `greeter was started on ${name}`);
   assert.ok(holder, started);

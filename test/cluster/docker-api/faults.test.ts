@@ -118,7 +118,7 @@ async function expectErrors(all: Record<Stream, DockerStream>, { engineFails } =
 
 /** The nodes whose engines have started a container of this name, once for each start. */
 async function startsOf(name: string): Promise<string[]> {
-  const filter = ["--since", "1h", "--until", "0s", "--filter", `container=${name}`, "--filter", "event=start"];
+  const filter = ["--since", "1h", "--until=-1s", "--filter", `container=${name}`, "--filter", "event=start"];
   const found = await Promise.all(
     cluster.nodes.map(async ({ engine, name: node }) => {
       const text = await dockerOf(engine, ["events", ...filter]);

@@ -163,9 +163,9 @@ test("the classic builder makes an image, from which every node starts container
 });
 
 test("events of all nodes come in the order of their time, with their node", async () => {
-  const lines = (await output(2, "events --since 5m --until 0s --filter event=create --filter type=container --format '{{json .}}'")).split(
-    "\n",
-  );
+  const lines = (
+    await output(2, "events --since 5m --until=-1s --filter event=create --filter type=container --format '{{json .}}'")
+  ).split("\n");
   const events = lines.map((line) => JSON.parse(line) as { timeNano: number; Actor: { Attributes: { name: string; node: string } } });
   const times = events.map(({ timeNano }) => timeNano);
   expect(times).toEqual([...times].sort((a, b) => a - b));

@@ -67,7 +67,7 @@ const COMMANDS: DockerCommand[] = [
   { args: "ps -a --filter exited=0 --filter name=NAME --format '{{.Names}}'" },
   { args: "ps -a --filter ancestor=busybox --filter label=none --format '{{.Names}}'" },
   { args: "ps -a --filter status=bogus" },
-  { args: "events --since 1m --until 0s --filter container=NAME --filter event=rename --format '{{.Action}}'" },
+  { args: "events --since 1m --until=-1s --filter container=NAME --filter event=rename --format '{{.Action}}'" },
   { args: "rm -f NAME" },
   { args: "inspect NAME" },
   { args: "logs NAME" },
