@@ -38,7 +38,9 @@ test("the main port asks for credentials, and answers errors in the engine's for
   const config = configWithHeaders({ "X-Access-Token": TOKEN });
   const { stdout } = await dockerAt(node.server.url.replace("http", "tcp"), { args: "ps --format '{{.Names}}'" }, tag, config);
   expect(stdout).toContain(`c-${tag}`);
-  expect(auditEntries(node.server).some(({ path, status }) => path.endsWith("/containers/json") && status === 200)).toBe(true);
+  // The line is written after the response.
+  const isAudited = () => auditEntries(node.server).some(({ path, status }) => path.endsWith("/containers/json") && status === 200);
+  expect(await until(isAudited, 10_000)).toBe(true);
 });
 
 test.each([
