@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Access } from "../access/access";
 import { decodeLink, deriveTokenKey, makeToken, narrowToken, readClaim, readRequestedCaveats, type TokenClaim } from "../access/token";
+import { tokensOf } from "../auth/credentials";
 import { type RootSecretSettings, rootSecrets } from "../auth/narrow-tokens";
 
 const USAGE = `Usage:
@@ -21,7 +22,7 @@ export async function tokenCommand(argv: string[], loadSettings: (argv: string[]
   if (verb === "make" && first !== undefined) {
     const settings = await loadSettings(argv.slice(2));
     if (settings === null) return "";
-    const secret = rootSecrets(settings)[0] ?? firstLine(settings.token_file);
+    const secret = rootSecrets(settings)[0] ?? firstToken(settings.token_file);
     if (secret === undefined) throw new Error("the server's --cluster_key, --token or --token_file is needed to make a token");
     return checked(makeToken(deriveTokenKey(secret), parseCaveats(first)));
   }
@@ -51,12 +52,6 @@ function parseCaveats(text: string) {
   return readRequestedCaveats(value);
 }
 
-const readArgument = (argument: string) => (argument === "-" ? readFileSync(0, "utf8").trim() : argument);
+const firstToken = (file: string | null) => (file === null ? undefined : tokensOf(readFileSync(file, "utf8"))[0]);
 
-function firstLine(file: string | null): string | undefined {
-  if (file === null) return undefined;
-  return readFileSync(file, "utf8")
-    .split("\n")
-    .map((line) => line.trim())
-    .find(Boolean);
-}
+const readArgument = (argument: string) => (argument === "-" ? readFileSync(0, "utf8").trim() : argument);

@@ -1,8 +1,11 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { Access } from "../../../lib/access/access";
 import { deriveTokenKey, readClaim, type TokenClaim, verifyToken } from "../../../lib/access/token";
 import { tokenCommand } from "../../../lib/commands/token";
 
-const settings = { cluster_key: [] as string[], token: ["root token"], token_file: null, user: null, password: null };
+const settings = { cluster_key: [] as string[], token: ["root token"], token_file: null as string | null, user: null, password: null };
 const make = (caveats: string, changed: Partial<typeof settings> = {}) =>
   tokenCommand(["make", caveats, "--token", "x"], async () => ({ ...settings, ...changed }));
 const noSettings = async () => {
@@ -17,6 +20,15 @@ describe("docker-server token", () => {
     expect(Math.round(hours)).toBe(2);
     const ofCluster = await make('{"expires":"1d"}', { cluster_key: ["first", "second"] });
     expect(verifyToken([deriveTokenKey("first")], ofCluster)).toBeDefined();
+  });
+
+  test("make signs with the first token of a token file, which may begin with a comment", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "docker-server-token-"));
+    const file = path.join(folder, "tokens");
+    writeFileSync(file, "# of the pool\n\nfile token\n");
+    const token = await make('{"expires":"1d"}', { token: [], token_file: file });
+    rmSync(folder, { recursive: true });
+    expect(verifyToken([deriveTokenKey("file token")], token)).toBeDefined();
   });
 
   test("narrow and show need no settings", async () => {
