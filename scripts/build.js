@@ -63,7 +63,7 @@ const EDITS = [
   ["dockerode/lib/docker.js", "withSession = require('./session'),", "withSession = () => { throw new Error('Without BuildKit'); },"],
 ];
 
-/** Tables of characters that only a body in an East Asian encoding needs: half of all that the packages of the start hold. */
+/** Tables of characters that only a body in an East Asian encoding needs: a quarter of what the packages of the start would hold. */
 const ICONV_TABLES = "node_modules/iconv-lite/encodings/tables";
 
 const bundleOf = (name) => `${name.replace("@", "").replace("/", "-")}.js`;

@@ -51,8 +51,11 @@ export function ContainerPage({ identity, parts: [id = "", wanted = ""] }) {
     ${value && !mayExist && html`<p>${T.noSuchContainer}</p>`}
     ${
       container &&
-      html`${mayExist && html`<p>${container.image} · <span class=${`state ${container.state === "running" ? "good" : "idle"}`}>${container.state}</span> · ${container.status} · ${container.host}</p>`}
-      ${mayExist && identity.can.includes("containers") && html`<div class="bar">${Object.entries(ACTIONS).map(([name, { title }]) => html`<button onClick=${() => act(name)}>${title}</button>`)}</div>`}
+      html`${
+        mayExist &&
+        html`<p>${container.image} · <span class=${`state ${container.state === "running" ? "good" : "idle"}`}>${container.state}</span> · ${container.status} · ${container.host}</p>
+      ${identity.can.includes("containers") && html`<div class="bar">${Object.entries(ACTIONS).map(([name, { title }]) => html`<button onClick=${() => act(name)}>${title}</button>`)}</div>`}`
+      }
       <nav class="tabs" aria-label=${T.parts}>${allowed.map(([name, { title }]) => html`<${Link} to=${addressOf("containers", id, name)} current=${name === shown}>${title}</${Link}>`)}</nav>
       ${view && html`<${view} key=${shown + container.id + (shown === "stats" ? container.state : "")} container=${container} />`}`
     }`;
