@@ -47,6 +47,7 @@ const RULES: Rule[] = [
     code: "IMAGE_DENIED",
     operations: ["pull"],
   },
+  { pattern: /unknown operating system or architecture|is an invalid (?:OS )?component of/i, code: "INVALID_SPEC", operations: ["pull"] },
   {
     // Of an artifact that is not an image, such as a Helm chart: engines to 20.10, from 23, and with the containerd image store.
     pattern:

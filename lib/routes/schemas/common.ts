@@ -37,6 +37,11 @@ export const imageReference = text.refine(isImageReference, {
   error: "must be an image reference, such as redis, host:5000/app:1.2 or app@sha256:…",
 });
 
+/** As `docker run` takes it: os, architecture, os/architecture or os/architecture/variant. */
+export const platform = matching(/^[a-z0-9][\w-]*(?:\/[\w-]+){0,2}$/i, "must be a platform, such as linux/arm64").describe(
+  "such as linux/arm64",
+);
+
 /** The key of a label that a client sets. Those of this server it reads itself, to tell what it has made. */
 export const labelKey = matching(/^(?!docker-server\.)[^\0\s=]+$/, "must be a label's key, and none of this server's (docker-server.…)");
 

@@ -1,12 +1,11 @@
 import { z } from "zod";
-import { text } from "../../http/fields";
-import { imageReference, optional, type Responses, registryLogin } from "./common";
+import { imageReference, optional, platform, type Responses, registryLogin } from "./common";
 
 /** The body of `POST /images/pull` (docs/containers.md, "Images"). */
 export const imagePullBody = z.object({
   image: imageReference.describe("The image to pull"),
   auth_config: optional(registryLogin).describe("Login at the image's registry"),
-  platform: optional(text.max(200, "must be a platform")).describe("such as linux/arm64"),
+  platform: optional(platform),
 });
 
 const host = z.string().describe("the node");

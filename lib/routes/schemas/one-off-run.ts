@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
-import { command, flag, integer, map, matching, number, text } from "../../http/fields";
+import { command, flag, integer, map, matching, number } from "../../http/fields";
 import { readInput } from "../../http/input";
-import { imageReference, optional, outputSchema, type Responses, registryLogin, volumeName } from "./common";
+import { imageReference, optional, outputSchema, platform, type Responses, registryLogin, volumeName } from "./common";
 import * as fields from "./run-fields";
 
 const mountPath = matching(/^\/[^:\0]{0,4095}(?::r[ow])?$/, "must be an absolute path in the container, which :ro may follow").refine(
@@ -49,7 +49,7 @@ export const oneOffRunBody = z
     payload: optional(payload),
     pull_policy: fields.pullPolicy.optional().describe("always if absent"),
     auth_config: optional(registryLogin).describe("Login at the image's registry"),
-    platform: optional(text.max(200, "must be a platform")).describe("such as linux/arm64"),
+    platform: optional(platform),
     volumes: optional(fields.volumeEntries(map(mountPath, volumeEntry))).describe(
       "What is to be at a path in the container, which :ro may follow",
     ),

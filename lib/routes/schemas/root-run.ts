@@ -5,7 +5,7 @@ import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
 import { type RunSpec, toBytes } from "../../docker/create/run-spec";
 import { command, flag, matching } from "../../http/fields";
 import { readInput } from "../../http/input";
-import { imageReference, newContainerName } from "./common";
+import { imageReference, newContainerName, platform } from "./common";
 import * as fields from "./run-fields";
 
 /** The body of `PUT /` (docs/root-verbs.md, "Run a container"). */
@@ -28,7 +28,7 @@ export const rootRunBody = z.object({
   workdir: fields.workdir.optional(),
   entrypoint: command.optional(),
   hostname: matching(/^[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$/, "must be a host name").optional(),
-  platform: matching(/^[a-z0-9]+(?:\/[a-z0-9]+){0,2}$/, "must be a platform, such as linux/arm64").optional(),
+  platform: platform.optional(),
   pull_policy: fields.pullPolicy.default("missing"),
   init: flag.default(false),
   stop_timeout: fields.stopTimeout.optional(),

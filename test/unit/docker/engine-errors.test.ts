@@ -20,6 +20,7 @@ const CLI: [EngineOperation, string, string][] = [
   ["pull", "invalid checksum digest length", "INVALID_REFERENCE"],
   ["pull", "invalid checksum digest format", "INVALID_REFERENCE"],
   ["pull", "unsupported digest algorithm", "INVALID_REFERENCE"],
+  ["pull", `${DAEMON}"nosuch": unknown operating system or architecture: invalid argument`, "INVALID_SPEC"],
   ["pull", "invalid repository name (aaaa), cannot specify 64-byte hexadecimal strings", "INVALID_REFERENCE"],
   ["pull", `${DAEMON}manifest for localhost:5000/busybox:no not found: manifest unknown: manifest unknown`, "IMAGE_NOT_FOUND"],
   [

@@ -3,6 +3,7 @@ import { parse } from "qs";
 import { z } from "zod";
 import { readInput } from "../../../lib/http/input";
 import { containerRunBody } from "../../../lib/routes/schemas/container-run";
+import { imagePullBody } from "../../../lib/routes/schemas/image-schemas";
 import { createBody } from "../../../lib/routes/schemas/managed-bodies";
 import { oneOffRunBody } from "../../../lib/routes/schemas/one-off-run";
 import { rootRunBody } from "../../../lib/routes/schemas/root-run";
@@ -162,5 +163,23 @@ describe("every route that runs a container", () => {
     }
     for (const given of ["127.0.0.1:80:80", "8000-8001:80-81", "80:80/sctp"])
       expect(() => readInput(createBody, { image: "a", ports: [given] })).toThrow(expect.objectContaining({ clientCode: "INVALID_PORTS" }));
+  });
+});
+
+describe.each([
+  ["PUT /", rootRunBody],
+  ["POST /run", oneOffRunBody],
+  ["POST /images/pull", imagePullBody],
+])("the platform of %s", (_, body) => {
+  const withPlatform = (platform: string) => readInput(body, { image: "busybox", command: ["true"], platform });
+
+  test.each(["linux/arm64", "linux/arm/v7", "arm64", "linux", "linux/x86_64", "Linux/AMD64"])("may be %s", (platform) => {
+    expect(withPlatform(platform)).toMatchObject({ platform });
+  });
+
+  test.each(["", "linux/", "a/b/c/d", "nosuch!", "--help", "linux/ arm64"])("is refused by its name if it is %j", (platform) => {
+    expect(() => withPlatform(platform)).toThrow(
+      expect.objectContaining({ clientCode: "INVALID_PLATFORM", message: expect.stringContaining("such as linux/arm64") }),
+    );
   });
 });
