@@ -18,7 +18,7 @@ export function hostFacts(
     countUse: (labels) => quotas.count(labels),
     holdsVolume: (name, labels) => (labels ? confinement.hasVolume(name, labels) : inventory.hasVolumes([name])),
     inventory: async (needs) => {
-      const known = await inventory.read(needs.image, needs.volumes);
+      const known = await inventory.read(needs);
       // Jobs and code runs need the CLI for the pull alone.
       const needsCli = !needs.slot || !known.hasImage || needs.pull === "always";
       const lacksCompose = needs.compose === true && (await compose.version()) === null;

@@ -10,6 +10,14 @@ interface Reservation {
   cpus: number;
 }
 
+/** What a run looks for on a host. */
+interface HostNeeds {
+  image: string;
+  volumes: string[];
+  networks?: string[] | undefined;
+  containers?: string[] | undefined;
+}
+
 /** The resources of this host and what its containers reserve. */
 export class HostInventory {
   /** By container id. `docker update` is rare, and seen when the entry expires. */
@@ -25,18 +33,19 @@ export class HostInventory {
 
   /**
    * Reads all that a node's bid for a run needs.
-   * @param image reference to look for
-   * @param volumes names to look for
+   * @param needs what to look for: a reference of an image, names of volumes and networks, names or ids of containers
    * @returns reservedMemory and reservedCpu as shares of the host; memory in bytes
    * @throws AppError ENGINE_UNREACHABLE
    */
-  async read(image: string, volumes: string[]) {
+  async read({ image, volumes, networks = [], containers: joined = [] }: HostNeeds) {
     const { containers } = await this.containers.read();
     const running = containers.filter(({ state }) => state === "running" || state === "paused" || state === "restarting");
-    const [size, hasImage, hasVolumes, reserved] = await Promise.all([
+    const missingContainer = joined.find((name) => !containers.some((each) => each.name === name || each.id.startsWith(name)));
+    const [size, hasImage, hasVolumes, missingNetwork, reserved] = await Promise.all([
       this.hostSize(),
       this.hasImage(image),
       this.hasVolumes(volumes),
+      this.missingNetwork(networks),
       Promise.all(running.map(async ({ id }) => (await this.reservation(id)) ?? { memory: 0, cpus: 0 })),
     ]);
     return {
@@ -47,6 +56,8 @@ export class HostInventory {
       ),
       hasImage,
       hasVolumes,
+      ...(missingNetwork !== undefined && { missingNetwork }),
+      ...(missingContainer !== undefined && { missingContainer }),
       totalMemory: size.memory,
       cores: size.cores,
     };
@@ -91,6 +102,13 @@ export class HostInventory {
     if (names.length === 0) return true;
     const volumes = await this.engine.listVolumes();
     return names.every((name) => volumes.some((volume) => volume.Name === name));
+  }
+
+  /** @returns the first name that is no network of this host */
+  private async missingNetwork(names: string[]): Promise<string | undefined> {
+    if (names.length === 0) return undefined;
+    const networks = await this.engine.call((docker) => docker.listNetworks());
+    return names.find((name) => !networks.some((network) => network.Name === name || network.Id.startsWith(name)));
   }
 
   /** @returns undefined if the container was removed since it was listed */

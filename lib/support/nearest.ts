@@ -32,12 +32,17 @@ interface Place {
  * @param asked its method, in capitals, and its path
  * @returns such as `GET /containers/web` for `GET /container/web`; undefined if no route is similar
  */
-export function nearestRoute(asked: Place, routes: readonly Place[]): string | undefined {
-  const words = asked.path.split("/").slice(1);
+export function nearestRoute({ method, path }: Place, routes: readonly Place[]): string | undefined {
+  const words = path.split("/").slice(1);
+  // `/web` alone is a container, so `/web/logs` is tried by those who look for its logs.
+  return mostSimilar(method, words, routes) ?? mostSimilar(method, ["containers", ...words], routes);
+}
+
+function mostSimilar(askedMethod: string, words: readonly string[], routes: readonly Place[]): string | undefined {
   const scored = routes.flatMap(({ method, path }) => {
     const segments = path.split("/").slice(1);
     const typos = countTypos(words, segments);
-    const otherMethod = method.toUpperCase() === asked.method ? 0 : 1;
+    const otherMethod = method.toUpperCase() === askedMethod ? 0 : 1;
     return typos === undefined ? [] : [{ text: `${method.toUpperCase()} ${fillIn(words, segments)}`, typos, otherMethod }];
   });
   return scored.sort((a, b) => a.typos - b.typos || a.otherMethod - b.otherMethod)[0]?.text;

@@ -11,6 +11,10 @@ export const needsSchema = z.object({
   bindings: z.array(z.string()).optional(),
   /** named volumes */
   volumes: z.array(z.string()),
+  /** networks, but those that every engine has; a node without one of them can't take it */
+  networks: z.array(z.string()).optional(),
+  /** names or ids of containers whose namespaces it joins; only the node that has them can take it */
+  containers: z.array(z.string()).optional(),
   /** bytes; 0 if unspecified */
   memory: z.number(),
   /** cores; 0 if unspecified */

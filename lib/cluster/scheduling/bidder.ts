@@ -12,6 +12,10 @@ export interface Inventory {
   bindings: PortBinding[];
   hasImage: boolean;
   hasVolumes: boolean;
+  /** of the networks that the run needs, one that isn't on the host */
+  missingNetwork?: string;
+  /** of the containers that the run joins, one that isn't on the host */
+  missingContainer?: string;
   /** bytes */
   totalMemory: number;
   cores: number;
@@ -99,6 +103,9 @@ export class Bidder {
 
 function refusalReason(needs: Needs, inventory: Inventory, accepted: Needs[], reservedMemory: number): Pick<Bid, "declines" | "code"> {
   if (inventory.missingRequirement !== undefined) return { declines: inventory.missingRequirement };
+  const { missingNetwork, missingContainer } = inventory;
+  if (missingContainer !== undefined) return { declines: `container ${missingContainer} is not here`, code: "CONTAINER_NOT_FOUND" };
+  if (missingNetwork !== undefined) return { declines: `network ${missingNetwork} is not here`, code: "INVALID_SPEC" };
   const taken = [...inventory.bindings, ...accepted.flatMap(bindingsOf)];
   const refused = bindingsOf(needs).find((binding) => taken.some((other) => collide(binding, other)));
   if (refused !== undefined) return { declines: `port ${portOf(refused)} is taken`, code: "PORT_TAKEN" };

@@ -148,7 +148,11 @@ export class Scheduler {
         load: peer.record.accepting === false ? Number.POSITIVE_INFINITY : peer.record.load,
         engine: peer.record.engine,
       }));
-    const candidates = shortlist([self, ...peers], Math.random).flatMap(({ peer }) => peer ?? []);
+    const { volumes, networks = [], containers = [] } = needs;
+    // Any node may be the one that has what the run uses.
+    const usesSomething = volumes.length + networks.length + containers.length > 0;
+    const asked = usesSomething ? peers : shortlist([self, ...peers], Math.random);
+    const candidates = asked.flatMap(({ peer }) => peer ?? []);
     const ownBid = includesSelf(pool) && canTake(pool.nodeName) ? [bidder.bid(needs)] : [];
     const [own, others] = await Promise.all([Promise.all(ownBid), fanOut(candidates, (peer) => callPeer(pool, peer, "bid", needs))]);
     const unanswered = others.missing.map(({ node, reason }) => declinedBid(node, reason));

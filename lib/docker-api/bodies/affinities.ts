@@ -1,8 +1,6 @@
+import { ENGINE_NETWORKS, joinedContainer } from "../../docker/engine-networks";
 import { invalidField } from "../../errors";
 import type { CreateBody } from "./create-body";
-
-/** Networks that every engine has. */
-const ENGINE_NETWORKS = new Set(["", "default", "bridge", "host", "none"]);
 
 /** What binds a new container to the node that has it. */
 export interface Affinities {
@@ -31,7 +29,7 @@ export function affinitiesOf({ Image, Env, Labels, HostConfig, NetworkingConfig 
   const sources = (HostConfig.Binds ?? []).filter((bind) => bind.includes(":")).map((bind) => bind.split(":")[0] ?? "");
   const mounts = (HostConfig.Mounts ?? []).flatMap(({ Type, Source }) => (Type === "volume" && Source ? [Source] : []));
   const { NetworkMode, PidMode, IpcMode, UTSMode, UsernsMode } = HostConfig;
-  const joined = [NetworkMode, PidMode, IpcMode, UTSMode, UsernsMode].flatMap((mode) => /^container:(.+)$/.exec(mode ?? "")?.[1] ?? []);
+  const joined = [NetworkMode, PidMode, IpcMode, UTSMode, UsernsMode].flatMap((mode) => joinedContainer(mode) ?? []);
   const beforeColon = (text: string) => text.replace(/^\//, "").replace(/:.*$/, "");
   const links = Object.values(NetworkingConfig?.EndpointsConfig ?? {}).flatMap((endpoint) => endpoint?.Links ?? []);
   const networks = [NetworkMode ?? "", ...Object.keys(NetworkingConfig?.EndpointsConfig ?? {})];

@@ -1,10 +1,8 @@
 import type { Access } from "../../access/access";
 import type { Confinement } from "../../docker/containers/confinement";
+import { ENGINE_NETWORKS } from "../../docker/engine-networks";
 import { affinitiesOf } from "./affinities";
 import type { CreateBody } from "./create-body";
-
-/** Networks of every engine that need no labels. `host` has been judged by then. */
-const ENGINE_NETWORKS = new Set(["", "bridge", "default", "none", "host"]);
 
 /**
  * The body as a token's labels let it be created: with the ids of the containers and networks whose names it has, so that what was

@@ -1,10 +1,8 @@
 import type { Access } from "../../access/access";
 import { refusedBy } from "../../access/access";
 import { type Confinement, type ConfiningLabels, isReservedLabel } from "../containers/confinement";
+import { ENGINE_NETWORKS } from "../engine-networks";
 import type { RunSpec } from "./run-spec";
-
-/** Networks of every engine that need no labels. `host` needs the token's `host` caveat. */
-const ENGINE_NETWORKS = new Set(["bridge", "default", "none", "host"]);
 
 /**
  * The spec as a token's labels let it be created: with its labels, and with the ids of the container or network whose names it has, so
@@ -44,6 +42,7 @@ export async function confineNetwork(
   network: string | undefined,
   labels: ConfiningLabels,
 ): Promise<string | undefined> {
+  // `host` needs the token's `host` caveat.
   if (network === undefined || ENGINE_NETWORKS.has(network)) return network;
   return network.startsWith("container:") ? confineNamespace(confinement, network, labels) : confinement.networkId(network, labels);
 }

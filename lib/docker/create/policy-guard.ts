@@ -3,6 +3,7 @@ import type { ContainerInspectInfo, VolumeInspectInfo } from "dockerode";
 import { Access } from "../../access/access";
 import { AppError, isNotFound } from "../../errors";
 import type { Engine } from "../engine";
+import { joinedContainer } from "../engine-networks";
 import {
   boundFolder,
   checkPolicy,
@@ -126,7 +127,7 @@ export class PolicyGuard {
     const volumeNames = Object.keys(access.volumes).filter((source) => !source.startsWith("/"));
     if (volumeNames.length > 0) await this.findVolumesBy(policy, volumeNames, "volumes");
     const namespaces = (["network", "pid", "ipc"] as const).flatMap((kind) => {
-      const [, joined] = /^container:(.+)$/.exec(access[kind] ?? "") ?? [];
+      const joined = joinedContainer(access[kind]);
       return joined === undefined ? [] : [[kind, joined] as const];
     });
     const sources = (access.volumesFrom ?? []).map((source) => ["volumes_from", source] as const);

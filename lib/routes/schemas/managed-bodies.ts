@@ -75,9 +75,12 @@ type CreateBody = z.output<typeof createBody>;
  * @param key the request's Idempotency-Key: the same key gives the same cuid
  */
 export function planManagedContainer(body: object, key: string | undefined): Plan {
-  const { image, ports: published = [], resources, cuid: given, volumes: mounts } = readInput(createBody, body);
+  const { image, ports: published = [], resources, cuid: given, volumes: mounts, network } = readInput(createBody, body);
   const name = given ?? newCuid(key);
-  const { needs } = planRootRun({ image, memory: resources?.memory, cpus: resources?.cpus, volumes: mounts ?? {} }, key);
+  const { needs } = planRootRun(
+    { image, memory: resources?.memory, cpus: resources?.cpus, volumes: mounts ?? {}, ...(network && { network }) },
+    key,
+  );
   const hostPorts = published.flatMap(({ host, protocol }) => (host ? [`${host}/${protocol}`] : []));
   return {
     name,

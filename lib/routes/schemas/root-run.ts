@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
 import { type RunSpec, toBytes } from "../../docker/create/run-spec";
+import { ENGINE_NETWORKS, joinedContainer } from "../../docker/engine-networks";
 import { command, flag, matching } from "../../http/fields";
 import { readInput } from "../../http/input";
 import { imageReference, newContainerName, platform } from "./common";
@@ -52,7 +53,8 @@ export const rootRunBody = z.object({
  * @param key the request's Idempotency-Key: the same key gives the same name
  */
 export function planRootRun(body: object, key: string | undefined): Plan {
-  const { name: given, image, pull_policy: pull, ports, volumes, memory = "0", cpus = 0 } = readInput(rootRunBody, body);
+  const input = readInput(rootRunBody, body);
+  const { name: given, image, pull_policy: pull, ports, volumes, network = "", pid, ipc, uts, userns, memory = "0", cpus = 0 } = input;
   const name = given ?? (key === undefined ? randomUUID() : `key-${hashKey(key)}`);
   const published = ports.flatMap(([host, container]) => {
     const [address = "", number = ""] = host.includes(":") ? host.split(/:(?=[^:]*$)/) : ["", host];
@@ -64,6 +66,8 @@ export function planRootRun(body: object, key: string | undefined): Plan {
     ports: published.map(({ port }) => port),
     bindings: published.map(({ address, port }) => `${address}:${port}`),
     volumes: Object.keys(volumes).filter((source) => !source.startsWith("/")),
+    networks: ENGINE_NETWORKS.has(network) || joinedContainer(network) !== undefined ? [] : [network],
+    containers: [network, pid, ipc, uts, userns].flatMap((mode) => joinedContainer(mode) ?? []),
     memory: toBytes(memory),
     cpus,
     slot: false,

@@ -94,6 +94,22 @@ test("containers go to several nodes, and one that isn't ready is not started on
   expect(await locate(cluster, name)).toHaveLength(1);
 });
 
+test("a container that joins another, or a network of one node, is placed where that is", async () => {
+  const joined = uniqueName("vpn");
+  const network = uniqueName("back");
+  await dockerOf(n2.engine, ["run", "--detach", `--name=${joined}`, "busybox", "sleep", "1000"]);
+  await dockerOf(n3.engine, ["network", "create", network]);
+  const run = async (through: TestNode, fields: object) => {
+    const json = { image: "busybox", command: ["sleep", "1000"], detach: true, pull_policy: "missing", ...fields };
+    return (await through.request("PUT", "/", { json })).json;
+  };
+  expect(await run(n1, { network: `container:${joined}` })).toMatchObject({ host: "n2" });
+  expect(await run(n3, { pid: `container:${joined}` })).toMatchObject({ host: "n2" });
+  expect(await run(n1, { network })).toMatchObject({ host: "n3" });
+  expect(await run(n1, { network: "container:nosuch" })).toMatchObject({ status: 404, code: "CONTAINER_NOT_FOUND" });
+  expect(await run(n1, { network: "nosuch" })).toMatchObject({ status: 400, code: "INVALID_SPEC" });
+});
+
 test("an Idempotency-Key repeated through another node gets the same container and response", async () => {
   const through = (node: TestNode) =>
     node.request("POST", "/containers/run", { json: { image: "nginx", container_port: 80 }, headers: { "Idempotency-Key": "same" } });

@@ -7,3 +7,18 @@ test("the plan of a run has its fixed host ports, alone and with their addresses
     bindings: [":8080/tcp", "127.0.0.2:81/udp", "[::1]:82/tcp"],
   });
 });
+
+test.each<[object, object]>([
+  [{}, { networks: [], containers: [] }],
+  [
+    { network: "bridge", pid: "host" },
+    { networks: [], containers: [] },
+  ],
+  [{ network: "back" }, { networks: ["back"], containers: [] }],
+  [
+    { network: "container:vpn", ipc: "container:db" },
+    { networks: [], containers: ["vpn", "db"] },
+  ],
+])("the plan of a run with %j has what it joins", (fields, needs) => {
+  expect(planRootRun({ image: "busybox", ...fields }, undefined).needs).toMatchObject(needs);
+});

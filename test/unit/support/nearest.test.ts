@@ -24,6 +24,7 @@ describe("nearest", () => {
     ["DELETE", "/container/web", "DELETE /containers/web"],
     ["PATCH", "/container/web", "GET /containers/web"],
     ["POST", "/containers/web/restrat", "POST /containers/web/restart"],
+    ["POST", "/web/restart", "POST /containers/web/restart"],
     ["GET", "/a/b", undefined],
     ["GET", "/container/", undefined],
   ])("to the request %s %s is %j", (method, pathname, expected) => {

@@ -46,6 +46,8 @@ test.each<[string, Partial<Needs>, Partial<Inventory>, RegExp | undefined]>([
   ["an image that is pulled anyway", { pull: "always" }, { hasImage: false }, undefined],
   // Only placement knows whether they are anywhere else.
   ["volumes that are not here", { volumes: ["data"] }, { hasVolumes: false }, undefined],
+  ["a network that is not here", { networks: ["back"] }, { missingNetwork: "back" }, /network back is not here/],
+  ["a container to join that is not here", { containers: ["vpn"] }, { missingContainer: "vpn" }, /container vpn is not here/],
   ["a program that is not installed here", { compose: true }, { missingRequirement: "docker compose is not installed" }, /compose/],
   ["more cores than there are: they are shared", { cpus: 100 }, { reservedCpu: 3 }, undefined],
 ])("the bid for a run that needs %s", async (_name, wanted, inventory, declines) => {

@@ -55,6 +55,24 @@ test("PORT_TAKEN if every node declines for the port; NO_NODE if one gives anoth
   await expect(scheduler.place(requestOf(), { ...plan, needs })).rejects.toMatchObject({ code: "NO_NODE" });
 });
 
+test.each([["volumes"], ["networks"], ["containers"]])("of many nodes all are asked for a run that uses %s by name", async (kind) => {
+  const peers = Array.from({ length: 30 }, (_, index) => peerOf(`n${index + 1}`));
+  const asked = async (needs: typeof NEEDS) => {
+    const names: string[] = [];
+    const ask = (peer: { name: string }) => {
+      names.push(peer.name);
+      return bidder(peer.name).bid(NEEDS);
+    };
+    await new Scheduler({ pool: poolOf({ peers, ask }), bidder: bidder("n0"), settings: SETTINGS }).rankNodes(requestOf(), {
+      ...plan,
+      needs,
+    });
+    return names.length;
+  };
+  expect(await asked({ ...NEEDS, [kind]: ["data"] })).toBe(30);
+  expect(await asked(NEEDS)).toBeLessThan(10);
+});
+
 test("an accepted run is reserved until it reports its start, or ends", async () => {
   const node = bidder("n0");
   const scheduler = new Scheduler({ pool: poolOf({}), bidder: node, settings: SETTINGS });

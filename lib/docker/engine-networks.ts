@@ -1,0 +1,5 @@
+/** Networks that every engine has, and the names that mean its default one. */
+export const ENGINE_NETWORKS: ReadonlySet<string> = new Set(["", "default", "bridge", "host", "none"]);
+
+/** The container in a mode such as `container:web`; undefined in another mode, or in none. */
+export const joinedContainer = (mode: string | null | undefined): string | undefined => /^container:(.+)$/.exec(mode ?? "")?.[1];
