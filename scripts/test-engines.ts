@@ -5,7 +5,7 @@ import path from "node:path";
 import { DOCKER_KINDS } from "./engine-kind";
 
 /**
- * Runs tests on other engines, and with `all` on other versions of Node.js too, and prints how many passed and failed on each.
+ * Runs tests on other engines, and with `all` on other versions of Node.js too, and prints how many passed, failed and were skipped on each.
  * Usage: test-engines.ts [chosen|all]
  * - `chosen`: the suites below, on every engine but the one that `npm test` uses throughout
  * - `all`: all suites that use an engine on each Docker engine, the suites below on Podman and on each version of Node.js, and the unit
@@ -34,6 +34,7 @@ interface Row {
   what: string;
   passed: number;
   failed: number;
+  skipped: number;
   minutes: number;
 }
 
@@ -58,12 +59,14 @@ function jest(what: string, args: string[], options: { engines?: string; node?: 
   const {
     numPassedTests = 0,
     numFailedTests = 1,
+    numPendingTests = 0,
     numRuntimeErrorTestSuites = 0,
   } = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
   rows.push({
     what,
     passed: numPassedTests,
     failed: numFailedTests + numRuntimeErrorTestSuites,
+    skipped: numPendingTests,
     minutes: (Date.now() - started) / 60_000,
   });
 }
@@ -101,6 +104,6 @@ if (mode === "chosen") {
 }
 rmSync(RESULTS, { recursive: true, force: true });
 
-for (const { what, passed, failed, minutes } of rows)
-  console.log(`${what}: ${passed} passed, ${failed} failed, ${minutes.toFixed(1)} minutes`);
+for (const { what, passed, failed, skipped, minutes } of rows)
+  console.log(`${what}: ${passed} passed, ${failed} failed, ${skipped} skipped, ${minutes.toFixed(1)} minutes`);
 if (rows.some(({ failed, passed }) => failed > 0 || passed === 0)) process.exitCode = 1;

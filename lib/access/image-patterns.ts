@@ -42,6 +42,12 @@ function splitReference(reference: string): Reference {
   return { ...parts, repository: withRegistry(parts.repository) };
 }
 
+/** A reference with its registry and its tag, as Podman names images; two references of one name have the same. */
+export function fullImageName(reference: string): string {
+  const { repository, tag, digest } = splitReference(reference);
+  return digest === undefined ? `${repository}:${tag ?? "latest"}` : `${repository}${tag === undefined ? "" : `:${tag}`}@${digest}`;
+}
+
 /** As Docker completes it: the first part is a registry if it has a dot or a port, or is localhost. */
 function withRegistry(repository: string): string {
   const [first = "", ...rest] = repository.split("/");

@@ -69,7 +69,7 @@ const RULES: Rule[] = [
   {
     // From "no such exec" on: the container ended during the operation. For a missing container the text includes its name.
     pattern:
-      /(?:is|container) not running|is (?:already |not )?paused|pause a stopped container|is restarting|container .* is stopped|exec in a (?:stopped|paused) container|no such exec|^no such container$|container does not exist|container state improper|ttrpc: closed/i,
+      /(?:is|container) not running|only be used on running containers|is (?:already |not )?paused|pause a stopped container|is restarting|container .* is stopped|exec in a (?:stopped|paused) container|no such exec|^no such container$|container does not exist|container state improper|ttrpc: closed/i,
     code: "NOT_RUNNING",
     operations: ["call", "write", "start"],
   },

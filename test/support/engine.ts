@@ -12,6 +12,29 @@ const KINDS = parseEngineKinds(process.env.TEST_ENGINES ?? "28,20.10,28-containe
 /** The kind of the host with this index in a pool, or of the only host. */
 export const engineKind = (index = 0): EngineKind => KINDS[index % KINDS.length] as EngineKind;
 
+/** Whether the only engine is Podman. */
+export const isPodman = engineKind() === "podman";
+
+/** How the only engine names an image of Docker Hub such as `busybox:latest`: Podman adds the registry. */
+export const hubImage = (name: string): string => (isPodman ? `docker.io/library/${name}` : name);
+
+/** How the only engine shows a limit of CPUs: Podman as a share of a period. */
+export const cpuLimit = (cpus: number) => (isPodman ? { CpuQuota: cpus * 100_000, CpuPeriod: 100_000 } : { NanoCpus: cpus * 1e9 });
+
+/** How the only engine shows the address of a port that is published on all addresses. */
+export const ALL_ADDRESSES = isPodman ? "0.0.0.0" : "";
+
+/**
+ * Declares a test of what Podman lacks: it is skipped where the only host is Podman.
+ * @param reason comes behind the title there
+ */
+export const unlessPodman =
+  (reason: string): ((title: string, body: () => Promise<void>) => void) =>
+  (title, body) => {
+    if (isPodman) test.skip(`${title} (not on Podman: ${reason})`, body);
+    else test(title, body);
+  };
+
 /**
  * Starts an engine for one suite, without any image; needs root on Linux. Only tests that kill, freeze, disconnect or configure
  * an engine need it; the others use `leaseEngine`. `name` is only a label; `args` and `env` are further arguments and environment

@@ -38,7 +38,8 @@ export async function inspectContainer(engine: Engine, id: string): Promise<Cont
   const pairs = (Config.Env ?? []).map((line) => [line.split("=")[0] ?? "", line.slice(line.indexOf("=") + 1)]);
   const timeOrNull = (time: string) => (time === ZERO_TIME ? null : time);
   return {
-    command: [info.Path, ...info.Args],
+    // Podman repeats Path in Args until the first start.
+    command: [Config.Entrypoint ?? [], Config.Cmd ?? []].flat(),
     started: timeOrNull(State.StartedAt),
     finished: timeOrNull(State.FinishedAt),
     // Podman reports 0 for a failed start.

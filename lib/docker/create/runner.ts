@@ -203,15 +203,15 @@ export class Runner {
     });
     this.list.invalidate();
     if (Object.keys(rest).length === 0) return id;
-    return this.recreateWithEnvironment(id, spec.name, rest);
+    return this.recreateWithEnvironment(id, spec, rest);
   }
 
   // An env file can't hold values of several lines, and the CLI's arguments must not: the Engine API creates the container again with them.
-  private async recreateWithEnvironment(id: string, name: string, env: Record<string, string>): Promise<string> {
+  private async recreateWithEnvironment(id: string, { name, volumes }: RunSpec, env: Record<string, string>): Promise<string> {
     const created = await this.engine.call((docker) => docker.getContainer(id).inspect());
     await this.remove(id, { volumes: true });
     const removeLate = () => void this.removeEventually(name);
-    const recreated = await this.engine.createContainer(recreateOptions(created, name, env), "start", removeLate);
+    const recreated = await this.engine.createContainer(recreateOptions(created, { name, volumes, env }), "start", removeLate);
     this.list.invalidate();
     return recreated;
   }
@@ -271,17 +271,24 @@ function mustBeCheckedAgain({ volumes, network, pid, ipc }: RunSpec): boolean {
   return Object.keys(volumes).length > 0 || [network, pid, ipc].some((mode) => mode?.startsWith("container:"));
 }
 
-function recreateOptions(created: ContainerInspectInfo, name: string, env: Record<string, string>) {
+/** Podman lists the anonymous volumes of an image among the binds, where they would be volumes with a name. */
+const ANONYMOUS_VOLUME = /^[0-9a-f]{64}$/;
+
+type RecreateChanges = Pick<RunSpec, "name" | "volumes" | "env">;
+
+function recreateOptions(created: ContainerInspectInfo, { name, volumes, env }: RecreateChanges) {
   const { Config, HostConfig, Platform } = created;
   const { Hostname, ...config } = Config;
   const addedEnv = Object.entries(env).map(([key, value]) => `${key}=${value}`);
+  const isAskedFor = (source: string) => !ANONYMOUS_VOLUME.test(source) || source in volumes;
+  const binds = HostConfig.Binds?.filter((bind) => isAskedFor(bind.split(":")[0] ?? ""));
   return {
     ...config,
     // The engine's default host name is the start of the id, and would be that of the removed container.
     ...(created.Id.startsWith(Hostname) ? {} : { Hostname }),
     name,
     Env: [...(Config.Env ?? []), ...addedEnv],
-    HostConfig,
+    HostConfig: binds ? { ...HostConfig, Binds: binds } : HostConfig,
     ...(Platform && Platform !== "linux" ? { platform: Platform } : {}),
   };
 }

@@ -1,7 +1,7 @@
 import { z } from "zod";
+import { fullImageName } from "../../access/image-patterns";
 import { type ContainerSummary, MANAGED_LABEL } from "../../docker/containers/container-list";
 import { CUID_LABEL } from "../../docker/containers/replaced-name";
-import { withDefaultTag } from "../../docker/images/image-reference";
 import { flag, integer, list, matching, text } from "../../http/fields";
 import { readManagedSpec } from "../../managed/managed-spec";
 import { imageReference } from "./common";
@@ -86,10 +86,7 @@ function matchesQuery(container: ContainerSummary, { all, status, label = [], ta
     (status === undefined || status.includes(container.state)) &&
     label.every(hasLabel) &&
     (name === undefined || container.name.includes(name) || readManagedSpec(container)?.name?.includes(name) === true) &&
-    (image === undefined ||
-      container.image === image ||
-      container.image === withDefaultTag(image) ||
-      `${container.image}:latest` === image) &&
+    (image === undefined || container.image === image || fullImageName(container.image) === fullImageName(image)) &&
     (after === undefined || sortKey(container) < after)
   );
 }

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { run, runOrThrow, until } from "../../../scripts/process";
+import { ALL_ADDRESSES, cpuLimit, hubImage } from "../../support/engine";
 import { runProgram, startProgram, USER } from "../../support/example-programs";
 import { importPython, importWeb } from "../../support/images";
 import { freePorts } from "../../support/ports";
@@ -40,10 +41,10 @@ describe("python", () => {
   test("Create Container and Upload make a container that runs; the same host port again is a conflict", async () => {
     const [, cuid = ""] = /^Created container: (c[0-9a-z]{24})$/.exec(await example("create.py")) ?? [];
     const { Config, HostConfig, State } = await node.inspect(cuid);
-    expect([Config.Image, State.Status]).toEqual(["python:3.12-slim", "created"]);
+    expect([Config.Image, State.Status]).toEqual([hubImage("python:3.12-slim"), "created"]);
     expect(Config.Env).toEqual(expect.arrayContaining(["APP_ENV=production", "DEBUG=false", "TAGS=web,production"]));
-    expect(HostConfig).toMatchObject({ NanoCpus: 1e9, Memory: 4096 * 1024 ** 2, PidsLimit: 2048 });
-    expect(HostConfig.PortBindings).toEqual({ "80/tcp": [{ HostIp: "", HostPort: "8080" }] });
+    expect(HostConfig).toMatchObject({ ...cpuLimit(1), Memory: 4096 * 1024 ** 2, PidsLimit: 2048 });
+    expect(HostConfig.PortBindings).toEqual({ "80/tcp": [{ HostIp: ALL_ADDRESSES, HostPort: "8080" }] });
 
     expect(await example("upload.py", cuid)).toBe("True");
     await step(cuid, "start");
@@ -64,8 +65,8 @@ describe("python", () => {
     const cuid = await create({ ports: [{ host: 8081, container: 80 }] });
     expect(await example("ports.py", cuid)).toBe("True");
     expect((await node.inspect(cuid)).HostConfig.PortBindings).toEqual({
-      "3000/tcp": [{ HostIp: "", HostPort: "3000" }],
-      "9000/udp": [{ HostIp: "", HostPort: "9000" }],
+      "3000/tcp": [{ HostIp: ALL_ADDRESSES, HostPort: "3000" }],
+      "9000/udp": [{ HostIp: ALL_ADDRESSES, HostPort: "9000" }],
     });
     await remove(cuid);
     expect(await example("ports.py", cuid)).toBe("False");
@@ -76,7 +77,7 @@ describe("python", () => {
     expect(pool).toBe("2 requests, 1 connection");
     for (const made of [first, second]) {
       const [status, cuid = ""] = made.split(" ");
-      expect([status, (await node.inspect(cuid)).Config.Image]).toEqual(["201", "nginx:alpine"]);
+      expect([status, (await node.inspect(cuid)).Config.Image]).toEqual(["201", hubImage("nginx:alpine")]);
       await remove(cuid);
     }
   });
@@ -86,7 +87,7 @@ describe("python", () => {
     expect([count, made.length]).toEqual(["Created 3 containers", 3]);
     for (const line of made) {
       const [image, cuid = ""] = line.split(" ");
-      expect((await node.inspect(cuid)).Config.Image).toBe(image);
+      expect((await node.inspect(cuid)).Config.Image).toBe(hubImage(image ?? ""));
       await remove(cuid);
     }
     expect(made.map((line) => line.split(" ")[0])).toEqual(["nginx:alpine", "redis:alpine", "postgres:alpine"]);
@@ -179,7 +180,7 @@ test("go: Update Container Configuration changes the given fields only, and repo
   const { Config, HostConfig } = await node.inspect(cuid);
   expect(Config.Env).toEqual(expect.arrayContaining(["NEW_VAR=value", "KEPT=kept", "TAGS=updated,v2"]));
   expect(Config.Env.join()).not.toContain("OLD_VAR");
-  expect(HostConfig).toMatchObject({ Memory: 8192 * 1024 ** 2, NanoCpus: 5e8 });
+  expect(HostConfig).toMatchObject({ Memory: 8192 * 1024 ** 2, ...cpuLimit(0.5) });
   await remove(cuid);
   expect(await example("update.go", cuid)).toBe("update failed with status: 404");
 });

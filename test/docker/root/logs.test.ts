@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { isPodman, unlessPodman } from "../../support/engine";
 import { TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 
@@ -44,7 +45,9 @@ test("tail limits the lines from the end, and all returns all", async () => {
 test("a line of more than 16,384 bytes, which the engine stores in pieces, is whole, and tail counts its last piece as a line", async () => {
   await node.docker("run", "--name", "long-line", "busybox", "sh", "-c", "head -c 20000 /dev/zero | tr '\\0' x; echo");
   expect((await json("/long-line")).stdout).toBe(`${"x".repeat(20_000)}\n`);
-  expect((await json("/long-line?tail=1")).stdout).toBe(`${"x".repeat(20_000 - 16_384)}\n`);
+  // Podman's tail gives several of its pieces.
+  const tail = isPodman ? expect.stringMatching(/^x{3616,20000}\n$/) : `${"x".repeat(20_000 - 16_384)}\n`;
+  expect((await json("/long-line?tail=1")).stdout).toEqual(tail);
 });
 
 test("timestamps prefixes each line with a time", async () => {
@@ -92,14 +95,16 @@ describe("with a log driver that preserves bytes (json-file does not)", () => {
     return Buffer.from(await (await fetch(`${node.server.url}/${name}`, { headers })).arrayBuffer());
   };
 
-  test("bytes that aren't UTF-8 are base64 with their encoding in JSON, and unchanged as text", async () => {
+  const testWithLocalDriver = unlessPodman("it has no log driver `local`");
+
+  testWithLocalDriver("bytes that aren't UTF-8 are base64 with their encoding in JSON, and unchanged as text", async () => {
     await node.docker("run", "--log-driver=local", "--name", "binary", "busybox", "printf", "\\377\\000\\376\\001\\r\\n");
     const bytes = Buffer.from([0xff, 0, 0xfe, 1, 13, 10]);
     expect(await json("/binary")).toMatchObject({ stdout: bytes.toString("base64"), stdout_encoding: "base64", stderr: "" });
     expect(await raw("binary")).toEqual(bytes);
   });
 
-  test("what the engine says of a log file that it can't read is an error, never output", async () => {
+  testWithLocalDriver("what the engine says of a log file that it can't read is an error, never output", async () => {
     await node.docker("run", "--log-driver=local", "--name", "damaged", "busybox", "sh", "-c", "echo first; echo second");
     const { Id } = await node.inspect("damaged");
     const root = await node.docker("info", "--format", "{{.DockerRootDir}}");
@@ -117,7 +122,7 @@ describe("with a log driver that preserves bytes (json-file does not)", () => {
     await node.docker("rm", "damaged");
   });
 
-  test("256 kB of random bytes are returned unchanged as text", async () => {
+  testWithLocalDriver("256 kB of random bytes are returned unchanged as text", async () => {
     await node.docker(
       "run",
       "--log-driver=local",

@@ -1,5 +1,6 @@
 import http from "node:http";
 import { until } from "../../../scripts/process";
+import { ALL_ADDRESSES } from "../../support/engine";
 import { TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 
@@ -67,8 +68,8 @@ test("no anonymous volume of the image stays, however a run fails or is removed"
   const image = "with-volume";
   expect((await put({ image, data: "/nosuch" })).status).toBe(400);
   expect((await put({ image, data: "/nosuch", remove: true })).status).toBe(400);
-  const published = { image, container_port: 80, command: "/nosuch", pull: false };
-  expect((await node.request("POST", "/containers/run", { json: published })).status).toBe(400);
+  const published = { image, container_port: 80, command: "/nosuch" };
+  expect((await node.request("POST", "/containers/run", { json: published })).json).toMatchObject({ status: 400, code: "INVALID_SPEC" });
   expect((await put({ image, env: { LINES: "1\n2" }, remove: true, data: "true" })).json).toMatchObject({ exit_code: 0 });
   for (const [method = "", pathname = ""] of [
     ["DELETE", "/ended"],
@@ -154,7 +155,7 @@ test("in a form remove and detach accept true and false", async () => {
 test("in a form small numbers are keys of a map and not list indexes", async () => {
   await form("name=mapped&detach=true&data=sleep 1000&ports[80]=8080&ports[0]=9090&env[A]=1&labels[x]=y&tmpfs[/scratch]=size=1m");
   const { HostConfig, Config } = await node.inspect("mapped");
-  expect(HostConfig.PortBindings["8080/tcp"]).toEqual([{ HostIp: "", HostPort: "80" }]);
+  expect(HostConfig.PortBindings["8080/tcp"]).toEqual([{ HostIp: ALL_ADDRESSES, HostPort: "80" }]);
   expect(HostConfig.PortBindings["9090/tcp"]).toHaveLength(1);
   expect(HostConfig.Tmpfs).toEqual({ "/scratch": "size=1m" });
   expect(Config.Env).toContain("A=1");

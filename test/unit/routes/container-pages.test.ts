@@ -71,3 +71,26 @@ describe("mergePages", () => {
     expect(walk(nodes, 1, () => {})).toEqual(["c2", "c3", "c4", "c1"]);
   });
 });
+
+describe("the filter image", () => {
+  test.each([
+    ["busybox", "busybox"],
+    ["busybox:latest", "busybox"],
+    ["busybox", "docker.io/library/busybox:latest"],
+    ["docker.io/busybox:latest", "busybox"],
+    ["team/app:2", "docker.io/team/app:2"],
+    [`app@sha256:${"a".repeat(64)}`, `app@sha256:${"a".repeat(64)}`],
+    ["sha256:0123", "sha256:0123"],
+  ])("%s finds a container of %s, whichever form the engine lists", (image, listed) => {
+    expect(toPage([{ ...container(1, 0, "n1"), image: listed }], pageQuery.parse({ image })).containers).toHaveLength(1);
+  });
+
+  test.each([
+    ["busybox:1", "busybox"],
+    ["busybox", "host:5000/busybox:latest"],
+    ["busybox", "team/busybox"],
+    [`app@sha256:${"a".repeat(64)}`, "app"],
+  ])("%s doesn't find a container of %s", (image, listed) => {
+    expect(toPage([{ ...container(1, 0, "n1"), image: listed }], pageQuery.parse({ image })).containers).toEqual([]);
+  });
+});
