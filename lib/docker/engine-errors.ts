@@ -12,7 +12,7 @@ interface Rule {
 
 /**
  * Maps Docker's error texts to codes: the engine sends most of these errors as 500, and the CLI has no status at all.
- * Texts of engines 20.10 to 28. The first match counts.
+ * Texts of engines 20.10 to 28 and of Podman 5.8. The first match counts.
  */
 const RULES: Rule[] = [
   {
@@ -30,7 +30,10 @@ const RULES: Rule[] = [
     pattern: /invalid reference format|invalid repository name|repository name must|invalid checksum digest|unsupported digest algorithm/i,
     code: "INVALID_REFERENCE",
   },
-  { pattern: /no such image|no matching manifest for|manifest unknown|manifest for .* not found/i, code: "IMAGE_NOT_FOUND" },
+  {
+    pattern: /no such image|image not known|no matching manifest for|manifest unknown|manifest for .* not found/i,
+    code: "IMAGE_NOT_FOUND",
+  },
   {
     // With the containerd image store this text also says that the repository may not exist.
     pattern: /no basic auth credentials/i,

@@ -43,6 +43,9 @@ export function imageIdOf(container: ContainerSummary): string {
   return imageIds.get(container) ?? "";
 }
 
+/** States that only Podman's list has, for less than a second or while a stop waits, and what Docker says then. */
+const PODMAN_STATES: Record<string, string> = { stopped: "exited", stopping: "running" };
+
 /** A container of the engine's list. @param host name of its node */
 export function toSummary(info: ContainerInfo, host: string): ContainerSummary {
   const names = (info.Names ?? []).map((name) => name.replace(/^\//, ""));
@@ -53,7 +56,7 @@ export function toSummary(info: ContainerInfo, host: string): ContainerSummary {
     image: info.Image,
     command: info.Command,
     created: new Date(info.Created * 1000).toISOString(),
-    state: info.State,
+    state: PODMAN_STATES[info.State] ?? info.State,
     status: info.Status,
     ports: (info.Ports ?? []).map((port) => ({
       ...(port.IP ? { host_ip: port.IP } : {}),

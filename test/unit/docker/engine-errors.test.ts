@@ -99,6 +99,8 @@ const START = "driver failed programming external connectivity on endpoint web (
 const ENGINE: [EngineOperation, number, string, string][] = [
   // Podman's `GET /containers/ID/top`.
   ["call", 500, "top can only be used on running containers", "NOT_RUNNING"],
+  // Podman's `DELETE /images/NAME`.
+  ["call", 404, "failed to find image none: docker.io/library/none: image not known", "IMAGE_NOT_FOUND"],
   ["start", 500, `${START}Bind for 127.0.0.1:38511 failed: port is already allocated`, "PORT_TAKEN"],
   ["start", 500, `${START}Error starting userland proxy: listen tcp4 0.0.0.0:80: bind: address already in use`, "PORT_TAKEN"],
   ["start", 500, `${START}failed to bind host port for 0.0.0.0:80:172.17.0.2:80/tcp: address already in use`, "PORT_TAKEN"],

@@ -36,6 +36,13 @@ test("reads return the cached bytes while nothing changes", async () => {
   expect(engine.questions).toBe(1);
 });
 
+test("states that only Podman has are shown as Docker's", async () => {
+  const engine = new SlowEngine(true);
+  engine.containers = ["stopping", "stopped", "exited"].map((State) => info({ State }));
+  const { containers } = await (await listOf(engine)).read();
+  expect(containers.map(({ state }) => state)).toEqual(["running", "exited", "exited"]);
+});
+
 test("concurrent reads share one request", async () => {
   const engine = new SlowEngine(false);
   const list = await listOf(engine);
