@@ -116,7 +116,7 @@ async function engineAt(bed: Bed, place: HostPlace, options: EngineOptions & { d
   const pidFile = path.join(folder, PID_FILE);
   const start = async (): Promise<Daemon> => {
     const [command = "", ...commandArgs] = inside(
-      engineCommand(kind, { folder, socket, cgroup: bed.cgroupOf(host), subnet: network.subnet, args }),
+      engineCommand(kind, { folder, socket, cgroup: bed.cgroupOf(host), subnet: network.subnet, gateway: network.rootAddress, args }),
     );
     await startDockerd({
       socket,

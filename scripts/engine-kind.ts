@@ -23,13 +23,16 @@ export interface EngineSettings {
   cgroup: string;
   /** Registries at these addresses are asked over HTTP. */
   subnet: string;
+  /** The address of the subnet at which the registries are. */
+  gateway: string;
   /** Further arguments of dockerd. Podman has none of these options. */
   args: string[];
 }
 
 /** The command that starts an engine of a kind. */
-export function engineCommand(kind: EngineKind, { folder, socket, cgroup, subnet, args }: EngineSettings): string[] {
-  if (kind === "podman") return [script("podman-service.sh"), path.join(ROOTS, "podman"), folder, socket];
+export function engineCommand(kind: EngineKind, { folder, socket, cgroup, subnet, gateway, args }: EngineSettings): string[] {
+  // Podman takes no subnet: registries of the bed are at its gateway's address.
+  if (kind === "podman") return [script("podman-service.sh"), path.join(ROOTS, "podman"), folder, socket, gateway];
   const dockerd = kind === "20.10" ? ["dockerd"] : [script("engine-root.sh"), path.join(ROOTS, "28"), "dockerd"];
   return [
     dockerd,

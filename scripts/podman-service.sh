@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Serves the Docker-compatible API of a Podman that is in a root folder of another Debian release.
-# Usage: scripts/podman-service.sh ROOT FOLDER SOCKET
+# Usage: scripts/podman-service.sh ROOT FOLDER SOCKET REGISTRY_ADDRESS
+# Registries at REGISTRY_ADDRESS, whatever their port, are asked over HTTP.
 # FOLDER gets its data, and its process id as docker.pid. It runs as the first process of a process namespace, so that its
 # containers end with it, and with a /run of its own: its start is that of a machine.
 set -euo pipefail
@@ -17,6 +18,9 @@ END
 cat >"$settings/registries.conf" <<END
 unqualified-search-registries = ["docker.io"]
 short-name-mode = "permissive"
+[[registry]]
+location = "$4"
+insecure = true
 END
 exec unshare --mount --propagation private --pid --fork --kill-child /bin/bash -c '
   set -euo pipefail

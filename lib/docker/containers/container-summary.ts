@@ -46,9 +46,14 @@ export function imageIdOf(container: ContainerSummary): string {
 /** States that only Podman's list has, for less than a second or while a stop waits, and what Docker says then. */
 const PODMAN_STATES: Record<string, string> = { stopped: "exited", stopping: "running" };
 
+const NOT_PUBLISHING: ReadonlySet<string> = new Set(["created", "exited", "dead"]);
+
 /** A container of the engine's list. @param host name of its node */
 export function toSummary(info: ContainerInfo, host: string): ContainerSummary {
   const names = (info.Names ?? []).map((name) => name.replace(/^\//, ""));
+  const state = PODMAN_STATES[info.State] ?? info.State;
+  // Podman lists them although nothing is published any more.
+  const ports = NOT_PUBLISHING.has(state) ? [] : (info.Ports ?? []);
   const summary: ContainerSummary = {
     id: info.Id,
     // Legacy links add names such as "/other/alias".
@@ -56,9 +61,9 @@ export function toSummary(info: ContainerInfo, host: string): ContainerSummary {
     image: info.Image,
     command: info.Command,
     created: new Date(info.Created * 1000).toISOString(),
-    state: PODMAN_STATES[info.State] ?? info.State,
+    state,
     status: info.Status,
-    ports: (info.Ports ?? []).map((port) => ({
+    ports: ports.map((port) => ({
       ...(port.IP ? { host_ip: port.IP } : {}),
       ...(port.PublicPort ? { host: port.PublicPort } : {}),
       container: port.PrivatePort,

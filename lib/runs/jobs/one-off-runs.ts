@@ -165,6 +165,7 @@ export class OneOffRuns {
     const contents = volumes.flatMap(({ content, readOnly }) =>
       content && !readOnly ? [{ ...content, ...(content.archive ? { folderMode: SCRATCH_FOLDER_MODE } : {}) }] : [],
     );
+    const mounts = volumes.filter(({ type, readOnly }) => type !== "file" || readOnly).map(({ path }) => path);
     return {
       container,
       access,
@@ -174,7 +175,7 @@ export class OneOffRuns {
       prepare: async (id, made) => {
         if (labels) await deps.confinement.assertMade(id, { ...own, ...made }, labels, namedVolumes);
         if (volumes.some(({ source }) => source !== undefined)) await deps.guard.checkStart(id, access, { ofRun: true });
-        await putContents(deps.engine, id, contents, settings.run_files);
+        await putContents(deps.engine, id, contents, settings.run_files, mounts);
       },
     };
   }

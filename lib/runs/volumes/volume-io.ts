@@ -33,7 +33,7 @@ export class VolumeIo {
    */
   async fill(volume: string, image: string, contents: readonly PathContent[], limit: number, access: Access): Promise<void> {
     const mounted = contents.map((content) => ({ ...content, path: content.path === "/" ? MOUNT_POINT : MOUNT_POINT + content.path }));
-    await this.withHelper({ volume, image, readOnly: false, access }, (id) => putContents(this.engine, id, mounted, limit));
+    await this.withHelper({ volume, image, readOnly: false, access }, (id) => putContents(this.engine, id, mounted, limit, [MOUNT_POINT]));
   }
 
   /**
@@ -76,13 +76,54 @@ export class VolumeIo {
 /**
  * Writes checked contents to a container that is not running.
  * @param limit bytes that each may unpack to
+ * @param mounts paths at which something is mounted
  * @throws AppError INVALID_SPEC if a path can't be created there
  */
-export async function putContents(engine: Engine, id: string, contents: readonly PathContent[], limit: number): Promise<void> {
-  if (contents.length === 0) return;
-  const options = { path: "/", noOverwriteDirNonDir: "true" };
-  const archive = packContents(contents, limit);
-  await engine.send(archive, (docker) => docker.getContainer(id).putArchive(archive, options), "start");
+export async function putContents(
+  engine: Engine,
+  id: string,
+  contents: readonly PathContent[],
+  limit: number,
+  mounts: readonly string[],
+): Promise<void> {
+  const byMount = groupByMount(contents, new Set(mounts));
+  const isSplit = byMount.size > (byMount.has("/") ? 1 : 0) && (await isPodman(engine));
+  for (const [path, mounted] of isSplit ? byMount : [["/", contents] as const]) {
+    const archive = packContents(mounted, limit);
+    const options = { path, noOverwriteDirNonDir: "true" };
+    await engine.send(archive, (docker) => docker.getContainer(id).putArchive(archive, options), "start");
+  }
+}
+
+const podmanEngines = new WeakMap<Engine, boolean>();
+
+/** Whether an engine is Podman, as it was when it was first asked. */
+async function isPodman(engine: Engine): Promise<boolean> {
+  let known = podmanEngines.get(engine);
+  if (known === undefined) {
+    const { Components } = await engine.call((docker) => docker.version());
+    known = (Components ?? []).some(({ Name }) => Name === "Podman Engine");
+    podmanEngines.set(engine, known);
+  }
+  return known;
+}
+
+/**
+ * Groups contents by the mount that they are in, or the root. Podman writes to a volume of a container that is not running only if the
+ * request names a path of the volume; an entry of an archive for the root is lost below the mount. Docker finds the mounts by itself, and
+ * leaves the mode of the folder that a request names.
+ * @returns contents by mount, with paths relative to it
+ */
+export function groupByMount(contents: readonly PathContent[], mounts: ReadonlySet<string>): Map<string, PathContent[]> {
+  const groups = new Map<string, PathContent[]>();
+  for (const content of contents) {
+    let mount = content.path;
+    while (mount !== "" && !mounts.has(mount)) mount = mount.slice(0, mount.lastIndexOf("/"));
+    const group = groups.get(mount || "/") ?? [];
+    group.push({ ...content, path: content.path.slice(mount.length) || "/." });
+    groups.set(mount || "/", group);
+  }
+  return groups;
 }
 
 /** The content is larger than the limit. */
@@ -124,6 +165,7 @@ async function repackContent(tar: Readable, limit: number, kind?: ContentKind): 
   tar.on("error", (error) => entries.destroy(error));
   tar.pipe(entries);
   let packed: Pack | undefined;
+  let relativeTo = withoutFirstPart;
   let zipped: Promise<Buffer> | undefined;
   let size = 0;
   try {
@@ -136,6 +178,8 @@ async function repackContent(tar: Readable, limit: number, kind?: ContentKind): 
         const isContent = type === "file" || type === "directory";
         if (!isContent || (kind && kind !== type)) throw new ContentKindError(KINDS[type ?? ""] ?? "neither a file nor a folder");
         if (type === "file") return await buffer(entry);
+        // Podman names the folder at which a volume is mounted "/".
+        if (/^[./]*$/.test(name)) relativeTo = withoutLeadingSlash;
       }
       // The iteration throws the error; these handlers only keep it from being unhandled.
       packed ??= pack().on("error", () => undefined);
@@ -143,12 +187,12 @@ async function repackContent(tar: Readable, limit: number, kind?: ContentKind): 
         zipped = buffer(packed.pipe(createGzip()));
         zipped.catch(() => undefined);
       }
-      const relativeName = withoutFirstPart(name);
+      const relativeName = relativeTo(name);
       if (relativeName === "" || !REPACKED_TYPES.has(type ?? "")) {
         entry.resume();
         continue;
       }
-      const link = type === "link" ? { linkname: withoutFirstPart(linkname ?? "") } : {};
+      const link = type === "link" ? { linkname: relativeTo(linkname ?? "") } : {};
       const sink = packed.entry({
         ...entry.header,
         name: relativeName,
@@ -168,8 +212,10 @@ async function repackContent(tar: Readable, limit: number, kind?: ContentKind): 
   }
 }
 
+const withoutLeadingSlash = (name: string): string => name.replace(/^(?:\.?\/)+/, "");
+
 function withoutFirstPart(name: string): string {
-  const relative = name.replace(/^(?:\.?\/)+/, "");
+  const relative = withoutLeadingSlash(name);
   const slash = relative.indexOf("/");
   return slash < 0 ? "" : relative.slice(slash + 1);
 }

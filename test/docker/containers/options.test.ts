@@ -211,7 +211,7 @@ describe("one container", () => {
     await runService({ name: "busy", command: ["sh", "-c", "while true; do :; done"] });
     const { json } = await node.request("GET", "/containers/busy/stats");
     const { text: metrics } = await node.request("GET", "/metrics");
-    expect(metrics).toMatch(/docker_server_container_cpu_seconds_total\{name="busy",image="nginx[^"]*"\} \d/);
+    expect(metrics).toMatch(/docker_server_container_cpu_seconds_total\{name="busy",image="(?:docker\.io\/library\/)?nginx[^"]*"\} \d/);
     expect(metrics).toMatch(/docker_server_container_restarts_total\{name="busy",image="[^"]*"\} 0/);
     expect(json).toMatchObject({
       name: "busy",

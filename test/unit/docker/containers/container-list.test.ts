@@ -36,6 +36,14 @@ test("reads return the cached bytes while nothing changes", async () => {
   expect(engine.questions).toBe(1);
 });
 
+test("a container that has ended shows no ports, which Podman goes on listing", async () => {
+  const engine = new SlowEngine(true);
+  const Ports = [{ IP: "0.0.0.0", PrivatePort: 80, PublicPort: 8080, Type: "tcp" }];
+  engine.containers = ["running", "paused", "exited", "stopped", "created"].map((State) => info({ State, Ports }));
+  const { containers } = await (await listOf(engine)).read();
+  expect(containers.map(({ ports }) => ports.length)).toEqual([1, 1, 0, 0, 0]);
+});
+
 test("states that only Podman has are shown as Docker's", async () => {
   const engine = new SlowEngine(true);
   engine.containers = ["stopping", "stopped", "exited"].map((State) => info({ State }));
