@@ -20,15 +20,6 @@ export interface ClientSuite {
 const CASE_TIMEOUT_SECONDS = 120;
 /** Debian's: another Python in the PATH has none of its packages. */
 const PYTHON = "/usr/bin/python3";
-/** Debian's packages that docker-py and its suite need, by the modules that they bring. */
-const PYTHON_PACKAGES: Record<string, string> = {
-  pytest: "python3-pytest",
-  pytest_timeout: "python3-pytest-timeout",
-  requests: "python3-requests",
-  urllib3: "python3-urllib3",
-  websocket: "python3-websocket",
-  paramiko: "python3-paramiko",
-};
 
 /**
  * Copies a checkout of dockerode and installs what it needs.
@@ -49,15 +40,11 @@ export async function prepareDockerode(checkout: string, folder: string): Promis
 }
 
 /**
- * Copies a checkout of docker-py.
- * @throws Error if it is none, or with the names of the packages that are missing
+ * Copies a checkout of docker-py; `set-up.sh clients` installs what it needs.
+ * @throws Error if it is none
  */
-export async function prepareDockerPy(checkout: string, folder: string): Promise<ClientSuite> {
+export function prepareDockerPy(checkout: string, folder: string): ClientSuite {
   copyCheckout(checkout, folder, "tests/integration/base.py");
-  const find = `import importlib.util, sys; print(*[each for each in sys.argv[1:] if not importlib.util.find_spec(each)])`;
-  const missing = (await runOrThrow(PYTHON, ["-c", find, ...Object.keys(PYTHON_PACKAGES)])).split(/\s+/).filter(Boolean);
-  if (missing.length > 0)
-    throw new Error(`docker-py's tests lack: apt-get install ${missing.map((module) => PYTHON_PACKAGES[module]).join(" ")}`);
   return {
     name: "docker-py",
     async run(dockerHost, report) {

@@ -7,6 +7,8 @@ HOST_PACKAGES=(iproute2 util-linux mount)
 EXAMPLE_PACKAGES=(python3-requests python3-aiohttp python3-websockets ruby golang-go)
 TEST_PACKAGES=("${HOST_PACKAGES[@]}" mmdebstrap docker-registry apache2-utils pebble certbot openssl redis-server haproxy nginx-light faketime
   prometheus chromium-headless-shell fonts-dejavu-core "${EXAMPLE_PACKAGES[@]}")
+# What docker-py and its test suite need.
+CLIENT_PACKAGES=(python3-requests python3-urllib3 python3-paramiko python3-websocket python3-pytest python3-pytest-timeout)
 
 # Services of these packages. The tests start them themselves, with their own configuration.
 UNWANTED_SERVICES=(docker-registry.service redis-server.service nginx.service certbot.timer prometheus.service)

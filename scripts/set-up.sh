@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs missing system packages and the npm packages, and builds. Usage: scripts/set-up.sh [test|engines|demo]
-# `engines` is `test`, and what only `npm run test:engines` needs.
+# Installs missing system packages and the npm packages, and builds. Usage: scripts/set-up.sh [test|engines|clients|demo]
+# `engines` and `clients` are `test`, and what only `npm run test:engines` or `npm run test:clients` needs.
 # Needs Node.js. System packages are installed only by root on Debian or Ubuntu; elsewhere the script names the missing ones.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +22,8 @@ case $mode in
     if can_install; then packages+=("${HOST_PACKAGES[@]}"); fi
     ;;
   test | engines) packages=("${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}") ;;
-  *) fail "usage: set-up.sh [test|engines|demo]" ;;
+  clients) packages=("${DEMO_PACKAGES[@]}" "${TEST_PACKAGES[@]}" "${CLIENT_PACKAGES[@]}") ;;
+  *) fail "usage: set-up.sh [test|engines|clients|demo]" ;;
 esac
 node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
   2>/dev/null || fail "Node.js 20.19 or newer is needed"

@@ -5,12 +5,14 @@ import { parseArgs } from "node:util";
 import { type Engine, startEngine } from "../test/support/engine";
 import { importBusybox } from "../test/support/images";
 import { type Registry, startRegistry } from "../test/support/registry";
-import { startServer } from "../test/support/server";
-import { type Exception, readExceptions } from "./client-reports";
+import { startServer, type TestServer } from "../test/support/server";
+import { readExceptions } from "./client-reports";
 import { type ClientSuite, prepareDockerode, prepareDockerPy } from "./client-suites";
+import { until } from "./process";
 
 /**
- * Runs the test suites of Docker clients on an engine, and on this server in front of such an engine, and prints what passes where.
+ * Runs the test suites of Docker clients on an engine, and in front of such an engine on this server alone and in a pool, and prints
+ * what passes where.
  * Usage: npm run test:clients -- [--dockerode DIR] [--docker-py DIR], with folders of checkouts, which stay as they are.
  * The exit code is 1 if a case passes on the engine only and docs/docker-api.md doesn't say why.
  */
@@ -24,6 +26,7 @@ const REMOTE_IMAGES = [...LOCAL_IMAGES, "hello-world:latest"];
 const ADD_BASH = "printf '#!/bin/sh\\nexec /bin/sh \"$@\"\\n' > /bin/bash && chmod 755 /bin/bash";
 
 type Outcome = "both" | "engine only" | "server only" | "neither";
+type Place = "engine" | "server" | "pool";
 
 /** Starts an engine that has the images, and takes those of Docker Hub from the registry. */
 async function startEngineWithImages(registry: Registry): Promise<Engine> {
@@ -47,28 +50,49 @@ async function startEngineWithImages(registry: Registry): Promise<Engine> {
   return engine;
 }
 
+/**
+ * Starts servers in front of an engine and calls `use` with the address of the Docker API.
+ * @param where `server` for one alone; `pool` for two, of which clients use the one that takes no work
+ */
+async function withServers<T>(where: "server" | "pool", engine: Engine, use: (dockerHost: string) => Promise<T>): Promise<T> {
+  const folder = path.join(engine.folder, "servers");
+  const dockerHost = `unix://${path.join(folder, "docker.sock")}`;
+  const listen = ["--docker_listen", dockerHost];
+  const allow = ALLOW.flatMap((permission) => ["--allow", permission]);
+  const engines = [engine];
+  const servers: TestServer[] = [];
+  const start = async (args: string[]) => {
+    const [at, name] = [engines.at(-1) as Engine, `n${engines.length}`];
+    const own = path.join(folder, name);
+    mkdirSync(own, { recursive: true });
+    const place = where === "server" ? {} : { host: at.address, port: 1717, inside: at.inside([]) };
+    servers.push(await startServer({ engine: at, folder: own, ...place, args: ["--node_name", name, ...allow, ...args] }));
+  };
+  try {
+    if (where === "server") await start(listen);
+    else {
+      const cluster = ["--cluster", "--folder", path.join(folder, "store"), "--refresh_rate=1000", "--peer_timeout=5000"];
+      await start(cluster);
+      engines.push(await startEngine({ name: "entry" }));
+      await start([...cluster, ...listen, "--accept=false"]);
+      const isComplete = async () => (await servers[0]?.request("GET", "/nodes"))?.json.nodes.length === 2;
+      if (!(await until(isComplete, 20_000))) throw new Error("the nodes do not find each other");
+    }
+    return await use(dockerHost);
+  } finally {
+    for (const server of servers) await server.stop();
+    for (const other of engines.slice(1)) await other.stop();
+  }
+}
+
 /** Runs a suite on an engine of its own: what failed cases leave behind would fail others. */
-async function runSuite(
-  suite: ClientSuite,
-  registry: Registry,
-  where: "engine" | "server",
-  reports: string,
-): Promise<Map<string, boolean>> {
+async function runSuite(suite: ClientSuite, registry: Registry, where: Place, reports: string): Promise<Map<string, boolean>> {
   console.error(`test:clients: ${suite.name} on the ${where} …`);
   const engine = await startEngineWithImages(registry);
   const report = path.join(reports, `${suite.name}-${where}`);
   try {
     if (where === "engine") return await suite.run(engine.dockerHost, report);
-    const folder = path.join(engine.folder, "server");
-    mkdirSync(folder);
-    const dockerHost = `unix://${path.join(folder, "docker.sock")}`;
-    const allow = ALLOW.flatMap((permission) => ["--allow", permission]);
-    const server = await startServer({ engine, folder, args: ["--docker_listen", dockerHost, ...allow] });
-    try {
-      return await suite.run(dockerHost, report);
-    } finally {
-      await server.stop();
-    }
+    return await withServers(where, engine, (dockerHost) => suite.run(dockerHost, report));
   } finally {
     await engine.stop();
   }
@@ -79,22 +103,23 @@ function outcome(onEngine: boolean, onServer: boolean): Outcome {
   return onServer ? "server only" : "neither";
 }
 
-/** Prints what passes where. @returns the number of cases that pass on the engine only, for no known reason */
-function report(suite: ClientSuite, onEngine: Map<string, boolean>, onServer: Map<string, boolean>, exceptions: Exception[]): number {
+/** Prints what passes where, each line after a title. @returns the number of cases that pass on the engine only, for no known reason */
+function report(title: string, suite: ClientSuite, onEngine: Map<string, boolean>, onServer: Map<string, boolean>): number {
   const counts: Record<Outcome, number> = { both: 0, "engine only": 0, "server only": 0, neither: 0 };
+  const exceptions = readExceptions(readFileSync(DOCUMENT, "utf8"));
   const reasons = new Map<string, number>();
   let unexplained = 0;
   for (const name of new Set([...onEngine.keys(), ...onServer.keys()])) {
     const result = outcome(onEngine.get(name) === true, onServer.get(name) === true);
     counts[result] += 1;
     const reason = exceptions.find((each) => each.suite === suite.name && each.pattern.test(name))?.reason;
-    console.log(`${suite.name}: ${result}: ${name}${result === "engine only" ? ` (${reason ?? "UNEXPLAINED"})` : ""}`);
+    console.log(`${title}: ${result}: ${name}${result === "engine only" ? ` (${reason ?? "UNEXPLAINED"})` : ""}`);
     if (result !== "engine only") continue;
     if (reason === undefined) unexplained += 1;
     else reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }
   const totals = Object.entries(counts).map(([result, count]) => `${count} ${result}`);
-  console.log(`\n${suite.name}, cases that pass on: ${totals.join(", ")}`);
+  console.log(`\n${title}, cases that pass on: ${totals.join(", ")}`);
   for (const [reason, count] of reasons) console.log(`  engine only, ${count}: ${reason}`);
   console.log(`  engine only, unexplained: ${unexplained}\n`);
   return unexplained;
@@ -105,15 +130,17 @@ async function main(): Promise<number> {
   const work = mkdtempSync(path.join(tmpdir(), "docker-server-clients-"));
   const suites: ClientSuite[] = [];
   if (values.dockerode !== undefined) suites.push(await prepareDockerode(values.dockerode, path.join(work, "dockerode")));
-  if (values["docker-py"] !== undefined) suites.push(await prepareDockerPy(values["docker-py"], path.join(work, "docker-py")));
+  if (values["docker-py"] !== undefined) suites.push(prepareDockerPy(values["docker-py"], path.join(work, "docker-py")));
   if (suites.length === 0) throw new Error("give a checkout: --dockerode DIR, --docker-py DIR");
-  const exceptions = readExceptions(readFileSync(DOCUMENT, "utf8"));
   const registry = await startRegistry();
   let unexplained = 0;
   try {
     for (const suite of suites) {
       const onEngine = await runSuite(suite, registry, "engine", work);
-      unexplained += report(suite, onEngine, await runSuite(suite, registry, "server", work), exceptions);
+      for (const where of ["server", "pool"] as const) {
+        const onServer = await runSuite(suite, registry, where, work);
+        unexplained += report(`${suite.name} on the ${where}`, suite, onEngine, onServer);
+      }
     }
   } finally {
     await registry.stop();
