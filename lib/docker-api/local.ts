@@ -4,7 +4,7 @@ import { RUN_CONTAINER_PREFIX, requireAllowed } from "../docker/create/policy";
 import { isRunContainer, runContainerError } from "../docker/create/policy-guard";
 import type { DockerHost } from "../docker/docker-host";
 import type { RawAnswer } from "../docker/raw-engine";
-import { AppError } from "../errors";
+import { AppError, invalidField } from "../errors";
 import type { BodyContext } from "./bodies/body-table";
 import { parseCommitBody } from "./bodies/commit-body";
 import { parseExecCreateBody, parseExecStartBody } from "./bodies/exec-bodies";
@@ -59,6 +59,8 @@ export class LocalEngine {
       throw new AppError("NOT_ALLOWED", { message: `The volume ${id} belongs to a run`, details: { field: "name" } });
     if (isVolume && access.labels) await this.docker.confinement.assertVolume(id ?? "", access.labels);
     const own = await this.admitObject(row, id, access);
+    if (row.check === "link" && !/^(?:1|true)$/i.test(query.get("link") ?? ""))
+      throw invalidField("link", "must be true where the path names a link");
     if (row.check === "rename") await this.assertRenamable(own ?? "", query);
     if (row.judge === undefined) return { id: own, query };
     return { id: own, query, body: Buffer.from(JSON.stringify(judged(row.judge, raw, this.bodyContext(access)))) };

@@ -50,8 +50,8 @@ export interface Row {
   body: RowBody;
   /** which body it is, for the judge */
   judge?: "exec" | "execStart" | "update" | "connect" | "disconnect" | "commit";
-  /** the policy judges the container as it is before: it is started, or entered */
-  check?: "start" | "entry" | "rename";
+  /** the policy judges the container as it is before: it is started, or entered; `link`: only a link is removed */
+  check?: "start" | "entry" | "rename" | "link";
   /** The connection becomes a raw stream of both directions. */
   hijack?: boolean;
   /** What of the answer some clients don't get: the environment without the permission `exec`; others' containers if confined by labels. */

@@ -65,6 +65,8 @@ const containerRows: Row[] = [
   row("GET /containers/:id/attach/ws", container, "exec", { ...confined, burst: "none", query: ATTACH, check: "entry", hijack: true }),
   row("POST /containers/:id/wait", container, "read", { ...confined, burst: "none", query: "condition" }),
   row("DELETE /containers/:id", container, "containers", { ...changes, query: "v link force" }),
+  // NAME/ALIAS; without link=true an engine would remove the container that the link leads to.
+  row("DELETE /containers/*link", container, "containers", { burst: "mid", query: "v link force", check: "link" }),
   row("HEAD /containers/:id/archive", container, "files", { ...confined, query: "path", check: "entry" }),
   row("GET /containers/:id/archive", container, "files", { ...confined, query: "path", check: "entry", readsAhead: true }),
   row("PUT /containers/:id/archive", container, "files", {

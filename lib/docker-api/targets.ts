@@ -22,12 +22,19 @@ export class Targets {
     const { row, id } = call;
     const { where } = row;
     if (!this.nodes.poolFor(call.access)) return [{ node: this.nodes.nodeName, id }];
+    if (row.check === "link") return [await this.linkTarget(call, id ?? "")];
     if (where.at === "owner") return [await this.nodes.locate(where.of, id ?? "", call)];
     if (where.at === "best") return (await this.rankNodes(call)).map((node) => ({ node, id }));
     if (where.at !== "special") throw new AppError("INTERNAL", { cause: `no node for ${row.path}` });
     if (where.name === "commit") return [await this.commitTarget(call)];
     if (where.name === "connect") return [await this.connectTarget(call, id ?? "", raw)];
     return [await this.saveTarget(call)];
+  }
+
+  /** A link is where its container is, and the engine knows it by the name of that. */
+  private async linkTarget(call: DockerCall, id: string): Promise<Target> {
+    const { node } = await this.nodes.locate("container", id.slice(0, id.lastIndexOf("/")), call);
+    return { node, id };
   }
 
   private async commitTarget(call: DockerCall): Promise<Target> {

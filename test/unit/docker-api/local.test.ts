@@ -13,3 +13,13 @@ test("the progress of a pull for a narrow token is passed on as the engine sends
   const query = new URLSearchParams({ fromImage: "busybox" });
   expect((await local.answer({ ...row, query, access, version: undefined })).body).toBe(body);
 });
+
+test.each(["", "link=0", "link=False", "force=1"])("without link=true the path of a link removes nothing: %s", async (search) => {
+  const local = new LocalEngine({ policy: {} } as unknown as DockerHost, "n1");
+  const row = matchRow(DOCKER_ROWS, "DELETE", ["containers", "web", "db"]) as MatchedRow;
+  const request = { ...row, access: accessOf({ can: ["containers"] }), version: undefined };
+  await expect(local.admit({ ...request, query: new URLSearchParams(search) }, undefined)).rejects.toThrow(
+    expect.objectContaining({ status: 400 }),
+  );
+  expect(await local.admit({ ...request, query: new URLSearchParams("link=True") }, undefined)).toMatchObject({ id: "web/db" });
+});

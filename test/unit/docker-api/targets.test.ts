@@ -12,3 +12,11 @@ test.each(["null", "5", "[]", "{}", '{"Container":null}', '{"Container":{}}'])(
     await expect(targets.of(call, Buffer.from(body))).rejects.toThrow(expect.objectContaining({ status: 400 }));
   },
 );
+
+test("a link is removed where its container is, by its whole path", async () => {
+  const locate = jest.fn(async () => ({ node: "n2", id: "0123" }));
+  const targets = new Targets({ poolFor: () => ({}), locate } as unknown as Nodes, async () => []);
+  const call = { ...matchRow(DOCKER_ROWS, "DELETE", ["containers", "web", "db"]), access: {} } as unknown as DockerCall;
+  expect(await targets.of(call, undefined)).toEqual([{ node: "n2", id: "web/db" }]);
+  expect(locate).toHaveBeenCalledWith("container", "web", call);
+});
