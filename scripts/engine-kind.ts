@@ -49,6 +49,9 @@ export function engineCommand(kind: EngineKind, { folder, socket, cgroup, subnet
   ].flat();
 }
 
+/** The docker commands of these engines. */
+export const DOCKER_CLIS = { "20.10": "/usr/bin/docker", "28": path.join(ROOTS, "28/usr/bin/docker") };
+
 /** Reads a list of kinds such as `20.10,28`. Throws an Error that names the known kinds. */
 export function parseEngineKinds(list: string): EngineKind[] {
   return list.split(",").map((word) => {

@@ -2,14 +2,14 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { DOCKER_KINDS } from "./engine-kind";
+import { DOCKER_CLIS, DOCKER_KINDS } from "./engine-kind";
 
 /**
  * Runs tests on other engines, and with `all` on other versions of Node.js too, and prints how many passed, failed and were skipped on each.
  * Usage: test-engines.ts [chosen|all]
  * - `chosen`: the suites below, on every engine but the one that `npm test` uses throughout
- * - `all`: all suites that use an engine on each Docker engine, the suites below on Podman and on each version of Node.js, and the unit
- *   tests on the latter
+ * - `all`: all suites that use an engine on each Docker engine, with every docker CLI where they compare CLIs; the suites below on Podman
+ *   and on each version of Node.js; the unit tests on the latter
  */
 const CHOSEN_SUITES = [
   "root/run",
@@ -30,6 +30,8 @@ const NODE_FOLDER = "/var/lib/docker-server-engines/node";
 const ROOT = path.resolve(__dirname, "..");
 const RESULTS = mkdtempSync(path.join(tmpdir(), "docker-server-results-"));
 
+const mode = process.argv[2] ?? "chosen";
+
 interface Row {
   what: string;
   passed: number;
@@ -48,6 +50,7 @@ function jest(what: string, args: string[], options: { engines?: string; node?: 
     ...process.env,
     // Programs that the tests start by name get this version too.
     PATH: `${path.dirname(node)}:${process.env.PATH}`,
+    ...(mode === "all" ? { TEST_DOCKER_CLIS: Object.keys(DOCKER_CLIS).join(",") } : {}),
     ...(engines === undefined ? {} : { TEST_ENGINES: engines }),
   };
   const started = Date.now();
@@ -86,7 +89,6 @@ function nodeBinary(version: string): string {
 
 const docker = (...more: string[]) => ["--selectProjects", "docker", ...more];
 
-const mode = process.argv[2] ?? "chosen";
 if (mode === "chosen") {
   for (const kind of DOCKER_KINDS.filter((kind) => kind !== "28"))
     jest(`chosen suites, engine ${kind}`, docker("--", ...CHOSEN_SUITES), { engines: kind });

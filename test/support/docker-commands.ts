@@ -8,21 +8,25 @@ export interface DockerCommand {
   args: string;
   /** on standard input, through a pipe */
   input?: string;
-  /** gives the command a terminal */
+  /** gives the command a terminal of 33 rows and 101 columns */
   terminal?: boolean;
   /** its output has values of the moment: only its exit code is compared */
   varies?: boolean;
 }
 
-/** Runs `docker -H HOST …` with an empty configuration. The arguments are words of a shell. */
+/**
+ * Runs `docker -H HOST …` with an empty configuration. The arguments are words of a shell.
+ * @param options.config folder of another configuration
+ * @param options.cli the program, the one in the PATH by default
+ */
 export function dockerAt(
   host: string,
   { args, input, terminal }: DockerCommand,
   name: string,
-  config = emptyConfig(),
+  { config = emptyConfig(), cli = "docker" }: { config?: string; cli?: string } = {},
 ): Promise<CommandResult> {
-  const command = `docker -H ${host} ${args.replaceAll("NAME", name)}`;
-  const line = terminal ? `script -qefc '${command.replaceAll("'", `'\\''`)}' /dev/null` : command;
+  const command = `${cli} -H ${host} ${args.replaceAll("NAME", name)}`;
+  const line = terminal ? `script -qefc '${`stty rows 33 cols 101; ${command}`.replaceAll("'", `'\\''`)}' /dev/null` : command;
   const env = { PATH: process.env.PATH, HOME: config, DOCKER_CONFIG: config, DOCKER_BUILDKIT: "0", TMPDIR: tmpdir() };
   return run("sh", ["-c", input === undefined ? `${line} < /dev/null` : line], { env, ...(input === undefined ? {} : { input }) });
 }
@@ -54,6 +58,8 @@ export function normalized(text: string, name: string): string {
       .replace(/172\.\d+\.\d+\.\d+(?:\/\d+)?/g, "ADDRESS")
       // The pool asks an engine by id, so texts of the engine that repeat the name asked for have the id.
       .replace("in container ID", "in container NAME")
+      // The CLI 20.10 cancels its wait when a start fails, and writes this if the wait has not ended before.
+      .replace(/^time=.* msg="error waiting for container: context canceled"\n/m, "")
       // A terminal echoes the end of its input at any place.
       .replace(/\^@|[\r\0]/g, "")
   );

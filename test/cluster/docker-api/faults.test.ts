@@ -236,7 +236,7 @@ test.each([
   expect(await becomesComplete(cluster)).toBe(true);
   const left = await locate(cluster, name);
   expect(left.length).toBeLessThanOrEqual(1);
-  const again = await dockerAt(hostOf(n3), { args: "run --rm --name NAME busybox echo again" }, name, config);
+  const again = await dockerAt(hostOf(n3), { args: "run --rm --name NAME busybox echo again" }, name, { config });
   expect([again.code, again.stdout]).toEqual(left.length === 1 ? [125, ""] : [0, "again\n"]);
   expect(await locate(cluster, name)).toEqual(left);
   if (left.length === 1) await dockerOf(n2.engine, ["rm", "-f", name]);

@@ -26,7 +26,7 @@ afterAll(async () => {
 /** Runs a command of the docker CLI through one node. */
 async function through(index: number, args: string, input?: string) {
   const host = cluster.nodes[index]?.server.url.replace("http", "tcp") ?? "";
-  return dockerAt(host, { args, ...(input === undefined ? {} : { input }) }, tag, config);
+  return dockerAt(host, { args, ...(input === undefined ? {} : { input }) }, tag, { config });
 }
 
 /** Its output, if it succeeds. */

@@ -36,7 +36,7 @@ test("the main port asks for credentials, and answers errors in the engine's for
   ]);
   expect((await node.request("GET", "/v1.23/info")).status).toBe(400);
   const config = configWithHeaders({ "X-Access-Token": TOKEN });
-  const { stdout } = await dockerAt(node.server.url.replace("http", "tcp"), { args: "ps --format '{{.Names}}'" }, tag, config);
+  const { stdout } = await dockerAt(node.server.url.replace("http", "tcp"), { args: "ps --format '{{.Names}}'" }, tag, { config });
   expect(stdout).toContain(`c-${tag}`);
   // The line is written after the response.
   const isAudited = () => auditEntries(node.server).some(({ path, status }) => path.endsWith("/containers/json") && status === 200);
