@@ -19,11 +19,14 @@ import { until } from "./process";
 const DOCUMENT = path.resolve(__dirname, "../docs/docker-api.md");
 /** All that a server can allow: what it refuses by default is no difference of its API. */
 const ALLOW = ["privileged", "host_namespaces", "devices", "capabilities", "docker_socket"];
-/** The images of the suites, by the names that they have on Docker Hub: all are Debian's busybox here. */
+/** The images of the suites, by the names that they have on Docker Hub: each is Debian's busybox here, under an id of its own. */
 const LOCAL_IMAGES = ["ubuntu:latest", "alpine:latest", "alpine:3.10", "busybox:latest"];
 const REMOTE_IMAGES = [...LOCAL_IMAGES, "hello-world:latest"];
-/** dockerode's suite runs bash. */
-const ADD_BASH = "printf '#!/bin/sh\\nexec /bin/sh \"$@\"\\n' > /bin/bash && chmod 755 /bin/bash";
+/** dockerode's suite runs bash; docker-py's uses a user and a folder of Alpine. */
+const COMPLETE_IMAGE = [
+  "printf '#!/bin/sh\\nexec /bin/sh \"$@\"\\n' > /bin/bash && chmod 755 /bin/bash",
+  "echo postgres:x:70:70::/:/bin/sh >> /etc/passwd && mkdir -p /var/opt",
+].join(" && ");
 
 type Outcome = "both" | "engine only" | "server only" | "neither";
 type Place = "engine" | "server" | "pool";
@@ -36,16 +39,16 @@ async function startEngineWithImages(registry: Registry): Promise<Engine> {
     const { code, stderr } = await engine.docker(args);
     if (code !== 0) throw new Error(`docker ${args.join(" ")}: ${stderr}`);
   };
-  await docker("run", "--name", "images", "plain", "sh", "-c", ADD_BASH);
-  await docker("commit", "--change", 'CMD ["sh"]', "images", LOCAL_IMAGES[0] as string);
-  await docker("rm", "images");
-  for (const name of LOCAL_IMAGES.slice(1)) await docker("tag", LOCAL_IMAGES[0] as string, name);
+  await docker("run", "--name", "images", "plain", "sh", "-c", COMPLETE_IMAGE);
   for (const name of REMOTE_IMAGES) {
     const reference = `${registry.host}/library/${name}`;
-    await docker("tag", LOCAL_IMAGES[0] as string, reference);
+    // Pruning must not find several names of one image.
+    await docker("commit", "--change", 'CMD ["sh"]', "--change", `LABEL image=${name}`, "images", reference);
     await docker("push", reference);
+    if (LOCAL_IMAGES.includes(name)) await docker("tag", reference, name);
     await docker("rmi", reference);
   }
+  await docker("rm", "images");
   await docker("rmi", "plain");
   return engine;
 }
