@@ -110,12 +110,18 @@ const imageRows: Row[] = [
   row("GET /images/*name/history", owner("image"), "read", { ...untouched, query: "platform" }),
   row("GET /images/*name/get", owner("image"), "images", { ...untouched, burst: "mid", query: "platform" }),
   row("POST /images/*name/push", owner("image"), "images", { ...untouched, burst: "low", query: "tag platform" }),
-  row("POST /images/*name/tag", holders, "images", { ...untouched, burst: "mid", query: "repo tag" }),
+  row("POST /images/*name/tag", holders, "images", {
+    ...untouched,
+    burst: "mid",
+    query: "repo tag",
+    // of docker-py
+    ignored: ["force"],
+  }),
   row("DELETE /images/*name", holders, "images", { burst: "mid", query: "force noprune platforms" }),
   row("GET /distribution/*name/json", best, "images", untouched),
   row("POST /auth", best, "images", { ...untouched, burst: "low", body: "stream" }),
   // Its commands run in containers.
-  row("POST /build", best, "run", { burst: "low", body: "stream", query: BUILD, repeatable: ["t"] }),
+  row("POST /build", best, "run", { burst: "low", body: "stream", query: BUILD, repeatable: ["t", "extrahosts"] }),
   row("POST /build/prune", merge("prune"), "images", {
     burst: "mid",
     query: "all filters keep-storage reserved-space max-used-space min-free-space",

@@ -107,7 +107,10 @@ export const COMPARED_COMMANDS: DockerCommand[] = [
   { args: "load -i /tmp/save-NAME.tar" },
   { args: "image inspect --format '{{.Os}}' busybox" },
   { args: "image inspect nosuch:1" },
-  { args: "build -t img-NAME:3 -", input: "FROM busybox\nRUN echo built > /f\nCMD cat /f\n" },
+  {
+    args: "build -t img-NAME:3 --add-host one:10.0.0.1 --add-host two:10.0.0.2 -",
+    input: "FROM busybox\nRUN grep -c -e one -e two /etc/hosts > /f\nCMD cat /f\n",
+  },
   { args: "run --rm img-NAME:3" },
   { args: "rmi img-NAME:3", varies: true },
   { args: "create --name NAME busybox true", varies: true },

@@ -29,10 +29,15 @@ test("parameters that clients send, and engines ignore, are left out", () => {
   const ignored = (target: string) => match(target)?.row.ignored ?? [];
   expect(ignored("GET /containers/json")).toContain("trunc_cmd");
   expect(ignored("GET /images/json")).toContain("only_ids");
+  expect(ignored("POST /images/busybox/tag")).toContain("force");
   expect(ignored("POST /containers/create")).toContain("Image");
   expect(ignored("POST /networks/create")).toEqual(expect.arrayContaining(["Name", "Driver", "Internal", "Labels"]));
   expect(ignored("POST /volumes/create")).toEqual(expect.arrayContaining(["Name", "Driver", "Labels"]));
   for (const { query, ignored = [] } of DOCKER_ROWS) expect(ignored.filter((name) => query.includes(name))).toEqual([]);
+});
+
+test("a build takes several tags and several hosts", () => {
+  expect(match("POST /build")?.row.repeatable).toEqual(["t", "extrahosts"]);
 });
 
 test("every body is left out, streamed, or judged", () => {
