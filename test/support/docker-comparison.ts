@@ -108,7 +108,7 @@ export const COMPARED_COMMANDS: DockerCommand[] = [
   { args: "image inspect --format '{{.Os}}' busybox" },
   { args: "image inspect nosuch:1" },
   {
-    args: "build -t img-NAME:3 --add-host one:10.0.0.1 --add-host two:10.0.0.2 -",
+    args: "build --no-cache -t img-NAME:3 --add-host one:10.0.0.1 --add-host two:10.0.0.2 -",
     input: "FROM busybox\nRUN grep -c -e one -e two /etc/hosts > /f\nCMD cat /f\n",
   },
   { args: "run --rm img-NAME:3" },

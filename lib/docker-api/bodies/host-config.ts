@@ -180,6 +180,9 @@ export const HOST_CONFIG = {
   }),
   Isolation: harmless(text),
   ...RESOURCES,
+  // docker-py's spelling of two of these, which engines take as well.
+  CPURealtimePeriod: harmless(integer),
+  CPURealtimeRuntime: harmless(integer),
   Mounts: mountList,
   MaskedPaths: covering(MASKED_PATHS),
   ReadonlyPaths: covering(READONLY_PATHS),

@@ -259,6 +259,8 @@ const ROWS: Record<string, Row> = {
   CpuQuota: number,
   CpuRealtimePeriod: number,
   CpuRealtimeRuntime: number,
+  CPURealtimePeriod: number,
+  CPURealtimeRuntime: number,
   CpusetCpus: { passes: ["", "0-1"], refused: [[1, INVALID]] },
   CpusetMems: { passes: ["", "0"], refused: [[1, INVALID]] },
   Devices: {
