@@ -3,7 +3,6 @@ import { benchAgainst } from "./against";
 import { type Bed, makeBed } from "./bed";
 import { benchCluster } from "./cluster";
 import type { Comparison } from "./compare";
-import { benchConsoleLogs } from "./console-logs";
 import { benchDelete } from "./delete";
 import { benchDockerApi } from "./docker-api";
 import { benchExec } from "./exec";
@@ -29,7 +28,7 @@ const ONE_NODE_BENCHES: Record<string, (bed: Bed) => Promise<Comparison[]>> = {
   managed: benchManaged,
   terminals: benchTerminals,
 };
-const BENCH_NAMES = ["start", "access", "console-logs", ...Object.keys(ONE_NODE_BENCHES), "docker-api", "cluster", "proxy"];
+const BENCH_NAMES = ["start", "access", ...Object.keys(ONE_NODE_BENCHES), "docker-api", "cluster", "proxy"];
 /** These start engines of their own. */
 const BENCHES_WITH_OWN_ENGINES = new Set(["docker-api", "cluster", "proxy"]);
 
@@ -57,7 +56,6 @@ async function runOneNodeBenches(chosen: string[]): Promise<void> {
   try {
     if (chosen.includes("start")) own.push(...(await benchStart(bed)));
     if (chosen.includes("access")) own.push(...(await benchAccess(bed)));
-    if (chosen.includes("console-logs")) own.push(...(await benchConsoleLogs(bed)));
     for (const [name, bench] of Object.entries(ONE_NODE_BENCHES)) {
       if (chosen.includes(name)) comparisons.push(...(await bench(bed)));
     }

@@ -5,7 +5,7 @@ import type { Comparison, Pair } from "./compare";
 export interface AbsoluteMeasurement {
   title: string;
   value: number;
-  unit: "ms" | "MB" | "µs" | "%" | "requests/s";
+  unit: "ms" | "MB" | "kB" | "µs" | "%" | "requests/s";
   atMost?: number;
 }
 
