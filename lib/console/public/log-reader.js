@@ -3,6 +3,8 @@ import { readLog } from "./log-source.js";
 import { LogWindow } from "./log-window.js";
 import { isRefused, reconnectPause } from "./reconnect.js";
 
+/** Logs that are open at the same time. A browser opens six connections to a server: two are left for everything else. */
+export const MAX_LOGS = 4;
 /** The page keeps so many lines, whatever the logs have. */
 export const MAX_LINES = 3000;
 const MAX_CHARS = 8_000_000;
@@ -16,7 +18,7 @@ const MAX_WAITING_LINES = 5000;
 
 /** What of the logs is shown; times as the server takes them, empty if unlimited. @typedef {{since: string, until: string, isFollowed: boolean}} Range */
 /** A container by its id or, where the list may not be read, by its name alone. @typedef {{id: string, name: string, host?: string, state?: string}} Source */
-/** @typedef {{text: "reading" | "broken" | "ended" | "full", error?: Error}} State of one log */
+/** @typedef {{text: "waiting" | "reading" | "broken" | "ended" | "full", error?: Error}} State of one log */
 
 /**
  * Asks for the log of a container as text, with the time before each line.
@@ -36,6 +38,9 @@ export class LogReader {
   #ended = new AbortController();
   /** Of the logs that have ended: opens one again. @type {Map<string, () => void>} */
   #wakers = new Map();
+  #openLogs = 0;
+  /** Of the logs that wait until another one is closed: opens it. @type {(() => void)[]} */
+  #turns = [];
   #waitingLines = 0;
   #drawnAtMs = 0;
   #frame = 0;
@@ -96,10 +101,27 @@ export class LogReader {
 
   /** @param {Source} container @param {Record<string, string>} query */
   async *#linesOf(container, query) {
-    const response = await requestLog(container, query, this.#ended.signal);
-    // Not before: while the log can't be opened again, it stays told as broken.
-    this.#tell(container.id, { text: "reading" });
-    yield* linesOf(response, MAX_LINE_CHARS);
+    await this.#takeTurn(container.id);
+    try {
+      const response = await requestLog(container, query, this.#ended.signal);
+      // Not before: while the log can't be opened again, it stays told as broken.
+      this.#tell(container.id, { text: "reading" });
+      yield* linesOf(response, MAX_LINE_CHARS);
+    } finally {
+      const next = this.#turns.shift();
+      if (next) next();
+      else this.#openLogs -= 1;
+    }
+  }
+
+  /** Waits until fewer logs are open than may be. @param {string} id */
+  async #takeTurn(id) {
+    if (this.#openLogs < MAX_LOGS) {
+      this.#openLogs += 1;
+      return;
+    }
+    this.#tell(id, { text: "waiting" });
+    await new Promise((resolve) => this.#turns.push(() => resolve(undefined)));
   }
 
   /** @param {string} id @param {Error | undefined} error why the log broke; undefined if it has ended */

@@ -1,6 +1,6 @@
 import { useLayoutEffect, useMemo } from "./hooks.mjs";
 import { saveLogs } from "./log-download.js";
-import { LogReader, MAX_LINES } from "./log-reader.js";
+import { LogReader, MAX_LINES, MAX_LOGS } from "./log-reader.js";
 import { ansiSpans, jsonSpans, LEVEL_CHOICES } from "./log-text.js";
 import { T } from "./strings.js";
 import { changeQuery, Field, html, Notice, Problem, queryValue, useEffect, useRef, useState } from "./view.js";
@@ -179,5 +179,7 @@ function statesText(reader, sources) {
     [...sources.values()].filter(({ id }) => reader.states.get(id)?.text === text).map(({ name }) => name);
   const told = (/** @type {string[]} */ names, /** @type {string} */ text) =>
     names.length === 0 ? "" : sources.size === 1 ? text : `${names.join(", ")}: ${text}`;
-  return [told(namesOf("broken"), T.reconnecting), told(namesOf("ended"), T.logEnded)].filter(Boolean).join(" ");
+  return [told(namesOf("waiting"), T.logWaits(MAX_LOGS)), told(namesOf("broken"), T.reconnecting), told(namesOf("ended"), T.logEnded)]
+    .filter(Boolean)
+    .join(" ");
 }

@@ -76,6 +76,7 @@ export const T = {
   lines: (/** @type {number} */ shown, /** @type {number} */ dropped) =>
     `${shown} lines${dropped > 0 ? `, ${dropped} earlier ones dropped` : ""}`,
   logEnded: "The log has ended.",
+  logWaits: (/** @type {number} */ most) => `Waits until another log ends: ${most} are followed at once.`,
   reconnecting: "The connection broke; it is opened again.",
   showRange: "Show",
   level: "Level",

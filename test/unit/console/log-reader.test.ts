@@ -65,6 +65,21 @@ test("no more lines are read than a frame takes, however many the server has", a
   reader.close();
 });
 
+test("of more logs than may be open each waits until another one ends, and says so", async () => {
+  const containers = Array.from({ length: 6 }, (_, index) => ({ id: String(index).repeat(64), name: `web-${index}`, host: "n1" }));
+  const opened: ReadableStreamDefaultController[] = [];
+  respond = () => new Response(new ReadableStream({ start: (controller) => void opened.push(controller) }));
+  const reader = await newReader();
+  const states = () => containers.map(({ id }) => reader.states.get(id)?.text);
+  reader.update(containers);
+  await settle();
+  expect([opened.length, ...states()]).toEqual([4, "reading", "reading", "reading", "reading", "waiting", "waiting"]);
+  opened[1]?.close();
+  await settle();
+  expect([opened.length, ...states()]).toEqual([5, "reading", "ended", "reading", "reading", "reading", "waiting"]);
+  reader.close();
+});
+
 test("a log that has ended is opened again at its last line once its container is listed as running", async () => {
   respond = () => new Response("2026-01-31T12:00:00.000000001Z last\n");
   const reader = await newReader();
