@@ -4,7 +4,15 @@ import { lazyRequire } from "../support/lazy-require";
 const loadCors = lazyRequire(() => require("cors") as (options: object) => RequestHandler);
 
 /** Response headers that a page may read besides the standard ones. */
-const EXPOSED_HEADERS = ["X-Request-Id", "X-Error-Code", "X-Error-Message", "X-Cluster-Nodes", "X-Cluster-Missing", "Retry-After"];
+const EXPOSED_HEADERS = [
+  "X-Request-Id",
+  "X-Error-Code",
+  "X-Error-Message",
+  "X-Cluster-Nodes",
+  "X-Cluster-Missing",
+  "X-Run-Sandbox",
+  "Retry-After",
+];
 
 /**
  * Makes the CORS middleware that lets pages of other origins read responses. They must present a token themselves: credentials

@@ -1,6 +1,7 @@
 import { bestNode } from "../cluster/routing/where";
 import { AppError } from "../errors";
 import { Reply, type Route, type RouteCall, route, streamReply } from "../http/route";
+import { type SandboxLimits, sandboxHeader } from "../runs/code/sandbox-options";
 import { type EventFormat, EventStream } from "../runs/jobs/event-stream";
 import type { StartedOneOff } from "../runs/jobs/one-off-runs";
 import type { RunHost } from "../runs/run-host";
@@ -9,9 +10,9 @@ import { oneOffRunBody, oneOffRunResponses, planOneOffRun } from "./schemas/one-
 /**
  * One-off and code runs, which end with their request (docs/runs.md).
  * @param host this node's name
- * @param settings.pull_wait seconds to wait for an image
+ * @param settings.pull_wait seconds to wait for an image; the others are told as limits of a code run
  */
-export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: string): Route[] {
+export function runRoutes(runs: RunHost, settings: SandboxLimits & { pull_wait: number }, host: string): Route[] {
   const run = route({
     method: "post",
     path: "/run",
@@ -38,7 +39,10 @@ export function runRoutes(runs: RunHost, settings: { pull_wait: number }, host: 
           });
           return result === undefined
             ? pulling
-            : new Reply(200, Buffer.from(result), { "Content-Type": "application/json; charset=utf-8" });
+            : new Reply(200, Buffer.from(result.text), {
+                "Content-Type": "application/json; charset=utf-8",
+                "X-Run-Sandbox": sandboxHeader(result.isWarm, settings),
+              });
         }
         const run = await runs.oneOffs.start({ ...rest, env_vars, volumes, pull_policy }, call.access, streamSignal, waitSignal);
         if (!run) return pulling;

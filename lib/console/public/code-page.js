@@ -1,4 +1,5 @@
-import { call } from "./api.js";
+import { send } from "./api.js";
+import { sandboxOf } from "./format.js";
 import { curlLine } from "./run-form.js";
 import { T } from "./strings.js";
 import { Field, html, Problem, useState } from "./view.js";
@@ -18,16 +19,18 @@ function parsePayload(payload) {
 export function CodePage() {
   const [image, setImage] = useState("glot/python:latest");
   const [payload, setPayload] = useState(EXAMPLE);
-  const [state, setState] = useState({ result: "", ms: 0, error: /** @type {Error | undefined} */ (undefined), isBusy: false });
+  const [state, setState] = useState({ result: "", took: "", error: /** @type {Error | undefined} */ (undefined), isBusy: false });
   async function run(/** @type {Event} */ event) {
     event.preventDefault();
-    setState({ result: "", ms: 0, error: undefined, isBusy: true });
+    setState({ result: "", took: "", error: undefined, isBusy: true });
     const startedAt = performance.now();
     try {
-      const answer = await call("POST", "/run", { json: { image, payload: parsePayload(payload) } });
-      setState({ result: JSON.stringify(answer, null, 2), ms: Math.round(performance.now() - startedAt), error: undefined, isBusy: false });
+      const response = await send("POST", "/run", { json: { image, payload: parsePayload(payload) } });
+      const answer = await response.json();
+      const took = T.took(Math.round(performance.now() - startedAt), sandboxOf(response.headers.get("X-Run-Sandbox") ?? ""));
+      setState({ result: JSON.stringify(answer, null, 2), took, error: undefined, isBusy: false });
     } catch (thrown) {
-      setState({ result: "", ms: 0, error: /** @type {Error} */ (thrown), isBusy: false });
+      setState({ result: "", took: "", error: /** @type {Error} */ (thrown), isBusy: false });
     }
   }
   let line = "";
@@ -40,6 +43,6 @@ export function CodePage() {
       <${Field} label=${T.image} required value=${image} onInput=${setImage} /><${Field} label=${T.payload} rows=${8} value=${payload} onInput=${setPayload} />
       <button type="submit" disabled=${state.isBusy}>${T.run}</button></form>
     <${Problem} error=${state.error} />
-    <div role="status" aria-live="polite">${state.result && html`<h2>${T.result}</h2><p>${T.took(state.ms)}</p><pre tabindex="0" aria-label=${T.result}>${state.result}</pre>`}</div>
+    <div role="status" aria-live="polite">${state.result && html`<h2>${T.result}</h2><p>${state.took}</p><pre tabindex="0" aria-label=${T.result}>${state.result}</pre>`}</div>
     <h2>${T.asCurl}</h2><pre tabindex="0" aria-label=${T.asCurl}>${line}</pre>`;
 }

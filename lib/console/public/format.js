@@ -167,3 +167,18 @@ export function placementRows({ order, bids }) {
  * @param {{can: string[], caveats?: {labels?: unknown}[]}} identity
  */
 export const mayExplain = ({ can, caveats = [] }) => can.includes("nodes") && caveats.every(({ labels }) => labels === undefined);
+
+/** How a code run was served; texts, absent if not told. @typedef {{start: string, time?: string, output?: string, memory?: string, cpus?: string, pids?: string, network?: string}} SandboxFacts */
+
+/**
+ * Reads the header X-Run-Sandbox.
+ * @param {string} header such as `warm;time=20;memory=1000000000`
+ * @returns {SandboxFacts}
+ */
+export function sandboxOf(header) {
+  const [start = "", ...parameters] = header.split(";");
+  /** @type {Record<string, string>} */
+  const facts = Object.fromEntries(parameters.map((each) => each.split("=")));
+  for (const name of ["output", "memory"]) if (facts[name] !== undefined) facts[name] = formatBytes(Number(facts[name]));
+  return { ...facts, start };
+}

@@ -143,7 +143,22 @@ export const T = {
   payload: "Payload, JSON",
   notJson: "The payload is not JSON: ",
   result: "Result",
-  took: (/** @type {number} */ ms) => `${ms} ms`,
+  took: (
+    /** @type {number} */ ms,
+    /** @type {import("./format.js").SandboxFacts} */ { start, time, output, memory, cpus, pids, network },
+  ) =>
+    [
+      `${ms} ms`,
+      start === "warm" ? "a warm container" : start === "cold" ? "a new container" : "",
+      time && `limits: ${time} s`,
+      output && `${output} of output`,
+      memory && `${memory} of memory`,
+      cpus && `${cpus} CPUs`,
+      pids && `${pids} processes`,
+      network === "?0" ? "no network" : "",
+    ]
+      .filter(Boolean)
+      .join(" · "),
   pull: "Pull on all nodes",
   pulled: "Pulled",
   created: "Created",

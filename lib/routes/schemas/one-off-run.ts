@@ -92,6 +92,7 @@ export const oneOffRunResponses: Responses = {
       "It has run; as text/event-stream or application/x-ndjson: its output as it comes, then this as the event `result`. Of a code run: the object that its program wrote",
     schema: z.union([oneOffResult, z.record(z.string(), z.unknown()).describe("Of a code run")]),
     contentType: ["text/event-stream", "application/x-ndjson"],
+    headers: { "X-Run-Sandbox": "Of a code run: warm or cold, and its limits as parameters" },
   },
   202: {
     description: "Its image is still being pulled; the same request again joins",

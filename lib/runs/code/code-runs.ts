@@ -20,6 +20,13 @@ interface CodeRunDeps extends RunDeps {
   slots: Semaphore;
 }
 
+/** What a code run gives. */
+export interface CodeResult {
+  /** JSON, as the program wrote it */
+  text: string;
+  isWarm: boolean;
+}
+
 const LIMIT_MESSAGES: Record<RunLimit, (settings: CodeSettings) => string> = {
   "limits.execution_time": ({ run_max_time }) => `The run took longer than ${run_max_time} s`,
   "limits.read.size": ({ run_max_output }) => `The run wrote more than ${run_max_output} bytes`,
@@ -58,7 +65,7 @@ export class CodeRuns {
    * @param cancelSignal ends the run, also while it waits
    * @param waitSignal ends the wait for the image
    * @param onStart called when the run has a started sandbox: a warm one at once
-   * @returns the object that the program wrote, unchanged; undefined if the image is still being pulled
+   * @returns the object that the program wrote, unchanged, and whether its sandbox was warm; undefined if the image is still being pulled
    * @throws AppError RUN_LIMITED with the limit as its code, RUN_NO_RESULT, NO_ROOM, ABANDONED, IMAGE_NOT_FOUND
    */
   async run(
@@ -68,7 +75,7 @@ export class CodeRuns {
     cancelSignal: AbortSignal,
     waitSignal: AbortSignal,
     onStart: () => void,
-  ): Promise<string | undefined> {
+  ): Promise<CodeResult | undefined> {
     const { images, slots, confinement } = this.deps;
     access.assertImage(reference);
     let image: SandboxImage | undefined = await images.inspect(reference);
@@ -85,7 +92,8 @@ export class CodeRuns {
     const endRun = labels ? () => undefined : this.pool.beginRun(image);
     try {
       const bytes = Buffer.from(JSON.stringify(payload));
-      return this.resultOf(await this.runInSandbox(image, bytes, access, cancelSignal, onStart, releaseSlot));
+      const { outcome, isWarm } = await this.runInSandbox(image, bytes, access, cancelSignal, onStart, releaseSlot);
+      return { text: this.resultOf(outcome), isWarm };
     } finally {
       endRun();
     }
@@ -103,7 +111,7 @@ export class CodeRuns {
     cancelSignal: AbortSignal,
     onStart: () => void,
     releaseSlot: () => void,
-  ): Promise<CodeOutcome> {
+  ): Promise<{ outcome: CodeOutcome; isWarm: boolean }> {
     let sandbox: Sandbox | undefined;
     try {
       sandbox = image.labels ? undefined : await this.pool.take(image);
@@ -111,11 +119,11 @@ export class CodeRuns {
       const outcome = await sandbox?.run(payload, cancelSignal);
       const isHit = outcome !== undefined && !outcome.isStale;
       if (!image.labels) this.warmPoolTotals[isHit ? "hits" : "misses"] += 1;
-      if (isHit) return outcome;
+      if (isHit) return { outcome, isWarm: true };
       if (sandbox) void this.remove(sandbox);
       sandbox = await Sandbox.start(this.deps, this.settings, image, access, 0, cancelSignal);
       onStart();
-      return await sandbox.run(payload, cancelSignal);
+      return { outcome: await sandbox.run(payload, cancelSignal), isWarm: false };
     } finally {
       // The slot is released when the container is removed: until then it can use the processors.
       if (sandbox) void this.remove(sandbox).then(releaseSlot);

@@ -33,6 +33,23 @@ export interface SandboxSettings {
   run_max_output: number;
 }
 
+/** The limits that clients are told; a part of the settings. */
+export type SandboxLimits = Pick<
+  SandboxSettings,
+  "run_max_time" | "run_max_output" | "run_memory" | "run_cpus" | "run_pids" | "run_network_disabled"
+>;
+
+/**
+ * How a code run was served, as the header `X-Run-Sandbox` has it: an item with parameters (RFC 8941, section 3.3), in the units of the
+ * settings.
+ */
+export function sandboxHeader(isWarm: boolean, settings: SandboxLimits): string {
+  const { run_max_time, run_max_output, run_memory, run_cpus, run_pids, run_network_disabled } = settings;
+  const limits = { time: run_max_time, output: run_max_output, memory: run_memory, cpus: run_cpus, pids: run_pids };
+  const parameters = Object.entries(limits).map(([name, value]) => (value === 0 ? "" : `;${name}=${value}`));
+  return `${isWarm ? "warm" : "cold"}${parameters.join("")};network=${run_network_disabled ? "?0" : "?1"}`;
+}
+
 /**
  * The kernel counts processes per user over all containers (RLIMIT_NPROC): with one user for all sandboxes, a fork bomb in one would
  * stop the others. These are the ids that systemd allocates dynamically (DynamicUser).

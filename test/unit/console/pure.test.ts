@@ -9,11 +9,25 @@ import {
   inspectText,
   mayExplain,
   placementRows,
+  sandboxOf,
 } from "../../../lib/console/public/format";
 import { ansiSpans, levelOf, splitTime } from "../../../lib/console/public/log-text";
 import { rowsToDraw } from "../../../lib/console/public/row-window";
 import { curlLine, dockerLine, EMPTY_FIELDS, runBody } from "../../../lib/console/public/run-form";
 import { splitShellWords } from "../../../lib/support/shell-words";
+
+test("how code was run is read from the header that tells it, and is empty without one", () => {
+  expect(sandboxOf("warm;time=30;output=1000;memory=500000000;cpus=0.5;pids=64;network=?0")).toEqual({
+    start: "warm",
+    time: "30",
+    output: "1.0 kB",
+    memory: "500 MB",
+    cpus: "0.5",
+    pids: "64",
+    network: "?0",
+  });
+  expect(sandboxOf("")).toEqual({ start: "" });
+});
 
 const container = (name: string, project?: string) => ({
   id: name.repeat(12),
