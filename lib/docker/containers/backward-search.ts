@@ -94,7 +94,7 @@ export class BackwardSearch {
       const parser = new FrameParser(tty);
       for await (const chunk of takingTurns(stream)) {
         budget.remaining -= chunk.length;
-        pushFrames(window, parser, chunk);
+        for (const { stream: name, data } of parser.pushJoined(chunk)) window.push(name, data);
         if (window.isStopped) return false;
         if (budget.remaining <= 0 || signal.aborted) return true;
         // It doesn't reach back far enough.
@@ -107,22 +107,6 @@ export class BackwardSearch {
     window.end();
     return signal.aborted;
   }
-}
-
-/** Frames of one stream that follow each other are scanned together. */
-function pushFrames(window: LogWindow, parser: FrameParser, chunk: Buffer): void {
-  let name: "stdout" | "stderr" = "stdout";
-  let parts: Buffer[] = [];
-  const flush = () => {
-    if (parts.length > 0) window.push(name, Buffer.concat(parts));
-    parts = [];
-  };
-  for (const { stream, data } of parser.push(chunk)) {
-    if (stream !== name) flush();
-    name = stream;
-    parts.push(data);
-  }
-  flush();
 }
 
 /** Seconds since 1970 as the engine writes times, so that the texts compare as the times do. */

@@ -98,9 +98,10 @@ export class LogWindow {
 }
 
 function hasLongLine(text: string): boolean {
-  for (let start = 0; start < text.length; ) {
-    const end = text.indexOf("\n", start);
-    if (end - start >= PIECE_BYTES) return true;
+  let start = 0;
+  while (text.length - start > PIECE_BYTES) {
+    const end = text.lastIndexOf("\n", start + PIECE_BYTES - 1);
+    if (end < start) return true;
     start = end + 1;
   }
   return false;

@@ -93,14 +93,7 @@ async function startedGenerator(parts: AsyncGenerator<Buffer>): Promise<AsyncGen
 async function* payloadOf(stream: AsyncIterable<Buffer>, parser: FrameParser, signal: AbortSignal): AsyncGenerator<Buffer> {
   try {
     for await (const chunk of takingTurns(stream)) {
-      const parts: Buffer[] = [];
-      try {
-        for (const { data } of parser.push(chunk)) parts.push(data);
-      } catch (error) {
-        if (parts.length > 0) yield Buffer.concat(parts);
-        throw error;
-      }
-      if (parts.length > 0) yield Buffer.concat(parts);
+      for (const { data } of parser.pushJoined(chunk)) yield data;
     }
   } catch (error) {
     if (!signal.aborted) throw toAppErrorFromEngine(error);

@@ -42,9 +42,7 @@ export class FrameParser {
     while (this.rest.length > 0) {
       if (!this.current) {
         if (this.rest.length < HEADER_BYTES) break;
-        const kind = this.rest[0];
-        const stream = kind === ENGINE_FAILURE ? "failure" : kind === STDERR ? "stderr" : "stdout";
-        this.current = { stream, remaining: this.rest.readUInt32BE(4) };
+        this.current = frameAt(this.rest, 0);
         this.rest = this.rest.subarray(HEADER_BYTES);
       }
       const { current } = this;
@@ -57,11 +55,56 @@ export class FrameParser {
     }
   }
 
+  /**
+   * As `push`, but data of one stream that follows each other is one piece: a log has a frame for each of its lines, and to handle them
+   * one by one costs more than to read them.
+   */
+  *pushJoined(chunk: Buffer): Generator<Frame> {
+    if (this.tty) return yield { stream: "stdout", data: chunk };
+    // A copy, in which the headers are written over.
+    const bytes = Buffer.concat([this.rest, chunk]);
+    let stream: Frame["stream"] = "stdout";
+    let place = 0;
+    let pieceStart = 0;
+    let pieceEnd = 0;
+    while (place < bytes.length) {
+      if (!this.current) {
+        if (bytes.length - place < HEADER_BYTES) break;
+        this.current = frameAt(bytes, place);
+        place += HEADER_BYTES;
+      }
+      const { current } = this;
+      if (current.stream === "failure") break;
+      if (current.stream !== stream) {
+        if (pieceEnd > pieceStart) yield { stream, data: bytes.subarray(pieceStart, pieceEnd) };
+        stream = current.stream;
+        pieceStart = pieceEnd;
+      }
+      const end = Math.min(bytes.length, place + current.remaining);
+      bytes.copyWithin(pieceEnd, place, end);
+      pieceEnd += end - place;
+      current.remaining -= end - place;
+      place = end;
+      if (current.remaining === 0) this.current = undefined;
+    }
+    if (pieceEnd > pieceStart) yield { stream, data: bytes.subarray(pieceStart, pieceEnd) };
+    this.rest = bytes.subarray(place);
+    if (this.current?.stream === "failure") yield* this.push(Buffer.alloc(0));
+  }
+
   private addFailure(data: Buffer, remaining: number): void {
     this.failure = Buffer.concat([this.failure, data.subarray(0, MAX_FAILURE_BYTES - this.failure.length)]);
     if (remaining > 0) return;
     throw new AppError("ENGINE_ERROR", { message: `The Docker engine can't read on: ${this.failure.toString().trim()}` });
   }
+}
+
+function frameAt(bytes: Buffer, place: number): CurrentFrame {
+  const kind = bytes[place];
+  return {
+    stream: kind === ENGINE_FAILURE ? "failure" : kind === STDERR ? "stderr" : "stdout",
+    remaining: bytes.readUInt32BE(place + HEADER_BYTES / 2),
+  };
 }
 
 /**

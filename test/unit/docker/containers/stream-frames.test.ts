@@ -5,6 +5,8 @@ import { FrameParser, framesOf } from "../../../../lib/docker/containers/stream-
 import { watchOutput } from "../../../../lib/runs/run-limits";
 
 type Name = "stdout" | "stderr";
+const METHODS = ["push", "pushJoined"] as const;
+type Method = (typeof METHODS)[number];
 const KINDS = { stdin: 0, stdout: 1, stderr: 2 };
 
 function frame(kind: number, data: Uint8Array): Buffer {
@@ -15,9 +17,9 @@ function frame(kind: number, data: Uint8Array): Buffer {
 }
 
 /** Parses chunks into the data of each stream and the order of the streams. */
-function parsed(chunks: Buffer[], tty = false) {
+function parsed(chunks: Buffer[], tty = false, method: Method = "push") {
   const parser = new FrameParser(tty);
-  const frames = chunks.flatMap((chunk) => [...parser.push(chunk)]);
+  const frames = chunks.flatMap((chunk) => [...parser[method](chunk)]);
   const of = (name: Name) => Buffer.concat(frames.filter((each) => each.stream === name).map((each) => each.data));
   const order = frames.map((each) => each.stream).filter((name, index, all) => name !== all[index - 1]);
   return { stdout: of("stdout"), stderr: of("stderr"), order };
@@ -36,18 +38,41 @@ const sent = fc.array(
   }),
 );
 
-test("each stream has the same data in the same order for all chunk boundaries", () => {
+test.each(METHODS)("%s: each stream has the same data in the same order for all chunk boundaries", (method) => {
   fc.assert(
     fc.property(sent, fc.array(fc.nat(), { maxLength: 30 }), (frames, places) => {
       const bytes = Buffer.concat(frames.map((each) => frame(KINDS[each.name], each.data)));
       const of = (name: Name) => Buffer.concat(frames.filter((each) => each.name === name).map((each) => each.data));
       const order = frames.filter((each) => each.data.length > 0).map((each) => each.name);
       const expected = { stdout: of("stdout"), stderr: of("stderr"), order: order.filter((name, index) => name !== order[index - 1]) };
-      expect(parsed(cut(bytes, places))).toEqual(expected);
-      expect(parsed([...bytes].map((byte) => Buffer.of(byte)))).toEqual(expected);
+      expect(parsed(cut(bytes, places), false, method)).toEqual(expected);
+      expect(
+        parsed(
+          [...bytes].map((byte) => Buffer.of(byte)),
+          false,
+          method,
+        ),
+      ).toEqual(expected);
     }),
     { numRuns: 300 },
   );
+});
+
+test("joined, frames of one stream that follow each other are one piece, and the chunk stays as it was", () => {
+  const chunk = Buffer.concat([
+    frame(1, Buffer.from("a")),
+    frame(0, Buffer.from("b")),
+    frame(2, Buffer.from("c")),
+    frame(1, Buffer.from("d")),
+  ]);
+  const before = Buffer.from(chunk);
+  const pieces = [...new FrameParser(false).pushJoined(chunk)].map(({ stream, data }) => [stream, data.toString()]);
+  expect(pieces).toEqual([
+    ["stdout", "ab"],
+    ["stderr", "c"],
+    ["stdout", "d"],
+  ]);
+  expect(chunk).toEqual(before);
 });
 
 test("data that looks like a header is not parsed as one", () => {
@@ -55,14 +80,14 @@ test("data that looks like a header is not parsed as one", () => {
   expect(parsed([frame(1, inner)])).toEqual({ stdout: inner, stderr: Buffer.alloc(0), order: ["stdout"] });
 });
 
-test("a frame of 3 GB is passed on without buffering", () => {
+test.each(METHODS)("%s: a frame of 3 GB is passed on without buffering", (method) => {
   const header = Buffer.alloc(8);
   header[0] = 1;
   header.writeUInt32BE(3_000_000_000, 4);
   const parser = new FrameParser(false);
-  expect([...parser.push(header)]).toEqual([]);
+  expect([...parser[method](header)]).toEqual([]);
   const chunk = Buffer.alloc(65_536, 7);
-  for (let times = 0; times < 3; times += 1) expect([...parser.push(chunk)]).toEqual([{ stream: "stdout", data: chunk }]);
+  for (let times = 0; times < 3; times += 1) expect([...parser[method](chunk)]).toEqual([{ stream: "stdout", data: chunk }]);
 });
 
 test("a frame of standard input counts as standard output, and an incomplete header is ignored", () => {
@@ -105,13 +130,13 @@ describe("output that always has more lets other work of this process run", () =
   });
 });
 
-test("the engine's own error is thrown after the data before it, for all chunk boundaries", () => {
+test.each(METHODS)("%s: the engine's own error is thrown after the data before it, for all chunk boundaries", (method) => {
   const bytes = Buffer.concat([frame(KINDS.stdout, Buffer.from("data")), frame(3, Buffer.from("Error grabbing logs: bad file\n"))]);
   for (let place = 1; place < bytes.length; place += 1) {
     const parser = new FrameParser(false);
     const received: string[] = [];
     const read = () => {
-      for (const chunk of cut(bytes, [place])) for (const { data } of parser.push(chunk)) received.push(data.toString());
+      for (const chunk of cut(bytes, [place])) for (const { data } of parser[method](chunk)) received.push(data.toString());
     };
     expect(read).toThrow(
       expect.objectContaining({ code: "ENGINE_ERROR", message: expect.stringContaining("Error grabbing logs: bad file") }),
