@@ -41,6 +41,8 @@ interface TraceEvent {
   /** µs */
   ts: number;
   dur?: number;
+  /** µs of processor time, whatever else the machine does */
+  tdur?: number;
   args: { data?: { isMainFrame?: boolean; documentLoaderURL?: string } };
 }
 
@@ -121,19 +123,19 @@ function timesOf(events: TraceEvent[], url: string): Omit<Load, "filesKilobytes"
   };
 }
 
-/** @param events of one thread, by their start */
+/** @param events of one thread, by their start @returns processor time */
 function scriptingMicroseconds(events: TraceEvent[]): number {
   let total = 0;
   let scriptingUntil = 0;
   let otherUntil = 0;
-  for (const { name, ts, dur = 0 } of events) {
+  for (const { name, ts, dur = 0, tdur = dur } of events) {
     if (NOT_SCRIPTING.has(name) && ts >= otherUntil) {
       // Layout within a script.
-      if (ts < scriptingUntil) total -= dur;
+      if (ts < scriptingUntil) total -= tdur;
       otherUntil = ts + dur;
     }
     if (!SCRIPTING.has(name) || ts < scriptingUntil) continue;
-    total += dur;
+    total += tdur;
     scriptingUntil = ts + dur;
   }
   return total;

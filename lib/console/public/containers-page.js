@@ -1,5 +1,5 @@
 import { call, containerPath, send } from "./api.js";
-import { filterContainers, formatBytes, formatPorts, groupByProject, healthOf, searchTextOf } from "./format.js";
+import { filterContainers, formatBytes, formatPorts, groupByProject, healthOf, prepareFilter } from "./format.js";
 import { T } from "./strings.js";
 import {
   addressOf,
@@ -28,8 +28,6 @@ const LIST_PAUSE_MS_EACH = 0.5;
 const MEASURED_ROWS = 20;
 const USAGE_PAUSE_MS = 30_000;
 const MEASURED_AT_ONCE = 4;
-/** A few milliseconds of work. */
-const PREPARED_AT_ONCE = 1000;
 const ACTIONS_AT_ONCE = 8;
 const MAX_FAILURES_SHOWN = 20;
 
@@ -101,25 +99,16 @@ function useUsage(running) {
   return usages;
 }
 
-/**
- * Makes the texts that a filter looks at, some at a time, before the first key is typed: for a large list that takes longer than a frame.
- * @param {Container[]} containers
- * @returns {() => void} ends it
- */
-function prepareFilter(containers) {
-  let next = 0;
-  const work = () => {
-    for (const each of containers.slice(next, next + PREPARED_AT_ONCE)) searchTextOf(each);
-    next += PREPARED_AT_ONCE;
-    if (next < containers.length) timer = setTimeout(work);
-  };
-  let timer = setTimeout(work);
-  return () => clearTimeout(timer);
+/** Reads the list, ready for a filter. @param {AbortSignal} signal */
+async function readFilterable(signal) {
+  const list = await readContainers(signal);
+  await prepareFilter(list.containers);
+  return list;
 }
 
 /** @param {{identity: import("./api.js").Identity}} props */
 export function ContainersPage({ identity }) {
-  const { value, error, reload } = usePolled(readContainers, listPause);
+  const { value, error, reload } = usePolled(readFilterable, listPause);
   const [filter, setFilter] = useState(() => new URLSearchParams(location.search).get("filter") ?? "");
   const [isGrouped, setGrouped] = useState(true);
   const [chosen, setChosen] = useState(/** @type {Set<string>} */ (new Set()));
@@ -129,7 +118,6 @@ export function ContainersPage({ identity }) {
     const query = filter === "" ? "" : `?filter=${encodeURIComponent(filter)}`;
     history.replaceState(null, "", location.pathname + query);
   }, [filter]);
-  useEffect(() => prepareFilter(value?.containers ?? []), [value]);
   const found = useMemo(() => filterContainers(value?.containers ?? [], filter), [value, filter]);
   const rows = useMemo(
     () =>

@@ -79,6 +79,20 @@ export function searchTextOf(container) {
   return lower;
 }
 
+/** A few milliseconds of work. */
+const PREPARED_AT_ONCE = 1000;
+
+/**
+ * Makes the texts that a filter looks at, some at a time: for a large list that takes longer than a frame.
+ * @param {Container[]} containers
+ */
+export async function prepareFilter(containers) {
+  for (let next = 0; next < containers.length; next += PREPARED_AT_ONCE) {
+    if (next > 0) await new Promise((resolve) => setTimeout(resolve));
+    for (const each of containers.slice(next, next + PREPARED_AT_ONCE)) searchTextOf(each);
+  }
+}
+
 /**
  * The items that have each word of a filter somewhere in their text, in any case.
  * @template Item

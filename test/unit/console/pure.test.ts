@@ -9,12 +9,34 @@ import {
   inspectText,
   mayExplain,
   placementRows,
+  prepareFilter,
   sandboxOf,
 } from "../../../lib/console/public/format";
 import { ansiSpans, levelOf, splitTime } from "../../../lib/console/public/log-text";
 import { rowsToDraw } from "../../../lib/console/public/row-window";
 import { curlLine, dockerLine, EMPTY_FIELDS, runBody } from "../../../lib/console/public/run-form";
 import { splitShellWords } from "../../../lib/support/shell-words";
+
+test("a long list is made ready for a filter in parts, between which other work gets its turn", async () => {
+  let reads = 0;
+  const containers = Array.from({ length: 3000 }, (_, index) => ({
+    ...container(`c${index}`),
+    get image() {
+      reads += 1;
+      return "busybox";
+    },
+  }));
+  let turns = 0;
+  const timer = setInterval(() => {
+    turns += 1;
+  });
+  await prepareFilter(containers);
+  clearInterval(timer);
+  expect(turns).toBeGreaterThan(0);
+  reads = 0;
+  expect(filterContainers(containers, "C1 busybox")).toHaveLength(1111);
+  expect(reads).toBe(0);
+});
 
 test("how code was run is read from the header that tells it, and is empty without one", () => {
   expect(sandboxOf("warm;time=30;output=1000;memory=500000000;cpus=0.5;pids=64;network=?0")).toEqual({
