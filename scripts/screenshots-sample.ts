@@ -46,6 +46,8 @@ const node = (name: string, load: number, running: number): Node => ({
   name,
   reachable: true,
   load,
+  cpu: 0.8 * load,
+  memory: 0.5 * load,
   engine: "ok",
   version: "2.0.0",
   docker: "28.5.2",

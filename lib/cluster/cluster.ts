@@ -151,6 +151,7 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
       containers: state?.containers ?? 0,
       runs: host.runs(),
       load: loadOf(bid),
+      ...load,
       accepting: bidder.accepting,
       timed: true,
       ...(engineId === undefined ? {} : { engine_id: engineId }),

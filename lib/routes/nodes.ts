@@ -14,6 +14,8 @@ const status = z.object({
   reachable: z.boolean(),
   reason: z.string().optional().describe("why it is not"),
   load: z.number().describe("0 is idle"),
+  cpu: z.number().optional().describe("share of the machine's CPU in use, 0 to 1"),
+  memory: z.number().optional().describe("share of the machine's memory in use, 0 to 1"),
   engine: z.enum(["ok", "down"]),
   version: z.string(),
   docker: z.string().nullable(),

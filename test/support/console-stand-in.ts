@@ -97,6 +97,8 @@ export function generatePool(nodeCount: number, containerCount: number): Answers
     reachable: index < nodeCount - 1,
     ...(index < nodeCount - 1 ? {} : { reason: "no answer within 2 s" }),
     load: (index % 100) / 100,
+    cpu: (index % 90) / 100,
+    memory: (index % 80) / 100,
     engine: "ok",
     version: "2.0.0",
     docker: "28.5.2",

@@ -23,6 +23,9 @@ export const recordSchema = z.object({
   runs: z.object({ running: z.number(), waiting: z.number() }),
   /** see `loadOf` in scheduling/scoring.ts */
   load: z.number(),
+  /** shares in use of the machine's CPU and memory, 0 to 1; absent until they are measured, and in earlier versions */
+  cpu: z.number().exactOptional(),
+  memory: z.number().exactOptional(),
   /** whether it takes new work; absent from nodes of older versions, which do */
   accepting: z.boolean().exactOptional(),
   /** whether the node signs requests for a process and a time of its peers; absent in earlier versions */

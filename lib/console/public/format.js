@@ -118,7 +118,7 @@ export const filterContainers = (containers, filter) => filterBy(containers, fil
 
 /**
  * A node as `GET /nodes` answers it.
- * @typedef {{name: string, reachable: boolean, reason?: string, load?: number, engine: string, version: string, docker: string | null,
+ * @typedef {{name: string, reachable: boolean, reason?: string, load?: number, cpu?: number, memory?: number, engine: string, version: string, docker: string | null,
  *   containers?: number, runs?: {running: number, waiting: number}, accepting?: boolean}} Node
  */
 

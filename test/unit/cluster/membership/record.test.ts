@@ -30,6 +30,11 @@ test("any valid record is read as it was published", () => {
   fc.assert(fc.property(anyRecord, (record) => expect(decode(encodeRecord(record, signatures))).toEqual(record)));
 });
 
+test("the shares of CPU and memory in use are read too, if a node tells them", () => {
+  const record = { ...recordOf("n1"), cpu: 0.5, memory: 0.25 };
+  expect(decode(encodeRecord(record, signatures))).toEqual(record);
+});
+
 test.each(["", "two words", "a,b", "Zürich", "line\nbreak", "x".repeat(301)])(
   "the name %j, which does not fit into a header list, is refused",
   (name) => {
