@@ -51,13 +51,15 @@ const CONSOLE_FILES = {
   "uplot/dist/uPlot.min.css": "uPlot.min.css",
 };
 
-/** Edits of packages that load what this program doesn't use, or at the start what only some calls need: file, text, and the text in its place. */
+/** Edits of packages that load or do what this program doesn't use, or at the start what only some calls need: file, text, and the text in its place. */
 const EDITS = [
   // BuildKit's progress, for which it needs a package for protocol buffers.
   ["dockerode/lib/docker.js", "var buildkit = require('./buildkit');", "throw new Error('Without BuildKit');"],
   // Messages in 60 languages; the English ones are loaded by another file.
   ["zod/v4/classic/external.cjs", 'exports.locales = __importStar(require("../locales/index.cjs"));', "exports.locales = {};"],
   ["zod/v4/core/index.cjs", 'exports.locales = __importStar(require("../locales/index.cjs"));', "exports.locales = {};"],
+  // Formats each request for a debug log that is off.
+  ["docker-modem/lib/modem.js", "debug('Sending: %s', util.inspect(options, {\n    showHidden: true,\n    depth: null\n  }));", ""],
   ["docker-modem/lib/ssh.js", "new Client()", "new (require('ssh2').Client)()"],
   ["docker-modem/lib/ssh.js", "Client = require('ssh2').Client,", ""],
   ["dockerode/lib/docker.js", "withSession = require('./session'),", "withSession = () => { throw new Error('Without BuildKit'); },"],
