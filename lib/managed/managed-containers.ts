@@ -245,7 +245,7 @@ export class ManagedContainers {
    * Removes a managed container with its volume.
    * @returns false if the container is not managed, and was not removed
    */
-  async remove(container: ContainerSummary): Promise<boolean> {
+  async remove(container: Pick<ContainerSummary, "name" | "labels">): Promise<boolean> {
     if (!readManagedSpec(container)) return false;
     await this.compose.assertInstalled();
     await this.mutex.runExclusive(container.name, () =>

@@ -81,14 +81,17 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     query: z.object({ force: flag.default(true).describe("Also while it runs") }),
     responses: responses.remove,
     async handler({ params, query }) {
-      const container = await find(params.id);
-      const { id, name, state } = container;
+      const info = await docker.containers.findAndInspect(params.id, { prefix: true });
+      const { Status } = info.State;
+      const id = info.Id;
+      const container = { name: info.Name.slice(1), labels: info.Config.Labels ?? {} };
+      const { name } = container;
       if (readManagedSpec(container)) {
-        if (!query.force && state !== "created" && state !== "exited") throw new AppError("STILL_RUNNING", { details: { id } });
+        if (!query.force && Status !== "created" && Status !== "exited") throw new AppError("STILL_RUNNING", { details: { id } });
         await managed.remove(container);
         return { id, name, removed: true, host };
       }
-      await docker.runner.remove(id, query).catch((error: AppError) => {
+      await docker.runner.remove(id, { ...query, info }).catch((error: AppError) => {
         if (error.code !== "NOT_RUNNING") throw error;
         throw new AppError("STILL_RUNNING", { details: { id }, cause: error });
       });

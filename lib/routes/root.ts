@@ -175,9 +175,10 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     params: containerParams,
     responses: responses.remove,
     async handler(call) {
-      const container = await docker.containers.find(call.params.id, { prefix: false });
-      const { id, name } = container;
-      if (!(await managed.remove(container))) await docker.runner.remove(id);
+      const info = await docker.containers.findAndInspect(call.params.id, { prefix: false });
+      const id = info.Id;
+      const name = info.Name.slice(1);
+      if (!(await managed.remove({ name, labels: info.Config.Labels ?? {} }))) await docker.runner.remove(id, { info });
       return { id, name, removed: true, host };
     },
   });

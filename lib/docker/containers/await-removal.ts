@@ -22,3 +22,17 @@ export async function watchRemoval(engine: Engine, id: string): Promise<{ done: 
     close: () => stream.destroy(),
   };
 }
+
+/**
+ * Waits for the end of a removal that is under way.
+ * @param id full id
+ * @throws AppError ENGINE_UNREACHABLE, ENGINE_TIMEOUT
+ */
+export async function awaitRemoval(engine: Engine, id: string): Promise<void> {
+  try {
+    const { done, close } = await watchRemoval(engine, id);
+    await done().finally(close);
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+}

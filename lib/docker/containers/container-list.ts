@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
-import { AppError } from "../../errors";
+import { AppError, isUnavailable } from "../../errors";
 import type { Logger } from "../../support/logger";
-import type { Engine } from "../engine";
+import type { ContainerInspectInfo, Engine } from "../engine";
 import { ALIAS_LABEL, type ContainerSummary, hasAlias, toSummary } from "./container-summary";
 
 export { ALIAS_LABEL, type ContainerSummary, imageIdOf, type PortSummary } from "./container-summary";
@@ -229,6 +229,23 @@ export class ContainerList {
    */
   async find(id: string, options: { prefix: boolean }): Promise<ContainerSummary> {
     return onlyMatch(id, await this.findMatches(id), options);
+  }
+
+  /**
+   * Finds one container as `find` does and inspects it. For one with this name or full id the engine is asked once.
+   * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID with the candidates
+   */
+  async findAndInspect(id: string, options: { prefix: boolean }): Promise<ContainerInspectInfo> {
+    const inspect = (idOrName: string) => this.engine.call((docker) => docker.getContainer(idOrName).inspect());
+    await this.engine.assertAlive();
+    const inspected = await inspect(id).catch((error: Error) => {
+      if (isUnavailable(error)) throw error;
+      return undefined;
+    });
+    // The engine also takes prefixes of ids, of any length.
+    if (inspected && (inspected.Id === id || inspected.Name === `/${id}`)) return inspected;
+    const found = await this.find(id, options);
+    return found.id === inspected?.Id ? inspected : inspect(found.id);
   }
 }
 

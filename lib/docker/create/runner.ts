@@ -5,7 +5,7 @@ import type { Logger } from "../../support/logger";
 import { settlesBefore } from "../../support/settles-before";
 import { createArgs, envFile } from "../cli/create-args";
 import type { DockerCli } from "../cli/docker-cli";
-import { watchRemoval } from "../containers/await-removal";
+import { awaitRemoval, watchRemoval } from "../containers/await-removal";
 import type { Confinement } from "../containers/confinement";
 import type { ContainerList } from "../containers/container-list";
 import type { Engine } from "../engine";
@@ -49,6 +49,12 @@ export interface RunOptions {
 export interface NameClaimer {
   /** To be called before the create; then `confirm` before the start, `recheck` after it, and `close` at the end. */
   open(name: string): { confirm: () => Promise<void>; recheck: () => Promise<void>; close: () => void };
+}
+
+export interface RemoveOptions {
+  force?: boolean | undefined;
+  volumes?: boolean;
+  info?: Pick<ContainerInspectInfo, "Id" | "HostConfig" | "State">;
 }
 
 type StartOptions = Pick<RunOptions, "cancelSignal" | "claims" | "access">;
@@ -209,7 +215,7 @@ export class Runner {
   // An env file can't hold values of several lines, and the CLI's arguments must not: the Engine API creates the container again with them.
   private async recreateWithEnvironment(id: string, { name, volumes }: RunSpec, env: Record<string, string>): Promise<string> {
     const created = await this.engine.call((docker) => docker.getContainer(id).inspect());
-    await this.remove(id, { volumes: true });
+    await this.remove(id, { volumes: true, info: created });
     const removeLate = () => void this.removeEventually(name);
     const recreated = await this.engine.createContainer(recreateOptions(created, { name, volumes, env }), "start", removeLate);
     this.list.invalidate();
@@ -238,31 +244,28 @@ export class Runner {
 
   /**
    * Removes a container as `docker rm` does; resolves when its name is free.
-   * @param id full id
+   * @param idOrName full id, or its name
    * @param options.force also while it runs
    * @param options.volumes also its anonymous volumes; if absent, only those of a container that the engine would remove at its end
+   * @param options.info the engine's answer if the container has just been inspected
    * @throws AppError CONTAINER_NOT_FOUND
    */
-  async remove(id: string, { force = true, volumes }: { force?: boolean; volumes?: boolean } = {}): Promise<void> {
-    const watching = watchRemoval(this.engine, id);
+  async remove(idOrName: string, { force = true, volumes, info }: RemoveOptions = {}): Promise<void> {
+    const { Id: id, HostConfig, State } = info ?? (await this.list.findAndInspect(idOrName, { prefix: false }));
+    const isAutoRemoved = HostConfig.AutoRemove ?? false;
+    // What the engine removes by itself can be gone, and its name still taken, when this removal is refused: that is watched from before it.
+    const removal = isAutoRemoved || State.Status === "removing" ? await watchRemoval(this.engine, id) : undefined;
     try {
-      // Asked at the same time, and both answered before the removal begins.
-      const [removal, v] = await Promise.all([watching, volumes ?? this.isAutoRemoved(id)]);
       await this.engine
-        .call((docker) => docker.getContainer(id).remove({ force, v }))
+        .call((docker) => docker.getContainer(id).remove({ force, v: volumes ?? isAutoRemoved }))
         .catch(async (error: unknown) => {
           if (!isBeingRemoved(error)) throw error;
-          await removal.done();
+          await (removal ? removal.done() : awaitRemoval(this.engine, id));
         });
     } finally {
-      watching.then(({ close }) => close()).catch(() => undefined);
+      removal?.close();
       this.list.invalidate();
     }
-  }
-
-  private async isAutoRemoved(id: string): Promise<boolean> {
-    const { HostConfig } = await this.engine.call((docker) => docker.getContainer(id).inspect());
-    return HostConfig.AutoRemove ?? false;
   }
 }
 

@@ -21,6 +21,14 @@ const VERY_SHORT = 50;
 const guard = { checkStart: async () => undefined } as never;
 const IN_TIME = { code: "ENGINE_TIMEOUT" };
 
+const log = { debug: () => undefined } as never;
+
+/** Removes a container of an engine. */
+function remove(engine: Engine, list: ContainerList, id = "a"): Promise<void> {
+  const unused = undefined as never;
+  return new Runner(engine, unused, unused, list, unused, unused, unused, log).remove(id);
+}
+
 /** A client of an engine that answers pings and handles all other requests with `take`. */
 const engineThat = async (take: RequestListener, times = { read: LONG, write: LONG }) => (await engines.start(take, times)).engine;
 
@@ -101,8 +109,6 @@ describe("stopping", () => {
 });
 
 describe("a container that the engine removes at its end", () => {
-  const log = { debug: () => undefined } as never;
-
   /** Calls `act` with an engine that reports the removal only after its response to the stop or the removal. */
   async function untilRemoved(statusCode: number, act: (engine: Engine, list: ContainerList) => Promise<void>): Promise<void> {
     let waiting: ServerResponse | undefined;
@@ -113,8 +119,8 @@ describe("a container that the engine removes at its end", () => {
       }
       const isInspect = request.method === "GET";
       response.writeHead(isInspect ? 200 : statusCode, { "Content-Type": "application/json" });
-      if (isInspect) response.end(JSON.stringify({ Config: {}, HostConfig: { AutoRemove: true } }));
-      else response.end(statusCode === 409 ? '{"message":"removal of container a is already in progress"}' : "");
+      if (isInspect) response.end(JSON.stringify({ Id: "a", Config: {}, HostConfig: { AutoRemove: true }, State: {} }));
+      else response.end(statusCode === 409 ? '{"message":"removal of container is already in progress"}' : "");
     });
     let answered = false;
     const acting = act(client, new ContainerList(client, "node", log)).then(() => {
@@ -131,36 +137,56 @@ describe("a container that the engine removes at its end", () => {
     await untilRemoved(statusCode, (engine, list) => new Lifecycle(engine, list, guard).stop("a", 0));
   });
 
-  test("is removed after two questions that are asked at the same time", async () => {
-    const held: (() => void)[] = [];
+  test("has its name free when a removal beside the engine's own is answered", async () => {
+    await untilRemoved(409, (engine, list) => remove(engine, list));
+  });
+});
+
+describe("a removal", () => {
+  const INSPECTED = { Id: "abc", Name: "/web", Config: {}, HostConfig: { AutoRemove: false }, State: { Status: "exited" } };
+
+  /**
+   * Removes `id` on an engine with the one container that is inspected.
+   * @param taken answers the requests to remove it and to wait for its removal
+   */
+  async function removed(id: string, taken: RequestListener): Promise<string[]> {
     const asked: string[] = [];
     const client = await engineThat((request, response) => {
-      asked.push(`${request.method} ${request.url?.split("?")[0]}`);
-      if (request.method === "DELETE") return response.writeHead(204).end();
-      const isWait = request.url?.includes("/wait");
-      held.push(() => (isWait ? response.flushHeaders() : response.end(JSON.stringify({ HostConfig: { AutoRemove: false } }))));
-      if (held.length === 2) for (const answer of held) answer();
+      const { pathname, searchParams } = new URL(request.url ?? "", "http://engine");
+      asked.push(`${request.method} ${pathname}`);
+      response.setHeader("Content-Type", "application/json");
+      if (pathname === "/containers/json") {
+        const { name } = JSON.parse(searchParams.get("filters") ?? "{}");
+        const isListed = name?.[0] === "^/?web$";
+        return response.end(JSON.stringify(isListed ? [{ Id: "abc", Names: ["/web"], Created: 0, Labels: {} }] : []));
+      }
+      if (request.method === "GET") return response.end(JSON.stringify(INSPECTED));
+      taken(request, response);
     });
-    const list = new ContainerList(client, "node", log);
-    const unused = undefined as never;
-    await new Runner(client, unused, unused, list, unused, unused, unused, log).remove("a");
-    expect(asked.slice(0, 2).sort()).toEqual(["GET /containers/a/json", "POST /containers/a/wait"]);
-    expect(asked[2]).toBe("DELETE /containers/a");
+    await remove(client, new ContainerList(client, "node", log), id);
+    return asked;
+  }
+
+  test.each(["abc", "web"])("asks the engine once before it (%s)", async (id) => {
+    expect(await removed(id, (_request, response) => response.writeHead(204).end())).toEqual([
+      `GET /containers/${id}/json`,
+      "DELETE /containers/abc",
+    ]);
   });
 
-  test("has its name free when a removal beside the engine's own is answered", async () => {
-    await untilRemoved(409, (engine, list) =>
-      new Runner(
-        engine,
-        undefined as never,
-        undefined as never,
-        list,
-        undefined as never,
-        undefined as never,
-        undefined as never,
-        log,
-      ).remove("a"),
-    );
+  test("spares a container whose id only begins with what is asked for", async () => {
+    const removing = removed("ab", (_request, response) => response.writeHead(204).end());
+    await expect(removing).rejects.toMatchObject({ code: "CONTAINER_NOT_FOUND" });
+  });
+
+  test("that another client's has forestalled is answered when the container is gone", async () => {
+    const taken: string[] = [];
+    await removed("abc", (request, response) => {
+      taken.push(`${request.method} ${request.url?.split("?")[0]}`);
+      if (request.method === "POST") return response.end('{"StatusCode":0}');
+      response.writeHead(409).end('{"message":"removal of container is already in progress"}');
+    });
+    expect(taken).toEqual(["DELETE /containers/abc", "POST /containers/abc/wait"]);
   });
 });
 
