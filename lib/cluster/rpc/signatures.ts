@@ -2,11 +2,14 @@ import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from "
 import { LRUCache } from "lru-cache";
 import type { TokenClaim } from "../../access/token";
 
+/** As a size rather than a number of entries: for a number the cache would reserve all of its room at the start. */
+const MAX_USED_CLAIMS = 100_000;
+
 /** Signs and verifies everything that nodes send each other, under the cluster's key. Nothing is encrypted: none of it is secret. */
 export class Signatures {
   private readonly keys: Buffer[];
   /** Claims of accepted requests. `ReplayGuard` refuses replays for good; this covers connections and claims without a time. */
-  private readonly usedClaims = new LRUCache<string, true>({ max: 100_000 });
+  private readonly usedClaims = new LRUCache<string, true>({ maxSize: MAX_USED_CLAIMS, sizeCalculation: () => 1 });
 
   /** @param secrets the cluster key, or the tokens it is derived from; the first signs, signatures of all are valid */
   constructor(secrets: readonly string[]) {
