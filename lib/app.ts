@@ -148,7 +148,7 @@ export async function start(
   );
 
   const logRequest = requestLogger(audit, (...counted) => metrics.countRequest(...counted));
-  const { app, stepsBefore } = createExpressApp(settings, logRequest);
+  const { app, messageClasses, stepsBefore } = createExpressApp(settings, logRequest);
   const inProcess = new InProcessClient((request, response) => handleApiRequest(request, response));
   routes.push(...mcpRoutes(() => [...routes, ...proxyOperations], inProcess, service));
   const credentials = Credentials.load(
@@ -221,7 +221,7 @@ export async function start(
       cluster ? cluster.rankNodes({ headers, access }, { name: "", needs: NO_NEEDS }) : [nodeName],
     claims: cluster?.nameClaims,
   });
-  const dockerDeps = { api: dockerApi, app, requestLogger: logRequest, authenticate: middleware.authenticate, log };
+  const dockerDeps = { api: dockerApi, app, messageClasses, requestLogger: logRequest, authenticate: middleware.authenticate, log };
   const dockerListener = new DockerListener(dockerDeps, "credentials");
   const upgrades = [
     ...(cluster ? [cluster.rpcServer] : []),
@@ -236,7 +236,7 @@ export async function start(
     settings.proxy_port === null
       ? undefined
       : await listen(
-          handlerOf(browserListener, browserListener.notFoundListener),
+          { ...handlerOf(browserListener, browserListener.notFoundListener), messageClasses },
           { ...settings, port: settings.proxy_port },
           log,
           browserListener.upgrades,
@@ -244,6 +244,7 @@ export async function start(
   const dockerServers = await listenForDocker(dockerAddresses, dockerDeps, settings, log);
   const mainHandler = {
     ...handlerOf(apiListener, dockerListener.listenerWithFallback(handleRoutes)),
+    messageClasses,
     takesAnyTime: ({ url = "" }: { url?: string | undefined }) => isDockerTarget(url),
   };
   const server = await listen(mainHandler, settings, log, firstAccepting(...upgrades));

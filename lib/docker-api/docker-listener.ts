@@ -4,7 +4,7 @@ import type { Express, Request, RequestHandler, Response } from "express";
 import { Access } from "../access/access";
 import { refuseCrossSite } from "../auth/cross-site";
 import { AppError } from "../errors";
-import { asExpress } from "../http/as-express";
+import { asExpress, type MessageClasses } from "../http/as-express";
 import { RouteUpgrades } from "../http/route-upgrades";
 import type { Logger } from "../support/logger";
 import type { DockerApi } from "./docker-api";
@@ -20,6 +20,7 @@ export type DockerClients = "credentials" | "certificate" | "socket";
 export interface DockerListenerDeps {
   api: DockerApi;
   app: Express;
+  messageClasses: MessageClasses;
   requestLogger: RequestHandler;
   /** for clients with credentials */
   authenticate: RequestHandler;

@@ -27,7 +27,8 @@ export async function listenForDocker(
       address.kind === "socket"
         ? { https: false, socket: { path: address.path, group: docker_socket_group } }
         : { host: address.host, port: address.port, https: authority !== undefined, ...(authority ? { clientAuthority: authority } : {}) };
-    const handler = { handleRequest: listener.handle, handlesExpectContinue: () => false, takesAnyTime: () => true };
+    const { messageClasses } = deps;
+    const handler = { handleRequest: listener.handle, messageClasses, handlesExpectContinue: () => false, takesAnyTime: () => true };
     servers.push(await listen(handler, { ...common, ...where }, log, listener.upgrades));
   }
   return servers;

@@ -1,5 +1,6 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from "express";
 import helmet from "helmet";
+import { type MessageClasses, makeMessageClasses } from "./as-express";
 import { corsMiddleware } from "./cors";
 
 export interface ExpressAppSettings {
@@ -11,6 +12,8 @@ export interface ExpressAppSettings {
 /** Express, and the steps of every request before its route. */
 export interface ExpressApp {
   app: Express;
+  /** for the servers whose requests it gets */
+  messageClasses: MessageClasses;
   /** The steps of a GET request for a path, in order: logging, security headers, CORS. */
   stepsBefore(path: string): RequestHandler[];
 }
@@ -27,7 +30,7 @@ export function createExpressApp(settings: ExpressAppSettings, requestLogger: Re
   const steps = [requestLogger, securityHeaders(https), ...(cors_origin.length > 0 ? [corsMiddleware(cors_origin)] : [])];
   for (const step of steps) app.use(step);
   app.get("/", leadBrowserToConsole);
-  return { app, stepsBefore: (path) => (path === "/" ? [...steps, leadBrowserToConsole] : steps) };
+  return { app, messageClasses: makeMessageClasses(app), stepsBefore: (path) => (path === "/" ? [...steps, leadBrowserToConsole] : steps) };
 }
 
 /** Sets the headers of helmet, which are the same for every response: it makes them once. */

@@ -47,8 +47,10 @@ export function readInput<S extends z.ZodType>(schema: S, value: unknown): z.out
 function toCanonicalNames(schema: z.ZodType, value: unknown): { fields: unknown; givenNames: Map<string, string> } {
   const givenNames = new Map<string, string>();
   if (!(schema instanceof z.ZodObject) || typeof value !== "object" || value === null) return { fields: value, givenNames };
+  const given = Object.entries(value);
+  if (given.length === 0) return { fields: value, givenNames };
   const canonicalNames = new Map(aliasesOf(schema));
-  const fields = Object.entries(value).map(([name, field]) => {
+  const fields = given.map(([name, field]) => {
     const canonical = canonicalNames.get(name);
     if (canonical === undefined) return [name, field] as const;
     if (Object.hasOwn(value, canonical)) throw invalidField(name, `is the same as ${canonical}: give one of the two`);

@@ -27,6 +27,8 @@ export interface ServerSettings extends CertificateSettings {
 
 export interface HttpHandler {
   handleRequest: http.RequestListener;
+  /** Classes of its requests and responses; those of node:http if absent. */
+  messageClasses?: Pick<http.ServerOptions, "IncomingMessage" | "ServerResponse">;
   /** Whether `handleRequest` itself answers a request's `Expect: 100-continue`. */
   handlesExpectContinue(request: http.IncomingMessage): boolean;
   /** Whether the body of a request may take any time. */
@@ -67,6 +69,7 @@ export async function listen(
     connectionsCheckingInterval: 1000,
     keepAlive: true,
     keepAliveInitialDelay: TCP_KEEP_ALIVE_DELAY_MS,
+    ...handler.messageClasses,
   };
   const authority = settings.clientAuthority === undefined ? {} : { ca: settings.clientAuthority };
   const clients = settings.clientAuthority === undefined ? {} : { ...authority, requestCert: true, rejectUnauthorized: true };

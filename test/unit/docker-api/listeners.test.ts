@@ -11,6 +11,7 @@ import type { DockerApi } from "../../../lib/docker-api/docker-api";
 import type { DockerListenerDeps } from "../../../lib/docker-api/docker-listener";
 import { isLoopback, parseDockerAddress, readClientAuthority } from "../../../lib/docker-api/listen-address";
 import { listenForDocker } from "../../../lib/docker-api/listen-for-docker";
+import { makeMessageClasses } from "../../../lib/http/as-express";
 import type { RunningServer } from "../../../lib/server/listen";
 import { listenAtPath } from "../../../lib/server/unix-socket";
 import type { Logger } from "../../../lib/support/logger";
@@ -25,9 +26,11 @@ let servers: RunningServer[] = [];
 const api = {
   handle: async (_request: unknown, response: express.Response) => void response.end(response.locals.identity),
 } as unknown as DockerApi;
+const app = express();
 const deps: DockerListenerDeps = {
   api,
-  app: express(),
+  app,
+  messageClasses: makeMessageClasses(app),
   requestLogger: (_request, _response, next) => next(),
   authenticate: (_r, _s, next) => next(),
   log,

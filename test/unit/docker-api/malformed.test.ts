@@ -12,6 +12,7 @@ import { DockerApi } from "../../../lib/docker-api/docker-api";
 import { listenForDocker } from "../../../lib/docker-api/listen-for-docker";
 import { matchRow } from "../../../lib/docker-api/row";
 import { DOCKER_ROWS } from "../../../lib/docker-api/rows";
+import { makeMessageClasses } from "../../../lib/http/as-express";
 import type { RunningServer } from "../../../lib/server/listen";
 import { malformedDockerRequest } from "../../support/unit/malformed-docker-requests";
 import { quietLog } from "../../support/unit/quiet-log";
@@ -96,7 +97,8 @@ beforeAll(async () => {
     rankNodes: async () => ["n"],
     claims: undefined,
   });
-  const deps = { api, app: express(), requestLogger: unlimited, authenticate: unlimited, log };
+  const app = express();
+  const deps = { api, app, messageClasses: makeMessageClasses(app), requestLogger: unlimited, authenticate: unlimited, log };
   const settings = {
     host: null,
     port: 0,
