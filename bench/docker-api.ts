@@ -7,11 +7,10 @@ import { configWithHeaders } from "../test/support/docker-commands";
 import { TOKEN } from "../test/support/server";
 import { type Bed, makeBed } from "./bed";
 import { compareNumbers, type Pair, type Task, timed } from "./compare";
-import { newContainer, withContainer } from "./container";
+import { newContainer } from "./container";
 import { expectLines, PRINT_COMMAND } from "./logs";
 
-const RUN_ROUNDS = 16;
-const SHORT_ROUNDS = 40;
+const ROUNDS = 40;
 const COPY_ROUNDS = 6;
 const COPY_BYTES = 200_000_000;
 const LIST_ROUNDS = 5;
@@ -22,9 +21,20 @@ const LOAD_SECONDS = 1;
 const MAX_HOP_MS = 5;
 const IMAGE = "busybox";
 const SLEEP = ["sleep", "600"];
+/** The containers that commands use. */
+const HELD = ["sleeping", "printing"] as const;
 
 /** Runs a command of the docker CLI at one of two places. @returns its standard output */
 type Docker = (args: string[]) => Promise<string>;
+
+/** Two ways to the same containers. */
+interface Sides {
+  baseline: Docker;
+  measured: Docker;
+}
+
+/** A command that both sides run. */
+type Command = (docker: Docker) => Task<string>;
 
 /**
  * Compares the docker CLI on an engine's own socket with the same CLI on this server's Docker listener, and a command through the node
@@ -34,7 +44,7 @@ export async function benchDockerApi(): Promise<Pair[]> {
   const bed = await makeBed();
   const pairs: Pair[] = [];
   try {
-    pairs.push(...(await benchCommands(bed)), await benchCopy(bed), await benchLists(bed));
+    pairs.push(...(await benchListener(bed)), await benchLists(bed));
   } finally {
     await bed.close();
   }
@@ -46,67 +56,64 @@ export async function benchDockerApi(): Promise<Pair[]> {
   }
 }
 
-/** The CLI on the engine's socket and on the listener. */
-const sidesOf = (bed: Bed): { baseline: Docker; measured: Docker } => ({
-  baseline: (args) => bed.cli(["-H", bed.engine.dockerHost, ...args]),
-  measured: (args) => bed.cli(["-H", bed.dockerListener, ...args]),
-});
-
-async function comparePlaces<T>(
-  title: string,
-  rounds: number,
-  { baseline, measured }: { baseline: Docker; measured: Docker },
-  atMost: Pair["atMost"],
-  task: (docker: Docker) => Task<T>,
+async function comparePlaces(
+  command: string,
+  places: string,
+  task: Command,
+  { sides, atMost, rounds = ROUNDS }: { sides: Sides; atMost: Pair["atMost"]; rounds?: number },
 ): Promise<Pair> {
+  const title = `docker ${command}: ${places}`;
   const medians = await compareNumbers(title, rounds, {
-    baseline: () => timed(task(baseline)),
-    measured: () => timed(task(measured)),
+    baseline: () => timed(task(sides.baseline)),
+    measured: () => timed(task(sides.measured)),
   });
   return { title, ...medians, atMost };
 }
 
-function benchCommands(bed: Bed): Promise<Pair[]> {
-  const sides = sidesOf(bed);
-  const bar = { ratio: 1.1 };
-  return withContainer(bed, SLEEP, (sleeping) =>
-    withContainer(bed, PRINT_COMMAND, async (printing) => {
-      await bed.raw.ask("POST", `/containers/${printing}/wait`);
-      return [
-        await comparePlaces("docker run -d: engine, listener", RUN_ROUNDS, sides, bar, (docker) => run(docker, [], bed.cli)),
-        await comparePlaces("docker exec true: engine, listener", SHORT_ROUNDS, sides, bar, (docker) => ({
-          work: () => docker(["exec", sleeping, "true"]),
-        })),
-        await comparePlaces("docker logs, 10,000 lines: engine, listener", SHORT_ROUNDS, sides, bar, (docker) => ({
-          work: async () => expectLines(await docker(["logs", printing])),
-        })),
-      ];
-    }),
-  );
-}
-
-/** Starts a container; it is removed by the engine itself, outside the measured time. */
-function run(docker: Docker, options: string[], onEngine: Docker): Task<string> {
-  const name = `bench-${randomBytes(6).toString("hex")}`;
+/**
+ * Makes the containers of the commands that both comparisons have.
+ * @param runOptions of `docker run`
+ */
+async function commandsOf(onEngine: Docker, runOptions: string[]): Promise<Record<string, Command>> {
+  const [sleeping, printing] = HELD;
+  await onEngine(["run", "-d", "--name", sleeping, IMAGE, ...SLEEP]);
+  await onEngine(["run", "--name", printing, IMAGE, ...PRINT_COMMAND]);
   return {
-    prepare: async () => name,
-    work: () => docker(["run", "-d", "--name", name, ...options, IMAGE, ...SLEEP]),
-    cleanUp: async () => void (await onEngine(["rm", "--force", name])),
+    "run -d": (docker) => ({
+      prepare: async () => `bench-${randomBytes(6).toString("hex")}`,
+      work: (name) => docker(["run", "-d", "--name", name, ...runOptions, IMAGE, ...SLEEP]),
+      cleanUp: async (name) => void (await onEngine(["rm", "--force", name])),
+    }),
+    "exec true": (docker) => ({ work: () => docker(["exec", sleeping, "true"]) }),
+    "logs, 10,000 lines": (docker) => ({ work: async () => expectLines(await docker(["logs", printing])) }),
   };
 }
 
-async function benchCopy(bed: Bed): Promise<Pair> {
+/** A copy of a file to a container that has only that. */
+function copyTask(file: string, onEngine: Docker): Command {
+  return (docker) => ({
+    prepare: () => onEngine(["create", IMAGE]),
+    work: (id) => docker(["cp", file, `${id.trim()}:/tmp/copied`]),
+    cleanUp: async (id) => void (await onEngine(["rm", id.trim()])),
+  });
+}
+
+async function benchListener(bed: Bed): Promise<Pair[]> {
+  const at = (host: string): Docker => {
+    return (args) => bed.cli(["-H", host, ...args]);
+  };
+  const sides = { baseline: at(bed.engine.dockerHost), measured: at(bed.dockerListener) };
+  const places = "engine, listener";
+  const pairs: Pair[] = [];
+  for (const [command, task] of Object.entries(await commandsOf(sides.baseline, [])))
+    pairs.push(await comparePlaces(command, places, task, { sides, atMost: { ratio: 1.1 } }));
   const file = path.join(bed.engine.folder, "copied");
   writeFileSync(file, randomBytes(COPY_BYTES));
-  try {
-    return await comparePlaces("docker cp of 200 MB: engine, listener", COPY_ROUNDS, sidesOf(bed), { ratio: 1.15 }, (docker) => ({
-      prepare: () => newContainer(bed, SLEEP, false),
-      work: (id: string) => docker(["cp", file, `${id}:/tmp/copied`]),
-      cleanUp: async (id: string) => void (await bed.raw.ask("DELETE", `/containers/${id}?force=1`)),
-    }));
-  } finally {
-    rmSync(file);
-  }
+  const options = { sides, atMost: { ratio: 1.15 }, rounds: COPY_ROUNDS };
+  pairs.push(await comparePlaces("cp of 200 MB", places, copyTask(file, sides.baseline), options));
+  rmSync(file);
+  await sides.baseline(["rm", "--force", ...HELD]);
+  return pairs;
 }
 
 /** At least 5 times the engine's requests per second are at most a fifth of its time per request. */
@@ -136,7 +143,6 @@ async function listTimeMs(dockerHost: string): Promise<number> {
 async function benchHop({ nodes }: TestCluster): Promise<Pair[]> {
   const [holder, other] = nodes as [TestNode, TestNode];
   const config = configWithHeaders({ "X-Access-Token": TOKEN });
-  const file = path.join(config, "config.json");
   const at = (host: string): Docker => {
     return async (args) => {
       const { code, stdout, stderr } = await holder.engine.docker(["--config", config, "-H", host, ...args]);
@@ -147,22 +153,14 @@ async function benchHop({ nodes }: TestCluster): Promise<Pair[]> {
   const through = ({ server }: TestNode) => at(server.url.replace("http", "tcp"));
   const sides = { baseline: through(holder), measured: through(other) };
   const onEngine = at(holder.engine.dockerHost);
-  const here = ["-e", `constraint:node==${holder.name}`];
   try {
-    const [sleeping, printing] = ["sleeping", "printing"];
-    await onEngine(["run", "-d", "--name", sleeping, IMAGE, ...SLEEP]);
-    await onEngine(["run", "--name", printing, IMAGE, ...PRINT_COMMAND]);
-    const works: Record<string, (docker: Docker) => Task<string>> = {
-      "run -d": (docker) => run(docker, here, onEngine),
-      "exec true": (docker) => ({ work: () => docker(["exec", sleeping, "true"]) }),
-      "logs, 10,000 lines": (docker) => ({ work: async () => expectLines(await docker(["logs", printing])) }),
-      "cp of a small file": (docker) => ({ work: () => docker(["cp", file, `${sleeping}:/tmp/copied`]) }),
+    const commands = {
+      ...(await commandsOf(onEngine, ["-e", `constraint:node==${holder.name}`])),
+      "cp of a small file": copyTask(path.join(config, "config.json"), onEngine),
     };
     const pairs: Pair[] = [];
-    for (const [command, task] of Object.entries(works)) {
-      const title = `docker ${command}: its node, another node`;
-      pairs.push(await comparePlaces(title, SHORT_ROUNDS, sides, { more: MAX_HOP_MS }, task));
-    }
+    for (const [command, task] of Object.entries(commands))
+      pairs.push(await comparePlaces(command, "its node, another node", task, { sides, atMost: { more: MAX_HOP_MS } }));
     return pairs;
   } finally {
     rmSync(config, { recursive: true });
