@@ -8,6 +8,9 @@ const readFile = promisify(fs.read);
 const writeFile = promisify(fs.write);
 const closeFile = promisify(fs.close);
 
+/** So much waits in memory: a reader that keeps pace needs no file. */
+const MEMORY_BYTES = 1_048_576;
+
 /** Disk space that streams share. */
 export class DiskBudget {
   /** @param freeBytes for all streams together */
@@ -43,7 +46,7 @@ export class ReadAhead extends Duplex {
   private onDrained: (() => void) | undefined;
 
   constructor(private readonly budget: DiskBudget) {
-    super({ writableHighWaterMark: CHUNK_BYTES });
+    super({ writableHighWaterMark: CHUNK_BYTES, readableHighWaterMark: MEMORY_BYTES });
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
@@ -82,8 +85,7 @@ export class ReadAhead extends Duplex {
       if (isStored) return this.feed();
       await this.drained();
     }
-    this.wantsBytes = false;
-    this.push(bytes);
+    this.wantsBytes = this.push(bytes);
   }
 
   /** Whether the next bytes can be read at once. */
@@ -134,7 +136,6 @@ export class ReadAhead extends Duplex {
     if (bytesRead === 0) throw new Error("the temporary file is too short");
     this.readBytes += bytesRead;
     this.reading = undefined;
-    this.wantsBytes = false;
-    this.push(buffer.subarray(0, bytesRead));
+    this.wantsBytes = this.push(buffer.subarray(0, bytesRead));
   }
 }
