@@ -267,8 +267,9 @@ const SAFE_METHODS = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /** Closes a connection in such a way that the other end sees an error, not a regular end. */
 export function resetConnection(socket: Duplex): void {
-  // A TLS connection needs no reset: without its close_notify alert the end is an error already.
-  if (socket instanceof net.Socket && !(socket instanceof tls.TLSSocket) && !socket.destroyed) socket.resetAndDestroy();
+  // A TLS connection needs no reset: without its close_notify alert the end is an error already. A Unix socket, without an address, has none.
+  const isTcp = socket instanceof net.Socket && !(socket instanceof tls.TLSSocket) && socket.remoteAddress !== undefined;
+  if (isTcp && !socket.destroyed) socket.resetAndDestroy();
   else socket.destroy();
 }
 

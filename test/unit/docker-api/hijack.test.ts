@@ -1,4 +1,8 @@
+import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { duplexPair } from "node:stream";
 import fc from "fast-check";
 import { joinStreams, readOfferedBody } from "../../../lib/docker-api/hijack";
@@ -43,4 +47,21 @@ describe("readOfferedBody", () => {
   ])("refuses a body that %s", async (_, headers, sent, code) => {
     await expect(readOfferedBody(offerOf(headers, Buffer.from(sent), Buffer.alloc(0)), 10)).rejects.toMatchObject({ code });
   });
+});
+
+test.each<[string, net.ListenOptions]>([
+  ["TCP", { port: 0, host: "127.0.0.1" }],
+  ["a Unix socket", { path: path.join(tmpdir(), `docker-hijack-${process.pid}.sock`) }],
+])("the stream of a client over %s is closed when its upstream breaks", async (_, place) => {
+  const server = net.createServer();
+  await once(server.listen(place), "listening");
+  const client = net.connect("path" in place ? { path: place.path as string } : (server.address() as net.AddressInfo));
+  const closed = new Promise((resolve) => client.on("error", () => undefined).on("close", resolve));
+  const [socket] = (await once(server, "connection")) as [net.Socket];
+  const [upstream] = duplexPair();
+  joinStreams({ request: {} as IncomingMessage, socket, head: Buffer.alloc(0) }, upstream);
+  client.resume();
+  upstream.destroy();
+  await closed;
+  await new Promise((resolve) => server.close(resolve));
 });
