@@ -48,10 +48,10 @@ export class MergedAnswers {
     const isKept = merge === "containers" ? await this.relativeFilter(call, asked) : undefined;
     const answers = await this.nodes.askAll({ method: row.method, segments: segmentsOf(row, undefined), query: asked }, call);
     const { good, missing, failed } = split(answers);
-    if (good.length === 0) {
-      const refusal = firstRefusal(answers);
-      return (each) => sendAnswer(each, refusal);
-    }
+    const isAlone = !this.nodes.poolFor(call.access);
+    const only = good.length === 0 ? firstRefusal(answers) : isAlone && merge === "containers" ? good[0]?.value : undefined;
+    // Also the list of a node alone goes out as its engine wrote it.
+    if (only) return (each) => sendAnswer(each, only);
     const parts = good.map(({ node, value }) => ({ node, json: JSON.parse(value.body.toString()) as unknown }));
     if (merge === "containers") {
       for (const { node, json } of parts) this.missingLists.remember(node, call.access.key, json as Json[], asked);
@@ -62,7 +62,6 @@ export class MergedAnswers {
     const withoutAnswer = [...missing, ...failed];
     const merged = MERGES[merge](parts, { query, missing: withoutAnswer, poolId: this.poolId, apiVersion, minVersion: MIN_VERSION });
     const isPartialPrune = merge === "prune" && withoutAnswer.length > 0;
-    const isAlone = !this.nodes.poolFor(call.access);
     const status = isPartialPrune ? (failed[0]?.status ?? 503) : 200;
     const body = jsonBody(isPartialPrune ? { message: partialPrune(good, withoutAnswer), ...(merged as Json) } : merged);
     const nodes = good.map(({ node }) => node);

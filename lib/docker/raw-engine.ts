@@ -1,7 +1,6 @@
 import http from "node:http";
 import https from "node:https";
 import type net from "node:net";
-import { buffer } from "node:stream/consumers";
 import type tls from "node:tls";
 import type { DockerOptions } from "dockerode";
 import { AppError } from "../errors";
@@ -98,7 +97,9 @@ export class RawEngine {
 
   private async exchange(request: RawRequest): Promise<RawAnswer> {
     const response = await this.open(request);
-    return { status: response.statusCode ?? 502, headers: response.headers, body: await buffer(response) };
+    // `buffer` of node:stream/consumers copies through a Blob.
+    const body = Buffer.concat(await response.toArray());
+    return { status: response.statusCode ?? 502, headers: response.headers, body };
   }
 
   /**

@@ -54,6 +54,16 @@ test("all bytes come out in order, whatever is sent, read and left of the disk, 
   expect(openFiles()).toEqual([]);
 });
 
+test("no file is made for a reader that keeps pace", async () => {
+  const open = jest.spyOn(fs, "openSync");
+  try {
+    for await (const chunk of sourceOf(noise, 65_536).pipe(new ReadAhead(new DiskBudget(10_000_000)))) expect(chunk).not.toHaveLength(0);
+    expect(open).not.toHaveBeenCalled();
+  } finally {
+    open.mockRestore();
+  }
+});
+
 test("everything is taken in while nothing is read, and memory holds little of it", async () => {
   const budget = new DiskBudget(400_000_000);
   const before = process.memoryUsage().arrayBuffers;

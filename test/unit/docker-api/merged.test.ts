@@ -52,3 +52,17 @@ describe("a prune", () => {
     expect([status, json.message]).toEqual([503, "Pruned on n1 only: node n3: no answer"]);
   });
 });
+
+test("the list of containers of a node alone is the engine's, byte for byte", async () => {
+  const body = Buffer.from('[ {"Id":"a","Created":1},{"Id":"b","Created":2} ]');
+  const askAll = async () => ({
+    answers: [{ node: "n1", value: { status: 200, headers: { "content-type": "application/json" }, body } }],
+    missing: [],
+  });
+  const sent: Buffer[] = [];
+  const response = { locals: {}, setHeader: () => undefined, end: (bytes: Buffer) => void sent.push(bytes) };
+  const matched = matchRow(DOCKER_ROWS, "GET", ["containers", "json"]);
+  const call = { ...matched, response, query: new URLSearchParams(), access: { key: "" } } as unknown as DockerCall;
+  await new MergedAnswers({} as never, { poolFor: () => undefined, askAll } as unknown as Nodes, "pool").answer(call, "containers");
+  expect(sent).toEqual([body]);
+});
