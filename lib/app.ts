@@ -220,6 +220,7 @@ export async function start(
     rankNodes: async ({ headers, access }) =>
       cluster ? cluster.rankNodes({ headers, access }, { name: "", needs: NO_NEEDS }) : [nodeName],
     claims: cluster?.nameClaims,
+    deadlines,
   });
   const dockerDeps = { api: dockerApi, app, messageClasses, requestLogger: logRequest, authenticate: middleware.authenticate, log };
   const dockerListener = new DockerListener(dockerDeps, "credentials");

@@ -8,8 +8,10 @@ import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import type { RawAnswer } from "../docker/raw-engine";
 import { AppError } from "../errors";
+import type { RequestDeadlines } from "../http/request-deadlines";
 import type { BurstClass } from "../http/route";
 import { requestBodyFraming } from "../proxy/http1/request-body";
+import { resetConnection } from "../proxy/relay";
 import type { Reply } from "../support/reply";
 import { parseQuery } from "./bodies/query";
 import { type DockerCall, type Outgoing, outgoing } from "./call";
@@ -44,6 +46,7 @@ export interface DockerApiDeps {
   /** names of the nodes that can take new work, the best first */
   rankNodes(client: { headers: IncomingHttpHeaders; access: Access }): Promise<string[]>;
   claims: NameClaimer | undefined;
+  deadlines: Pick<RequestDeadlines, "untilStop">;
 }
 
 /** Options of dockerode that it sends in the query too, where engines ignore them. */
@@ -94,9 +97,22 @@ export class DockerApi {
         void this.deps.limits[row.burst](request, response, (error?: unknown) => (error ? reject(error) : resolve()));
       });
     const call: DockerCall = { request, response, row, id, version: target.version, query, access, fromPeer: peer !== undefined };
+    if (isUnbounded(call)) this.breakAtStop(call);
     await this.merged.assertVersion(call);
     const raw = row.body === "json" || hasIgnoredBody(call) ? await readWholeBody(request, this.deps.bodyLimitBytes, peer) : undefined;
     return this.answer(call, row.body === "json" ? raw : undefined);
+  }
+
+  /** At a stop of this node, a stream without an end of its own breaks: clients would take an early regular end for its end. */
+  private breakAtStop({ request, response }: DockerCall): void {
+    const closed = new AbortController();
+    response.once("close", () => closed.abort());
+    const signal = this.deps.deadlines.untilStop(closed.signal);
+    const breakOff = () => {
+      if (!closed.signal.aborted) resetConnection(request.socket);
+    };
+    if (signal.aborted) breakOff();
+    else signal.addEventListener("abort", breakOff);
   }
 
   private async answer(call: DockerCall, raw: Buffer | undefined): Promise<void> {
@@ -112,6 +128,10 @@ export class DockerApi {
     if (where.at === "merge") return this.merged.answer(call, where.merge);
     if (where.at === "holders") return this.merged.onHolders(call);
     if (call.fromPeer) return this.runHere(call, call.id, raw);
+    if (row.judge === "exec") {
+      const container = await this.nodes.locate("container", call.id ?? "", call);
+      return sendAnswer(call, await this.nodes.createExec(container, raw, call));
+    }
     if (row.path === "/images/create") this.images.remember(call);
     let failure: unknown;
     for (const { node, id } of await this.targets.of(call, raw)) {
@@ -147,9 +167,9 @@ export class DockerApi {
   }
 
   /** Answers a question about this node's engine as for another node. */
-  private async answerHere({ method, segments, query, headers }: Question, { access, version }: DockerCall): Promise<RawAnswer> {
+  private async answerHere({ method, segments, query, body, headers }: Question, { access, version }: DockerCall): Promise<RawAnswer> {
     const matched = matchRow(DOCKER_ROWS, method, segments) as MatchedRow;
-    return this.local.answer({ ...matched, query: query ?? new URLSearchParams(), access, version, headers });
+    return this.local.answer({ ...matched, query: query ?? new URLSearchParams(), access, version, headers }, body);
   }
 
   close(): void {
@@ -160,6 +180,12 @@ export class DockerApi {
 /** Whether a body that engines ignore, as dockerode sends one with attach, comes before a stream's input, which must not begin with it. */
 function hasIgnoredBody({ row, request }: DockerCall): boolean {
   return row.hijack === true && row.body === "none" && (request.upgradeOffer !== undefined || requestBodyFraming(request) === "length");
+}
+
+/** Whether an answer may have no end of its own. */
+function isUnbounded({ row, query }: DockerCall): boolean {
+  if (row.path.endsWith("/logs")) return ["1", "true"].includes(query.get("follow")?.toLowerCase() ?? "");
+  return row.hijack === true || row.path === "/events" || /\/(?:wait|stats)$/.test(row.path);
 }
 
 /** The protocol to offer the engine an upgrade to; a detached exec has no stream. */

@@ -142,12 +142,13 @@ export class LocalEngine {
 
   /**
    * This node's part of an answer that is merged, or looked into: without what the client may not see.
+   * @param raw of a row whose body is judged
    * @throws AppError as `admit`
    */
-  async answer(request: LocalRequest): Promise<RawAnswer> {
+  async answer(request: LocalRequest, raw?: Buffer): Promise<RawAnswer> {
     const { row, query, version, access, headers } = request;
-    const { id } = await this.admit(request, undefined);
-    const answer = await this.ask(row.method, segmentsOf(row, id), query, version, undefined, headers);
+    const { id, body } = await this.admit(request, raw);
+    const answer = await this.ask(row.method, segmentsOf(row, id), query, version, body, headers);
     // What a change answers, such as the progress of a pull, is about what the client may change.
     if (answer.status !== 200 || access.isFull || row.method !== "GET") return answer;
     const json = await this.visible(row, JSON.parse(answer.body.toString()), access);

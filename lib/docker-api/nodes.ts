@@ -1,10 +1,9 @@
-import { buffer } from "node:stream/consumers";
 import { LRUCache } from "lru-cache";
 import { Access } from "../access/access";
 import type { Peer } from "../cluster/membership/peer";
 import { callPeers, includesSelf, type Pool, poolOf } from "../cluster/pool";
 import { sendWatched } from "../cluster/routing/frozen-peer";
-import { findPeer, locateContainer } from "../cluster/routing/locate";
+import { findOnNode, findPeer, locateContainer } from "../cluster/routing/locate";
 import { fanOut, type MissingNode } from "../cluster/rpc/fan-out";
 import { PeerFailure } from "../cluster/rpc/peer-failure";
 import type { RawAnswer, RawEngine } from "../docker/raw-engine";
@@ -12,11 +11,14 @@ import { AppError, isNotFound } from "../errors";
 import { clientOf, type DockerCall } from "./call";
 import { engineError, toRawAnswer } from "./errors";
 import { type Json, PREDEFINED_NETWORKS } from "./merges";
+import { NO_TIMEOUT_MS } from "./pass-on";
 import type { ObjectKind } from "./row";
 import { formatTarget } from "./target";
 
 /** For another node to answer a question, while it answers pings. */
 const ANSWER_TIMEOUT_MS = 60_000;
+/** For so long a container is looked for only where it was: that another node has one of its name too, which no node allows, goes unnoticed. */
+const LAST_NODE_MS = 5000;
 
 /** The answers of all nodes, this node's first. */
 export interface Answers {
@@ -24,11 +26,12 @@ export interface Answers {
   missing: MissingNode[];
 }
 
-/** A question to an engine of the pool: a request without a body. */
+/** A question to an engine of the pool. */
 export interface Question {
   method: string;
   segments: string[];
   query?: URLSearchParams;
+  body?: Buffer | undefined;
   headers?: Record<string, string>;
 }
 
@@ -57,6 +60,8 @@ const NO_SUCH: Record<ObjectKind, (id: string) => string> = {
 export class Nodes {
   /** Nodes of execs: ids are never used twice. */
   private readonly execs = new LRUCache<string, string>({ max: 10_000 });
+  /** Nodes that containers were found on, by what they were asked for. */
+  private readonly lastNodes = new LRUCache<string, string>({ max: 10_000, ttl: LAST_NODE_MS });
 
   /**
    * @param answerHere answers a question on this node as for another node's request
@@ -116,19 +121,50 @@ export class Nodes {
   async ask(node: string, question: Question, call: DockerCall, timeoutMs: number): Promise<RawAnswer> {
     const pool = this.poolFor(call.access);
     if (!pool || node === this.nodeName) return this.answerHere(question, call);
-    return this.askPeer(pool, this.peer(node), question, call, clientOf(call), timeoutMs).catch((error: unknown) => {
-      throw error instanceof PeerFailure ? error.toAppError() : error;
-    });
+    return this.askPeer(pool, this.peer(node), question, call, clientOf(call), timeoutMs).catch(throwAppError);
   }
 
-  /** @throws PeerFailure */
+  /**
+   * Creates an exec on the node that has its container, and remembers the node.
+   * @param body as the client sent it
+   * @throws AppError NODE_FAILED, NODE_NOT_FOUND, and of a refusal by this node
+   */
+  async createExec({ node, id }: Located, body: Buffer | undefined, call: DockerCall): Promise<RawAnswer> {
+    const question = { method: "POST", segments: ["containers", id, "exec"], body };
+    const pool = this.poolFor(call.access);
+    const answer =
+      !pool || node === this.nodeName
+        ? await this.answerHere(question, call)
+        : await this.request(pool, this.peer(node), question, call, clientOf(call), NO_TIMEOUT_MS).catch(throwAppError);
+    if (answer.status === 201) this.execs.set((JSON.parse(answer.body.toString()) as { Id: string }).Id, node);
+    return answer;
+  }
+
+  /** @throws PeerFailure also if the node has no answer to this question */
   private async askPeer(
     pool: Pool,
     peer: Peer,
-    { method, segments, query, headers: more = {} }: Question,
+    question: Question,
     call: DockerCall,
     client = clientOf(call),
     timeoutMs = ANSWER_TIMEOUT_MS,
+  ): Promise<RawAnswer> {
+    const answer = await this.request(pool, peer, question, call, client, timeoutMs);
+    // A node of a version without this API, or one whose engine doesn't answer, has no answer to this question.
+    const code = answer.headers["x-error-code"];
+    if (code === "ROUTE_NOT_FOUND" || (answer.status === 503 && code !== undefined))
+      throw new PeerFailure(peer.name, (JSON.parse(answer.body.toString()) as { message: string }).message, true, true);
+    return answer;
+  }
+
+  /** @throws PeerFailure */
+  private async request(
+    pool: Pool,
+    peer: Peer,
+    { method, segments, query, body: sent, headers: more = {} }: Question,
+    call: DockerCall,
+    client: ReturnType<typeof clientOf>,
+    timeoutMs: number,
   ): Promise<RawAnswer> {
     const url = formatTarget(call.version ?? (await this.engine.versionFor(undefined)), segments, query ?? new URLSearchParams());
     const request_id = call.response.locals.request_id;
@@ -138,15 +174,11 @@ export class Nodes {
       ...client,
       remainingMs: timeoutMs,
       timeoutMs,
-      headers: { ...more, "x-request-id": request_id, ...(method === "GET" ? {} : { "content-length": 0 }) },
+      body: sent && sent.length > 0 ? sent : undefined,
+      headers: { ...more, "x-request-id": request_id, ...(method === "GET" ? {} : { "content-length": sent?.length ?? 0 }) },
     });
-    const body = await buffer(response);
-    const { statusCode: status = 502, headers } = response;
-    // A node of a version without this API, or one whose engine doesn't answer, has no answer to this question.
-    const code = headers["x-error-code"];
-    if (code === "ROUTE_NOT_FOUND" || (status === 503 && code !== undefined))
-      throw new PeerFailure(peer.name, (JSON.parse(body.toString()) as { message: string }).message, true, true);
-    return { status, headers, body };
+    const body = Buffer.concat(await response.toArray());
+    return { status: response.statusCode ?? 502, headers: response.headers, body };
   }
 
   /**
@@ -167,10 +199,14 @@ export class Nodes {
 
   private async locateByList(pool: Pool, id: string): Promise<Located | undefined> {
     try {
+      const lastNode = this.lastNodes.get(id);
+      const last = lastNode !== undefined && (await findOnNode(pool, lastNode, id));
+      if (last) return { node: lastNode, id: last.name === id ? id : last.id };
       const { owners } = await locateContainer(pool, id, { prefix: true });
       const nodes = [...new Set(owners.map(({ node }) => node))];
       if (nodes.length > 1) throw ambiguous(id, nodes);
       const [owner] = owners as [(typeof owners)[0]];
+      this.lastNodes.set(id, owner.node);
       return { node: owner.node, id: owner.found.name === id ? id : owner.found.id };
     } catch (error) {
       // The engine takes any first digits of an id that only one container has.
@@ -198,7 +234,7 @@ export class Nodes {
       const nodes = holders.map(({ node }) => node);
       throw kind === "volume" ? engineError(409, `volume ${id} is on the nodes ${nodes.join(", ")}`) : ambiguous(id, nodes);
     }
-    if (kind === "exec") this.rememberExec(id, first.node);
+    if (kind === "exec") this.execs.set(id, first.node);
     return { node: first.node, id };
   }
 
@@ -213,10 +249,10 @@ export class Nodes {
     const found = answers.filter(({ value }) => value.status === 200);
     return { found: found.map(({ node, value }) => ({ node, json: JSON.parse(value.body.toString()) as Json })), missing };
   }
+}
 
-  rememberExec(id: string, node: string): void {
-    this.execs.set(id, node);
-  }
+function throwAppError(error: unknown): never {
+  throw error instanceof PeerFailure ? error.toAppError() : error;
 }
 
 function ambiguous(id: string, nodes: string[]): AppError {

@@ -16,7 +16,7 @@ import { clientOf, type DockerCall, headOf, type Outgoing, peerHeaders } from ".
 import { joinStreams, takeConnection } from "./hijack";
 
 /** Node's longest timer: events, waits and builds take as long as they take, while the engine answers pings. */
-const NO_TIMEOUT_MS = 2 ** 31 - 1;
+export const NO_TIMEOUT_MS = 2 ** 31 - 1;
 const IDLE_TIMEOUT_MS = 30_000;
 const SAFE_METHODS = new Set(["GET", "HEAD"]);
 

@@ -96,6 +96,7 @@ beforeAll(async () => {
     dispatch: (request) => request.runHere(),
     rankNodes: async () => ["n"],
     claims: undefined,
+    deadlines: { untilStop: (signal) => signal },
   });
   const app = express();
   const deps = { api, app, messageClasses: makeMessageClasses(app), requestLogger: unlimited, authenticate: unlimited, log };

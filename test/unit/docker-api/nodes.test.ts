@@ -1,0 +1,77 @@
+import { Access } from "../../../lib/access/access";
+import type { Holding } from "../../../lib/cluster/local-host";
+import { Peer } from "../../../lib/cluster/membership/peer";
+import type { Pool } from "../../../lib/cluster/pool";
+import type { RawAnswer, RawEngine } from "../../../lib/docker/raw-engine";
+import type { DockerCall } from "../../../lib/docker-api/call";
+import { Nodes, type Question } from "../../../lib/docker-api/nodes";
+import { accessOf } from "../../support/unit/access-parts";
+import { foundOf, noAnswer, poolOf, recordOf } from "../../support/unit/cluster-parts";
+
+const NOTHING: Holding = { exact: [], prefix: [] };
+const web = foundOf();
+const call = { access: Access.full, fromPeer: false, response: { locals: {} } } as unknown as DockerCall;
+
+/**
+ * The nodes n0 (this one), n1 and n2 with what they hold at the moment.
+ * @returns also which of them were asked for a container, in order
+ */
+function nodesWith(holdings: Record<string, Holding>, answerHere: (question: Question) => RawAnswer = () => jsonAnswer(404, {})) {
+  const asked: string[] = [];
+  const answer = async (name: string) => {
+    asked.push(name);
+    return holdings[name] ?? Promise.reject(noAnswer(name));
+  };
+  const pool = poolOf({
+    peers: ["n1", "n2"].map((name) => new Peer(recordOf(name, { enforces: ["nodes", "expires"] }))),
+    own: () => answer("n0"),
+    ask: ({ name }) => answer(name),
+  }) as Pool;
+  return { asked, nodes: new Nodes({} as RawEngine, pool, "n0", async (question) => answerHere(question)) };
+}
+
+const jsonAnswer = (status: number, json: object): RawAnswer => ({ status, headers: {}, body: Buffer.from(JSON.stringify(json)) });
+
+describe("a container that was found", () => {
+  test.each<[string, string, Holding]>([
+    ["by its name", web.name, { exact: [web], prefix: [] }],
+    ["by first digits of its id", web.id.slice(0, 12), { exact: [], prefix: [web] }],
+  ])("%s is looked for only on its node next", async (_, id, holding) => {
+    const { nodes, asked } = nodesWith({ n0: NOTHING, n1: holding, n2: NOTHING });
+    const first = await nodes.locate("container", id, call);
+    expect(asked.splice(0).sort()).toEqual(["n0", "n1", "n2"]);
+    expect(await nodes.locate("container", id, call)).toEqual(first);
+    expect([first.node, asked]).toEqual(["n1", ["n1"]]);
+  });
+
+  test.each<[string, Partial<Record<"n1", Holding>>]>([
+    ["is no longer there", { n1: NOTHING }],
+    ["gives no answer", {}],
+  ])("is looked for everywhere if its node %s", async (_, later) => {
+    const holdings: Record<string, Holding> = { n0: NOTHING, n1: { exact: [web], prefix: [] }, n2: NOTHING };
+    const { nodes } = nodesWith(holdings);
+    await nodes.locate("container", web.name, call);
+    delete holdings.n1;
+    Object.assign(holdings, later, { n2: { exact: [web], prefix: [] } });
+    expect(await nodes.locate("container", web.name, call)).toEqual({ node: "n2", id: web.name });
+  });
+
+  test("is not found by a token that doesn't name its node", async () => {
+    const { nodes, asked } = nodesWith({ n0: NOTHING, n1: { exact: [web], prefix: [] }, n2: NOTHING });
+    await nodes.locate("container", web.name, call);
+    asked.splice(0);
+    const access = accessOf({ nodes: ["n0", "n2"] });
+    await expect(nodes.locate("container", web.name, { ...call, access } as DockerCall)).rejects.toMatchObject({ status: 404 });
+    expect(asked).not.toContain("n1");
+  });
+});
+
+test("an exec is found without a search on the node that has created it", async () => {
+  const { nodes, asked } = nodesWith({ n0: NOTHING, n1: NOTHING, n2: NOTHING }, ({ method, body }) => {
+    expect([method, body?.toString()]).toEqual(["POST", "{}"]);
+    return jsonAnswer(201, { Id: "e1" });
+  });
+  await nodes.createExec({ node: "n0", id: "web" }, Buffer.from("{}"), call);
+  expect(await nodes.locate("exec", "e1", call)).toEqual({ node: "n0", id: "e1" });
+  expect(asked).toEqual([]);
+});
