@@ -15,6 +15,8 @@ export function hostFacts(
     find: (id, labels) => (labels ? confinement.findMatches(id, labels) : containers.findMatches(id)),
     list: () => containers.read(),
     onChange: (listener) => containers.onChange(listener),
+    onNameGiven: (listener) => containers.onNameGiven(listener),
+    followsNames: () => containers.followsNames,
     countUse: (labels) => quotas.count(labels),
     holdsVolume: (name, labels) => (labels ? confinement.hasVolume(name, labels) : inventory.hasVolumes([name])),
     inventory: async (needs) => {

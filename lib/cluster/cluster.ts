@@ -12,9 +12,12 @@ import { callAllPeers, callPeer, callPeers, type Pool } from "./pool";
 import { ContainerCache } from "./routing/container-cache";
 import { clusterDispatch } from "./routing/dispatch";
 import { ListLeases } from "./routing/list-leases";
+import { LocationHints } from "./routing/location-hints";
+import { LookupLeases } from "./routing/lookup-leases";
 import type { Dispatch } from "./routing/routed-request";
 import type { FanOutResult } from "./rpc/fan-out";
 import { rpcHandlers } from "./rpc/handlers";
+import type { RpcParams } from "./rpc/methods";
 import { PeerClient } from "./rpc/peer-client";
 import { type PeerTlsSettings, peerTls } from "./rpc/peer-tls";
 import { ReplayGuard } from "./rpc/replay-guard";
@@ -167,6 +170,7 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     peerHasVolume: async (peer, name) => (await callPeer(pool, peer, "volume", { name })).held,
     log,
   });
+  const hints = new LocationHints();
   const members: Members = new Members({
     store: openStore(settings, log),
     signatures,
@@ -174,18 +178,25 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     ownRecord,
     probe: async (peer) => void (await callPeer(pool, peer, "ping", {})),
     sharedEngines,
+    onChange: () => hints.forget(),
     log,
   });
-  const pool: Pool = { nodeName, host, members, client, peerTimeoutMs: settings.peer_timeout, log };
+  const pool: Pool = { nodeName, host, members, client, hints, peerTimeoutMs: settings.peer_timeout, log };
   const containerCache = new ContainerCache(pool);
-  const leases = new ListLeases(async (node) => {
+  const tellPeer = async <M extends "changed" | "named">(node: string, method: M, params: RpcParams<M>) => {
     const peer = members.allPeers.find(({ name }) => name === node);
     if (!peer) return;
-    await callPeer(pool, peer, "changed", {}).catch((error: Error) =>
+    await callPeer(pool, peer, method, params).catch((error: Error) =>
       log.debug("Container change not delivered", { peer: node, reason: error.message }),
     );
-  });
+  };
+  const leases = new ListLeases((node) => tellPeer(node, "changed", {}));
+  const lookupLeases = new LookupLeases((node, name) => void tellPeer(node, "named", name === undefined ? {} : { name }));
   host.onChange(() => leases.notifyChanged());
+  host.onNameGiven((name) => {
+    hints.forget(name);
+    lookupLeases.notifyNamed(name);
+  });
   const nameClaims = new NameClaims(
     (name, claim, late) => callPeers(pool, "name", { name, claim, late }, { includeMissing: late }),
     async (name, started) => (await host.find(name)).exact.some((found) => !started || wasStarted(found)),
@@ -201,7 +212,7 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     acceptsUntimed: (peer) => members.acceptsUntimed(peer),
     sharesPort: nodeCluster.isWorker,
   });
-  const handlers = rpcHandlers({ host, members, bidder, nameClaims, leases, containerCache, ownRecord });
+  const handlers = rpcHandlers({ host, members, bidder, nameClaims, leases, containerCache, lookupLeases, hints, ownRecord });
   let loadTimer: NodeJS.Timeout | undefined;
 
   return {

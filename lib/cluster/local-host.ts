@@ -29,6 +29,10 @@ export interface LocalHost {
    */
   list(): Promise<{ version: string; json: Buffer; followed: boolean }>;
   onChange(listener: () => void): void;
+  /** @param listener called with each name, or alias, that a container gets; undefined stands for any: names were not followed */
+  onNameGiven(listener: (name: string | undefined) => void): void;
+  /** Whether `onNameGiven` reports every name at present. */
+  followsNames(): boolean;
   /** What the containers with these labels use. */
   countUse(labels: Readonly<Record<string, string>>): Promise<NodeUse>;
   /** @param labels only a volume that has all of them counts */

@@ -3,6 +3,7 @@ import type { Logger } from "../support/logger";
 import type { LocalHost } from "./local-host";
 import type { Members } from "./membership/members";
 import type { Peer } from "./membership/peer";
+import type { LocationHints } from "./routing/location-hints";
 import { type FanOutResult, fanOut } from "./rpc/fan-out";
 import type { RpcMethod, RpcParams, RpcResult } from "./rpc/methods";
 import { assertEnforces, type PeerClient } from "./rpc/peer-client";
@@ -14,6 +15,7 @@ export interface Pool {
   host: LocalHost;
   members: Pick<Members, "peers" | "allPeers" | "storeWasRead">;
   client: PeerClient;
+  hints: LocationHints;
   /** how long a peer may take to answer an RPC call */
   peerTimeoutMs: number;
   log: Logger;

@@ -7,7 +7,8 @@ import { Namesake } from "./namesake";
 import { Peer } from "./peer";
 import { decodeRecord, encodeRecord, type NodeRecord, recordId, storeKey } from "./record";
 import type { SharedEngines } from "./shared-engines";
-import { type Store, withStoreTimeout } from "./store/store";
+import type { Store } from "./store/store";
+import { StoreOperations } from "./store/store-operations";
 
 export interface MemberSettings {
   /** this node's */
@@ -28,10 +29,10 @@ export interface MembersDeps {
   probe: (peer: Peer) => Promise<void>;
   /** tells which peers use the same engine */
   sharedEngines: Pick<SharedEngines, "compare" | "representatives">;
+  /** called when other nodes than before, or other processes or engines of them, have to be asked */
+  onChange: () => void;
   log: Logger;
 }
-
-type StoreOperation = "publish" | "read" | "withdraw";
 
 /** How often missing peers are checked for a due probe. */
 const PROBE_INTERVAL_MS = 100;
@@ -50,10 +51,7 @@ export class Members {
   /** Hashes of the unusable records that have been logged. */
   private readonly loggedRecords = new LRUCache<string, true>({ max: 1000 });
   private readonly timers: NodeJS.Timeout[] = [];
-  /** Store operations whose last attempt failed. */
-  private readonly failingOperations = new Set<StoreOperation>();
-  /** Store operations that have not completed, even if their time is over. */
-  private readonly pendingOperations = new Set<StoreOperation>();
+  private readonly storeOperations: StoreOperations;
   /** This process's id in its record; undefined before the first publication. */
   private ownProcess: string | undefined;
   private currentRead: Promise<void> = Promise.resolve();
@@ -68,6 +66,7 @@ export class Members {
 
   constructor(private readonly deps: MembersDeps) {
     const { nodeName, refreshIntervalMs } = deps.settings;
+    this.storeOperations = new StoreOperations(deps.log);
     this.namesake = new Namesake({ nodeName, validMs: 10 * refreshIntervalMs, log: deps.log });
   }
 
@@ -102,7 +101,7 @@ export class Members {
     for (const timer of this.timers) clearTimeout(timer);
     // A write that is under way must not land after the withdrawal.
     await this.currentPublication.catch(() => undefined);
-    await this.useStore("withdraw", async () => {
+    await this.storeOperations.run("withdraw", async () => {
       // During a reload the next process of this node has published already: that record is not ours to withdraw.
       const stored = (await store.read()).get(this.ownKey);
       if (stored !== undefined && this.isOwnRecord(stored)) await store.withdraw(this.ownKey);
@@ -152,6 +151,7 @@ export class Members {
     if (peer && peer.record.process !== process && peer.record.process !== predecessor) return;
     this.peersByName.delete(nodeName);
     this.departed.set(nodeName, process);
+    this.deps.onChange();
     this.deps.log.debug("Peer left", { peer: nodeName });
   }
 
@@ -164,7 +164,7 @@ export class Members {
     const record = await ownRecord();
     this.ownProcess = record.process;
     this.namesake.ownUrl = record.url;
-    await this.useStore("publish", () => store.publish(this.ownKey, encodeRecord(record, signatures)));
+    await this.storeOperations.run("publish", () => store.publish(this.ownKey, encodeRecord(record, signatures)));
   }
 
   /** Reads the store now. */
@@ -175,7 +175,7 @@ export class Members {
   }
 
   private async readStore(): Promise<void> {
-    const texts = await this.useStore("read", () => this.deps.store.read());
+    const texts = await this.storeOperations.run("read", () => this.deps.store.read());
     if (texts) this.storeWasRead = true;
     for (const [key, text] of texts ?? []) this.acceptStored(key, text);
     this.removeSilentPeers();
@@ -220,18 +220,28 @@ export class Members {
     this.departed.delete(record.name);
     const peer = this.peersByName.get(record.name);
     if (peer && peer.record.url !== record.url) this.relocatedProcesses.set(peer.record.process, true);
-    if (peer) peer.updateRecord(record);
-    else {
+    if (peer) {
+      const before = askedAs(peer.record);
+      peer.updateRecord(record);
+      if (askedAs(record) !== before) this.deps.onChange();
+    } else {
+      this.deps.onChange();
       this.peersByName.set(record.name, this.createPeer(record));
       this.deps.log.debug("Peer added", { peer: record.name, url: record.url });
     }
   }
 
   private createPeer(record: NodeRecord): Peer {
-    const { log } = this.deps;
+    const { log, onChange } = this.deps;
     return new Peer(record, {
-      onMissing: ({ name }, reason) => log.warn("Peer marked missing", { peer: name, reason }),
-      onAlive: ({ name }) => log.info("Peer answers again", { peer: name }),
+      onMissing({ name }, reason) {
+        onChange();
+        log.warn("Peer marked missing", { peer: name, reason });
+      },
+      onAlive({ name }) {
+        onChange();
+        log.info("Peer answers again", { peer: name });
+      },
     });
   }
 
@@ -250,6 +260,7 @@ export class Members {
       if (peer.missingReason === undefined || performance.now() - Math.max(peer.lastSeenAt, peer.missingSince) < limitMs) continue;
       this.deps.log.warn("Peer removed after long silence", { peer: peer.name, reason: peer.missingReason });
       this.peersByName.delete(peer.name);
+      this.deps.onChange();
       this.departed.set(peer.name, recordId(peer.record));
     }
   }
@@ -267,24 +278,6 @@ export class Members {
     );
   }
 
-  /** @returns undefined if the store failed; the first of several failures in a row is logged, and the recovery */
-  private async useStore<T>(operation: StoreOperation, use: () => Promise<T>): Promise<T | undefined> {
-    const { log } = this.deps;
-    try {
-      // Each attempt on a folder that hangs would block one more thread.
-      if (this.pendingOperations.has(operation)) throw new Error("it has not answered yet");
-      this.pendingOperations.add(operation);
-      const result = await withStoreTimeout(use().finally(() => this.pendingOperations.delete(operation)));
-      if (this.failingOperations.delete(operation)) log.info("Store available again", { operation });
-      return result;
-    } catch (error) {
-      if (!this.failingOperations.has(operation))
-        log.warn("Store unavailable, known nodes stay", { operation, reason: (error as Error).message.slice(0, 300) });
-      this.failingOperations.add(operation);
-      return undefined;
-    }
-  }
-
   private repeat(intervalMs: number, work: () => Promise<void>): void {
     const slot = this.timers.push(undefined as unknown as NodeJS.Timeout) - 1;
     const schedule = () => {
@@ -294,3 +287,6 @@ export class Members {
     schedule();
   }
 }
+
+/** What of a record decides whether its node is asked, and what it remembers of earlier calls. */
+const askedAs = ({ process, engine_id, same_engine }: NodeRecord) => JSON.stringify([process, engine_id, same_engine]);

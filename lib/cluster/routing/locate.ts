@@ -3,23 +3,38 @@ import type { Found } from "../local-host";
 import type { Peer } from "../membership/peer";
 import { callPeer, callPeers, includesSelf, type Pool } from "../pool";
 import { type FanOutResult, fanOut, type MissingNode } from "../rpc/fan-out";
+import type { RpcResult } from "../rpc/methods";
 import { PeerFailure } from "../rpc/peer-failure";
+import { findWithLease, LOOKUP_LEASE_MS } from "./lookup-leases";
+
+interface Owner {
+  node: string;
+  found: Found;
+}
 
 export interface Owners {
-  owners: { node: string; found: Found }[];
+  owners: Owner[];
   missing: MissingNode[];
 }
 
 /**
  * Finds the nodes that hold a container: by its exact name or full id in the whole pool; else, if allowed, by the first digits
- * of an id that only one container has.
+ * of an id that only one container has. If a hint says which node alone has the name, only that node is asked, and all if it has it no more.
+ * @param options.askAll asks all nodes in any case
  * @throws AppError CONTAINER_NOT_FOUND; AMBIGUOUS_ID; NODES_MISSING if no node that answers has it and some nodes don't answer
  */
-export async function locateContainer(pool: Pool, id: string, options: { prefix: boolean }): Promise<Owners> {
-  const labels = pool.access?.labels;
-  const own = () => pool.host.find(id, labels);
-  const { answers, missing } = await askAllNodes(pool, own, callPeers(pool, "find", { id, ...(labels ? { labels } : {}) }));
+export async function locateContainer(pool: Pool, id: string, options: { prefix: boolean; askAll?: boolean }): Promise<Owners> {
+  const { hints, access } = pool;
+  const hinted = options.askAll ? undefined : await askHintedNode(pool, id);
+  if (hinted) return hinted;
+  const keepHint = hints.prepare(id, access?.key ?? "");
+  const labels = access?.labels;
+  const own = () => findWithLease(pool.host, id, labels, LOOKUP_LEASE_MS);
+  const peers = callPeers(pool, "find", { id, lease: true, ...(labels ? { labels } : {}) });
+  const { answers, missing } = await askAllNodes<RpcResult<"find">>(pool, own, peers);
   const exact = answers.flatMap(({ node, value }) => value.exact.map((found) => ({ node, found })));
+  const leaseMs = Math.min(...answers.map(({ value }) => value.lease ?? 0));
+  if (exact.length === 1 && leaseMs > 0 && areMarkedMissing(pool, missing)) keepHint({ node: (exact[0] as Owner).node, missing }, leaseMs);
   if (exact.length > 0) return { owners: exact, missing };
   const byPrefix = options.prefix ? answers.flatMap(({ node, value }) => value.prefix.map((found) => ({ node, found }))) : [];
   if (byPrefix.length > 1) {
@@ -30,6 +45,33 @@ export async function locateContainer(pool: Pool, id: string, options: { prefix:
   if (byPrefix.length === 1) return { owners: byPrefix, missing };
   if (missing.length > 0) throw nodesMissing(`container ${id}`, { id }, missing);
   throw new AppError("CONTAINER_NOT_FOUND", { message: `No such container: ${id}`, details: { id } });
+}
+
+/** Asks the node of a hint. @returns undefined without a hint, and if the node has no container of that name, or gives no answer */
+async function askHintedNode(pool: Pool, id: string): Promise<Owners | undefined> {
+  const { hints, access } = pool;
+  const clientKey = access?.key ?? "";
+  const hint = hints.get(id, clientKey);
+  if (!hint) return undefined;
+  const labels = access?.labels;
+  const peers = pool.members.allPeers.filter(({ name }) => name === hint.node);
+  const own = () => pool.host.find(id, labels);
+  const { answers } =
+    hint.node === pool.nodeName
+      ? await askAllNodes(pool, own, Promise.resolve({ answers: [], missing: [] }))
+      : await fanOut(peers, (peer) => callPeer(pool, peer, "find", { id, ...(labels ? { labels } : {}) }));
+  const owners = answers.flatMap(({ node, value }) => value.exact.map((found) => ({ node, found })));
+  // Another node may have reported a container of this name meanwhile.
+  if (owners.length > 0 && hints.get(id, clientKey) === hint) return { owners, missing: hint.missing };
+  hints.forget(id);
+  return undefined;
+}
+
+/** Whether all these nodes are marked missing: an answer of theirs then ends all hints. */
+function areMarkedMissing(pool: Pool, missing: MissingNode[]): boolean {
+  if (missing.length === 0) return true;
+  const marked = new Set(pool.members.allPeers.filter(({ missingReason }) => missingReason !== undefined).map(({ name }) => name));
+  return missing.every(({ node }) => marked.has(node));
 }
 
 /**

@@ -3,6 +3,8 @@ import type { Members } from "../membership/members";
 import type { NodeRecord } from "../membership/record";
 import type { ContainerCache } from "../routing/container-cache";
 import type { ListLeases } from "../routing/list-leases";
+import type { LocationHints } from "../routing/location-hints";
+import { findWithLease, type LookupLeases } from "../routing/lookup-leases";
 import type { Bidder } from "../scheduling/bidder";
 import type { NameClaims } from "../scheduling/name-claims";
 import { isRpcMethod, parseParams, type RpcHandler, type RpcMethod, type RpcParams, type RpcResult } from "./methods";
@@ -14,16 +16,24 @@ export interface RpcHandlerDeps {
   nameClaims: NameClaims;
   leases: ListLeases;
   containerCache: ContainerCache;
+  lookupLeases: LookupLeases;
+  hints: LocationHints;
   /** makes this node's record as of now */
   ownRecord(): Promise<NodeRecord>;
 }
 
 /** Makes the handler of all calls that other nodes make to this one. */
-export function rpcHandlers({ host, members, bidder, nameClaims, leases, containerCache, ownRecord }: RpcHandlerDeps): RpcHandler {
+export function rpcHandlers(deps: RpcHandlerDeps): RpcHandler {
+  const { host, members, bidder, nameClaims, leases, containerCache, lookupLeases, hints, ownRecord } = deps;
   const handlers: { [M in RpcMethod]: (params: RpcParams<M>, from: string) => RpcResult<M> | Promise<RpcResult<M>> } = {
     ping: () => ({}),
     status: ownRecord,
-    find: ({ id, labels }) => host.find(id, labels),
+    // The lease begins before the container is looked for: a name given in between must reach the caller.
+    find: ({ id, labels, lease }, from) => findWithLease(host, id, labels, lease ? lookupLeases.grant(from, id) : undefined),
+    named: ({ name }) => {
+      hints.forget(name);
+      return {};
+    },
     list: async ({ have }, from) => {
       // The lease begins before the list is read: a change in between must reach the caller.
       const leaseMs = leases.grant(from);

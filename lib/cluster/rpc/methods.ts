@@ -17,8 +17,16 @@ const METHODS = {
   ping: { params: nothing, result: nothing },
   /** its record as of now */
   status: { params: nothing, result: recordSchema },
-  /** its containers that match an id or a name */
-  find: { params: z.object({ id: z.string(), labels }), result: z.object({ exact: z.array(found), prefix: z.array(found) }) },
+  /**
+   * Its containers that match an id or a name. With `lease`, the answer's `lease` is the time in ms, counted from the call, for which the
+   * node calls `named` if it gets a container of that name; absent in earlier versions, and if it can't promise that.
+   */
+  find: {
+    params: z.object({ id: z.string(), lease: z.boolean().exactOptional(), labels }),
+    result: z.object({ exact: z.array(found), prefix: z.array(found), lease: z.number().exactOptional() }),
+  },
+  /** tells that a container of the caller has got a name, or, without one, that any may have */
+  named: { params: z.object({ name: text.exactOptional() }), result: nothing },
   /**
    * All its containers. `have` is the version that the caller holds; `json`, which can be megabytes, is left out if that is current.
    * `lease` is the time in ms, counted from the call, for which the answer holds unless the node calls `changed`.

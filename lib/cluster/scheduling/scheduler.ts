@@ -69,7 +69,7 @@ export class Scheduler {
    * @throws PeerFailure if the named node doesn't answer
    */
   run(request: RoutedRequest, plan: Plan): Promise<Reply> {
-    const findHolders = async (name: string) => (await locateContainer(this.poolOf(request), name, { prefix: false })).owners;
+    const findHolders = async (name: string) => (await locateContainer(this.poolOf(request), name, { prefix: false, askAll: true })).owners;
     return runOnce(plan, idempotencyKeyOf(request), findHolders, () =>
       request.pinnedNode === undefined ? this.place(request, plan) : this.runOnNamedNode(request.pinnedNode, request, plan),
     );

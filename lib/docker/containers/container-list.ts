@@ -6,6 +6,7 @@ import { AppError, isUnavailable } from "../../errors";
 import type { Logger } from "../../support/logger";
 import type { ContainerInspectInfo, Engine } from "../engine";
 import { ALIAS_LABEL, type ContainerSummary, hasAlias, toSummary } from "./container-summary";
+import { NameEvents } from "./name-events";
 
 export { ALIAS_LABEL, type ContainerSummary, imageIdOf, type PortSummary } from "./container-summary";
 
@@ -66,6 +67,7 @@ export class ContainerList {
   private readonly replacedNames = new Set<string>();
   private watching = false;
   private readonly listeners: (() => void)[] = [];
+  private readonly nameListeners: ((name: string | undefined) => void)[] = [];
   private readonly closed = new AbortController();
 
   /**
@@ -92,6 +94,7 @@ export class ContainerList {
         this.log.debug("Engine events not followed", { reason: (error as Error).message });
       }
       this.watching = false;
+      this.tellName(undefined);
       this.engine.invalidatePing();
       this.invalidate();
       await sleep(RECONNECT_PAUSE_MS, undefined, { signal: this.closed.signal, ref: false }).catch(() => undefined);
@@ -99,7 +102,15 @@ export class ContainerList {
   }
 
   private async follow(events: IncomingMessage): Promise<void> {
-    for await (const _ of events) this.invalidate();
+    const names = new NameEvents();
+    for await (const chunk of events) {
+      this.invalidate();
+      for (const name of names.read(chunk)) this.tellName(name);
+    }
+  }
+
+  private tellName(name: string | undefined): void {
+    for (const listener of this.nameListeners) listener(name);
   }
 
   close(): void {
@@ -109,6 +120,19 @@ export class ContainerList {
   /** @param listener called at every change, by this process or others */
   onChange(listener: () => void): void {
     this.listeners.push(listener);
+  }
+
+  /**
+   * @param listener called with each name that a container gets, its alias included; undefined stands for any name, because the engine's
+   *   events are no longer followed
+   */
+  onNameGiven(listener: (name: string | undefined) => void): void {
+    this.nameListeners.push(listener);
+  }
+
+  /** Whether `onNameGiven` reports every name. */
+  get followsNames(): boolean {
+    return this.watching;
   }
 
   /** To be called after every change by this process, before its request is answered. */

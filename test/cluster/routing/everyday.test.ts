@@ -1,3 +1,4 @@
+import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
 import { becomesComplete, listHeader, locate, sleeper, startContainer, uniqueName } from "../../support/cluster-containers";
 import { pushImage, type Registry, startRegistry } from "../../support/registry";
@@ -102,6 +103,24 @@ test("a name that another node has is refused", async () => {
   const { name } = await startContainer(n1, {}, "n2");
   for (const query of ["", "?node=n1", "?node=n3"]) expect((await run(n3, { name }, query)).json).toMatchObject({ code: "NAME_TAKEN" });
   expect(await locate(cluster, name)).toEqual(["n2:running"]);
+});
+
+test("a container that was looked up before and is moved, or gets a namesake past the server, is found where it is", async () => {
+  const name = uniqueName();
+  const at = async (query = "") => (await n1.request("GET", `/containers/${name}${query}`)).json;
+  const create = (node: TestNode) => node.engine.docker(["create", "--name", name, "busybox"]);
+  await create(n2);
+  for (let round = 0; round < 3; round += 1) expect(await at()).toMatchObject({ host: "n2" });
+  await create(n3);
+  // The namesake is told as soon as its engine reports it.
+  expect(await until(async () => (await at()).code === "AMBIGUOUS_ID", 10_000)).toBe(true);
+  await n2.engine.docker(["rm", name]);
+  expect(await until(async () => (await at()).host === "n3", 10_000)).toBe(true);
+  const other = await startContainer(n1, {}, "n2");
+  expect((await n1.request("GET", `/containers/${other.name}`)).json).toMatchObject({ host: "n2" });
+  await n2.engine.docker(["rename", other.name, `${other.name}-2`]);
+  expect(await until(async () => (await n1.request("GET", `/containers/${other.name}`)).status === 404, 10_000)).toBe(true);
+  expect((await n1.request("GET", `/containers/${other.name}-2`)).json).toMatchObject({ host: "n2" });
 });
 
 test("a pull runs on every node, and each outcome is reported", async () => {

@@ -5,6 +5,7 @@ import type { Members } from "../../../lib/cluster/membership/members";
 import { Peer } from "../../../lib/cluster/membership/peer";
 import type { NodeRecord } from "../../../lib/cluster/membership/record";
 import type { Pool } from "../../../lib/cluster/pool";
+import { LocationHints } from "../../../lib/cluster/routing/location-hints";
 import type { RoutedRequest } from "../../../lib/cluster/routing/routed-request";
 import { here } from "../../../lib/cluster/routing/where";
 import type { PeerCall, PeerClient } from "../../../lib/cluster/rpc/peer-client";
@@ -67,11 +68,14 @@ export function poolOf(parts: PoolParts): Pool {
       find: own ?? (async () => ({ exact: [], prefix: [] })),
       list,
       onChange: () => undefined,
+      onNameGiven: () => undefined,
+      followsNames: () => true,
       holdsVolume: async () => false,
       countUse: async () => NOTHING_USED,
     },
     members: { peers, allPeers: peers, storeWasRead: true } as unknown as Members,
     client: { call: ask, send, knowsReceiver: () => true } as unknown as PeerClient,
+    hints: new LocationHints(),
     peerTimeoutMs: peerTimeout,
     log,
   };

@@ -48,6 +48,8 @@ export interface Node {
   /** names of its peers */
   peers: () => string[];
   peer: (name: string) => Peer;
+  /** how often the nodes that must be asked have changed */
+  changes: number;
   /** everything logged so far */
   entries: LogEntry[];
   /** messages of the warnings and notices so far */
@@ -65,7 +67,7 @@ interface NodeParts {
 /** Node `name` of the cluster that uses the store. */
 export function nodeOf(store: Store, name: string, { secret = "key", process, alive = new Set() }: NodeParts = {}): Node {
   const { log, entries } = quietLog();
-  const node = { record: recordOf(name, process === undefined ? {} : { process, sequence: 0 }) };
+  const node = { record: recordOf(name, process === undefined ? {} : { process, sequence: 0 }), changes: 0 };
   const ownRecord = async () => {
     node.record = { ...node.record, sequence: node.record.sequence + 1 };
     return node.record;
@@ -80,6 +82,9 @@ export function nodeOf(store: Store, name: string, { secret = "key", process, al
     ownRecord,
     probe,
     sharedEngines: { compare: async () => undefined, representatives: (peers) => [...peers] },
+    onChange: () => {
+      node.changes += 1;
+    },
     log,
   });
   return Object.assign(node, {

@@ -42,7 +42,8 @@ export class SlowEngine {
     return this.atOnce ? Promise.resolve(now) : new Promise((resolve) => this.asked.push(() => resolve(now)));
   }
 
-  event(): void {
-    this.followers.at(-1)?.write("{}\n");
+  /** @param text the event as the engine writes it */
+  event(text = "{}"): void {
+    this.followers.at(-1)?.write(`${text}\n`);
   }
 }

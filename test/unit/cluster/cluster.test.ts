@@ -29,6 +29,7 @@ function openNode(): Cluster {
   const settings = { cluster_key: ["key"], token: [], folder, s3: null, redis: null, refresh_rate: 30_000, cache_interval: 30_000 };
   const host = {
     onChange: () => undefined,
+    onNameGiven: () => undefined,
     state: async () => ({ docker: "28", engineId: "id", containers: 0 }),
     runs: () => ({ running: 0, waiting: 0 }),
     inventory: async () => Promise.reject(new Error("not asked")),

@@ -60,6 +60,26 @@ test("a node that leaves is removed; its old record does not add it again, a new
   expect(first.peers()).toEqual(["n2"]);
 });
 
+test("a change is told when a node comes, leaves, restarts, stops answering, answers again or has another engine, and not otherwise", async () => {
+  const { store, first, second } = await cluster(2);
+  const changesIn = async (act: () => unknown) => {
+    const before = first.changes;
+    await act();
+    await pass(REFRESH_MS + READ_MS);
+    return first.changes - before;
+  };
+  expect(await changesIn(() => Object.assign(second.record, { load: 0.7 }))).toBe(0);
+  expect(await changesIn(() => Object.assign(second.record, { engine_id: "another" }))).toBe(1);
+  expect(await changesIn(() => Object.assign(second.record, { same_engine: ["n3"] }))).toBe(1);
+  expect(await changesIn(() => first.peer("n2").markMissing("it refused"))).toBe(1);
+  expect(await changesIn(() => first.peer("n2").markAlive())).toBe(1);
+  expect(await changesIn(() => first.peer("n2").markAlive())).toBe(0);
+  expect(await changesIn(() => nodeOf(store, "n3").members.start())).toBe(1);
+  await second.members.stop();
+  expect(await changesIn(() => nodeOf(store, "n2", { process: "the next" }).members.start())).toBe(1);
+  expect(await changesIn(() => first.members.handleLeave("n2", "the next"))).toBe(1);
+});
+
 test("a late leave of the previous process does not remove the current one", async () => {
   const { store, first, second } = await cluster(2);
   const before = second.record.process;

@@ -74,7 +74,7 @@ test("peers get the id unchanged", async () => {
   const calls: unknown[] = [];
   const one = poolOf({ peers: [peerOf("n1")], ask: async (_peer, method, params) => calls.push([method, params]) && exact(web) });
   await locateContainer(one, "a b/../?&#%", PREFIX);
-  expect(calls).toEqual([["find", { id: "a b/../?&#%" }]]);
+  expect(calls).toEqual([["find", { id: "a b/../?&#%", lease: true }]]);
 });
 
 const some = fc.array(fc.constantFrom(web, other), { maxLength: 2 });

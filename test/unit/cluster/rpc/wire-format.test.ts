@@ -78,6 +78,9 @@ const CALLS: [method: RpcMethod, params: string, result: string][] = [
   ["ping", "{}", "{}"],
   ["status", "{}", PEER_RECORD],
   ["find", '{"id":"web"}', FOUND],
+  ["find", '{"id":"web","lease":true}', FOUND.replace(/}$/, ',"lease":30000}')],
+  ["named", '{"name":"web"}', "{}"],
+  ["named", "{}", "{}"],
   ["list", '{"have":""}', '{"version":"v1","lease":25,"json":"[]"}'],
   ["list", '{"have":"v1"}', '{"version":"v1","lease":25}'],
   ["changed", "{}", "{}"],
@@ -282,6 +285,8 @@ function handlers() {
       find: async () => JSON.parse(FOUND),
       list: async () => ({ version: "v1", json: Buffer.from("[]"), followed: true }),
       onChange: nothing,
+      onNameGiven: nothing,
+      followsNames: () => true,
       holdsVolume: async () => true,
       countUse: async () => JSON.parse(USE),
     },
@@ -290,6 +295,8 @@ function handlers() {
     nameClaims: { answer: async () => ({ taken: false }) } as never,
     leases: { grant: () => 25 } as never,
     containerCache: { invalidate: nothing } as never,
+    lookupLeases: { grant: () => 30_000 } as never,
+    hints: { forget: nothing } as never,
     ownRecord: async () => JSON.parse(PEER_RECORD),
   });
 }

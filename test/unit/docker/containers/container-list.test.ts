@@ -71,6 +71,22 @@ test("an event invalidates the cache", async () => {
   expect(await names(list)).toEqual(["new"]);
 });
 
+test("each name that a container gets is told, and when events can't be followed any more, that any may be given", async () => {
+  const engine = new SlowEngine(true);
+  const list = await listOf(engine, false);
+  const told: (string | undefined)[] = [];
+  list.onNameGiven((name) => told.push(name));
+  expect(list.followsNames).toBe(false);
+  void list.watch();
+  await turn();
+  expect(list.followsNames).toBe(true);
+  engine.event('{"Action":"create","Actor":{"Attributes":{"name":"web"}}}');
+  engine.event('{"Action":"start","Actor":{"Attributes":{"name":"web"}}}');
+  engine.followers.at(-1)?.end();
+  expect(await until(async () => !list.followsNames, 20_000)).toBe(true);
+  expect(told).toEqual(["web", undefined]);
+});
+
 test("nothing is cached while events can't be followed, and caching resumes afterwards", async () => {
   const engine = new SlowEngine(true);
   const list = await listOf(engine);
