@@ -88,6 +88,37 @@ export interface AgainstRow {
   limitedBy: string;
 }
 
+/** What one request costs in a pool of a size. */
+export interface PoolRow {
+  title: string;
+  nodes: number;
+  /** calls to other nodes, each a message there and one back */
+  calls: number;
+  /** ms, of the node that the client asks */
+  cpuMs: number;
+  /** ms, of all other nodes together */
+  otherCpuMs: number;
+}
+
+/** What requests cost as the pool grows, as a table of Markdown, as docs/performance.md has it. */
+export function poolTable(rows: PoolRow[]): string {
+  const head = ["", "nodes", "calls to other nodes", "CPU of the asked node, ms", "CPU of all others, ms"];
+  const lines = rows.map(({ title, nodes, calls, ...times }) => [
+    title,
+    String(nodes),
+    formatNumber(calls).replace(/\.0+$/, ""),
+    ...[times.cpuMs, times.otherCpuMs].map(formatNumber),
+  ]);
+  return markdownTable(
+    [head, ...lines],
+    head.map((_, column) => (column === 0 ? "---" : "---:")),
+  );
+}
+
+function markdownTable([head = [], ...lines]: string[][], rule: string[]): string {
+  return [head, rule, ...lines].map((cells) => `| ${cells.join(" | ")} |\n`).join("");
+}
+
 /** An earlier build and the present one as a table of Markdown, as docs/performance.md has it. */
 export function againstTable(revision: string, rows: AgainstRow[]): string {
   const head = ["", "unit", revision, "now", `now / ${revision}`, "limit", "now / limit", "limited by"];
@@ -101,7 +132,7 @@ export function againstTable(revision: string, rows: AgainstRow[]): string {
     limitedBy,
   ]);
   const rule = head.map((_, column) => (column < 2 || column === head.length - 1 ? "---" : "---:"));
-  return [head, rule, ...lines].map((cells) => `| ${cells.join(" | ")} |\n`).join("");
+  return markdownTable([head, ...lines], rule);
 }
 
 /** Measurements without a counterpart as a text table. */

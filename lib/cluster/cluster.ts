@@ -44,6 +44,7 @@ export interface ClusterSettings extends StoreSettings, PeerTlsSettings {
   run_concurrency: number;
   /** seconds */
   run_max_time: number;
+  stop_timeout: number;
   pull_wait: number;
   accept: boolean;
   public_url: string | null;
@@ -110,6 +111,8 @@ export interface ClusterDeps {
 const LOAD_INTERVAL_MS = 2000;
 /** Weight of a new CPU reading in the moving average: a burst of container starts must not look like a busy machine. */
 const CPU_READING_WEIGHT = 0.15;
+/** Added to the time in which the previous process may finish requests: until this one is ready. */
+const RELOAD_MARGIN_MS = 30_000;
 /** Added to the time that a run may take, for the requests between nodes. */
 const FORWARD_MARGIN_SECONDS = 10;
 /** A bid for this is the node's load without any run. */
@@ -121,7 +124,9 @@ const NO_NEEDS: Needs = { image: "none", pull: "always", ports: [], volumes: [],
  */
 export function openCluster({ settings, nodeName, url, version, host, log }: ClusterDeps): Cluster {
   const signatures = new Signatures(settings.cluster_key.length > 0 ? settings.cluster_key : settings.token);
-  const client = new PeerClient(nodeName, signatures, peerTls(settings));
+  // During a reload under pm2, notices to this node may reach its previous process.
+  const hints = new LocationHints(nodeCluster.isWorker ? settings.stop_timeout * 1000 + RELOAD_MARGIN_MS : 0);
+  const client = new PeerClient(nodeName, signatures, peerTls(settings), () => hints.forget());
   let load: Load | undefined;
   const measureLoad = async () => {
     load = smoothLoad(load, await readLoad());
@@ -170,7 +175,6 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     peerHasVolume: async (peer, name) => (await callPeer(pool, peer, "volume", { name })).held,
     log,
   });
-  const hints = new LocationHints();
   const members: Members = new Members({
     store: openStore(settings, log),
     signatures,

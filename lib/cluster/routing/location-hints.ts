@@ -19,6 +19,12 @@ export class LocationHints {
   private readonly hints = new LRUCache<string, Map<string, LocationHint & { validUntil: number }>>({ max: 10_000 });
   /** Number of calls of `forget`. */
   private changes = 0;
+  private readonly keptFrom: number;
+
+  /** @param delayMs hints are kept only after this time */
+  constructor(delayMs = 0) {
+    this.keptFrom = performance.now() + delayMs;
+  }
 
   /** @param clientKey `Access.key` of the client: others may see other containers */
   get(name: string, clientKey: string): LocationHint | undefined {
@@ -34,7 +40,7 @@ export class LocationHints {
     const { changes } = this;
     const askedAt = performance.now();
     return (hint, leaseMs) => {
-      if (changes !== this.changes) return;
+      if (changes !== this.changes || askedAt < this.keptFrom) return;
       const ofName = this.hints.get(name) ?? new Map();
       if (ofName.size >= MAX_CLIENTS_PER_NAME) ofName.clear();
       ofName.set(clientKey, { ...hint, validUntil: askedAt + leaseMs });

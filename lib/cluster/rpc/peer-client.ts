@@ -58,11 +58,13 @@ export class PeerClient {
   /**
    * @param nodeName this node's
    * @param tls read for each connection: certificates are renewed
+   * @param onDisconnect called when a connection to a peer has ended: what the peer promised over it is void
    */
   constructor(
     private readonly nodeName: string,
     private readonly signatures: Signatures,
     private readonly tls: () => PeerTls,
+    private readonly onDisconnect: () => void = () => undefined,
   ) {
     const agentOptions = { keepAlive: true, maxFreeSockets: 64, timeout: 30_000 };
     this.agents = { "http:": new http.Agent(agentOptions), "https:": new https.Agent(agentOptions) };
@@ -183,6 +185,7 @@ export class PeerClient {
       signatures: this.signatures,
       tls: this.tls(),
       onPeerClose: () => this.closeIdleSockets(url),
+      onClose: this.onDisconnect,
       onStamp: (stamp) => this.receivers.set(peer, stamp && { process: stamp.process, offset: stamp.clock - performance.now() }),
     });
     this.connections.set(peer, connection);

@@ -29,6 +29,8 @@ export interface PeerConnectionDeps {
   tls: ClientOptions & { secureContext: SecureContext };
   /** called when the peer has closed an established connection: it is stopping, or has stopped */
   onPeerClose: () => void;
+  /** called when an established connection has ended, for whatever reason */
+  onClose: () => void;
   /** called with each answer's stamp; undefined for a peer of an earlier version */
   onStamp: (stamp: ReceiverStamp | undefined) => void;
 }
@@ -54,7 +56,7 @@ export class PeerConnection {
   ) {}
 
   /** Begins to connect. Calls can be made at once. */
-  static open({ peer, url, signedHeader, signatures, tls, onPeerClose, onStamp }: PeerConnectionDeps): PeerConnection {
+  static open({ peer, url, signedHeader, signatures, tls, onPeerClose, onClose, onStamp }: PeerConnectionDeps): PeerConnection {
     const { protocol, host } = new URL(url);
     const secure = protocol === "https:";
     const socket = new WebSocket(`${secure ? "wss" : "ws"}://${host}${RPC_PATH}`, {
@@ -77,6 +79,7 @@ export class PeerConnection {
       connection.closedByPeer = connection.channel !== undefined && !connection.closed;
       if (connection.closedByPeer) onPeerClose();
       connection.close(connection.closeReason);
+      if (connection.channel !== undefined) onClose();
     });
     return connection;
   }

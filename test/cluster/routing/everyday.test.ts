@@ -106,7 +106,7 @@ test("a name that another node has is refused", async () => {
 });
 
 test("a container that was looked up before and is moved, or gets a namesake past the server, is found where it is", async () => {
-  const name = uniqueName();
+  const name = uniqueName("moved");
   const at = async (query = "") => (await n1.request("GET", `/containers/${name}${query}`)).json;
   const create = (node: TestNode) => node.engine.docker(["create", "--name", name, "busybox"]);
   await create(n2);

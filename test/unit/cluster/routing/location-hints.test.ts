@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import type { Found, Holding } from "../../../../lib/cluster/local-host";
 import { locateContainer } from "../../../../lib/cluster/routing/locate";
+import { LocationHints } from "../../../../lib/cluster/routing/location-hints";
 import { findWithLease, LookupLeases } from "../../../../lib/cluster/routing/lookup-leases";
 import type { AppError } from "../../../../lib/errors";
 import { accessOf } from "../../../support/unit/access-parts";
@@ -187,6 +188,21 @@ test("what one client has found is no hint for another, and neither is what a na
   const narrow = accessOf({ labels: { team: "a" } });
   expect(pool.hints.get("web", narrow.key)).toBeUndefined();
   expect(pool.hints.get("web", "")).toMatchObject({ node: "n1" });
+});
+
+test("a process that may share its port with the one before it keeps hints only after the delay", async () => {
+  jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate"] });
+  try {
+    const hints = new LocationHints(1000);
+    const keep = () => hints.prepare("web", "")({ node: "n1", missing: [] }, 60_000);
+    keep();
+    expect(hints.get("web", "")).toBeUndefined();
+    jest.advanceTimersByTime(1000);
+    keep();
+    expect(hints.get("web", "")).toMatchObject({ node: "n1" });
+  } finally {
+    jest.useRealTimers();
+  }
 });
 
 const NAMES = ["web", "db"] as const;

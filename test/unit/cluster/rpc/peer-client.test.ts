@@ -50,6 +50,44 @@ test("when a peer closes its RPC connection, its idle HTTP connections are close
   }
 });
 
+test("the end of an established connection is told, whichever side ends it, and a refused one is not", async () => {
+  const signatures = new Signatures(["key"]);
+  const server = http.createServer();
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  const peer = new Peer(recordOf("n1", { url: `http://127.0.0.1:${port}` }));
+  const open = () => {
+    const rpcServer = new RpcServer("n1", signatures, async () => ({}) as never, quietLog().log, { stamp });
+    server.removeAllListeners("upgrade").on("upgrade", (request, socket, head) => void rpcServer.accept(request, socket, head));
+    return rpcServer;
+  };
+  let ends = 0;
+  const client = new PeerClient(
+    "n0",
+    signatures,
+    () => ({}) as never,
+    () => {
+      ends += 1;
+    },
+  );
+  try {
+    server.on("upgrade", (_request, socket) => socket.destroy());
+    await expect(client.call(peer, "ping", {}, TIMEOUT_MS)).rejects.toMatchObject({ peer: "n1" });
+    expect(ends).toBe(0);
+    const first = open();
+    await client.call(peer, "ping", {}, TIMEOUT_MS);
+    first.close();
+    expect(await until(() => ends === 1, TIMEOUT_MS)).toBe(true);
+    open();
+    await client.call(peer, "ping", {}, TIMEOUT_MS);
+    client.close();
+    expect(await until(() => ends === 2, TIMEOUT_MS)).toBe(true);
+  } finally {
+    client.close();
+    server.close();
+  }
+});
+
 test("an answerer that begins with megabytes gets no call: each signature of the connection would cover them", async () => {
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
   await once(server, "listening");
