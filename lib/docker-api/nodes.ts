@@ -3,7 +3,7 @@ import { Access } from "../access/access";
 import type { Peer } from "../cluster/membership/peer";
 import { callPeers, includesSelf, type Pool, poolOf } from "../cluster/pool";
 import { sendWatched } from "../cluster/routing/frozen-peer";
-import { findOnNode, findPeer, locateContainer } from "../cluster/routing/locate";
+import { findPeer, locateContainer } from "../cluster/routing/locate";
 import { fanOut, type MissingNode } from "../cluster/rpc/fan-out";
 import { PeerFailure } from "../cluster/rpc/peer-failure";
 import type { RawAnswer, RawEngine } from "../docker/raw-engine";
@@ -17,8 +17,6 @@ import { formatTarget } from "./target";
 
 /** For another node to answer a question, while it answers pings. */
 const ANSWER_TIMEOUT_MS = 60_000;
-/** For so long a container is looked for only where it was: that another node has one of its name too, which no node allows, goes unnoticed. */
-const LAST_NODE_MS = 5000;
 
 /** The answers of all nodes, this node's first. */
 export interface Answers {
@@ -60,8 +58,6 @@ const NO_SUCH: Record<ObjectKind, (id: string) => string> = {
 export class Nodes {
   /** Nodes of execs: ids are never used twice. */
   private readonly execs = new LRUCache<string, string>({ max: 10_000 });
-  /** Nodes that containers were found on, by what they were asked for. */
-  private readonly lastNodes = new LRUCache<string, string>({ max: 10_000, ttl: LAST_NODE_MS });
 
   /**
    * @param answerHere answers a question on this node as for another node's request
@@ -199,14 +195,10 @@ export class Nodes {
 
   private async locateByList(pool: Pool, id: string): Promise<Located | undefined> {
     try {
-      const lastNode = this.lastNodes.get(id);
-      const last = lastNode !== undefined && (await findOnNode(pool, lastNode, id));
-      if (last) return { node: lastNode, id: last.name === id ? id : last.id };
       const { owners } = await locateContainer(pool, id, { prefix: true });
       const nodes = [...new Set(owners.map(({ node }) => node))];
       if (nodes.length > 1) throw ambiguous(id, nodes);
       const [owner] = owners as [(typeof owners)[0]];
-      this.lastNodes.set(id, owner.node);
       return { node: owner.node, id: owner.found.name === id ? id : owner.found.id };
     } catch (error) {
       // The engine takes any first digits of an id that only one container has.

@@ -75,24 +75,6 @@ function areMarkedMissing(pool: Pool, missing: MissingNode[]): boolean {
 }
 
 /**
- * Asks one node whether it has a container of this name or id.
- * @returns undefined if it hasn't, has several, can't be asked, or may not be used
- */
-export async function findOnNode(pool: Pool, node: string, id: string): Promise<Found | undefined> {
-  const labels = pool.access?.labels;
-  const isOwn = node === pool.nodeName && includesSelf(pool);
-  const find = isOwn
-    ? pool.host.find(id, labels)
-    : fanOut(
-        pool.members.peers.filter(({ name }) => name === node),
-        (peer) => callPeer(pool, peer, "find", { id, ...(labels ? { labels } : {}) }),
-      ).then(({ answers }) => answers[0]?.value);
-  const matches = await find.catch(() => undefined);
-  const found = matches && (matches.exact.length > 0 ? matches.exact : matches.prefix);
-  return found?.length === 1 ? found[0] : undefined;
-}
-
-/**
  * Finds the one node that has a volume.
  * @throws AppError VOLUME_NOT_FOUND; AMBIGUOUS_VOLUME with the nodes; NODES_MISSING if no node that answers has it and some nodes don't
  */
