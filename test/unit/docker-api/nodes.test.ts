@@ -32,38 +32,13 @@ function nodesWith(holdings: Record<string, Holding>, answerHere: (question: Que
 
 const jsonAnswer = (status: number, json: object): RawAnswer => ({ status, headers: {}, body: Buffer.from(JSON.stringify(json)) });
 
-describe("a container that was found", () => {
-  test.each<[string, string, Holding]>([
-    ["by its name", web.name, { exact: [web], prefix: [] }],
-    ["by first digits of its id", web.id.slice(0, 12), { exact: [], prefix: [web] }],
-  ])("%s is looked for only on its node next", async (_, id, holding) => {
-    const { nodes, asked } = nodesWith({ n0: NOTHING, n1: holding, n2: NOTHING });
-    const first = await nodes.locate("container", id, call);
-    expect(asked.splice(0).sort()).toEqual(["n0", "n1", "n2"]);
-    expect(await nodes.locate("container", id, call)).toEqual(first);
-    expect([first.node, asked]).toEqual(["n1", ["n1"]]);
-  });
-
-  test.each<[string, Partial<Record<"n1", Holding>>]>([
-    ["is no longer there", { n1: NOTHING }],
-    ["gives no answer", {}],
-  ])("is looked for everywhere if its node %s", async (_, later) => {
-    const holdings: Record<string, Holding> = { n0: NOTHING, n1: { exact: [web], prefix: [] }, n2: NOTHING };
-    const { nodes } = nodesWith(holdings);
-    await nodes.locate("container", web.name, call);
-    delete holdings.n1;
-    Object.assign(holdings, later, { n2: { exact: [web], prefix: [] } });
-    expect(await nodes.locate("container", web.name, call)).toEqual({ node: "n2", id: web.name });
-  });
-
-  test("is not found by a token that doesn't name its node", async () => {
-    const { nodes, asked } = nodesWith({ n0: NOTHING, n1: { exact: [web], prefix: [] }, n2: NOTHING });
-    await nodes.locate("container", web.name, call);
-    asked.splice(0);
-    const access = accessOf({ nodes: ["n0", "n2"] });
-    await expect(nodes.locate("container", web.name, { ...call, access } as DockerCall)).rejects.toMatchObject({ status: 404 });
-    expect(asked).not.toContain("n1");
-  });
+test("a container that was found is not found by a token that doesn't name its node", async () => {
+  const { nodes, asked } = nodesWith({ n0: NOTHING, n1: { exact: [web], prefix: [] }, n2: NOTHING });
+  await nodes.locate("container", web.name, call);
+  asked.splice(0);
+  const access = accessOf({ nodes: ["n0", "n2"] });
+  await expect(nodes.locate("container", web.name, { ...call, access } as DockerCall)).rejects.toMatchObject({ status: 404 });
+  expect(asked).not.toContain("n1");
 });
 
 test("an exec is found without a search on the node that has created it", async () => {
