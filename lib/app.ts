@@ -10,6 +10,7 @@ import { Credentials } from "./auth/credentials";
 import { NarrowTokens, rootSecrets } from "./auth/narrow-tokens";
 import { Tickets } from "./auth/tickets";
 import { openCluster } from "./cluster/cluster";
+import { storeName } from "./cluster/membership/store/open-store";
 import { singleNodeDispatch } from "./cluster/routing/single-node";
 import { Signatures } from "./cluster/rpc/signatures";
 import { readLoad } from "./cluster/scheduling/load";
@@ -288,12 +289,6 @@ export async function start(
       stopTimeoutMs: settings.stop_timeout * 1000,
     });
   return { port: server.port, stop };
-}
-
-/** Where the members are published, without the store's credentials. */
-function storeName({ redis, s3, folder }: Pick<Settings, "redis" | "s3" | "folder">): string {
-  if (redis !== null) return `redis ${new URL(redis).host}`;
-  return s3 === null ? `folder ${folder}` : `bucket ${s3}`;
 }
 
 function handlerOf(listener: ProxyListener, fallback: RequestListener): HttpHandler {

@@ -35,3 +35,9 @@ export function openStore(settings: StoreSettings, log: Logger): Store {
   }
   return new FolderStore(settings.folder, log);
 }
+
+/** Where the members are published, without the store's credentials. */
+export function storeName({ redis, s3, folder }: Pick<StoreSettings, "redis" | "s3" | "folder">): string {
+  if (redis !== null) return `redis ${new URL(redis).host}`;
+  return s3 === null ? `folder ${folder}` : `bucket ${s3}`;
+}
