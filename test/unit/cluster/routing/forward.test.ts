@@ -10,8 +10,16 @@ import { noAnswer, peerOf, poolOf, requestOf } from "../../../support/unit/clust
 
 const peer = peerOf("n1");
 
+const responses: Readable[] = [];
+// The peer of a response that nobody reads is pinged until it is closed, also while another test counts timers.
+afterEach(() => {
+  for (const response of responses.splice(0)) response.destroy();
+});
+
 function responseOf(headers: IncomingHttpHeaders = {}, statusCode = 200, body = "answer") {
-  return Object.assign(Readable.from([Buffer.from(body)]), { statusCode, headers });
+  const response = Object.assign(Readable.from([Buffer.from(body)]), { statusCode, headers });
+  responses.push(response);
+  return response;
 }
 
 /** Forwards a request; the call that the peer gets. */
