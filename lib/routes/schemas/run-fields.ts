@@ -70,9 +70,11 @@ const containsText = (part: string) => (value: unknown) => typeof value === "str
 
 /** Items of a list as entries of a map, whose names differ. */
 function toUniqueMap<T>(entries: [name: string, value: T][], what: string): Record<string, T> {
-  const names = entries.map(([name]) => name);
-  const duplicate = names.findIndex((name, index) => names.indexOf(name) < index);
-  if (duplicate >= 0) throw new ShortFormError(`has a ${what} that is there already`, [duplicate]);
+  const names = new Set<string>();
+  for (const [index, [name]] of entries.entries()) {
+    if (names.has(name)) throw new ShortFormError(`has a ${what} that is there already`, [index]);
+    names.add(name);
+  }
   return Object.fromEntries(entries);
 }
 
@@ -107,7 +109,11 @@ function toPortMap(value: unknown): unknown {
   const items = listItems(value, containsText(":"));
   if (!items) return value;
   const result: Record<string, string[]> = {};
-  for (const [host, container] of items.map(toPublishedPort)) result[host] = [...(result[host] ?? []), container];
+  for (const [host, container] of items.map(toPublishedPort)) {
+    const containers = result[host] ?? [];
+    containers.push(container);
+    result[host] = containers;
+  }
   return result;
 }
 

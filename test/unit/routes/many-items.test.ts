@@ -1,4 +1,5 @@
 import { planContainerRun } from "../../../lib/routes/schemas/container-run";
+import { planRootRun } from "../../../lib/routes/schemas/root-run";
 import { parseVolumes } from "../../../lib/runs/volumes/run-volumes";
 
 /** A single request must not block the event loop for minutes: the checks must be linear. */
@@ -21,4 +22,12 @@ test("200,000 mounts of a container run are validated quickly", () => {
   expect(planContainerRun({ ...body, volumes }, undefined).name).toBeTruthy();
   const twice = () => planContainerRun({ ...body, volumes: [...volumes, "/v1:/other"] }, undefined);
   expect(twice).toThrow(expect.objectContaining({ details: { field: "volumes.200000" } }));
+});
+
+test("200,000 ports and variables of a run are validated quickly", () => {
+  const ports = numbers(200_000).map(() => "80");
+  const env = numbers(200_000).map((at) => `NAME${at}=value`);
+  expect(planRootRun({ image: "busybox", ports, env }, undefined).name).toBeTruthy();
+  const twice = () => planRootRun({ image: "busybox", env: [...env, "NAME1=other"] }, undefined);
+  expect(twice).toThrow(expect.objectContaining({ details: { field: "env.200000" } }));
 });
