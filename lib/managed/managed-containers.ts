@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Access } from "../access/access";
 import type { ContainerSummary } from "../docker/containers/container-list";
+import { nameAndLabels } from "../docker/containers/container-summary";
 import { toBytes } from "../docker/create/run-spec";
 import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
@@ -271,9 +272,9 @@ export class ManagedContainers {
     return this.docker.engine.call((docker) => docker.getContainer(id).inspect());
   }
 
-  private specOf({ Name, Config }: ContainerInspectInfo): ManagedSpec {
-    const stored = readManagedSpec({ name: Name.slice(1), labels: Config.Labels ?? {} });
+  private specOf(info: ContainerInspectInfo): ManagedSpec {
+    const stored = readManagedSpec(nameAndLabels(info));
     if (!stored) throw new AppError("NOT_MANAGED");
-    return restoreSpec(stored, Config.Env ?? []);
+    return restoreSpec(stored, info.Config.Env ?? []);
   }
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { owner } from "../cluster/routing/where";
 import type { ContainerSummary } from "../docker/containers/container-list";
+import { nameAndLabels } from "../docker/containers/container-summary";
 import { inspectContainer } from "../docker/containers/inspect";
 import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
@@ -84,7 +85,7 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
       const info = await docker.containers.findAndInspect(params.id, { prefix: true });
       const { Status } = info.State;
       const id = info.Id;
-      const container = { name: info.Name.slice(1), labels: info.Config.Labels ?? {} };
+      const container = nameAndLabels(info);
       const { name } = container;
       if (readManagedSpec(container)) {
         if (!query.force && Status !== "created" && Status !== "exited") throw new AppError("STILL_RUNNING", { details: { id } });

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { bestNode, everyNode, owners } from "../cluster/routing/where";
+import { nameAndLabels } from "../docker/containers/container-summary";
 import { exec } from "../docker/containers/exec";
 import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
@@ -177,8 +178,9 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     async handler(call) {
       const info = await docker.containers.findAndInspect(call.params.id, { prefix: false });
       const id = info.Id;
-      const name = info.Name.slice(1);
-      if (!(await managed.remove({ name, labels: info.Config.Labels ?? {} }))) await docker.runner.remove(id, { info });
+      const container = nameAndLabels(info);
+      const { name } = container;
+      if (!(await managed.remove(container))) await docker.runner.remove(id, { info });
       return { id, name, removed: true, host };
     },
   });

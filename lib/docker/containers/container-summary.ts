@@ -1,4 +1,4 @@
-import type { ContainerInfo } from "dockerode";
+import type { ContainerInfo, ContainerInspectInfo } from "dockerode";
 import { CUID_LABEL } from "./replaced-name";
 
 export interface PortSummary {
@@ -74,4 +74,9 @@ export function toSummary(info: ContainerInfo, host: string): ContainerSummary {
   };
   imageIds.set(summary, info.ImageID);
   return summary;
+}
+
+/** The name and the labels of an inspected container, as its summary has them. */
+export function nameAndLabels({ Name, Config }: Pick<ContainerInspectInfo, "Name" | "Config">): Pick<ContainerSummary, "name" | "labels"> {
+  return { name: Name.slice(1), labels: Config.Labels ?? {} };
 }
