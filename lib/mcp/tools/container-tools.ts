@@ -142,10 +142,8 @@ export const CONTAINER_TOOLS: readonly ToolDeclaration[] = [
   },
   {
     name: "update_app",
-    description:
-      "Change an app; it is made anew, its /app stays. null removes a variable or limit; ports replaces all, and is changed alone",
-    routes: { fields: "PATCH /containers/:id", ports: "PATCH /containers/:id/ports" },
-    choose: (args) => (args.ports === undefined ? "fields" : "ports"),
+    description: "Change an app; it is made anew, its /app stays. null removes a variable or limit; ports replaces all",
+    routes: { "": "PATCH /containers/:id" },
     arguments: { id, image: TEXT, env: OBJECT, tags: TEXTS, resources: OBJECT, ports: APP_PORTS },
     required: ["id"],
     answer: APP,

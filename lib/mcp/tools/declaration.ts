@@ -29,8 +29,6 @@ export interface ToolDeclaration {
   routes: Record<string, string>;
   /** the argument that chooses among the routes */
   choice?: string;
-  /** Chooses the route where no argument's value does. */
-  choose?: (args: Arguments) => string;
   arguments: Record<string, JsonSchema>;
   required?: readonly string[];
   /** Fields of its answer; an error has other ones beside `status`. */

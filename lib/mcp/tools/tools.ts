@@ -146,8 +146,7 @@ function readJsonText(name: string, schema: JsonSchema | undefined, value: unkno
 }
 
 function chooseRoute({ declaration, routes }: Tool, args: Arguments): { key: string; rest: Arguments } {
-  const { choice, choose, name } = declaration;
-  if (choose) return { key: choose(args), rest: args };
+  const { choice, name } = declaration;
   const [first = ""] = routes.keys();
   if (choice === undefined) return { key: first, rest: args };
   const { [choice]: key = first, ...rest } = args;

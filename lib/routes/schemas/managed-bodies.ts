@@ -53,6 +53,8 @@ export const createBody = z.object({
   cuid: optional(cuid).describe("Made up if absent"),
 });
 
+const ports = fields.portList.describe("Instead of those there are");
+
 /** The body of `PATCH /containers/{id}`. */
 export const changeBody = z.object({
   env: optional(fields.variables(scalar.nullable())).describe("Variables to set; null removes one"),
@@ -61,11 +63,12 @@ export const changeBody = z.object({
     z.object({ cpus: limits.cpus.nullish(), memory: limits.memory.nullish(), pids: limits.pids.nullish() }).strict(),
   ).describe("Limits to set; null removes one"),
   image: optional(imageReference),
+  ports: optional(ports),
   ...options,
 });
 
 /** The body of `PATCH /containers/{id}/ports`. */
-export const portsBody = z.object({ ports: fields.portList.describe("Instead of those there are") });
+export const portsBody = z.object({ ports });
 
 type CreateBody = z.output<typeof createBody>;
 
@@ -108,13 +111,14 @@ export function toRequestedSpec(body: CreateBody, key: string | undefined): Requ
 
 /** Converts the body of a change into a function that edits a spec. */
 export function toSpecChange(body: z.output<typeof changeBody>): (spec: RequestedSpec) => RequestedSpec {
-  const { env = {}, tags: given, resources = {}, image } = body;
+  const { env = {}, tags: given, resources = {}, image, ports: published } = body;
   return (spec) => ({
     ...changedOptions(spec, body),
     env: withoutNulls({ ...spec.env, ...env }),
     tags: given ?? spec.tags,
     resources: limited({ ...spec.resources, ...resources }),
     image: image ?? spec.image,
+    ports: published === undefined ? spec.ports : toPortMappings(published),
   });
 }
 

@@ -230,6 +230,14 @@ test("PATCH of the ports replaces them, tcp and udp; a taken port is a 409 and c
   expect((await node.names()).sort()).toEqual([cuid, other].sort());
 });
 
+test("PATCH changes ports together with other fields, and keeps them if they aren't named", async () => {
+  const { cuid } = (await create({ ports: [{ host: 13001, container: 80 }] })).json;
+  const ports = [{ host: 13002, container: 81, protocol: "udp" }];
+  expect((await example("PATCH", `/containers/${cuid}`, { ports, tags: ["v2"] })).json).toMatchObject({ ports, tags: ["v2"] });
+  expect((await example("PATCH", `/containers/${cuid}`, { tags: ["v3"] })).json).toMatchObject({ ports, tags: ["v3"] });
+  expect((await node.inspect(cuid)).HostConfig.PortBindings).toMatchObject({ "81/udp": [{ HostPort: "13002" }] });
+});
+
 test("a failed change leaves the previous container running", async () => {
   const { cuid } = (await create({ tags: ["before"] })).json;
   await example("POST", `/containers/${cuid}/start`);

@@ -100,7 +100,7 @@ describe("a call", () => {
     ["control", { id: "box", action: "stop", timeout: 3 }, { method: "POST", path: "/containers/box/stop?timeout=3" }],
     ["control", { id: "box", action: "rename", name: "new" }, { path: "/containers/box/rename", body: { name: "new" } }],
     ["update_app", { id: "app", env: { A: null } }, { method: "PATCH", path: "/containers/app", body: { env: { A: null } } }],
-    ["update_app", { id: "app", ports: [] }, { method: "PATCH", path: "/containers/app/ports", body: { ports: [] } }],
+    ["update_app", { id: "app", ports: [] }, { method: "PATCH", path: "/containers/app", body: { ports: [] } }],
     ["http_request", { id: "app" }, { method: "GET", path: "/proxy/app/" }],
     ["http_request", { id: "app", path: "/a%20b?c=d", port: 80 }, { method: "GET", path: "/proxy/app/a%20b?c=d&port=80" }],
     ["http_request", { id: "app", method: "POST", body: "{}" }, { method: "POST", body: Buffer.from("{}") }],
