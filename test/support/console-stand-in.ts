@@ -70,6 +70,7 @@ export async function startStandIn(answers: Answers): Promise<StandIn> {
     const answer = standIn.answers[key + search] ?? standIn.answers[key] ?? new Refusal(404, "not here");
     if (answer instanceof Refusal)
       return void response.writeHead(answer.status, { "Content-Type": "application/json" }).end(JSON.stringify(answer));
+    if (key === "POST /run") response.setHeader("X-Run-Sandbox", "warm;time=30;output=1000000;memory=500000000;cpus=1;pids=512;network=?0");
     if (typeof answer === "string" || Buffer.isBuffer(answer)) return void send("text/plain", answer);
     send("application/json", JSON.stringify(answer));
   });

@@ -12,16 +12,16 @@ const NODES_PAUSE_MS_EACH = 5;
 
 const COLUMNS = [
   { head: T.node, width: "auto" },
-  { head: T.answers, width: "auto" },
+  { head: T.answers, width: "6.3rem" },
   { head: T.load, width: "8rem" },
-  { head: T.cpu, width: "5.5rem" },
-  { head: T.memory, width: "5.5rem" },
-  { head: T.engine, width: "5.5rem" },
-  { head: T.version, width: "6rem" },
-  { head: T.docker, width: "6rem" },
-  { head: T.containers, width: "8rem" },
-  { head: T.runs, width: "12rem" },
-  { head: T.takesWork, width: "11rem" },
+  { head: T.cpu, width: "4.5rem" },
+  { head: T.memory, width: "6rem" },
+  { head: T.engine, width: "5.7rem" },
+  { head: T.version, width: "5.5rem" },
+  { head: T.docker, width: "5.7rem" },
+  { head: T.containers, width: "7.5rem" },
+  { head: T.runs, width: "11.3rem" },
+  { head: T.takesWork, width: "6.8rem" },
 ];
 
 /**
@@ -41,9 +41,13 @@ export async function readNodes(signal) {
 const shareText = (/** @type {number | undefined} */ share) => share !== undefined && `${Math.round(share * 100)} %`;
 
 const cells = (/** @type {Node} */ node) => html`<th scope="row" title=${node.name}>${node.name}</th>
-  <td title=${node.reason}>${node.reachable ? html`<span class="state good">${T.yes}</span>` : html`<span class="state bad">${T.missingBecause}${node.reason}</span>`}</td>
-  <td>${node.load !== undefined && html`<meter min="0" max="1" value=${node.load} aria-label=${`${T.load} ${node.name}`}></meter> ${node.load.toFixed(2)}`}</td>
-  <td class="number">${shareText(node.cpu)}</td><td class="number">${shareText(node.memory)}</td>
+  ${
+    node.reachable
+      ? html`<td class="state good">${T.yes}</td>
+        <td>${node.load !== undefined && html`<meter min="0" max="1" value=${node.load} aria-label=${`${T.load} ${node.name}`}></meter> ${node.load.toFixed(2)}`}</td>
+        <td class="number">${shareText(node.cpu)}</td><td class="number">${shareText(node.memory)}</td>`
+      : html`<td colspan="4" class="state bad" title=${node.reason}>${T.missingBecause}${node.reason}</td>`
+  }
   <td>${node.engine}</td><td title=${node.version}>${node.version}</td><td title=${node.docker}>${node.docker}</td><td class="number">${node.containers}</td>
   <td>${node.runs && T.runsOf(node.runs.running, node.runs.waiting)}</td><td>${node.accepting === false ? T.no : T.yes}</td>`;
 

@@ -60,7 +60,7 @@ export const T = {
   docker: "Docker",
   runs: "Runs",
   runsOf: (/** @type {number} */ running, /** @type {number} */ waiting) => `${running} running, ${waiting} waiting`,
-  takesWork: "Takes new work",
+  takesWork: "New work",
   yes: "yes",
   no: "no",
   missingBecause: "missing: ",

@@ -34,8 +34,9 @@ test("the next run gets a waiting sandbox without traces of the previous run", a
       const waiting = await running();
       const script =
         "ls /tmp; cat /tmp/left; id -u; echo secret > /tmp/left; ps -o comm | grep -c '^sleep'; (sleep 77 >/dev/null 2>&1 &); echo ok";
-      const { json } = await rawCode(server, `out=$( { ${script}; } 2>&1 | tr '\\n' ' '); printf '{"out":"%s"}' "$out"`);
+      const { json, headers } = await rawCode(server, `out=$( { ${script}; } 2>&1 | tr '\\n' ' '); printf '{"out":"%s"}' "$out"`);
       expect(json.out).toMatch(/^cat: can't open '\/tmp\/left': No such file or directory \d+ 0 ok $/);
+      expect(headers.get("X-Run-Sandbox")).toMatch(run > 0 ? /^warm;time=30;.*memory=40000000;.*network=\?0$/ : /^cold;/);
       users.add(json.out.split(" ").at(-4));
       // The waiting sandbox has been used.
       if (run > 0) expect(await until(async () => !(await containsAll(waiting)), WAIT_MS)).toBe(true);
