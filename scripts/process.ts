@@ -12,13 +12,13 @@ export interface CommandResult {
 
 /**
  * Runs a command without a shell and waits for its end; a non-zero exit code is a result, not an error.
- * `input` is written to its standard input, which is otherwise empty; `env` replaces the whole environment.
- * Rejects only if the command cannot be started, for instance because it is not installed.
+ * `input` is written to its standard input, which is otherwise empty, and ends then unless it is `inputStaysOpen`; `env` replaces the
+ * whole environment. Rejects only if the command cannot be started, for instance because it is not installed.
  */
 export function run(
   command: string,
   args: string[],
-  options: { input?: string | Buffer | undefined; env?: NodeJS.ProcessEnv } = {},
+  options: { input?: string | Buffer | undefined; inputStaysOpen?: boolean; env?: NodeJS.ProcessEnv } = {},
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env: options.env ?? process.env });
@@ -32,7 +32,8 @@ export function run(
     });
     child.on("error", reject);
     child.on("close", (code) => resolve({ code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }));
-    child.stdin.end(options.input);
+    if (options.inputStaysOpen) child.stdin.write(options.input ?? "");
+    else child.stdin.end(options.input);
   });
 }
 

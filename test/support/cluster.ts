@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { until } from "../../scripts/process";
-import { type Engine, engineKind, leaseEngine, startEngine } from "./engine";
+import { type Engine, type EngineKind, engineKind, leaseEngine, startEngine } from "./engine";
 import { importBusybox } from "./images";
 import { type Answer, ask, type RequestOptions, startServer, type TestServer } from "./server";
 
@@ -27,6 +27,7 @@ const PORT = 1717;
 /**
  * Starts hosts with an engine and a server each, in their own network namespaces, and waits until each node knows all.
  * @param options.size number of hosts
+ * @param options.kind of all engines; of different kinds in turn if absent
  * @param options.args further flags of every server
  * @param options.argsOf further flags of the server of one host
  * @param options.stored false if the flags name another store than the folder
@@ -34,6 +35,7 @@ const PORT = 1717;
  */
 export async function startCluster(options: {
   size: number;
+  kind?: EngineKind;
   args?: string[];
   argsOf?: (engine: Engine) => string[];
   stored?: boolean;
@@ -42,7 +44,7 @@ export async function startCluster(options: {
   const folder = mkdtempSync(path.join(tmpdir(), "docker-server-cluster-"));
   const take = options.ownEngines ? startEngine : leaseEngine;
   const engines = await Promise.all(
-    Array.from({ length: options.size }, (_, index) => take({ name: `n${index + 1}`, kind: engineKind(index) })),
+    Array.from({ length: options.size }, (_, index) => take({ name: `n${index + 1}`, kind: options.kind ?? engineKind(index) })),
   );
   await Promise.all(engines.map((engine) => importBusybox(engine)));
   const store = options.stored === false ? [] : ["--folder", folder];

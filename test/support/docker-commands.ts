@@ -8,7 +8,7 @@ export interface DockerCommand {
   args: string;
   /** on standard input, through a pipe */
   input?: string;
-  /** gives the command a terminal of 33 rows and 101 columns */
+  /** gives the command a terminal of 33 rows and 101 columns; its input, if any, has no end then */
   terminal?: boolean;
   /** its output has values of the moment: only its exit code is compared */
   varies?: boolean;
@@ -28,7 +28,9 @@ export function dockerAt(
   const command = `${cli} -H ${host} ${args.replaceAll("NAME", name)}`;
   const line = terminal ? `script -qefc '${`stty rows 33 cols 101; ${command}`.replaceAll("'", `'\\''`)}' /dev/null` : command;
   const env = { PATH: process.env.PATH, HOME: config, DOCKER_CONFIG: config, DOCKER_BUILDKIT: "0", TMPDIR: tmpdir() };
-  return run("sh", ["-c", input === undefined ? `${line} < /dev/null` : line], { env, ...(input === undefined ? {} : { input }) });
+  if (input === undefined) return run("sh", ["-c", `${line} < /dev/null`], { env });
+  // A key that a terminal gets together with the end of its input is none of its own to the CLI.
+  return run("sh", ["-c", line], { env, input, inputStaysOpen: terminal ?? false });
 }
 
 let shared: string | undefined;

@@ -5,6 +5,7 @@ import { emptyEngine } from "./empty-engine";
 import { importBusybox } from "./images";
 
 export type { Engine } from "../../scripts/bed-engine";
+export type { EngineKind } from "../../scripts/engine-kind";
 
 /** The kinds of engines that the suites run on: the first where there is one host; the hosts of a pool take them in turn. */
 const KINDS = parseEngineKinds(process.env.TEST_ENGINES ?? "28,20.10,28-containerd");
