@@ -12,6 +12,8 @@ const DRAIN_MS = 1500;
 const WAITS_END_MS = 5000;
 /** After this time, at most half of `stop_timeout`, streams without an end of their own are ended. */
 const STREAMS_END_MS = 1500;
+/** Runs that end with their request are ended so long before `stop_timeout`, at most half of it, to be removed and answered. */
+const RUNS_END_BEFORE_MS = 5000;
 
 /** Whether this node is about to stop; /health reports it. */
 export class Drain {
@@ -52,10 +54,12 @@ export async function shutDown({
   const endAt = performance.now() + stopTimeoutMs;
   const streamsTimer = setTimeout(() => deadlines.stopUnbounded(), Math.min(STREAMS_END_MS, stopTimeoutMs / 2));
   const waitsTimer = setTimeout(() => deadlines.stop(), Math.min(WAITS_END_MS, stopTimeoutMs / 2));
+  const runsTimer = setTimeout(() => deadlines.stopRuns(), Math.max(stopTimeoutMs - RUNS_END_BEFORE_MS, stopTimeoutMs / 2));
   await Promise.all(servers.map((server) => server.stop()));
   clearTimeout(streamsTimer);
   proxy.close();
   clearTimeout(waitsTimer);
+  clearTimeout(runsTimer);
   await settlesBefore(finishWork(), AbortSignal.timeout(Math.max(0, Math.ceil(endAt - performance.now()))));
   close();
 }

@@ -207,6 +207,10 @@ export class HttpRequest implements RoutedRequest, RouteCall {
     return this.deps.deadlines.untilStop(this.clientSignal);
   }
 
+  get runSignal(): AbortSignal {
+    return this.deps.deadlines.untilRunsStop(this.clientSignal);
+  }
+
   get callerSignal(): AbortSignal | undefined {
     return this.peer && this.within(this.peer.left);
   }

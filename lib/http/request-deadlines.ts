@@ -2,6 +2,7 @@
 export class RequestDeadlines {
   private readonly timed = new AbortGroup();
   private readonly unbounded = new AbortGroup();
+  private readonly runs = new AbortGroup();
 
   /**
    * Makes the signal of an operation with a deadline.
@@ -25,12 +26,26 @@ export class RequestDeadlines {
     return this.unbounded.add(clientSignal).signal;
   }
 
+  /**
+   * Makes the signal of a run that ends with its request.
+   * @param clientSignal aborted when the client disconnects
+   * @returns aborted then, or by `stopRuns`
+   */
+  untilRunsStop(clientSignal: AbortSignal): AbortSignal {
+    return this.runs.add(clientSignal).signal;
+  }
+
   /** Aborts the signals without a deadline, and every later one at once. */
   stopUnbounded(): void {
     this.unbounded.abortAll();
   }
 
-  /** Aborts all signals, and every later one at once. */
+  /** Aborts the signals of runs, and every later one at once. */
+  stopRuns(): void {
+    this.runs.abortAll();
+  }
+
+  /** Aborts all signals but those of runs, and every later one at once. */
   stop(): void {
     this.unbounded.abortAll();
     this.timed.abortAll();

@@ -47,6 +47,8 @@ export interface RouteCall<P = unknown, Q = unknown, B = unknown> {
   readonly clientSignal: AbortSignal;
   /** Aborted when the client disconnects or the server stops: for streams without an end of their own. */
   readonly streamSignal: AbortSignal;
+  /** Aborted when the client disconnects, or shortly before the server ends: for runs that end with their request. */
+  readonly runSignal: AbortSignal;
   /** A deadline: aborted after `ms`, when the client disconnects, or when the server stops. */
   within(ms: number): AbortSignal;
 }

@@ -27,13 +27,12 @@ export function runRoutes(runs: RunHost, settings: SandboxLimits & { pull_wait: 
     async handler(call) {
       const { payload, env: env_vars = {}, volumes = {}, pull_policy = "always", ...rest } = call.body;
       const format = call.accepts("json", "text/event-stream", "application/x-ndjson");
-      const { streamSignal } = call;
       let begun = false;
-      const waitSignal = call.within(settings.pull_wait * 1000);
+      const signals = { cancel: call.runSignal, slot: call.streamSignal, image: call.within(settings.pull_wait * 1000) };
       const pulling = new Reply(202, { status: "pulling", image: rest.image, host });
       try {
         if (payload) {
-          const result = await runs.code.run(rest.image, payload, call.access, streamSignal, waitSignal, () => {
+          const result = await runs.code.run(rest.image, payload, call.access, signals, () => {
             begun = true;
             call.markStarted();
           });
@@ -44,7 +43,7 @@ export function runRoutes(runs: RunHost, settings: SandboxLimits & { pull_wait: 
                 "X-Run-Sandbox": sandboxHeader(result.isWarm, settings),
               });
         }
-        const run = await runs.oneOffs.start({ ...rest, env_vars, volumes, pull_policy }, call.access, streamSignal, waitSignal);
+        const run = await runs.oneOffs.start({ ...rest, env_vars, volumes, pull_policy }, call.access, signals);
         if (!run) return pulling;
         call.markStarted();
         if (format === "text/event-stream" || format === "application/x-ndjson") return streamOutput(run, format, call);

@@ -9,6 +9,16 @@ import { TailBuffer } from "../support/tail-buffer";
 /** The limit that ended a run; clients see these names. */
 export type RunLimit = "limits.execution_time" | "limits.read.size" | "limits.memory";
 
+/** What ends a run and the waits before it. */
+export interface RunSignals {
+  /** ends the run */
+  cancel: AbortSignal;
+  /** ends its wait for a slot */
+  slot: AbortSignal;
+  /** ends its wait for the image, which is pulled to the end */
+  image: AbortSignal;
+}
+
 /** The engine can report an out-of-memory kill shortly after the exit it caused. */
 const OOM_REPORT_DELAY_MS = 50;
 /** Exit code after SIGKILL: 128 + 9. */

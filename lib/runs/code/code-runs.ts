@@ -6,7 +6,7 @@ import type { Logger } from "../../support/logger";
 import { outputFields } from "../../support/tail-buffer";
 import type { RunDeps } from "../attached-container";
 import { ensureImage } from "../ensure-image";
-import type { RunLimit } from "../run-limits";
+import type { RunLimit, RunSignals } from "../run-limits";
 import type { Semaphore } from "../semaphore";
 import { type CodeOutcome, Sandbox } from "./sandbox";
 import type { SandboxImage, SandboxSettings } from "./sandbox-options";
@@ -62,25 +62,16 @@ export class CodeRuns {
   /**
    * Runs a payload when a slot is free.
    * @param access what the client may do; a sandbox with its labels is never a warm one
-   * @param cancelSignal ends the run, also while it waits
-   * @param waitSignal ends the wait for the image
    * @param onStart called when the run has a started sandbox: a warm one at once
    * @returns the object that the program wrote, unchanged, and whether its sandbox was warm; undefined if the image is still being pulled
    * @throws AppError RUN_LIMITED with the limit as its code, RUN_NO_RESULT, NO_ROOM, ABANDONED, IMAGE_NOT_FOUND
    */
-  async run(
-    reference: string,
-    payload: object,
-    access: Access,
-    cancelSignal: AbortSignal,
-    waitSignal: AbortSignal,
-    onStart: () => void,
-  ): Promise<CodeResult | undefined> {
+  async run(reference: string, payload: object, access: Access, signals: RunSignals, onStart: () => void): Promise<CodeResult | undefined> {
     const { images, slots, confinement } = this.deps;
     access.assertImage(reference);
     let image: SandboxImage | undefined = await images.inspect(reference);
     if (!image) {
-      const { isPresent } = await ensureImage(images, { image: reference, pull_policy: "missing" }, waitSignal);
+      const { isPresent } = await ensureImage(images, { image: reference, pull_policy: "missing" }, signals.image);
       if (!isPresent) return undefined;
       image = await images.inspect(reference);
     }
@@ -88,11 +79,11 @@ export class CodeRuns {
       throw new AppError("IMAGE_NOT_FOUND", { message: `${reference} was pulled and is gone again`, details: { field: "image" } });
     const { labels } = access;
     if (labels) image = { ...image, labels: { ...(await confinement.labelsToClear(image.id)), ...labels } };
-    const releaseSlot = await slots.acquire(cancelSignal);
+    const releaseSlot = await slots.acquire(signals.slot);
     const endRun = labels ? () => undefined : this.pool.beginRun(image);
     try {
       const bytes = Buffer.from(JSON.stringify(payload));
-      const { outcome, isWarm } = await this.runInSandbox(image, bytes, access, cancelSignal, onStart, releaseSlot);
+      const { outcome, isWarm } = await this.runInSandbox(image, bytes, access, signals.cancel, onStart, releaseSlot);
       return { text: this.resultOf(outcome), isWarm };
     } finally {
       endRun();

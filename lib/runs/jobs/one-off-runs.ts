@@ -8,6 +8,7 @@ import type { Images } from "../../docker/images/images";
 import { type Output as OutputFields, outputFields } from "../../support/tail-buffer";
 import { ensureImage } from "../ensure-image";
 import type { Reaper } from "../reaper";
+import type { RunSignals } from "../run-limits";
 import type { Semaphore } from "../semaphore";
 import type { NewVolumes } from "../volumes/new-volumes";
 import { parseVolumes, type RunVolume, type VolumeEntry } from "../volumes/run-volumes";
@@ -85,17 +86,10 @@ export class OneOffRuns {
   /**
    * Checks the request, pulls its image, and starts it when a slot is free. If a step fails, everything created is removed.
    * @param access what the client may do
-   * @param cancelSignal ends it, also while it waits or runs
-   * @param waitSignal ends the wait for the image
    * @returns undefined if the image is still being pulled
    * @throws AppError naming the field; NOT_ALLOWED, REFUSED_BY_TOKEN, IMAGE_NOT_FOUND, NO_ROOM, ABANDONED, ENGINE_UNREACHABLE
    */
-  async start(
-    request: OneOffRequest,
-    access: Access,
-    cancelSignal: AbortSignal,
-    waitSignal: AbortSignal,
-  ): Promise<StartedOneOff | undefined> {
+  async start(request: OneOffRequest, access: Access, signals: RunSignals): Promise<StartedOneOff | undefined> {
     access.assertImage(request.image);
     const policy = { ...this.deps.policy, access };
     const volumes = await parseVolumes(request.volumes, policy, this.settings.run_files);
@@ -104,9 +98,9 @@ export class OneOffRuns {
     const hold = await this.deps.newVolumes.hold(names);
     try {
       const missingNames = await this.findMissing(names, access);
-      const { isPresent, warnings } = await ensureImage(this.deps.images, request, waitSignal);
+      const { isPresent, warnings } = await ensureImage(this.deps.images, request, signals.image);
       if (!isPresent) return undefined;
-      const releaseSlot = await this.deps.slots.acquire(cancelSignal);
+      const releaseSlot = await this.deps.slots.acquire(signals.slot);
       let scratch: ScratchVolumes | undefined;
       const cleanUp = async () => {
         await scratch?.remove();
@@ -116,7 +110,7 @@ export class OneOffRuns {
         const labels = access.labels ?? {};
         if (access.labels) await this.deps.confinement.ensureVolumes(names, labels);
         scratch = await createScratchVolumes(this.deps, request.image, volumes, labels, this.settings);
-        const job = await this.deps.jobs.start(await this.jobSpec(request, access, volumes, scratch), cancelSignal);
+        const job = await this.deps.jobs.start(await this.jobSpec(request, access, volumes, scratch), signals.cancel);
         hold.keep();
         return { finish: (onFrame) => this.finish(job, volumes, warnings, onFrame).finally(cleanUp) };
       } catch (error) {

@@ -117,6 +117,17 @@ test("a run whose container is removed ends with its output", async () => {
   expect(await comesBackTo(node, before)).toBe(true);
 });
 
+test("runs that end within the time of a stop are answered in full", async () => {
+  const server = await startServer({ engine: node.engine });
+  const answers = [oneOff(server, { command: "sleep 4" }), oneOff(server, { command: "sleep 4" }, { headers: LIVE })];
+  expect(await runsUnderWay(node, 2)).toBe(true);
+  await server.stop();
+  const [plain, live] = await Promise.all(answers);
+  expect(plain?.json).toMatchObject({ exit_code: 0 });
+  expect(JSON.parse(live?.text.trim().split("\n").at(-1) ?? "")).toMatchObject({ event: "result", exit_code: 0 });
+  expect(await everythingOn(node)).toEqual(before);
+});
+
 test("a stopping server ends its runs with an error and leaves nothing", async () => {
   const server = await startServer({ engine: node.engine, args: ["--stop_timeout=10"] });
   const volumes = { "/d:ro": { type: "directory", content: await tarGz64({ f: "x" }) } };
