@@ -13,9 +13,13 @@ import { parseNetworkConnectBody } from "./bodies/network-bodies";
 import { parseUpdateBody } from "./bodies/update-body";
 import { engineError } from "./errors";
 import type { Json } from "./merges";
+import { parseFilters } from "./missing-lists";
 import { isHidden, type MatchedRow, type Row, segmentsOf } from "./row";
 import { NO_BUILDKIT } from "./rows";
 import { formatTarget } from "./target";
+
+/** The NN of the first API version 1.NN whose prune of volumes spares those with names. */
+const SPARING_VERSION = 42;
 
 /** What of a request decides how this node's engine is asked. */
 export interface LocalRequest extends MatchedRow {
@@ -49,10 +53,11 @@ export class LocalEngine {
    * @returns the id to use in the path, the query and the body to send
    * @throws AppError NOT_ALLOWED, REFUSED_BY_TOKEN, INVALID_BODY, INVALID_INPUT, CONTAINER_NOT_FOUND, VOLUME_NOT_FOUND
    */
-  async admit({ row, id, query: given, access }: LocalRequest, raw: Buffer | undefined): Promise<Admitted> {
+  async admit({ row, id, query: given, access, version }: LocalRequest, raw: Buffer | undefined): Promise<Admitted> {
     access.assertRoute(row);
     access.assertNode(this.nodeName);
-    const query = judgedQuery(row, given, this.bodyContext(access));
+    const query =
+      row.path === "/volumes/prune" ? await this.volumePruneQuery(given, version) : judgedQuery(row, given, this.bodyContext(access));
     assertImages(row, id, query, access);
     const isVolume = row.path.startsWith("/volumes/:id");
     if (isVolume && row.method === "DELETE" && id?.startsWith(RUN_CONTAINER_PREFIX))
@@ -64,6 +69,18 @@ export class LocalEngine {
     if (row.check === "rename") await this.assertRenamable(own ?? "", query);
     if (row.judge === undefined) return { id: own, query };
     return { id: own, query, body: Buffer.from(JSON.stringify(judged(row.judge, raw, this.bodyContext(access)))) };
+  }
+
+  /**
+   * From API 1.42 on a prune of volumes spares those with names unless the filter `all` is true
+   * (https://docs.docker.com/reference/api/engine/version-history/#v142-api-changes). Older engines know no such filter and spare none.
+   */
+  private async volumePruneQuery(query: URLSearchParams, version = 0): Promise<URLSearchParams> {
+    if (version < SPARING_VERSION || (await this.docker.rawEngine.versionRange()).max >= SPARING_VERSION) return query;
+    const { all = [], ...filters } = parseFilters(query.get("filters"));
+    if (!all.some((value) => /^(?:1|true)$/i.test(value)))
+      throw engineError(400, "this node's engine would remove volumes with names, too: the filter all=true allows it to");
+    return new URLSearchParams({ filters: JSON.stringify(filters) });
   }
 
   private admitObject(row: Row, id: string | undefined, access: Access): Promise<string | undefined> {
@@ -146,8 +163,8 @@ export class LocalEngine {
    * @throws AppError as `admit`
    */
   async answer(request: LocalRequest, raw?: Buffer): Promise<RawAnswer> {
-    const { row, query, version, access, headers } = request;
-    const { id, body } = await this.admit(request, raw);
+    const { row, version, access, headers } = request;
+    const { id, query, body } = await this.admit(request, raw);
     const answer = await this.ask(row.method, segmentsOf(row, id), query, version, body, headers);
     // What a change answers, such as the progress of a pull, is about what the client may change.
     if (answer.status !== 200 || access.isFull || row.method !== "GET") return answer;

@@ -43,6 +43,23 @@ const ownersOf = async (name: string) =>
     )
   ).flat();
 
+test("a prune of volumes as of API 1.42 removes none with a name, also not on an older engine, unless it asks for all", async () => {
+  const create = ({ engine }: TestNode) => engine.docker(["volume", "create", `named-${tag}`]);
+  const left = async () =>
+    Promise.all(cluster.nodes.map(async ({ engine }) => (await engine.docker(["volume", "ls", "-qf", `name=named-${tag}`])).stdout.trim()));
+  await Promise.all(cluster.nodes.map(create));
+  const [n1, n2] = cluster.nodes as [TestNode, TestNode];
+  const prune = (filters: object) => n1.request("POST", `/v1.44/volumes/prune?filters=${encodeURIComponent(JSON.stringify(filters))}`);
+  const refused = await prune({});
+  expect([refused.status, refused.json.message]).toEqual([
+    400,
+    expect.stringContaining(`node ${n2.name}: this node's engine would remove`),
+  ]);
+  expect(await left()).toEqual(Array(3).fill(`named-${tag}`));
+  expect((await prune({ all: ["true"] })).status).toBe(200);
+  expect(await left()).toEqual(["", "", ""]);
+});
+
 test("containers are on one node each and used through every node", async () => {
   for (const index of [0, 1, 2]) {
     await output(index, `run -d --name NAME-${index} --label of=NAME busybox sh -c 'echo started; sleep 1000'`);

@@ -47,8 +47,8 @@ async function countsInRedis(server: TestServer): Promise<boolean> {
 }
 
 /** Two nodes that know each other; each client may list, and read logs, LIMIT times a minute. */
-async function startPair(store: string[]): Promise<[TestServer, TestServer]> {
-  const bursts = ["--low_burst=0", `--mid_burst=${LIMIT}`, `--high_burst=${LIMIT}`];
+async function startPair(store: string[], lowBurst = 0): Promise<[TestServer, TestServer]> {
+  const bursts = [`--low_burst=${lowBurst}`, `--mid_burst=${LIMIT}`, `--high_burst=${LIMIT}`];
   const flags = ["--token=first", "--token=second", "--token=third", "--cluster", ...store, "--refresh_rate=500", "--cache_interval=200"];
   servers = await Promise.all(engines.map((engine) => startLimited(engine, ["--node_name", engine.name, ...flags, ...bursts])));
   // Each node can forward to the other. The runs use a token of their own, so that they don't count for the tested clients.
@@ -90,6 +90,15 @@ test("without its Redis each node counts alone and no request fails; the counts 
   expect(await statuses([one, other], "/", "first")).toEqual([429, 429]);
   await redis.restart();
   expect(await until(() => countsInRedis(one), 20_000)).toBe(true);
+});
+
+test("a right token is never refused for the wrong ones of its address, for a container of another node either", async () => {
+  const limit = 30;
+  const [one] = await startPair(["--folder", folder], limit);
+  const container = (await engines[1]?.docker(["ps", "--quiet", "--no-trunc"]))?.stdout.split("\n")[0];
+  const wrong = await Promise.all(Array.from({ length: limit + 1 }, (_, index) => statuses([one], `/${container}`, `wrong-${index}`)));
+  expect(wrong.flat().sort()).toEqual([...Array(limit).fill(401), 429]);
+  expect(await statuses([one], `/${container}`, "second")).toEqual([200]);
 });
 
 test("with a folder each node counts the requests of its own clients, and not those forwarded to it", async () => {
