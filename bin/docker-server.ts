@@ -36,6 +36,7 @@ async function main(): Promise<void> {
   const { settings, warnings, cliVariables } = loaded;
   if (isCheck) {
     assertFit(settings);
+    for (const warning of warnings) process.stderr.write(`docker-server: ${warning}\n`);
     const { text, isWell } = await checkCommand({ ...settings, cliVariables });
     // Connections to the engine and the store may be open still.
     process.stdout.write(`${text}\n`, () => process.exit(isWell ? 0 : 1));

@@ -22,12 +22,13 @@ export async function readFlags(argv: string[], failure: (message: string) => Er
     .usage(USAGE)
     .parserConfiguration({ "camel-case-expansion": false, "dot-notation": false, "parse-numbers": false })
     .strict()
-    .demandCommand(0, 0, "", "Unknown argument: this program takes options only")
+    .demandCommand(0, 0, "", UNKNOWN_WORD)
     .version(version)
     .wrap(110)
     .exitProcess(false)
     .fail((message, error) => {
-      throw failure(withHint((error?.message ?? message).split("\n")[0] ?? "wrong arguments"));
+      const [line = ""] = (error?.message ?? message).split("\n");
+      throw failure(line === UNKNOWN_WORD ? wordMessage(argv) : withHint(line));
     });
   for (const [name, row] of Object.entries(SETTINGS) as [string, Setting][]) parser.option(name, optionOf(name, row));
   const given = await parser.parse(argv.map((argument) => normalizeBoolean(argument, failure)));
@@ -35,9 +36,26 @@ export async function readFlags(argv: string[], failure: (message: string) => Er
   return withoutAliases(given);
 }
 
+const COMMANDS = ["check", "token"];
+const UNKNOWN_WORD = "Unknown word";
+
+/** What is wrong with arguments that have a word which no option takes. The word itself isn't named: it may be a secret. */
+function wordMessage(argv: string[]): string {
+  const [first = ""] = argv;
+  const command = nearestName(first, COMMANDS);
+  if (command !== undefined) return `Unknown command (did you mean docker-server ${command}?)`;
+  const flag = argv.find((each, index) => isBooleanFlag(each) && !(argv[index + 1] ?? "-").startsWith("-"));
+  if (flag !== undefined) return `${flag} takes a value only behind an equals sign: ${flag}=true or ${flag}=false`;
+  return `Unknown argument: besides the commands ${COMMANDS.join(" and ")} this program takes options only, each with one value`;
+}
+
+const isBooleanFlag = (argument: string) =>
+  argument.startsWith("--") && (SETTINGS as Record<string, Setting>)[argument.slice(2).replaceAll("-", "_")]?.type === "boolean";
+
 /** Names the option that was probably meant by one that doesn't exist. */
 function withHint(message: string): string {
   const [, given] = /^Unknown argument: ([^,\s]+)$/.exec(message) ?? [];
+  if (given === "check") return `${message} (did you mean docker-server check?)`;
   return given === undefined ? message : message + hintOf(given, "--");
 }
 

@@ -31,13 +31,19 @@ export async function loadSettings(argv: string[], env = process.env, folder = p
   const configFile = flags.config ?? variables.DS_CONFIG;
   const file = configFile === undefined ? {} : readConfigFile(path.resolve(folder, String(configFile)));
   const settings: Record<string, unknown> = {};
+  const labels = new Map<SettingName, string>();
   for (const [name, row] of TABLE) {
     const found = [fromFlag(name, flags), fromEnv(name, row, variables), fromFile(name, file)].find((source) => source !== undefined);
     settings[name] = found === undefined ? row.default : valueFrom(row, found);
+    if (found) labels.set(name, found.label);
   }
   const cliNames = (settings as Settings).docker_cli_env;
   const cliVariables = Object.fromEntries(Object.entries(variables).filter(([name]) => cliNames.includes(name)));
-  return { settings: settings as Settings, warnings: unknownVariables(variables), cliVariables };
+  const withoutEffect = TABLE.flatMap(([name, { needs }]) => {
+    const label = labels.get(name);
+    return label === undefined || needs === undefined || settings[needs] ? [] : [`${label} has no effect without --${needs}`];
+  });
+  return { settings: settings as Settings, warnings: [...unknownVariables(variables), ...withoutEffect], cliVariables };
 }
 
 interface Source {

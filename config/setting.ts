@@ -9,6 +9,8 @@ export interface Setting {
   group: "Server" | "Access" | "Docker" | "Cluster" | "Runs" | "Logs";
   help: string;
   secret?: boolean;
+  /** The switch without which it has no effect. */
+  needs?: "cluster" | "https";
   min?: number;
   max?: number;
   choices?: readonly string[];

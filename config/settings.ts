@@ -32,9 +32,10 @@ export const SETTINGS = {
     help: "Port at which browsers see what containers serve, signed in by a cookie; none if unset",
   },
   https: { type: "boolean", default: false, group: "Server", help: "Serve HTTPS" },
-  https_cert: { type: "string", default: "/certs/cert.pem", group: "Server", help: "Certificate file, PEM" },
-  https_key: { type: "string", default: "/certs/privkey.pem", group: "Server", help: "Private key file, PEM" },
+  https_cert: { needs: "https", type: "string", default: "/certs/cert.pem", group: "Server", help: "Certificate file, PEM" },
+  https_key: { needs: "https", type: "string", default: "/certs/privkey.pem", group: "Server", help: "Private key file, PEM" },
   https_chain: {
+    needs: "https",
     type: "string",
     default: "/certs/chain.pem",
     group: "Server",
@@ -136,13 +137,15 @@ export const SETTINGS = {
   refresh_rate: { type: "number", default: 30000, min: 100, group: "Cluster", help: "Milliseconds between writes to the store" },
   cache_interval: { type: "number", default: 3000, group: "Cluster", help: "Milliseconds that reads of the store are cached" },
   folder: {
+    needs: "cluster",
     type: "string",
     default: "/tmp/docker-server",
     group: "Cluster",
     help: "Folder shared by all nodes; with s3 the prefix of the keys",
   },
-  s3: { type: "string", default: null, group: "Cluster", help: "S3 bucket to share instead of a folder" },
+  s3: { needs: "cluster", type: "string", default: null, group: "Cluster", help: "S3 bucket to share instead of a folder" },
   s3_endpoint: {
+    needs: "cluster",
     type: "string",
     default: null,
     group: "Cluster",
@@ -157,6 +160,7 @@ export const SETTINGS = {
   },
   s3_path_style: { type: "boolean", default: false, group: "Cluster", help: "Name the bucket in the path rather than in the host name" },
   redis: {
+    needs: "cluster",
     type: "string",
     default: null,
     secret: true,
@@ -165,6 +169,7 @@ export const SETTINGS = {
     help: "URL of a Redis to share instead of a folder",
   },
   advertise: {
+    needs: "cluster",
     type: "string",
     default: null,
     check: httpUrl,
@@ -179,6 +184,7 @@ export const SETTINGS = {
     help: "Origin at which browsers reach this node, such as https://node-1.example.org; the console of another node leads there",
   },
   cluster_key: {
+    needs: "cluster",
     type: "list",
     default: [],
     secret: true,
@@ -192,7 +198,13 @@ export const SETTINGS = {
     group: "Cluster",
     help: "Milliseconds that another node may take to answer a question",
   },
-  peer_ca: { type: "string", default: null, group: "Cluster", help: "File of further root certificates to trust other nodes by, PEM" },
+  peer_ca: {
+    needs: "cluster",
+    type: "string",
+    default: null,
+    group: "Cluster",
+    help: "File of further root certificates to trust other nodes by, PEM",
+  },
   peer_servername: {
     type: "string",
     default: null,

@@ -25,8 +25,8 @@ export type Kind = keyof typeof KINDS;
 
 /** Every error of this server: code, kind and default message. Clients see all three, so they don't change. */
 const CATALOGUE = {
-  MISSING_CREDENTIALS: ["auth_error", "Credentials are required"],
-  WRONG_CREDENTIALS: ["auth_error", "These credentials are not valid"],
+  MISSING_CREDENTIALS: ["auth_error", "Credentials are required, such as a header Authorization: Bearer TOKEN"],
+  WRONG_CREDENTIALS: ["auth_error", "These credentials are not valid; a token is sent as Authorization: Bearer TOKEN"],
   TOKEN_REFUSED: ["auth_error", "This token is expired, revoked, or can't be obeyed here"],
   WRONG_TICKET: ["auth_error", "This ticket doesn't open this, or no more"],
   TOO_MANY_REQUESTS: ["rate_limited", "Too many requests, slow down"],

@@ -42,6 +42,7 @@ const NO_LOG: Logger = { fatal: ignore, error: ignore, warn: ignore, info: ignor
 export async function checkCommand(settings: CheckSettings): Promise<{ text: string; isWell: boolean }> {
   const certificates = async () => describeCertificate(settings, settings.cluster ? settings.peer_servername : null);
   const findings = [
+    ...(settings.docker_config === null ? [] : [await checkDockerConfig(settings.docker_config)]),
     ...(await checkDocker(settings)),
     await findingOf("credentials", async () => describeCredentials(settings), "Let this user read it, or name another with --token_file"),
     ...(settings.docker_tls_ca === null ? [] : [await checkClientAuthority(settings.docker_tls_ca)]),
@@ -112,6 +113,18 @@ function describeCredentials({ token, token_file, password }: CheckSettings) {
       remedy: "Give --token, --token_file, or --user and --password: a server without them starts only at a terminal",
     };
   return { found: `${count} ${count === 1 ? "token" : "tokens"}${password === null ? "" : ", a user with a password"}` };
+}
+
+/** A docker CLI that can't read its folder finds no compose and no logins, and says so of neither. */
+function checkDockerConfig(folder: string): Promise<Finding> {
+  const look = async () => {
+    accessSync(`${folder}/.`, constants.R_OK | constants.X_OK);
+    const file = path.join(folder, "config.json");
+    if (!existsSync(file)) return { found: `${folder}, without a config.json` };
+    readSettingsFile("docker_config", file);
+    return { found: folder };
+  };
+  return findingOf("docker config", look, "Let this user read the folder and its config.json, or name another with --docker_config");
 }
 
 function checkClientAuthority(file: string): Promise<Finding> {

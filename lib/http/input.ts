@@ -11,6 +11,23 @@ const CANONICAL_NAMES: Record<string, string> = {
   remove: "auto_remove",
 };
 
+/** Names that other programs have for fields, each with those of this API. */
+const FOREIGN_NAMES = new Map(
+  Object.entries<string[]>({
+    cmd: ["command"],
+    args: ["command"],
+    rm: ["auto_remove", "remove"],
+    daemon: ["detach"],
+    background: ["detach"],
+    cwd: ["workdir"],
+    working_dir: ["workdir"],
+    directory: ["workdir"],
+    volume: ["volumes"],
+    mounts: ["volumes"],
+    test: ["cmd"],
+  }),
+);
+
 /** The other names of the fields that a schema has, each with the canonical one. */
 export function aliasesOf({ shape }: z.ZodObject): [alias: string, canonical: string][] {
   return Object.entries(CANONICAL_NAMES).filter(([alias, canonical]) => Object.hasOwn(shape, canonical) && !Object.hasOwn(shape, alias));
@@ -67,8 +84,10 @@ function unknownFieldMessage({ code, inst, keys }: z.core.$ZodRawIssue): string 
   if (known.length === 0) return "is not known here: no fields are";
   const given = String((keys as string[])[0]);
   const aliases = new Map(aliasesOf(inst));
+  const foreign = FOREIGN_NAMES.get(given.toLowerCase())?.find((name) => known.includes(name));
   const group = known.find((name) => Object.hasOwn(objectIn(inst.shape[name])?.shape ?? {}, given));
-  const nearest = group === undefined ? nearestName(given, [...known, ...aliases.keys()]) : `${group}.${given}`;
+  const nearest = foreign ?? (group === undefined ? nearestName(given, [...known, ...aliases.keys()]) : `${group}.${given}`);
+  if (given === "node") return `is not known here: a node is named in the address, as ?node=NAME; known are ${known.join(", ")}`;
   const hint = nearest === undefined ? "" : ` (did you mean ${aliases.get(nearest) ?? nearest}?)`;
   return `is not known here${hint}: known are ${known.join(", ")}`;
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import path from "node:path";
 
 /** A setting that can't be used. The message is one line for the terminal; the exit code is 2. */
 export class SettingsError extends Error {}
@@ -20,6 +21,6 @@ export function readSettingsFile(setting: string, file: string): string {
     return readFileSync(file, "utf8");
   } catch (error) {
     const { code = "", message } = error as NodeJS.ErrnoException;
-    throw new Error(`--${setting} ${file} can't be read: ${REASONS[code] ?? message}`, { cause: error });
+    throw new Error(`--${setting} ${path.resolve(file)} can't be read: ${REASONS[code] ?? message}`, { cause: error });
   }
 }

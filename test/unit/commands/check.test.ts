@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -27,6 +27,16 @@ async function check(...flags: string[]) {
 const wrongLine = (subject: string, found: string, remedy: string) => new RegExp(`^WRONG  ${subject}: ${found}.*\n       .*${remedy}`, "m");
 
 describe("docker-server check", () => {
+  test("the folder of the docker configuration must be there; without one nothing is said of it", async () => {
+    expect((await check()).text).not.toContain("docker config");
+    expect((await check(`--docker_config=${folder}`)).text).toMatch(/^ok {5}docker config: .*, without a config.json$/m);
+    expect((await check(`--docker_config=${folder}/absent`)).text).toMatch(wrongLine("docker config", "ENOENT", "--docker_config"));
+    mkdirSync(path.join(folder, "config", "config.json"), { recursive: true });
+    expect((await check(`--docker_config=${folder}/config`)).text).toMatch(
+      wrongLine("docker config", ".*it is a folder", "--docker_config"),
+    );
+  });
+
   test("an engine without a socket is wrong, and the remedy is told", async () => {
     const { text, isWell } = await check();
     expect(text).toMatch(wrongLine("engine", "unix://", "start Docker"));

@@ -40,7 +40,11 @@ test.each([
   [["--run_wait=NaN"], /^--run_wait must be a number of at least 0/],
   [["--https=maybe"], /^--https must be true or false \(got "maybe"\)$/],
   [["--docker-tls-verify=maybe"], /^--docker-tls-verify must be true or false/],
-  [["--https", "yes"], /takes options only/],
+  [["--https", "yes"], /^--https takes a value only behind an equals sign: --https=true or --https=false$/],
+  [["--cluster", "--accept", "no"], /^--accept takes a value only/],
+  [["chekc"], /^Unknown command \(did you mean docker-server check\?\)$/],
+  [["--check"], /^Unknown argument: check \(did you mean docker-server check\?\)$/],
+  [["--allow", "privileged", "s3cret"], /^Unknown argument: besides the commands check and token this program takes options only/],
   [["--log_level=loud"], /^--log_level must be one of trace, debug, info, warn, error, fatal \(got "loud"\)$/],
   [["--allow=everything"], /^--allow must be one of privileged, /],
   [["--bind_roots=tmp"], /^--bind_roots must be an absolute path/],
@@ -51,6 +55,16 @@ test.each([
   [["--folder="], /^--folder must not be empty/],
 ])("%j is refused in one line", async (argv, message) => {
   expect(await refusal(argv)).toMatch(message);
+});
+
+test("settings without the switch that they need are told of", async () => {
+  const warningsOf = async (argv: string[], env = {}) => (await loadSettings(argv, env, folder))?.warnings;
+  expect(await warningsOf(["--folder=/mnt", "--https_key=k"], { DS_REDIS: "redis://h" })).toEqual([
+    "--https_key has no effect without --https",
+    "--folder has no effect without --cluster",
+    "DS_REDIS has no effect without --cluster",
+  ]);
+  expect(await warningsOf(["--cluster", "--folder=/mnt", "--https", "--https_key=k"])).toEqual([]);
 });
 
 test.each([

@@ -49,6 +49,9 @@ describe("names of fields", () => {
     ["comand", "comand is not known here (did you mean command?): known are image, command, env, auto_remove"],
     ["environment", "environment is not known here (did you mean env?): known are image, command, env, auto_remove"],
     ["env_var", "env_var is not known here (did you mean env?): known are image, command, env, auto_remove"],
+    ["cmd", "cmd is not known here (did you mean command?): known are image, command, env, auto_remove"],
+    ["rm", "rm is not known here (did you mean auto_remove?): known are image, command, env, auto_remove"],
+    ["node", "node is not known here: a node is named in the address, as ?node=NAME; known are image, command, env, auto_remove"],
     ["quantity", "quantity is not known here: known are image, command, env, auto_remove"],
   ])("the unknown field %s is refused with those that are known and the nearest", (name, message) => {
     expect(refusalOf(() => read({ image: "a", [name]: "x" }))).toEqual([`INVALID_${name.toUpperCase()}`, message]);
