@@ -39,6 +39,8 @@ export function toRawAnswer(error: AppError): RawAnswer {
 function statusOf(error: AppError): number {
   if (error.code === "AMBIGUOUS_ID") return 400;
   if (error.code === "NODE_FAILED") return 503;
+  // A create that is answered 404 makes the docker CLI pull the image.
+  if (error.code === "NODE_NOT_FOUND") return 400;
   if (error.code === "METHOD_NOT_ALLOWED") return 404;
   if (typeof error.details.docker_status === "number") return error.details.docker_status;
   return error.status;

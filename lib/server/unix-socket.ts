@@ -1,5 +1,6 @@
-import { chmodSync, chownSync, lstatSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, lstatSync, readFileSync, rmSync } from "node:fs";
 import net from "node:net";
+import { dirname } from "node:path";
 
 /** Nobody but the owner and the group may connect. */
 const SOCKET_UMASK = 0o117;
@@ -8,7 +9,7 @@ const SOCKET_MODE = 0o660;
 /**
  * Listens at a path, which only the owner and the group may use.
  * @param group its name or number; that of the process if null
- * @throws Error if another program listens there, if something else than a socket is there, or if the group doesn't exist
+ * @throws Error if another program listens there, if its folder is missing, if something else than a socket is there, or if the group doesn't exist
  */
 export async function listenAtPath(server: net.Server, path: string, group: string | null): Promise<void> {
   const gid = group === null ? undefined : groupId(group);
@@ -27,10 +28,15 @@ export async function listenAtPath(server: net.Server, path: string, group: stri
   if (gid !== undefined) chownSync(path, process.getuid?.() ?? 0, gid);
 }
 
-/** @throws Error if the path is in use */
+/** @throws Error if the path is in use, or its folder is missing */
 async function removeStaleSocket(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
-  if (!found) return;
+  if (!found) {
+    // The system calls a folder that is not there one that may not be written.
+    const folder = dirname(path);
+    if (!existsSync(folder)) throw new Error(`${path} can't be made: there is no folder ${folder}`);
+    return;
+  }
   if (!found.isSocket()) throw new Error(`${path} exists and is no socket`);
   if (await isAnswered(path)) throw new Error(`${path} is in use by another program`);
   rmSync(path);

@@ -99,6 +99,12 @@ test("a name is taken in the whole pool", async () => {
   expect(await ownersOf(`${tag}-raced`)).toHaveLength(1);
 });
 
+test("a create for a node that doesn't exist is refused, and no pull follows", async () => {
+  const { code, stderr } = await through(0, "run -e constraint:node==n9 busybox true");
+  expect([code, stderr]).toEqual([125, expect.stringContaining("No such node: n9")]);
+  expect(stderr).not.toContain("Unable to find image");
+});
+
 test("a removed container's exit code and a piped standard input come through another node", async () => {
   const results = await Promise.all(
     [0, 1, 2].map((index) => through(index, "run --rm -i busybox sh -c 'wc -c; exit 4'", "x".repeat(100_000))),

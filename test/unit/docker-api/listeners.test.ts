@@ -162,6 +162,7 @@ test("a socket is for its owner and group alone; a stale file is replaced, one i
   await new Promise((resolve) => third.close(resolve));
   writeFileSync(file("plain"), "");
   await expect(listenAtPath(createServer(), file("plain"), null)).rejects.toThrow("is no socket");
+  await expect(listenAtPath(createServer(), file("absent/a.sock"), null)).rejects.toThrow("there is no folder");
   await expect(listenAtPath(createServer(), file("b.sock"), "no-such-group")).rejects.toThrow("There is no group");
 });
 
