@@ -62,7 +62,10 @@ function parseNumber(setting: Setting, text: string): number {
   const low = setting.min ?? 0;
   const high = setting.max ?? Number.MAX_SAFE_INTEGER;
   if (text !== "" && Number.isFinite(value) && value >= low && value <= high) return value;
-  throw new Error(setting.max === undefined ? `must be a number of at least ${low}` : `must be a number from ${low} to ${high}`);
+  const unit = /^\d.*[a-z]$/i.test(text) ? `, without a unit (${setting.help})` : "";
+  throw new Error(
+    setting.max === undefined ? `must be a number of at least ${low}${unit}` : `must be a number from ${low} to ${high}${unit}`,
+  );
 }
 
 function checkText(setting: Setting, text: string): void {

@@ -149,7 +149,7 @@ export class Access {
 
   /** @throws AppError REFUSED_BY_TOKEN from */
   assertAddress(address: string): void {
-    if (!this.allowsAddress(address)) throw refusedBy("from", "It is not valid from this address");
+    if (!this.allowsAddress(address)) throw refusedBy("from", `It is not valid from the address ${address}`);
   }
 
   /** @param reference a valid image reference */

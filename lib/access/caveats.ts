@@ -10,6 +10,10 @@ const labels = z
   .refine((map) => Object.keys(map).length > 0, { error: "must hold a label" })
   .refine((map) => !Object.keys(map).some((key) => RESERVED_LABEL.test(key)), { error: "must not hold a label that is reserved" });
 
+/** A list of texts; no form's fields, since a token's caveats are JSON. */
+const listOf = <T extends z.ZodType>(item: T, example: string) =>
+  z.array(item, { error: `must be a list in JSON, such as ["${example}"]` });
+
 /** A host name, port and path of an image, of which `*` at the end stands for any rest. */
 const IMAGE_PATTERN = /^(?:\*|[a-z0-9][a-zA-Z0-9._:/@-]{0,254}\*?)$/;
 
@@ -41,13 +45,13 @@ const max = z
 /** The caveats of one link of a token's chain (docs/security.md, "Caveats"). The field names are part of the token's format. */
 export const caveatsSchema = z
   .object({
-    can: z.array(z.enum(PERMISSIONS, { error: `must be some of ${PERMISSIONS.join(", ")}` })),
+    can: listOf(z.enum(PERMISSIONS, { error: `must be some of ${PERMISSIONS.join(", ")}` }), "read"),
     labels,
-    images: z.array(z.string().regex(IMAGE_PATTERN, "must be an image, which * may end")),
-    nodes: z.array(z.string().min(1).max(200)),
-    host: z.array(hostPart),
+    images: listOf(z.string().regex(IMAGE_PATTERN, "must be an image, which * may end"), "busybox"),
+    nodes: listOf(z.string().min(1).max(200), "node-1"),
+    host: listOf(hostPart, "/srv/data"),
     max,
-    from: z.array(address),
+    from: listOf(address, "10.0.0.0/8"),
     /** seconds since 1970 */
     expires: z.int().min(0),
   })

@@ -146,7 +146,8 @@ export function readCaveats(value: unknown): Caveats {
   const { success, data, error } = caveatsSchema.safeParse(value);
   if (success) return data;
   const [issue] = error.issues;
-  if (issue?.code === "unrecognized_keys") throw invalidField(String(issue.keys[0]), "is no caveat that is known here");
+  if (issue?.code === "unrecognized_keys")
+    throw invalidField(String(issue.keys[0]), `is no caveat; known are ${Object.keys(caveatsSchema.shape).join(", ")}`);
   throw invalidField(issue?.path.join(".") || "caveats", issue?.message ?? "is not valid");
 }
 

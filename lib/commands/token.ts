@@ -30,7 +30,7 @@ export async function tokenCommand(argv: string[], loadSettings: (argv: string[]
     return checked(narrowToken(readArgument(first), parseCaveats(second)));
   if (verb === "show" && first !== undefined && second === undefined) {
     const claim = readClaim(readArgument(first));
-    if (!claim) throw new Error("this is no token that begins with ds1_");
+    if (!claim) throw new Error("this is no whole narrow token: it begins with ds1_ and has all its parts");
     return JSON.stringify({ id: claim.id, caveats: claim.links.map(decodeLink) }, undefined, 2);
   }
   throw new Error(USAGE);

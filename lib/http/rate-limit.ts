@@ -37,7 +37,7 @@ export function burstLimits(
       keyGenerator: (request, response) => `${burst} ${(response as Response).locals.identity ?? ""} ${clientAddress(request)}`,
       handler: () => {
         throw new AppError("TOO_MANY_REQUESTS", {
-          message: `More than ${limits[burst]} requests a minute of the ${burst} burst class`,
+          message: `More than ${limits[burst]} requests a minute of the ${burst} burst class (--${burst}_burst)`,
           details: { burst },
         });
       },

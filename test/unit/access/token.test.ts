@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { Access } from "../../../lib/access/access";
 import type { Caveats } from "../../../lib/access/caveats";
 import { PERMISSIONS } from "../../../lib/access/permissions";
-import { makeToken, narrowToken, readClaim, signClaim, type TokenClaim, verifyToken } from "../../../lib/access/token";
+import { makeToken, narrowToken, readCaveats, readClaim, signClaim, type TokenClaim, verifyToken } from "../../../lib/access/token";
 import { inAnHour, TOKEN_KEY, tokenOf } from "../../support/unit/access-parts";
 import { blocksOf } from "../../support/unit/markdown";
 import { sourceOf } from "../../support/unit/sources";
@@ -104,6 +104,14 @@ describe("tokens", () => {
       expect.objectContaining({ code: "TOKEN_REFUSED" }),
     );
     expect(() => makeToken(TOKEN_KEY, { can: ["read"] })).toThrow(expect.objectContaining({ code: "INVALID_INPUT" }));
+  });
+
+  test.each([
+    [{ can: "read" }, 'must be a list in JSON, such as ["read"]'],
+    [{ can: ["raed"] }, `must be some of ${PERMISSIONS.join(", ")}`],
+    [{ permissions: ["read"] }, "is no caveat; known are can, labels, images, nodes, host, max, from, expires"],
+  ])("the caveats %j are refused with what would be accepted", (caveats, message) => {
+    expect(() => readCaveats(caveats)).toThrow(message);
   });
 
   test("narrowing makes no token that would be refused for its length", () => {

@@ -37,6 +37,7 @@ test.each([
   [["--port="], /^--port must be a number/],
   [["--port=0x1p"], /^--port must be a number/],
   [["--port", "1", "--port", "2"], /^--port must be given once/],
+  [["--image_keep=30d"], /^--image_keep must be a number of at least 0\.001, without a unit \(Hours .*\) \(got "30d"\)$/],
   [["--run_wait=NaN"], /^--run_wait must be a number of at least 0/],
   [["--https=maybe"], /^--https must be true or false \(got "maybe"\)$/],
   [["--docker-tls-verify=maybe"], /^--docker-tls-verify must be true or false/],
