@@ -1,4 +1,5 @@
-import { existsSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../../scripts/process";
@@ -6,6 +7,7 @@ import { startCluster, type TestCluster, type TestNode } from "../../support/clu
 import { becomesComplete, locate, uniqueName } from "../../support/cluster-containers";
 import { configWithHeaders, dockerAt } from "../../support/docker-commands";
 import { type DockerStream, startDocker, startSlowUpload } from "../../support/docker-streams";
+import { startTcpHaproxy } from "../../support/haproxy";
 import { followLogs, openEngineConnectionsOf } from "../../support/log-stream";
 import { TOKEN } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
@@ -251,4 +253,97 @@ test("kill -9 of the owner's engine ends the streams of its containers with an e
   await n2.engine.restart();
   expect(await until(async () => (await locate(cluster, name)).length === 0, DEADLINE)).toBe(true);
   expect(await startsOf(name)).toEqual([]);
+});
+
+/** Whether a stream's commands go on and a new container runs, through n1. */
+async function allWorks(all: Record<Stream, DockerStream>): Promise<boolean> {
+  const { code } = await dockerAt(hostOf(n1), { args: "run --rm busybox true" }, "", { config });
+  return code === 0 && (await works(all)) && Object.values(statesOf(all)).every((state) => state === "open");
+}
+
+test("a store that is lost for some seconds harms no stream, and new containers run meanwhile", async () => {
+  const { all, name } = await startAll();
+  rmSync(cluster.folder, { recursive: true });
+  // Nobody can make the folder anew.
+  writeFileSync(cluster.folder, "");
+  try {
+    expect(await until(() => n1.server.output().includes("Store unavailable"), DEADLINE)).toBe(true);
+    expect(await allWorks(all)).toBe(true);
+  } finally {
+    rmSync(cluster.folder);
+    mkdirSync(cluster.folder);
+  }
+  expect(await becomesComplete(cluster)).toBe(true);
+  expect(await allWorks(all)).toBe(true);
+  expect(await startsOf(name)).toEqual(["n2"]);
+});
+
+test("a log disk that is full harms no stream and no new command", async () => {
+  const folder = path.join(n1.engine.folder, "small-logs");
+  mkdirSync(folder);
+  expect(spawnSync("mount", ["-t", "tmpfs", "-o", "size=256k", "logs", folder]).status).toBe(0);
+  try {
+    for (const node of [n1, n2]) {
+      await node.server.stop();
+      await cluster.restart(node, [`--log_dir=${path.join(folder, node.name)}`]);
+    }
+    expect(await becomesComplete(cluster)).toBe(true);
+    const { all, name } = await startAll();
+    expect(() => writeFileSync(path.join(folder, "full"), Buffer.alloc(2 ** 20))).toThrow("ENOSPC");
+    expect(await allWorks(all)).toBe(true);
+    const areLost = async () => /log_lines_lost\{file="[^"]+"\} [1-9]/.test((await n1.request("GET", "/metrics")).text);
+    expect(await until(areLost, DEADLINE)).toBe(true);
+    expect(await allWorks(all)).toBe(true);
+    expect(await startsOf(name)).toEqual(["n2"]);
+  } finally {
+    for (const node of [n1, n2]) {
+      await node.server.stop("SIGKILL");
+      await cluster.restart(node);
+    }
+    spawnSync("umount", ["--lazy", folder]);
+  }
+  expect(await becomesComplete(cluster)).toBe(true);
+});
+
+test("a load balancer that is reloaded cuts no stream, and new commands go through it", async () => {
+  const balancer = await startTcpHaproxy(cluster.nodes.map(({ server }) => server));
+  const through = (...args: string[]) => kept(startDocker(balancer.dockerHost, args, { config }));
+  try {
+    const under = { exec: through("exec", "-i", held.n2, "sh", "-c", REPEAT), logs: through("logs", "-f", held.n2) };
+    expect(await works(under)).toBe(true);
+    await balancer.reload();
+    expect(await works(under)).toBe(true);
+    for (let round = 0; round < cluster.nodes.length; round += 1)
+      expect(await dockerAt(balancer.dockerHost, { args: "run --rm -i busybox cat", input: "in" }, "", { config })).toMatchObject({
+        code: 0,
+        stdout: "in",
+      });
+  } finally {
+    await balancer.stop();
+  }
+});
+
+test.each([
+  ["entry node", () => n1],
+  ["owner", () => n2],
+])("a restart of the %s ends the streams through it with an error, and those of others go on", async (which, victim) => {
+  const survivor = which === "owner" ? talk(n1, held.n3) : talk(n3, held.n2);
+  const { all, name } = await startAll();
+  const stopped = victim().server.stop("SIGTERM");
+  const { upload, download, ...endless } = all;
+  try {
+    expect(await until(() => Object.values(endless).every((each) => each.state() === "failed"), DEADLINE)).toBe(true);
+    expect(await works(survivor)).toBe(true);
+    // Copies have an end of their own: the node waits for them.
+    for (const each of [upload, download]) each.kill();
+    await stopped;
+  } finally {
+    await stopped;
+    await cluster.restart(victim());
+  }
+  expect(await becomesComplete(cluster)).toBe(true);
+  expect(await works(survivor)).toBe(true);
+  survivor.exec.kill();
+  expect(await leavesNothing(name)).toBe(true);
+  expect(await startsOf(name)).toEqual(["n2"]);
 });

@@ -66,11 +66,16 @@ test("no anonymous volume of the image stays, however a run fails or is removed"
   await node.docker("create", "--name", "volume-model", "busybox", "true");
   await node.docker("commit", "-c", "VOLUME /data", "volume-model", "with-volume");
   const image = "with-volume";
+  const volumes = () => node.docker("volume", "ls", "--quiet");
   expect((await put({ image, data: "/nosuch" })).status).toBe(400);
+  expect(await volumes()).toBe("");
   expect((await put({ image, data: "/nosuch", remove: true })).status).toBe(400);
+  expect(await volumes()).toBe("");
   const published = { image, container_port: 80, command: "/nosuch" };
   expect((await node.request("POST", "/containers/run", { json: published })).json).toMatchObject({ status: 400, code: "INVALID_SPEC" });
+  expect(await volumes()).toBe("");
   expect((await put({ image, env: { LINES: "1\n2" }, remove: true, data: "true" })).json).toMatchObject({ exit_code: 0 });
+  expect(await volumes()).toBe("");
   for (const [method = "", pathname = ""] of [
     ["DELETE", "/ended"],
     ["DELETE", "/containers/ended"],
@@ -79,11 +84,11 @@ test("no anonymous volume of the image stays, however a run fails or is removed"
     await put({ image, name: "ended", detach: true, remove: true, data: "sleep 1000" });
     const { status, json } = await node.request(method, pathname);
     expect(status).toBe(200);
+    expect(await volumes()).toBe("");
     // Some engines list it as dead for a moment.
     if (pathname.includes("stop")) expect(json.status).toBe("exited");
     expect(await exists("ended")).toBe(false);
   }
-  expect(await node.docker("volume", "ls", "--quiet")).toBe("");
 });
 
 test("remove overrides restart with a warning", async () => {

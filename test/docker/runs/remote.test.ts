@@ -105,14 +105,23 @@ test("the docker command uses the same connection", async () => {
   expect(answer.json).toMatchObject({ exit_code: 0, stdout: "over TLS\n" });
 });
 
-test("behind an HTTP proxy values stay out of the URL, jobs and code get their input, and an exec that can't get its input says why", async () => {
-  const proxy = await startEngineHaproxy(engine);
-  const behind = await startServer({ args: ["--run_memory=60000000", "--run_wait=10"], env: { DOCKER_HOST: proxy.dockerHost } });
-  try {
+describe("behind an HTTP proxy", () => {
+  let proxy: Awaited<ReturnType<typeof startEngineHaproxy>>;
+  let behind: TestServer;
+  beforeAll(async () => {
+    proxy = await startEngineHaproxy(engine);
+    behind = await startServer({ args: ["--run_memory=60000000", "--run_wait=10"], env: { DOCKER_HOST: proxy.dockerHost } });
+  });
+  afterAll(async () => {
+    for (const removal of ["/proxied", "/volumes/proxied"]) await behind.request("DELETE", removal);
+    await behind.stop();
+    await proxy.stop();
+  });
+
+  test("large values stay out of the URL", async () => {
     const large = "x".repeat(30_000);
-    const job = await oneOff(behind, { command: ["sh", "-c", 'cat; echo "$LARGE" | wc -c'], stdin: "in ", env_vars: { LARGE: large } });
-    expect(job.json).toMatchObject({ status: "success", stdout: "in 30001\n" });
-    expect(await code(behind, "echo code")).toMatchObject({ status: 200, json: { stdout: "code" } });
+    const job = await oneOff(behind, { command: ["sh", "-c", 'echo "$LARGE" | wc -c'], env_vars: { LARGE: large } });
+    expect(job.json).toMatchObject({ status: "success", stdout: "30001\n" });
     const volume = { name: "proxied", labels: { large }, content: await tarGz64({ f: "kept" }) };
     expect((await behind.request("POST", "/volume", { json: volume })).json).toMatchObject({ status: "success" });
     const env = { LINES: `${large}\nend` };
@@ -120,13 +129,16 @@ test("behind an HTTP proxy values stay out of the URL, jobs and code get their i
     expect(made.status).toBe(200);
     const executed = await behind.request("POST", "/proxied", { json: { data: ["sh", "-c", 'echo "$LINES" | tail -n 1'] } });
     expect(executed.json).toMatchObject({ exit_code: 0, stdout: "end\n" });
-    const withInput = await behind.request("POST", "/proxied", { json: { data: "cat", interactive: true, stdin: "in" } });
+  });
+
+  test("jobs and code get their input, and an exec that can't get its input says why", async () => {
+    expect((await oneOff(behind, { command: "cat", stdin: "in" })).json).toMatchObject({ status: "success", stdout: "in" });
+    expect(await code(behind, "echo code")).toMatchObject({ status: 200, json: { stdout: "code" } });
+    await behind.request("PUT", "/", { json: { image: "busybox", name: "entered", detach: true, data: "sleep 1000" } });
+    const withInput = await behind.request("POST", "/entered", { json: { data: "cat", interactive: true, stdin: "in" } });
     expect(withInput.json).toMatchObject({ code: "ENGINE_ERROR", message: expect.stringContaining("Upgrade") });
-  } finally {
-    for (const removal of ["/proxied", "/volumes/proxied"]) await behind.request("DELETE", removal);
-    await behind.stop();
-    await proxy.stop();
-  }
+    await behind.request("DELETE", "/entered");
+  });
 });
 
 test("an engine or client without a trusted certificate is refused", async () => {
