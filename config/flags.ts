@@ -36,6 +36,7 @@ export async function readFlags(argv: string[], failure: (message: string) => Er
   return withoutAliases(given);
 }
 
+const MAX_HINTS = 4;
 const COMMANDS = ["check", "token"];
 const UNKNOWN_WORD = "Unknown word";
 
@@ -59,10 +60,25 @@ function withHint(message: string): string {
   return given === undefined ? message : message + hintOf(given, "--");
 }
 
-/** @param prefix of the name that is proposed */
+/** Words of other programs for settings of this one. */
+const FOREIGN_NAMES = new Map([
+  ["ssl", ["https"]],
+  ["tls", ["https"]],
+  ["store", ["folder", "s3", "redis"]],
+  ["drain", ["accept"]],
+]);
+
+/**
+ * Names the settings that were probably meant by one that doesn't exist: a similar one, or those that have it as a word of theirs.
+ * @param prefix of the names that are proposed
+ */
 export function hintOf(given: string, prefix = ""): string {
-  const nearest = nearestName(given.replaceAll("-", "_"), Object.keys(SETTINGS));
-  return nearest === undefined ? "" : ` (did you mean ${prefix}${nearest}?)`;
+  const word = given.replaceAll("-", "_").toLowerCase();
+  const names = Object.keys(SETTINGS);
+  const withWord = FOREIGN_NAMES.get(word) ?? names.filter((name) => name.split("_").includes(word));
+  const nearest = nearestName(word, names);
+  const found = withWord.length > 0 ? withWord.slice(0, MAX_HINTS) : nearest === undefined ? [] : [nearest];
+  return found.length === 0 ? "" : ` (did you mean ${found.map((name) => prefix + name).join(" or ")}?)`;
 }
 
 // yargs silently reads `--https=yes`, and any value but `true`, as false.

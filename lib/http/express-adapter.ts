@@ -35,13 +35,14 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
   // HEAD routes come first because Express also gives HEAD requests to GET routes.
   const rank = (route: Route) => (route.method === "head" ? -1 : breadth(route.path));
   const ordered = [...routes].sort((a, b) => rank(a) - rank(b));
+  const fixedRoutes = routes.filter(({ path }) => FIXED_PATH.test(path) && path !== "/");
   const stepsByPath = new Map<string, RequestHandler[]>();
   for (const route of ordered) {
     const steps = [
       routeNamer(route.path),
       deps.authenticate(route),
       deps.limits[route.burst],
-      routeHandler(route, deps.dispatch, requestDeps),
+      routeHandler(route, route.path === "/:id" ? withRouteHint(deps.dispatch, fixedRoutes) : deps.dispatch, requestDeps),
     ];
     router[route.method](route.path, ...(breadth(route.path) > 0 ? [skipReserved] : []), ...steps);
     if (route.method === "get" && FIXED_PATH.test(route.path) && !stepsByPath.has(route.path)) stepsByPath.set(route.path, steps);
@@ -79,6 +80,23 @@ const skipReserved: RequestHandler = (request, _response, next) => {
   const first = request.path.split("/")[1] ?? "";
   next(first === "" || isReserved(first) ? "route" : undefined);
 };
+
+/** `/container` is the container of that name: who has none is told of `/containers`. */
+function withRouteHint(dispatch: Dispatch, fixedRoutes: readonly Route[]): Dispatch {
+  return async (routed) => {
+    try {
+      return await dispatch(routed);
+    } catch (error) {
+      const isMissing = error instanceof AppError && error.code === "CONTAINER_NOT_FOUND";
+      const nearest = isMissing ? nearestRoute({ method: routed.method, path: `/${routed.id}` }, fixedRoutes) : undefined;
+      if (!isMissing || nearest === undefined) throw error;
+      throw new AppError(error.code, {
+        message: `${error.message}; did you mean ${nearest}?`,
+        details: { ...error.details, did_you_mean: nearest },
+      });
+    }
+  };
+}
 
 /** Tells the metrics the route of a request, also if it is refused before its handler. */
 function routeNamer(path: string): RequestHandler {

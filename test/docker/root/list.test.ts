@@ -117,3 +117,10 @@ test("?node= accepts this node's name and refuses any other", async () => {
   expect((await node.request("GET", "/?node=this-node")).status).toBe(200);
   expect((await node.request("GET", "/?node=other")).json).toMatchObject({ status: 404, code: "NODE_NOT_FOUND" });
 });
+
+test("who asks for a container that has almost the name of a route is told of the route", async () => {
+  const messageOf = async (method: string, path: string) => (await node.request(method, path)).json.message;
+  expect(await messageOf("GET", "/image")).toBe("No such container: image; did you mean GET /images?");
+  expect(await messageOf("GET", "/container")).toBe("No such container: container; did you mean GET /containers?");
+  expect(await messageOf("GET", "/no-such-name")).toBe("No such container: no-such-name");
+});

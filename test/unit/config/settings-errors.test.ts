@@ -26,6 +26,9 @@ async function refusal(argv: string[], env: NodeJS.ProcessEnv = {}): Promise<str
 test.each([
   [["--prt=1"], /^Unknown argument: prt \(did you mean --port\?\)$/],
   [["--tokenfile=x"], /^Unknown argument: tokenfile \(did you mean --token_file\?\)$/],
+  [["--node=n1"], /^Unknown argument: node \(did you mean --node_env or --node_name\?\)$/],
+  [["--cert=c"], /^Unknown argument: cert \(did you mean .*--https_cert.*\)$/],
+  [["--tls"], /^Unknown argument: tls \(did you mean --https\?\)$/],
   [["--no-such-thing=x"], /^Unknown argument: no-such-thing$/],
   [["-p", "80"], /Unknown argument: p/],
   [["start"], /takes options only/],
