@@ -260,3 +260,23 @@ test("unused images are removed from all nodes through any of them", async () =>
     await engine.docker(["rm", image]);
   }
 });
+
+test("a node started with --accept=false takes no new work until it is told to, and none again after its restart", async () => {
+  const restart = async (...args: string[]) => {
+    await n3.server.stop();
+    await cluster.restart(n3, args);
+    expect(await becomesComplete(cluster)).toBe(true);
+  };
+  const pinned = () => run(n1, {}, "?node=n3");
+  try {
+    await restart("--accept=false");
+    expect(await pinned()).toMatchObject({ status: 503, json: { code: "NOT_ACCEPTING" } });
+    expect((await n1.request("PATCH", "/nodes/n3", { json: { accepting: true } })).status).toBe(200);
+    expect((await pinned()).status).toBe(200);
+    await restart("--accept=false");
+    expect(await pinned()).toMatchObject({ status: 503, json: { code: "NOT_ACCEPTING" } });
+  } finally {
+    await restart();
+  }
+  expect((await pinned()).status).toBe(200);
+});
