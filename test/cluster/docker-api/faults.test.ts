@@ -244,17 +244,6 @@ test.each([
   if (left.length === 1) await dockerOf(n2.engine, ["rm", "-f", name]);
 });
 
-test("kill -9 of the owner's engine ends the streams of its containers with an error, and its next start leaves no container of a broken run", async () => {
-  const survivor = talk(n1, held.n3);
-  const { all, name } = await startAll();
-  await n2.engine.kill();
-  await expectErrors(all, { engineFails: true });
-  expect(await works(survivor)).toBe(true);
-  await n2.engine.restart();
-  expect(await until(async () => (await locate(cluster, name)).length === 0, DEADLINE)).toBe(true);
-  expect(await startsOf(name)).toEqual([]);
-});
-
 /** Whether a stream's commands go on and a new container runs, through n1. */
 async function allWorks(all: Record<Stream, DockerStream>): Promise<boolean> {
   const { code } = await dockerAt(hostOf(n1), { args: "run --rm busybox true" }, "", { config });
@@ -346,4 +335,16 @@ test.each([
   survivor.exec.kill();
   expect(await leavesNothing(name)).toBe(true);
   expect(await startsOf(name)).toEqual(["n2"]);
+});
+
+// The containers that the others use don't run after it.
+test("kill -9 of the owner's engine ends the streams of its containers with an error, and its next start leaves no container of a broken run", async () => {
+  const survivor = talk(n1, held.n3);
+  const { all, name } = await startAll();
+  await n2.engine.kill();
+  await expectErrors(all, { engineFails: true });
+  expect(await works(survivor)).toBe(true);
+  await n2.engine.restart();
+  expect(await until(async () => (await locate(cluster, name)).length === 0, DEADLINE)).toBe(true);
+  expect(await startsOf(name)).toEqual([]);
 });
