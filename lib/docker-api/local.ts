@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import { type Access, refusedBy } from "../access/access";
 import { hasLabels } from "../docker/containers/confinement";
 import { RUN_CONTAINER_PREFIX, requireAllowed } from "../docker/create/policy";
@@ -21,6 +22,8 @@ import { formatTarget } from "./target";
 /** The NN of the first API version 1.NN whose prune of volumes spares those with names. */
 const SPARING_VERSION = 42;
 
+const MAX_JUDGED_EXECS = 10_000;
+
 /** What of a request decides how this node's engine is asked. */
 export interface LocalRequest extends MatchedRow {
   version: number | undefined;
@@ -38,6 +41,9 @@ export interface Admitted {
 
 /** Decides, and asks, on the node whose engine carries a request out. */
 export class LocalEngine {
+  /** Execs that clients with every right have created here: entering their container was judged then, and ids are never used twice. */
+  private readonly judgedExecs = new LRUCache<string, true>({ maxSize: MAX_JUDGED_EXECS, sizeCalculation: () => 1 });
+
   constructor(
     private readonly docker: DockerHost,
     private readonly nodeName: string,
@@ -125,6 +131,7 @@ export class LocalEngine {
   /** An exec is in a container, and entering that gives what it has of the host. */
   private async admitExec(row: Row, id: string, access: Access): Promise<string> {
     if (row.judge !== "execStart" && !access.labels) return id;
+    if (access.isFull && this.judgedExecs.has(id)) return id;
     const answer = await this.ask("GET", ["exec", id, "json"]);
     if (answer.status !== 200) throw engineError(answer.status, (JSON.parse(answer.body.toString()) as { message: string }).message);
     const { ContainerID, ProcessConfig } = JSON.parse(answer.body.toString()) as {
@@ -166,6 +173,8 @@ export class LocalEngine {
     const { row, version, access, headers } = request;
     const { id, query, body } = await this.admit(request, raw);
     const answer = await this.ask(row.method, segmentsOf(row, id), query, version, body, headers);
+    if (row.judge === "exec" && access.isFull && answer.status === 201)
+      this.judgedExecs.set((JSON.parse(answer.body.toString()) as { Id: string }).Id, true);
     // What a change answers, such as the progress of a pull, is about what the client may change.
     if (answer.status !== 200 || access.isFull || row.method !== "GET") return answer;
     const json = await this.visible(row, JSON.parse(answer.body.toString()), access);
