@@ -24,7 +24,12 @@ test(`a pool of the engines ${KINDS}, each killed and started again in turn unde
     await startContainer(node, json, node.name);
   }
   const run = async (name: string) => (await locate(cluster, name)).join().endsWith(":running");
-  const traffic = startMixedTraffic(cluster.nodes, held, () => becomesComplete(cluster, DEADLINE_MS));
+  // A pool is complete while its nodes answer, also without their engines.
+  const enginesAnswer = async () => {
+    const lists = await Promise.all(cluster.nodes.map((node) => node.request("GET", "/nodes")));
+    return lists.every(({ json }) => json.complete && json.nodes.every(({ engine }: { engine: string }) => engine === "ok"));
+  };
+  const traffic = startMixedTraffic(cluster.nodes, held, () => until(enginesAnswer, DEADLINE_MS));
   try {
     expect(await traffic.grows(6)).toBe(true);
     for (const { engine } of cluster.nodes) {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../../scripts/process";
 import type { TestNode } from "./cluster";
 import { uniqueName } from "./cluster-containers";
@@ -7,8 +8,9 @@ import type { Answer, RequestOptions } from "./server";
 /** Longer than every deadline of the server: a request without an answer by then hangs. */
 const ANSWER_DEADLINE_MS = 60_000;
 
-/** A change that a fault stopped is tried this often, after the pool has recovered. */
+/** A change that a fault stopped is tried this often, with pauses, after the pool has recovered: an engine that has just started is busy. */
 const ATTEMPTS = 10;
+const ATTEMPT_PAUSE_MS = 1000;
 
 /** For a node to remove what a creation has left that its engine's end interrupted. */
 const LEFTOVER_DEADLINE_MS = 30_000;
@@ -49,12 +51,15 @@ export function startMixedTraffic(nodes: Client[], held: string[], recovers?: ()
   const present = new Set<string>();
   let runs = 0;
   let running = true;
+  /** What the request of a kind was answered last, of those that failed. */
+  const lastFailures = new Map<string, string>();
 
   /** Sends a request; undefined if it failed as a fault allows, or was recorded as wrong. */
   async function ask(what: string, request: (options: RequestOptions) => Promise<Answer>): Promise<Answer | undefined> {
     const answer = await request({ signal: AbortSignal.timeout(ANSWER_DEADLINE_MS) }).catch((error: Error) => String(error.cause ?? error));
     if (typeof answer !== "string" && answer.status < 300) return answer;
     const failure = typeof answer === "string" ? answer : answer.json?.code;
+    lastFailures.set(what, typeof answer === "string" ? answer : answer.text);
     if (recovers && FAULT_CODES.includes(failure)) failed[failure] = (failed[failure] ?? 0) + 1;
     else wrong.push(`${what}: ${typeof answer === "string" ? answer : `${answer.status} ${answer.text}`}`);
     return undefined;
@@ -106,6 +111,7 @@ export function startMixedTraffic(nodes: Client[], held: string[], recovers?: ()
         return name;
       }
       if (!(await recovers?.())) return undefined;
+      await sleep(ATTEMPT_PAUSE_MS);
     }
     wrong.push(`${method} ${path}: no success in ${ATTEMPTS} attempts`);
     return undefined;
@@ -120,8 +126,12 @@ export function startMixedTraffic(nodes: Client[], held: string[], recovers?: ()
         return repeated && answer.status === 404 ? { ...answer, status: 200 } : answer;
       });
     if (await attempt(false)) return;
-    for (let count = 0; count < ATTEMPTS; count += 1) if (!(await recovers?.()) || (await attempt(true))) return;
-    wrong.push(`removal of ${name}: no success in ${ATTEMPTS} attempts`);
+    for (let count = 0; count < ATTEMPTS; count += 1) {
+      if (!(await recovers?.()) || (await attempt(true))) return;
+      await sleep(ATTEMPT_PAUSE_MS);
+    }
+    const reason = lastFailures.get(`removal of ${name} through ${through.name}`);
+    wrong.push(`removal of ${name}: no success in ${ATTEMPTS} attempts, at last ${reason}`);
   }
 
   async function oneOffAndCode(node: Client, round: number): Promise<void> {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { until } from "../../../scripts/process";
 import { fetchOutside, startBrowser, visit } from "../../support/browser";
@@ -5,6 +6,7 @@ import { startCluster, type TestCluster, type TestNode } from "../../support/clu
 import { becomesComplete, startContainer } from "../../support/cluster-containers";
 import { containersOf } from "../../support/engine-api";
 import { importBusybox, importRunner } from "../../support/images";
+import { pushImage, startRegistry } from "../../support/registry";
 import { TOKEN } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
 
@@ -156,6 +158,89 @@ describe("through one node", () => {
     const places = page.locator("main :is(tr, p, pre, span, .log > div, .xterm-rows > div)");
     for (const hasText of texts) await places.filter({ hasText }).first().waitFor();
     expect(await page.getByText("These nodes did not answer").count()).toBe(0);
+    expect(faults).toEqual([]);
+  });
+
+  test("containers of other nodes are stopped, started, restarted and removed, several at once and each on its page", async () => {
+    const owners = { "act-b": n2.engine, "act-c": n3.engine };
+    const names = Object.keys(owners);
+    const statesOf = () =>
+      Promise.all(
+        Object.entries(owners).map(([name, engine]) => dockerOf(engine, ["inspect", "-f", "{{.State.Status}} {{.State.StartedAt}}", name])),
+      );
+    const left = async () => Promise.all(Object.values(owners).map((engine) => dockerOf(engine, ["ps", "-aq", "--filter", "name=act-"])));
+    for (const [name, engine] of Object.entries(owners))
+      await dockerOf(engine, ["run", "-d", "--stop-signal=KILL", "--name", name, "busybox", "sleep", "100000"]);
+    const actions = [
+      ["Stop", "exited"],
+      ["Start", "running"],
+      ["Restart", "running"],
+    ] as const;
+    await visit(page, addressOn(n1, "containers?filter=act-"));
+    for (const [action, expected] of actions) {
+      const before = await statesOf();
+      for (const name of names) await page.getByLabel(`Select ${name}`).check();
+      await page.getByRole("button", { name: action, exact: true }).click();
+      await page.getByText(`${action}: done`).waitFor();
+      const states = await statesOf();
+      expect(states.map((state) => state.split(" ")[0])).toEqual([expected, expected]);
+      expect(states).not.toEqual(before);
+    }
+    await visit(page, addressOn(n1, "containers/act-b/inspect"));
+    for (const [action, expected] of actions) {
+      const [before] = await statesOf();
+      await page.getByRole("button", { name: action, exact: true }).click();
+      const isDone = async () => {
+        const [state] = await statesOf();
+        return state !== before && state?.startsWith(expected) === true;
+      };
+      expect(await until(isDone, SHOWN_MS)).toBe(true);
+      await page.locator("main p .state").getByText(expected, { exact: true }).waitFor();
+    }
+    await page.getByRole("button", { name: "Remove", exact: true }).click();
+    await page.waitForURL(addressOn(n1, "containers"));
+    await page.getByLabel("Select act-c").check();
+    await page.getByRole("button", { name: "Remove", exact: true }).click();
+    await page.getByText("Remove: done").waitFor();
+    expect(await left()).toEqual(["", ""]);
+    expect(faults).toEqual([]);
+  });
+
+  test("images are pulled on all nodes, and images, volumes and files of other nodes are changed", async () => {
+    const registry = await startRegistry();
+    try {
+      // An image of its own: one that is there already would be listed by its first name.
+      await dockerOf(n2.engine, ["create", "--name", "model", "busybox"]);
+      await dockerOf(n2.engine, ["commit", "model", "pulled"]);
+      await dockerOf(n2.engine, ["rm", "model"]);
+      const image = `${await pushImage(n2.engine, registry, "pulled")}:latest`;
+      await dockerOf(n2.engine, ["rmi", "pulled"]);
+      await visit(page, addressOn(n1, "images"));
+      await page.getByLabel("Image", { exact: true }).fill(image);
+      await page.getByRole("button", { name: "Pull on all nodes" }).click();
+      for (const { name } of cluster.nodes) await rowWith(page, `${image}`).filter({ hasText: name }).waitFor();
+      await page
+        .getByRole("button", { name: `Remove ${image}`, exact: true })
+        .first()
+        .click();
+      const holders = async () =>
+        (await Promise.all(cluster.nodes.map(({ engine }) => dockerOf(engine, ["images", "-q", image])))).join("");
+      expect(await until(async () => (await holders()) === "", SHOWN_MS)).toBe(true);
+    } finally {
+      await registry.stop();
+    }
+    await dockerOf(n3.engine, ["volume", "create", "gone-c"]);
+    await visit(page, addressOn(n1, "volumes"));
+    await page.getByRole("button", { name: "Remove gone-c" }).click();
+    await rowWith(page, "gone-c").waitFor({ state: "detached" });
+    expect(await dockerOf(n3.engine, ["volume", "ls", "-q", "--filter", "name=gone-c"])).toBe("");
+
+    await visit(page, addressOn(n1, "containers/counter-b/files"));
+    await page.getByLabel("Upload files").setInputFiles([{ name: "up.txt", mimeType: "text/plain", buffer: Buffer.from("sent") }]);
+    await page.getByText("1 files uploaded").waitFor();
+    expect(await dockerOf(n2.engine, ["exec", counter, "cat", "/up.txt"])).toBe("sent");
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download up.txt" }).click()]);
+    expect(readFileSync(await download.path(), "utf8")).toBe("sent");
     expect(faults).toEqual([]);
   });
 });
