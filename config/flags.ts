@@ -10,6 +10,10 @@ $0 token ...        makes and narrows tokens
 
 Runs containers on this machine, and on the others of its cluster, over one HTTP API.`;
 
+const COMMANDS = ["check", "token"];
+const UNKNOWN_WORD = "Unknown word";
+const MAX_HINTS = 4;
+
 /**
  * Reads the command line; prints --help and --version.
  * @param argv arguments after the program's name
@@ -36,10 +40,6 @@ export async function readFlags(argv: string[], failure: (message: string) => Er
   return withoutAliases(given);
 }
 
-const MAX_HINTS = 4;
-const COMMANDS = ["check", "token"];
-const UNKNOWN_WORD = "Unknown word";
-
 /** What is wrong with arguments that have a word which no option takes. The word itself isn't named: it may be a secret. */
 function wordMessage(argv: string[]): string {
   const [first = ""] = argv;
@@ -50,8 +50,10 @@ function wordMessage(argv: string[]): string {
   return `Unknown argument: besides the commands ${COMMANDS.join(" and ")} this program takes options only, each with one value`;
 }
 
-const isBooleanFlag = (argument: string) =>
-  argument.startsWith("--") && (SETTINGS as Record<string, Setting>)[argument.slice(2).replaceAll("-", "_")]?.type === "boolean";
+const isBooleanFlag = (argument: string) => argument.startsWith("--") && settingOf(argument.slice(2))?.type === "boolean";
+
+/** The row of a flag, in either spelling, without the dashes before it. */
+const settingOf = (flag: string) => (SETTINGS as Record<string, Setting>)[flag.replaceAll("-", "_")];
 
 /** Names the option that was probably meant by one that doesn't exist. */
 function withHint(message: string): string {
@@ -84,7 +86,7 @@ export function hintOf(given: string, prefix = ""): string {
 // yargs silently reads `--https=yes`, and any value but `true`, as false.
 function normalizeBoolean(argument: string, failure: (message: string) => Error): string {
   const [, flag = "", value = ""] = /^--([^=]+)=(.*)$/s.exec(argument) ?? [];
-  const row = (SETTINGS as Record<string, Setting>)[flag.replaceAll("-", "_")];
+  const row = settingOf(flag);
   if (row?.type !== "boolean") return argument;
   try {
     return `--${flag}=${parseValue(row, value)}`;

@@ -62,10 +62,8 @@ function parseNumber(setting: Setting, text: string): number {
   const low = setting.min ?? 0;
   const high = setting.max ?? Number.MAX_SAFE_INTEGER;
   if (text !== "" && Number.isFinite(value) && value >= low && value <= high) return value;
-  const unit = /^\d.*[a-z]$/i.test(text) ? `, without a unit (${setting.help})` : "";
-  throw new Error(
-    setting.max === undefined ? `must be a number of at least ${low}${unit}` : `must be a number from ${low} to ${high}${unit}`,
-  );
+  const range = setting.max === undefined ? `must be a number of at least ${low}` : `must be a number from ${low} to ${high}`;
+  throw new Error(/^\d.*[a-z]$/i.test(text) ? `${range}, without a unit (${setting.help})` : range);
 }
 
 function checkText(setting: Setting, text: string): void {

@@ -62,8 +62,7 @@ export class LocalEngine {
   async admit({ row, id, query: given, access, version }: LocalRequest, raw: Buffer | undefined): Promise<Admitted> {
     access.assertRoute(row);
     access.assertNode(this.nodeName);
-    const query =
-      row.path === "/volumes/prune" ? await this.volumePruneQuery(given, version) : judgedQuery(row, given, this.bodyContext(access));
+    const query = await this.judgedQuery(row, given, access, version);
     assertImages(row, id, query, access);
     const isVolume = row.path.startsWith("/volumes/:id");
     if (isVolume && row.method === "DELETE" && id?.startsWith(RUN_CONTAINER_PREFIX))
@@ -75,6 +74,17 @@ export class LocalEngine {
     if (row.check === "rename") await this.assertRenamable(own ?? "", query);
     if (row.judge === undefined) return { id: own, query };
     return { id: own, query, body: Buffer.from(JSON.stringify(judged(row.judge, raw, this.bodyContext(access)))) };
+  }
+
+  /** The query as it is sent on. */
+  private async judgedQuery({ path }: Row, query: URLSearchParams, access: Access, version: number | undefined): Promise<URLSearchParams> {
+    const context = this.bodyContext(access);
+    if (path === "/images/create") judgeImageCreateQuery(query, context);
+    if (path === "/commit") judgeCommitQuery(query, context);
+    if (path === "/volumes/prune") return this.volumePruneQuery(query, version);
+    if (path !== "/build") return query;
+    if (query.get("version") === "2") throw engineError(501, NO_BUILDKIT);
+    return judgeBuildQuery(query, context);
   }
 
   /**
@@ -213,15 +223,6 @@ function judged(judge: NonNullable<Row["judge"]>, raw: Buffer | undefined, conte
   if (judge === "update") return parseUpdateBody(raw, context);
   if (judge === "commit") return parseCommitBody(raw, context);
   return parseNetworkConnectBody(raw, context);
-}
-
-/** The query as it is sent on. */
-function judgedQuery({ path }: Row, query: URLSearchParams, context: BodyContext): URLSearchParams {
-  if (path === "/images/create") judgeImageCreateQuery(query, context);
-  if (path === "/commit") judgeCommitQuery(query, context);
-  if (path !== "/build") return query;
-  if (query.get("version") === "2") throw engineError(501, NO_BUILDKIT);
-  return judgeBuildQuery(query, context);
 }
 
 /** Rows that bring images whose names are in an archive, or in a file that is built. */

@@ -87,9 +87,9 @@ function withRouteHint(dispatch: Dispatch, fixedRoutes: readonly Route[]): Dispa
     try {
       return await dispatch(routed);
     } catch (error) {
-      const isMissing = error instanceof AppError && error.code === "CONTAINER_NOT_FOUND";
-      const nearest = isMissing ? nearestRoute({ method: routed.method, path: `/${routed.id}` }, fixedRoutes) : undefined;
-      if (!isMissing || nearest === undefined) throw error;
+      if (!(error instanceof AppError && error.code === "CONTAINER_NOT_FOUND")) throw error;
+      const nearest = nearestRoute({ method: routed.method, path: `/${routed.id}` }, fixedRoutes);
+      if (nearest === undefined) throw error;
       throw new AppError(error.code, {
         message: `${error.message}; did you mean ${nearest}?`,
         details: { ...error.details, did_you_mean: nearest },

@@ -83,11 +83,11 @@ function unknownFieldMessage({ code, inst, keys }: z.core.$ZodRawIssue): string 
   const known = Object.keys(inst.shape);
   if (known.length === 0) return "is not known here: no fields are";
   const given = String((keys as string[])[0]);
+  if (given === "node") return `is not known here: a node is named in the address, as ?node=NAME; known are ${known.join(", ")}`;
   const aliases = new Map(aliasesOf(inst));
   const foreign = FOREIGN_NAMES.get(given.toLowerCase())?.find((name) => known.includes(name));
   const group = known.find((name) => Object.hasOwn(objectIn(inst.shape[name])?.shape ?? {}, given));
   const nearest = foreign ?? (group === undefined ? nearestName(given, [...known, ...aliases.keys()]) : `${group}.${given}`);
-  if (given === "node") return `is not known here: a node is named in the address, as ?node=NAME; known are ${known.join(", ")}`;
   const hint = nearest === undefined ? "" : ` (did you mean ${aliases.get(nearest) ?? nearest}?)`;
   return `is not known here${hint}: known are ${known.join(", ")}`;
 }

@@ -12,6 +12,8 @@ export interface DockerCommand {
   terminal?: boolean;
   /** its output has values of the moment: only its exit code is compared */
   varies?: boolean;
+  /** A pool of several nodes answers for all of them: it is compared on one node only. */
+  ofOneNode?: boolean;
 }
 
 /**

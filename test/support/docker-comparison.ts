@@ -1,8 +1,9 @@
+import { randomUUID } from "node:crypto";
 import { DOCKER_CLIS } from "../../scripts/engine-kind";
 import { type DockerCommand, dockerAt, normalized } from "./docker-commands";
 
 /** Commands that follow one another, each run on an engine and on a pool with names of their own. */
-export const COMPARED_COMMANDS: DockerCommand[] = [
+const COMPARED_COMMANDS: DockerCommand[] = [
   { args: "run --name NAME busybox echo hello" },
   { args: "logs NAME" },
   { args: "logs --tail 1 --timestamps NAME" },
@@ -121,6 +122,7 @@ export const COMPARED_COMMANDS: DockerCommand[] = [
   { args: "volume prune -f", varies: true },
   { args: "image prune -f", varies: true },
   { args: "info --format '{{.OSType}} {{.Architecture}} {{.Swarm.LocalNodeState}}'" },
+  { args: "info --format '{{.NCPU}}'", ofOneNode: true },
   { args: "version --format '{{.Server.APIVersion}}'" },
   { args: "service ls" },
   { args: "plugin ls", varies: true },
@@ -130,7 +132,7 @@ export const COMPARED_COMMANDS: DockerCommand[] = [
  * The versions and programs of the docker CLI that a suite compares: those of TEST_DOCKER_CLIS, which is such as `20.10,28`.
  * @param byDefault the only one otherwise: each costs half a minute
  */
-export function comparedClis(byDefault: keyof typeof DOCKER_CLIS): [version: string, cli: string][] {
+function comparedClis(byDefault: keyof typeof DOCKER_CLIS): [version: string, cli: string][] {
   const chosen = process.env.TEST_DOCKER_CLIS?.split(",") ?? [byDefault];
   const known = Object.entries(DOCKER_CLIS);
   const unknown = chosen.find((version) => !(version in DOCKER_CLIS));
@@ -139,14 +141,14 @@ export function comparedClis(byDefault: keyof typeof DOCKER_CLIS): [version: str
 }
 
 /** A way to the containers of an engine. */
-export interface Way {
+interface Way {
   host: string;
   /** stands for NAME in the commands */
   name: string;
 }
 
 /** Runs a command in both ways at a time, by a docker CLI. @returns of both the exit code, and the output unless it varies */
-export async function runBoth(cli: string, command: DockerCommand, direct: Way, pooled: Way): Promise<[object, object]> {
+async function runBoth(cli: string, command: DockerCommand, direct: Way, pooled: Way): Promise<[object, object]> {
   const [first, second] = await Promise.all(
     [direct, pooled].map(async ({ host, name }) => {
       const { code, stdout, stderr } = await dockerAt(host, command, name, { cli });
@@ -154,4 +156,30 @@ export async function runBoth(cli: string, command: DockerCommand, direct: Way, 
     }),
   );
   return [first as object, second as object];
+}
+
+/** Addresses for DOCKER_HOST. */
+interface ComparedHosts {
+  engine: string;
+  pool: string;
+}
+
+/**
+ * Declares a test for each command: it does the same on an engine and on a pool.
+ * @param title of the group; `%s` stands for the version of the CLI
+ * @param hosts called in the tests
+ * @param options.nodes of the pool
+ */
+export function testComparedCommands(title: string, hosts: () => ComparedHosts, { nodes }: { nodes: number }): void {
+  describe.each(comparedClis("28"))(title, (_version, cli) => {
+    const tag = randomUUID().slice(0, 6);
+    const commands = COMPARED_COMMANDS.filter(({ ofOneNode }) => nodes === 1 || !ofOneNode);
+
+    test.each(commands)("docker $args does the same as on the engine", async (command) => {
+      const { engine, pool } = hosts();
+      const direct = { host: engine, name: `direct-${tag}` };
+      const [onEngine, onPool] = await runBoth(cli, command, direct, { host: pool, name: `pooled-${tag}` });
+      expect(onPool).toEqual(onEngine);
+    });
+  });
 }

@@ -59,9 +59,10 @@ export function startMixedTraffic(nodes: Client[], held: string[], recovers?: ()
     const answer = await request({ signal: AbortSignal.timeout(ANSWER_DEADLINE_MS) }).catch((error: Error) => String(error.cause ?? error));
     if (typeof answer !== "string" && answer.status < 300) return answer;
     const failure = typeof answer === "string" ? answer : answer.json?.code;
-    lastFailures.set(what, typeof answer === "string" ? answer : answer.text);
+    const text = typeof answer === "string" ? answer : `${answer.status} ${answer.text}`;
+    lastFailures.set(what, text);
     if (recovers && FAULT_CODES.includes(failure)) failed[failure] = (failed[failure] ?? 0) + 1;
-    else wrong.push(`${what}: ${typeof answer === "string" ? answer : `${answer.status} ${answer.text}`}`);
+    else wrong.push(`${what}: ${text}`);
     return undefined;
   }
   const check = (what: string, answer: Answer | undefined, right: (answer: Answer) => boolean) => {

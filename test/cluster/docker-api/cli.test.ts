@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
-import { COMPARED_COMMANDS, comparedClis, runBoth } from "../../support/docker-comparison";
+import { testComparedCommands } from "../../support/docker-comparison";
 import { engineKind } from "../../support/engine";
 
 let cluster: TestCluster;
@@ -18,12 +18,4 @@ beforeAll(async () => {
 
 afterAll(() => cluster?.stop());
 
-describe.each(comparedClis("28"))("docker %s through a node that holds nothing", (_version, cli) => {
-  const tag = randomUUID().slice(0, 6);
-
-  test.each(COMPARED_COMMANDS)("docker $args does the same as on the engine", async (command) => {
-    const direct = { host: owner.engine.dockerHost, name: `direct-${tag}` };
-    const [onEngine, onPool] = await runBoth(cli, command, direct, { host: pool, name: `pooled-${tag}` });
-    expect(onPool).toEqual(onEngine);
-  });
-});
+testComparedCommands("docker %s through a node that holds nothing", () => ({ engine: owner.engine.dockerHost, pool }), { nodes: 3 });

@@ -325,7 +325,6 @@ test.each([
     expect(await works(survivor)).toBe(true);
     // Copies have an end of their own: the node waits for them.
     for (const each of [upload, download]) each.kill();
-    await stopped;
   } finally {
     await stopped;
     await cluster.restart(victim());

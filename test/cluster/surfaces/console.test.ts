@@ -218,7 +218,7 @@ describe("through one node", () => {
       await visit(page, addressOn(n1, "images"));
       await page.getByLabel("Image", { exact: true }).fill(image);
       await page.getByRole("button", { name: "Pull on all nodes" }).click();
-      for (const { name } of cluster.nodes) await rowWith(page, `${image}`).filter({ hasText: name }).waitFor();
+      for (const { name } of cluster.nodes) await rowWith(page, image).filter({ hasText: name }).waitFor();
       await page
         .getByRole("button", { name: `Remove ${image}`, exact: true })
         .first()

@@ -120,8 +120,8 @@ describe("behind an HTTP proxy", () => {
 
   test("large values stay out of the URL", async () => {
     const large = "x".repeat(30_000);
-    const job = await oneOff(behind, { command: ["sh", "-c", 'echo "$LARGE" | wc -c'], env_vars: { LARGE: large } });
-    expect(job.json).toMatchObject({ status: "success", stdout: "30001\n" });
+    const job = await oneOff(behind, { command: ["sh", "-c", 'cat; echo "$LARGE" | wc -c'], stdin: "in ", env_vars: { LARGE: large } });
+    expect(job.json).toMatchObject({ status: "success", stdout: "in 30001\n" });
     const volume = { name: "proxied", labels: { large }, content: await tarGz64({ f: "kept" }) };
     expect((await behind.request("POST", "/volume", { json: volume })).json).toMatchObject({ status: "success" });
     const env = { LINES: `${large}\nend` };
