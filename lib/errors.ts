@@ -88,7 +88,7 @@ const CATALOGUE = {
   RUN_LIMITED: ["validation_error", "A limit has ended the run"],
   RUN_NO_RESULT: ["validation_error", "The run has ended without a JSON object on its standard output"],
   NO_NODE: ["unavailable", "No node can take this now"],
-  NOT_ACCEPTING: ["unavailable", "This node takes no new work"],
+  NOT_ACCEPTING: ["unavailable", "This node takes no new work: PATCH /nodes/:name with accepting true changes that"],
   NODE_FAILED: ["upstream_error", "A node gave no answer"],
   STOPPING: ["unavailable", "This server is stopping"],
   ENGINE_ERROR: ["docker_error", "The Docker engine failed"],

@@ -22,6 +22,7 @@ const CHOSEN_SUITES = [
   "files/upload",
   "proxy/proxy",
   "faults/engine",
+  "docker/engine-differences",
 ].map((suite) => `test/docker/${suite}.test.ts`);
 
 const NODE_VERSIONS = ["22", "24", "26"];

@@ -1,6 +1,6 @@
 import { type Express, type RequestHandler, Router } from "express";
 import type { Dispatch } from "../cluster/routing/routed-request";
-import { AppError, loggedError } from "../errors";
+import { AppError, type ErrorCode, loggedError } from "../errors";
 import { nearestRoute } from "../support/nearest";
 import { loggedMessage, outcomeFields } from "./audit-fields";
 import { bodyParsers } from "./body";
@@ -23,6 +23,9 @@ export interface ExpressAdapterDeps {
 /** A path that no parameter matches, and that no route with a parameter below a fixed segment matches either. */
 const FIXED_PATH = /^\/[^/:*]*$/;
 
+/** Errors of `/:id` that also meet those who have mistyped another path of one segment. */
+const HINTED_CODES = new Set<ErrorCode>(["CONTAINER_NOT_FOUND", "REFUSED_BY_TOKEN"]);
+
 /**
  * Registers the routes with Express, and 405 and 404 for all other methods and paths.
  * @returns the steps of the GET routes with a fixed path, by that path: what Express calls for a request to it
@@ -35,14 +38,15 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
   // HEAD routes come first because Express also gives HEAD requests to GET routes.
   const rank = (route: Route) => (route.method === "head" ? -1 : breadth(route.path));
   const ordered = [...routes].sort((a, b) => rank(a) - rank(b));
-  const fixedRoutes = routes.filter(({ path }) => FIXED_PATH.test(path) && path !== "/");
+  const fixedRoutes = routes.filter(({ path }) => !/[:*]/.test(path) && path !== "/");
   const stepsByPath = new Map<string, RequestHandler[]>();
   for (const route of ordered) {
+    const handler = routeHandler(route, deps.dispatch, requestDeps);
     const steps = [
       routeNamer(route.path),
       deps.authenticate(route),
       deps.limits[route.burst],
-      routeHandler(route, route.path === "/:id" ? withRouteHint(deps.dispatch, fixedRoutes) : deps.dispatch, requestDeps),
+      route.path === "/:id" ? withRouteHint(handler, fixedRoutes) : handler,
     ];
     router[route.method](route.path, ...(breadth(route.path) > 0 ? [skipReserved] : []), ...steps);
     if (route.method === "get" && FIXED_PATH.test(route.path) && !stepsByPath.has(route.path)) stepsByPath.set(route.path, steps);
@@ -81,14 +85,14 @@ const skipReserved: RequestHandler = (request, _response, next) => {
   next(first === "" || isReserved(first) ? "route" : undefined);
 };
 
-/** `/container` is the container of that name: who has none is told of `/containers`. */
-function withRouteHint(dispatch: Dispatch, fixedRoutes: readonly Route[]): Dispatch {
-  return async (routed) => {
+/** `/container` is the container of that name: who has none, or may not ask for one, is told of `/containers`. */
+function withRouteHint(handler: RequestHandler, fixedRoutes: readonly Route[]): RequestHandler {
+  return async (request, response, next) => {
     try {
-      return await dispatch(routed);
+      await handler(request, response, next);
     } catch (error) {
-      if (!(error instanceof AppError && error.code === "CONTAINER_NOT_FOUND")) throw error;
-      const nearest = nearestRoute({ method: routed.method, path: `/${routed.id}` }, fixedRoutes);
+      if (!(error instanceof AppError && HINTED_CODES.has(error.code))) throw error;
+      const nearest = nearestRoute(request, fixedRoutes);
       if (nearest === undefined) throw error;
       throw new AppError(error.code, {
         message: `${error.message}; did you mean ${nearest}?`,

@@ -34,18 +34,25 @@ interface Place {
  */
 export function nearestRoute({ method, path }: Place, routes: readonly Place[]): string | undefined {
   const words = path.split("/").slice(1);
-  // `/web` alone is a container, so `/web/logs` is tried by those who look for its logs.
-  return mostSimilar(method, words, routes) ?? mostSimilar(method, ["containers", ...words], routes);
+  const scored = [
+    ...scoresOf(words, routes),
+    // `/web` alone is a container, so `/web/logs` is tried by those who look for its logs.
+    ...(words.length > 1 ? scoresOf(["containers", ...words], routes) : []),
+    // `/logs` is tried by those who look for `/logs/search`.
+    ...routes.filter((route) => route.path.startsWith(`${path}/`) && !/[:*]/.test(route.path)).map((route) => ({ ...route, typos: 0 })),
+  ].map((route) => ({ ...route, method: route.method.toUpperCase() }));
+  const otherMethod = (route: Place) => (route.method === method ? 0 : 1);
+  const [best] = scored.sort((a, b) => a.typos - b.typos || otherMethod(a) - otherMethod(b));
+  return best && `${best.method} ${best.path}`;
 }
 
-function mostSimilar(askedMethod: string, words: readonly string[], routes: readonly Place[]): string | undefined {
-  const scored = routes.flatMap(({ method, path }) => {
+/** The routes of the same shape whose fixed words are similar, with the words of the request for their parameters. */
+function scoresOf(words: readonly string[], routes: readonly Place[]): (Place & { typos: number })[] {
+  return routes.flatMap(({ method, path }) => {
     const segments = path.split("/").slice(1);
     const typos = countTypos(words, segments);
-    const otherMethod = method.toUpperCase() === askedMethod ? 0 : 1;
-    return typos === undefined ? [] : [{ text: `${method.toUpperCase()} ${fillIn(words, segments)}`, typos, otherMethod }];
+    return typos === undefined ? [] : [{ method, path: fillIn(words, segments), typos }];
   });
-  return scored.sort((a, b) => a.typos - b.typos || a.otherMethod - b.otherMethod)[0]?.text;
 }
 
 const isParameter = (segment: string) => /^[:*]/.test(segment);

@@ -1,5 +1,6 @@
 import { until } from "../../../scripts/process";
 import { type OneNode, startNode } from "../../support/single-node";
+import { holderOf, narrowTokenOf } from "../../support/token-attacks";
 
 let node: OneNode;
 beforeAll(async () => {
@@ -122,5 +123,13 @@ test("who asks for a container that has almost the name of a route is told of th
   const messageOf = async (method: string, path: string) => (await node.request(method, path)).json.message;
   expect(await messageOf("GET", "/image")).toBe("No such container: image; did you mean GET /images?");
   expect(await messageOf("GET", "/container")).toBe("No such container: container; did you mean GET /containers?");
+  expect(await messageOf("GET", "/logs")).toBe("No such route: GET /logs; did you mean GET /logs/search?");
   expect(await messageOf("GET", "/no-such-name")).toBe("No such container: no-such-name");
+  const metrics = holderOf(node.server.url, narrowTokenOf({ can: ["nodes"] }));
+  expect((await metrics("GET", "/metric")).json).toMatchObject({
+    code: "REFUSED_BY_TOKEN",
+    message: "The token does not permit this: It needs logs (can); did you mean GET /metrics?",
+    details: { caveat: "can", permission: "logs", did_you_mean: "GET /metrics" },
+  });
+  expect((await metrics("GET", "/no-such-name")).json.details).not.toHaveProperty("did_you_mean");
 });

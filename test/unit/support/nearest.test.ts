@@ -17,7 +17,11 @@ describe("nearest", () => {
     { method: "get", path: "/containers/:id" },
     { method: "delete", path: "/containers/:id" },
     { method: "post", path: "/containers/:id/restart" },
+    { method: "get", path: "/containers/:id/logs" },
     { method: "get", path: "/volumes/:name" },
+    { method: "get", path: "/logs/search" },
+    { method: "get", path: "/ws/:id" },
+    { method: "get", path: "/docs" },
   ];
   test.each([
     ["GET", "/container/web", "GET /containers/web"],
@@ -25,6 +29,11 @@ describe("nearest", () => {
     ["PATCH", "/container/web", "GET /containers/web"],
     ["POST", "/containers/web/restrat", "POST /containers/web/restart"],
     ["POST", "/web/restart", "POST /containers/web/restart"],
+    ["POST", "/w2/restart", "POST /containers/w2/restart"],
+    ["GET", "/w2/logs", "GET /containers/w2/logs"],
+    ["GET", "/wz/web", "GET /ws/web"],
+    ["GET", "/logs", "GET /logs/search"],
+    ["GET", "/doc", "GET /docs"],
     ["GET", "/a/b", undefined],
     ["GET", "/container/", undefined],
   ])("to the request %s %s is %j", (method, pathname, expected) => {
