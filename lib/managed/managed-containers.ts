@@ -149,7 +149,8 @@ export class ManagedContainers {
    * @param edit makes the new spec from the current one
    * @param access what the client may do
    * @param claims checks a new alias against the other nodes; undefined without a cluster
-   * @param waitSignal ends the wait for a new image's pull, which continues; a repeated call joins it
+   * @param startWait begins the wait for a new image's pull and gives the signal that ends it; the pull continues, and a repeated call
+   * joins it
    * @throws AppError NOT_MANAGED, WRONG_STATE, REFUSED_BY_TOKEN and those of `create`
    */
   async change(
@@ -157,7 +158,7 @@ export class ManagedContainers {
     edit: (spec: RequestedSpec) => RequestedSpec,
     access: Access,
     claims: NameClaimer | undefined,
-    waitSignal: AbortSignal,
+    startWait: () => AbortSignal,
   ): Promise<Progress> {
     if (!readManagedSpec(container)) throw new AppError("NOT_MANAGED");
     await this.compose.assertInstalled();
@@ -175,7 +176,7 @@ export class ManagedContainers {
       const release = await this.hostPorts.claim(cuid, after.ports);
       try {
         const ready = this.docker.images.ensure(after.image, "missing");
-        if (!(await settlesBefore(ready, waitSignal))) {
+        if (!(await settlesBefore(ready, startWait()))) {
           ready.catch((error: Error) => this.log.warn("Image of a change not pulled", { cuid, reason: error.message }));
           return "pulling";
         }

@@ -36,7 +36,8 @@ export function managedRoutes(
 
   async function change(call: RouteCall<{ id: string }>, edit: (spec: RequestedSpec) => RequestedSpec): Promise<Reply | object> {
     const container = await docker.containers.find(call.params.id, { prefix: true });
-    const progress = await managed.change(container, edit, call.access, claims, call.within(settings.pull_wait * 1000));
+    const startWait = () => call.within(settings.pull_wait * 1000);
+    const progress = await managed.change(container, edit, call.access, claims, startWait);
     const { name: cuid } = container;
     if (progress === "pulling") return new Reply(202, { cuid, image: readManagedSpec(container)?.image, status: progress, host });
     return view(cuid);

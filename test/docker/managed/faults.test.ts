@@ -108,6 +108,18 @@ test("the status can be read at any time during a change", async () => {
   expect([...statuses]).toEqual([200]);
 });
 
+test("a change that waits for others longer than for a pull is carried out, and not told as a pull", async () => {
+  const cuid = await running();
+  const impatient = await startServer({ engine, args: ["--pull_wait=4"] });
+  try {
+    // Each takes as long as the container needs to stop: the third begins after 6 s.
+    const changes = ["a", "b", "c"].map((STATE) => impatient.request("PATCH", `/containers/${cuid}`, { json: { env: { STATE } } }));
+    expect((await Promise.all(changes)).map(({ status }) => status)).toEqual([200, 200, 200]);
+  } finally {
+    await impatient.stop();
+  }
+});
+
 test("concurrent requests to one container are carried out one after the other", async () => {
   const cuid = await running();
   const changes = [change(cuid), server.request("PATCH", `/containers/${cuid}`, { json: { tags: ["a"] } })];
