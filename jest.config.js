@@ -20,7 +20,7 @@ module.exports = {
   testSequencer: "<rootDir>/test/support/sequencer.js",
   // Ends a test that hangs. It is long, because a test must not fail while another process uses the cores.
   testTimeout: 900_000,
-  // Containers and nodes need the cores too. Suites with three hosts run one at a time (package.json): two at once take as long.
+  // Containers and nodes need the cores too. `npm test` runs suites with three hosts one at a time, since each starts six servers.
   maxWorkers: availableParallelism(),
   // Starting processes out of a large one is slow.
   workerIdleMemoryLimit: "350MB",

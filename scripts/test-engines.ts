@@ -96,7 +96,7 @@ if (mode === "chosen") {
 } else if (mode === "all") {
   for (const kind of DOCKER_KINDS) jest(`test/docker, engine ${kind}`, docker(), { engines: kind });
   jest("chosen suites, engine podman", docker("--", ...CHOSEN_SUITES), { engines: "podman" });
-  jest("test/cluster, a pool of all engines", ["--selectProjects", "cluster", "--maxWorkers=1"], { engines: DOCKER_KINDS.join(",") });
+  jest("test/cluster, a pool of all engines", ["--selectProjects", "cluster"], { engines: DOCKER_KINDS.join(",") });
   for (const version of NODE_VERSIONS) {
     const node = nodeBinary(version);
     jest(`unit tests, Node.js ${version}`, ["--selectProjects", "unit"], { node });
