@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { run, until } from "../../../scripts/process";
 import { uniqueName } from "../../support/cluster-containers";
 import { isPodman } from "../../support/engine";
@@ -107,6 +108,8 @@ describe("the list", () => {
       const { json } = await node.request("GET", `/containers?limit=2${cursor}`);
       seen.push(...json.containers.map((each: { name: string }) => each.name));
       if (page === 0) {
+        // Containers of one second are in the order of their random ids.
+        await sleep(1000);
         await runService({ name: "comes" });
         await node.request("DELETE", `/containers/${seen[1]}`);
       }

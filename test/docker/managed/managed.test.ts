@@ -1,4 +1,5 @@
 import { until } from "../../../scripts/process";
+import { engineKind } from "../../support/engine";
 import { volumesOf } from "../../support/engine-api";
 import { BASIC, curl, type OneNode, startNode } from "../../support/single-node";
 
@@ -113,7 +114,9 @@ test("restart policy, health check, mounts, network, init and stop timeout are a
   const nothing = { restart_policy: null, healthcheck: null, volumes: null, stop_timeout: null };
   expect((await example("PATCH", `/containers/${cuid}`, nothing)).status).toBe(200);
   const plain = await node.inspect(cuid);
-  expect([plain.HostConfig.RestartPolicy.Name, plain.Mounts.length, plain.Config.StopTimeout ?? null]).toEqual(["no", 1, null]);
+  // Docker 20.10 says nothing of a policy that is not there.
+  const noPolicy = engineKind() === "20.10" ? "" : "no";
+  expect([plain.HostConfig.RestartPolicy.Name, plain.Mounts.length, plain.Config.StopTimeout ?? null]).toEqual([noPolicy, 1, null]);
   expect((await example("DELETE", `/containers/${cuid}`)).status).toBe(200);
   // Other volumes than its own outlive it.
   expect(await volumes()).toEqual(["data"]);
