@@ -28,6 +28,7 @@ export async function readFlags(argv: string[], failure: (message: string) => Er
     .strict()
     .demandCommand(0, 0, "", UNKNOWN_WORD)
     .version(version)
+    .alias({ h: "help", v: "version" })
     .wrap(110)
     .exitProcess(false)
     .fail((message, error) => {
@@ -43,14 +44,18 @@ export async function readFlags(argv: string[], failure: (message: string) => Er
 /** What is wrong with arguments that have a word which no option takes. The word itself isn't named: it may be a secret. */
 function wordMessage(argv: string[]): string {
   const [first = ""] = argv;
-  const command = nearestName(first, COMMANDS);
+  const command = first.startsWith("-") ? undefined : nearestName(first, COMMANDS);
   if (command !== undefined) return `Unknown command (did you mean docker-server ${command}?)`;
   const flag = argv.find((each, index) => isBooleanFlag(each) && !(argv[index + 1] ?? "-").startsWith("-"));
   if (flag !== undefined) return `${flag} takes a value only behind an equals sign: ${flag}=true or ${flag}=false`;
+  const list = argv.find((each, index) => isListFlag(each) && [1, 2].every((next) => !(argv[index + next] ?? "-").startsWith("-")));
+  if (list !== undefined) return `${list} takes one value: several are separated by commas, or given with ${list} each`;
   return `Unknown argument: besides the commands ${COMMANDS.join(" and ")} this program takes options only, each with one value`;
 }
 
 const isBooleanFlag = (argument: string) => argument.startsWith("--") && settingOf(argument.slice(2))?.type === "boolean";
+
+const isListFlag = (argument: string) => argument.startsWith("--") && settingOf(argument.slice(2))?.type === "list";
 
 /** The row of a flag, in either spelling, without the dashes before it. */
 const settingOf = (flag: string) => (SETTINGS as Record<string, Setting>)[flag.replaceAll("-", "_")];
@@ -59,7 +64,7 @@ const settingOf = (flag: string) => (SETTINGS as Record<string, Setting>)[flag.r
 function withHint(message: string): string {
   const [, given] = /^Unknown argument: ([^,\s]+)$/.exec(message) ?? [];
   if (given === "check") return `${message} (did you mean docker-server check?)`;
-  return given === undefined ? message : message + hintOf(given, "--");
+  return given === undefined ? message : message + (hintOf(given, "--") || "; see docker-server --help");
 }
 
 /** Words of other programs for settings of this one. */

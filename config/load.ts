@@ -43,8 +43,23 @@ export async function loadSettings(argv: string[], env = process.env, folder = p
     const label = labels.get(name);
     return label === undefined || needs === undefined || settings[needs] ? [] : [`${label} has no effect without --${needs}`];
   });
-  return { settings: settings as Settings, warnings: [...unknownVariables(variables), ...withoutEffect], cliVariables };
+  const warnings = [...unknownVariables(variables), ...withoutEffect, ...aloneInCluster(settings as Settings, labels)];
+  return { settings: settings as Settings, warnings, cliVariables };
 }
+
+/** Why the nodes of other machines may never meet this one. */
+function aloneInCluster({ cluster, folder, advertise }: Settings, given: ReadonlyMap<SettingName, string>): string[] {
+  if (!cluster) return [];
+  const hasStore = STORES.some((name) => given.has(name));
+  const isLoopback = advertise !== null && LOOPBACK.test(new URL(advertise).hostname);
+  return [
+    ...(hasStore ? [] : [`No store is named: nodes meet in ${folder}, which must be shared; name one with --folder, --s3 or --redis`]),
+    ...(isLoopback ? [`--advertise ${advertise} leads to the machine that asks: nodes of other machines can't reach this one there`] : []),
+  ];
+}
+
+const STORES: readonly SettingName[] = ["folder", "s3", "redis"];
+const LOOPBACK = /^(localhost|127\.[\d.]+|\[::1\])$/;
 
 interface Source {
   label: string;

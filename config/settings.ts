@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { DOCKER_SETTINGS } from "./docker-settings";
 import { RUN_SETTINGS } from "./run-settings";
 import type { Setting, ValueOf } from "./setting";
@@ -9,8 +10,16 @@ const origin = (value: string) =>
   /^https?:/.test(value) && URL.canParse(value) && new URL(value).origin === value
     ? undefined
     : "must be an origin, such as http://localhost:3000";
-const hopsOrAddresses = (value: string) =>
-  value === "true" ? "must be a number of proxies or their addresses, not true, or any client could forge its own" : undefined;
+const hopsOrAddresses = (value: string) => {
+  if (value === "true") return "must be a number of proxies or their addresses, not true, or any client could forge its own";
+  const parts = value.split(",").map((part) => part.trim());
+  return /^\d+$/.test(value) || parts.every(isAddressRange)
+    ? undefined
+    : "must be a number of proxies, or their addresses or networks, such as 10.0.0.5 or 10.0.0.0/8";
+};
+/** Names of networks that Express knows. */
+const NETWORK_NAMES = ["loopback", "linklocal", "uniquelocal"];
+const isAddressRange = (value: string) => NETWORK_NAMES.includes(value) || isIP(value.replace(/\/\d{1,3}$/, "")) !== 0;
 
 /** All settings: the source of flags, environment variables, config file, validation, --help and the documented options table. */
 export const SETTINGS = {
@@ -134,8 +143,21 @@ export const SETTINGS = {
     help: "Name of this node; address:port if unset",
   },
   cluster: { type: "boolean", default: false, group: "Cluster", help: "Join the other nodes of the same store" },
-  refresh_rate: { type: "number", default: 30000, min: 100, group: "Cluster", help: "Milliseconds between writes to the store" },
-  cache_interval: { type: "number", default: 3000, group: "Cluster", help: "Milliseconds that reads of the store are cached" },
+  refresh_rate: {
+    needs: "cluster",
+    type: "number",
+    default: 30000,
+    min: 100,
+    group: "Cluster",
+    help: "Milliseconds between writes to the store",
+  },
+  cache_interval: {
+    needs: "cluster",
+    type: "number",
+    default: 3000,
+    group: "Cluster",
+    help: "Milliseconds that reads of the store are cached",
+  },
   folder: {
     needs: "cluster",
     type: "string",
@@ -158,7 +180,13 @@ export const SETTINGS = {
     group: "Cluster",
     help: "Region of the bucket; with s3_endpoint us-east-1 if neither this nor an AWS profile names one",
   },
-  s3_path_style: { type: "boolean", default: false, group: "Cluster", help: "Name the bucket in the path rather than in the host name" },
+  s3_path_style: {
+    needs: "cluster",
+    type: "boolean",
+    default: false,
+    group: "Cluster",
+    help: "Name the bucket in the path rather than in the host name",
+  },
   redis: {
     needs: "cluster",
     type: "string",
@@ -192,6 +220,7 @@ export const SETTINGS = {
     help: "Secret that nodes sign with; derived from the token if unset. Repeatable: the first signs, all are valid",
   },
   peer_timeout: {
+    needs: "cluster",
     type: "number",
     default: 1500,
     min: 50,
@@ -206,6 +235,7 @@ export const SETTINGS = {
     help: "File of further root certificates to trust other nodes by, PEM",
   },
   peer_servername: {
+    needs: "cluster",
     type: "string",
     default: null,
     group: "Cluster",
@@ -217,8 +247,14 @@ export const SETTINGS = {
     group: "Cluster",
     help: "Take new work; false: this node only serves what it has, until it is restarted without this or told by PATCH /nodes/NAME",
   },
-  queue_wait: { type: "number", default: 0, group: "Cluster", help: "Seconds a run waits for room when no node can take it" },
-  queue_length: { type: "number", default: 100, min: 1, group: "Cluster", help: "Runs that may wait so at a time" },
+  queue_wait: {
+    needs: "cluster",
+    type: "number",
+    default: 0,
+    group: "Cluster",
+    help: "Seconds a run waits for room when no node can take it",
+  },
+  queue_length: { needs: "cluster", type: "number", default: 100, min: 1, group: "Cluster", help: "Runs that may wait so at a time" },
 
   ...RUN_SETTINGS,
 

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdtempSync, rmdirSync } from "node:fs";
 import path from "node:path";
 import { tokensOf } from "../auth/credentials";
 import { type CheckedCluster, checkCluster } from "../cluster/check-cluster";
@@ -139,7 +139,8 @@ function checkClientAuthority(file: string): Promise<Finding> {
 async function checkLogFolder(folder: string) {
   let existing = path.resolve(folder);
   while (!existsSync(existing)) existing = path.dirname(existing);
-  accessSync(`${existing}/.`, constants.W_OK | constants.X_OK);
+  // Some folders take no new entry from anyone, such as those of /proc.
+  rmdirSync(mkdtempSync(path.join(existing, ".docker-server-check-")));
   const room = describeRoom(await readDiskRoom(existing));
   return { ...room, found: `${path.resolve(folder)}, ${room.found}` };
 }

@@ -19,6 +19,7 @@ CAVEATS is JSON, such as '{"can":["read","logs"],"expires":"12h"}'. TOKEN may be
  */
 export async function tokenCommand(argv: string[], loadSettings: (argv: string[]) => Promise<RootSecretSettings | null>): Promise<string> {
   const [verb, first, second, ...rest] = argv;
+  if (first?.startsWith("--")) throw new Error(`${USAGE}\nCAVEATS and TOKEN come first, not ${first.split("=")[0]}.`);
   if (verb === "make" && first !== undefined) {
     const settings = await loadSettings(argv.slice(2));
     if (settings === null) return "";

@@ -20,12 +20,15 @@ export function answerDockerError(response: Response, thrown: unknown, log: Logg
     response.destroy();
     return;
   }
-  const body = `${JSON.stringify({ message: error.message })}\n`;
+  // The CLI can't be told to send a header but by its configuration.
+  const hint = error.code === "MISSING_CREDENTIALS" ? "; the docker CLI sends the HttpHeaders of its config.json" : "";
+  const message = `${error.message}${hint}`;
+  const body = `${JSON.stringify({ message })}\n`;
   response.statusCode = statusOf(error);
   response.setHeader("Content-Type", "application/json");
   response.setHeader("Content-Length", Buffer.byteLength(body));
   response.setHeader("X-Error-Code", error.clientCode);
-  response.setHeader("X-Error-Message", toHeaderText(error.message));
+  response.setHeader("X-Error-Message", toHeaderText(message));
   response.end(response.req.method === "HEAD" ? undefined : body);
 }
 

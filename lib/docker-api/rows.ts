@@ -23,6 +23,7 @@ const BUILD =
 
 const NOT_A_MANAGER =
   'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
+const NO_SWARM = "Swarm mode is not managed through this server: the nodes of its own pool take containers without it";
 const NO_PLUGINS = "Plugins are not managed through this server";
 export const NO_BUILDKIT = "BuildKit is not reached through this server: build with DOCKER_BUILDKIT=0";
 
@@ -170,6 +171,7 @@ const systemRows: Row[] = [
   row("GET /plugins", special("plugins"), "read", { ...untouched, query: "filters" }),
   row("GET /plugins/*name/json", refused(404, "plugin not found"), null),
   ...["plugins", "plugins/*rest"].map((path) => row(`* /${path}`, refused(501, NO_PLUGINS), null)),
+  ...["init", "join"].map((verb) => row(`POST /swarm/${verb}`, refused(503, NO_SWARM), null)),
   ...["swarm", "nodes", "services", "tasks", "secrets", "configs"].flatMap((name) =>
     [name, `${name}/*rest`].map((path) => row(`* /${path}`, refused(503, NOT_A_MANAGER), null)),
   ),

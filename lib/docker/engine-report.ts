@@ -9,6 +9,10 @@ const REMEDIES: Record<string, string> = {
   ECONNREFUSED: "Nothing listens there: start Docker, or name the engine with --docker_host",
   ENOTFOUND: "The machine's name is not known: check --docker_host",
 };
+const SILENCE = {
+  reason: "it does not answer",
+  remedy: "Check that --docker_host leads to a Docker engine, that no firewall is between, and that the engine is not overloaded",
+};
 const TLS_REMEDY = "TLS failed: check --docker_tls_verify, and ca.pem, cert.pem and key.pem in --docker_cert_path";
 
 /** Which engine this host has, or why it can't be reached and what to do about it. */
@@ -24,7 +28,8 @@ export async function reportEngine(engine: Engine): Promise<EngineReport> {
     return { reached: true, version: Version, api: ApiVersion };
   } catch (error) {
     const { message, cause } = error as Error;
-    const { code, message: reason = message } = (cause ?? {}) as NodeJS.ErrnoException;
+    const { code, name, message: reason = message } = (cause ?? {}) as NodeJS.ErrnoException;
+    if (name === "AbortError" || name === "TimeoutError") return { reached: false, code: undefined, ...SILENCE };
     const remedy = REMEDIES[code ?? ""] ?? (TLS_ERROR_CODE.test(code ?? "") ? TLS_REMEDY : "Run `docker info` as the same user");
     return { reached: false, code, reason, remedy };
   }

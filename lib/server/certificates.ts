@@ -21,8 +21,8 @@ const POLL_INTERVAL_MS = 60_000;
  * @throws Error if a file can't be read, or the key doesn't belong to the certificate
  */
 export function readCertificates(settings: CertificateSettings): SecureContextOptions {
-  const cert = readPem(settings.https_cert);
-  const key = readPem(settings.https_key);
+  const cert = readPem("https_cert", settings.https_cert);
+  const key = readPem("https_key", settings.https_key);
   const chain = readChain(settings.https_chain);
   const context = { cert: [cert.trimEnd(), chain].join("\n"), key };
   try {
@@ -67,17 +67,18 @@ export function describeCertificate(settings: CertificateSettings, expectedName:
   return { found };
 }
 
-function readPem(file: string): string {
+function readPem(setting: keyof CertificateSettings, file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw new Error(`HTTPS can't be served: ${file} can't be read (${(error as NodeJS.ErrnoException).code})`, { cause: error });
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(`HTTPS can't be served: --${setting} ${file} can't be read (${code})`, { cause: error });
   }
 }
 
 function readChain(file: string): string {
   try {
-    return readPem(file);
+    return readPem("https_chain", file);
   } catch (error) {
     if (((error as Error).cause as NodeJS.ErrnoException).code === "ENOENT") return "";
     throw error;

@@ -1,6 +1,7 @@
 import { chmodSync, chownSync, existsSync, lstatSync, readFileSync, rmSync } from "node:fs";
 import net from "node:net";
 import { dirname } from "node:path";
+import { SettingsError } from "../support/settings-error";
 
 /** Nobody but the owner and the group may connect. */
 const SOCKET_UMASK = 0o117;
@@ -59,6 +60,6 @@ function groupId(group: string): number {
     .split("\n")
     .find((each) => each.startsWith(`${group}:`));
   const gid = Number(line?.split(":")[2] ?? Number.NaN);
-  if (Number.isNaN(gid)) throw new Error(`There is no group ${group}`);
+  if (Number.isNaN(gid)) throw new SettingsError(`--docker_socket_group names no group of this machine: ${group}`);
   return gid;
 }

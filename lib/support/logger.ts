@@ -1,4 +1,5 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import path from "node:path";
 import { Writable } from "node:stream";
 import winston from "winston";
 import { type AuditEntry, type AuditRange, readAuditLog } from "./audit-log";
@@ -41,9 +42,10 @@ export interface LogSettings {
  */
 export function openLogs(settings: LogSettings): Logs {
   try {
-    mkdirSync(settings.log_dir, { recursive: true });
+    makeFolder(path.resolve(settings.log_dir));
   } catch (error) {
-    if (!NO_ROOM.has((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    if (!NO_ROOM.has(code)) throw new Error(`--log_dir can't be used: ${message}`, { cause: error });
   }
   const terminal = surviveTerminalErrors();
   const text = winston.format.combine(winston.format.timestamp(), winston.format.printf(formatLine));
@@ -72,6 +74,20 @@ export function openLogs(settings: LogSettings): Logs {
       await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref())]);
     },
   };
+}
+
+const isFolder = (file: string) => existsSync(file) && statSync(file).isDirectory();
+
+/** Node's recursive mkdir never ends where the system knows of no such entry after it was made, such as below /proc. */
+function makeFolder(folder: string): void {
+  if (isFolder(folder)) return;
+  makeFolder(path.dirname(folder));
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if (!isFolder(folder)) throw error;
+  }
 }
 
 function rotatingFile(settings: LogSettings, name: string, extension: string): RotatingFile {

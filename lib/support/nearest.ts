@@ -38,8 +38,10 @@ export function nearestRoute({ method, path }: Place, routes: readonly Place[]):
     ...scoresOf(words, routes),
     // `/web` alone is a container, so `/web/logs` is tried by those who look for its logs.
     ...(words.length > 1 ? scoresOf(["containers", ...words], routes) : []),
-    // `/logs` is tried by those who look for `/logs/search`.
-    ...routes.filter((route) => route.path.startsWith(`${path}/`) && !/[:*]/.test(route.path)).map((route) => ({ ...route, typos: 0 })),
+    // `/logs` is tried by those who look for `/logs/search`, and `/prune` for `/images/prune`.
+    ...routes
+      .filter((route) => !/[:*]/.test(route.path) && (route.path.startsWith(`${path}/`) || route.path.endsWith(path)))
+      .map((route) => ({ ...route, typos: 0 })),
   ].map((route) => ({ ...route, method: route.method.toUpperCase() }));
   const otherMethod = (route: Place) => (route.method === method ? 0 : 1);
   const [best] = scored.sort((a, b) => a.typos - b.typos || otherMethod(a) - otherMethod(b));

@@ -56,7 +56,8 @@ const MAX_LENGTH = 10_000;
 export function decodeRecord(stored: string, signatures: Signatures): NodeRecord {
   if (stored.length > MAX_LENGTH) throw new Error("it is too long");
   const { record, signature } = z.object({ record: z.string(), signature: z.string() }).parse(JSON.parse(stored));
-  if (!signatures.verify("record", record, signature)) throw new Error("its signature is not valid");
+  if (!signatures.verify("record", record, signature))
+    throw new Error("its signature is not valid: the node has another --cluster_key, or another first --token");
   return recordSchema.parse(JSON.parse(record));
 }
 

@@ -64,6 +64,7 @@ describe("docker-server check", () => {
   test("a log folder that can't be made is wrong", async () => {
     writeFileSync(path.join(folder, "file"), "");
     expect((await check(`--log_dir=${folder}/file/logs`)).text).toMatch(wrongLine("log folder", "ENOTDIR", "--log_dir"));
+    expect((await check("--log_dir=/proc/no-such-folder")).text).toMatch(wrongLine("log folder", "ENOENT", "--log_dir"));
     expect((await check()).text).toMatch(/log folder: .*\/new\/logs, .* GB are free/);
   });
 

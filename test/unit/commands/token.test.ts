@@ -41,6 +41,11 @@ describe("docker-server token", () => {
     });
   });
 
+  test("options before the caveats are an error that shows the right form", async () => {
+    const made = tokenCommand(["make", "--can", "read", "--expires=12h"], async () => settings);
+    await expect(made).rejects.toThrow(/docker-server token make CAVEATS[\s\S]*come first, not --can\./);
+  });
+
   test.each([
     [["make", "{}"]],
     [["make", "can"]],

@@ -29,8 +29,8 @@ test.each([
   [["--node=n1"], /^Unknown argument: node \(did you mean --node_env or --node_name\?\)$/],
   [["--cert=c"], /^Unknown argument: cert \(did you mean .*--https_cert.*\)$/],
   [["--tls"], /^Unknown argument: tls \(did you mean --https\?\)$/],
-  [["--no-such-thing=x"], /^Unknown argument: no-such-thing$/],
-  [["-p", "80"], /Unknown argument: p/],
+  [["--no-such-thing=x"], /^Unknown argument: no-such-thing; see docker-server --help$/],
+  [["-p", "80"], /^Unknown argument: p; see docker-server --help$/],
   [["start"], /takes options only/],
   [["--", "start"], /takes options only/],
   [["--port"], /port/],
@@ -48,11 +48,17 @@ test.each([
   [["--cluster", "--accept", "no"], /^--accept takes a value only/],
   [["chekc"], /^Unknown command \(did you mean docker-server check\?\)$/],
   [["--check"], /^Unknown argument: check \(did you mean docker-server check\?\)$/],
-  [["--allow", "privileged", "s3cret"], /^Unknown argument: besides the commands check and token this program takes options only/],
+  [["--token", "x", "--accept", "no"], /^--accept takes a value only behind an equals sign/],
+  [["--allow", "privileged", "devices"], /^--allow takes one value: several are separated by commas, or given with --allow each$/],
+  [
+    ["--port", "80", "s3cret"],
+    /^Unknown argument: besides the commands check and token this program takes options only, each with one value$/,
+  ],
   [["--log_level=loud"], /^--log_level must be one of trace, debug, info, warn, error, fatal \(got "loud"\)$/],
   [["--allow=everything"], /^--allow must be one of privileged, /],
   [["--bind_roots=tmp"], /^--bind_roots must be an absolute path/],
   [["--trust_proxy=true"], /^--trust_proxy must be a number of proxies/],
+  [["--trust_proxy=haproxy"], /^--trust_proxy must be a number of proxies, or their addresses or networks/],
   [["--public_url=node-1:1717"], /^--public_url must be an origin/],
   [["--public_url=javascript:alert(1)"], /^--public_url must be an origin/],
   [["--public_url=https://node-1/console"], /^--public_url must be an origin/],
@@ -69,6 +75,20 @@ test("settings without the switch that they need are told of", async () => {
     "DS_REDIS has no effect without --cluster",
   ]);
   expect(await warningsOf(["--cluster", "--folder=/mnt", "--https", "--https_key=k"])).toEqual([]);
+});
+
+test.each([
+  [["--cluster"], [expect.stringContaining("No store is named: nodes meet in /tmp/docker-server")]],
+  [["--cluster", "--s3=bucket"], []],
+  [["--cluster", "--folder=/mnt", "--advertise=http://localhost:1717"], [expect.stringContaining("can't reach this one there")]],
+  [["--cluster", "--folder=/mnt", "--advertise=http://[::1]:1717"], [expect.stringContaining("can't reach this one there")]],
+  [["--cluster", "--folder=/mnt", "--advertise=http://10.0.0.1:1717"], []],
+])("with %j a node that others can't find warns", async (argv, expected) => {
+  expect((await loadSettings(argv, {}, folder))?.warnings).toEqual(expected);
+});
+
+test.each(["1", "10.0.0.5", "10.0.0.0/8, fd00::/8", "loopback"])("--trust_proxy=%s is accepted", async (value) => {
+  expect((await loadSettings([`--trust_proxy=${value}`], {}, folder))?.settings.trust_proxy).toBe(value);
 });
 
 test.each([

@@ -163,7 +163,9 @@ test("a socket is for its owner and group alone; a stale file is replaced, one i
   writeFileSync(file("plain"), "");
   await expect(listenAtPath(createServer(), file("plain"), null)).rejects.toThrow("is no socket");
   await expect(listenAtPath(createServer(), file("absent/a.sock"), null)).rejects.toThrow("there is no folder");
-  await expect(listenAtPath(createServer(), file("b.sock"), "no-such-group")).rejects.toThrow("There is no group");
+  await expect(listenAtPath(createServer(), file("b.sock"), "no-such-group")).rejects.toThrow(
+    "--docker_socket_group names no group of this machine: no-such-group",
+  );
 });
 
 test("whoever reaches the socket needs no credentials", async () => {

@@ -36,6 +36,15 @@ test("parameters that clients send, and engines ignore, are left out", () => {
   for (const { query, ignored = [] } of DOCKER_ROWS) expect(ignored.filter((name) => query.includes(name))).toEqual([]);
 });
 
+test.each([
+  ["POST /swarm/init", /Swarm mode is not managed through this server/],
+  ["POST /swarm/join", /Swarm mode is not managed through this server/],
+  ["GET /swarm", /not a swarm manager/],
+  ["GET /services", /not a swarm manager/],
+])("%s is a 503 that says %s", (target, message) => {
+  expect(match(target)?.row.where).toEqual({ at: "refused", status: 503, message: expect.stringMatching(message) });
+});
+
 test("a build takes several tags and several hosts", () => {
   expect(match("POST /build")?.row.repeatable).toEqual(["t", "extrahosts"]);
 });

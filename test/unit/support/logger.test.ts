@@ -37,7 +37,7 @@ describe("openLogs", () => {
     afterEach(() => {
       rmSync(log_dir, { recursive: true });
     });
-    const open = (more: { log_max_size?: number } = {}) =>
+    const open = (more: { log_max_size?: number; log_dir?: string } = {}) =>
       openLogs({ log_level: "fatal", log_dir, log_expiry: 2, log_max_size: 25, ...more });
     const written = () => readFileSync(path.join(log_dir, "actions.jsonl"), "utf8").trim().split("\n");
 
@@ -76,7 +76,7 @@ describe("openLogs", () => {
         throw refusal;
       });
       try {
-        if (!isSurvived) return expect(open).toThrow(refusal);
+        if (!isSurvived) return expect(open).toThrow("--log_dir can't be used: EACCES: mkdir");
         const logs = open();
         logs.audit({ line: 1 });
         await logs.close();
@@ -85,6 +85,10 @@ describe("openLogs", () => {
         making.mockRestore();
         mkdirSync(log_dir, { recursive: true });
       }
+    });
+
+    test("a log folder below /proc, where Node's own recursive mkdir never ends, is an error", () => {
+      expect(() => open({ log_dir: "/proc/no-such-folder/logs" })).toThrow("--log_dir can't be used: ENOENT");
     });
 
     test("a file that outgrew its size is followed by another, and files past their age are removed", async () => {

@@ -20,6 +20,7 @@ describe("nearest", () => {
     { method: "get", path: "/containers/:id/logs" },
     { method: "get", path: "/volumes/:name" },
     { method: "get", path: "/logs/search" },
+    { method: "post", path: "/images/prune" },
     { method: "get", path: "/ws/:id" },
     { method: "get", path: "/docs" },
   ];
@@ -33,6 +34,7 @@ describe("nearest", () => {
     ["GET", "/w2/logs", "GET /containers/w2/logs"],
     ["GET", "/wz/web", "GET /ws/web"],
     ["GET", "/logs", "GET /logs/search"],
+    ["POST", "/prune", "POST /images/prune"],
     ["GET", "/doc", "GET /docs"],
     ["GET", "/a/b", undefined],
     ["GET", "/container/", undefined],

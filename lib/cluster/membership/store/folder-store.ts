@@ -23,7 +23,8 @@ export class FolderStore implements Store {
   ) {}
 
   async publish(key: string, text: string): Promise<void> {
-    await mkdir(this.folder, { recursive: true });
+    const made = await mkdir(this.folder, { recursive: true });
+    if (made !== undefined) this.log.warn("Store folder was not there and was made: all nodes must share it", { folder: this.folder });
     const temporary = path.join(this.folder, `.${key}.${randomUUID()}.tmp`);
     try {
       await writeFile(temporary, text, { mode: 0o600 });
