@@ -2,6 +2,7 @@ import http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AppError, isUnavailable } from "../../errors";
 import { settlesBefore } from "../../support/settles-before";
+import { signalWithin } from "../../support/signal-within";
 import type { Engine } from "../engine";
 import type { ContainerLogs } from "./logs";
 import { findUpstream } from "./published-port";
@@ -32,7 +33,7 @@ export async function waitUntilReady(
   check: ReadinessCheck,
   streamSignal: AbortSignal,
 ): Promise<void> {
-  const endSignal = AbortSignal.any([AbortSignal.timeout(check.timeoutMs), streamSignal]);
+  const endSignal = signalWithin(check.timeoutMs, streamSignal);
   let lastReason = "it was not reached";
   while (!endSignal.aborted) {
     const probing = probe(engine, id, check, endSignal);

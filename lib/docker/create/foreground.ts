@@ -3,6 +3,7 @@ import { addAbortSignal } from "node:stream";
 import { text } from "node:stream/consumers";
 import { AppError, isNotFound } from "../../errors";
 import { settlesBefore } from "../../support/settles-before";
+import { signalWithin } from "../../support/signal-within";
 import { type CollectedOutput, collectOutput } from "../containers/collect-output";
 import { parseExitCode } from "../containers/parse-exit-code";
 import type { Engine } from "../engine";
@@ -80,8 +81,7 @@ export async function awaitForeground(
     const exit_code = reportedCode ?? (await exitCodeAfterOutput(engine, id, exited, waitSignal));
     if (exit_code === null) return null;
     // An engine that did not report the exit will not report the removal either.
-    if (removed && reportedCode !== undefined)
-      await settlesBefore(removed, AbortSignal.any([waitSignal, AbortSignal.timeout(removalGraceMs)]));
+    if (removed && reportedCode !== undefined) await settlesBefore(removed, signalWithin(removalGraceMs, waitSignal));
     return { stdout, stderr, exit_code };
   } finally {
     clearTimeout(quietTimer);
@@ -99,7 +99,7 @@ async function readExitCode(exit: IncomingMessage): Promise<number> {
 /** The reported exit code, or, while none is reported, that of a container that no longer runs; null if `waitSignal` aborts first. */
 async function exitCodeAfterOutput(engine: Engine, id: string, exited: Promise<number>, waitSignal: AbortSignal): Promise<number | null> {
   while (!waitSignal.aborted) {
-    if (await settlesBefore(exited, AbortSignal.any([waitSignal, AbortSignal.timeout(EXIT_GRACE_MS)]))) return exited;
+    if (await settlesBefore(exited, signalWithin(EXIT_GRACE_MS, waitSignal))) return exited;
     if (waitSignal.aborted) break;
     // A program can close its output and run on.
     const code = await inspectExitCode(engine, id);
