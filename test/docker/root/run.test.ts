@@ -1,6 +1,6 @@
 import http from "node:http";
 import { until } from "../../../scripts/process";
-import { ALL_ADDRESSES } from "../../support/engine";
+import { ALL_ADDRESSES, isPodman } from "../../support/engine";
 import { TOKEN } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 
