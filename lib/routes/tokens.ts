@@ -42,6 +42,7 @@ export function tokenRoutes(
     },
     handler({ body, access }) {
       const caveats = readRequestedCaveats(body);
+      if (access.claim) access.assertLeavesPermission(caveats);
       const claim = access.claim ? extendClaim(access.claim, caveats) : newClaim(caveats);
       // A token that would be refused is not made.
       Access.of(claim);
@@ -84,7 +85,7 @@ export function tokenRoutes(
     handler: async ({ caller, access }) => ({
       user: caller.identity,
       full: access.isFull,
-      can: PERMISSIONS.filter((permission) => access.can(permission)),
+      can: access.permissions,
       ...(access.claim
         ? { id: access.claim.id, caveats: access.caveats as Caveats[], expires: new Date((access.expires ?? 0) * 1000).toISOString() }
         : {}),
