@@ -22,7 +22,9 @@ const mountSource = matching(
 ).refine(...notOfRun);
 const mountTarget = matching(
   new RegExp(`^/[^:\\0]{0,4095}(?::${MOUNT_OPTIONS}(?:,${MOUNT_OPTIONS})*)?$`),
-  "must be an absolute path in the container, which :ro may follow",
+  // The field that the message begins with is the source.
+  ({ input }) =>
+    `is source: target, and the target ${JSON.stringify(input)?.slice(0, 200)} must be an absolute path in the container, which :ro may follow`,
 );
 const containerPath = matching(/^\/[^:\0]{0,4095}$/, "must be an absolute path in the container");
 const duration = matching(/^(?:\d+(?:\.\d+)?(?:ns|us|ms|s|m|h))+$/, "must be a duration, such as 30s or 1m30s");
