@@ -1,8 +1,8 @@
 import { BlockList, isIP } from "node:net";
-import { AppError, type ErrorOptions } from "../errors";
+import { AppError, type ErrorOptions, invalidField } from "../errors";
 import { type CaveatName, type Caveats, DRIVER_OPTIONS, ENFORCED_CAVEATS, toAddressList } from "./caveats";
 import { matchesImage } from "./image-patterns";
-import type { Confinement, Permission } from "./permissions";
+import { type Confinement, PERMISSIONS, type Permission } from "./permissions";
 import { claimKey, decodeLink, type TokenClaim } from "./token";
 
 /** What a route declares about the clients that may call it. */
@@ -100,6 +100,20 @@ export class Access {
 
   can(permission: Permission): boolean {
     return this.links.every(({ can }) => can === undefined || can.includes(permission));
+  }
+
+  /** The permissions that it has. */
+  get permissions(): Permission[] {
+    return PERMISSIONS.filter((permission) => this.can(permission));
+  }
+
+  /**
+   * @param caveats of a further link
+   * @throws AppError INVALID_INPUT if they would leave no permission
+   */
+  assertLeavesPermission({ can }: Caveats): void {
+    if (can === undefined || can.some((permission) => this.can(permission))) return;
+    throw invalidField("can", `must share a permission with the token, which has ${this.permissions.join(", ") || "none"}`);
   }
 
   /**

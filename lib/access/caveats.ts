@@ -5,8 +5,17 @@ import { PERMISSIONS } from "./permissions";
 /** Keys of labels that Docker, Compose and this server give a meaning: a token can't be confined by them. */
 const RESERVED_LABEL = /^(?:docker-server|dockapi|com\.docker|io\.docker|org\.dockerproject)\./;
 
+/** What is wrong with a value that is no map; what is wrong inside of one has messages of its own. */
+const mustBeMap = (example: string) => ({
+  error: ({ code }: { code: string }) => (code === "invalid_type" ? `must be a map in JSON, such as ${example}` : undefined),
+});
+
 const labels = z
-  .record(z.string().regex(/^[^\0\s=]{1,200}$/, "must be a label's key"), z.string().max(1000))
+  .record(
+    z.string().regex(/^[^\0\s=]{1,200}$/, "must be a label's key"),
+    z.string({ error: "must be text" }).max(1000),
+    mustBeMap('{"customer":"a"}'),
+  )
   .refine((map) => Object.keys(map).length > 0, { error: "must hold a label" })
   .refine((map) => !Object.keys(map).some((key) => RESERVED_LABEL.test(key)), { error: "must not hold a label that is reserved" });
 
@@ -31,16 +40,22 @@ const hostPart = z
     error: `must be an absolute path, or one of ${HOST_NAMES.join(", ")}`,
   });
 
+const count = z.int({ error: "must be a whole number, such as 10" }).min(0);
 const max = z
-  .object({
-    containers: z.int().min(0),
-    /** bytes */
-    memory: z.int().min(0),
-    cpus: z.number().min(0),
-    runs: z.int().min(0),
-  })
+  .object(
+    {
+      containers: count,
+      memory: z.int({ error: "must be a number of bytes, such as 536870912" }).min(0),
+      cpus: z.number({ error: "must be a number, such as 1.5" }).min(0),
+      runs: count,
+    },
+    mustBeMap('{"containers":10,"memory":536870912}'),
+  )
   .partial()
   .strict();
+
+/** How a request states `expires`. */
+export const EXPIRES_FORMS = "seconds since 1970, or a time from now such as 30m, 12h or 7d";
 
 /** The caveats of one link of a token's chain (docs/security.md, "Caveats"). The field names are part of the token's format. */
 export const caveatsSchema = z
@@ -53,7 +68,7 @@ export const caveatsSchema = z
     max,
     from: listOf(address, "10.0.0.0/8"),
     /** seconds since 1970 */
-    expires: z.int().min(0),
+    expires: z.int({ error: `must be ${EXPIRES_FORMS}` }).min(0),
   })
   .partial()
   .strict();

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes, scrypt, scryptSync, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
 import { AppError, invalidField } from "../errors";
-import { type Caveats, caveatsSchema } from "./caveats";
+import { type Caveats, caveatsSchema, EXPIRES_FORMS } from "./caveats";
 
 /** Every narrow token begins so; the digit is the version of the format. */
 export const TOKEN_PREFIX = "ds1_";
@@ -45,15 +45,26 @@ const TOKEN = /^ds1_([A-Za-z0-9_-]{16})((?:\.[A-Za-z0-9_-]+)+)\.([A-Za-z0-9_-]{4
 const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 /**
- * Validates caveats as people write them, whose `expires` may be a time from now, such as 12h.
+ * Validates caveats as people write them, whose `expires` may be a time from now, such as 12h, and not in the past.
  * @throws AppError INVALID_INPUT that names the caveat
  */
 export function readRequestedCaveats(value: unknown): Caveats {
   const { expires } = (value ?? {}) as { expires?: unknown };
-  if (typeof expires !== "string") return readCaveats(value);
-  const [, count = "", unit = ""] = /^(\d{1,6})([smhd])$/.exec(expires) ?? [];
-  if (unit === "") throw invalidField("expires", "must be seconds since 1970, or a time from now such as 30m, 12h or 7d");
-  return readCaveats({ ...(value as object), expires: Math.floor(Date.now() / 1000) + Number(count) * (SECONDS[unit] as number) });
+  const caveats = readCaveats(typeof expires === "string" ? { ...(value as object), expires: fromNow(expires) } : value);
+  if (caveats.expires !== undefined && caveats.expires * 1000 <= Date.now())
+    throw invalidField("expires", `is in the past: it is ${EXPIRES_FORMS}`);
+  return caveats;
+}
+
+/**
+ * @param duration such as 12h
+ * @returns seconds since 1970
+ * @throws AppError INVALID_INPUT
+ */
+function fromNow(duration: string): number {
+  const [, count = "", unit = ""] = /^(\d{1,6})([smhd])$/.exec(duration) ?? [];
+  if (unit === "") throw invalidField("expires", `must be ${EXPIRES_FORMS}`);
+  return Math.floor(Date.now() / 1000) + Number(count) * (SECONDS[unit] as number);
 }
 
 /**
@@ -146,8 +157,11 @@ export function readCaveats(value: unknown): Caveats {
   const { success, data, error } = caveatsSchema.safeParse(value);
   if (success) return data;
   const [issue] = error.issues;
-  if (issue?.code === "unrecognized_keys")
-    throw invalidField(String(issue.keys[0]), `is no caveat; known are ${Object.keys(caveatsSchema.shape).join(", ")}`);
+  if (issue?.code === "unrecognized_keys") {
+    const [what, { shape }] = issue.path.length === 0 ? ["caveat", caveatsSchema] : ["quota", caveatsSchema.shape.max.unwrap()];
+    throw invalidField([...issue.path, issue.keys[0]].join("."), `is no ${what}; known are ${Object.keys(shape).join(", ")}`);
+  }
+  if (issue?.code === "invalid_key") throw invalidField(issue.path.join("."), issue.issues[0]?.message ?? "is not valid");
   throw invalidField(issue?.path.join(".") || "caveats", issue?.message ?? "is not valid");
 }
 

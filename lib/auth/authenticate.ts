@@ -5,10 +5,13 @@ import { AppError } from "../errors";
 import { inProcessOrigin } from "../http/in-process";
 import type { FailureLimit } from "../http/rate-limit";
 import type { Route } from "../http/route";
-import type { Credentials, Verdict } from "./credentials";
+import { type Credentials, presentsNarrowToken, type Verdict } from "./credentials";
 import { refuseCrossSite, SAFE_METHODS } from "./cross-site";
 import type { NarrowTokens } from "./narrow-tokens";
 import type { Tickets } from "./tickets";
+
+/** One message, whatever is wrong with the signature. */
+const WRONG_NARROW_TOKEN = "This narrow token is not valid: it is damaged, or was made with another key or token than this server's";
 
 /** Verifies the signature header of another node's request; undefined if it isn't valid. */
 export type VerifyPeerRequest = (method: string, url: string, header: string) => PeerRequest | undefined;
@@ -60,7 +63,7 @@ export function authenticator(
       if (verdict === "missing" && route.anonymousBody && SAFE_METHODS.has(request.method))
         return void response.json(route.anonymousBody());
       if (verdict === "wrong") await countFailure(failures, request, response);
-      if (verdict === "missing" || verdict === "wrong") throw unauthorized(verdict, response);
+      if (verdict === "missing" || verdict === "wrong") throw unauthorized(verdict, request, response);
       response.locals.identity = verdict.identity;
       credentials.liveRequests.track(verdict.identity, response);
       admit(verdict.access, request, response);
@@ -96,7 +99,8 @@ function checkTicket(tickets: Tickets, credentials: Credentials, request: Reques
   return holder === undefined || credentials.isRevoked(holder.identity) ? "wrong" : { ...holder, fingerprint: "" };
 }
 
-function unauthorized(verdict: "missing" | "wrong", response: Response): AppError {
+function unauthorized(verdict: "missing" | "wrong", request: Request, response: Response): AppError {
   response.set("WWW-Authenticate", `Basic realm="${response.locals.realm ?? "docker-server"}", charset="UTF-8"`);
-  return new AppError(verdict === "missing" ? "MISSING_CREDENTIALS" : "WRONG_CREDENTIALS");
+  if (verdict === "missing") return new AppError("MISSING_CREDENTIALS");
+  return new AppError("WRONG_CREDENTIALS", presentsNarrowToken(request.headers) ? { message: WRONG_NARROW_TOKEN } : {});
 }

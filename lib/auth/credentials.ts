@@ -168,6 +168,11 @@ export function identityOf({ claim }: Access): string {
   return `ds1-${claim?.id}`;
 }
 
+/** Whether a request presents what begins as a narrow token does. */
+export function presentsNarrowToken(headers: IncomingHttpHeaders): boolean {
+  return [presentedSecret(headers), basicPassword(headers)].some((secret) => secret?.startsWith(TOKEN_PREFIX));
+}
+
 /** The password of a Basic header; undefined if there is none. */
 function basicPassword(headers: IncomingHttpHeaders): string | undefined {
   if (headers["x-access-token"] !== undefined) return undefined;

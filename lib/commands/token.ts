@@ -27,8 +27,13 @@ export async function tokenCommand(argv: string[], loadSettings: (argv: string[]
     if (secret === undefined) throw new Error("the server's --cluster_key, --token or --token_file is needed to make a token");
     return checked(makeToken(deriveTokenKey(secret), parseCaveats(first)));
   }
-  if (verb === "narrow" && first !== undefined && second !== undefined && rest.length === 0)
-    return checked(narrowToken(readArgument(first), parseCaveats(second)));
+  if (verb === "narrow" && first !== undefined && second !== undefined && rest.length === 0) {
+    const token = readArgument(first);
+    const caveats = parseCaveats(second);
+    const narrowed = checked(narrowToken(token, caveats));
+    accessOf(token).assertLeavesPermission(caveats);
+    return narrowed;
+  }
   if (verb === "show" && first !== undefined && second === undefined) {
     const claim = readClaim(readArgument(first));
     if (!claim) throw new Error("this is no whole narrow token: it begins with ds1_ and has all its parts");
@@ -39,9 +44,12 @@ export async function tokenCommand(argv: string[], loadSettings: (argv: string[]
 
 /** @throws AppError TOKEN_REFUSED: a token that would be refused is not made */
 function checked(token: string): string {
-  Access.of(readClaim(token) as TokenClaim);
+  accessOf(token);
   return token;
 }
+
+/** @param token that is well-formed */
+const accessOf = (token: string) => Access.of(readClaim(token) as TokenClaim);
 
 function parseCaveats(text: string) {
   let value: unknown;

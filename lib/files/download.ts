@@ -22,7 +22,8 @@ export interface FoundFile {
  */
 export async function findFile(engine: Engine, id: string, path: string): Promise<FoundFile> {
   const found = await new ContainerPaths(engine, id).resolve(path);
-  if (found.kind === "folder") throw invalidField("path", "is a folder: download-zip gives all that is in it");
+  if (found.kind === "folder")
+    throw invalidField("path", "is a folder: /files (of the tools: list_files) lists it, and /download-zip gives all that is in it");
   if (found.kind === "other") throw invalidField("path", "is neither a file nor a folder");
   const name = found.path.slice(found.path.lastIndexOf("/") + 1);
   return { path: found.path, name, size: found.size, modifiedAt: found.modifiedAt };

@@ -5,7 +5,7 @@ import { checkZipContent, checkZipDirectory, type ZipSummary } from "../archive/
 import { checkAhead } from "../archive/zip-check-ahead";
 import { type FileOwner, zipToTar } from "../archive/zip-to-tar";
 import type { Engine } from "../docker/engine";
-import { AppError } from "../errors";
+import { AppError, invalidField } from "../errors";
 import { drainBody } from "../support/drain-body";
 import { lazyRequire } from "../support/lazy-require";
 import { onPrematureClose } from "../support/premature-close";
@@ -78,18 +78,24 @@ async function receiveZip(body: Readable, contentType: string, zip: Spool, limit
 }
 
 /**
- * Reads the first file of a multipart form; the rest of the form is read and ignored.
+ * Reads the file of a multipart form, whatever its field is called.
  * @param onFile must consume the file
- * @throws AppError INVALID_BODY if the form has no file or can't be read; errors of `onFile`
+ * @throws AppError INVALID_BODY if the form has no file or can't be read; INVALID_INPUT for another field; errors of `onFile`
  */
 async function readFormFile(body: Readable, contentType: string, onFile: (file: Readable) => Promise<void>): Promise<void> {
   const form = createFormParser(contentType);
   let reading: Promise<void> | undefined;
   const parsed = new Promise<void>((resolve, reject) => {
-    form.on("file", (_field, file) => {
+    const refuse = (field: string) =>
+      reject(invalidField(field, "is not known here: the form has the archive alone, and ?path= the folder"));
+    form.on("field", refuse);
+    form.on("file", (field, file) => {
       // The form and the file's consumer get the error too.
       file.on("error", () => undefined);
-      if (reading) return void file.resume();
+      if (reading) {
+        refuse(field);
+        return void file.resume();
+      }
       reading = onFile(file);
       reading.catch(reject);
     });

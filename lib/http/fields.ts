@@ -13,8 +13,9 @@ export const flag = z
 /** A string without NUL characters. */
 export const text = z.string({ error: "must be text" }).regex(/^[^\0]*$/, { error: "must not hold a NUL character" });
 
-/** A string that matches a pattern. */
-export const matching = (pattern: RegExp, error: string) => z.string({ error }).regex(pattern, { error });
+/** A string that matches a pattern. @param error may depend on the value */
+export const matching = (pattern: RegExp, error: string | ((issue: { input?: unknown }) => string)) =>
+  z.string({ error }).regex(pattern, { error });
 
 /** A number, or its digits; both limits are included. */
 export const number = (min: number, max: number) => {

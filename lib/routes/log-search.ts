@@ -50,7 +50,7 @@ export function logSearchRoutes(docker: DockerHost, host: string): Route[] {
     responses: {
       200: {
         description:
-          "A line found a line, with `node`, `id`, `name`, `time`, `stream` and `line`, and last the event `result`: lines, complete, nodes, missing, truncated",
+          "A line found a line, with `node`, `id`, `name`, `time`, `stream` and `line`, and last the event `result`: lines, complete, nodes, missing, truncated, unknown (those of `containers` that no node has)",
         contentType: FORMAT,
       },
     },
@@ -59,22 +59,36 @@ export function logSearchRoutes(docker: DockerHost, host: string): Route[] {
       const { containers } = await docker.containers.read();
       const visible = call.access.labels ? await docker.confinement.filter(containers, call.access.labels) : containers;
       const query = { text: q, since, until, limit, maxBytes: MAX_BYTES };
-      return streamReply(FORMAT, findings(docker, names ? namedOf(visible, names) : visible, query, call.within(SEARCH_TIMEOUT_MS), host));
+      const chosen = names ? namedOf(visible, names) : { found: visible, unknown: [] };
+      return streamReply(FORMAT, findings(docker, chosen, query, call.within(SEARCH_TIMEOUT_MS), host));
     },
   });
 
   return [search];
 }
 
+/** What the names of a query mean on this node. */
+interface ChosenContainers {
+  found: ContainerSummary[];
+  /** names that mean none here */
+  unknown: string[];
+}
+
 /** The containers that the names mean, each once; on another node a name may mean others. */
-function namedOf(containers: ContainerSummary[], names: string[]): ContainerSummary[] {
-  const matches = names.map((name) => matchById(containers, name));
-  return [...new Set(matches.flatMap(({ exact, prefix }) => (exact.length > 0 ? exact : prefix)))];
+function namedOf(containers: ContainerSummary[], names: string[]): ChosenContainers {
+  const meanings = [...new Set(names)].map((name) => {
+    const { exact, prefix } = matchById(containers, name);
+    return { name, meant: exact.length > 0 ? exact : prefix };
+  });
+  return {
+    found: [...new Set(meanings.flatMap(({ meant }) => meant))],
+    unknown: meanings.filter(({ meant }) => meant.length === 0).map(({ name }) => name),
+  };
 }
 
 async function* findings(
   docker: DockerHost,
-  containers: ContainerSummary[],
+  { found, unknown }: ChosenContainers,
   query: LogSearchQuery,
   signal: AbortSignal,
   node: string,
@@ -83,7 +97,7 @@ async function* findings(
   let lines = 0;
   const end = (event: string, data: object) => Buffer.from(formatEvent(FORMAT, event, data));
   try {
-    for await (const hit of search.run(containers, signal)) {
+    for await (const hit of search.run(found, signal)) {
       lines += 1;
       yield Buffer.from(`${JSON.stringify({ node, ...hit })}\n`);
     }
@@ -98,7 +112,8 @@ async function* findings(
     nodes: [node],
     missing: [],
     truncated,
-    containers: containers.length,
+    containers: found.length,
+    unknown,
     unreadable,
     bytes_read: bytesRead,
     max_bytes: query.maxBytes,

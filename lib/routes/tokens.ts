@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Access, type RouteAccess } from "../access/access";
-import { type Caveats, caveatsSchema } from "../access/caveats";
+import { type Caveats, caveatsSchema, EXPIRES_FORMS } from "../access/caveats";
 import { PERMISSIONS } from "../access/permissions";
 import { decodeLink, extendClaim, newClaim, readRequestedCaveats, signClaim } from "../access/token";
 import type { NarrowTokens } from "../auth/narrow-tokens";
@@ -10,7 +10,9 @@ import { AppError } from "../errors";
 import { isReserved, Reply, type Route, route } from "../http/route";
 import { imageReference } from "./schemas/common";
 
-const expires = z.union([z.int(), z.string()]).describe("Seconds since 1970, or a time from now: 30m, 12h, 7d");
+const expires = z
+  .union([z.int(), z.string()], { error: `must be ${EXPIRES_FORMS}` })
+  .describe("Seconds since 1970, or a time from now: 30m, 12h, 7d");
 const requestedCaveats = caveatsSchema.extend({ expires: expires.optional() });
 const use = z.object({ containers: z.number(), memory: z.number(), cpus: z.number(), runs: z.number() });
 const links = z.array(z.record(z.string(), z.unknown())).describe("The caveats of each link of the chain");
@@ -40,6 +42,7 @@ export function tokenRoutes(
     },
     handler({ body, access }) {
       const caveats = readRequestedCaveats(body);
+      if (access.claim) access.assertLeavesPermission(caveats);
       const claim = access.claim ? extendClaim(access.claim, caveats) : newClaim(caveats);
       // A token that would be refused is not made.
       Access.of(claim);
@@ -82,7 +85,7 @@ export function tokenRoutes(
     handler: async ({ caller, access }) => ({
       user: caller.identity,
       full: access.isFull,
-      can: PERMISSIONS.filter((permission) => access.can(permission)),
+      can: access.permissions,
       ...(access.claim
         ? { id: access.claim.id, caveats: access.caveats as Caveats[], expires: new Date((access.expires ?? 0) * 1000).toISOString() }
         : {}),

@@ -14,6 +14,8 @@ const nodeResult = z.object({
   containers: z.number(),
   bytes_read: z.number(),
   max_bytes: z.number(),
+  /** absent from a node of an earlier version */
+  unknown: z.array(z.string()).default([]),
   unreadable: z.array(z.string()),
   truncated: z.enum(["limit", "bytes", "time"]).nullable(),
 });
@@ -66,6 +68,7 @@ function summaryOf(sources: FindingSource[], isFull: boolean, unreachable: reado
   const missing = [...unreachable, ...sources.flatMap(({ node, failure }) => (failure === undefined ? [] : [{ node, reason: failure }]))];
   const sum = (name: "containers" | "bytes_read") => results.reduce((total, result) => total + result[name], 0);
   const truncated = isFull ? "limit" : (results.find((each) => each.truncated)?.truncated ?? null);
+  const isUnknown = (name: string) => sources.every(({ result, failure }) => failure !== undefined || result?.unknown.includes(name));
   const unreadable = results.flatMap((result) => result.unreadable);
   return {
     complete: missing.length === 0 && truncated === null && unreadable.length === 0 && storeWasRead,
@@ -73,6 +76,8 @@ function summaryOf(sources: FindingSource[], isFull: boolean, unreachable: reado
     missing,
     truncated,
     containers: sum("containers"),
+    // A node that has not ended yet may know the name.
+    unknown: results[0]?.unknown.filter(isUnknown) ?? [],
     unreadable,
     bytes_read: sum("bytes_read"),
     max_bytes: results[0]?.max_bytes ?? null,

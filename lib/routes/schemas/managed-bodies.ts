@@ -13,7 +13,7 @@ import * as fields from "./run-fields";
 
 const tags = list(matching(/^[^\p{Cc},]{1,128}$/u, "must be a list of tags of up to 128 characters, without commas"));
 const limits = { cpus: fields.cpus, memory: fields.memory, pids: fields.pids };
-const cuid = matching(/^c[0-9a-z]{24}$/, "must be a cuid");
+const cuid = matching(/^c[0-9a-z]{24}$/, "must be a c and 24 lower-case letters or digits");
 
 /** Mounts beside the app's own folder. */
 const volumes = fields.volumes.refine(
@@ -54,6 +54,7 @@ export const createBody = z.object({
 });
 
 const ports = fields.portList.describe("Instead of those there are");
+const { cmd, interval, timeout, start_period, retries, disable } = fields.healthcheckFields;
 
 /** The body of `PATCH /containers/{id}`. */
 export const changeBody = z.object({
@@ -65,6 +66,18 @@ export const changeBody = z.object({
   image: optional(imageReference),
   ports: optional(ports),
   ...options,
+  healthcheck: z
+    .object({
+      cmd: cmd.nullish(),
+      interval: interval.nullish(),
+      timeout: timeout.nullish(),
+      start_period: start_period.nullish(),
+      retries: retries.nullish(),
+      disable: disable.nullish(),
+    })
+    .strict()
+    .nullish()
+    .describe("Fields to set; null removes one, or the whole"),
 });
 
 /** The body of `PATCH /containers/{id}/ports`. */
@@ -111,9 +124,9 @@ export function toRequestedSpec(body: CreateBody, key: string | undefined): Requ
 
 /** Converts the body of a change into a function that edits a spec. */
 export function toSpecChange(body: z.output<typeof changeBody>): (spec: RequestedSpec) => RequestedSpec {
-  const { env = {}, tags: given, resources = {}, image, ports: published } = body;
+  const { env = {}, tags: given, resources = {}, image, ports: published, healthcheck } = body;
   return (spec) => ({
-    ...changedOptions(spec, body),
+    ...changedOptions(spec, { ...body, healthcheck: healthcheck && withoutNulls({ ...spec.healthcheck, ...healthcheck }) }),
     env: withoutNulls({ ...spec.env, ...env }),
     tags: given ?? spec.tags,
     resources: limited({ ...spec.resources, ...resources }),

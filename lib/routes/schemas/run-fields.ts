@@ -22,7 +22,9 @@ const mountSource = matching(
 ).refine(...notOfRun);
 const mountTarget = matching(
   new RegExp(`^/[^:\\0]{0,4095}(?::${MOUNT_OPTIONS}(?:,${MOUNT_OPTIONS})*)?$`),
-  "must be an absolute path in the container, which :ro may follow",
+  // The field that the message begins with is the source.
+  ({ input }) =>
+    `is source: target, and the target ${JSON.stringify(input)?.slice(0, 200)} must be an absolute path in the container, which :ro may follow`,
 );
 const containerPath = matching(/^\/[^:\0]{0,4095}$/, "must be an absolute path in the container");
 const duration = matching(/^(?:\d+(?:\.\d+)?(?:ns|us|ms|s|m|h))+$/, "must be a duration, such as 30s or 1m30s");
@@ -242,14 +244,13 @@ export const ulimits = map(
   matching(/^[a-z]+$/, "must be the name of a limit"),
   scalar.pipe(matching(/^-?\d{1,18}(?::-?\d{1,18})?$/, "must be soft:hard or one number")),
 );
-export const healthcheck = z
-  .object({
-    cmd: text.optional().describe("Run by the container's shell"),
-    interval: duration.optional(),
-    timeout: duration.optional(),
-    start_period: duration.optional(),
-    retries: integer(0, 1_000_000).optional(),
-    disable: flag.optional().describe("No health check, not that of the image either"),
-  })
-  .strict();
+export const healthcheckFields = {
+  cmd: text.describe("Run by the container's shell"),
+  interval: duration,
+  timeout: duration,
+  start_period: duration,
+  retries: integer(0, 1_000_000),
+  disable: flag.describe("No health check, not that of the image either"),
+};
+export const healthcheck = z.object(healthcheckFields).partial().strict();
 export { namespace, singleLine };

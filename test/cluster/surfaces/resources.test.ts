@@ -196,6 +196,8 @@ test("the logs of all nodes are searched through any node, and a node that doesn
   expect(found.sort()).toEqual(all);
   expect(result).toMatchObject({ event: "result", lines: 3, complete: true, missing: [], truncated: null, unreadable: [] });
   expect(result.nodes.sort()).toEqual(["n1", "n2", "n3"]);
+  await dockerOf(n3.engine, ["run", "--name", word, "busybox", "true"]);
+  expect((await search(n1, `&containers=${word},nope`)).result).toMatchObject({ complete: true, containers: 1, unknown: ["nope"] });
   expect((await search(n2, "&node=n3")).found).toEqual([all[2]]);
   expect((await search(n3, "&limit=2")).result).toMatchObject({ lines: 2, truncated: "limit", complete: false });
   await without(n1, async () => {

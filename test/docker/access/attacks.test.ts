@@ -371,6 +371,15 @@ test("tokens are made, described and checked over HTTP, and one made with a narr
   expect((await node.request("GET", "/whoami")).json).toMatchObject({ full: true });
   const narrower = (await holder("POST", "/tokens", { json: { can: ["read", "exec"] } })).json;
   expect(narrower.id).toBe(made.json.id);
+  expect((await holder("POST", "/tokens", { json: { can: ["exec"] } })).json).toMatchObject({
+    status: 400,
+    code: "INVALID_CAN",
+    message: "can must share a permission with the token, which has read, admin",
+  });
+  expect((await node.request("POST", "/tokens", { json: { can: "read", expires: "1h" } })).json.message).toBe(
+    'can must be a list in JSON, such as ["read"]',
+  );
+  expect((await node.request("POST", "/tokens", { json: { expires: 3600 } })).json).toMatchObject({ status: 400, code: "INVALID_EXPIRES" });
   const narrowest = holderOf(node.server.url, narrower.token);
   expect((await narrowest("GET", "/whoami")).json.can).toEqual(["read"]);
   expect((await narrowest("POST", "/tokens", { json: {} })).json.code).toBe("REFUSED_BY_TOKEN");

@@ -100,11 +100,11 @@ test("links in /app are followed only within it, others anywhere", async () => {
   expect(await failure("files", "d/far")).toMatchObject({ status: 403 });
 });
 
-test("a path that is not a file gets an explicit error", async () => {
+test("a path that is not a file gets an explicit error, that of a folder with the routes and the tool for it", async () => {
   expect(await failure("download", "d")).toMatchObject({
     status: 400,
     error: "validation_error",
-    message: expect.stringContaining("download-zip"),
+    message: "path is a folder: /files (of the tools: list_files) lists it, and /download-zip gives all that is in it",
   });
   expect(await failure("download", "d/pipe")).toMatchObject({ status: 400 });
   expect(await failure("download", "../etc/passwd")).toMatchObject({ status: 400, code: "INVALID_PATH" });

@@ -54,7 +54,7 @@ test("curl uploads as a body or a form, and Python as documented", async () => {
   for (const args of [
     ["--data-binary", `@${file}`, "-H", "Content-Type: application/zip"],
     ["-F", `file=@${file}`],
-    ["-F", "note=first", "-F", `archive=@${file};type=application/zip`],
+    ["-F", `archive=@${file};type=application/zip`],
   ]) {
     await exec("rm -f '/app/in zip'");
     const answer = await curl("-H", BASIC, ...args, url);
@@ -125,7 +125,6 @@ test("read-only roots, read-only mounts and full disks have their own errors", a
 
 test("invalid archives, bodies, paths and containers are refused", async () => {
   const file = new FormData();
-  file.append("note", "no file");
   for (const [answer, code] of [
     [await upload(node, "running", Buffer.from("not a zip")), "INVALID_ARCHIVE"],
     [await upload(node, "running", Buffer.alloc(0)), "INVALID_ARCHIVE"],
@@ -137,6 +136,26 @@ test("invalid archives, bodies, paths and containers are refused", async () => {
   ] as const)
     expect(answer).toMatchObject({ status: 400, json: { error: "validation_error", code } });
   expect((await upload(node, "nobody", zipOf(FILES))).json).toMatchObject({ status: 404, code: "CONTAINER_NOT_FOUND" });
+});
+
+test("a form with another field than the archive is refused with the field's name, and nothing is written", async () => {
+  const file = path.join(folder, "form.zip");
+  writeFileSync(file, zipOf({ "of-form": "x" }));
+  const archive = ["-F", `app=@${file}`];
+  for (const [field, args] of [
+    ["path", [...archive, "-F", "path=/srv"]],
+    ["note", ["-F", "note=first", ...archive]],
+    ["second", [...archive, "-F", `second=@${file}`]],
+  ] as const) {
+    const answer = await curl("-H", BASIC, ...args, `${node.server.url}/containers/running/upload-zip`);
+    expect(answer.json).toMatchObject({
+      status: 400,
+      error: "validation_error",
+      message: `${field} is not known here: the form has the archive alone, and ?path= the folder`,
+      details: { field },
+    });
+  }
+  expect(await exec("ls /app/of-form /srv/of-form 2>/dev/null || echo none")).toBe("none");
 });
 
 test("an upload without a length is 413 beyond the limit", async () => {

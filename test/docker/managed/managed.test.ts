@@ -111,6 +111,10 @@ test("restart policy, health check, mounts, network, init and stop timeout are a
   ]);
   expect(changed.Mounts.map(({ Destination }: { Destination: string }) => Destination).sort()).toEqual(["/app", "/s"]);
 
+  const shorter = { healthcheck: { disable: false, interval: "3s" } };
+  expect((await example("PATCH", `/containers/${cuid}`, shorter)).json.healthcheck).toEqual({ ...check, ...shorter.healthcheck });
+  expect((await node.inspect(cuid)).Config.Healthcheck).toMatchObject({ Test: ["CMD-SHELL", "true"], Interval: 3e9, Retries: 2 });
+
   const nothing = { restart_policy: null, healthcheck: null, volumes: null, stop_timeout: null };
   expect((await example("PATCH", `/containers/${cuid}`, nothing)).status).toBe(200);
   const plain = await node.inspect(cuid);

@@ -230,6 +230,7 @@ describe("GET /logs/search", () => {
         nodes: [host],
         missing: [],
         truncated: null,
+        unknown: [],
         unreadable: ["hay-none"],
       });
       expect(result.bytes_read).toBeGreaterThan(100_000);
@@ -240,7 +241,7 @@ describe("GET /logs/search", () => {
       const [newest, second, oldest] = ofHay;
       const two = await search(`q=needle&containers=${Id.slice(0, 12)},nothing&since=${second?.time}&limit=2`);
       expect(two.found.map(({ line }) => line.slice(-8))).toEqual([newest?.line.slice(-8), second?.line.slice(-8)]);
-      expect(two.result).toMatchObject({ truncated: null, complete: true });
+      expect(two.result).toMatchObject({ truncated: null, complete: true, containers: 1, unknown: ["nothing"] });
       // An engine ends at the first line after `until`, and lines of the two streams can be stored the later first.
       const early = await search(`q=needle&containers=hay&until=${second?.time}`);
       expect(early.found.map(({ line }) => line)).toEqual([second?.line, oldest?.line]);

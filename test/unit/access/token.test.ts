@@ -4,7 +4,16 @@ import fc from "fast-check";
 import { Access } from "../../../lib/access/access";
 import type { Caveats } from "../../../lib/access/caveats";
 import { PERMISSIONS } from "../../../lib/access/permissions";
-import { makeToken, narrowToken, readCaveats, readClaim, signClaim, type TokenClaim, verifyToken } from "../../../lib/access/token";
+import {
+  makeToken,
+  narrowToken,
+  readCaveats,
+  readClaim,
+  readRequestedCaveats,
+  signClaim,
+  type TokenClaim,
+  verifyToken,
+} from "../../../lib/access/token";
 import { inAnHour, TOKEN_KEY, tokenOf } from "../../support/unit/access-parts";
 import { blocksOf } from "../../support/unit/markdown";
 import { sourceOf } from "../../support/unit/sources";
@@ -109,9 +118,23 @@ describe("tokens", () => {
   test.each([
     [{ can: "read" }, 'must be a list in JSON, such as ["read"]'],
     [{ can: ["raed"] }, `must be some of ${PERMISSIONS.join(", ")}`],
+    [{ labels: ["a=b"] }, 'labels must be a map in JSON, such as {"customer":"a"}'],
+    [{ labels: { "a b": "c" } }, "labels.a b must be a label's key"],
+    [{ labels: { a: 5 } }, "labels.a must be text"],
+    [{ max: "512m" }, 'max must be a map in JSON, such as {"containers":10,"memory":536870912}'],
+    [{ max: { memory: "512m" } }, "max.memory must be a number of bytes, such as 536870912"],
+    [{ max: { runs: "3" } }, "max.runs must be a whole number, such as 10"],
+    [{ max: { cpus: "2" } }, "max.cpus must be a number, such as 1.5"],
+    [{ max: { disk: 5 } }, "max.disk is no quota; known are containers, memory, cpus, runs"],
+    [{ expires: true }, "expires must be seconds since 1970, or a time from now such as 30m, 12h or 7d"],
     [{ permissions: ["read"] }, "is no caveat; known are can, labels, images, nodes, host, max, from, expires"],
   ])("the caveats %j are refused with what would be accepted", (caveats, message) => {
     expect(() => readCaveats(caveats)).toThrow(message);
+  });
+
+  test.each([3600, "0s"])("a token that ends at %j is not made", (expires) => {
+    const message = "expires is in the past: it is seconds since 1970, or a time from now such as 30m, 12h or 7d";
+    expect(() => readRequestedCaveats({ expires })).toThrow(expect.objectContaining({ code: "INVALID_INPUT", message }));
   });
 
   test("narrowing makes no token that would be refused for its length", () => {

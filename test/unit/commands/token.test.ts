@@ -46,8 +46,17 @@ describe("docker-server token", () => {
     await expect(made).rejects.toThrow(/docker-server token make CAVEATS[\s\S]*come first, not --can\./);
   });
 
+  test("narrow makes no token without a permission, and tells which ones the token has", async () => {
+    const token = await make('{"can":["read","logs","exec"],"expires":"1h"}');
+    const narrowed = await tokenCommand(["narrow", token, '{"can":["read","logs","files"]}'], noSettings);
+    await expect(tokenCommand(["narrow", narrowed, '{"can":["exec"]}'], noSettings)).rejects.toThrow(
+      "can must share a permission with the token, which has read, logs",
+    );
+  });
+
   test.each([
     [["make", "{}"]],
+    [["make", '{"can":["read"],"expires":3600}']],
     [["make", "can"]],
     [["make", '{"expires":"soon"}']],
     [["make", '{"expires":"1h","colour":"red"}']],

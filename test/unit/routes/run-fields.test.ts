@@ -93,7 +93,15 @@ describe("short forms", () => {
     ],
     [{ ports: { "8080": "x" } }, "ports.8080 must be a container port, such as 6379 or 53/udp"],
     [{ volumes: ["/a"] }, "volumes.0 must be source:target, which :ro may follow"],
-    [{ volumes: ["/a:b"] }, "volumes./a must be an absolute path in the container, which :ro may follow"],
+    [
+      { volumes: ["/a:b"] },
+      'volumes./a is source: target, and the target "b" must be an absolute path in the container, which :ro may follow',
+    ],
+    [
+      { volumes: { "/app": "webdata" } },
+      'volumes./app is source: target, and the target "webdata" must be an absolute path in the container, which :ro may follow',
+    ],
+    [{ volumes: { data: 5 } }, "volumes.data is source: target, and the target 5 must be an absolute path in the container"],
     [{ volumes: ["/a:/b", "/a:/c"] }, "volumes.1 has a source that is there already"],
   ])("the JSON %j is refused with the right form", (body, message) => {
     expect(() => read(body)).toThrow(message);

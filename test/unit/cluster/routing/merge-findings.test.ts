@@ -13,6 +13,7 @@ const END = {
   containers: 2,
   bytes_read: 10,
   max_bytes: 100,
+  unknown: [] as string[],
   unreadable: [] as string[],
   truncated: null as string | null,
 };
@@ -85,4 +86,17 @@ test("at the limit the findings end, of every node some have come, and the searc
 test("a bound that ended one node's search, or a log that can't be read, makes the result incomplete", async () => {
   expect((await eventsOf([END], [[{ ...END, truncated: "bytes" }]])).result).toMatchObject({ truncated: "bytes", complete: false });
   expect((await eventsOf([END], [[{ ...END, unreadable: ["x"] }]])).result).toMatchObject({ unreadable: ["x"], complete: false });
+});
+
+test("a name is unknown if no node that answers knows it, and a node that has not ended may know it", async () => {
+  const unknown = async (...given: Parameters<typeof mergeOf>) => (await eventsOf(...given)).result.unknown;
+  const lacking = (...names: string[]) => ({ ...END, unknown: names });
+  expect(await unknown([lacking("web", "nope")], [[lacking("nope", "db")], undefined])).toEqual(["nope"]);
+  expect(await unknown([lacking("nope")], [[lacking()]])).toEqual([]);
+  const { unknown: _, ...ofEarlierVersion } = END;
+  expect(await unknown([lacking("nope")], [[ofEarlierVersion]])).toEqual([]);
+  const slow = new PassThrough();
+  slow.write(bufferOf(lineOf("n1", 1)));
+  slow.write(bufferOf(lineOf("n1", 2)));
+  expect(await unknown([lacking("web")], [slow], 1)).toEqual([]);
 });
