@@ -23,6 +23,8 @@ afterAll(async () => {
 });
 afterEach(async () => {
   const remaining = (await node.docker("ps", "--all", "--quiet")).split("\n").filter(Boolean);
+  // Podman's removal waits 10 s for what ignores SIGTERM.
+  if (isPodman && remaining.length > 0) await node.engine.docker(["kill", ...remaining]);
   // Containers with auto_remove may already be in removal: ignore errors.
   if (remaining.length > 0) await node.engine.docker(["rm", "--force", ...remaining]);
   expect(await until(async () => (await node.names()).length === 0, DEADLINE_MS)).toBe(true);

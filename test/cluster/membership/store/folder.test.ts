@@ -38,10 +38,15 @@ describe("a folder", () => {
     };
   });
 
-  test("is created if it doesn't exist", async () => {
+  test("is created if it doesn't exist, which may be a mistake in its name and is told once", async () => {
     const folder = path.join(newFolder(), "not", "yet");
-    await make(folder).publish("a", "text");
+    const { log, entries } = quietLog();
+    const store = new FolderStore(folder, log);
+    await store.publish("a", "text");
+    await store.publish("a", "text");
     expect(await make(folder).read()).toEqual(new Map([["a", "text"]]));
+    const message = "Store folder was not there and was made: all nodes must share it";
+    expect(entries).toEqual([{ level: "warn", message, fields: { folder } }]);
   });
 
   test("a file that turns into a pipe and back while it is read holds no reader up", async () => {
