@@ -19,7 +19,13 @@ const hopsOrAddresses = (value: string) => {
 };
 /** Names of networks that Express knows. */
 const NETWORK_NAMES = ["loopback", "linklocal", "uniquelocal"];
-const isAddressRange = (value: string) => NETWORK_NAMES.includes(value) || isIP(value.replace(/\/\d{1,3}$/, "")) !== 0;
+function isAddressRange(value: string): boolean {
+  const [address = "", range, ...rest] = value.split("/");
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0) return NETWORK_NAMES.includes(value);
+  const bits = version === 4 ? 32 : 128;
+  return range === undefined || isIP(range) === version || (/^\d+$/.test(range) && Number(range) >= 1 && Number(range) <= bits);
+}
 
 /** All settings: the source of flags, environment variables, config file, validation, --help and the documented options table. */
 export const SETTINGS = {

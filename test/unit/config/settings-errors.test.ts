@@ -58,6 +58,7 @@ test.each([
   [["--allow=everything"], /^--allow must be one of privileged, /],
   [["--bind_roots=tmp"], /^--bind_roots must be an absolute path/],
   [["--trust_proxy=true"], /^--trust_proxy must be a number of proxies/],
+  [["--trust_proxy=10.0.0.0/33"], /^--trust_proxy must be a number of proxies, or their addresses or networks/],
   [["--trust_proxy=haproxy"], /^--trust_proxy must be a number of proxies, or their addresses or networks/],
   [["--public_url=node-1:1717"], /^--public_url must be an origin/],
   [["--public_url=javascript:alert(1)"], /^--public_url must be an origin/],
@@ -87,7 +88,7 @@ test.each([
   expect((await loadSettings(argv, {}, folder))?.warnings).toEqual(expected);
 });
 
-test.each(["1", "10.0.0.5", "10.0.0.0/8, fd00::/8", "loopback"])("--trust_proxy=%s is accepted", async (value) => {
+test.each(["1", "10.0.0.5", "10.0.0.0/8, fd00::/8", "10.0.0.0/255.0.0.0", "loopback"])("--trust_proxy=%s is accepted", async (value) => {
   expect((await loadSettings([`--trust_proxy=${value}`], {}, folder))?.settings.trust_proxy).toBe(value);
 });
 
