@@ -80,7 +80,7 @@ export interface Cluster {
   setAccepting(accepting: boolean): void;
   /** Whether the store was read since the start: before that, nodes may be missing that this one has not heard of. */
   storeWasRead(): boolean;
-  /** What is wrong with the pool, in sentences: nodes that use one engine or have one name. */
+  /** What is wrong with the pool, in sentences: nodes that use one engine or have one name, records that can't be read. */
   warnings(): string[];
   /** Number of the other nodes, by whether they answer. */
   nodes(): Record<"reachable" | "missing", number>;
@@ -244,7 +244,7 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     waiting: () => scheduler.waiting,
     warnings() {
       const own = { name: nodeName, same_engine: sharedEngines.names(members.allPeers) };
-      return [...sharedEngineWarnings([own, ...members.allPeers.map(({ record }) => record)]), ...members.nameWarnings];
+      return [...sharedEngineWarnings([own, ...members.allPeers.map(({ record }) => record)]), ...members.warnings];
     },
     async discover() {
       // The engine's id must be known before the members are compared with it.

@@ -57,7 +57,9 @@ export function nodeRoutes(cluster: Cluster): Route[] {
           nodes: z.array(status),
           complete: z.boolean().describe("whether the store was read since the start and all nodes answer"),
           missing: z.array(z.string()),
-          warnings: z.array(z.string()).describe("what is wrong with the pool: nodes that use one engine or have one name"),
+          warnings: z
+            .array(z.string())
+            .describe("what is wrong with the pool: nodes that use one engine or have one name, records that can't be read"),
         }),
       },
     },

@@ -71,7 +71,10 @@ export function statusRoutes(
           hint: z.string().optional().describe("what to install or to upgrade on this host"),
           host: z.string(),
           complete: z.boolean().optional().describe("in a cluster: whether the store was read since the start"),
-          warnings: z.array(z.string()).optional().describe("in a cluster: nodes that use one engine or have one name"),
+          warnings: z
+            .array(z.string())
+            .optional()
+            .describe("in a cluster: nodes that use one engine or have one name, records that can't be read"),
         }),
       },
       503: { description: "It doesn't" },

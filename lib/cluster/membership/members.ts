@@ -61,6 +61,8 @@ export class Members {
   /** Whether the store was read since the start. */
   storeWasRead = false;
   private readonly namesake: Namesake;
+  /** Why records of the last read of the store can't be read, by key. */
+  private readonly unreadable = new Map<string, string>();
   /** The process that had this node's name before, if the store still held its record at the start. */
   predecessor: string | undefined;
 
@@ -119,9 +121,10 @@ export class Members {
     return this.deps.sharedEngines.representatives(this.allPeers);
   }
 
-  /** A sentence if another node has this node's name. */
-  get nameWarnings(): string[] {
-    return this.namesake.warnings;
+  /** Sentences about another node with this node's name, and about records that can't be read: their nodes may be meant to be members. */
+  get warnings(): string[] {
+    const unreadable = [...this.unreadable].map(([key, reason]) => `The record ${key} in the store is ignored: ${reason}`);
+    return [...this.namesake.warnings, ...unreadable];
   }
 
   /**
@@ -176,7 +179,10 @@ export class Members {
 
   private async readStore(): Promise<void> {
     const texts = await this.storeOperations.run("read", () => this.deps.store.read());
-    if (texts) this.storeWasRead = true;
+    if (texts) {
+      this.storeWasRead = true;
+      this.unreadable.clear();
+    }
     for (const [key, text] of texts ?? []) this.acceptStored(key, text);
     this.removeSilentPeers();
     await this.deps.sharedEngines.compare(this.allPeers);
@@ -194,14 +200,16 @@ export class Members {
   }
 
   private acceptStored(key: string, text: string): void {
-    let record: NodeRecord;
+    let record: NodeRecord | undefined;
     try {
       record = decodeRecord(text, this.deps.signatures);
       if (storeKey(record.name) !== key) throw new Error("it is stored under another node's key");
       if (this.relocatedProcesses.has(record.process))
         throw new Error("its node has published another address since, or two nodes have the same name");
     } catch (error) {
-      this.logUnusable(key, (error as Error).message);
+      const { message } = error as Error;
+      this.logUnusable(key, message);
+      if (!record) this.unreadable.set(key.slice(0, 100), message.slice(0, 300));
       return;
     }
     if (record.name === this.deps.settings.nodeName) {

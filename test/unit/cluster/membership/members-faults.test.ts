@@ -178,10 +178,14 @@ describe("logging", () => {
     ]);
   });
 
-  test("an unusable record is logged with its key and the reason", async () => {
+  test("an unusable record is logged with its key and the reason, and is a warning while it is there", async () => {
     const { store, node } = await watching();
     store.texts.set("foreign", encodeRecord(recordOf("n3"), new Signatures(["another key"])));
     await pass(READ_MS);
+    expect(node.members.warnings).toEqual([expect.stringMatching(/^The record foreign in the store is ignored: its signature is not valid/)]);
+    store.texts.delete("foreign");
+    await pass(READ_MS);
+    expect(node.members.warnings).toEqual([]);
     expect(entriesOf(node, "Store record ignored")).toEqual([
       {
         level: "warn",

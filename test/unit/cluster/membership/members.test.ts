@@ -159,15 +159,15 @@ test("two nodes of one name at different addresses tell both of them; a reload o
   await next.members.discover();
   await next.members.start();
   await pass(3 * READ_MS);
-  expect([first, next].map(({ members }) => members.nameWarnings)).toEqual([[], []]);
+  expect([first, next].map(({ members }) => members.warnings)).toEqual([[], []]);
   await first.members.stop();
   const other = nodeOf(store, "n1", { process: "another" });
   other.record = { ...other.record, url: "http://elsewhere:8080" };
   await other.members.discover();
   await other.members.start();
   await pass(3 * READ_MS);
-  expect(next.members.nameWarnings).toEqual([expect.stringContaining("Another node at http://elsewhere:8080 has this node's name, n1")]);
-  expect(other.members.nameWarnings).toEqual([expect.stringContaining(next.record.url)]);
+  expect(next.members.warnings).toEqual([expect.stringContaining("Another node at http://elsewhere:8080 has this node's name, n1")]);
+  expect(other.members.warnings).toEqual([expect.stringContaining(next.record.url)]);
   expect(other.entries).toContainEqual(expect.objectContaining({ level: "error", message: "Another node has this node's name" }));
 });
 
