@@ -80,6 +80,7 @@ async function main(): Promise<void> {
 
 /** @throws SettingsError for settings that do not go together */
 function assertFit(settings: Settings): void {
+  if (settings.port !== 0 && settings.port === settings.proxy_port) throw new SettingsError("--port and --proxy_port must differ");
   if ((settings.user === null) !== (settings.password === null)) throw new SettingsError("--user and --password go together");
   if (settings.cluster && settings.token.length === 0 && settings.cluster_key.length === 0) {
     throw new SettingsError("A cluster needs --cluster_key, or a --token that is the same on all nodes to derive it from");

@@ -46,6 +46,8 @@ function wordMessage(argv: string[]): string {
   const [first = ""] = argv;
   const command = first.startsWith("-") ? undefined : nearestName(first, COMMANDS);
   if (command !== undefined) return `Unknown command (did you mean docker-server ${command}?)`;
+  const late = COMMANDS.find((each) => argv.indexOf(each) > 0);
+  if (late !== undefined) return `A command comes first: docker-server ${late} [options]`;
   const flag = argv.find((each, index) => isBooleanFlag(each) && !(argv[index + 1] ?? "-").startsWith("-"));
   if (flag !== undefined) return `${flag} takes a value only behind an equals sign: ${flag}=true or ${flag}=false`;
   const list = argv.find((each, index) => isListFlag(each) && [1, 2].every((next) => !(argv[index + next] ?? "-").startsWith("-")));

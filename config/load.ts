@@ -48,11 +48,17 @@ export async function loadSettings(argv: string[], env = process.env, folder = p
 }
 
 /** Why the nodes of other machines may never meet this one. */
-function aloneInCluster({ cluster, folder, advertise }: Settings, given: ReadonlyMap<SettingName, string>): string[] {
+function aloneInCluster({ cluster, folder, s3, redis, advertise, port }: Settings, given: ReadonlyMap<SettingName, string>): string[] {
   if (!cluster) return [];
   const hasStore = STORES.some((name) => given.has(name));
-  const isLoopback = advertise !== null && LOOPBACK.test(new URL(advertise).hostname);
+  const url = advertise === null ? undefined : new URL(advertise);
+  const isLoopback = url !== undefined && LOOPBACK.test(url.hostname);
+  const standardPort = url?.protocol === "https:" ? 443 : 80;
   return [
+    ...(url?.port === "" && port !== standardPort
+      ? [`--advertise ${advertise} names no port, so the other nodes ask port ${standardPort}; this node listens on ${port}`]
+      : []),
+    ...(s3 !== null && redis !== null ? ["--s3 has no effect beside --redis: a cluster has one store"] : []),
     ...(hasStore ? [] : [`No store is named: nodes meet in ${folder}, which must be shared; name one with --folder, --s3 or --redis`]),
     ...(isLoopback ? [`--advertise ${advertise} leads to the machine that asks: nodes of other machines can't reach this one there`] : []),
   ];

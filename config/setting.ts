@@ -63,6 +63,7 @@ function parseNumber(setting: Setting, text: string): number {
   const high = setting.max ?? Number.MAX_SAFE_INTEGER;
   if (text !== "" && Number.isFinite(value) && value >= low && value <= high) return value;
   const range = setting.max === undefined ? `must be a number of at least ${low}` : `must be a number from ${low} to ${high}`;
+  if (text !== "" && Number.isFinite(value)) throw new Error(`${range} (${setting.help})`);
   throw new Error(/^\d.*[a-z]$/i.test(text) ? `${range}, without a unit (${setting.help})` : range);
 }
 

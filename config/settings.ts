@@ -161,6 +161,7 @@ export const SETTINGS = {
     needs: "cluster",
     type: "number",
     default: 3000,
+    min: 50,
     group: "Cluster",
     help: "Milliseconds that reads of the store are cached",
   },

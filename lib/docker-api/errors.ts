@@ -4,6 +4,10 @@ import { AppError } from "../errors";
 import type { Logger } from "../support/logger";
 import { toHeaderText } from "../support/reply";
 
+/** The CLI can be told to send a header by its configuration alone, and its builder doesn't send it. */
+const CREDENTIALS_HINT =
+  "; the docker CLI sends the HttpHeaders of its config.json, but not for builds by BuildKit, which need DOCKER_BUILDKIT=0 here";
+
 /** Answers an error in the form of the Engine API. The header with the code tells other nodes that this server itself answers. */
 export function answerDockerError(response: Response, thrown: unknown, log: Logger): void {
   const error = thrown instanceof AppError ? thrown : new AppError("INTERNAL", { cause: thrown });
@@ -20,9 +24,7 @@ export function answerDockerError(response: Response, thrown: unknown, log: Logg
     response.destroy();
     return;
   }
-  // The CLI can't be told to send a header but by its configuration.
-  const hint = error.code === "MISSING_CREDENTIALS" ? "; the docker CLI sends the HttpHeaders of its config.json" : "";
-  const message = `${error.message}${hint}`;
+  const message = `${error.message}${error.code === "MISSING_CREDENTIALS" ? CREDENTIALS_HINT : ""}`;
   const body = `${JSON.stringify({ message })}\n`;
   response.statusCode = statusOf(error);
   response.setHeader("Content-Type", "application/json");

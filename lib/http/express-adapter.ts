@@ -59,7 +59,12 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
     if (breadth(path) > 1) continue;
     router.all(path, ...(broad ? [skipReserved] : []), routeNamer(path), deps.authenticate({}), (request, response) => {
       response.set("Allow", allowed);
-      const message = `${request.path} has no ${request.method}; it has ${allowed}`;
+      const nearest = nearestRoute(
+        request,
+        routes.filter(({ method }) => method.toUpperCase() === request.method),
+      );
+      const hint = nearest === undefined ? "" : `; did you mean ${nearest}?`;
+      const message = `${request.path} has no ${request.method}; it has ${allowed}${hint}`;
       throw new AppError("METHOD_NOT_ALLOWED", { message, details: { allow: allowed } });
     });
   }

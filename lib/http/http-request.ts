@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response } from "express";
 import { z } from "zod";
 import { Access, refusedBy } from "../access/access";
 import { idempotencyKeyOf, type RoutedRequest } from "../cluster/routing/routed-request";
-import { AppError, type ErrorCode } from "../errors";
+import { AppError, type ErrorCode, invalidField } from "../errors";
 import { Reply } from "../support/reply";
 import { flag } from "./fields";
 import { readInput } from "./input";
@@ -39,6 +39,13 @@ export function querySchema(route: Route): z.ZodObject {
   return (route.query ?? NO_FIELDS).extend(COMMON_QUERY).strict();
 }
 
+/** @throws AppError INVALID_INPUT for a parameter of the query that is a field of the body */
+function refuseMisplaced(query: object, { shape }: z.ZodObject, body: z.ZodType | undefined): void {
+  if (!(body instanceof z.ZodObject)) return;
+  const misplaced = Object.keys(query).find((name) => !Object.hasOwn(shape, name) && Object.hasOwn(body.shape, name));
+  if (misplaced !== undefined) throw invalidField(misplaced, "is no parameter of the address here, but a field of the body");
+}
+
 /** A request that Express received: the dispatcher routes this value, and the handler of the route reads it. */
 export class HttpRequest implements RoutedRequest, RouteCall {
   readonly params: Record<string, unknown>;
@@ -62,6 +69,7 @@ export class HttpRequest implements RoutedRequest, RouteCall {
     private readonly deps: HttpRequestDeps,
   ) {
     this.params = route.params ? readInput(route.params, joinSegments(request.params)) : {};
+    refuseMisplaced(request.query, schema, route.body);
     const { node, explain, ...query } = readInput(schema, request.query) as { node?: string; explain?: boolean };
     this.query = query;
     this.pinnedNode = node;

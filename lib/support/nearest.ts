@@ -27,6 +27,18 @@ interface Place {
   path: string;
 }
 
+/** Words of other programs, by the word that the routes have for it. */
+const FOREIGN_WORDS = new Map([
+  ["resume", "unpause"],
+  ["kill", "stop"],
+  ["swagger", "docs"],
+  ["swagger.json", "openapi.json"],
+  ["api-docs", "openapi.json"],
+  ["sse", "mcp"],
+]);
+/** Last words that other programs have behind the path of what they create, or of a stream. */
+const SUPERFLUOUS_WORDS = new Set(["create", "new", "add", "sse"]);
+
 /**
  * The request that was probably meant by one that no route takes.
  * @param asked its method, in capitals, and its path
@@ -34,19 +46,33 @@ interface Place {
  */
 export function nearestRoute({ method, path }: Place, routes: readonly Place[]): string | undefined {
   const words = path.split("/").slice(1);
+  const [first = "", second] = words;
+  const last = words.at(-1) ?? "";
+  const fixed = routes.filter((route) => !/[:*]/.test(route.path));
+  const isResource = routes.some((route) => route.path.split("/")[1] === first);
+  const foreign = FOREIGN_WORDS.get(last);
+  const unlikely = [
+    ...(foreign === undefined ? [] : scoresOf([...words.slice(0, -1), foreign], routes)),
+    ...(SUPERFLUOUS_WORDS.has(last) ? scoresOf(words.slice(0, -1), routes) : []),
+    // `/system/prune` is tried by those who look for `/images/prune`.
+    ...(isResource ? [] : withoutTypos(fixed.filter((route) => last !== "" && route.path.endsWith(`/${last}`)))),
+  ].map((route) => ({ ...route, typos: route.typos + 1 }));
   const scored = [
     ...scoresOf(words, routes),
-    // `/web` alone is a container, so `/web/logs` is tried by those who look for its logs.
+    // `/web` alone is a container, so `/web/logs` is tried by those who look for its logs, and `/logs/web`.
     ...(words.length > 1 ? scoresOf(["containers", ...words], routes) : []),
-    // `/logs` is tried by those who look for `/logs/search`, and `/prune` for `/images/prune`.
-    ...routes
-      .filter((route) => !/[:*]/.test(route.path) && (route.path.startsWith(`${path}/`) || route.path.endsWith(path)))
-      .map((route) => ({ ...route, typos: 0 })),
+    ...(words.length === 2 && second !== undefined ? scoresOf(["containers", second, first], routes) : []),
+    // `/logs` is tried by those who look for `/logs/search`, `/openapi` for `/openapi.json`, and `/prune` for `/images/prune`.
+    ...withoutTypos(fixed.filter((route) => /^[/.]/.test(route.path.slice(path.length)) && route.path.startsWith(path))),
+    ...withoutTypos(fixed.filter((route) => route.path.endsWith(path))),
+    ...unlikely,
   ].map((route) => ({ ...route, method: route.method.toUpperCase() }));
   const otherMethod = (route: Place) => (route.method === method ? 0 : 1);
   const [best] = scored.sort((a, b) => a.typos - b.typos || otherMethod(a) - otherMethod(b));
   return best && `${best.method} ${best.path}`;
 }
+
+const withoutTypos = (routes: readonly Place[]) => routes.map(({ method, path }) => ({ method, path, typos: 0 }));
 
 /** The routes of the same shape whose fixed words are similar, with the words of the request for their parameters. */
 function scoresOf(words: readonly string[], routes: readonly Place[]): (Place & { typos: number })[] {

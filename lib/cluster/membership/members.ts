@@ -242,9 +242,9 @@ export class Members {
   private createPeer(record: NodeRecord): Peer {
     const { log, onChange } = this.deps;
     return new Peer(record, {
-      onMissing({ name }, reason) {
+      onMissing({ name, record: { url } }, reason) {
         onChange();
-        log.warn("Peer marked missing", { peer: name, reason });
+        log.warn("Peer marked missing", { peer: name, url, reason });
       },
       onAlive({ name }) {
         onChange();

@@ -125,6 +125,9 @@ test("who asks for a container that has almost the name of a route is told of th
   expect(await messageOf("GET", "/container")).toBe("No such container: container; did you mean GET /containers?");
   expect(await messageOf("GET", "/logs")).toBe("No such route: GET /logs; did you mean GET /logs/search?");
   expect(await messageOf("GET", "/no-such-name")).toBe("No such container: no-such-name");
+  expect(await messageOf("POST", "/volumes")).toBe("/volumes has no POST; it has GET, HEAD; did you mean POST /volume?");
+  expect(await messageOf("POST", "/containers/create")).toMatch(/; did you mean POST \/containers\?$/);
+  expect(await messageOf("POST", "/images/pull?image=busybox")).toBe("image is no parameter of the address here, but a field of the body");
   const metrics = holderOf(node.server.url, narrowTokenOf({ can: ["nodes"] }));
   expect((await metrics("GET", "/metric")).json).toMatchObject({
     code: "REFUSED_BY_TOKEN",

@@ -23,6 +23,12 @@ describe("nearest", () => {
     { method: "post", path: "/images/prune" },
     { method: "get", path: "/ws/:id" },
     { method: "get", path: "/docs" },
+    { method: "get", path: "/docs/:page" },
+    { method: "post", path: "/containers" },
+    { method: "post", path: "/containers/:id/unpause" },
+    { method: "post", path: "/volume" },
+    { method: "post", path: "/mcp" },
+    { method: "get", path: "/openapi.json" },
   ];
   test.each([
     ["GET", "/container/web", "GET /containers/web"],
@@ -36,9 +42,27 @@ describe("nearest", () => {
     ["GET", "/logs", "GET /logs/search"],
     ["POST", "/prune", "POST /images/prune"],
     ["GET", "/doc", "GET /docs"],
+    ["GET", "/logs/web", "GET /containers/web/logs"],
+    ["POST", "/containers/web/resume", "POST /containers/web/unpause"],
+    ["POST", "/system/prune", "POST /images/prune"],
+    ["GET", "/openapi", "GET /openapi.json"],
+    ["GET", "/swagger", "GET /docs"],
+    ["GET", "/swagger.json", "GET /openapi.json"],
+    ["GET", "/sse", "POST /mcp"],
+    ["GET", "/mcp/sse", "POST /mcp"],
     ["GET", "/a/b", undefined],
     ["GET", "/container/", undefined],
   ])("to the request %s %s is %j", (method, pathname, expected) => {
     expect(nearestRoute({ method, path: pathname }, routes)).toBe(expected);
+  });
+
+  test.each([
+    ["/containers/create", "POST /containers"],
+    ["/volumes", "POST /volume"],
+    ["/volumes/create", "POST /volume"],
+    ["/containers/web", undefined],
+  ])("to POST %s among the routes with that method is %j", (pathname, expected) => {
+    const posts = routes.filter(({ method }) => method === "post");
+    expect(nearestRoute({ method: "POST", path: pathname }, posts)).toBe(expected);
   });
 });

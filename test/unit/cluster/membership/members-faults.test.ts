@@ -161,7 +161,7 @@ describe("logging", () => {
     node.peer("n2").markMissing("timed out");
     await pass(5000);
     expect(entriesOf(node, "Peer marked missing")).toEqual([
-      { level: "warn", message: "Peer marked missing", fields: { peer: "n2", reason: "timed out" } },
+      { level: "warn", message: "Peer marked missing", fields: { peer: "n2", url: expect.any(String), reason: "timed out" } },
     ]);
     expect(entriesOf(node, "Peer answers again")).toEqual([]);
     alive.add("n2");
@@ -182,7 +182,9 @@ describe("logging", () => {
     const { store, node } = await watching();
     store.texts.set("foreign", encodeRecord(recordOf("n3"), new Signatures(["another key"])));
     await pass(READ_MS);
-    expect(node.members.warnings).toEqual([expect.stringMatching(/^The record foreign in the store is ignored: its signature is not valid/)]);
+    expect(node.members.warnings).toEqual([
+      expect.stringMatching(/^The record foreign in the store is ignored: its signature is not valid/),
+    ]);
     store.texts.delete("foreign");
     await pass(READ_MS);
     expect(node.members.warnings).toEqual([]);
