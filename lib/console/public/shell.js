@@ -1,4 +1,5 @@
 import { ApiError, call } from "./api.js";
+import { useLayoutEffect } from "./hooks.mjs";
 import { isRefused, reconnectPause } from "./reconnect.js";
 import { T } from "./strings.js";
 import { html, Problem, useEffect, useRef, useState } from "./view.js";
@@ -28,7 +29,8 @@ export function Shell({ container, isShown, id, labelledBy }) {
     }, setError);
     return () => ended.abort();
   }, [container.id]);
-  useEffect(() => {
+  // Together with its display: what is typed right after a click on its tab must not be lost.
+  useLayoutEffect(() => {
     if (isShown) shell.current?.focus();
   }, [isShown]);
   return html`<div id=${id} role="tabpanel" aria-labelledby=${labelledBy} hidden=${!isShown}><${Problem} error=${error} />
