@@ -40,13 +40,24 @@ signal_all "$1" "$2"`;
 /**
  * Prints the marker ($0) and its process id, and answers every line until its input closes, which also happens when this server dies. Then
  * it ends the session whose leader the last line named. If no line named one, the shell may still start: it is found by the marker.
+ * The input also counts as closed when no line comes for $1 seconds, because a connection that breaks while the engine starts this exec
+ * may leave the input open. The timer prints the line: it can be stopped by then.
  */
 export const GUARD_SCRIPT = `# ends what a terminal of docker-server has left
 ${signalAll}
 trap '' PIPE
-echo "$0 $$"
+trap : ALRM
+(
+  sleep "$1" >/dev/null 2>&1 & nap=$!
+  trap 'kill "$nap"' TERM
+  echo "$0 $$"
+  exec >/dev/null 2>&1
+  wait "$nap" && kill -ALRM "$$"
+) &
+timer=$!
 leader=
 while read -r line; do
+  [ -n "$leader" ] || { trap '' ALRM; kill "$timer" 2>/dev/null; }
   leader=$line
   echo
 done

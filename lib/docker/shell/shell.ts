@@ -19,6 +19,8 @@ const FIRST_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 60_000;
 /** Deadline for the start of a shell, and for each script that sends signals. */
 const START_TIMEOUT_MS = 20_000;
+/** The guard gets its first line in this time, or ends the session. */
+const GUARD_TIMEOUT_S = 2 * (START_TIMEOUT_MS / 1000);
 /** Interval of the lines that are sent to the guard, so that no proxy closes its connection as idle. */
 const GUARD_PING_INTERVAL_MS = 30_000;
 /** Limit of the output before the line with the process id, and of the output of the scripts that send signals. */
@@ -51,10 +53,10 @@ export class Shell {
   static async start(engine: Engine, container: string, size: WindowSize | undefined): Promise<Shell> {
     const marker = randomBytes(12).toString("hex");
     const tty = size !== undefined;
-    const guard = await openExec(engine, container, GUARD_SCRIPT, marker, false);
+    const guard = await openExec(engine, container, [GUARD_SCRIPT, marker, String(GUARD_TIMEOUT_S)], false);
     let shell: OpenExec | undefined;
     try {
-      shell = await openExec(engine, container, START_SCRIPT, marker, tty);
+      shell = await openExec(engine, container, [START_SCRIPT, marker], tty);
       if (size) await resize(engine, shell.id, size);
       const output = framesOf(shell.stream, tty);
       const starting = startGuarded(shell.stream, output, guard.stream, marker);
@@ -135,11 +137,11 @@ interface OpenExec {
   stream: Duplex;
 }
 
-/** Starts a script with standard input; `$0` is the marker. */
-async function openExec(engine: Engine, container: string, script: string, marker: string, tty: boolean): Promise<OpenExec> {
+/** Starts a script with standard input. @param script with its arguments from `$0` */
+async function openExec(engine: Engine, container: string, script: string[], tty: boolean): Promise<OpenExec> {
   const created = await engine.call((docker) =>
     docker.getContainer(container).exec({
-      Cmd: ["sh", "-c", script, marker],
+      Cmd: ["sh", "-c", ...script],
       Tty: tty,
       AttachStdin: true,
       AttachStdout: true,

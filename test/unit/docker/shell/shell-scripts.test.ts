@@ -11,8 +11,13 @@ afterEach(() => {
 });
 
 /** Starts a script as the engine does: as the leader of a session. */
-function start(shell: string, script: string, word: string) {
-  const child = spawn(shell, ["-c", script, word], { detached: true, stdio: ["pipe", "pipe", "inherit"] });
+function start(shell: string, script: string, word: string, seconds = "1000") {
+  // Both are tried as `sh`: bash has other rules under that name.
+  const child = spawn(shell, ["-c", script, word, ...(script === GUARD_SCRIPT ? [seconds] : [])], {
+    argv0: "sh",
+    detached: true,
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   started.push(child);
   let stdout = "";
   child.stdout.on("data", (data) => {
@@ -70,5 +75,26 @@ describe.each(["dash", "bash"])("in %s, when its input closes, the guard ends", 
     guard.child.stdin?.end();
     await new Promise((resolve) => setTimeout(resolve, 500));
     await Promise.all([start(shell, START_SCRIPT, "late").ended, guard.ended]);
+  });
+});
+
+describe.each(["dash", "bash", "busybox"])("in %s, while its input stays open, the guard", (shell) => {
+  test("ends a shell that has not started, and itself, when no line comes in time", async () => {
+    const guard = start(shell, GUARD_SCRIPT, "silent", "1");
+    const starting = start("dash", START_SCRIPT, "silent");
+    await Promise.all([starting.ended, guard.ended]);
+    expect(inSession(guard.child.pid)).toEqual([]);
+  });
+
+  test("goes on, without a process besides, once a line has come", async () => {
+    const guard = start(shell, GUARD_SCRIPT, "heard", "1");
+    const hello = `heard ${guard.child.pid}\n`;
+    expect(await guard.hasPrinted(hello)).toBe(true);
+    guard.child.stdin?.write("1000000\n");
+    expect(await guard.hasPrinted(`${hello}\n`)).toBe(true);
+    expect(await until(() => inSession(guard.child.pid).length === 1, DEADLINE_MS)).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    guard.child.stdin?.write("1000000\n");
+    expect(await guard.hasPrinted(`${hello}\n\n`)).toBe(true);
   });
 });
