@@ -48,16 +48,14 @@ function wordMessage(argv: string[]): string {
   if (command !== undefined) return `Unknown command (did you mean docker-server ${command}?)`;
   const late = COMMANDS.find((each) => argv.indexOf(each) > 0);
   if (late !== undefined) return `A command comes first: docker-server ${late} [options]`;
-  const flag = argv.find((each, index) => isBooleanFlag(each) && !(argv[index + 1] ?? "-").startsWith("-"));
+  const flag = argv.find((each, index) => isFlagOf("boolean", each) && !(argv[index + 1] ?? "-").startsWith("-"));
   if (flag !== undefined) return `${flag} takes a value only behind an equals sign: ${flag}=true or ${flag}=false`;
-  const list = argv.find((each, index) => isListFlag(each) && [1, 2].every((next) => !(argv[index + next] ?? "-").startsWith("-")));
+  const list = argv.find((each, index) => isFlagOf("list", each) && [1, 2].every((next) => !(argv[index + next] ?? "-").startsWith("-")));
   if (list !== undefined) return `${list} takes one value: several are separated by commas, or given with ${list} each`;
   return `Unknown argument: besides the commands ${COMMANDS.join(" and ")} this program takes options only, each with one value`;
 }
 
-const isBooleanFlag = (argument: string) => argument.startsWith("--") && settingOf(argument.slice(2))?.type === "boolean";
-
-const isListFlag = (argument: string) => argument.startsWith("--") && settingOf(argument.slice(2))?.type === "list";
+const isFlagOf = (type: Setting["type"], argument: string) => argument.startsWith("--") && settingOf(argument.slice(2))?.type === type;
 
 /** The row of a flag, in either spelling, without the dashes before it. */
 const settingOf = (flag: string) => (SETTINGS as Record<string, Setting>)[flag.replaceAll("-", "_")];

@@ -58,12 +58,12 @@ function splitList(setting: Setting, text: string): string[] {
 }
 
 function parseNumber(setting: Setting, text: string): number {
-  const value = Number(text);
+  const value = text === "" ? Number.NaN : Number(text);
   const low = setting.min ?? 0;
   const high = setting.max ?? Number.MAX_SAFE_INTEGER;
-  if (text !== "" && Number.isFinite(value) && value >= low && value <= high) return value;
+  if (value >= low && value <= high) return value;
   const range = setting.max === undefined ? `must be a number of at least ${low}` : `must be a number from ${low} to ${high}`;
-  if (text !== "" && Number.isFinite(value)) throw new Error(`${range} (${setting.help})`);
+  if (Number.isFinite(value)) throw new Error(`${range} (${setting.help})`);
   throw new Error(/^\d.*[a-z]$/i.test(text) ? `${range}, without a unit (${setting.help})` : range);
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { Writable } from "node:stream";
 import winston from "winston";
@@ -76,7 +76,7 @@ export function openLogs(settings: LogSettings): Logs {
   };
 }
 
-const isFolder = (file: string) => existsSync(file) && statSync(file).isDirectory();
+const isFolder = (file: string) => statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
 
 /** Node's recursive mkdir never ends where the system knows of no such entry after it was made, such as below /proc. */
 function makeFolder(folder: string): void {

@@ -46,7 +46,7 @@ const SUPERFLUOUS_WORDS = new Set(["create", "new", "add", "sse"]);
  */
 export function nearestRoute({ method, path }: Place, routes: readonly Place[]): string | undefined {
   const words = path.split("/").slice(1);
-  const [first = "", second] = words;
+  const [first = "", second = ""] = words;
   const last = words.at(-1) ?? "";
   const fixed = routes.filter((route) => !/[:*]/.test(route.path));
   const isResource = routes.some((route) => route.path.split("/")[1] === first);
@@ -61,7 +61,7 @@ export function nearestRoute({ method, path }: Place, routes: readonly Place[]):
     ...scoresOf(words, routes),
     // `/web` alone is a container, so `/web/logs` is tried by those who look for its logs, and `/logs/web`.
     ...(words.length > 1 ? scoresOf(["containers", ...words], routes) : []),
-    ...(words.length === 2 && second !== undefined ? scoresOf(["containers", second, first], routes) : []),
+    ...(words.length === 2 ? scoresOf(["containers", second, first], routes) : []),
     // `/logs` is tried by those who look for `/logs/search`, `/openapi` for `/openapi.json`, and `/prune` for `/images/prune`.
     ...withoutTypos(fixed.filter((route) => /^[/.]/.test(route.path.slice(path.length)) && route.path.startsWith(path))),
     ...withoutTypos(fixed.filter((route) => route.path.endsWith(path))),

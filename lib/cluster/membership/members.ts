@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { Logger } from "../../support/logger";
 import { PeerFailure } from "../rpc/peer-failure";
@@ -9,6 +8,7 @@ import { decodeRecord, encodeRecord, type NodeRecord, recordId, storeKey } from 
 import type { SharedEngines } from "./shared-engines";
 import type { Store } from "./store/store";
 import { StoreOperations } from "./store/store-operations";
+import { UnusableRecords } from "./unusable-records";
 
 export interface MemberSettings {
   /** this node's */
@@ -48,8 +48,6 @@ export class Members {
   private readonly relocatedProcesses = new LRUCache<string, true>({ max: 1000 });
   /** Processes that another process of the same node has replaced: during a reload the old one may publish once more. */
   private readonly supersededProcesses = new LRUCache<string, true>({ max: 1000 });
-  /** Hashes of the unusable records that have been logged. */
-  private readonly loggedRecords = new LRUCache<string, true>({ max: 1000 });
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly storeOperations: StoreOperations;
   /** This process's id in its record; undefined before the first publication. */
@@ -61,8 +59,7 @@ export class Members {
   /** Whether the store was read since the start. */
   storeWasRead = false;
   private readonly namesake: Namesake;
-  /** Why records of the last read of the store can't be read, by key. */
-  private readonly unreadable = new Map<string, string>();
+  private readonly unusableRecords: UnusableRecords;
   /** The process that had this node's name before, if the store still held its record at the start. */
   predecessor: string | undefined;
 
@@ -70,6 +67,7 @@ export class Members {
     const { nodeName, refreshIntervalMs } = deps.settings;
     this.storeOperations = new StoreOperations(deps.log);
     this.namesake = new Namesake({ nodeName, validMs: 10 * refreshIntervalMs, log: deps.log });
+    this.unusableRecords = new UnusableRecords(deps.log);
   }
 
   /**
@@ -121,10 +119,9 @@ export class Members {
     return this.deps.sharedEngines.representatives(this.allPeers);
   }
 
-  /** Sentences about another node with this node's name, and about records that can't be read: their nodes may be meant to be members. */
+  /** Sentences about another node with this node's name, and about records that can't be read. */
   get warnings(): string[] {
-    const unreadable = [...this.unreadable].map(([key, reason]) => `The record ${key} in the store is ignored: ${reason}`);
-    return [...this.namesake.warnings, ...unreadable];
+    return [...this.namesake.warnings, ...this.unusableRecords.warnings];
   }
 
   /**
@@ -181,7 +178,7 @@ export class Members {
     const texts = await this.storeOperations.run("read", () => this.deps.store.read());
     if (texts) {
       this.storeWasRead = true;
-      this.unreadable.clear();
+      this.unusableRecords.beginRead();
     }
     for (const [key, text] of texts ?? []) this.acceptStored(key, text);
     this.removeSilentPeers();
@@ -207,9 +204,7 @@ export class Members {
       if (this.relocatedProcesses.has(record.process))
         throw new Error("its node has published another address since, or two nodes have the same name");
     } catch (error) {
-      const { message } = error as Error;
-      this.logUnusable(key, message);
-      if (!record) this.unreadable.set(key.slice(0, 100), message.slice(0, 300));
+      this.unusableRecords.note(key, (error as Error).message, record !== undefined);
       return;
     }
     if (record.name === this.deps.settings.nodeName) {
@@ -251,13 +246,6 @@ export class Members {
         log.info("Peer answers again", { peer: name });
       },
     });
-  }
-
-  /** The store is read every few seconds: each unusable record is logged once. */
-  private logUnusable(key: string, reason: string): void {
-    const hash = createHash("sha256").update(`${key}\n${reason}`).digest("base64");
-    if (!this.loggedRecords.has(hash)) this.deps.log.warn("Store record ignored", { key: key.slice(0, 100), reason: reason.slice(0, 300) });
-    this.loggedRecords.set(hash, true);
   }
 
   /** Removes peers that neither publish nor answer. A missing record alone means nothing: an unmounted folder reads as empty. */
