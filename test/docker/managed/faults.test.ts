@@ -1,5 +1,7 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { DOCKER_CLIS } from "../../../scripts/engine-kind";
 import { runOrThrow, until } from "../../../scripts/process";
 import { type Engine, engineKind, startEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
@@ -18,6 +20,12 @@ let server: TestServer;
 beforeAll(async () => {
   // Engines 29.0 to 29.2 take no older version than 1.44; 20.10 has 1.41 and can't be told so.
   engine = await startEngine({ name: "managed-faults", env: { DOCKER_MIN_API_VERSION: LEAST_API } });
+  // Debian 12's docker CLI is too old for this engine. Only its own link goes into PATH, since its folder has other programs too.
+  if (engineKind() !== "20.10") {
+    const bin = mkdtempSync(path.join(engine.folder, "bin-"));
+    symlinkSync(DOCKER_CLIS["28"], path.join(bin, "docker"));
+    process.env.PATH = `${bin}:${process.env.PATH}`;
+  }
   await importBusybox(engine);
   server = await startServer({ engine });
 });
@@ -150,7 +158,7 @@ async function serverWithCli(script: string): Promise<TestServer> {
   return startServer({ engine, env: { PATH: `${bin}:${process.env.PATH}` } });
 }
 
-const cliPath = async () => (await runOrThrow("which", ["docker"])).trim();
+const cliPath = async () => (await runOrThrow("which", ["docker"], { env: { PATH: process.env.PATH } })).trim();
 
 // An engine of 20.10 takes any older CLI.
 const CLI_FAULTS: [string, string, string][] = [
