@@ -4,7 +4,7 @@ import { PeerFailure } from "../rpc/peer-failure";
 import type { Signatures } from "../rpc/signatures";
 import { Namesake } from "./namesake";
 import { Peer } from "./peer";
-import { decodeRecord, encodeRecord, type NodeRecord, recordId, storeKey } from "./record";
+import { askedAs, decodeRecord, encodeRecord, type NodeRecord, recordId, storeKey } from "./record";
 import type { SharedEngines } from "./shared-engines";
 import type { Store } from "./store/store";
 import { StoreOperations } from "./store/store-operations";
@@ -44,8 +44,11 @@ export class Members {
   private readonly peersByName = new Map<string, Peer>();
   /** By name of a node that is no longer a member: the process that left, or the id of the last record of a silent node. Both stay ignored. */
   private readonly departed = new Map<string, string>();
-  /** Processes whose node has published another address since: an old record of theirs, put back, would lead to a wrong node. */
-  private readonly relocatedProcesses = new LRUCache<string, true>({ max: 1000 });
+  /**
+   * Processes whose node has published another address since, with the last sequence seen: an old record of theirs, put back, would lead to
+   * a wrong node.
+   */
+  private readonly relocatedProcesses = new LRUCache<string, number>({ max: 1000 });
   /** Processes that another process of the same node has replaced: during a reload the old one may publish once more. */
   private readonly supersededProcesses = new LRUCache<string, true>({ max: 1000 });
   private readonly timers: NodeJS.Timeout[] = [];
@@ -119,7 +122,7 @@ export class Members {
     return this.deps.sharedEngines.representatives(this.allPeers);
   }
 
-  /** Sentences about another node with this node's name, and about records that can't be read. */
+  /** Sentences about another node with this node's name, and about records that are ignored. */
   get warnings(): string[] {
     return [...this.namesake.warnings, ...this.unusableRecords.warnings];
   }
@@ -197,14 +200,13 @@ export class Members {
   }
 
   private acceptStored(key: string, text: string): void {
-    let record: NodeRecord | undefined;
+    let record: NodeRecord;
     try {
       record = decodeRecord(text, this.deps.signatures);
       if (storeKey(record.name) !== key) throw new Error("it is stored under another node's key");
-      if (this.relocatedProcesses.has(record.process))
-        throw new Error("its node has published another address since, or two nodes have the same name");
+      if (this.isRelocated(record)) throw new Error("its node has published another address since, or two nodes have the same name");
     } catch (error) {
-      this.unusableRecords.note(key, (error as Error).message, record !== undefined);
+      this.unusableRecords.note(key, (error as Error).message);
       return;
     }
     if (record.name === this.deps.settings.nodeName) {
@@ -216,13 +218,24 @@ export class Members {
     this.acceptRecord(record);
   }
 
+  /** Another node may have had this one's name for a while: a newer record of the process counts again once the other is gone. */
+  private isRelocated({ name, process, sequence }: NodeRecord): boolean {
+    const last = this.relocatedProcesses.get(process);
+    if (last === undefined) return false;
+    const holder = this.peersByName.get(name);
+    const isHeld = holder !== undefined && holder.record.process !== process && holder.missingReason === undefined;
+    if (sequence > last && !isHeld) this.relocatedProcesses.delete(process);
+    else this.relocatedProcesses.set(process, Math.max(last, sequence));
+    return this.relocatedProcesses.has(process);
+  }
+
   private acceptRecord(record: NodeRecord): void {
     if (this.supersededProcesses.has(record.process)) return;
     const departed = this.departed.get(record.name);
     if (departed === record.process || departed === recordId(record)) return;
     this.departed.delete(record.name);
     const peer = this.peersByName.get(record.name);
-    if (peer && peer.record.url !== record.url) this.relocatedProcesses.set(peer.record.process, true);
+    if (peer && peer.record.url !== record.url) this.relocatedProcesses.set(peer.record.process, peer.record.sequence);
     if (peer) {
       const before = askedAs(peer.record);
       peer.updateRecord(record);
@@ -283,6 +296,3 @@ export class Members {
     schedule();
   }
 }
-
-/** What of a record decides whether its node is asked, and what it remembers of earlier calls. */
-const askedAs = ({ process, engine_id, same_engine }: NodeRecord) => JSON.stringify([process, engine_id, same_engine]);

@@ -71,3 +71,6 @@ export function storeKey(nodeName: string): string {
   const readable = nodeName.replace(/[^a-zA-Z0-9-]+/g, "-").slice(0, 60);
   return `${readable}_${createHash("sha256").update(nodeName).digest("hex").slice(0, 12)}`;
 }
+
+/** What of a record decides whether its node is asked, and what it remembers of earlier calls. */
+export const askedAs = ({ process, engine_id, same_engine }: NodeRecord) => JSON.stringify([process, engine_id, same_engine]);

@@ -6,30 +6,27 @@ import type { Logger } from "../../support/logger";
 export class UnusableRecords {
   /** Hashes of those that have been logged. */
   private readonly logged = new LRUCache<string, true>({ max: 1000 });
-  /** Why records of the last read of the store can't be read, by key. */
-  private readonly unreadable = new Map<string, string>();
+  /** Why records of the last read of the store are ignored, by key. */
+  private readonly ignored = new Map<string, string>();
 
   constructor(private readonly log: Logger) {}
 
   /** To be called before the records of another read of the store are noted. */
   beginRead(): void {
-    this.unreadable.clear();
+    this.ignored.clear();
   }
 
-  /**
-   * Logs a record once, since the store is read every few seconds.
-   * @param isReadable whether it holds a node, which is ignored for another reason
-   */
-  note(key: string, reason: string, isReadable: boolean): void {
+  /** Logs a record once, since the store is read every few seconds. */
+  note(key: string, reason: string): void {
     const shown = { key: key.slice(0, 100), reason: reason.slice(0, 300) };
     const hash = createHash("sha256").update(`${key}\n${reason}`).digest("base64");
     if (!this.logged.has(hash)) this.log.warn("Store record ignored", shown);
     this.logged.set(hash, true);
-    if (!isReadable) this.unreadable.set(shown.key, shown.reason);
+    this.ignored.set(shown.key, shown.reason);
   }
 
-  /** A sentence about each record that can't be read: its node may be meant to be a member. */
+  /** A sentence about each record: its node may be meant to be a member. */
   get warnings(): string[] {
-    return [...this.unreadable].map(([key, reason]) => `The record ${key} in the store is ignored: ${reason}`);
+    return [...this.ignored].map(([key, reason]) => `The record ${key} in the store is ignored: ${reason}`);
   }
 }

@@ -171,6 +171,37 @@ test("two nodes of one name at different addresses tell both of them; a reload o
   expect(other.entries).toContainEqual(expect.objectContaining({ level: "error", message: "Another node has this node's name" }));
 });
 
+test.each(["leaves", "no longer answers"])(
+  "a node that another of its name hid is known again once that one %s; an old record of it never is",
+  async (end) => {
+    const { store, first } = await cluster(1);
+    const second = nodeOf(store, "n2", { process: "the first n2" });
+    await second.members.start();
+    await first.members.refresh();
+    const [key, old] = [...store.texts].find(([each]) => each.startsWith("n2")) as [string, string];
+    const other = nodeOf(store, "n2", { process: "another" });
+    other.record = { ...other.record, url: "http://elsewhere:8080" };
+    await other.members.start();
+    await first.members.refresh();
+    expect(first.peer("n2").record.url).toBe("http://elsewhere:8080");
+    // Both publish now, and the first one's records are ignored.
+    await pass(3 * REFRESH_MS);
+    expect(first.peer("n2").record.url).toBe("http://elsewhere:8080");
+    await other.members.stop();
+    if (end === "leaves") first.members.handleLeave("n2", "another");
+    else first.peer("n2").markMissing("refused");
+    store.texts.set(key, old);
+    await first.members.refresh();
+    expect(first.members.allPeers.map(({ record }) => record.url)).not.toContain(second.record.url);
+    expect(first.members.warnings).toEqual([
+      expect.stringMatching(/^The record n2\S* in the store is ignored: .*or two nodes have the same name$/),
+    ]);
+    await pass(2 * REFRESH_MS);
+    expect(first.peer("n2").record.url).toBe(second.record.url);
+    expect(first.members.warnings).toEqual([]);
+  },
+);
+
 test("the store counts as read only after a read that succeeded", async () => {
   const store = new MemoryStore();
   store.state = "fails";
