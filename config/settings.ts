@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { isNarrowToken, NO_ROOT_TOKEN } from "../lib/access/token";
 import { DOCKER_SETTINGS } from "./docker-settings";
 import { RUN_SETTINGS } from "./run-settings";
 import type { Setting, ValueOf } from "./setting";
@@ -96,6 +97,7 @@ export const SETTINGS = {
     secret: true,
     group: "Access",
     help: "Secret token that clients present; repeat the flag for several. A terminal gets a random one if unset",
+    check: (value) => (isNarrowToken(value) ? NO_ROOT_TOKEN : undefined),
   },
   token_file: {
     type: "string",

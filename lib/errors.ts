@@ -182,6 +182,15 @@ export function loggedError(status: number, code: string): { error: string; code
   return { error: error ?? known ?? "upstream_error", code };
 }
 
+/** @param nodes that the client may use; the first of them are named */
+export function nodeNotFound(node: string, nodes: string[]): AppError {
+  const shown = [...nodes.slice(0, 10), ...(nodes.length > 10 ? ["…"] : [])].join(", ");
+  return new AppError("NODE_NOT_FOUND", {
+    message: `No such node: ${node}${shown === "" ? "" : ` (there are: ${shown})`}`,
+    details: { nodes },
+  });
+}
+
 /**
  * A 400 that names the field at fault.
  * @param place dotted path of the field, such as `ports.80`

@@ -1,6 +1,9 @@
 import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** Bytes of a name in that table. Node.js 20 fills names up with zeros and later versions don't: of this length they agree. */
+const NAME_BYTES = 108;
+
 /**
  * Runs `work` while no other process of this machine holds the lock of this name. The lock is a name in the kernel's
  * abstract socket table, so the kernel releases it when its holder ends. Not reentrant.
@@ -23,7 +26,7 @@ function tryListen(lock: net.Server, name: string): Promise<boolean> {
       else reject(error);
     };
     lock.once("error", onError);
-    lock.listen(`\0${name}`, () => {
+    lock.listen(`\0${name}`.padEnd(NAME_BYTES, "\0"), () => {
       lock.removeListener("error", onError);
       resolve(true);
     });

@@ -18,7 +18,7 @@ const TYPE_MASK = 0o170000;
 const REGULAR_FILE = 0o100000;
 const DIRECTORY = 0o040000;
 
-const UNREADABLE = "can't be read as a zip archive";
+const UNREADABLE = "can't be read as a zip archive (was it sent unchanged, as by curl's --data-binary?)";
 
 const loadYauzl = lazyRequire(() => require("yauzl") as typeof import("yauzl"));
 

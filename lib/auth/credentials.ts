@@ -1,7 +1,7 @@
 import { createHmac, randomBytes, scryptSync, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { Access } from "../access/access";
-import { TOKEN_PREFIX } from "../access/token";
+import { isNarrowToken, NO_ROOT_TOKEN, TOKEN_PREFIX } from "../access/token";
 import type { Logger } from "../support/logger";
 import { readSettingsFile } from "../support/settings-error";
 import { followFile } from "./follow-file";
@@ -29,10 +29,15 @@ interface ValidCredential {
 /** Cost of deriving the identity of each token alone: some 10 ms, because a file may have many. */
 const IDENTITY_COST = { N: 4096, r: 8, p: 1 };
 
-/** The tokens of a token file: one of each line that is neither blank nor a comment, which begins with #. */
+/**
+ * The tokens of a token file: one of each line that is neither blank nor a comment, which begins with #.
+ * @throws Error if one is a narrow token
+ */
 export function tokensOf(content: string): string[] {
   const lines = content.split("\n").map((line) => line.trim());
-  return lines.filter((line) => line !== "" && !line.startsWith("#"));
+  const tokens = lines.filter((line) => line !== "" && !line.startsWith("#"));
+  if (tokens.some(isNarrowToken)) throw new Error(`A line of --token_file ${NO_ROOT_TOKEN}`);
+  return tokens;
 }
 
 /** The valid credentials. Comparisons take constant time. */
@@ -73,8 +78,12 @@ export class Credentials {
     credentials.fromFile = credentials.parseTokens(content);
     if (credentials.fromFile.length === 0) throw new Error(`--token_file ${token_file} holds no token`);
     void followFile(token_file, content, (changed) => {
-      if (typeof changed === "string") credentials.replaceTokens(changed, log);
-      else log.error("Token file not readable, previous tokens stay valid", { reason: changed.message });
+      try {
+        if (typeof changed !== "string") throw changed;
+        credentials.replaceTokens(changed, log);
+      } catch (error) {
+        log.error("Token file not usable, previous tokens stay valid", { reason: (error as Error).message });
+      }
     });
     return credentials;
   }

@@ -3,11 +3,11 @@ import { Access } from "../access/access";
 import type { Peer } from "../cluster/membership/peer";
 import { callPeers, includesSelf, type Pool, poolOf } from "../cluster/pool";
 import { sendWatched } from "../cluster/routing/frozen-peer";
-import { findPeer, locateContainer } from "../cluster/routing/locate";
+import { locateContainer } from "../cluster/routing/locate";
 import { fanOut, type MissingNode } from "../cluster/rpc/fan-out";
 import { PeerFailure } from "../cluster/rpc/peer-failure";
 import type { RawAnswer, RawEngine } from "../docker/raw-engine";
-import { AppError, isNotFound } from "../errors";
+import { AppError, isNotFound, nodeNotFound } from "../errors";
 import { clientOf, type DockerCall } from "./call";
 import { engineError, toRawAnswer } from "./errors";
 import { type Json, PREDEFINED_NETWORKS } from "./merges";
@@ -76,8 +76,10 @@ export class Nodes {
 
   /** @throws AppError NODE_NOT_FOUND */
   peer(node: string): Peer {
-    if (!this.pool) throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${node}` });
-    return findPeer(this.pool, node);
+    const peer = this.pool?.members.allPeers.find(({ name }) => name === node);
+    // The other nodes aren't named: the client may not be permitted to use them.
+    if (!peer) throw nodeNotFound(node, []);
+    return peer;
   }
 
   /** Asks all nodes, this one included. */

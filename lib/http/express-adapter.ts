@@ -59,10 +59,10 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
     if (breadth(path) > 1) continue;
     router.all(path, ...(broad ? [skipReserved] : []), routeNamer(path), deps.authenticate({}), (request, response) => {
       response.set("Allow", allowed);
-      const nearest = nearestRoute(
-        request,
-        routes.filter(({ method }) => method.toUpperCase() === request.method),
-      );
+      // Behind a container, an action that exists is meant: another is not.
+      const isAction = /:.*\/\w+$/.test(path);
+      const sameMethod = routes.filter(({ method }) => method.toUpperCase() === request.method);
+      const nearest = isAction ? undefined : nearestRoute(request, sameMethod);
       const hint = nearest === undefined ? "" : `; did you mean ${nearest}?`;
       const message = `${request.path} has no ${request.method}; it has ${allowed}${hint}`;
       throw new AppError("METHOD_NOT_ALLOWED", { message, details: { allow: allowed } });

@@ -39,6 +39,9 @@ const FOREIGN_WORDS = new Map([
 /** Last words that other programs have behind the path of what they create, or of a stream. */
 const SUPERFLUOUS_WORDS = new Set(["create", "new", "add", "sse"]);
 
+/** What only the Docker API removes when unused. */
+const PRUNED_BY_DOCKER = new Set(["containers", "networks", "volumes"]);
+
 /**
  * The request that was probably meant by one that no route takes.
  * @param asked its method, in capitals, and its path
@@ -48,6 +51,8 @@ export function nearestRoute({ method, path }: Place, routes: readonly Place[]):
   const words = path.split("/").slice(1);
   const [first = "", second = ""] = words;
   const last = words.at(-1) ?? "";
+  const plural = first.endsWith("s") ? first : `${first}s`;
+  if (words.length === 2 && last === "prune" && PRUNED_BY_DOCKER.has(plural)) return `POST /v1.41/${plural}/prune`;
   const fixed = routes.filter((route) => !/[:*]/.test(route.path));
   const isResource = routes.some((route) => route.path.split("/")[1] === first);
   const foreign = FOREIGN_WORDS.get(last);
@@ -60,8 +65,12 @@ export function nearestRoute({ method, path }: Place, routes: readonly Place[]):
   const scored = [
     ...scoresOf(words, routes),
     // `/web` alone is a container, so `/web/logs` is tried by those who look for its logs, and `/logs/web`.
-    ...(words.length > 1 ? scoresOf(["containers", ...words], routes) : []),
-    ...(words.length === 2 ? scoresOf(["containers", second, first], routes) : []),
+    ...(words.length > 1 && first !== "containers" ? scoresOf(["containers", ...words], routes) : []),
+    // `/containers/stop` is tried by those who name the container in the body.
+    ...withoutTypos(
+      routes.filter((route) => words.length > 1 && route.path.startsWith(`/${first}/`) && withoutParameters(route.path) === path),
+    ),
+    ...(words.length === 2 && first !== "containers" ? scoresOf(["containers", second, first], routes) : []),
     // `/logs` is tried by those who look for `/logs/search`, `/openapi` for `/openapi.json`, and `/prune` for `/images/prune`.
     ...withoutTypos(fixed.filter((route) => /^[/.]/.test(route.path.slice(path.length)) && route.path.startsWith(path))),
     ...withoutTypos(fixed.filter((route) => route.path.endsWith(path))),
@@ -82,6 +91,8 @@ function scoresOf(words: readonly string[], routes: readonly Place[]): (Place & 
     return typos === undefined ? [] : [{ method, path: fillIn(words, segments), typos }];
   });
 }
+
+const withoutParameters = (path: string) => path.replace(/\/[:*][^/]*/g, "");
 
 const isParameter = (segment: string) => /^[:*]/.test(segment);
 

@@ -147,15 +147,14 @@ interface Way {
   name: string;
 }
 
-/** Runs a command in both ways at a time, by a docker CLI. @returns of both the exit code, and the output unless it varies */
+/** Runs a command in both ways, by a docker CLI; at a time unless it prunes, since an engine takes one of these at a time. @returns of both the exit code, and the output unless it varies */
 async function runBoth(cli: string, command: DockerCommand, direct: Way, pooled: Way): Promise<[object, object]> {
-  const [first, second] = await Promise.all(
-    [direct, pooled].map(async ({ host, name }) => {
-      const { code, stdout, stderr } = await dockerAt(host, command, name, { cli });
-      return command.varies ? { code } : { code, stdout: normalized(stdout, name), stderr: normalized(stderr, name) };
-    }),
-  );
-  return [first as object, second as object];
+  const runOne = async ({ host, name }: Way) => {
+    const { code, stdout, stderr } = await dockerAt(host, command, name, { cli });
+    return command.varies ? { code } : { code, stdout: normalized(stdout, name), stderr: normalized(stderr, name) };
+  };
+  if (command.args.includes(" prune ")) return [await runOne(direct), await runOne(pooled)];
+  return Promise.all([runOne(direct), runOne(pooled)]);
 }
 
 /** Addresses for DOCKER_HOST. */

@@ -6,7 +6,8 @@ import { runOrThrow } from "../../scripts/process";
 import { type Place, ROOT_ADDRESS, takePlace } from "./bed";
 import type { Engine } from "./engine";
 
-const MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
+/** Docker's manifests, and those that the containerd image store pushes. */
+export const MANIFESTS = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json";
 
 /** A user name and password for a registry. */
 export interface Login {
@@ -91,19 +92,21 @@ export async function pushImage(engine: Engine, registry: Registry, name: string
  * Pushes a manifest that has the layers of an image in the registry and a config of its own.
  * @param names its repository, its tag, and the tag to push
  * @param edit makes the new config from the image's
- * @param mediaTypes of the new manifest and its config
+ * @param mediaTypes of the new manifest and its config; those of the image if absent
  */
 export async function pushVariant(
   { host }: Registry,
   names: [string, string, string],
   edit: (config: object) => object,
-  mediaTypes: { manifest: string; config: string } = { manifest: MANIFEST, config: "application/vnd.docker.container.image.v1+json" },
+  mediaTypes?: { manifest: string; config: string },
 ): Promise<void> {
   const [name, tag, newTag] = names;
   const base = `http://${host}/v2/${name}`;
-  const manifest = (await (await fetch(`${base}/manifests/${tag}`, { headers: { Accept: MANIFEST } })).json()) as {
-    config: { digest: string };
+  const manifest = (await (await fetch(`${base}/manifests/${tag}`, { headers: { Accept: MANIFESTS } })).json()) as {
+    mediaType: string;
+    config: { mediaType: string; digest: string };
   };
+  const types = mediaTypes ?? { manifest: manifest.mediaType, config: manifest.config.mediaType };
   const config = JSON.stringify(edit((await (await fetch(`${base}/blobs/${manifest.config.digest}`)).json()) as object));
   const digest = `sha256:${createHash("sha256").update(config).digest("hex")}`;
   const upload = new URL((await fetch(`${base}/blobs/uploads/`, { method: "POST" })).headers.get("location") ?? "");
@@ -111,10 +114,10 @@ export async function pushVariant(
   await fetch(upload, { method: "PUT", body: config, headers: { "Content-Type": "application/octet-stream" } });
   const body = JSON.stringify({
     ...manifest,
-    mediaType: mediaTypes.manifest,
-    config: { mediaType: mediaTypes.config, size: Buffer.byteLength(config), digest },
+    mediaType: types.manifest,
+    config: { mediaType: types.config, size: Buffer.byteLength(config), digest },
   });
-  const { ok } = await fetch(`${base}/manifests/${newTag}`, { method: "PUT", body, headers: { "Content-Type": mediaTypes.manifest } });
+  const { ok } = await fetch(`${base}/manifests/${newTag}`, { method: "PUT", body, headers: { "Content-Type": types.manifest } });
   if (!ok) throw new Error(`The registry refuses ${name}:${newTag}`);
 }
 

@@ -1,4 +1,4 @@
-import { AppError } from "../../errors";
+import { AppError, nodeNotFound } from "../../errors";
 import type { Found } from "../local-host";
 import type { Peer } from "../membership/peer";
 import { callPeer, callPeers, includesSelf, type Pool } from "../pool";
@@ -115,10 +115,7 @@ function nodesMissing(subject: string, details: object, missing: MissingNode[]):
 export function findPeer(pool: Pool, nodeName: string): Peer {
   const peer = pool.members.allPeers.find(({ name }) => name === nodeName);
   if (peer) return peer;
-  throw new AppError("NODE_NOT_FOUND", {
-    message: `No such node: ${nodeName}`,
-    details: { nodes: [...(includesSelf(pool) ? [pool.nodeName] : []), ...pool.members.allPeers.map(({ name }) => name)] },
-  });
+  throw nodeNotFound(nodeName, [...(includesSelf(pool) ? [pool.nodeName] : []), ...pool.members.allPeers.map(({ name }) => name)]);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { AppError } from "../../errors";
+import { AppError, nodeNotFound } from "../../errors";
 import type { LocalHost } from "../local-host";
 import { runOnce } from "../scheduling/idempotency";
 import { type Dispatch, idempotencyKeyOf } from "./routed-request";
@@ -11,8 +11,7 @@ import { type Dispatch, idempotencyKeyOf } from "./routed-request";
 export function singleNodeDispatch(self: string, host: LocalHost, accepting: boolean): Dispatch {
   return async (request) => {
     const { pinnedNode, where } = request;
-    if (pinnedNode !== undefined && pinnedNode !== self)
-      throw new AppError("NODE_NOT_FOUND", { message: `No such node: ${pinnedNode}`, details: { nodes: [self] } });
+    if (pinnedNode !== undefined && pinnedNode !== self) throw nodeNotFound(pinnedNode, [self]);
     if (where.at !== "bestNode") return request.runHere();
     const key = idempotencyKeyOf(request);
     const plan = where.plan(await request.readBody(), key);

@@ -83,12 +83,14 @@ export function toReadiness(body: ContainerRun): ReadinessCheck | undefined {
  */
 export function toContainerRunSpec(body: ContainerRun, key: string | undefined): { spec: RunSpec; warnings: string[] } {
   const { spec, warnings } = toRunSpec(readInput(rootRunBody, toRootRunBody(body)), key);
+  const unused = (["health_path", "wait_timeout"] as const).filter((field) => !body.wait_ready && body[field] !== undefined);
   const labels = { [MANAGED_LABEL]: "true", [NAME_LABEL]: spec.name, [PORT_LABEL]: String(body.container_port) };
   return {
     spec: { ...spec, labels: { ...spec.labels, ...labels } },
     warnings: [
       ...warnings,
       ...(body.wait_ready && body.health_path === undefined ? ["wait_ready needs a health_path to ask: nothing was waited for"] : []),
+      ...unused.map((field) => `${field} has an effect only with wait_ready: true: nothing was waited for`),
     ],
   };
 }

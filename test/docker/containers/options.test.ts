@@ -55,6 +55,14 @@ describe("running", () => {
     expect([status, json]).toMatchObject([200, { container_port: 80, labels: { "dockapi.managed": "true" } }]);
   });
 
+  test("a health_path or a wait_timeout without wait_ready does not wait, with a warning", async () => {
+    const { json } = await runService({ health_path: "/", wait_timeout: 5, command: "sleep 1000" });
+    expect(json.warnings).toEqual([
+      expect.stringMatching(/^health_path .*wait_ready/),
+      expect.stringMatching(/^wait_timeout .*wait_ready/),
+    ]);
+  });
+
   test("wait_ready without a health_path does not wait, with a warning", async () => {
     expect((await runService({ wait_ready: true, command: "sleep 1000" })).json.warnings).toEqual([expect.stringContaining("health_path")]);
   });

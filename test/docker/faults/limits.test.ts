@@ -192,7 +192,7 @@ test("the audit log has a line for each request, with client, outcome and durati
       user: expect.stringMatching(/^token-/),
       error: "not_found",
       code: "NODE_NOT_FOUND",
-      message: "No such node: other",
+      message: expect.stringMatching(/^No such node: other \(there are: 127\.0\.0\.1:\d+\)$/),
     },
     {
       ...common,

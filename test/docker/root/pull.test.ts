@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { freePorts } from "../../support/ports";
-import { cliSettings, pushImage, pushVariant, type Registry, startRegistry } from "../../support/registry";
+import { cliSettings, MANIFESTS, pushImage, pushVariant, type Registry, startRegistry } from "../../support/registry";
 import { startServer, type TestServer } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 import { type StallingProxy, stallingProxy } from "../../support/stalling-proxy";
@@ -46,7 +46,7 @@ async function pull(reference: string, server: Pick<TestServer, "request"> = nod
 }
 
 async function digestIn(name: string, tag: string): Promise<string> {
-  const headers = { Accept: "application/vnd.docker.distribution.manifest.v2+json" };
+  const headers = { Accept: MANIFESTS };
   const answer = await fetch(`http://${registry.host}/v2/${name}/manifests/${tag}`, { method: "HEAD", headers });
   return answer.headers.get("docker-content-digest") ?? "";
 }

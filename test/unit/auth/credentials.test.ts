@@ -145,6 +145,17 @@ describe("token file", () => {
     expect(JSON.stringify(entries)).not.toMatch(/old-token|new-token/);
   });
 
+  test("a token file with a narrow token is an error, which leaves the previous tokens valid", async () => {
+    writeFileSync(file, "ds1_abc\n");
+    expect(() => load({ token_file: file })).toThrow("A line of --token_file must not be a narrow token");
+    writeFileSync(file, "old-token\n");
+    const { log, entries } = quietLog();
+    const loaded = Credentials.load({ ...NONE, token_file: file }, log);
+    writeFileSync(file, "new-token\nds1_abc\n");
+    expect(await until(() => entries.some(({ message }) => message.startsWith("Token file not usable")), 20_000)).toBe(true);
+    expect([accepts(loaded, "old-token"), accepts(loaded, "new-token"), accepts(loaded, "ds1_abc")]).toEqual([true, false, false]);
+  });
+
   test("a token file that is absent or empty at the start is an error with its path", () => {
     expect(() => load({ token_file: file })).toThrow(file);
     writeFileSync(file, "\n \n");

@@ -66,6 +66,7 @@ test.each([
   [["--public_url=node-1:1717"], /^--public_url must be an origin/],
   [["--public_url=javascript:alert(1)"], /^--public_url must be an origin/],
   [["--public_url=https://node-1/console"], /^--public_url must be an origin/],
+  [["--token=ds1_abc"], /^--token must not be a narrow token, .* by docker-server token narrow$/],
   [["--folder="], /^--folder must not be empty/],
 ])("%j is refused in one line", async (argv, message) => {
   expect(await refusal(argv)).toMatch(message);

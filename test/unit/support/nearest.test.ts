@@ -50,6 +50,8 @@ describe("nearest", () => {
     ["GET", "/swagger.json", "GET /openapi.json"],
     ["GET", "/sse", "POST /mcp"],
     ["GET", "/mcp/sse", "POST /mcp"],
+    ["POST", "/volume/prune", "POST /v1.41/volumes/prune"],
+    ["POST", "/containers/prune", "POST /v1.41/containers/prune"],
     ["GET", "/a/b", undefined],
     ["GET", "/container/", undefined],
   ])("to the request %s %s is %j", (method, pathname, expected) => {
@@ -61,6 +63,8 @@ describe("nearest", () => {
     ["/volumes", "POST /volume"],
     ["/volumes/create", "POST /volume"],
     ["/containers/web", undefined],
+    ["/containers/restart", "POST /containers/:id/restart"],
+    ["/volumes/prune", "POST /v1.41/volumes/prune"],
   ])("to POST %s among the routes with that method is %j", (pathname, expected) => {
     const posts = routes.filter(({ method }) => method === "post");
     expect(nearestRoute({ method: "POST", path: pathname }, posts)).toBe(expected);
