@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { isNarrowToken, NO_ROOT_TOKEN } from "../lib/access/token";
+import { isNarrowToken, NO_ROOT_TOKEN } from "../lib/support/narrow-token";
 import { DOCKER_SETTINGS } from "./docker-settings";
 import { RUN_SETTINGS } from "./run-settings";
 import type { Setting, ValueOf } from "./setting";

@@ -1,14 +1,8 @@
 import { createHmac, randomBytes, scrypt, scryptSync, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
 import { AppError, invalidField } from "../errors";
+import { TOKEN_PREFIX } from "../support/narrow-token";
 import { type Caveats, caveatsSchema, EXPIRES_FORMS } from "./caveats";
-
-/** Every narrow token begins so; the digit is the version of the format. */
-export const TOKEN_PREFIX = "ds1_";
-/** Whoever holds it would have all rights if a server took it as one of its own. */
-export const isNarrowToken = (token: string) => token.startsWith(TOKEN_PREFIX);
-export const NO_ROOT_TOKEN =
-  "must not be a narrow token, or its holder would have all rights: give the server's own token, and narrow it by docker-server token narrow";
 
 /** Characters of a token: it must fit in a header, and in the signed header between nodes. */
 const MAX_TOKEN_LENGTH = 4096;

@@ -1,8 +1,8 @@
 import { createHmac, randomBytes, scryptSync, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { Access } from "../access/access";
-import { isNarrowToken, NO_ROOT_TOKEN, TOKEN_PREFIX } from "../access/token";
 import type { Logger } from "../support/logger";
+import { isNarrowToken, NO_ROOT_TOKEN } from "../support/narrow-token";
 import { readSettingsFile } from "../support/settings-error";
 import { followFile } from "./follow-file";
 import { LiveRequests } from "./live-requests";
@@ -148,7 +148,7 @@ export class Credentials {
       if (timingSafeEqual(credential.digest, digest)) identity = credential.identity;
     }
     if (identity !== undefined) return { identity, fingerprint: digest.toString("base64"), access: Access.full };
-    const access = secret.startsWith(TOKEN_PREFIX) ? this.narrow?.check(secret) : undefined;
+    const access = isNarrowToken(secret) ? this.narrow?.check(secret) : undefined;
     return access ? { identity: identityOf(access), fingerprint: "", access } : "wrong";
   }
 
@@ -179,7 +179,7 @@ export function identityOf({ claim }: Access): string {
 
 /** Whether a request presents what begins as a narrow token does. */
 export function presentsNarrowToken(headers: IncomingHttpHeaders): boolean {
-  return [presentedSecret(headers), basicPassword(headers)].some((secret) => secret?.startsWith(TOKEN_PREFIX));
+  return [presentedSecret(headers), basicPassword(headers)].some((secret) => secret !== undefined && isNarrowToken(secret));
 }
 
 /** The password of a Basic header; undefined if there is none. */
