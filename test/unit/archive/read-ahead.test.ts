@@ -74,8 +74,7 @@ test("everything is taken in while nothing is read, and memory holds little of i
     { objectMode: false },
   );
   const stream = source.pipe(new ReadAhead(budget));
-  await once(source, "end");
-  await once(stream, "finish");
+  await Promise.all([once(source, "end"), once(stream, "finish")]);
   (globalThis as { gc?: () => void }).gc?.();
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100_000_000);
   let size = 0;
