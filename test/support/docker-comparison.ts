@@ -147,7 +147,10 @@ interface Way {
   name: string;
 }
 
-/** Runs a command in both ways, by a docker CLI; at a time unless it prunes, since an engine takes one of these at a time. @returns of both the exit code, and the output unless it varies */
+/**
+ * Runs a command in both ways, by a docker CLI: at a time unless it prunes, since an engine takes one of these at a time.
+ * @returns of both the exit code, and the output unless it varies
+ */
 async function runBoth(cli: string, command: DockerCommand, direct: Way, pooled: Way): Promise<[object, object]> {
   const runOne = async ({ host, name }: Way) => {
     const { code, stdout, stderr } = await dockerAt(host, command, name, { cli });

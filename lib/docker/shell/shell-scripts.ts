@@ -55,12 +55,18 @@ trap : ALRM
   wait "$nap" && kill -ALRM "$$"
 ) &
 timer=$!
+stop_timer() {
+  trap '' ALRM
+  [ -z "$timer" ] || kill "$timer" 2>/dev/null
+  timer=
+}
 leader=
 while read -r line; do
-  [ -n "$leader" ] || { trap '' ALRM; kill "$timer" 2>/dev/null; }
+  stop_timer
   leader=$line
   echo
 done
+stop_timer
 how=HUP rounds=20
 while [ "$rounds" -gt 0 ]; do
   rounds=$((rounds - 1))

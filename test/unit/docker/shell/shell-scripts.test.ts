@@ -67,6 +67,7 @@ describe.each(["dash", "bash"])("in %s, when its input closes, the guard ends", 
     for (const each of [mine, other]) expect(await each.hasPrinted(`${each === mine ? "mine" : "other"} ${each.child.pid}\n`)).toBe(true);
     guard.child.stdin?.end();
     await Promise.all([mine.ended, guard.ended]);
+    expect(await until(() => inSession(guard.child.pid).length === 0, DEADLINE_MS)).toBe(true);
     expect(inSession(other.child.pid)).toHaveLength(1);
   });
 
