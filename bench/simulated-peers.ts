@@ -82,7 +82,7 @@ async function startPeer(number: number): Promise<number> {
   };
   const stamp = () => ({ process: nodeName, clock: performance.now() });
   const server = new RpcServer(nodeName, new Signatures([SIMULATED_KEY]), countCall, log, { stamp });
-  const listener = http.createServer().on("upgrade", (request, socket, head) => void server.accept(request, socket, head));
+  const listener = http.createServer().on("upgrade", (request, socket, head) => void server.take(request, socket, head));
   await once(listener.listen(0, "127.0.0.1"), "listening");
   return (listener.address() as AddressInfo).port;
 }

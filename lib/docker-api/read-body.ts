@@ -2,7 +2,7 @@ import type { Request } from "express";
 import { digestOf } from "../cluster/rpc/signatures";
 import { AppError } from "../errors";
 import { drainBody } from "../support/drain-body";
-import { readOfferedBody } from "./hijack";
+import { isBodyRead, readOfferedBody } from "./hijack";
 
 /**
  * Reads the whole body of a request, also of one that offers an upgrade.
@@ -14,28 +14,38 @@ export async function readWholeBody(
   limitBytes: number,
   signedDigest: { digest?: string | undefined } | undefined,
 ): Promise<Buffer> {
-  const body = request.upgradeOffer ? await readOfferedBody(request.upgradeOffer, limitBytes) : await readStream(request, limitBytes);
+  const { upgradeOffer: offer } = request;
+  const body = offer && !isBodyRead(offer) ? await readOfferedBody(offer, limitBytes) : await readStream(request, limitBytes);
   if (signedDigest && signedDigest.digest !== (body.length > 0 ? digestOf(body) : undefined))
     throw new AppError("INVALID_BODY", { message: "The body is not the one that was signed" });
   return body;
 }
 
-function readStream(request: Request, limitBytes: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    const take = (chunk: Buffer) => {
-      size += chunk.length;
-      chunks.push(chunk);
-      if (size <= limitBytes) return;
-      request.off("data", take);
-      drainBody(request);
-      reject(new AppError("BODY_TOO_LARGE"));
-    };
-    request
-      .on("data", take)
-      .once("end", () => resolve(Buffer.concat(chunks)))
-      .once("close", () => reject(new AppError("INVALID_BODY", { message: "The body ended too early" })))
-      .once("error", reject);
-  });
+async function readStream(request: Request, limitBytes: number): Promise<Buffer> {
+  const { socket } = request;
+  let onClose = () => {};
+  try {
+    return await new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      const take = (chunk: Buffer) => {
+        size += chunk.length;
+        chunks.push(chunk);
+        if (size <= limitBytes) return;
+        request.off("data", take);
+        drainBody(request);
+        reject(new AppError("BODY_TOO_LARGE"));
+      };
+      onClose = () => reject(new AppError("INVALID_BODY", { message: "The body ended too early" }));
+      // A request that offers an upgrade doesn't end with its connection.
+      socket.once("close", onClose);
+      request
+        .on("data", take)
+        .once("end", () => resolve(Buffer.concat(chunks)))
+        .once("close", onClose)
+        .once("error", reject);
+    });
+  } finally {
+    socket.off("close", onClose);
+  }
 }

@@ -28,14 +28,14 @@ export class RouteUpgrades implements UpgradeHandler {
     private readonly acceptsBody = false,
   ) {}
 
-  accept(request: http.IncomingMessage, socket: Duplex, head: Buffer): boolean {
+  accepts(request: http.IncomingMessage): boolean {
     const { method, headers } = request;
     const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
-    if ((!this.acceptsBody && (method !== "GET" || hasBody)) || !this.matches(request)) return false;
-    if (this.closed) {
-      socket.destroy();
-      return true;
-    }
+    return (this.acceptsBody || (method === "GET" && !hasBody)) && this.matches(request);
+  }
+
+  take(request: http.IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.closed) return void socket.destroy();
     this.sockets.add(socket);
     socket.once("close", () => this.sockets.delete(socket));
     const response = new http.ServerResponse(request);
@@ -46,7 +46,6 @@ export class RouteUpgrades implements UpgradeHandler {
     response.once("finish", () => endGracefully(socket));
     request.upgradeOffer = { request, socket, head };
     this.listener(request, response);
-    return true;
   }
 
   close(): void {

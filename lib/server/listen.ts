@@ -7,7 +7,7 @@ import type { Logger } from "../support/logger";
 import { type CertificateSettings, readCertificates, watchCertificates } from "./certificates";
 import { answerClientErrors, timeOutSlowRequests } from "./client-errors";
 import { listenAtPath } from "./unix-socket";
-import { dispatchUpgrades, type UpgradeHandler } from "./upgrades";
+import { dispatchUpgrades, type UpgradeHandler, upgradeOptions } from "./upgrades";
 
 export interface ServerSettings extends CertificateSettings {
   host: string | null;
@@ -70,6 +70,7 @@ export async function listen(
     keepAlive: true,
     keepAliveInitialDelay: TCP_KEEP_ALIVE_DELAY_MS,
     ...handler.messageClasses,
+    ...upgradeOptions(upgrades),
   };
   const authority = settings.clientAuthority === undefined ? {} : { ca: settings.clientAuthority };
   const clients = settings.clientAuthority === undefined ? {} : { ...authority, requestCert: true, rejectUnauthorized: true };

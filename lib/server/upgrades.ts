@@ -3,12 +3,13 @@ import type { Duplex } from "node:stream";
 
 /** Takes over the connections of upgrades. */
 export interface UpgradeHandler {
+  /** Whether the offered upgrade is for this handler. */
+  accepts(request: http.IncomingMessage): boolean;
   /**
-   * Takes over the connection if the offered upgrade is for this handler.
+   * Takes over the connection of an upgrade that it accepts.
    * @param head bytes after the head of the request
-   * @returns whether it did
    */
-  accept(request: http.IncomingMessage, socket: Duplex, head: Buffer): boolean;
+  take(request: http.IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Closes all connections that it has taken over. */
   close(): void;
 }
@@ -16,16 +17,21 @@ export interface UpgradeHandler {
 /** Combines upgrade handlers: the first that accepts an upgrade gets it. */
 export function firstAccepting(...handlers: UpgradeHandler[]): UpgradeHandler {
   return {
-    accept: (...offer) => handlers.some((handler) => handler.accept(...offer)),
+    accepts: (request) => handlers.some((handler) => handler.accepts(request)),
+    take: (request, socket, head) => handlers.find((handler) => handler.accepts(request))?.take(request, socket, head),
     close: () => {
       for (const handler of handlers) handler.close();
     },
   };
 }
 
+/** The options of a server for which Node.js asks whether an upgrade is accepted; versions before 22.21 don't ask. */
+export const upgradeOptions = (upgrades: UpgradeHandler): http.ServerOptions =>
+  ({ shouldUpgradeCallback: (request: http.IncomingMessage) => upgrades.accepts(request) }) as http.ServerOptions;
+
 /**
  * Passes offered upgrades to the handler. A request whose upgrade it doesn't accept is handled as a request without one (RFC 9110,
- * section 7.8): curl, for instance, offers h2c with `--http2`.
+ * section 7.8): curl, for instance, offers h2c with `--http2`. Where Node.js doesn't ask, such a request is read once more.
  * @param connectionEvent the server's event for a new connection
  */
 export function dispatchUpgrades(server: http.Server, connectionEvent: "connection" | "secureConnection", upgrades: UpgradeHandler): void {
@@ -36,7 +42,8 @@ export function dispatchUpgrades(server: http.Server, connectionEvent: "connecti
     if (!knownSockets.has(socket)) socket.on("error", () => socket.destroy());
     knownSockets.add(socket);
     const acceptOrReplay = () => {
-      if (socket.destroyed || upgrades.accept(request, socket, head)) return;
+      if (socket.destroyed) return;
+      if (upgrades.accepts(request)) return upgrades.take(request, socket, head);
       socket.unshift(Buffer.concat([headWithoutUpgrade(request), head]));
       server.emit(connectionEvent, socket);
     };

@@ -34,22 +34,18 @@ export class RpcServer {
     private readonly replayGuard: Pick<ReplayGuard, "stamp">,
   ) {}
 
-  /**
-   * Accepts an upgrade to an RPC connection, or refuses it if it is not signed by another node.
-   * @returns false if the upgrade is for another path
-   */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
-    if (request.url !== RPC_PATH) return false;
-    if (this.closed) {
-      socket.destroy();
-      return true;
-    }
+  accepts({ url }: IncomingMessage): boolean {
+    return url === RPC_PATH;
+  }
+
+  /** Makes an upgrade an RPC connection, or refuses it if it is not signed by another node. */
+  take(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.closed) return void socket.destroy();
     const header = request.headers[PEER_HEADER];
     const expected = { method: "GET", url: RPC_PATH, to: this.nodeName };
     const verified = typeof header === "string" ? this.signatures.verifyRequest(header, expected) : undefined;
     if (verified) this.sockets.handleUpgrade(request, socket, head, (client) => this.serve(client, verified.from, header as string));
     else socket.end("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-    return true;
   }
 
   private serve(client: WebSocket, peer: string, signedHeader: string): void {

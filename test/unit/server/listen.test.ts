@@ -30,7 +30,7 @@ const settingsOf = (https: boolean): ServerSettings => ({
   stop_timeout: 0,
 });
 const handler = { handleRequest: () => undefined, handlesExpectContinue: () => false };
-const start = (https: boolean) => listen(handler, settingsOf(https), quietLog().log, { accept: () => false, close() {} });
+const start = (https: boolean) => listen(handler, settingsOf(https), quietLog().log, { accepts: () => false, take() {}, close() {} });
 
 test.each([
   ["sends nothing", Buffer.alloc(0)],

@@ -22,7 +22,7 @@ test("when a peer closes its RPC connection, its idle HTTP connections are close
       const sockets = new Set<Socket>();
       const server = http.createServer({ keepAliveTimeout: 60_000 }, (_request, response) => response.end("done"));
       server.on("connection", (socket) => sockets.add(socket.once("close", () => sockets.delete(socket))));
-      server.on("upgrade", (request, socket, head) => void rpcServer.accept(request, socket, head));
+      server.on("upgrade", (request, socket, head) => void rpcServer.take(request, socket, head));
       await once(server.listen(0, "127.0.0.1"), "listening");
       const { port } = server.address() as AddressInfo;
       return { peer: new Peer(recordOf(name, { url: `http://127.0.0.1:${port}` })), rpcServer, sockets, server };
@@ -58,7 +58,7 @@ test("the end of an established connection is told, whichever side ends it, and 
   const peer = new Peer(recordOf("n1", { url: `http://127.0.0.1:${port}` }));
   const open = () => {
     const rpcServer = new RpcServer("n1", signatures, async () => ({}) as never, quietLog().log, { stamp });
-    server.removeAllListeners("upgrade").on("upgrade", (request, socket, head) => void rpcServer.accept(request, socket, head));
+    server.removeAllListeners("upgrade").on("upgrade", (request, socket, head) => void rpcServer.take(request, socket, head));
     return rpcServer;
   };
   let ends = 0;

@@ -16,7 +16,7 @@ beforeEach(async () => {
   jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate"] });
   const handler = async (method: string) => ({ called: calls.push(method) });
   rpcServer = new RpcServer("n1", signatures, handler, quietLog().log, { stamp: () => ({ process: "p", clock: 1 }) });
-  server = http.createServer().on("upgrade", (request, socket, head) => void rpcServer.accept(request, socket, head));
+  server = http.createServer().on("upgrade", (request, socket, head) => void rpcServer.take(request, socket, head));
   await once(server.listen(0, "127.0.0.1"), "listening");
 });
 afterEach(() => {

@@ -183,7 +183,7 @@ describe("the RPC server", () => {
   test("answers every method of the earlier version, names an unknown one, and closes after an invalid message", async () => {
     const { log, entries } = quietLog();
     const server = new RpcServer("n2", new Signatures([SECRET]), handlers(), log, { stamp: () => ({ process: "p2", clock: 5.5 }) });
-    const listener = http.createServer().on("upgrade", (request, socket, head) => void server.accept(request, socket, head));
+    const listener = http.createServer().on("upgrade", (request, socket, head) => void server.take(request, socket, head));
     await once(listener.listen(0, "127.0.0.1"), "listening");
     const header = signatures.signRequest({ from: "n1", to: "n2", method: "GET", url: "/_node/link", caller: "", left: 0 });
     const { port } = listener.address() as AddressInfo;
