@@ -84,6 +84,8 @@ function unknownFieldMessage({ code, inst, keys }: z.core.$ZodRawIssue): string 
   if (known.length === 0) return "is not known here: no fields are";
   const given = String((keys as string[])[0]);
   if (given === "node") return `is not known here: a node is named in the address, as ?node=NAME; known are ${known.join(", ")}`;
+  if (given === "timeout" && known.includes("payload"))
+    return `is not known here: the server's option --run_max_time limits all runs; known are ${known.join(", ")}`;
   const aliases = new Map(aliasesOf(inst));
   const foreign = FOREIGN_NAMES.get(given.toLowerCase())?.find((name) => known.includes(name));
   const group = known.find((name) => Object.hasOwn(objectIn(inst.shape[name])?.shape ?? {}, given));

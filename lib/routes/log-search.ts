@@ -25,6 +25,9 @@ const containerNames = text
     error: `must be names or ids of containers, with commas, ${MAX_NAMES} at most`,
   });
 
+/** What is written in patterns and seldom in logs. */
+const LOOKS_LIKE_PATTERN = /\.[*+]|\\[bdsw]|\||^\^|\$$|\[.+\]|\*/;
+
 /**
  * The search in the logs of all containers (docs/containers.md, "Search logs").
  * @param host this node's name
@@ -40,7 +43,7 @@ export function logSearchRoutes(docker: DockerHost, host: string): Route[] {
     summary: "Search the logs of the containers of all nodes, from the newest lines on",
     query: z.object({
       q: matching(/^[^\0\r\n]{1,200}$/, "must be text of one line, 1 to 200 characters").describe(
-        "Text that lines hold, in upper or lower case",
+        "Text that lines hold, in upper or lower case; no pattern",
       ),
       since: pointInTime.optional().describe("Seconds since 1970, a date, or an age such as 10m"),
       until: pointInTime.optional(),
@@ -50,7 +53,7 @@ export function logSearchRoutes(docker: DockerHost, host: string): Route[] {
     responses: {
       200: {
         description:
-          "A line found a line, with `node`, `id`, `name`, `time`, `stream` and `line`, and last the event `result`: lines, complete, nodes, missing, truncated, unknown (those of `containers` that no node has)",
+          "A line found a line, with `node`, `id`, `name`, `time`, `stream` and `line`, and last the event `result`: lines, complete, nodes, missing, truncated, unknown (those of `containers` that no node has), warnings (of a `q` that looks like a pattern and was not found)",
         contentType: FORMAT,
       },
     },
@@ -117,5 +120,6 @@ async function* findings(
     unreadable,
     bytes_read: bytesRead,
     max_bytes: query.maxBytes,
+    ...(lines === 0 && LOOKS_LIKE_PATTERN.test(query.text) ? { warnings: ["q is plain text: no part of it is a pattern"] } : {}),
   });
 }

@@ -35,6 +35,10 @@ const FOREIGN_WORDS = new Map([
   ["swagger.json", "openapi.json"],
   ["api-docs", "openapi.json"],
   ["sse", "mcp"],
+  ["ps", "containers"],
+  ["info", "version"],
+  ["stats", "metrics"],
+  ["help", "docs"],
 ]);
 /** Last words that other programs have behind the path of what they create, or of a stream. */
 const SUPERFLUOUS_WORDS = new Set(["create", "new", "add", "sse"]);

@@ -18,6 +18,8 @@ const nodeResult = z.object({
   unknown: z.array(z.string()).default([]),
   unreadable: z.array(z.string()),
   truncated: z.enum(["limit", "bytes", "time"]).nullable(),
+  /** of a search that found nothing */
+  warnings: z.array(z.string()).optional(),
 });
 
 /**
@@ -57,19 +59,20 @@ async function* merge(
       yield Buffer.from(head);
       pending.set(source, source.advance());
     }
-    yield Buffer.from(formatEvent(FORMAT, "result", { lines, ...summaryOf(sources, isFull, unreachable, storeWasRead) }));
+    yield Buffer.from(formatEvent(FORMAT, "result", { lines, ...summaryOf(sources, lines, isFull, unreachable, storeWasRead) }));
   } finally {
     for (const source of sources) source.close();
   }
 }
 
-function summaryOf(sources: FindingSource[], isFull: boolean, unreachable: readonly MissingNode[], storeWasRead: boolean) {
+function summaryOf(sources: FindingSource[], lines: number, isFull: boolean, unreachable: readonly MissingNode[], storeWasRead: boolean) {
   const results = sources.flatMap(({ result }) => result ?? []);
   const missing = [...unreachable, ...sources.flatMap(({ node, failure }) => (failure === undefined ? [] : [{ node, reason: failure }]))];
   const sum = (name: "containers" | "bytes_read") => results.reduce((total, result) => total + result[name], 0);
   const truncated = isFull ? "limit" : (results.find((each) => each.truncated)?.truncated ?? null);
   const isUnknown = (name: string) => sources.every(({ result, failure }) => failure !== undefined || result?.unknown.includes(name));
   const unreadable = results.flatMap((result) => result.unreadable);
+  const warnings = lines === 0 ? results[0]?.warnings : undefined;
   return {
     complete: missing.length === 0 && truncated === null && unreadable.length === 0 && storeWasRead,
     nodes: sources.flatMap(({ node, failure }) => (failure === undefined ? [node] : [])),
@@ -81,6 +84,7 @@ function summaryOf(sources: FindingSource[], isFull: boolean, unreachable: reado
     unreadable,
     bytes_read: sum("bytes_read"),
     max_bytes: results[0]?.max_bytes ?? null,
+    ...(warnings === undefined ? {} : { warnings }),
   };
 }
 

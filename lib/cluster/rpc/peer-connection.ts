@@ -72,6 +72,9 @@ export class PeerConnection {
       if (nonce.length > MAX_NONCE_LENGTH) return connection.close("its greeting is too long");
       connection.establish(new SignedChannel(signatures, `${signedHeader.value} ${nonce}`, "asks"));
     });
+    socket.on("unexpected-response", (_request, { statusCode }) =>
+      connection.close(`another node or program answers at ${url}, with ${statusCode}: check the --advertise of ${peer}`),
+    );
     socket.on("error", (error: NodeJS.ErrnoException) => {
       connection.closeReason = error.code ?? error.message;
     });

@@ -43,6 +43,8 @@ type PageQuery = z.output<typeof pageQuery>;
 export interface ContainerPage {
   containers: ContainerView[];
   next_cursor: string | null;
+  /** how many containers `all` would list; on an empty page, if there are any */
+  not_managed?: number;
 }
 
 // Neither part ever changes, so containers created or removed between two pages don't move the others.
@@ -52,7 +54,8 @@ const newestFirst = (a: ContainerView, b: ContainerView) => (sortKey(a) < sortKe
 /** One page of this host's containers, newest first. */
 export function toPage(containers: ContainerSummary[], query: PageQuery): ContainerPage {
   const found = containers.filter((each) => matchesQuery(each, query)).map(toContainerView);
-  return firstPage(found, query, false);
+  const notManaged = found.length > 0 ? 0 : containers.filter((each) => matchesQuery(each, { ...query, all: true })).length;
+  return firstPage(found, query, false, notManaged);
 }
 
 /** Merges the pages of several nodes into one. */
@@ -63,15 +66,23 @@ export function mergePages(pages: object[], query: object): ContainerPage {
     nodePages.flatMap(({ containers }) => containers),
     query as PageQuery,
     hasMore,
+    nodePages.reduce((sum, { not_managed = 0 }) => sum + not_managed, 0),
   );
 }
 
-/** @param hasMore whether containers exist beyond the given ones */
-function firstPage(containers: ContainerView[], { limit }: PageQuery, hasMore: boolean): ContainerPage {
+/**
+ * @param hasMore whether containers exist beyond the given ones
+ * @param notManaged how many containers only `all` lists
+ */
+function firstPage(containers: ContainerView[], { limit }: PageQuery, hasMore: boolean, notManaged: number): ContainerPage {
   const page = containers.sort(newestFirst).slice(0, limit);
   const last = page.at(-1);
   const more = last !== undefined && (hasMore || containers.length > limit);
-  return { containers: page, next_cursor: more ? Buffer.from(sortKey(last)).toString("base64url") : null };
+  return {
+    containers: page,
+    next_cursor: more ? Buffer.from(sortKey(last)).toString("base64url") : null,
+    ...(page.length === 0 && notManaged > 0 ? { not_managed: notManaged } : {}),
+  };
 }
 
 function matchesQuery(container: ContainerSummary, { all, status, label = [], tags, name, image, cursor: after }: PageQuery): boolean {

@@ -11,6 +11,7 @@ export const list: Responses = {
     schema: z.object({
       containers: z.array(containerView),
       next_cursor: z.string().nullable().describe("The cursor of the next page; null at the end"),
+      not_managed: z.number().optional().describe("On an empty page: how many containers `all` would list"),
       complete: z.boolean().optional(),
       missing: z.array(z.string()).optional(),
     }),

@@ -242,6 +242,9 @@ describe("GET /logs/search", () => {
       const two = await search(`q=needle&containers=${Id.slice(0, 12)},nothing&since=${second?.time}&limit=2`);
       expect(two.found.map(({ line }) => line.slice(-8))).toEqual([newest?.line.slice(-8), second?.line.slice(-8)]);
       expect(two.result).toMatchObject({ truncated: null, complete: true, containers: 1, unknown: ["nothing"] });
+      const pattern = await search(`q=${encodeURIComponent("nee.*dle")}&containers=hay`);
+      expect(pattern.result).toMatchObject({ lines: 0, warnings: ["q is plain text: no part of it is a pattern"] });
+      expect((await search("q=nothing.else&containers=hay")).result).not.toHaveProperty("warnings");
       // An engine ends at the first line after `until`, and lines of the two streams can be stored the later first.
       const early = await search(`q=needle&containers=hay&until=${second?.time}`);
       expect(early.found.map(({ line }) => line)).toEqual([second?.line, oldest?.line]);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { command, flag, text } from "../../../lib/http/fields";
 import { readInput } from "../../../lib/http/input";
 import { createBody } from "../../../lib/routes/schemas/managed-bodies";
+import { oneOffRunBody } from "../../../lib/routes/schemas/one-off-run";
 
 const schema = z
   .object({ image: text, command: command.optional(), env: z.record(text, text).optional(), auto_remove: flag.default(false) })
@@ -55,6 +56,11 @@ describe("names of fields", () => {
     ["quantity", "quantity is not known here: known are image, command, env, auto_remove"],
   ])("the unknown field %s is refused with those that are known and the nearest", (name, message) => {
     expect(refusalOf(() => read({ image: "a", [name]: "x" }))).toEqual([`INVALID_${name.toUpperCase()}`, message]);
+  });
+
+  test("a time limit of a run is refused with the option that sets it", () => {
+    const message = refusalOf(() => readInput(oneOffRunBody.strict(), { image: "a", timeout: 5 }))[1];
+    expect(message).toMatch(/^timeout is not known here: the server's option --run_max_time limits all runs; known are image, /);
   });
 
   test("an unknown field that a field holds is told with its place", () => {

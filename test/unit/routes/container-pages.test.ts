@@ -94,3 +94,25 @@ describe("the filter image", () => {
     expect(toPage([{ ...container(1, 0, "n1"), image: listed }], pageQuery.parse({ image })).containers).toEqual([]);
   });
 });
+
+describe("an empty page", () => {
+  const foreign = (id: number, host: string) => ({ ...container(id, 0, host), labels: {} });
+  const pageOf = (nodes: ContainerSummary[][], asked: object) => {
+    const query = pageQuery.parse(asked);
+    return mergePages(
+      nodes.map((each) => toPage(each, query)),
+      query,
+    );
+  };
+
+  test("tells how many containers of all nodes `all` would list with the same filters", () => {
+    const nodes = [[foreign(1, "n1")], [foreign(2, "n2"), foreign(3, "n2")], []];
+    expect(pageOf(nodes, {})).toEqual({ containers: [], next_cursor: null, not_managed: 3 });
+    expect(pageOf(nodes, { name: "c2" })).toEqual({ containers: [], next_cursor: null, not_managed: 1 });
+    expect(pageOf(nodes, { name: "other" })).toEqual({ containers: [], next_cursor: null });
+  });
+
+  test("is not there if a node has a managed one", () => {
+    expect(pageOf([[foreign(1, "n1")], [container(2, 0, "n2")]], {})).not.toHaveProperty("not_managed");
+  });
+});

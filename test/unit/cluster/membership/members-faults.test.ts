@@ -197,6 +197,13 @@ describe("logging", () => {
     ]);
   });
 
+  test("of the unusable records a hundred are warnings at most", async () => {
+    const { store, node } = await watching();
+    for (let index = 0; index < 150; index += 1) store.texts.set(`junk-${index}`, "not a record");
+    await pass(READ_MS);
+    expect(node.members.warnings).toHaveLength(100);
+  });
+
   test("a peer that is added, and one that leaves, are logged", async () => {
     const { node } = await watching();
     node.members.handleLeave("n2", "first");

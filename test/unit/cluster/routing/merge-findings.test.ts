@@ -88,6 +88,12 @@ test("a bound that ended one node's search, or a log that can't be read, makes t
   expect((await eventsOf([END], [[{ ...END, unreadable: ["x"] }]])).result).toMatchObject({ unreadable: ["x"], complete: false });
 });
 
+test("the nodes' warnings of a search that found nothing are told, unless another node found something", async () => {
+  const end = { ...END, warnings: ["plain text"] };
+  expect((await eventsOf([end], [[end]])).result.warnings).toEqual(["plain text"]);
+  expect((await eventsOf([end], [[lineOf("n1", 1), END]])).result).not.toHaveProperty("warnings");
+});
+
 test("a name is unknown if no node that answers knows it, and a node that has not ended may know it", async () => {
   const unknown = async (...given: Parameters<typeof mergeOf>) => (await eventsOf(...given)).result.unknown;
   const lacking = (...names: string[]) => ({ ...END, unknown: names });

@@ -88,6 +88,24 @@ test("the end of an established connection is told, whichever side ends it, and 
   }
 });
 
+test("a peer at whose address another node answers fails with the option to check", async () => {
+  const signatures = new Signatures(["key"]);
+  const other = new RpcServer("n2", signatures, async () => ({}) as never, quietLog().log, { stamp });
+  const server = http.createServer();
+  server.on("upgrade", (request, socket, head) => void other.take(request, socket, head));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const client = new PeerClient("n0", signatures, () => ({}) as never);
+  try {
+    await expect(client.call(new Peer(recordOf("n1", { url })), "ping", {}, TIMEOUT_MS)).rejects.toMatchObject({
+      reason: `another node or program answers at ${url}, with 401: check the --advertise of n1`,
+    });
+  } finally {
+    client.close();
+    server.close();
+  }
+});
+
 test("an answerer that begins with megabytes gets no call: each signature of the connection would cover them", async () => {
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
   await once(server, "listening");
