@@ -53,7 +53,8 @@ export class HttpRequest implements RoutedRequest, RouteCall {
   readonly pinnedNode: string | undefined;
   readonly explain: boolean;
   body: unknown = {};
-  markStarted = (): void => undefined;
+  private started = false;
+  private onStarted: (() => void) | undefined;
   private disconnected: AbortController | undefined;
   private parsedBody: Promise<object> | undefined;
 
@@ -150,8 +151,14 @@ export class HttpRequest implements RoutedRequest, RouteCall {
     return parsed;
   }
 
+  // Handlers pass it on as a function.
+  markStarted = (): void => {
+    this.started = true;
+    this.onStarted?.();
+  };
+
   async runHere(body?: object, onStarted?: () => void): Promise<Reply> {
-    if (onStarted) this.markStarted = onStarted;
+    this.onStarted = onStarted;
     if (body) this.body = readInput(this.route.body ?? NO_FIELDS, body);
     else if (this.readsBody) await this.readBody();
     await this.decide();
@@ -161,6 +168,8 @@ export class HttpRequest implements RoutedRequest, RouteCall {
       const result = await this.callHandler();
       return result instanceof Reply ? result : new Reply(200, result);
     } catch (error) {
+      // It keeps the entry node from a second attempt on another node.
+      if (this.started && error instanceof AppError && error.status >= 500) error.details.begun = true;
       throw this.access.labels ? withoutOthers(error) : error;
     }
   }

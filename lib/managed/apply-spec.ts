@@ -1,5 +1,6 @@
 import type { Access } from "../access/access";
 import { assertImageLabels } from "../docker/containers/confinement";
+import type { ContainerSummary } from "../docker/containers/container-summary";
 import { confineNetwork } from "../docker/create/confine-spec";
 import type { HostAccess } from "../docker/create/policy";
 import type { DockerHost } from "../docker/docker-host";
@@ -45,10 +46,10 @@ const mustBeCheckedAgain = ({ volumes = {}, network }: ManagedSpec) =>
 /**
  * Creates or replaces a managed container with Compose. The spec passes the policy here, wherever it came from: it may have been read from
  * a label. A failure leaves no volume behind that was made for it.
- * @returns id of the container
+ * @returns the container
  * @throws AppError NOT_ALLOWED, REFUSED_BY_TOKEN, NAME_TAKEN and those of `Compose.up`
  */
-export async function applySpec(deps: ApplyDeps, cuid: string, requested: ManagedSpec, options: ApplyOptions): Promise<string> {
+export async function applySpec(deps: ApplyDeps, cuid: string, requested: ManagedSpec, options: ApplyOptions): Promise<ContainerSummary> {
   const { engine, confinement, guard } = deps.docker;
   const { access } = options;
   await guard.checkSpec(hostAccessOf(requested), access);
@@ -66,7 +67,12 @@ export async function applySpec(deps: ApplyDeps, cuid: string, requested: Manage
   }
 }
 
-async function composeUp({ docker, compose, user }: ApplyDeps, cuid: string, spec: ManagedSpec, options: ApplyOptions): Promise<string> {
+async function composeUp(
+  { docker, compose, user }: ApplyDeps,
+  cuid: string,
+  spec: ManagedSpec,
+  options: ApplyOptions,
+): Promise<ContainerSummary> {
   const { engine, containers, guard, confinement } = docker;
   const start = options.start ?? options.resume;
   const image = await engine.call((client) => client.getImage(spec.image).inspect());
@@ -88,22 +94,22 @@ async function composeUp({ docker, compose, user }: ApplyDeps, cuid: string, spe
     const work = () => compose.up(cuid, document(boot), { ...upOptions, stopSeconds: options.stopSeconds });
     await (options.first ? work() : containers.whileReplacing([cuid, ...(spec.name === undefined ? [] : [spec.name])], work));
     containers.invalidate();
-    return (await containers.find(cuid, { prefix: false })).id;
+    return containers.find(cuid, { prefix: false });
   };
   // The interpreter can be looked up only in a created container: create it, look, and replace it if the guess was wrong.
   const lookUpBoot = options.unknownImage && spec.command === undefined;
   const checkAgain = mustBeCheckedAgain(spec);
   let { boot } = spec;
-  let id = await up(boot, { start: start && !lookUpBoot && !checkAgain });
+  let container = await up(boot, { start: start && !lookUpBoot && !checkAgain });
   if (lookUpBoot) {
-    boot = await findBootInterpreter(engine, id);
-    if (boot !== spec.boot) id = await up(boot, { start: start && !checkAgain });
+    boot = await findBootInterpreter(engine, container.id);
+    if (boot !== spec.boot) container = await up(boot, { start: start && !checkAgain });
   }
   if (checkAgain) {
-    if (start) await guard.checkStart(id, options.access);
+    if (start) await guard.checkStart(container.id, options.access);
     for (const name of namedVolumes(spec)) {
       if (!(await confinement.hasVolume(name, options.access.labels ?? {}))) throw new AppError("NAME_TAKEN", { details: { name } });
     }
   }
-  return start && (lookUpBoot || checkAgain) ? up(boot, { start: true }) : id;
+  return start && (lookUpBoot || checkAgain) ? up(boot, { start: true }) : container;
 }

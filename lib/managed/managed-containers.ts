@@ -20,7 +20,7 @@ import { type ManagedSpec, RESUME_LABEL, readManagedSpec, restoreSpec } from "./
 import { finishReplacement, sweepReplacements } from "./replacement";
 import { assertStateAllows, type LifecycleAction, wrongStateError } from "./states";
 
-/** State of an operation when the wait for it ended; with "pulling" only the image's pull has begun. */
+/** State of a change when the wait for it ended; with "pulling" only the image's pull has begun. */
 export type Progress = "pulling" | "done";
 
 export interface CreateOptions {
@@ -59,9 +59,10 @@ export class ManagedContainers {
   /**
    * Creates a container without starting it, pulling its image first if necessary. If the wait ends before the pull, both continue in
    * the background. A failed creation leaves nothing behind.
+   * @returns the container as it was created
    * @throws AppError COMPOSE_MISSING, PORT_TAKEN, INVALID_SPEC, COMPOSE_FAILED, NAME_TAKEN, NOT_ALLOWED and those of `Images.ensure`
    */
-  async create(cuid: string, requested: RequestedSpec, options: CreateOptions): Promise<Progress> {
+  async create(cuid: string, requested: RequestedSpec, options: CreateOptions): Promise<"pulling" | ContainerSummary> {
     options.access.assertImage(requested.image);
     await this.compose.assertInstalled();
     await this.docker.engine.assertAlive();
@@ -74,12 +75,12 @@ export class ManagedContainers {
     const create = () =>
       this.aliases.whileClaimed(requested.name, options.claims, (confirm) => this.createContainer(cuid, requested, options, confirm));
     const created = ready.then(() => this.mutex.runExclusive(cuid, create)).finally(release);
-    if (await settlesBefore(ready, options.waitSignal)) {
-      await created;
-      return "done";
-    }
+    if (await settlesBefore(ready, options.waitSignal)) return created;
     const background = created
-      .catch((error: Error) => this.log.error("Managed container not created after 202", { cuid, reason: error.message }))
+      .then(
+        () => undefined,
+        (error: Error) => this.log.error("Managed container not created after 202", { cuid, reason: error.message }),
+      )
       .finally(() => this.pending.delete(background));
     this.pending.add(background);
     return "pulling";
@@ -90,7 +91,7 @@ export class ManagedContainers {
     requested: RequestedSpec,
     { callerSignal, claims, access }: CreateOptions,
     confirmAlias: () => Promise<void>,
-  ): Promise<void> {
+  ): Promise<ContainerSummary> {
     // The image may have been pulled long after the request was answered.
     access.assertLive();
     const claim = claims?.open(cuid);
@@ -104,15 +105,16 @@ export class ManagedContainers {
       // Compose would mount an existing volume of this name.
       if (labels && (await inventory.hasVolumes([cuid])) && !(await confinement.hasVolume(cuid, labels)))
         throw new AppError("NAME_TAKEN", { details: { name: cuid } });
-      await this.rollbackOnError(cuid, async () => {
+      return await this.rollbackOnError(cuid, async () => {
         const spec = { ...requested, boot: SHELL_PATH };
-        const id = await this.apply(cuid, spec, { resume: false, unknownImage: true, first: true, access });
-        if (this.user !== null) await chownAppFolder(this.docker.engine, id, this.user);
+        const container = await this.apply(cuid, spec, { resume: false, unknownImage: true, first: true, access });
+        if (this.user !== null) await chownAppFolder(this.docker.engine, container.id, this.user);
         await claim?.confirm();
         await confirmAlias();
         // After the name: a repeated request finds its container although nothing more fits.
         await room.confirm();
         if (callerSignal?.aborted) throw new AppError("ABANDONED");
+        return container;
       });
     } finally {
       room.close();
@@ -121,9 +123,9 @@ export class ManagedContainers {
   }
 
   /** Runs `work`; if it fails, removes the container and its volume before rethrowing. */
-  private async rollbackOnError(cuid: string, work: () => Promise<void>): Promise<void> {
+  private async rollbackOnError<T>(cuid: string, work: () => Promise<T>): Promise<T> {
     try {
-      await work();
+      return await work();
     } catch (error) {
       const removed = this.downUntilRemoved(cuid);
       // An unreachable engine can take minutes to return: answer now, remove later.
@@ -198,7 +200,7 @@ export class ManagedContainers {
     });
   }
 
-  private apply(cuid: string, spec: ManagedSpec, options: ApplyOptions): Promise<string> {
+  private apply(cuid: string, spec: ManagedSpec, options: ApplyOptions): Promise<ContainerSummary> {
     return applySpec({ docker: this.docker, compose: this.compose, user: this.user }, cuid, spec, options);
   }
 

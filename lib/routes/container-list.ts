@@ -3,7 +3,7 @@ import { waitUntilReady } from "../docker/containers/readiness";
 import type { RunSpec } from "../docker/create/run-spec";
 import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
-import { AppError } from "../errors";
+import type { AppError } from "../errors";
 import { Reply, type Route, type RouteCall, route } from "../http/route";
 import { outputFields } from "../support/tail-buffer";
 import { mergePages, pageQuery, toPage } from "./schemas/container-pages";
@@ -78,14 +78,8 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
         return { ...endedView(id, spec, call.body.container_port), exit_code, ...outputFields(output), ...warningFields };
       }
       call.markStarted();
-      try {
-        const view = await startedView(outcome.id, spec, call);
-        return detach ? { ...view, ...warningFields } : new Reply(202, { ...view, ...warningFields });
-      } catch (error) {
-        // It has started: `begun` keeps the entry node from retrying on another node.
-        if (error instanceof AppError) error.details.begun = true;
-        throw error;
-      }
+      const view = await startedView(outcome.id, spec, call);
+      return detach ? { ...view, ...warningFields } : new Reply(202, { ...view, ...warningFields });
     },
   });
 

@@ -66,7 +66,7 @@ export function managedRoutes(
       const waitSignal = call.within(settings.pull_wait * 1000);
       const requested = toRequestedSpec(call.body, call.idempotencyKey);
       const labels = { ...requested.labels, ...call.access.labels };
-      const progress = await managed.create(
+      const created = await managed.create(
         cuid,
         { ...requested, labels },
         {
@@ -77,8 +77,9 @@ export function managedRoutes(
         },
       );
       call.markStarted();
-      if (progress === "pulling") return new Reply(202, { cuid, image, status: progress, host });
-      return new Reply(201, await view(cuid), { Location: `/containers/${cuid}` });
+      if (created === "pulling") return new Reply(202, { cuid, image, status: created, host });
+      // As it was: the engine may not answer any more, and the container is there.
+      return new Reply(201, toContainerView(created), { Location: `/containers/${cuid}` });
     },
   });
 

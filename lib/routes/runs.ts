@@ -27,15 +27,11 @@ export function runRoutes(runs: RunHost, settings: SandboxLimits & { pull_wait: 
     async handler(call) {
       const { payload, env: env_vars = {}, volumes = {}, pull_policy = "always", ...rest } = call.body;
       const format = call.accepts("json", "text/event-stream", "application/x-ndjson");
-      let begun = false;
       const signals = { cancel: call.runSignal, slot: call.streamSignal, image: call.within(settings.pull_wait * 1000) };
       const pulling = new Reply(202, { status: "pulling", image: rest.image, host });
       try {
         if (payload) {
-          const result = await runs.code.run(rest.image, payload, call.access, signals, () => {
-            begun = true;
-            call.markStarted();
-          });
+          const result = await runs.code.run(rest.image, payload, call.access, signals, call.markStarted);
           return result === undefined
             ? pulling
             : new Reply(200, Buffer.from(result.text), {
@@ -47,13 +43,9 @@ export function runRoutes(runs: RunHost, settings: SandboxLimits & { pull_wait: 
         if (!run) return pulling;
         call.markStarted();
         if (format === "text/event-stream" || format === "application/x-ndjson") return streamOutput(run, format, call);
-        begun = true;
         return { ...(await run.finish()), host };
       } catch (error) {
-        const failure = abandonedToStopping(error, call.clientSignal);
-        // It has started: `begun` keeps the entry node from retrying on another node.
-        if (begun && failure instanceof AppError && failure.status >= 500) failure.details.begun = true;
-        throw failure;
+        throw abandonedToStopping(error, call.clientSignal);
       }
     },
   });

@@ -1,6 +1,6 @@
 import { until } from "../../scripts/process";
-import { startCluster, type TestCluster } from "../support/cluster";
-import { becomesComplete, locate, startContainer, uniqueName } from "../support/cluster-containers";
+import { startCluster, type TestCluster, type TestNode } from "../support/cluster";
+import { becomesComplete, locate, removeAllContainers, startContainer, uniqueName } from "../support/cluster-containers";
 import { engineKind } from "../support/engine";
 import { containersOf, volumesOf } from "../support/engine-api";
 import { importRunner } from "../support/images";
@@ -14,6 +14,25 @@ beforeAll(async () => {
   await Promise.all(cluster.nodes.map(({ engine }) => importRunner(engine)));
 });
 afterAll(() => cluster?.stop());
+
+test("a run that is waited for fails with its engine, and doesn't run on another node instead", async () => {
+  const name = uniqueName("foreground");
+  const data = ["sh", "-c", "trap exit TERM; sleep 100000 & wait"];
+  const run = cluster.nodes[0]?.request("PUT", "/", { json: { image: "busybox", name, data } });
+  const isRunning = async () => (await locate(cluster, name)).join().endsWith(":running");
+  expect(await until(isRunning, DEADLINE_MS)).toBe(true);
+  const [owner] = (await locate(cluster, name)).map((place) => place.split(":")[0]);
+  const { engine } = cluster.nodes.find((node) => node.name === owner) as TestNode;
+  await engine.kill();
+  try {
+    expect((await run)?.json).toMatchObject({ status: 503, code: "ENGINE_UNREACHABLE", details: { begun: true } });
+  } finally {
+    await engine.restart();
+  }
+  expect(await becomesComplete(cluster, DEADLINE_MS)).toBe(true);
+  expect((await locate(cluster, name)).map((place) => place.split(":")[0])).toEqual([owner]);
+  await removeAllContainers(cluster);
+});
 
 const KINDS = [0, 1, 2].map(engineKind).join(", ");
 
