@@ -162,7 +162,9 @@ export class Relay implements ConnectionListener, ResponseSink {
   /** Whether the client has not taken in yet what was written to it. */
   private get clientIsFull(): boolean {
     const { response } = this.proxyRequest;
-    return response.writableNeedDrain || (response.socket?.writableNeedDrain ?? false);
+    const { socket } = response;
+    // From Node.js 24 on, the socket's flag is still set while the response emits "drain".
+    return response.writableNeedDrain || (socket !== null && socket.writableNeedDrain && socket.writableLength > 0);
   }
 
   onHead(head: ResponseHead, framing: BodyFraming): void {
