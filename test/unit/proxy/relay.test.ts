@@ -156,6 +156,18 @@ describe("Relay", () => {
     expect(text).toMatch(/\r\n\r\nok$/);
   });
 
+  test("a client that reads late gets the whole body", async () => {
+    const length = 20_000_000;
+    upstreamResponse = `HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ${length}\r\n\r\n${"x".repeat(length)}`;
+    const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1").pause();
+    client.write("GET /late HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
+    clientSocket = null;
+    expect(await until(() => clientSocket?.writableNeedDrain === true, 20_000)).toBe(true);
+    let received = 0;
+    for await (const chunk of client) received += (chunk as Buffer).length;
+    expect(received).toBeGreaterThan(length);
+  });
+
   test("after a part of a response that takes long to handle, other work gets its turn", async () => {
     const push = ResponseReader.prototype.push;
     let partsInTurn = 0;
