@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Node.js 22.23.5 against 24.22.3: what a response's "drain" says about its socket.
+# Node.js 22.23.5 against 24.22.3: what the "drain" of a chunked response says about its socket.
 #
 # A relay pauses its source while the response or its socket says writableNeedDrain, and looks again at the response's "drain". Up to 22 both
 # are false at that event. In 24 the socket's flag is still true from the second time on, though nothing waits in the socket any more
