@@ -163,7 +163,8 @@ describe("one container", () => {
     const told = { exit_code: isPodman ? null : 127, error: expect.stringContaining("/nosuch"), oom_killed: false };
     expect(json).toMatchObject(told);
     expect((await node.request("GET", "/containers/failing/status")).json).toMatchObject(told);
-    const hungry = { image: "busybox", name: "hungry", memory: "8m", data: "tail /dev/zero" };
+    // The engine watches a container's memory only a moment after its start.
+    const hungry = { image: "busybox", name: "hungry", memory: "8m", data: ["sh", "-c", "sleep 1; tail /dev/zero"] };
     expect((await node.request("PUT", "/", { json: hungry })).json.exit_code).toBe(137);
     expect((await node.request("GET", "/containers/hungry")).json).toMatchObject({ exit_code: 137, error: null, oom_killed: true });
   });
