@@ -137,6 +137,8 @@ export class Images {
       const info = await this.engine.call((docker) => docker.getImage(reference).inspect());
       this.lastUses.set(info.Id, performance.now());
       if (platform !== undefined && !isOfPlatform(info, platform)) return undefined;
+      // The containerd image store keeps what it refused to unpack, such as a Helm chart.
+      if (info.Config && info.Os === "" && info.RootFS?.Layers === undefined) return undefined;
       const digest = info.RepoDigests?.map((each) => each.split("@")[1]).find(Boolean);
       return { image, id: info.Id, volumes: Object.keys(info.Config?.Volumes ?? {}), ...(digest ? { digest } : {}) };
     } catch (error) {
