@@ -79,11 +79,11 @@ export function openArchiveCount({ process: { pid } }: TestServer): number {
   return targets.filter((target) => /docker-server-.*\(deleted\)/.test(target)).length;
 }
 
-/** Waits, without a request to the engine, until a file exists in a container's file system. Throws an Error after 30 s. */
+/** Waits, without a request to the engine, until a file exists in a running container's file system. Throws an Error after 30 s. */
 export async function waitUntilWritten(engine: Engine, container: string, file: string): Promise<void> {
-  const layer = await dockerOf(engine, ["inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", container]);
+  const pid = await dockerOf(engine, ["inspect", "--format", "{{.State.Pid}}", container]);
   const deadline = performance.now() + 30_000;
-  while (!existsSync(path.join(layer, file))) {
+  while (!existsSync(path.join("/proc", pid, "root", file))) {
     if (performance.now() > deadline) throw new Error(`${file} does not come`);
     await nextTurn();
   }
