@@ -4,6 +4,7 @@ import path from "node:path";
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
 import { configWithHeaders, dockerAt } from "../../support/docker-commands";
+import { engineKind } from "../../support/engine";
 import { pushImage, type Registry, startRegistry } from "../../support/registry";
 import { TOKEN } from "../../support/server";
 
@@ -48,12 +49,13 @@ test("a prune of volumes as of API 1.42 removes none with a name, also not on an
   const left = async () =>
     Promise.all(cluster.nodes.map(async ({ engine }) => (await engine.docker(["volume", "ls", "-qf", `name=named-${tag}`])).stdout.trim()));
   await Promise.all(cluster.nodes.map(create));
-  const [n1, n2] = cluster.nodes as [TestNode, TestNode];
+  const [n1] = cluster.nodes as [TestNode];
+  const older = cluster.nodes[[0, 1, 2].findIndex((index) => engineKind(index) === "20.10")] as TestNode;
   const prune = (filters: object) => n1.request("POST", `/v1.44/volumes/prune?filters=${encodeURIComponent(JSON.stringify(filters))}`);
   const refused = await prune({});
   expect([refused.status, refused.json.message]).toEqual([
     400,
-    expect.stringContaining(`node ${n2.name}: this node's engine would remove`),
+    expect.stringContaining(`node ${older.name}: this node's engine would remove`),
   ]);
   expect(await left()).toEqual(Array(3).fill(`named-${tag}`));
   expect((await prune({ all: ["true"] })).status).toBe(200);
@@ -83,7 +85,9 @@ test("an id's first digits find the container anywhere, and an absent one is a 4
   const id = await output(0, "inspect --format '{{.Id}}' NAME-0");
   for (const index of [0, 1, 2]) {
     expect(await output(index, `inspect --format '{{.Name}}' ${id.slice(0, 8)}`)).toBe(`/${tag}-0`);
-    expect((await through(index, "logs NAME-absent")).stderr).toBe(`Error response from daemon: No such container: ${tag}-absent\n`);
+    // With an API below 1.44 the CLI says it in fewer words.
+    const { stderr } = await through(index, "logs NAME-absent");
+    expect(stderr.replace(" response from daemon", "")).toBe(`Error: No such container: ${tag}-absent\n`);
   }
 });
 
