@@ -41,7 +41,8 @@ signal_all "$1" "$2"`;
  * Prints the marker ($0) and its process id, and answers every line until its input closes, which also happens when this server dies. Then
  * it ends the session whose leader the last line named. If no line named one, the shell may still start: it is found by the marker.
  * The input also counts as closed when no line comes for $1 seconds, because a connection that breaks while the engine starts this exec
- * may leave the input open. The timer prints the line: it can be stopped by then.
+ * may leave the input open. The timer prints the line: it can be stopped by then. Each process is waited for: many containers have a first
+ * process that never does, and there a dead one counts against the limit of processes for good.
  */
 export const GUARD_SCRIPT = `# ends what a terminal of docker-server has left
 ${signalAll}
@@ -49,7 +50,7 @@ trap '' PIPE
 trap : ALRM
 (
   sleep "$1" >/dev/null 2>&1 & nap=$!
-  trap 'kill "$nap"' TERM
+  trap 'kill "$nap"; wait "$nap"' TERM
   echo "$0 $$"
   exec >/dev/null 2>&1
   wait "$nap" && kill -ALRM "$$"
@@ -57,7 +58,9 @@ trap : ALRM
 timer=$!
 stop_timer() {
   trap '' ALRM
-  [ -z "$timer" ] || kill "$timer" 2>/dev/null
+  [ -n "$timer" ] || return
+  kill "$timer" 2>/dev/null
+  wait "$timer"
   timer=
 }
 leader=
