@@ -37,6 +37,8 @@ export async function loadSettings(argv: string[], env = process.env, folder = p
     settings[name] = found === undefined ? row.default : valueFrom(row, found);
     if (found) labels.set(name, found.label);
   }
+  // Both name the engine. As with the docker CLI, a flag does so against the environment too.
+  if (flags.docker_context !== undefined && flags.docker_host === undefined) settings.docker_host = null;
   const cliNames = (settings as Settings).docker_cli_env;
   const cliVariables = Object.fromEntries(Object.entries(variables).filter(([name]) => cliNames.includes(name)));
   const withoutEffect = TABLE.flatMap(([name, { needs }]) => {

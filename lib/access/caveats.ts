@@ -21,7 +21,7 @@ const labels = z
 
 /** A list of texts; no form's fields, since a token's caveats are JSON. */
 const listOf = <T extends z.ZodType>(item: T, example: string) =>
-  z.array(item, { error: `must be a list in JSON, such as ["${example}"]` });
+  z.array(item, { error: `must be a list in JSON, not in a form, such as ["${example}"]` });
 
 /** A host name, port and path of an image, of which `*` at the end stands for any rest. */
 const IMAGE_PATTERN = /^(?:\*|[a-z0-9][a-zA-Z0-9._:/@-]{0,254}\*?)$/;

@@ -21,7 +21,8 @@ export function refuseCrossSite(request: Request, allowedOrigins: string[]): voi
   if (origin !== undefined && allowedOrigins.includes(origin)) return;
   if (fetchSite === "same-origin") return;
   if (!FOREIGN_FETCH_SITES.has(String(fetchSite)) && (origin === undefined || isOwnOrigin(request, origin))) return;
-  throw new AppError("CROSS_SITE", origin === undefined ? {} : { details: { origin } });
+  const message = "Requests from pages of another origin are refused; --cors_origin permits those of some";
+  throw new AppError("CROSS_SITE", { message, details: origin === undefined ? {} : { origin } });
 }
 
 /** Whether an origin is the scheme, host and port that the request was sent to (RFC 6454, section 5). */

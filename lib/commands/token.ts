@@ -8,7 +8,8 @@ const USAGE = `Usage:
   docker-server token make CAVEATS [options]  a new token; the options are those of the server: --token, --cluster_key …
   docker-server token narrow TOKEN CAVEATS    a token that permits no more than both; needs no server and no key
   docker-server token show TOKEN              what a token says, unverified
-CAVEATS is JSON, such as '{"can":["read","logs"],"expires":"12h"}'. TOKEN may be -, for standard input.`;
+CAVEATS is JSON, such as '{"can":["read","logs"],"expires":"12h"}'. TOKEN may be -, for standard input.
+To revoke a token, put the id that "show" tells into the file that the server's --revoked names.`;
 
 /**
  * `docker-server token …` (docs/security.md, "Make and narrow tokens").

@@ -1,3 +1,4 @@
+import { nodeNotFound } from "../errors";
 import type { Affinities } from "./bodies/affinities";
 import type { DockerCall } from "./call";
 import { engineError } from "./errors";
@@ -14,11 +15,13 @@ export interface Places {
 /**
  * The nodes that can take a container because of what it uses.
  * @returns undefined if any node can
- * @throws AppError 404 if no node has the image, 409 if what it uses is on different nodes, 503 if a node that may have it is missing
+ * @throws AppError NODE_NOT_FOUND; 404 if no node has the image, 409 if what it uses is on different nodes, 503 if a node that may have it is missing
  */
 export async function nodesFor(affinities: Affinities, nodes: Nodes, call: DockerCall): Promise<Places | undefined> {
   const bound: { what: string; nodes: string[] }[] = [];
   const { node, project, session } = affinities;
+  const names = nodes.namesFor(call.access);
+  if (node !== undefined && !names.includes(node)) throw nodeNotFound(node, names);
   if (node !== undefined) bound.push({ what: "its constraint", nodes: [node] });
   const named = [
     ...affinities.volumes.map((id) => ({ kind: "volume", id }) as const),

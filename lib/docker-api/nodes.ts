@@ -74,6 +74,13 @@ export class Nodes {
     return this.pool && poolOf(this.pool, access);
   }
 
+  /** Names of the nodes that the client may use. */
+  namesFor(access: Access): string[] {
+    const pool = this.poolFor(access);
+    if (!pool) return [this.nodeName];
+    return [...(includesSelf(pool) ? [pool.nodeName] : []), ...pool.members.allPeers.map(({ name }) => name)];
+  }
+
   /** @throws AppError NODE_NOT_FOUND */
   peer(node: string): Peer {
     const peer = this.pool?.members.allPeers.find(({ name }) => name === node);

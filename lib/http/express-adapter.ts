@@ -1,7 +1,7 @@
 import { type Express, type RequestHandler, Router } from "express";
 import type { Dispatch } from "../cluster/routing/routed-request";
 import { AppError, type ErrorCode, loggedError } from "../errors";
-import { nearestRoute } from "../support/nearest";
+import { nearestDockerRoute, nearestRoute } from "../support/nearest";
 import { loggedMessage, outcomeFields } from "./audit-fields";
 import { bodyParsers } from "./body";
 import { type ConfinedLookup, HttpRequest, type HttpRequestDeps, querySchema } from "./http-request";
@@ -39,6 +39,10 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
   const rank = (route: Route) => (route.method === "head" ? -1 : breadth(route.path));
   const ordered = [...routes].sort((a, b) => rank(a) - rank(b));
   const fixedRoutes = routes.filter(({ path }) => !/[:*]/.test(path) && path !== "/");
+  const hintedRoutes = new Map<string, RouteFinder>([
+    ["/:id", (request) => nearestRoute(request, fixedRoutes)],
+    ["/containers/:id", nearestDockerRoute],
+  ]);
   const stepsByPath = new Map<string, RequestHandler[]>();
   for (const route of ordered) {
     const handler = routeHandler(route, deps.dispatch, requestDeps);
@@ -46,7 +50,7 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
       routeNamer(route.path),
       deps.authenticate(route),
       deps.limits[route.burst],
-      route.path === "/:id" ? withRouteHint(handler, fixedRoutes) : handler,
+      hintedRoutes.has(route.path) ? withRouteHint(handler, hintedRoutes.get(route.path) as RouteFinder) : handler,
     ];
     router[route.method](route.path, ...(breadth(route.path) > 0 ? [skipReserved] : []), ...steps);
     if (route.method === "get" && FIXED_PATH.test(route.path) && !stepsByPath.has(route.path)) stepsByPath.set(route.path, steps);
@@ -70,7 +74,8 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
   }
   router.use(deps.authenticate({}), ({ method, path }) => {
     const nearest = nearestRoute({ method, path }, routes);
-    const hint = nearest === undefined ? "/openapi.json lists all" : `did you mean ${nearest}?`;
+    const ofCluster = /^\/nodes(?:\/|$)/.test(path) ? "only with --cluster" : "/openapi.json lists all";
+    const hint = nearest === undefined ? ofCluster : `did you mean ${nearest}?`;
     throw new AppError("ROUTE_NOT_FOUND", {
       message: `No such route: ${method} ${path}; ${hint}`,
       details: nearest === undefined ? {} : { did_you_mean: nearest },
@@ -90,14 +95,16 @@ const skipReserved: RequestHandler = (request, _response, next) => {
   next(first === "" || isReserved(first) ? "route" : undefined);
 };
 
+type RouteFinder = (request: { method: string; path: string }) => string | undefined;
+
 /** `/container` is the container of that name: who has none, or may not ask for one, is told of `/containers`. */
-function withRouteHint(handler: RequestHandler, fixedRoutes: readonly Route[]): RequestHandler {
+function withRouteHint(handler: RequestHandler, find: RouteFinder): RequestHandler {
   return async (request, response, next) => {
     try {
       await handler(request, response, next);
     } catch (error) {
       if (!(error instanceof AppError && HINTED_CODES.has(error.code))) throw error;
-      const nearest = nearestRoute(request, fixedRoutes);
+      const nearest = find(request);
       if (nearest === undefined) throw error;
       throw new AppError(error.code, {
         message: `${error.message}; did you mean ${nearest}?`,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { splitShellWords } from "../support/shell-words";
+import { findShellOperator, splitShellWords } from "../support/shell-words";
 
 // Building blocks of input schemas. Each accepts JSON values, and the strings or nested maps of a form or a query.
 
@@ -39,8 +39,11 @@ export const integer = (min: number, max: number) => {
 export const scalar = z.union([text, z.number(), z.boolean()], { error: "must be text" }).transform(String);
 
 /** A map from names to values. */
-export const map = <K extends z.ZodType<string, string>, V extends z.ZodType>(key: K, value: V, error = "must be a map") =>
-  z.record(key, value, { error });
+export const map = <K extends z.ZodType<string, string>, V extends z.ZodType>(
+  key: K,
+  value: V,
+  error = 'must be a map, such as {"NAME": "VALUE"}, or in a form FIELD[NAME]=VALUE',
+) => z.record(key, value, { error });
 
 /**
  * The items of a list, however the client wrote it: JSON, one text, or in a form `field=a&field=b`, `field[]=a` or `field[0]=a`.
@@ -74,6 +77,12 @@ export const command = z
     error: "must be a command: text or a list of words",
   })
   .transform((value, context) => {
+    const operator = typeof value === "string" ? findShellOperator(value) : undefined;
+    if (operator !== undefined) {
+      const message = `has ${operator} in it, and no shell runs it: give ["sh", "-c", "…"], or put quotes around it`;
+      context.addIssue({ code: "custom", message });
+      return z.NEVER;
+    }
     try {
       const words = typeof value === "string" ? splitShellWords(value) : (Object.values(value).flat() as string[]);
       if (Buffer.byteLength(words[0] ?? "") <= MAX_PATH_BYTES) return words;

@@ -52,7 +52,7 @@ export class ProxyListener {
     this.runAsExpress(plainRequest, plainResponse, async ({ method, url }, response) => {
       const [path, ...query] = url.split("?");
       const target = method === "GET" || method === "HEAD" ? parseProxyTarget(`${path}/`) : undefined;
-      if (!target) throw new AppError("ROUTE_NOT_FOUND");
+      if (!target) throw new AppError("ROUTE_NOT_FOUND", { message: "No such route: this port serves containers alone, at /proxy/ID/" });
       response.redirect(307, [`${target.prefix}/`, ...query].join("?"));
     });
 

@@ -164,7 +164,7 @@ export class Relay implements ConnectionListener, ResponseSink {
     const { response } = this.proxyRequest;
     const { socket } = response;
     // From Node.js 24 on, the socket's flag is still set while the response emits "drain".
-    return response.writableNeedDrain || (socket !== null && socket.writableNeedDrain && socket.writableLength > 0);
+    return response.writableNeedDrain || (socket?.writableNeedDrain === true && socket.writableLength > 0);
   }
 
   onHead(head: ResponseHead, framing: BodyFraming): void {

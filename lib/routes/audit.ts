@@ -5,7 +5,7 @@ import { type Route, route, streamReply } from "../http/route";
 import type { AuditEntry } from "../support/audit-log";
 import { formatEvent, inPieces } from "../support/event-format";
 import type { Logs } from "../support/logger";
-import { pointInTime } from "./schemas/log-query";
+import { assertSpan, pointInTime } from "./schemas/log-query";
 
 const FORMAT = "application/x-ndjson";
 const MAX_LIMIT = 1_000_000_000;
@@ -34,6 +34,7 @@ export function auditRoutes(readAudit: Logs["readAudit"], host: string): Route[]
       },
     },
     handler({ query: { since, until, limit = MAX_LIMIT } }) {
+      assertSpan({ since, until });
       const entries = readAudit({ sinceMs: toMilliseconds(since), untilMs: toMilliseconds(until) });
       return streamReply(FORMAT, inPieces(linesOf(entries, limit, host)));
     },

@@ -48,7 +48,8 @@ export function docsRoutes(openApi: () => object): Route[] {
     responses: { 200: { description: "The file", contentType: "text/javascript" } },
     async handler({ params }) {
       const found = await readDocsFile(params.file);
-      if (!found) throw new AppError("ROUTE_NOT_FOUND", { message: "The documentation has no such file" });
+      if (!found)
+        throw new AppError("ROUTE_NOT_FOUND", { message: "The documentation has no such file; the API is described at /openapi.json" });
       const caching: Record<string, string> = found.cacheable ? { "Cache-Control": "public, max-age=3600" } : {};
       return new Reply(200, found.content, { "Content-Type": found.type, ...caching });
     },

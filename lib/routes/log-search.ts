@@ -7,9 +7,10 @@ import type { DockerHost } from "../docker/docker-host";
 import { asAppError, errorFields } from "../errors";
 import { integer, matching, text } from "../http/fields";
 import { type Route, route, streamReply } from "../http/route";
+import { EXPIRES_LABEL } from "../runs/reaper";
 import { formatEvent } from "../support/event-format";
 import { containerId } from "./schemas/common";
-import { pointInTime } from "./schemas/log-query";
+import { assertSpan, pointInTime } from "./schemas/log-query";
 
 const FORMAT = "application/x-ndjson";
 const DEFAULT_LIMIT = 100;
@@ -59,16 +60,20 @@ export function logSearchRoutes(docker: DockerHost, host: string): Route[] {
     },
     async handler(call) {
       const { q, since, until, containers: names, limit } = call.query;
+      assertSpan({ since, until });
       const { containers } = await docker.containers.read();
       const visible = call.access.labels ? await docker.confinement.filter(containers, call.access.labels) : containers;
       const query = { text: q, since, until, limit, maxBytes: MAX_BYTES };
-      const chosen = names ? namedOf(visible, names) : { found: visible, unknown: [] };
+      const chosen = names ? namedOf(visible, names) : { found: visible.filter(keepsLog), unknown: [] };
       return streamReply(FORMAT, findings(docker, chosen, query, call.within(SEARCH_TIMEOUT_MS), host));
     },
   });
 
   return [search];
 }
+
+/** Runs keep none: their answers have their output. */
+const keepsLog = ({ labels }: ContainerSummary) => labels[EXPIRES_LABEL] === undefined;
 
 /** What the names of a query mean on this node. */
 interface ChosenContainers {

@@ -35,6 +35,15 @@ const FOREIGN_WORDS = new Map([
   ["swagger.json", "openapi.json"],
   ["api-docs", "openapi.json"],
   ["sse", "mcp"],
+  ["status", "health"],
+  ["healthcheck", "health"],
+  ["ready", "health"],
+  ["readyz", "health"],
+  ["livez", "health"],
+  ["ping", "health"],
+  ["prometheus", "metrics"],
+  ["api", "docs"],
+  ["list", "containers"],
   ["ps", "containers"],
   ["info", "version"],
   ["stats", "metrics"],
@@ -45,6 +54,17 @@ const SUPERFLUOUS_WORDS = new Set(["create", "new", "add", "sse"]);
 
 /** What only the Docker API removes when unused. */
 const PRUNED_BY_DOCKER = new Set(["containers", "networks", "volumes"]);
+/** Paths that only the Docker API has, and that clients of it ask for without a version. */
+const PATHS_OF_DOCKER = new Set(["/containers/json", "/images/json", "/images/create", "/events", "/networks", "/system/df", "/build"]);
+
+/** @returns the route of the Docker API that was probably meant: its paths have a version here */
+export function nearestDockerRoute({ method, path }: Place): string | undefined {
+  const words = path.split("/").slice(1);
+  const [first = "", second] = words;
+  if (PATHS_OF_DOCKER.has(path)) return `${method} /v1.41${path}`;
+  const plural = first.endsWith("s") ? first : `${first}s`;
+  return words.length === 2 && second === "prune" && PRUNED_BY_DOCKER.has(plural) ? `POST /v1.41/${plural}/prune` : undefined;
+}
 
 /**
  * The request that was probably meant by one that no route takes.
@@ -55,8 +75,8 @@ export function nearestRoute({ method, path }: Place, routes: readonly Place[]):
   const words = path.split("/").slice(1);
   const [first = "", second = ""] = words;
   const last = words.at(-1) ?? "";
-  const plural = first.endsWith("s") ? first : `${first}s`;
-  if (words.length === 2 && last === "prune" && PRUNED_BY_DOCKER.has(plural)) return `POST /v1.41/${plural}/prune`;
+  const ofDocker = nearestDockerRoute({ method, path });
+  if (ofDocker !== undefined) return ofDocker;
   const fixed = routes.filter((route) => !/[:*]/.test(route.path));
   const isResource = routes.some((route) => route.path.split("/")[1] === first);
   const foreign = FOREIGN_WORDS.get(last);

@@ -64,7 +64,11 @@ export class ResponseReader {
   finish(): void {
     if (this.done) return;
     if (this.framing?.kind !== "close")
-      throw new HttpParseError(this.started ? "it ended in the middle of an answer" : "it ended without an answer");
+      throw new HttpParseError(
+        this.started
+          ? "it ended in the middle of an answer"
+          : "the connection ended without an answer, as when nothing listens at the port",
+      );
     this.complete([], false);
   }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { invalidField } from "../../errors";
 import { flag, matching, text } from "../../http/fields";
 
 const SECONDS_PER_UNIT = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
@@ -18,6 +19,11 @@ export const pointInTime = text.transform((value, context) => {
   context.addIssue({ code: "custom", message: "must be seconds since 1970, a date such as 2026-01-31T12:00:00Z, or an age such as 10m" });
   return z.NEVER;
 });
+
+/** @throws AppError INVALID_INPUT for a span of time that ends before it begins */
+export function assertSpan({ since, until }: { since?: string | undefined; until?: string | undefined }): void {
+  if (since !== undefined && until !== undefined && Number(until) < Number(since)) throw invalidField("until", "must not be before since");
+}
 
 const joinSeconds = (seconds: string, decimals: string) => (decimals === "" ? seconds : `${seconds}.${decimals.slice(0, 9)}`);
 

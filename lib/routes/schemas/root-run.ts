@@ -81,13 +81,12 @@ export function planRootRun(body: object, key: string | undefined): Plan {
  * @returns the spec, and warnings about options that have no effect
  */
 export function toRunSpec(body: z.output<typeof rootRunBody>, key: string | undefined): { spec: RunSpec; warnings: string[] } {
-  const { detach: _, name, auto_remove: remove, restart_policy: restart, pull_policy: pull, ...rest } = body;
+  const { detach, name, auto_remove: remove, restart_policy: restart, pull_policy: pull, ...rest } = body;
   const labels = key === undefined ? rest.labels : { ...rest.labels, [KEY_LABEL]: hashKey(key) };
-  const conflicting = remove && restart !== undefined && restart !== "no";
-  return {
-    spec: { ...rest, remove, restart, pull, labels, name: name ?? randomUUID() },
-    warnings: conflicting
-      ? ["auto_remove and restart_policy exclude each other: the container is removed when it ends and not restarted"]
-      : [],
-  };
+  const warnings = [];
+  if (remove && restart !== undefined && restart !== "no")
+    warnings.push("auto_remove and restart_policy exclude each other: the container is removed when it ends and not restarted");
+  else if (!detach && (restart === "always" || restart === "unless-stopped"))
+    warnings.push("without detach the answer comes at the first end, and the restart_policy starts the container again after it");
+  return { spec: { ...rest, remove, restart, pull, labels, name: name ?? randomUUID() }, warnings };
 }

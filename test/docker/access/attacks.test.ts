@@ -377,7 +377,7 @@ test("tokens are made, described and checked over HTTP, and one made with a narr
     message: "can must share a permission with the token, which has read, admin",
   });
   expect((await node.request("POST", "/tokens", { json: { can: "read", expires: "1h" } })).json.message).toBe(
-    'can must be a list in JSON, such as ["read"]',
+    'can must be a list in JSON, not in a form, such as ["read"]',
   );
   expect((await node.request("POST", "/tokens", { json: { expires: 3600 } })).json).toMatchObject({ status: 400, code: "INVALID_EXPIRES" });
   const narrowest = holderOf(node.server.url, narrower.token);

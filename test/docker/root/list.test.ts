@@ -124,6 +124,11 @@ test("who asks for a container that has almost the name of a route is told of th
   expect(await messageOf("GET", "/image")).toBe("No such container: image; did you mean GET /images?");
   expect(await messageOf("GET", "/container")).toBe("No such container: container; did you mean GET /containers?");
   expect(await messageOf("GET", "/logs")).toBe("No such route: GET /logs; did you mean GET /logs/search?");
+  expect(await messageOf("GET", "/status")).toBe("No such container: status; did you mean GET /health?");
+  expect(await messageOf("GET", "/containers/json")).toBe("No such container: json; did you mean GET /v1.41/containers/json?");
+  expect(await messageOf("GET", "/images/json")).toMatch(/; did you mean GET \/v1\.41\/images\/json\?$/);
+  expect(await messageOf("GET", "/containers/no-such-name")).toBe("No such container: no-such-name");
+  expect(await messageOf("GET", "/nodes")).toBe("No such route: GET /nodes; only with --cluster");
   expect(await messageOf("GET", "/no-such-name")).toBe("No such container: no-such-name");
   expect(await messageOf("POST", "/volumes")).toBe("/volumes has no POST; it has GET, HEAD; did you mean POST /volume?");
   expect(await messageOf("POST", "/containers/create")).toMatch(/; did you mean POST \/containers\?$/);

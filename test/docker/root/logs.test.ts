@@ -199,6 +199,9 @@ describe("GET /logs/search", () => {
       await node.docker(...tty);
       await node.docker("wait", "hay-tty");
       await node.docker("run", "--log-driver=none", "--name", "hay-none", "busybox", "echo", "needle");
+      // As a run, whose output is in its answer.
+      const ofRun = ["--log-driver=none", "--label=docker-server.expires=9999999999"];
+      await node.docker("run", ...ofRun, "--name", "hay-run", "busybox", "true");
       const { Id } = await node.inspect("hay");
       const { answer, found, result } = await search("q=needle");
       expect([answer.status, answer.headers.get("content-type")]).toEqual([200, "application/x-ndjson; charset=utf-8"]);
@@ -244,6 +247,8 @@ describe("GET /logs/search", () => {
       expect(two.result).toMatchObject({ truncated: null, complete: true, containers: 1, unknown: ["nothing"] });
       const pattern = await search(`q=${encodeURIComponent("nee.*dle")}&containers=hay`);
       expect(pattern.result).toMatchObject({ lines: 0, warnings: ["q is plain text: no part of it is a pattern"] });
+      const backwards = await node.request("GET", "/logs/search?q=x&since=1h&until=2h");
+      expect(backwards.json).toMatchObject({ status: 400, message: "until must not be before since" });
       expect((await search("q=nothing.else&containers=hay")).result).not.toHaveProperty("warnings");
       // An engine ends at the first line after `until`, and lines of the two streams can be stored the later first.
       const early = await search(`q=needle&containers=hay&until=${second?.time}`);

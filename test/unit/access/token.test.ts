@@ -116,7 +116,7 @@ describe("tokens", () => {
   });
 
   test.each([
-    [{ can: "read" }, 'must be a list in JSON, such as ["read"]'],
+    [{ can: "read" }, 'must be a list in JSON, not in a form, such as ["read"]'],
     [{ can: ["raed"] }, `must be some of ${PERMISSIONS.join(", ")}`],
     [{ labels: ["a=b"] }, 'labels must be a map in JSON, such as {"customer":"a"}'],
     [{ labels: { "a b": "c" } }, "labels.a b must be a label's key"],

@@ -125,3 +125,13 @@ test.each([
 test("--no-NAME overrides an enabling environment variable", async () => {
   expect((await load(["--no-https"], { DS_HTTPS: "true" })).settings.https).toBe(false);
 });
+
+test("a context that a flag names counts against an engine that the environment names, and not the other way round", async () => {
+  const engineOf = async (argv: string[], env: Record<string, string>) => {
+    const { docker_host, docker_context } = (await load(argv, env)).settings;
+    return [docker_host, docker_context];
+  };
+  expect(await engineOf(["--docker_context=far"], { DOCKER_HOST: "tcp://near:1" })).toEqual([null, "far"]);
+  expect(await engineOf(["--docker_host=tcp://near:1"], { DOCKER_CONTEXT: "far" })).toEqual(["tcp://near:1", "far"]);
+  expect(await engineOf([], { DOCKER_HOST: "tcp://near:1", DOCKER_CONTEXT: "far" })).toEqual(["tcp://near:1", "far"]);
+});

@@ -104,6 +104,7 @@ describe("field schemas", () => {
     ["list[x]=A", "INVALID_LIST"],
     ["list[]=a", "INVALID_LIST"],
     ["command='a", "INVALID_COMMAND"],
+    ["command=cd+/app+%26%26+ls", "INVALID_COMMAND"],
     ["other=1", "INVALID_OTHER"],
     ["text[a]=1", "INVALID_TEXT"],
     ["flag=true&flag=false", "INVALID_FLAG"],
@@ -132,8 +133,8 @@ describe("field schemas", () => {
   });
 
   test.each<[object, string, string, string]>([
-    [{ map: ["A=1"] }, "INVALID_MAP", "map must be a map", "map"],
-    [{ map: null }, "INVALID_MAP", "map must be a map", "map"],
+    [{ map: ["A=1"] }, "INVALID_MAP", 'map must be a map, such as {"NAME": "VALUE"}, or in a form FIELD[NAME]=VALUE', "map"],
+    [{ map: null }, "INVALID_MAP", 'map must be a map, such as {"NAME": "VALUE"}, or in a form FIELD[NAME]=VALUE', "map"],
     [{ map: { A: null } }, "INVALID_MAP", "map.A must be text", "map.A"],
     [{ map: { A: {} } }, "INVALID_MAP", "map.A must be text", "map.A"],
     [{ map: { "a b": "x" } }, "INVALID_MAP", "map.a b must be letters", "map.a b"],

@@ -157,6 +157,7 @@ describe("Relay", () => {
   });
 
   test("a client that reads late gets the whole body", async () => {
+    afterResponse = (socket) => socket.end();
     const chunk = `10000\r\n${"x".repeat(0x10000)}\r\n`;
     upstreamResponse = `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunk.repeat(300)}0\r\n\r\n`;
     const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1").pause();

@@ -1,4 +1,4 @@
-import { planRootRun } from "../../../lib/routes/schemas/root-run";
+import { planRootRun, rootRunBody, toRunSpec } from "../../../lib/routes/schemas/root-run";
 
 test("the plan of a run has its fixed host ports, alone and with their addresses", () => {
   const ports = { "8080": "80", "127.0.0.2:81": "53/udp", "[::1]:82": "80", "0": "1", "": "2", "127.0.0.1:": "3" };
@@ -21,4 +21,13 @@ test.each<[object, object]>([
   ],
 ])("the plan of a run with %j has what it joins", (fields, needs) => {
   expect(planRootRun({ image: "busybox", ...fields }, undefined).needs).toMatchObject(needs);
+});
+
+test("a run that is waited for and then started again and again is told as a warning", () => {
+  const warningsOf = (fields: object) => toRunSpec(rootRunBody.parse({ image: "busybox", ...fields }), undefined).warnings;
+  const told = [expect.stringMatching(/^without detach the answer comes at the first end/)];
+  expect(warningsOf({ restart_policy: "always" })).toEqual(told);
+  expect(warningsOf({ restart_policy: "unless-stopped" })).toEqual(told);
+  expect(warningsOf({ restart_policy: "always", detach: true })).toEqual([]);
+  expect(warningsOf({ restart_policy: "on-failure" })).toEqual([]);
 });

@@ -51,6 +51,8 @@ describe("nearest", () => {
     ["GET", "/swagger.json", "GET /openapi.json"],
     ["GET", "/sse", "POST /mcp"],
     ["GET", "/ps", "GET /containers"],
+    ["GET", "/containers/json", "GET /v1.41/containers/json"],
+    ["GET", "/events", "GET /v1.41/events"],
     ["GET", "/help", "GET /docs"],
     ["GET", "/mcp/sse", "POST /mcp"],
     ["POST", "/volume/prune", "POST /v1.41/volumes/prune"],
