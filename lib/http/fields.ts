@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { findShellOperator, splitShellWords } from "../support/shell-words";
+import { splitShellWords } from "../support/shell-words";
 
 // Building blocks of input schemas. Each accepts JSON values, and the strings or nested maps of a form or a query.
 
@@ -77,12 +77,6 @@ export const command = z
     error: "must be a command: text or a list of words",
   })
   .transform((value, context) => {
-    const operator = typeof value === "string" ? findShellOperator(value) : undefined;
-    if (operator !== undefined) {
-      const message = `has ${operator} in it, and no shell runs it: give ["sh", "-c", "…"], or put quotes around it`;
-      context.addIssue({ code: "custom", message });
-      return z.NEVER;
-    }
     try {
       const words = typeof value === "string" ? splitShellWords(value) : (Object.values(value).flat() as string[]);
       if (Buffer.byteLength(words[0] ?? "") <= MAX_PATH_BYTES) return words;

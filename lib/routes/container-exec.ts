@@ -8,6 +8,7 @@ import { flag, text } from "../http/fields";
 import { Reply, type Route, route, streamReply } from "../http/route";
 import { formatEvent } from "../support/event-format";
 import { outputFields } from "../support/tail-buffer";
+import { commandWarnings, warningFields } from "../support/warnings";
 import { containerParams, optional } from "./schemas/common";
 import * as responses from "./schemas/container-responses";
 import { logQuery } from "./schemas/log-query";
@@ -69,7 +70,8 @@ export function containerExecRoutes(docker: DockerHost, settings: { run_wait: nu
         wait,
       );
       const { stderr, ...captured } = outputFields(output);
-      const body = { id, name, exit_code, ...captured, stderr: stderr === "" ? null : stderr, host };
+      const told = warningFields(commandWarnings(rest.command));
+      const body = { id, name, exit_code, ...captured, stderr: stderr === "" ? null : stderr, host, ...told };
       return exit_code === null ? new Reply(202, body) : body;
     },
   });

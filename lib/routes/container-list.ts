@@ -6,6 +6,7 @@ import type { DockerHost } from "../docker/docker-host";
 import type { AppError } from "../errors";
 import { Reply, type Route, type RouteCall, route } from "../http/route";
 import { outputFields } from "../support/tail-buffer";
+import { warningFields } from "../support/warnings";
 import { mergePages, pageQuery, toPage } from "./schemas/container-pages";
 import * as responses from "./schemas/container-responses";
 import { containerRunBody, planContainerRun, toBadRequest, toContainerRunSpec, toReadiness } from "./schemas/container-run";
@@ -58,7 +59,6 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
     async handler(call) {
       const { spec, warnings } = toContainerRunSpec(call.body, call.idempotencyKey);
       const { detach, image } = call.body;
-      const warningFields = warnings.length > 0 ? { warnings } : {};
       const outcome = await docker.runner
         .run(spec, {
           detach,
@@ -72,14 +72,15 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
         .catch((error: AppError) => {
           throw toBadRequest(error);
         });
-      if (outcome.status === "pulling") return new Reply(202, { name: spec.name, image, status: "pulling", host, ...warningFields });
+      if (outcome.status === "pulling")
+        return new Reply(202, { name: spec.name, image, status: "pulling", host, ...warningFields(warnings) });
       if (outcome.status === "exited") {
         const { id, exit_code, ...output } = outcome;
-        return { ...endedView(id, spec, call.body.container_port), exit_code, ...outputFields(output), ...warningFields };
+        return { ...endedView(id, spec, call.body.container_port), exit_code, ...outputFields(output), ...warningFields(warnings) };
       }
       call.markStarted();
       const view = await startedView(outcome.id, spec, call);
-      return detach ? { ...view, ...warningFields } : new Reply(202, { ...view, ...warningFields });
+      return detach ? { ...view, ...warningFields(warnings) } : new Reply(202, { ...view, ...warningFields(warnings) });
     },
   });
 

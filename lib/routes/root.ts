@@ -9,6 +9,7 @@ import { Reply, type Route, route, streamReply } from "../http/route";
 import type { ManagedContainers } from "../managed/managed-containers";
 import { settlesBefore } from "../support/settles-before";
 import { outputFields } from "../support/tail-buffer";
+import { commandWarnings, warningFields } from "../support/warnings";
 import { containerParams, imageReference } from "./schemas/common";
 import { logQuery } from "./schemas/log-query";
 import * as responses from "./schemas/root-responses";
@@ -127,7 +128,7 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
         name: spec.name,
         status: outcome.status,
         host,
-        ...(warnings.length > 0 ? { warnings } : {}),
+        ...warningFields(warnings),
       };
       if (outcome.status === "exited") return { ...body, exit_code: outcome.exit_code, ...outputFields(outcome) };
       return call.body.detach && outcome.status === "running" ? body : new Reply(202, body);
@@ -160,7 +161,8 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
       await docker.guard.checkEntry(id);
       const spec = { ...rest, stdin: interactive ? Buffer.from(stdin) : undefined };
       const { exec_id, exit_code, ...output } = await exec(docker.engine, id, spec, outputLimit, call.within(settings.run_wait * 1000));
-      const body = { id, name, exec_id, exit_code, running: exit_code === null, ...outputFields(output), host };
+      const told = warningFields(commandWarnings(rest.command));
+      const body = { id, name, exec_id, exit_code, running: exit_code === null, ...outputFields(output), host, ...told };
       return exit_code === null ? new Reply(202, body) : body;
     },
   });

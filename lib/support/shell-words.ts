@@ -1,16 +1,6 @@
 /** Between double quotes a backslash escapes only these characters; before any other it stands for itself. */
 const ESCAPABLE_IN_QUOTES = '$`"\\';
 
-/** The parts of a command line that a shell takes as they are. */
-const QUOTED = /\\.|'[^']*'|"(?:\\.|[^"\\])*"/gs;
-/** What only a shell understands, where it stands between words. */
-const OPERATOR = /(?<=^|\s)(?:&&|\|\|?|[;&<]|[12]?>>?(?:&[12])?)(?=\s|$)|;(?=\s)/;
-
-/** @returns the first operator of a shell that stands between the words of a command line; undefined if there is none */
-export function findShellOperator(text: string): string | undefined {
-  return OPERATOR.exec(text.replace(QUOTED, "x"))?.[0];
-}
-
 /**
  * Splits a command line into words as a POSIX shell would, by quotes and backslashes. Nothing is expanded or run.
  * @throws Error for an unclosed quote or a trailing backslash

@@ -121,6 +121,7 @@ const executed = z.object({
   exit_code: z.number().nullable().describe("null while it runs"),
   ...outputSchema,
   stderr: z.string().nullable().describe("null if it wrote none"),
+  warnings,
 });
 
 export const exec: Responses = {

@@ -56,6 +56,7 @@ const executed = z.object({
   exit_code: z.number().nullable(),
   running: z.boolean(),
   ...outputSchema,
+  warnings: z.array(z.string()).optional(),
 });
 
 export const exec: Responses = {

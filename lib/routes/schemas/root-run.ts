@@ -6,6 +6,7 @@ import { type RunSpec, toBytes } from "../../docker/create/run-spec";
 import { ENGINE_NETWORKS, joinedContainer } from "../../docker/engine-networks";
 import { command, flag, matching } from "../../http/fields";
 import { readInput } from "../../http/input";
+import { commandWarnings } from "../../support/warnings";
 import { imageReference, newContainerName, platform } from "./common";
 import * as fields from "./run-fields";
 
@@ -83,7 +84,7 @@ export function planRootRun(body: object, key: string | undefined): Plan {
 export function toRunSpec(body: z.output<typeof rootRunBody>, key: string | undefined): { spec: RunSpec; warnings: string[] } {
   const { detach, name, auto_remove: remove, restart_policy: restart, pull_policy: pull, ...rest } = body;
   const labels = key === undefined ? rest.labels : { ...rest.labels, [KEY_LABEL]: hashKey(key) };
-  const warnings = [];
+  const warnings = commandWarnings(rest.command ?? []);
   if (remove && restart !== undefined && restart !== "no")
     warnings.push("auto_remove and restart_policy exclude each other: the container is removed when it ends and not restarted");
   else if (!detach && (restart === "always" || restart === "unless-stopped"))

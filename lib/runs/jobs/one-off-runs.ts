@@ -6,6 +6,7 @@ import type { PolicyGuard } from "../../docker/create/policy-guard";
 import type { ContainerCreateOptions, Engine, RegistryAuth } from "../../docker/engine";
 import type { Images } from "../../docker/images/images";
 import { type Output as OutputFields, outputFields } from "../../support/tail-buffer";
+import { commandWarnings, warningFields } from "../../support/warnings";
 import { ensureImage } from "../ensure-image";
 import type { Reaper } from "../reaper";
 import type { RunSignals } from "../run-limits";
@@ -112,7 +113,8 @@ export class OneOffRuns {
         scratch = await createScratchVolumes(this.deps, request.image, volumes, labels, this.settings);
         const job = await this.deps.jobs.start(await this.jobSpec(request, access, volumes, scratch), signals.cancel);
         hold.keep();
-        return { finish: (onFrame) => this.finish(job, volumes, warnings, onFrame).finally(cleanUp) };
+        const told = [...warnings, ...commandWarnings(request.command ?? [])];
+        return { finish: (onFrame) => this.finish(job, volumes, told, onFrame).finally(cleanUp) };
       } catch (error) {
         await cleanUp();
         // The engine creates missing volumes with the container.
@@ -193,7 +195,7 @@ export class OneOffRuns {
       exit_code: exitCode,
       volumes: collected.contents,
       execution_time: durationSeconds,
-      ...(warnings.length > 0 ? { warnings } : {}),
+      ...warningFields(warnings),
     } as OneOffResult;
   }
 }

@@ -41,6 +41,8 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
     const { json: list } = await callTool(client, "list");
     expect(list).toEqual((await node.request("GET", "/containers?all=true")).json);
     expect(list.containers).toContainEqual(expect.objectContaining({ name, status: "running" }));
+    const joined = await callTool(client, "exec", { id: name, command: "echo a && echo b" });
+    expect(joined.json).toMatchObject({ stdout: "a && echo b\n", warnings: [expect.stringContaining("no shell runs the command")] });
     const executed = await callTool(client, "exec", { id: name, command: "sh -c 'echo in; exit 3'" });
     expect(executed).toMatchObject({ isError: false, json: { name, exit_code: 3, stdout: "in\n" } });
     expect((await callTool(client, "remove", { id: name })).json).toMatchObject({ name, removed: true });

@@ -120,7 +120,7 @@ test("no log contains a secret: values, standard input, right and wrong tokens",
 test("the token is in no process list, including the server's own", async () => {
   const { marked, leaks } = await watchProcesses("docker-server", TOKEN, put({ name: "listed" }));
   expect(marked.length).toBeGreaterThan(0);
-  // A server that another suite starts meanwhile has the same token in its arguments until it has hidden them.
-  expect(leaks.filter((leak) => !leak.includes("\0--port\0"))).toEqual([]);
+  // Other suites use the same token: a server has it in its arguments until it has hidden them, a client in its own.
+  expect(leaks.filter((leak) => !leak.includes("\0--port\0") && !leak.startsWith("curl\0"))).toEqual([]);
   expect(readFileSync(`/proc/${node.server.process.pid}/cmdline`, "utf8")).not.toContain(TOKEN);
 });

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import fc from "fast-check";
-import { findShellOperator, splitShellWords } from "../../../lib/support/shell-words";
+import { splitShellWords } from "../../../lib/support/shell-words";
 
 /** Splits texts by one /bin/sh; undefined if that reports a syntax error. */
 function splitByShell(texts: string[]): string[][] | undefined {
@@ -80,39 +80,5 @@ describe("splitShellWords", () => {
 
   test("a long text doesn't overflow the stack", () => {
     expect(splitShellWords(`"${'\\"'.repeat(500_000)}" ${"a ".repeat(100_000)}`)).toHaveLength(100_001);
-  });
-});
-
-describe("findShellOperator", () => {
-  test.each([
-    ["touch a && touch b", "&&"],
-    ["a || b", "||"],
-    ["ps | wc", "|"],
-    ["cd /app; ls", ";"],
-    ["a ; b", ";"],
-    ["sleep 5 &", "&"],
-    ["echo x > /file", ">"],
-    ["echo x >> /file", ">>"],
-    ["cat < /file", "<"],
-    ["make 2>&1", "2>&1"],
-    ["make 2> /dev/null", "2>"],
-  ])("in %j is %j", (text, operator) => {
-    expect(findShellOperator(text)).toBe(operator);
-  });
-
-  test.each([
-    "sh -c 'a && b; c | d > e'",
-    'sh -c "a && \\"b\\" ; c"',
-    "grep a\\ \\&&\\ b",
-    "curl http://host/?a=1&b=2",
-    "find . -exec ls {} \\;",
-    "--filter=a>b a;b x|y",
-    "",
-  ])("there is none in %j", (text) => {
-    expect(findShellOperator(text)).toBeUndefined();
-  });
-
-  test("there is none in any quoted text", () => {
-    fc.assert(fc.property(fc.string(), (text) => findShellOperator(`echo '${text.replaceAll("'", `'\\''`)}' end`) === undefined));
   });
 });

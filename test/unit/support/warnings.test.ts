@@ -1,0 +1,24 @@
+import { splitShellWords } from "../../../lib/support/shell-words";
+import { commandWarnings } from "../../../lib/support/warnings";
+
+describe("commandWarnings", () => {
+  test.each([
+    ["touch a && touch b", "&&"],
+    ["a || b", "||"],
+    ["ps | wc", "|"],
+    ["cd /app; ls", ";"],
+    ["a ; b", ";"],
+    ["sleep 5 &", "&"],
+    ["echo x > /file", ">"],
+    ["make 2>&1", "2>&1"],
+  ])("of %j name %s", (text, operator) => {
+    expect(commandWarnings(splitShellWords(text))).toEqual([expect.stringContaining(`gets ${operator} as it is`)]);
+  });
+
+  test.each(["sh -c 'a && b; c | d > e'", "curl http://host/?a=1&b=2", "find . -exec ls {} \\;", "--filter=a>b a;b x|y", ""])(
+    "of %j there are none",
+    (text) => {
+      expect(commandWarnings(splitShellWords(text))).toEqual([]);
+    },
+  );
+});
