@@ -4,7 +4,7 @@
 # Up to 24 the request counts as complete and empty: the body is the beginning of `head`, still framed, and what of it comes later is on the
 # socket. In 26 the request is a stream of the body alone, and `head` begins after it. Code for either form loses the body in the other
 # version without an error: one waits for bytes that never come, one reads an empty request. At the event, `!request.complete` or
-# `request.readableLength > 0` tells the new form from the old.
+# `request.readableLength > 0` tells the new form from the old, unless the body is empty.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -132,6 +132,14 @@ export class AppError extends Error {
     this.clientCode = options.clientCode ?? this.code;
     this.details = options.details ?? {};
   }
+
+  /** This error with further details. Several requests can have failed with the one object. */
+  with(details: Record<string, unknown>): AppError {
+    const copy = Object.assign(Object.create(AppError.prototype), this, { details: { ...this.details, ...details } }) as AppError;
+    for (const name of ["message", "cause", "stack"] as const)
+      Object.defineProperty(copy, name, { value: this[name], configurable: true, writable: true });
+    return copy;
+  }
 }
 
 /** Whether the object does not exist (or no longer): an AppError of kind not_found. */

@@ -8,9 +8,6 @@ import type { UpgradeOffer } from "../support/reply";
 /** Time for a connection to close after the other one has ended. */
 const CLOSE_TIMEOUT_MS = 5000;
 
-/** Whether Node.js reads the body of a request that offers an upgrade: versions before 26 leave it on the connection. */
-export const isBodyRead = ({ request }: UpgradeOffer) => !request.complete || request.readableLength > 0;
-
 /**
  * Reads the body of a request that offers an upgrade from the connection.
  * @returns the body; the offer then begins after it

@@ -2,7 +2,8 @@ import type { Request } from "express";
 import { digestOf } from "../cluster/rpc/signatures";
 import { AppError } from "../errors";
 import { drainBody } from "../support/drain-body";
-import { isBodyRead, readOfferedBody } from "./hijack";
+import { READS_OFFERED_BODIES } from "../support/offered-bodies";
+import { readOfferedBody } from "./hijack";
 
 /**
  * Reads the whole body of a request, also of one that offers an upgrade.
@@ -15,7 +16,7 @@ export async function readWholeBody(
   signedDigest: { digest?: string | undefined } | undefined,
 ): Promise<Buffer> {
   const { upgradeOffer: offer } = request;
-  const body = offer && !isBodyRead(offer) ? await readOfferedBody(offer, limitBytes) : await readStream(request, limitBytes);
+  const body = offer && !READS_OFFERED_BODIES ? await readOfferedBody(offer, limitBytes) : await readStream(request, limitBytes);
   if (signedDigest && signedDigest.digest !== (body.length > 0 ? digestOf(body) : undefined))
     throw new AppError("INVALID_BODY", { message: "The body is not the one that was signed" });
   return body;
@@ -23,6 +24,7 @@ export async function readWholeBody(
 
 async function readStream(request: Request, limitBytes: number): Promise<Buffer> {
   const { socket } = request;
+  if (socket.destroyed && !request.complete) throw new AppError("INVALID_BODY", { message: "The body ended too early" });
   let onClose = () => {};
   try {
     return await new Promise((resolve, reject) => {

@@ -74,8 +74,9 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
   }
   router.use(deps.authenticate({}), ({ method, path }) => {
     const nearest = nearestRoute({ method, path }, routes);
-    const ofCluster = /^\/nodes(?:\/|$)/.test(path) ? "only with --cluster" : "/openapi.json lists all";
-    const hint = nearest === undefined ? ofCluster : `did you mean ${nearest}?`;
+    const isOfCluster = /^\/nodes(?:\/|$)/.test(path) && !routes.some((route) => route.path === "/nodes");
+    const where = isOfCluster ? "only with --cluster" : "/openapi.json lists all";
+    const hint = nearest === undefined ? where : `did you mean ${nearest}?`;
     throw new AppError("ROUTE_NOT_FOUND", {
       message: `No such route: ${method} ${path}; ${hint}`,
       details: nearest === undefined ? {} : { did_you_mean: nearest },

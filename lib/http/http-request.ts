@@ -169,8 +169,8 @@ export class HttpRequest implements RoutedRequest, RouteCall {
       return result instanceof Reply ? result : new Reply(200, result);
     } catch (error) {
       // It keeps the entry node from a second attempt on another node.
-      if (this.started && error instanceof AppError && error.status >= 500) error.details.begun = true;
-      throw this.access.labels ? withoutOthers(error) : error;
+      const told = this.started && error instanceof AppError && error.status >= 500 ? error.with({ begun: true }) : error;
+      throw this.access.labels ? withoutOthers(told) : told;
     }
   }
 

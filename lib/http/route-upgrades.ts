@@ -1,6 +1,7 @@
 import http from "node:http";
 import type { Duplex } from "node:stream";
 import type { UpgradeHandler } from "../server/upgrades";
+import { hasBody } from "../support/offered-bodies";
 import type { Route } from "./route";
 
 /** The values that a client must send (RFC 6455, section 4.2.1). */
@@ -29,9 +30,7 @@ export class RouteUpgrades implements UpgradeHandler {
   ) {}
 
   accepts(request: http.IncomingMessage): boolean {
-    const { method, headers } = request;
-    const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
-    return (this.acceptsBody || (method === "GET" && !hasBody)) && this.matches(request);
+    return (this.acceptsBody || (request.method === "GET" && !hasBody(request))) && this.matches(request);
   }
 
   take(request: http.IncomingMessage, socket: Duplex, head: Buffer): void {

@@ -1,5 +1,6 @@
 import type http from "node:http";
 import type { Duplex } from "node:stream";
+import { hasBody, READS_OFFERED_BODIES } from "../support/offered-bodies";
 
 /** Takes over the connections of upgrades. */
 export interface UpgradeHandler {
@@ -25,19 +26,30 @@ export function firstAccepting(...handlers: UpgradeHandler[]): UpgradeHandler {
   };
 }
 
-/** The options of a server for which Node.js asks whether an upgrade is accepted; versions before 22.21 don't ask. */
-export const upgradeOptions = (upgrades: UpgradeHandler): http.ServerOptions =>
-  ({ shouldUpgradeCallback: (request: http.IncomingMessage) => upgrades.accepts(request) }) as http.ServerOptions;
+/**
+ * The options of a server whose offered upgrades are dispatched. A request with a body whose upgrade is not accepted is handled by Node.js
+ * itself where that reads the body. All others come as an upgrade: with a request that it is told not to upgrade, Node.js drops what came
+ * behind it.
+ */
+export function upgradeOptions(upgrades: UpgradeHandler): http.ServerOptions {
+  if (!READS_OFFERED_BODIES) return {};
+  const shouldUpgradeCallback = (request: http.IncomingMessage) => upgrades.accepts(request) || !hasBody(request);
+  return { shouldUpgradeCallback } as http.ServerOptions;
+}
 
 /**
  * Passes offered upgrades to the handler. A request whose upgrade it doesn't accept is handled as a request without one (RFC 9110,
- * section 7.8): curl, for instance, offers h2c with `--http2`. Where Node.js doesn't ask, such a request is read once more.
+ * section 7.8): curl, for instance, offers h2c with `--http2`.
  * @param connectionEvent the server's event for a new connection
  */
 export function dispatchUpgrades(server: http.Server, connectionEvent: "connection" | "secureConnection", upgrades: UpgradeHandler): void {
   const knownSockets = new WeakSet<Duplex>();
   const lastResponses = new WeakMap<Duplex, http.ServerResponse>();
-  server.on("request", ({ socket }: http.IncomingMessage, response: http.ServerResponse) => lastResponses.set(socket, response));
+  server.prependListener("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
+    lastResponses.set(request.socket, response);
+    // What came behind it is lost: no further request can be read from this connection.
+    if (READS_OFFERED_BODIES && request.headers.upgrade !== undefined) response.setHeader("Connection", "close");
+  });
   server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
     if (!knownSockets.has(socket)) socket.on("error", () => socket.destroy());
     knownSockets.add(socket);
@@ -48,7 +60,7 @@ export function dispatchUpgrades(server: http.Server, connectionEvent: "connecti
       server.emit(connectionEvent, socket);
     };
     // Responses keep the order of the requests: those to earlier requests on this connection go first.
-    const pending = lastResponses.get(socket);
+    const pending = lastResponses.get(request.socket);
     if (pending && !pending.closed) pending.once("close", acceptOrReplay);
     else acceptOrReplay();
   });

@@ -55,13 +55,21 @@ const SUPERFLUOUS_WORDS = new Set(["create", "new", "add", "sse"]);
 /** What only the Docker API removes when unused. */
 const PRUNED_BY_DOCKER = new Set(["containers", "networks", "volumes"]);
 /** Paths that only the Docker API has, and that clients of it ask for without a version. */
-const PATHS_OF_DOCKER = new Set(["/containers/json", "/images/json", "/images/create", "/events", "/networks", "/system/df", "/build"]);
+const METHODS_OF_DOCKER = new Map([
+  ["/containers/json", "GET"],
+  ["/images/json", "GET"],
+  ["/images/create", "POST"],
+  ["/events", "GET"],
+  ["/networks", "GET"],
+  ["/system/df", "GET"],
+  ["/build", "POST"],
+]);
 
 /** @returns the route of the Docker API that was probably meant: its paths have a version here */
 export function nearestDockerRoute({ method, path }: Place): string | undefined {
   const words = path.split("/").slice(1);
   const [first = "", second] = words;
-  if (PATHS_OF_DOCKER.has(path)) return `${method} /v1.41${path}`;
+  if (METHODS_OF_DOCKER.get(path) === method) return `${method} /v1.41${path}`;
   const plural = first.endsWith("s") ? first : `${first}s`;
   return words.length === 2 && second === "prune" && PRUNED_BY_DOCKER.has(plural) ? `POST /v1.41/${plural}/prune` : undefined;
 }

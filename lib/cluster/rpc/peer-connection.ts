@@ -73,7 +73,7 @@ export class PeerConnection {
       connection.establish(new SignedChannel(signatures, `${signedHeader.value} ${nonce}`, "asks"));
     });
     socket.on("unexpected-response", (_request, { statusCode }) =>
-      connection.close(`another node or program answers at ${url}, with ${statusCode}: check the --advertise of ${peer}`),
+      connection.close(`another node or program answers at its address, with ${statusCode}: check its --advertise and --cluster_key`),
     );
     socket.on("error", (error: NodeJS.ErrnoException) => {
       connection.closeReason = error.code ?? error.message;

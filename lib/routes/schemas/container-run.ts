@@ -41,8 +41,8 @@ const DEFAULT_READY_TIMEOUT_S = 30;
 
 /** Translates the body into the body of `PUT /` for the same container. */
 function toRootRunBody(body: ContainerRun): z.input<typeof rootRunBody> {
-  const { image, container_port, host_port = 0, name, env, command, auto_remove, restart_policy, volumes, network } = body;
-  const given = { name, env, command, auto_remove, restart_policy, volumes, network };
+  const { image, container_port, host_port = 0, detach, name, env, command, auto_remove, restart_policy, volumes, network } = body;
+  const given = { detach, name, env, command, auto_remove, restart_policy, volumes, network };
   return {
     image,
     ports: { [`127.0.0.1:${host_port === 0 ? "" : host_port}`]: `${container_port}/tcp` },

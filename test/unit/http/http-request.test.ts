@@ -6,9 +6,8 @@ import { AppError } from "../../../lib/errors";
 import { HttpRequest, querySchema } from "../../../lib/http/http-request";
 import { type Route, route } from "../../../lib/http/route";
 
-/** Runs a route of a container whose handler fails with these errors, one a call, and then succeeds. @returns the number of calls */
-async function callsUntilDone(errors: AppError[], request: { readableDidRead?: boolean } = {}): Promise<number> {
-  let calls = 0;
+/** A request of a container's route with this handler. */
+function requestOf(handler: (call: { markStarted(): void }) => Promise<object>, request: { readableDidRead?: boolean } = {}): HttpRequest {
   const declared: Route = route({
     method: "get",
     path: "/containers/:id",
@@ -19,21 +18,24 @@ async function callsUntilDone(errors: AppError[], request: { readableDidRead?: b
     summary: "",
     params: z.object({ id: z.string() }),
     responses: { 200: { description: "" } },
-    async handler() {
-      const error = errors[calls++];
-      if (error) throw error;
-      return {};
-    },
+    handler,
   });
   const express = { params: { id: "web" }, query: {}, readableDidRead: false, ...request } as unknown as Request;
-  const routed = new HttpRequest(
-    declared,
-    querySchema(declared),
-    express,
-    { locals: { access: Access.full } } as unknown as Response,
-    {} as never,
-  );
-  await routed.runHere().catch(() => undefined);
+  const response = { locals: { access: Access.full } } as unknown as Response;
+  return new HttpRequest(declared, querySchema(declared), express, response, {} as never);
+}
+
+/** Runs a handler that fails with these errors, one a call, and then succeeds. @returns the number of calls */
+async function callsUntilDone(errors: AppError[], request: { readableDidRead?: boolean } = {}): Promise<number> {
+  let calls = 0;
+  const handler = async () => {
+    const error = errors[calls++];
+    if (error) throw error;
+    return {};
+  };
+  await requestOf(handler, request)
+    .runHere()
+    .catch(() => undefined);
   return calls;
 }
 
@@ -49,5 +51,29 @@ describe("HttpRequest", () => {
     expect(await callsUntilDone([new AppError("CONTAINER_NOT_FOUND")])).toBe(1);
     expect(await callsUntilDone([new AppError("NOT_RUNNING", { cause: { statusCode: 409 } })])).toBe(1);
     expect(await callsUntilDone([gone()], { readableDidRead: true })).toBe(1);
+  });
+
+  test("of requests that fail with one error, the one that had started tells so, and the other does not", async () => {
+    const cause = new Error("the socket is closed");
+    const error = new AppError("ENGINE_UNREACHABLE", { message: "It is gone", details: { engine: 1 }, cause });
+    const failureOf = (isStarted: boolean): Promise<AppError> =>
+      requestOf(async (call) => {
+        if (isStarted) call.markStarted();
+        throw error;
+      })
+        .runHere()
+        .then(
+          () => Promise.reject(new Error("it succeeded")),
+          (failure: AppError) => failure,
+        );
+    const started = await failureOf(true);
+    expect(started).toBeInstanceOf(AppError);
+    expect({ ...started, message: started.message, cause: started.cause }).toEqual({
+      ...error,
+      message: "It is gone",
+      cause,
+      details: { engine: 1, begun: true },
+    });
+    expect((await failureOf(false)).details).toEqual({ engine: 1 });
   });
 });

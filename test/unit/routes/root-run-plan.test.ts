@@ -1,3 +1,4 @@
+import { containerRunBody, toContainerRunSpec } from "../../../lib/routes/schemas/container-run";
 import { planRootRun, rootRunBody, toRunSpec } from "../../../lib/routes/schemas/root-run";
 
 test("the plan of a run has its fixed host ports, alone and with their addresses", () => {
@@ -30,4 +31,13 @@ test("a run that is waited for and then started again and again is told as a war
   expect(warningsOf({ restart_policy: "unless-stopped" })).toEqual(told);
   expect(warningsOf({ restart_policy: "always", detach: true })).toEqual([]);
   expect(warningsOf({ restart_policy: "on-failure" })).toEqual([]);
+});
+
+test("a container that serves a port and is started again and again has no warning, unless it is waited for", () => {
+  const warningsOf = (fields: object) => {
+    const body = containerRunBody.parse({ image: "busybox", container_port: 80, restart_policy: "always", ...fields });
+    return toContainerRunSpec(body, undefined).warnings;
+  };
+  expect(warningsOf({})).toEqual([]);
+  expect(warningsOf({ detach: false })).toEqual([expect.stringMatching(/^without detach/)]);
 });

@@ -53,6 +53,7 @@ describe("nearest", () => {
     ["GET", "/ps", "GET /containers"],
     ["GET", "/containers/json", "GET /v1.41/containers/json"],
     ["GET", "/events", "GET /v1.41/events"],
+    ["DELETE", "/containers/json", "DELETE /containers/json"],
     ["GET", "/help", "GET /docs"],
     ["GET", "/mcp/sse", "POST /mcp"],
     ["POST", "/volume/prune", "POST /v1.41/volumes/prune"],
