@@ -26,6 +26,8 @@ const RULES: Rule[] = [
       /cannot connect to the docker daemon|error during connect|is the docker daemon running|permission denied while trying to connect/i,
     code: "ENGINE_UNREACHABLE",
   },
+  // The CLI lost the engine in the middle of an answer. It asks no registry in these.
+  { pattern: /\bEOF$|connection reset by peer|broken pipe/im, code: "ENGINE_UNREACHABLE", operations: ["create", "compose"] },
   {
     pattern: /invalid reference format|invalid repository name|repository name must|invalid checksum digest|unsupported digest algorithm/i,
     code: "INVALID_REFERENCE",

@@ -9,6 +9,9 @@ const CLI: [EngineOperation, string, string][] = [
   ["pull", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", "ENGINE_UNREACHABLE"],
   ["create", "Cannot connect to the Docker daemon at tcp://127.0.0.1:1. Is the docker daemon running?", "ENGINE_UNREACHABLE"],
   ["pull", 'error during connect: Post "http://%2Frun%2Fd.sock/v1.41/images/create": EOF', "ENGINE_UNREACHABLE"],
+  ["compose", "unexpected EOF", "ENGINE_UNREACHABLE"],
+  ["compose", "read unix @->/run/d.sock: read: connection reset by peer", "ENGINE_UNREACHABLE"],
+  ["pull", "unexpected EOF", "REGISTRY_UNREACHABLE"],
   [
     "create",
     'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: Get "http://x/_ping": dial unix /var/run/docker.sock: connect: permission denied',
