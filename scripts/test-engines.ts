@@ -89,19 +89,25 @@ function nodeBinary(version: string): string {
 const docker = (...more: string[]) => ["--selectProjects", "docker", ...more];
 
 async function main(): Promise<void> {
+  const chosen = (name: string, options: { engines?: string; node?: string }) =>
+    jest(`chosen suites, ${name}`, docker("--", ...CHOSEN_SUITES), options);
+  // The chosen suites run on two engines side by side: they wait more than they compute.
   if (mode === "chosen") {
-    // Side by side: they wait more than they compute.
-    const kinds = DOCKER_KINDS.filter((kind) => kind !== "28");
-    await Promise.all(kinds.map((kind) => jest(`chosen suites, engine ${kind}`, docker("--", ...CHOSEN_SUITES), { engines: kind })));
+    await Promise.all(DOCKER_KINDS.filter((kind) => kind !== "28").map((kind) => chosen(`engine ${kind}`, { engines: kind })));
   } else if (mode === "all") {
     for (const kind of DOCKER_KINDS) await jest(`test/docker, engine ${kind}`, docker(), { engines: kind });
-    await jest("chosen suites, engine podman", docker("--", ...CHOSEN_SUITES), { engines: "podman" });
     await jest("test/cluster, a pool of all engines", ["--selectProjects", "cluster"], { engines: DOCKER_KINDS.join(",") });
-    for (const version of NODE_VERSIONS) {
-      const node = nodeBinary(version);
-      await jest(`unit tests, Node.js ${version}`, ["--selectProjects", "unit"], { node });
-      await jest(`chosen suites, Node.js ${version}`, docker("--", ...CHOSEN_SUITES), { node });
-    }
+    const nodes = NODE_VERSIONS.map((version) => ({ name: `Node.js ${version}`, node: nodeBinary(version) }));
+    for (const { name, node } of nodes) await jest(`unit tests, ${name}`, ["--selectProjects", "unit"], { node });
+    const rest = [
+      () => chosen("engine podman", { engines: "podman" }),
+      ...nodes.map(
+        ({ name, node }) =>
+          () =>
+            chosen(name, { node }),
+      ),
+    ];
+    for (let i = 0; i < rest.length; i += 2) await Promise.all(rest.slice(i, i + 2).map((run) => run()));
   } else {
     throw new Error("usage: test-engines.ts [chosen|all]");
   }

@@ -39,6 +39,11 @@ export function includesSelf({ access = Access.full, nodeName }: Pool): boolean 
   return access.allowsNode(nodeName);
 }
 
+/** Names of the nodes that may be used, this node's first. */
+export function nodeNames(pool: Pool): string[] {
+  return [...(includesSelf(pool) ? [pool.nodeName] : []), ...pool.members.allPeers.map(({ name }) => name)];
+}
+
 /**
  * Calls a method of one peer for each engine, in parallel.
  * @param options.includeMissing see `fanOut`

@@ -20,9 +20,11 @@ export interface Places {
 export async function nodesFor(affinities: Affinities, nodes: Nodes, call: DockerCall): Promise<Places | undefined> {
   const bound: { what: string; nodes: string[] }[] = [];
   const { node, project, session } = affinities;
-  const names = nodes.namesFor(call.access);
-  if (node !== undefined && !names.includes(node)) throw nodeNotFound(node, names);
-  if (node !== undefined) bound.push({ what: "its constraint", nodes: [node] });
+  if (node !== undefined) {
+    const names = nodes.namesFor(call.access);
+    if (!names.includes(node)) throw nodeNotFound(node, names);
+    bound.push({ what: "its constraint", nodes: [node] });
+  }
   const named = [
     ...affinities.volumes.map((id) => ({ kind: "volume", id }) as const),
     ...affinities.networks.map((id) => ({ kind: "network", id }) as const),

@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { Access } from "../access/access";
 import type { Peer } from "../cluster/membership/peer";
-import { callPeers, includesSelf, type Pool, poolOf } from "../cluster/pool";
+import { callPeers, includesSelf, nodeNames, type Pool, poolOf } from "../cluster/pool";
 import { sendWatched } from "../cluster/routing/frozen-peer";
 import { locateContainer } from "../cluster/routing/locate";
 import { fanOut, type MissingNode } from "../cluster/rpc/fan-out";
@@ -77,8 +77,7 @@ export class Nodes {
   /** Names of the nodes that the client may use. */
   namesFor(access: Access): string[] {
     const pool = this.poolFor(access);
-    if (!pool) return [this.nodeName];
-    return [...(includesSelf(pool) ? [pool.nodeName] : []), ...pool.members.allPeers.map(({ name }) => name)];
+    return pool ? nodeNames(pool) : [this.nodeName];
   }
 
   /** @throws AppError NODE_NOT_FOUND */

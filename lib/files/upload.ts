@@ -87,12 +87,10 @@ async function readFormFile(body: Readable, contentType: string, onFile: (file: 
   let reading: Promise<void> | undefined;
   const parsed = new Promise<void>((resolve, reject) => {
     const refuse = (field: string) =>
-      reject(invalidField(field, "is not known here: the form has the archive alone, and ?path= the folder"));
-    form.on("field", (field) =>
       reject(
         invalidField(field, "is not known here: the form has the archive alone, as a file (curl -F file=@app.zip), and ?path= the folder"),
-      ),
-    );
+      );
+    form.on("field", refuse);
     form.on("file", (field, file) => {
       // The form and the file's consumer get the error too.
       file.on("error", () => undefined);

@@ -46,11 +46,12 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
   const stepsByPath = new Map<string, RequestHandler[]>();
   for (const route of ordered) {
     const handler = routeHandler(route, deps.dispatch, requestDeps);
+    const find = hintedRoutes.get(route.path);
     const steps = [
       routeNamer(route.path),
       deps.authenticate(route),
       deps.limits[route.burst],
-      hintedRoutes.has(route.path) ? withRouteHint(handler, hintedRoutes.get(route.path) as RouteFinder) : handler,
+      find ? withRouteHint(handler, find) : handler,
     ];
     router[route.method](route.path, ...(breadth(route.path) > 0 ? [skipReserved] : []), ...steps);
     if (route.method === "get" && FIXED_PATH.test(route.path) && !stepsByPath.has(route.path)) stepsByPath.set(route.path, steps);

@@ -10,6 +10,7 @@ import { flag } from "../http/fields";
 import { Reply, type Route, type RouteCall, route, streamReply } from "../http/route";
 import { type EventFormat, EventStream } from "../runs/jobs/event-stream";
 import { settlesBefore } from "../support/settles-before";
+import { warningFields } from "../support/warnings";
 import { imageReference } from "./schemas/common";
 import { mergeImageLists, mergePruned, mergePullOutcomes, mergeRemovalOutcomes } from "./schemas/image-outcomes";
 import { imageListResponses, imagePruneResponses, imagePullBody, imagePullResponses, imageRemoveResponses } from "./schemas/image-schemas";
@@ -54,7 +55,7 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
         status: "pulled",
         id,
         ...(digest ? { digest } : {}),
-        ...(warnings.length > 0 ? { warnings } : {}),
+        ...warningFields(warnings),
         host,
       });
       const format = call.accepts("json", "text/event-stream", "application/x-ndjson");

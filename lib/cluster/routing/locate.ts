@@ -1,7 +1,7 @@
 import { AppError, nodeNotFound } from "../../errors";
 import type { Found } from "../local-host";
 import type { Peer } from "../membership/peer";
-import { callPeer, callPeers, includesSelf, type Pool } from "../pool";
+import { callPeer, callPeers, includesSelf, nodeNames, type Pool } from "../pool";
 import { type FanOutResult, fanOut, type MissingNode } from "../rpc/fan-out";
 import type { RpcResult } from "../rpc/methods";
 import { PeerFailure } from "../rpc/peer-failure";
@@ -115,7 +115,7 @@ function nodesMissing(subject: string, details: object, missing: MissingNode[]):
 export function findPeer(pool: Pool, nodeName: string): Peer {
   const peer = pool.members.allPeers.find(({ name }) => name === nodeName);
   if (peer) return peer;
-  throw nodeNotFound(nodeName, [...(includesSelf(pool) ? [pool.nodeName] : []), ...pool.members.allPeers.map(({ name }) => name)]);
+  throw nodeNotFound(nodeName, nodeNames(pool));
 }
 
 /**
