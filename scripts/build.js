@@ -60,8 +60,7 @@ const EDITS = [
   ["zod/v4/core/index.cjs", 'exports.locales = __importStar(require("../locales/index.cjs"));', "exports.locales = {};"],
   // Formats each request for a debug log that is off.
   ["docker-modem/lib/modem.js", "debug('Sending: %s', util.inspect(options, {\n    showHidden: true,\n    depth: null\n  }));", ""],
-  ["docker-modem/lib/ssh.js", "new Client()", "new (require('ssh2').Client)()"],
-  ["docker-modem/lib/ssh.js", "Client = require('ssh2').Client,", ""],
+  ["docker-modem/lib/modem.js", "  ssh = require('./ssh'),\n", ""],
   ["dockerode/lib/docker.js", "withSession = require('./session'),", "withSession = () => { throw new Error('Without BuildKit'); },"],
 ];
 

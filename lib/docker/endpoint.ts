@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
+import type { ConstructorOptions } from "docker-modem";
 import type { DockerOptions } from "dockerode";
 import { lazyRequire } from "../support/lazy-require";
 import { fromUrlHost } from "../support/url-host";
 import { commandLine } from "./cli/shell-quote";
+import { SshConnections } from "./ssh-connections";
 
 const loadDockerCli = lazyRequire(() => require("docker-cli-js") as typeof import("docker-cli-js"));
 
@@ -23,8 +25,8 @@ export interface EndpointSettings {
 export interface Endpoint {
   /** such as unix:///var/run/docker.sock */
   url: string;
-  /** for dockerode */
-  options: DockerOptions;
+  /** for dockerode; the agent is for an engine that is reached over SSH */
+  options: DockerOptions & Pick<ConstructorOptions, "agent">;
   /** for the docker CLI */
   env: Record<string, string>;
   /** Path of the engine's socket, if it has one: containers must not mount it. */
@@ -58,8 +60,8 @@ function buildEndpoint(address: string, tls: Tls, cli: Record<string, string>): 
   const { protocol, hostname, port, username } = new URL(url);
   const host = fromUrlHost(hostname);
   if (protocol === "ssh:") {
-    const sshOptions = cli.SSH_AUTH_SOCK ? { agent: cli.SSH_AUTH_SOCK } : {};
-    return { url, env, options: { protocol: "ssh", host, port: port || 22, username, sshOptions } };
+    const server = { host, port: Number(port || 22), username, ...(cli.SSH_AUTH_SOCK ? { agent: cli.SSH_AUTH_SOCK } : {}) };
+    return { url, env, options: { protocol: "http", host, port: server.port, agent: new SshConnections(server) } };
   }
   if (!["tcp:", "http:", "https:"].includes(protocol)) throw new Error(`docker_host ${url} is of no known kind`);
   if (!tls.docker_tls_verify && protocol !== "https:") {

@@ -2,7 +2,6 @@ import http from "node:http";
 import https from "node:https";
 import type net from "node:net";
 import type tls from "node:tls";
-import type { DockerOptions } from "dockerode";
 import { AppError } from "../errors";
 import type { Endpoint } from "./endpoint";
 import type { Engine } from "./engine";
@@ -35,7 +34,7 @@ const VERSION_CACHE_MS = 30_000;
 
 /** The engine's own HTTP interface, for requests whose responses clients get as the engine wrote them. */
 export class RawEngine {
-  private readonly options: DockerOptions;
+  private readonly options: Endpoint["options"];
   private readonly agent: http.Agent;
   private versions: { range: Promise<{ min: MinorVersion; max: MinorVersion }>; at: number } | undefined;
 
@@ -53,9 +52,8 @@ export class RawEngine {
    * @throws AppError ENGINE_ERROR if it is reached over SSH
    */
   connectOptions(): net.NetConnectOpts | (tls.ConnectionOptions & { secure: true }) {
-    const { protocol, socketPath, host, port, ca, cert, key } = this.options;
-    if (protocol === "ssh")
-      throw new AppError("ENGINE_ERROR", { message: "The Docker API can't be passed on to an engine that is reached over SSH" });
+    const { protocol, socketPath, host, port, ca, cert, key, agent } = this.options;
+    if (agent) throw new AppError("ENGINE_ERROR", { message: "The Docker API can't be passed on to an engine that is reached over SSH" });
     if (typeof socketPath === "string") return { path: socketPath };
     const address = { host: host as string, port: Number(port) };
     if (protocol !== "https") return address;

@@ -1,7 +1,7 @@
 import express, { type RequestHandler, type Response } from "express";
 import { parse } from "qs";
 import { digestOf } from "../cluster/rpc/signatures";
-import { AppError, invalidField } from "../errors";
+import { AppError } from "../errors";
 import { MAX_DRAINED_BYTES } from "../support/drain-body";
 
 const JSON_TYPES = ["application/json", "application/*+json"];
@@ -32,8 +32,6 @@ export function bodyParsers(limitBytes: number): RequestHandler[] {
       assertNoBody(request.headers);
       request.body = {};
     }
-    if (request.body === null || typeof request.body !== "object" || Array.isArray(request.body))
-      throw invalidField("body", "must be an object");
     next();
   };
   return [

@@ -146,7 +146,11 @@ export class HttpRequest implements RoutedRequest, RouteCall {
 
   private async parseBody(): Promise<object> {
     await runMiddleware(this.deps.bodyParsers, this.request, this.response);
-    const parsed = this.request.body as object;
+    const parsed = this.request.body as unknown;
+    if (parsed === null || typeof parsed !== "object" || Array.isArray(parsed)) {
+      const { example } = this.route;
+      throw invalidField("body", `must be an object${example ? `, such as ${JSON.stringify(example)}` : ""}`);
+    }
     this.body = readInput((this.route.body ?? NO_FIELDS).strict(), parsed);
     return parsed;
   }

@@ -6,6 +6,7 @@ import type { AppError } from "../errors";
 import { Reply, type Route, type RouteCall, route } from "../http/route";
 import type { ManagedContainers, RequestedSpec } from "../managed/managed-containers";
 import { readManagedSpec } from "../managed/managed-spec";
+import { commandWarnings, warningFields } from "../support/warnings";
 import { containerParams } from "./schemas/common";
 import * as responses from "./schemas/container-responses";
 import { toContainerView } from "./schemas/container-view";
@@ -77,9 +78,10 @@ export function managedRoutes(
         },
       );
       call.markStarted();
-      if (created === "pulling") return new Reply(202, { cuid, image, status: created, host });
+      const told = warningFields(commandWarnings(requested.command ?? []));
+      if (created === "pulling") return new Reply(202, { cuid, image, status: created, host, ...told });
       // As it was: the engine may not answer any more, and the container is there.
-      return new Reply(201, toContainerView(created), { Location: `/containers/${cuid}` });
+      return new Reply(201, { ...toContainerView(created), ...told }, { Location: `/containers/${cuid}` });
     },
   });
 

@@ -133,8 +133,14 @@ function choosePort(published: Published[], { Config }: ContainerInspectInfo, wa
   const named = wanted ?? (published.length > 1 ? Number(Config.Labels?.[PORT_LABEL]) : undefined);
   const found = named === undefined ? published[0] : published.find(({ container_port }) => container_port === named);
   if (found) return found;
-  if (wanted === undefined) throw new AppError("NO_PORT", { message: "The container publishes several ports: say which by port", details });
-  throw new AppError("NO_PORT", { message: `The container doesn't publish port ${wanted}`, details });
+  const numbers = details.ports.join(", ");
+  if (wanted === undefined)
+    throw new AppError("NO_PORT", { message: `The container publishes several ports: say which by ?port=, of ${numbers}`, details });
+  const bound = published.find(({ bindings }) => bindings.some(({ host_port }) => host_port === wanted));
+  const hint = bound
+    ? `, but ${bound.container_port}, as ${wanted} of its host: say ?port=${bound.container_port}`
+    : `: it publishes ${numbers}`;
+  throw new AppError("NO_PORT", { message: `The container doesn't publish port ${wanted}${hint}`, details });
 }
 
 /** The error for a container without published ports: it names the container whose network this one uses, which publishes the ports of both. */

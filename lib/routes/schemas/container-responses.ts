@@ -74,8 +74,8 @@ export const create: Responses = {
     description: "The same Idempotency-Key has made it before",
     schema: z.object({ ...containerRef, cuid, status: z.string(), repeated: z.literal(true) }),
   },
-  201: { description: "Created, and not started", schema: containerView, headers: { Location: "Its path" } },
-  202: { description: "Its image is still being pulled; then it is created", schema: pulling },
+  201: { description: "Created, and not started", schema: containerView.extend({ warnings }), headers: { Location: "Its path" } },
+  202: { description: "Its image is still being pulled; then it is created", schema: pulling.extend({ warnings }) },
 };
 
 export const change: Responses = {

@@ -4,6 +4,9 @@ import { flag, matching, text } from "../../http/fields";
 
 const SECONDS_PER_UNIT = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 
+/** A number below is an age whose unit was forgotten; 0 and 1 are common for all there is. */
+const SECONDS_OF_1970 = 31_536_000;
+
 /**
  * A point in time: seconds since 1970, a date of RFC 3339, or an age (`10m`). Output: seconds since 1970 as text, with the decimals that were
  * given, up to nanoseconds: as a number they would be rounded, and lines of the log be lost.
@@ -12,6 +15,10 @@ export const pointInTime = text.transform((value, context) => {
   const age = /^(\d+)([smhd])$/.exec(value);
   if (age) return String(Math.floor(Date.now() / 1000) - Number(age[1]) * SECONDS_PER_UNIT[age[2] as keyof typeof SECONDS_PER_UNIT]);
   const [, seconds, decimals = ""] = /^(\d+)(?:\.(\d+))?$/.exec(value) ?? [];
+  if (Number(seconds) > 1 && Number(seconds) < SECONDS_OF_1970) {
+    context.addIssue({ code: "custom", message: `would be in 1970: the last ${seconds} seconds are ${seconds}s` });
+    return z.NEVER;
+  }
   if (seconds !== undefined) return joinSeconds(seconds, decimals);
   const [, fraction = ""] = /:\d\d[.,](\d+)/.exec(value) ?? [];
   const time = /^\d{4}-\d\d-\d\d/.test(value) ? Date.parse(value) : Number.NaN;

@@ -21,7 +21,7 @@ const { resolveEndpoint } = require("./lib/docker/endpoint.ts");
 resolveEndpoint({ docker_host: url, docker_context: null, docker_config: null, ssh_auth_sock: null })
   .then((endpoint) => new Engine(endpoint, 10000))
   .then((engine) => Promise.all(JSON.parse(asked).map(([id, port]) => findUpstream(engine, id, port).catch(
-    ({ code, status, details }) => ({ code, status, details })))))
+    ({ code, status, message, details }) => ({ code, status, message, details })))))
   .then((found) => console.log(JSON.stringify(found)));
 `;
 
@@ -98,10 +98,12 @@ test("of several ports the requested or the labelled one is used, otherwise 400 
   const several = await start("-p", "18093:80", "-p", "18094:81");
   const made = await start("-p", "18095:80", "-p", "18096:81", "--label", "dockapi.container_port=80");
   const refused = { code: "NO_PORT", status: 400, details: { field: "port", ports: expect.arrayContaining([80, 81]) } };
-  expect(await upstreams([several, 81], [several], [several, 82], [made])).toMatchObject([
+  const message = (text: string) => ({ ...refused, message: expect.stringMatching(text) });
+  expect(await upstreams([several, 81], [several], [several, 82], [several, 18093], [made])).toMatchObject([
     { port: 18094, container_port: 81 },
-    refused,
-    refused,
+    message("^The container publishes several ports: say which by .port=, of 8[01], 8[01]$"),
+    message("^The container doesn't publish port 82: it publishes 8[01], 8[01]$"),
+    message("^The container doesn't publish port 18093, but 80, as 18093 of its host: say .port=80$"),
     { port: 18095, container_port: 80 },
   ]);
 });

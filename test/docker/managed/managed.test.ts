@@ -233,6 +233,10 @@ test("PATCH of the ports replaces them, tcp and udp; a taken port is a 409 and c
       code: "PORT_TAKEN",
     });
   expect((await create({ ports: [{ host: 18090, container: 80 }] })).json).toMatchObject({ status: 409, code: "PORT_TAKEN" });
+  expect((await example("PATCH", `/containers/${cuid}/ports`, ports)).json).toMatchObject({
+    status: 400,
+    message: expect.stringMatching(/body must be an object, such as \{"ports":/),
+  });
   expect((await node.inspect(cuid)).Id).toBe(Id);
   expect((await node.names()).sort()).toEqual([cuid, other].sort());
 });
@@ -304,6 +308,11 @@ test("each start runs /app/boot.py after installing its requirements, else the i
     new RegExp(`pip -m pip install .* -r /app/requirements.txt\npython -u /app/boot.py\nbooted as ${cuid} in /app\n$`),
   );
   expect((await node.inspect(cuid)).Id).toBe(Id);
+});
+
+test("a creation whose command only a shell would understand carries a warning", async () => {
+  const { status, json } = await create({ command: "apk add curl && curl example.com" });
+  expect([status, json.warnings]).toEqual([201, [expect.stringContaining("no shell runs the command, which gets && as it is")]]);
 });
 
 test("a given command replaces boot.py; an image without a shell runs its own command", async () => {

@@ -149,9 +149,6 @@ describe("errorHandler", () => {
 describe("bodyParsers", () => {
   test.each<[string, string | undefined, string | Buffer, number, string]>([
     ["broken JSON", "application/json", '{"a": ', 400, "INVALID_BODY"],
-    ["JSON that is no object", "application/json", "[1]", 400, "INVALID_BODY"],
-    ["JSON null", "application/json", "null", 400, "INVALID_BODY"],
-    ["JSON text", "application/json", '"a"', 400, "INVALID_BODY"],
     ["JSON sent as a form", "application/x-www-form-urlencoded", '{"a": 1}', 400, "INVALID_BODY"],
     ["a form that is too deep", "application/x-www-form-urlencoded", "a[b][c][d][e][f][g]=1", 400, "INVALID_BODY"],
     ["a type we don't read", "text/yaml", "a: 1", 400, "UNSUPPORTED_MEDIA_TYPE"],

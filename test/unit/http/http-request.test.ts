@@ -7,22 +7,29 @@ import { HttpRequest, querySchema } from "../../../lib/http/http-request";
 import { type Route, route } from "../../../lib/http/route";
 
 /** A request of a container's route with this handler. */
-function requestOf(handler: (call: { markStarted(): void }) => Promise<object>, request: { readableDidRead?: boolean } = {}): HttpRequest {
-  const declared: Route = route({
-    method: "get",
-    path: "/containers/:id",
-    where: owner,
-    burst: "none",
-    permission: "read",
-    confined: "container",
-    summary: "",
-    params: z.object({ id: z.string() }),
-    responses: { 200: { description: "" } },
-    handler,
-  });
+function requestOf(
+  handler: (call: { markStarted(): void }) => Promise<object>,
+  request: { readableDidRead?: boolean; body?: unknown } = {},
+  more: Partial<Route> = {},
+): HttpRequest {
+  const declared: Route = {
+    ...route({
+      method: "get",
+      path: "/containers/:id",
+      where: owner,
+      burst: "none",
+      permission: "read",
+      confined: "container",
+      summary: "",
+      params: z.object({ id: z.string() }),
+      responses: { 200: { description: "" } },
+      handler,
+    }),
+    ...more,
+  };
   const express = { params: { id: "web" }, query: {}, readableDidRead: false, ...request } as unknown as Request;
   const response = { locals: { access: Access.full } } as unknown as Response;
-  return new HttpRequest(declared, querySchema(declared), express, response, {} as never);
+  return new HttpRequest(declared, querySchema(declared), express, response, { bodyParsers: [] } as never);
 }
 
 /** Runs a handler that fails with these errors, one a call, and then succeeds. @returns the number of calls */
@@ -51,6 +58,20 @@ describe("HttpRequest", () => {
     expect(await callsUntilDone([new AppError("CONTAINER_NOT_FOUND")])).toBe(1);
     expect(await callsUntilDone([new AppError("NOT_RUNNING", { cause: { statusCode: 409 } })])).toBe(1);
     expect(await callsUntilDone([gone()], { readableDidRead: true })).toBe(1);
+  });
+
+  test.each([
+    ["JSON that is no object", [1]],
+    ["JSON null", null],
+    ["JSON text", "a"],
+  ])("%s is a client error that shows a body", async (_, body) => {
+    const declared = { body: z.object({ name: z.string() }), example: { name: "web" } };
+    const reading = requestOf(async () => ({}), { body }, declared).readBody();
+    await expect(reading).rejects.toMatchObject({
+      status: 400,
+      clientCode: "INVALID_BODY",
+      message: 'body must be an object, such as {"name":"web"}',
+    });
   });
 
   test("of requests that fail with one error, the one that had started tells so, and the other does not", async () => {

@@ -12,4 +12,9 @@ describe("logQuery", () => {
   ])("the time %s is passed on to the nanosecond: %s", (given, expected) => {
     expect(logQuery.parse({ since: given, until: given })).toMatchObject({ since: expected, until: expected });
   });
+
+  test("a number of seconds that would be in 1970 is refused, and the age with its unit named; 0 and 1 are all there is", () => {
+    expect(logQuery.safeParse({ since: "300" }).error?.issues[0]?.message).toBe("would be in 1970: the last 300 seconds are 300s");
+    expect(logQuery.parse({ since: "0", until: "1" })).toMatchObject({ since: "0", until: "1" });
+  });
 });
