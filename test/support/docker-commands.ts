@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type CommandResult, run } from "../../scripts/process";
@@ -25,7 +25,7 @@ export function dockerAt(
   host: string,
   { args, input, terminal }: DockerCommand,
   name: string,
-  { config = emptyConfig(), cli = "docker" }: { config?: string; cli?: string } = {},
+  { config = EMPTY_CONFIG, cli = "docker" }: { config?: string; cli?: string } = {},
 ): Promise<CommandResult> {
   const command = `${cli} -H ${host} ${args.replaceAll("NAME", name)}`;
   const line = terminal ? `script -qefc '${`stty rows 33 cols 101; ${command}`.replaceAll("'", `'\\''`)}' /dev/null` : command;
@@ -35,16 +35,17 @@ export function dockerAt(
   return run("sh", ["-c", line], { env, input, inputStaysOpen: terminal ?? false });
 }
 
-let shared: string | undefined;
+/** What the CLI leaves behind: removed after the tests of the file, or with the process of a bench. */
+export const cliFolder = mkdtempSync(path.join(tmpdir(), "docker-server-cli-"));
+const removeCliFolder = () => rmSync(cliFolder, { recursive: true, force: true });
+if (typeof afterAll === "function") afterAll(removeCliFolder);
+else process.once("exit", removeCliFolder);
 
-function emptyConfig(): string {
-  shared ??= mkdtempSync(path.join(tmpdir(), "docker-server-cli-"));
-  return shared;
-}
+const EMPTY_CONFIG = mkdtempSync(path.join(cliFolder, "empty-"));
 
 /** A configuration of the CLI that sends headers with every request. */
 export function configWithHeaders(headers: Record<string, string>): string {
-  const folder = mkdtempSync(path.join(tmpdir(), "docker-server-cli-"));
+  const folder = mkdtempSync(path.join(cliFolder, "headers-"));
   writeFileSync(path.join(folder, "config.json"), JSON.stringify({ HttpHeaders: headers }));
   return folder;
 }

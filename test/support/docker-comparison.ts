@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { DOCKER_CLIS } from "../../scripts/engine-kind";
-import { type DockerCommand, dockerAt, normalized } from "./docker-commands";
+import { cliFolder, type DockerCommand, dockerAt, normalized } from "./docker-commands";
 
 /** Commands that follow one another, each run on an engine and on a pool with names of their own. */
 const COMPARED_COMMANDS: DockerCommand[] = [
@@ -110,9 +110,9 @@ const COMPARED_COMMANDS: DockerCommand[] = [
     input: "FROM busybox\nRUN grep -c -e one -e two /etc/hosts > /f\nCMD cat /f\n",
   },
   { args: "run --rm img-NAME:3" },
-  { args: "save -o /tmp/save-NAME.tar img-NAME:3" },
+  { args: `save -o ${cliFolder}/save-NAME.tar img-NAME:3` },
   { args: "rmi img-NAME:3", varies: true },
-  { args: "load -i /tmp/save-NAME.tar" },
+  { args: `load -i ${cliFolder}/save-NAME.tar` },
   { args: "rmi img-NAME:3", varies: true },
   { args: "create --name NAME busybox true", varies: true },
   { args: "rm NAME" },
