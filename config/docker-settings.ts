@@ -12,12 +12,14 @@ export const DOCKER_SETTINGS = {
     help: "Further addresses of the Docker API of the pool: unix:///path, or tcp://address:port, which off loopback needs docker_tls_ca",
   },
   docker_socket_group: {
+    needs: "docker_listen",
     type: "string",
     default: null,
     group: "Docker",
     help: "Group that may use the sockets of docker_listen, by name or number; that of this process if unset",
   },
   docker_tls_ca: {
+    needs: "docker_listen",
     type: "string",
     default: null,
     group: "Docker",

@@ -41,12 +41,26 @@ export async function loadSettings(argv: string[], env = process.env, folder = p
   if (flags.docker_context !== undefined && flags.docker_host === undefined) settings.docker_host = null;
   const cliNames = (settings as Settings).docker_cli_env;
   const cliVariables = Object.fromEntries(Object.entries(variables).filter(([name]) => cliNames.includes(name)));
-  const withoutEffect = TABLE.flatMap(([name, { needs }]) => {
+  const withoutEffect = TABLE.flatMap(([name, { needs, env = [] }]) => {
     const label = labels.get(name);
-    return label === undefined || needs === undefined || settings[needs] ? [] : [`${label} has no effect without --${needs}`];
+    // Variables of other programs, such as AWS_REGION, are there for these.
+    if (label === undefined || needs === undefined || env.includes(label) || isGiven(settings[needs])) return [];
+    return [`${label} has no effect without --${needs}`];
   });
-  const warnings = [...unknownVariables(variables), ...withoutEffect, ...aloneInCluster(settings as Settings, labels)];
+  const warnings = [
+    ...unknownVariables(variables),
+    ...withoutEffect,
+    ...tokensInOne(settings as Settings, labels.get("token")),
+    ...aloneInCluster(settings as Settings, labels),
+  ];
   return { settings: settings as Settings, warnings, cliVariables };
+}
+
+const isGiven = (value: unknown) => (Array.isArray(value) ? value.length > 0 : Boolean(value));
+
+/** Other lists are separated by commas, which a token may have. */
+function tokensInOne({ token }: Settings, label = "token"): string[] {
+  return token.some((each) => each.includes(",")) ? [`${label} is one token with a comma in it: for several repeat --token, or use --token_file`] : [];
 }
 
 /** Why the nodes of other machines may never meet this one. */

@@ -9,8 +9,8 @@ export interface Setting {
   group: "Server" | "Access" | "Docker" | "Cluster" | "Runs" | "Logs";
   help: string;
   secret?: boolean;
-  /** The switch without which it has no effect. */
-  needs?: "cluster" | "https";
+  /** The setting without which it has no effect. */
+  needs?: "cluster" | "https" | "s3" | "docker_listen";
   min?: number;
   max?: number;
   choices?: readonly string[];

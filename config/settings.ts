@@ -1,11 +1,14 @@
-import { isIP } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 import { isNarrowToken, NO_ROOT_TOKEN } from "../lib/support/narrow-token";
 import { DOCKER_SETTINGS } from "./docker-settings";
 import { RUN_SETTINGS } from "./run-settings";
 import type { Setting, ValueOf } from "./setting";
 
 const absolutePath = (value: string) => (value.startsWith("/") ? undefined : "must be an absolute path");
-const withoutBrackets = (value: string) => (value.startsWith("[") ? "must be an address without brackets, such as ::1" : undefined);
+const listenAddress = (value: string) => {
+  if (value.startsWith("[")) return "must be an address without brackets, such as ::1";
+  return isIPv6(value) || /^[\w.-]+$/.test(value) ? undefined : "must be an address or a name alone, such as 127.0.0.1; the port is --port";
+};
 const httpUrl = (value: string) => (/^https?:\/\/[^/]+$/.test(value) ? undefined : "must be such as http://10.0.0.1:1717");
 const origin = (value: string) =>
   /^https?:/.test(value) && URL.canParse(value) && new URL(value).origin === value
@@ -34,7 +37,7 @@ export const SETTINGS = {
     type: "string",
     default: null,
     env: ["SERVER_LISTEN_ADDR"],
-    check: withoutBrackets,
+    check: listenAddress,
     group: "Server",
     help: "Address to listen on; all of them if unset",
   },
@@ -176,13 +179,14 @@ export const SETTINGS = {
   },
   s3: { needs: "cluster", type: "string", default: null, group: "Cluster", help: "S3 bucket to share instead of a folder" },
   s3_endpoint: {
-    needs: "cluster",
+    needs: "s3",
     type: "string",
     default: null,
     group: "Cluster",
     help: "Address of a server that speaks S3; Amazon's own if unset",
   },
   s3_region: {
+    needs: "s3",
     type: "string",
     default: null,
     env: ["AWS_REGION"],
@@ -190,7 +194,7 @@ export const SETTINGS = {
     help: "Region of the bucket; with s3_endpoint us-east-1 if neither this nor an AWS profile names one",
   },
   s3_path_style: {
-    needs: "cluster",
+    needs: "s3",
     type: "boolean",
     default: false,
     group: "Cluster",

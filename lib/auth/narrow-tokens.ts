@@ -7,6 +7,8 @@ import type { Logger } from "../support/logger";
 import { readSettingsFile } from "../support/settings-error";
 import { followFile } from "./follow-file";
 
+/** An id, or a token that begins with it. */
+const REVOKED = /^(?:ds1_)?([A-Za-z0-9_-]{16})(?:\.[A-Za-z0-9_.-]+)?$/;
 /** Longest delay of a timer; a later expiry is looked at again then. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** Verified tokens that are kept, and claims whose caveats are kept parsed. */
@@ -71,23 +73,23 @@ export class NarrowTokens {
    */
   watchRevoked(file: string, log: Logger): void {
     const content = readSettingsFile("revoked", file);
-    this.revoke(content);
+    this.revoke(content, log);
     void followFile(file, content, (changed) => {
       if (typeof changed !== "string")
         return log.error("Revoked tokens not readable, those known stay revoked", { reason: changed.message });
-      this.revoke(changed);
+      this.revoke(changed, log);
       log.info("Revoked tokens reloaded", { ids: this.revoked.size });
     });
   }
 
-  /** @param content one id a line; what follows a # is a comment */
-  private revoke(content: string): void {
-    this.revoked = new Set(
-      content
-        .split("\n")
-        .map((line) => line.replace(/#.*/, "").trim())
-        .filter(Boolean),
-    );
+  /** @param content one id a line, or the token; what follows a # is a comment */
+  private revoke(content: string, log: Logger): void {
+    const lines = content.split("\n").map((line) => line.replace(/#.*/, "").trim());
+    const ids = lines.map((line) => REVOKED.exec(line)?.[1]);
+    this.revoked = new Set(ids.filter((id) => id !== undefined));
+    const wrong = lines.flatMap((line, index) => (line !== "" && ids[index] === undefined ? [index + 1] : []));
+    // A line may be a token: it is not told.
+    if (wrong.length > 0) log.warn("Revoked tokens: lines that are no id of a narrow token revoke nothing", { lines: wrong });
     for (const id of this.revoked) for (const { end } of this.uses.get(id) ?? []) end();
   }
 

@@ -67,7 +67,9 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
       // Behind a container, an action that exists is meant: another is not.
       const isAction = /:.*\/\w+$/.test(path);
       const sameMethod = routes.filter(({ method }) => method.toUpperCase() === request.method);
-      const nearest = isAction ? undefined : nearestRoute(request, sameMethod);
+      // `/web` is what `/containers/web` has more methods for.
+      const asked = path === "/:id" ? { method: request.method, path: `/containers${request.path}` } : request;
+      const nearest = isAction ? undefined : nearestRoute(asked, sameMethod);
       const hint = nearest === undefined ? "" : `; did you mean ${nearest}?`;
       const message = `${request.path} has no ${request.method}; it has ${allowed}${hint}`;
       throw new AppError("METHOD_NOT_ALLOWED", { message, details: { allow: allowed } });

@@ -71,6 +71,19 @@ export const list = <T extends z.ZodType<string, unknown>>(item: T) =>
 /** Linux's PATH_MAX. Docker hangs on a command with a far longer name, while it builds the error. */
 const MAX_PATH_BYTES = 4096;
 
+const jsonWords = z.array(scalar);
+
+/** @throws Error that says why the text is no command */
+function wordsOf(text: string): string[] {
+  // A list in JSON is what a form's reader means by it; `[ -f file ]` is a command, too.
+  if (!/^\s*\[\s*"/.test(text)) return splitShellWords(text);
+  try {
+    return jsonWords.parse(JSON.parse(text));
+  } catch {
+    throw new Error('it begins like a list such as ["sh","-c","echo hello"], and is no JSON');
+  }
+}
+
 /** A command: a list of words, or a string that is split into words as a shell would do it; no shell runs it. */
 export const command = z
   .union([text, z.array(scalar), z.record(z.string().regex(/^\d*$/), z.union([text, z.array(text)]))], {
@@ -78,7 +91,7 @@ export const command = z
   })
   .transform((value, context) => {
     try {
-      const words = typeof value === "string" ? splitShellWords(value) : (Object.values(value).flat() as string[]);
+      const words = typeof value === "string" ? wordsOf(value) : (Object.values(value).flat() as string[]);
       if (Buffer.byteLength(words[0] ?? "") <= MAX_PATH_BYTES) return words;
       context.addIssue({ code: "custom", message: "must begin with a command, and this is longer than any path" });
     } catch (error) {

@@ -46,6 +46,15 @@ function refuseMisplaced(query: object, { shape }: z.ZodObject, body: z.ZodType 
   if (misplaced !== undefined) throw invalidField(misplaced, "is no parameter of the address here, but a field of the body");
 }
 
+/** @throws AppError INVALID_INPUT for a field of the body that is a parameter of the address */
+function refuseFieldsOfAddress(fields: object, query: z.ZodType | undefined, { shape }: z.ZodObject): void {
+  if (!(query instanceof z.ZodObject)) return;
+  const misplaced = Object.entries(fields).find(([name]) => !Object.hasOwn(shape, name) && Object.hasOwn(query.shape, name));
+  if (!misplaced) return;
+  const [name, value] = misplaced;
+  throw invalidField(name, `is no field of the body here, but a parameter of the address: ?${name}=${encodeURIComponent(String(value))}`);
+}
+
 /** A request that Express received: the dispatcher routes this value, and the handler of the route reads it. */
 export class HttpRequest implements RoutedRequest, RouteCall {
   readonly params: Record<string, unknown>;
@@ -151,7 +160,9 @@ export class HttpRequest implements RoutedRequest, RouteCall {
       const { example } = this.route;
       throw invalidField("body", `must be an object${example ? `, such as ${JSON.stringify(example)}` : ""}`);
     }
-    this.body = readInput((this.route.body ?? NO_FIELDS).strict(), parsed);
+    const body = this.route.body ?? NO_FIELDS;
+    refuseFieldsOfAddress(parsed, this.route.query, body);
+    this.body = readInput(body.strict(), parsed);
     return parsed;
   }
 

@@ -25,8 +25,30 @@ const FOREIGN_NAMES = new Map(
     volume: ["volumes"],
     mounts: ["volumes"],
     test: ["cmd"],
+    imagepullpolicy: ["pull_policy"],
+    image_pull_policy: ["pull_policy"],
+    gpus: ["devices"],
+    page: ["cursor"],
   }),
 );
+
+/** Other programs' names for what is no field here, each with where it is said instead. */
+const ELSEWHERE: { names: Set<string>; only?: (known: readonly string[]) => boolean; where: string }[] = [
+  {
+    names: new Set(["node", "node_name", "nodename", "nodeselector", "constraint", "constraints", "placement"]),
+    where: "a node is named in the address, as ?node=NAME",
+  },
+  {
+    names: new Set(["timeout"]),
+    only: (known) => known.includes("payload"),
+    where: "the server's option --run_max_time limits all runs",
+  },
+  {
+    names: new Set(["timeout", "wait"]),
+    only: (known) => known.includes("detach"),
+    where: "the answer comes after the server's --run_wait at the latest, or at once with detach",
+  },
+];
 
 /** The other names of the fields that a schema has, each with the canonical one. */
 export function aliasesOf({ shape }: z.ZodObject): [alias: string, canonical: string][] {
@@ -41,7 +63,7 @@ export function aliasesOf({ shape }: z.ZodObject): [alias: string, canonical: st
  */
 export function readInput<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const { fields, givenNames } = toCanonicalNames(schema, value);
-  const result = schema.safeParse(fields, { error: unknownFieldMessage, reportInput: true });
+  const result = schema.safeParse(fields, { error: fieldsMessage, reportInput: true });
   if (result.success) return result.data;
   const issue = result.error.issues[0] as z.core.$ZodIssue;
   const path = [...issue.path];
@@ -77,15 +99,16 @@ function toCanonicalNames(schema: z.ZodType, value: unknown): { fields: unknown;
   return { fields: givenNames.size === 0 ? value : Object.fromEntries(fields), givenNames };
 }
 
-/** What is wrong with an unknown field: names the similar one and all that are known. */
-function unknownFieldMessage({ code, inst, keys }: z.core.$ZodRawIssue): string | undefined {
-  if (code !== "unrecognized_keys" || !(inst instanceof z.ZodObject)) return undefined;
+/** What is wrong with a value that should hold fields, or with an unknown field: names the similar one and all that are known. */
+function fieldsMessage({ code, inst, keys }: z.core.$ZodRawIssue): string | undefined {
+  if (!(inst instanceof z.ZodObject)) return undefined;
   const known = Object.keys(inst.shape);
+  if (code === "invalid_type") return `must hold fields: known are ${known.join(", ")}`;
+  if (code !== "unrecognized_keys") return undefined;
   if (known.length === 0) return "is not known here: no fields are";
   const given = String((keys as string[])[0]);
-  if (given === "node") return `is not known here: a node is named in the address, as ?node=NAME; known are ${known.join(", ")}`;
-  if (given === "timeout" && known.includes("payload"))
-    return `is not known here: the server's option --run_max_time limits all runs; known are ${known.join(", ")}`;
+  const elsewhere = ELSEWHERE.find(({ names, only }) => names.has(given.toLowerCase()) && (only?.(known) ?? true));
+  if (elsewhere) return `is not known here: ${elsewhere.where}; known are ${known.join(", ")}`;
   const aliases = new Map(aliasesOf(inst));
   const foreign = FOREIGN_NAMES.get(given.toLowerCase())?.find((name) => known.includes(name));
   const group = known.find((name) => Object.hasOwn(objectIn(inst.shape[name])?.shape ?? {}, given));

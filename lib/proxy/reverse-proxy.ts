@@ -9,6 +9,7 @@ import { pipeBoth } from "../support/pipe-both";
 import { SESSION_COOKIE } from "./browser-sessions";
 import { ConnectionPool } from "./connection-pool";
 import { formatHead, headerValues, type RawHeaders, type ResponseHead } from "./http1/message-head";
+import { NO_ANSWER } from "./http1/response-reader";
 import { type ProxyTarget, parseProxyTarget } from "./proxy-path";
 import { type ProxyRequest, Relay, RelayFailure, resetConnection } from "./relay";
 import { clientRequestHeaders, connectionHeaders, peerRequestHeaders, withUpstreamOrigin } from "./request-headers";
@@ -59,7 +60,11 @@ export class ReverseProxy {
     if (!access) throw new AppError("MISSING_CREDENTIALS");
     access.assertRoute(PROXY_ACCESS);
     const target = parseProxyTarget(request.url);
-    if (!target) throw new AppError("CONTAINER_NOT_FOUND", { message: "No container can have this name" });
+    if (!target) {
+      const [, port] = /^[^?#]*\/proxy\/[^/?#]*(?::|%3a)(\d+)\//i.exec(request.url) ?? [];
+      const hint = port === undefined ? "" : `: a port is named by ?port=${port}`;
+      throw new AppError("CONTAINER_NOT_FOUND", { message: `No container can have this name${hint}` });
+    }
     checkForwardable(request, response);
     if (endsHere(request)) return void response.set({ Allow: ALLOWED_METHODS, "Content-Length": "0" }).end();
     const { peer, browserSession = false } = response.locals;
@@ -198,11 +203,15 @@ function endsHere({ method, headers }: Request): boolean {
   return method === "OPTIONS" && headers["max-forwards"] === "0";
 }
 
+const RESET_CODES = new Set(["ECONNRESET", "EPIPE"]);
+
 function toAppError(failure: RelayFailure, { peer }: ResolvedUpstream): AppError {
   if (failure.cause instanceof PeerFailure) return failure.cause.toAppError();
   if (peer) return new PeerFailure(peer.name, failure.message, failure.reason !== "unreachable").toAppError();
   const { cause } = failure;
   if (failure.reason === "timeout") return new AppError("UPSTREAM_TIMEOUT", { cause });
   if (failure.reason === "unreachable") return new AppError("UPSTREAM_UNREACHABLE", { cause });
-  return new AppError("UPSTREAM_FAILED", { message: `The container gave no answer that can be passed on: ${failure.message}`, cause });
+  // Docker's own proxy accepts connections to any published port, and resets them or ends them if nothing listens in the container.
+  const reason = RESET_CODES.has((cause as NodeJS.ErrnoException | undefined)?.code ?? "") ? NO_ANSWER : failure.message;
+  return new AppError("UPSTREAM_FAILED", { message: `The container gave no answer that can be passed on: ${reason}`, cause });
 }

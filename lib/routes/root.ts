@@ -161,7 +161,8 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
       await docker.guard.checkEntry(id);
       const spec = { ...rest, stdin: interactive ? Buffer.from(stdin) : undefined };
       const { exec_id, exit_code, ...output } = await exec(docker.engine, id, spec, outputLimit, call.within(settings.run_wait * 1000));
-      const told = warningFields(commandWarnings(rest.command));
+      const unread = !interactive && stdin !== "" ? ["stdin is given only with interactive"] : [];
+      const told = warningFields([...commandWarnings(rest.command), ...unread]);
       const body = { id, name, exec_id, exit_code, running: exit_code === null, ...outputFields(output), host, ...told };
       return exit_code === null ? new Reply(202, body) : body;
     },

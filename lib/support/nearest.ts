@@ -4,7 +4,7 @@ import { distance } from "fastest-levenshtein";
 const MIN_PREFIX_LENGTH = 3;
 
 /** How many letters of a word may be wrong. */
-const toleratedTypos = (word: string) => Math.max(1, Math.ceil(word.length / 3));
+const toleratedTypos = (word: string) => (word.length < 5 ? 1 : Math.ceil(word.length / 3));
 
 /**
  * The name that was probably meant.
@@ -85,6 +85,7 @@ export function nearestRoute({ method, path }: Place, routes: readonly Place[]):
   const last = words.at(-1) ?? "";
   const ofDocker = nearestDockerRoute({ method, path });
   if (ofDocker !== undefined) return ofDocker;
+  const sameMethod = routes.filter((route) => route.method.toUpperCase() === method);
   const fixed = routes.filter((route) => !/[:*]/.test(route.path));
   const isResource = routes.some((route) => route.path.split("/")[1] === first);
   const foreign = FOREIGN_WORDS.get(last);
@@ -97,12 +98,12 @@ export function nearestRoute({ method, path }: Place, routes: readonly Place[]):
   const scored = [
     ...scoresOf(words, routes),
     // `/web` alone is a container, so `/web/logs` is tried by those who look for its logs, and `/logs/web`.
-    ...(words.length > 1 && first !== "containers" ? scoresOf(["containers", ...words], routes) : []),
+    ...(words.length > 1 && first !== "containers" ? scoresOf(["containers", ...words], sameMethod) : []),
     // `/containers/stop` is tried by those who name the container in the body.
     ...withoutTypos(
       routes.filter((route) => words.length > 1 && route.path.startsWith(`/${first}/`) && withoutParameters(route.path) === path),
     ),
-    ...(words.length === 2 && first !== "containers" ? scoresOf(["containers", second, first], routes) : []),
+    ...(words.length === 2 && first !== "containers" ? scoresOf(["containers", second, first], sameMethod) : []),
     // `/logs` is tried by those who look for `/logs/search`, `/openapi` for `/openapi.json`, and `/prune` for `/images/prune`.
     ...withoutTypos(fixed.filter((route) => /^[/.]/.test(route.path.slice(path.length)) && route.path.startsWith(path))),
     ...withoutTypos(fixed.filter((route) => route.path.endsWith(path))),

@@ -5,6 +5,9 @@ const MAX_HEAD_BYTES = 65_536;
 /** 1xx responses before the final one. Without a limit a container could keep this process busy with them. */
 const MAX_INTERIM_RESPONSES = 100;
 
+/** Of a connection that ended, or was reset, before any byte of a response. */
+export const NO_ANSWER = "the connection ended without an answer, as when nothing listens at the port";
+
 /** How the end of a response's body is known: no body, a length, chunks, or the end of the connection. */
 export type BodyFraming = { kind: "none" } | { kind: "length"; bytes: number } | { kind: "chunked" } | { kind: "close" };
 
@@ -63,12 +66,7 @@ export class ResponseReader {
    */
   finish(): void {
     if (this.done) return;
-    if (this.framing?.kind !== "close")
-      throw new HttpParseError(
-        this.started
-          ? "it ended in the middle of an answer"
-          : "the connection ended without an answer, as when nothing listens at the port",
-      );
+    if (this.framing?.kind !== "close") throw new HttpParseError(this.started ? "it ended in the middle of an answer" : NO_ANSWER);
     this.complete([], false);
   }
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { command as commandWords, flag, integer, list, listItems, map, matching, number, scalar, text } from "../../http/fields";
+import { command as commandWords, flag, integer, list, listItems, map, matching, number, scalar } from "../../http/fields";
 import { labelKey, notOfRun } from "./common";
 
 // The fields of a container, each declared once for all routes that take it.
@@ -227,7 +227,8 @@ export const execCommand = commandWords
   .refine((words) => words.length > 0, { error: "must hold a command" })
   .describe("The command: a list, or a text that is split into words as a shell would");
 export const environment = variables(scalar).describe("Environment variables");
-export const labels = map(labelKey, scalar);
+/** Labels by name, or a list of texts such as `name=value`. */
+export const labels = alsoAs(toVariables, map(labelKey, scalar));
 export const network = matching(/^(?:container:)?[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, "must be the name of a network");
 export const pullPolicy = z.enum(["missing", "always", "never"], { error: "must be missing, always or never" });
 export const restartPolicy = matching(
@@ -244,8 +245,14 @@ export const ulimits = map(
   matching(/^[a-z]+$/, "must be the name of a limit"),
   scalar.pipe(matching(/^-?\d{1,18}(?::-?\d{1,18})?$/, "must be soft:hard or one number")),
 );
+const HEALTH_COMMAND =
+  'must be text for the container\'s shell, such as "wget -q -O - localhost", without CMD or CMD-SHELL; disable is for no health check';
+
 export const healthcheckFields = {
-  cmd: text.describe("Run by the container's shell"),
+  cmd: z
+    .string({ error: HEALTH_COMMAND })
+    .regex(/^(?!\s*(?:CMD|CMD-SHELL|NONE)(?:\s|$))[^\0]*$/, { error: HEALTH_COMMAND })
+    .describe("Run by the container's shell"),
   interval: duration,
   timeout: duration,
   start_period: duration,

@@ -29,6 +29,7 @@ beforeAll(async () => {
   await visit(page, `${standIn.url}/console/containers`);
   await page.getByLabel("Token", { exact: true }).fill("any");
   await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign out" }).waitFor();
 });
 afterAll(async () => {
   await browser?.close();

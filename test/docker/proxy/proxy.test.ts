@@ -152,7 +152,12 @@ test("unknown container 404, stopped 409, nothing published 400, timeout 504, no
   expect((await node.request("GET", `/proxy/${withoutPort}/x`)).json).toMatchObject({ status: 400, code: "NO_PORT" });
   expect((await get("/slow")).json).toMatchObject({ status: 504, code: "UPSTREAM_TIMEOUT" });
   const notListening = await node.docker("run", "--detach", "--publish", "80", "busybox", "sleep", "600");
-  expect((await node.request("GET", `/proxy/${notListening}/x`)).json).toMatchObject({ status: 502 });
+  // Docker's own proxy sometimes ends the connection, and sometimes resets it.
+  for (let tries = 0; tries < 6; tries += 1)
+    expect((await node.request("GET", `/proxy/${notListening}/x`)).json).toMatchObject({
+      status: 502,
+      message: expect.stringMatching(/as when nothing listens at the port$/),
+    });
 });
 
 test("a client that disconnects ends the request at the container", async () => {

@@ -36,6 +36,12 @@ test("data as text is split into words without expansion, and as a list it is un
   expect((await post({ data: ["printf", "[%s]", "a b", "", "'", "-v"] })).json.stdout).toBe("[a b][]['][-v]");
 });
 
+test("stdin without interactive is not read, and a warning says so", async () => {
+  const { status, json } = await post({ command: ["cat"], stdin: "unread" });
+  expect([status, json.stdout, json.warnings]).toEqual([200, "", ["stdin is given only with interactive"]]);
+  expect((await post({ command: ["cat"], stdin: "read", interactive: true })).json).not.toHaveProperty("warnings");
+});
+
 test("tty gives a terminal, whose output is all stdout", async () => {
   expect((await post({ data: "sh -c 'tty; echo err >&2'", tty: true })).json).toMatchObject({
     stdout: expect.stringMatching(/^\/dev\/pts\/\d+\r\nerr\r\n$/),

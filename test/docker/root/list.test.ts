@@ -131,6 +131,9 @@ test("who asks for a container that has almost the name of a route is told of th
   expect(await messageOf("GET", "/nodes")).toBe("No such route: GET /nodes; only with --cluster");
   expect(await messageOf("GET", "/no-such-name")).toBe("No such container: no-such-name");
   expect(await messageOf("POST", "/volumes")).toBe("/volumes has no POST; it has GET, HEAD; did you mean POST /volume?");
+  expect(await messageOf("PATCH", "/web")).toBe("/web has no PATCH; it has HEAD, GET, POST, DELETE; did you mean PATCH /containers/web?");
+  expect(await messageOf("GET", "/v1/pods")).toBe("No such route: GET /v1/pods; /openapi.json lists all");
+  expect(await messageOf("GET", "/proxy/web:80/")).toBe("No container can have this name: a port is named by ?port=80");
   expect(await messageOf("POST", "/containers/create")).toMatch(/; did you mean POST \/containers\?$/);
   expect(await messageOf("POST", "/images/pull?image=busybox")).toBe("image is no parameter of the address here, but a field of the body");
   const metrics = holderOf(node.server.url, narrowTokenOf({ can: ["nodes"] }));

@@ -1,8 +1,12 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { deriveTokenKey, makeToken } from "../../../lib/access/token";
 import { NarrowTokens } from "../../../lib/auth/narrow-tokens";
 import { inAnHour } from "../../support/unit/access-parts";
+import { quietLog } from "../../support/unit/quiet-log";
 
 const narrowTokens = (cluster_key: string[]) =>
   new NarrowTokens({ cluster_key, token: ["root"], token_file: null, user: null, password: null });
@@ -30,6 +34,22 @@ test("a token that was valid is checked again: it ends with the token of the fil
   expect([narrow.check(token)?.can("read"), narrow.check(token)?.can("run")]).toEqual([true, false]);
   narrow.setFileTokens(["second"]);
   expect(narrow.check(token)).toBeUndefined();
+});
+
+test("the file of revoked ids takes a token or its beginning too, and a line that is neither is told of by its number", () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "revoked-"));
+  const file = path.join(folder, "ids");
+  const tokens = [1, 2, 3].map(() => tokenOfKey("key"));
+  const [byId = "", byBeginning = "", whole = ""] = tokens;
+  writeFileSync(file, `# left\n${byId.slice(4, 20)} # one\n${byBeginning.slice(0, 20)}\nrubbish here\n${whole}\n`);
+  const narrow = narrowTokens(["key"]);
+  const { log, entries } = quietLog();
+  narrow.watchRevoked(file, log);
+  rmSync(folder, { recursive: true });
+  for (const token of tokens) expect(() => narrow.check(token)).toThrow(expect.objectContaining({ code: "TOKEN_REFUSED" }));
+  expect(narrow.check(tokenOfKey("key"))).toBeDefined();
+  const message = "Revoked tokens: lines that are no id of a narrow token revoke nothing";
+  expect(entries).toEqual([{ level: "warn", message, fields: { lines: [4] } }]);
 });
 
 test("a token that was valid is refused when it has expired", () => {

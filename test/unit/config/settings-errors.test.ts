@@ -68,6 +68,8 @@ test.each([
   [["--public_url=https://node-1/console"], /^--public_url must be an origin/],
   [["--token=ds1_abc"], /^--token must not be a narrow token, .* by docker-server token narrow$/],
   [["--folder="], /^--folder must not be empty/],
+  [["--host=localhost:8080"], /^--host must be an address or a name alone, such as 127.0.0.1; the port is --port/],
+  [["--host=http://0.0.0.0"], /^--host must be an address or a name alone/],
 ])("%j is refused in one line", async (argv, message) => {
   expect(await refusal(argv)).toMatch(message);
 });
@@ -80,6 +82,17 @@ test("settings without the switch that they need are told of", async () => {
     "DS_REDIS has no effect without --cluster",
   ]);
   expect(await warningsOf(["--cluster", "--folder=/mnt", "--https", "--https_key=k"])).toEqual([]);
+  expect(await warningsOf(["--docker_socket_group=docker", "--s3_region=eu"])).toEqual([
+    "--docker_socket_group has no effect without --docker_listen",
+    "--s3_region has no effect without --s3",
+  ]);
+  expect(await warningsOf([], { AWS_REGION: "eu" })).toEqual([]);
+});
+
+test("one token with a comma is told of: it is not several", async () => {
+  expect((await loadSettings([], { DS_TOKEN: "a,b" }, folder))?.warnings).toEqual([
+    "DS_TOKEN is one token with a comma in it: for several repeat --token, or use --token_file",
+  ]);
 });
 
 test.each([

@@ -69,9 +69,9 @@ test.each(variables.filter(({ name }) => name !== "config"))("$variable sets $na
   const { text, value } = sample(row);
   const { settings, warnings } = await load([], { [variable]: text });
   expect(settings).toEqual({ ...defaults, [name]: value });
-  const { needs } = row as Setting;
+  const { needs, env = [] } = row as Setting;
   const lonely = name === "cluster" ? [expect.stringContaining("No store is named")] : [];
-  expect(warnings).toEqual(needs === undefined ? lonely : [`${variable} has no effect without --${needs}`]);
+  expect(warnings).toEqual(needs === undefined || env.includes(variable) ? lonely : [`${variable} has no effect without --${needs}`]);
 });
 
 const flags = table.flatMap(([name, row]) =>

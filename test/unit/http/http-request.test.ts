@@ -74,6 +74,15 @@ describe("HttpRequest", () => {
     });
   });
 
+  test("a parameter of the address in the body is refused with its place", async () => {
+    const declared = { query: z.object({ force: z.string().optional() }) };
+    const reading = requestOf(async () => ({}), { body: { force: "true" } }, declared).readBody();
+    await expect(reading).rejects.toMatchObject({
+      status: 400,
+      message: "force is no field of the body here, but a parameter of the address: ?force=true",
+    });
+  });
+
   test("of requests that fail with one error, the one that had started tells so, and the other does not", async () => {
     const cause = new Error("the socket is closed");
     const error = new AppError("ENGINE_UNREACHABLE", { message: "It is gone", details: { engine: 1 }, cause });

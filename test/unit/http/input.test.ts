@@ -3,6 +3,7 @@ import { command, flag, text } from "../../../lib/http/fields";
 import { readInput } from "../../../lib/http/input";
 import { createBody } from "../../../lib/routes/schemas/managed-bodies";
 import { oneOffRunBody } from "../../../lib/routes/schemas/one-off-run";
+import { rootRunBody } from "../../../lib/routes/schemas/root-run";
 
 const schema = z
   .object({ image: text, command: command.optional(), env: z.record(text, text).optional(), auto_remove: flag.default(false) })
@@ -53,6 +54,8 @@ describe("names of fields", () => {
     ["cmd", "cmd is not known here (did you mean command?): known are image, command, env, auto_remove"],
     ["rm", "rm is not known here (did you mean auto_remove?): known are image, command, env, auto_remove"],
     ["node", "node is not known here: a node is named in the address, as ?node=NAME; known are image, command, env, auto_remove"],
+    ["node_name", "node_name is not known here: a node is named in the address, as ?node=NAME; known are image, command, env, auto_remove"],
+    ["wait", "wait is not known here: known are image, command, env, auto_remove"],
     ["quantity", "quantity is not known here: known are image, command, env, auto_remove"],
   ])("the unknown field %s is refused with those that are known and the nearest", (name, message) => {
     expect(refusalOf(() => read({ image: "a", [name]: "x" }))).toEqual([`INVALID_${name.toUpperCase()}`, message]);
@@ -61,6 +64,32 @@ describe("names of fields", () => {
   test("a time limit of a run is refused with the option that sets it", () => {
     const message = refusalOf(() => readInput(oneOffRunBody.strict(), { image: "a", timeout: 5 }))[1];
     expect(message).toMatch(/^timeout is not known here: the server's option --run_max_time limits all runs; known are image, /);
+  });
+
+  test("a text where fields are wanted is refused with their names", () => {
+    expect(refusalOf(() => readInput(createBody, { image: "a", healthcheck: "curl localhost" }))[1]).toMatch(
+      /^healthcheck must hold fields: known are cmd, interval, /,
+    );
+  });
+
+  test.each(["CMD-SHELL wget localhost", "CMD true", "NONE", ["CMD-SHELL", "true"]])(
+    "the health command %j is refused with its form",
+    (cmd) => {
+      expect(refusalOf(() => readInput(createBody, { image: "a", healthcheck: { cmd } }))[1]).toMatch(
+        /^healthcheck\.cmd must be text for the container's shell, such as .*, without CMD or CMD-SHELL; disable is for no health check$/,
+      );
+    },
+  );
+
+  test("a command as the text of a JSON list is that list; a text that only begins like one is refused", () => {
+    expect(read({ image: "a", command: '["echo", "a b"]' }).command).toEqual(["echo", "a b"]);
+    expect(read({ image: "a", command: "[ -f /etc/passwd ]" }).command).toEqual(["[", "-f", "/etc/passwd", "]"]);
+    expect(refusalOf(() => read({ image: "a", command: '["echo", a b]' }))[1]).toMatch(/begins like a list such as .*, and is no JSON$/);
+  });
+
+  test("labels are a map, or a list of name=value as forms and Docker's users write them", () => {
+    const labels = (given: unknown) => (readInput(rootRunBody, { image: "a", labels: given }) as { labels?: unknown }).labels;
+    for (const given of [{ a: "b" }, ["a=b"], { 0: "a=b" }, "a=b"]) expect(labels(given)).toEqual({ a: "b" });
   });
 
   test("an unknown field that a field holds is told with its place", () => {

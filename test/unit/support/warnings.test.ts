@@ -11,6 +11,12 @@ describe("commandWarnings", () => {
     ["sleep 5 &", "&"],
     ["echo x > /file", ">"],
     ["make 2>&1", "2>&1"],
+    ["echo $HOME", "$HOME"],
+    ["ls $\x7bDIR}/x", "$\x7bDIR}"],
+    ["echo `date +%s`", "`date +%s`"],
+    ["touch $(date +%s)", "$(date +%s)"],
+    ["ls -l /var/log/*.log", "/var/log/*.log"],
+    ["rm *", "*"],
   ])("of %j name %s", (text, operator) => {
     expect(commandWarnings(splitShellWords(text))).toEqual([expect.stringContaining(`gets ${operator} as it is`)]);
   });
@@ -22,6 +28,10 @@ describe("commandWarnings", () => {
     "curl http://host/?a=1&b=2",
     "find . -exec ls {} \\;",
     "--filter=a>b a;b x|y",
+    "find . -name *.txt",
+    "awk '{print $NF}' file",
+    "grep ^a.*b$ file",
+    "echo $1 costs 5$",
     "",
   ])("of %j there are none", (text) => {
     expect(commandWarnings(splitShellWords(text))).toEqual([]);
