@@ -60,7 +60,9 @@ const isGiven = (value: unknown) => (Array.isArray(value) ? value.length > 0 : B
 
 /** Other lists are separated by commas, which a token may have. */
 function tokensInOne({ token }: Settings, label = "token"): string[] {
-  return token.some((each) => each.includes(",")) ? [`${label} is one token with a comma in it: for several repeat --token, or use --token_file`] : [];
+  return token.some((each) => each.includes(","))
+    ? [`${label} is one token with a comma in it: for several repeat --token, or use --token_file`]
+    : [];
 }
 
 /** Why the nodes of other machines may never meet this one. */

@@ -6,6 +6,7 @@ import { AppError, type ErrorCode, invalidField } from "../errors";
 import { Reply } from "../support/reply";
 import { flag } from "./fields";
 import { readInput } from "./input";
+import { refuseFieldsInQuery, refuseParametersInBody } from "./misplaced-input";
 import type { RequestDeadlines } from "./request-deadlines";
 import type { Caller, Method, Route, RouteCall } from "./route";
 
@@ -39,22 +40,6 @@ export function querySchema(route: Route): z.ZodObject {
   return (route.query ?? NO_FIELDS).extend(COMMON_QUERY).strict();
 }
 
-/** @throws AppError INVALID_INPUT for a parameter of the query that is a field of the body */
-function refuseMisplaced(query: object, { shape }: z.ZodObject, body: z.ZodType | undefined): void {
-  if (!(body instanceof z.ZodObject)) return;
-  const misplaced = Object.keys(query).find((name) => !Object.hasOwn(shape, name) && Object.hasOwn(body.shape, name));
-  if (misplaced !== undefined) throw invalidField(misplaced, "is no parameter of the address here, but a field of the body");
-}
-
-/** @throws AppError INVALID_INPUT for a field of the body that is a parameter of the address */
-function refuseFieldsOfAddress(fields: object, query: z.ZodType | undefined, { shape }: z.ZodObject): void {
-  if (!(query instanceof z.ZodObject)) return;
-  const misplaced = Object.entries(fields).find(([name]) => !Object.hasOwn(shape, name) && Object.hasOwn(query.shape, name));
-  if (!misplaced) return;
-  const [name, value] = misplaced;
-  throw invalidField(name, `is no field of the body here, but a parameter of the address: ?${name}=${encodeURIComponent(String(value))}`);
-}
-
 /** A request that Express received: the dispatcher routes this value, and the handler of the route reads it. */
 export class HttpRequest implements RoutedRequest, RouteCall {
   readonly params: Record<string, unknown>;
@@ -79,7 +64,7 @@ export class HttpRequest implements RoutedRequest, RouteCall {
     private readonly deps: HttpRequestDeps,
   ) {
     this.params = route.params ? readInput(route.params, joinSegments(request.params)) : {};
-    refuseMisplaced(request.query, schema, route.body);
+    refuseFieldsInQuery(request.query, schema, route.body);
     const { node, explain, ...query } = readInput(schema, request.query) as { node?: string; explain?: boolean };
     this.query = query;
     this.pinnedNode = node;
@@ -161,7 +146,7 @@ export class HttpRequest implements RoutedRequest, RouteCall {
       throw invalidField("body", `must be an object${example ? `, such as ${JSON.stringify(example)}` : ""}`);
     }
     const body = this.route.body ?? NO_FIELDS;
-    refuseFieldsOfAddress(parsed, this.route.query, body);
+    refuseParametersInBody(parsed, this.route.query, body);
     this.body = readInput(body.strict(), parsed);
     return parsed;
   }
