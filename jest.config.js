@@ -20,8 +20,8 @@ module.exports = {
   testSequencer: "<rootDir>/test/support/sequencer.js",
   // Ends a test that hangs. It is long, because a test must not fail while another process uses the cores.
   testTimeout: 900_000,
-  // Containers and nodes need the cores too. `npm test` runs suites with three hosts one at a time, since each starts six servers.
-  maxWorkers: availableParallelism(),
+  // Suites wait for engines more than they compute. Those with three hosts start six servers each: `npm test` runs fewer of these at a time.
+  maxWorkers: 2 * availableParallelism(),
   // Starting processes out of a large one is slow.
   workerIdleMemoryLimit: "350MB",
 };

@@ -131,7 +131,7 @@ test.each([
   ["env.A=B", { env: { "A=B": "c" } }],
   ["env.A", { env: { A: { deep: 1 } } }],
   ["env.A", { env: { A: "\0" } }],
-  ["labels", { labels: "a=b" }],
+  ["labels", { labels: 5 }],
   ["restart", { restart: "sometimes" }],
   ["memory", { memory: "lots" }],
   ["cpus", { cpus: -1 }],
