@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import { DOCKER_CLIS, DOCKER_KINDS } from "./engine-kind";
 
@@ -90,8 +90,8 @@ const docker = (...more: string[]) => ["--selectProjects", "docker", ...more];
 
 async function main(): Promise<void> {
   const chosen = (name: string, options: { engines?: string; node?: string }) =>
-    jest(`chosen suites, ${name}`, docker("--", ...CHOSEN_SUITES), options);
-  // The chosen suites run on two engines side by side: they wait more than they compute.
+    jest(`chosen suites, ${name}`, docker(`--maxWorkers=${availableParallelism()}`, "--", ...CHOSEN_SUITES), options);
+  // The chosen suites run on two engines side by side, each with half of the workers.
   if (mode === "chosen") {
     await Promise.all(DOCKER_KINDS.filter((kind) => kind !== "28").map((kind) => chosen(`engine ${kind}`, { engines: kind })));
   } else if (mode === "all") {
