@@ -39,7 +39,7 @@ export async function loadSettings(argv: string[], env = process.env, folder = p
   }
   // Both name the engine. As with the docker CLI, a flag does so against the environment too.
   if (flags.docker_context !== undefined && flags.docker_host === undefined) settings.docker_host = null;
-  const cliNames = (settings as Settings).docker_cli_env;
+  const cliNames = [...EVERY_PROGRAM, ...(settings as Settings).docker_cli_env];
   const cliVariables = Object.fromEntries(Object.entries(variables).filter(([name]) => cliNames.includes(name)));
   const withoutEffect = TABLE.flatMap(([name, { needs, env = [] }]) => {
     const label = labels.get(name);
@@ -55,6 +55,9 @@ export async function loadSettings(argv: string[], env = process.env, folder = p
   ];
   return { settings: settings as Settings, warnings, cliVariables };
 }
+
+/** Variables that the docker CLI and ssh get anyway. */
+const EVERY_PROGRAM = ["HOME", "PATH", "USER"];
 
 const isGiven = (value: unknown) => (Array.isArray(value) ? value.length > 0 : Boolean(value));
 

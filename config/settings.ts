@@ -112,7 +112,7 @@ export const SETTINGS = {
     type: "string",
     default: null,
     group: "Access",
-    help: "File of the ids of revoked narrow tokens, one a line, read again when it changes",
+    help: "File of the ids of revoked narrow tokens, or of the tokens, one a line, read again when it changes",
   },
   user: { type: "string", default: null, env: ["APP_USER"], group: "Access", help: "User name for Basic authentication, with password" },
   password: { type: "string", default: null, env: ["APP_PASS"], secret: true, group: "Access", help: "Password of user" },

@@ -23,7 +23,6 @@ const ON_DEMAND = {
   "docker-cli-js": ["docker-cli-js"],
   "rate-limit-redis": ["rate-limit-redis"],
   redis: ["redis"],
-  ssh2: ["ssh2"],
   systeminformation: ["systeminformation"],
   yauzl: ["yauzl"],
   yazl: ["yazl"],

@@ -5,7 +5,7 @@ DEMO_PACKAGES=(docker.io iptables busybox-static curl)
 HOST_PACKAGES=(iproute2 util-linux mount)
 # The languages and libraries of the documented examples.
 EXAMPLE_PACKAGES=(python3-requests python3-aiohttp python3-websockets ruby golang-go)
-TEST_PACKAGES=("${HOST_PACKAGES[@]}" mmdebstrap docker-registry apache2-utils pebble certbot openssl redis-server haproxy nginx-light faketime
+TEST_PACKAGES=("${HOST_PACKAGES[@]}" mmdebstrap docker-registry apache2-utils pebble certbot openssl redis-server haproxy nginx-light openssh-client faketime
   prometheus chromium-headless-shell fonts-dejavu-core "${EXAMPLE_PACKAGES[@]}")
 # What docker-py and its test suite need.
 CLIENT_PACKAGES=(python3-requests python3-urllib3 python3-paramiko python3-websocket python3-pytest python3-pytest-timeout)

@@ -91,7 +91,7 @@ const docker = (...more: string[]) => ["--selectProjects", "docker", ...more];
 async function main(): Promise<void> {
   const chosen = (name: string, options: { engines?: string; node?: string }) =>
     jest(`chosen suites, ${name}`, docker(`--maxWorkers=${availableParallelism()}`, "--", ...CHOSEN_SUITES), options);
-  // The chosen suites run on two engines side by side, each with half of the workers.
+  // Two runs of the chosen suites at a time share the workers.
   if (mode === "chosen") {
     await Promise.all(DOCKER_KINDS.filter((kind) => kind !== "28").map((kind) => chosen(`engine ${kind}`, { engines: kind })));
   } else if (mode === "all") {

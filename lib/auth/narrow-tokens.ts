@@ -7,8 +7,8 @@ import type { Logger } from "../support/logger";
 import { readSettingsFile } from "../support/settings-error";
 import { followFile } from "./follow-file";
 
-/** An id, or a token that begins with it. */
-const REVOKED = /^(?:ds1_)?([A-Za-z0-9_-]{16})(?:\.[A-Za-z0-9_.-]+)?$/;
+/** An id, or a token, or its beginning. */
+const REVOKED = /^(?:ds1_|(?!ds1_))([\w-]{16})(?:\.[\w.-]+)?$/;
 /** Longest delay of a timer; a later expiry is looked at again then. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** Verified tokens that are kept, and claims whose caveats are kept parsed. */

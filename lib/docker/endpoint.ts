@@ -55,12 +55,13 @@ function buildEndpoint(address: string, tls: Tls, cli: Record<string, string>): 
   const env = { ...cli, DOCKER_HOST: url };
   if (url.startsWith("unix://")) {
     const socket = url.slice("unix://".length);
-    return { url, env, socket, options: { socketPath: socket } };
+    // Else docker-modem would take these of DOCKER_HOST in the environment.
+    return { url, env, socket, options: { socketPath: socket, protocol: "http", host: undefined, port: undefined } };
   }
   const { protocol, hostname, port, username } = new URL(url);
   const host = fromUrlHost(hostname);
   if (protocol === "ssh:") {
-    const server = { host, port: Number(port || 22), username, ...(cli.SSH_AUTH_SOCK ? { agent: cli.SSH_AUTH_SOCK } : {}) };
+    const server = { host, port: Number(port || 22), username: decodeURIComponent(username), env: cli };
     return { url, env, options: { protocol: "http", host, port: server.port, agent: new SshConnections(server) } };
   }
   if (!["tcp:", "http:", "https:"].includes(protocol)) throw new Error(`docker_host ${url} is of no known kind`);

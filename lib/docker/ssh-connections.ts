@@ -1,32 +1,76 @@
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import http from "node:http";
-import type { Client, ConnectConfig } from "ssh2";
+import { Duplex } from "node:stream";
 import { AppError } from "../errors";
-import { lazyRequire } from "../support/lazy-require";
 
-const loadSsh = lazyRequire(() => require("ssh2") as typeof import("ssh2"));
+const MAX_REASON_LENGTH = 2000;
+
+/** The other machine, as in `ssh://user@host:port`. */
+export interface SshServer {
+  host: string;
+  port: number;
+  /** empty for that of the SSH configuration */
+  username: string;
+  /** of `ssh`, such as PATH and SSH_AUTH_SOCK */
+  env: Record<string, string>;
+}
 
 /**
- * The connections of HTTP requests to an engine that is reached over SSH: each is the `docker system dial-stdio` of the other machine.
- * The agent of docker-modem can't be used: it formats an address that Node.js 26 refuses, and throws if the command is refused.
+ * Connects the requests to an engine on another machine as the docker CLI does: each by an `ssh` that runs `docker system dial-stdio`
+ * there. The agent of docker-modem can't be used: Node.js 26 refuses the address that it makes, and it checks no host key.
  */
 export class SshConnections extends http.Agent {
-  constructor(private readonly server: ConnectConfig) {
+  constructor(private readonly server: SshServer) {
     super();
   }
 
-  override createConnection(_: unknown, done: (error: Error | null, channel?: unknown) => void): undefined {
-    const client: Client = new (loadSsh().Client)();
-    const fail = (error: Error) => {
-      client.end();
-      done(new AppError("ENGINE_UNREACHABLE", { message: `The Docker engine can't be reached over SSH: ${error.message}`, cause: error }));
-    };
-    client.once("ready", () =>
-      client.exec("docker system dial-stdio", (error, channel) => {
-        if (error) return fail(error);
-        channel.once("close", () => client.end());
-        done(null, channel);
-      }),
-    );
-    client.on("error", fail).connect(this.server);
+  override createConnection(): Duplex {
+    const { host, port, username, env } = this.server;
+    const options = ["-T", "-o", "BatchMode=yes", "-p", String(port), ...(username === "" ? [] : ["-l", username])];
+    return new ProgramStream(spawn("ssh", [...options, "--", host, "docker system dial-stdio"], { env }));
+  }
+}
+
+/** Standard input and output of a program as one stream, which breaks if the program fails, and ends the program when it is destroyed. */
+class ProgramStream extends Duplex {
+  constructor(private readonly program: ChildProcessWithoutNullStreams) {
+    super();
+    let reason = "";
+    program.stderr.setEncoding("utf8").on("data", (text: string) => {
+      reason = (reason + text).slice(-MAX_REASON_LENGTH);
+    });
+    program.stdout.on("data", (bytes: Buffer) => {
+      if (!this.push(bytes)) program.stdout.pause();
+    });
+    // The end of the program tells why it reads no more.
+    program.stdin.on("error", () => undefined);
+    program.once("error", (error) => this.break(error));
+    program.once("close", (code) => {
+      if (code === 0) this.push(null);
+      else this.break(new Error(reason.trim() || `ssh ended with ${code}`));
+    });
+  }
+
+  private break(cause: Error): void {
+    this.destroy(new AppError("ENGINE_UNREACHABLE", { cause }));
+  }
+
+  override _read(): void {
+    this.program.stdout.resume();
+  }
+
+  override _write(bytes: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.program.stdin.write(bytes, () => done());
+  }
+
+  override _final(done: () => void): void {
+    this.program.stdin.end(() => done());
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    const { stdin, stdout, stderr } = this.program;
+    this.program.kill();
+    for (const stream of [stdin, stdout, stderr]) stream.destroy();
+    done(error);
   }
 }

@@ -10,8 +10,8 @@ const FORM_TYPE = "application/x-www-form-urlencoded";
 const FORM_LIMITS = { depth: 4, parameterLimit: 2000, arrayLimit: 2000 };
 
 /**
- * Makes the middleware that reads a body into an object: from JSON, or from a form whose nested fields become maps
- * (`ports[80]=8080`).
+ * Makes the middleware that reads a body: of JSON, which need not be an object, or of a form whose nested fields become maps
+ * (`ports[80]=8080`); no body is an empty object.
  * @param limitBytes largest body
  */
 export function bodyParsers(limitBytes: number): RequestHandler[] {
@@ -25,7 +25,7 @@ export function bodyParsers(limitBytes: number): RequestHandler[] {
     });
     next();
   };
-  const toObject: RequestHandler = (request, response, next) => {
+  const readParsed: RequestHandler = (request, response, next) => {
     if (typeof request.body === "string" && request.is(FORM_TYPE)) request.body = parseForm(request.body);
     else if (request.body === undefined) {
       checkSignedDigest(response, undefined);
@@ -38,7 +38,7 @@ export function bodyParsers(limitBytes: number): RequestHandler[] {
     limitDraining,
     express.json({ limit: limitBytes, type: JSON_TYPES, strict: false, verify }),
     express.text({ limit: limitBytes, type: FORM_TYPE, defaultCharset: "utf-8", verify }),
-    toObject,
+    readParsed,
   ];
 }
 

@@ -73,16 +73,23 @@ const MAX_PATH_BYTES = 4096;
 
 const jsonWords = z.array(scalar);
 
-/** @throws Error that says why the text is no command */
+/** @throws WordsFault */
 function wordsOf(text: string): string[] {
-  // A list in JSON is what a form's reader means by it; `[ -f file ]` is a command, too.
-  if (!/^\s*\[\s*"/.test(text)) return splitShellWords(text);
+  // The command `[` has a space behind it, as in `[ "a" = "b" ]`.
+  const isList = /^\s*\[["']/.test(text);
   try {
-    return jsonWords.parse(JSON.parse(text));
-  } catch {
-    throw new Error('it begins like a list such as ["sh","-c","echo hello"], and is no JSON');
+    return isList ? jsonWords.parse(JSON.parse(text)) : splitShellWords(text);
+  } catch (error) {
+    throw new WordsFault(
+      isList
+        ? 'must be a list such as ["sh","-c","echo hello"]: this text begins like one, and is no JSON list of texts'
+        : `can't be split into words: ${(error as Error).message}`,
+    );
   }
 }
+
+/** Its message says what a command must be. */
+class WordsFault extends Error {}
 
 /** A command: a list of words, or a string that is split into words as a shell would do it; no shell runs it. */
 export const command = z
@@ -95,7 +102,8 @@ export const command = z
       if (Buffer.byteLength(words[0] ?? "") <= MAX_PATH_BYTES) return words;
       context.addIssue({ code: "custom", message: "must begin with a command, and this is longer than any path" });
     } catch (error) {
-      context.addIssue({ code: "custom", message: `can't be split into words: ${(error as Error).message}` });
+      if (!(error instanceof WordsFault)) throw error;
+      context.addIssue({ code: "custom", message: error.message });
     }
     return z.NEVER;
   });

@@ -29,6 +29,7 @@ const FOREIGN_NAMES = new Map(
     image_pull_policy: ["pull_policy"],
     gpus: ["devices"],
     page: ["cursor"],
+    timeout: ["wait_timeout"],
   }),
 );
 
@@ -45,7 +46,7 @@ const ELSEWHERE: { names: Set<string>; only?: (known: readonly string[]) => bool
   },
   {
     names: new Set(["timeout", "wait"]),
-    only: (known) => known.includes("detach"),
+    only: (known) => known.includes("detach") && !known.includes("wait_ready"),
     where: "the answer comes after the server's --run_wait at the latest, or at once with detach",
   },
 ];

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { invalidField } from "../errors";
 
+const MAX_SHOWN_LENGTH = 100;
+
 /** @throws AppError INVALID_INPUT for a parameter of the query that is a field of the body */
 export function refuseFieldsInQuery(query: object, { shape }: z.ZodObject, body: z.ZodType | undefined): void {
   if (!(body instanceof z.ZodObject)) return;
@@ -14,8 +16,7 @@ export function refuseParametersInBody(fields: object, query: z.ZodType | undefi
   const misplaced = Object.entries(fields).find(([name]) => !Object.hasOwn(shape, name) && Object.hasOwn(query.shape, name));
   if (!misplaced) return;
   const [name, value] = misplaced;
-  throw invalidField(
-    name,
-    `is no field of the body here, but a parameter of the address: ?${new URLSearchParams([[name, String(value)]])}`,
-  );
+  const isShort = typeof value === "boolean" || typeof value === "number" || (typeof value === "string" && value.length < MAX_SHOWN_LENGTH);
+  const parameter = isShort ? new URLSearchParams([[name, String(value)]]) : `${name}=VALUE`;
+  throw invalidField(name, `is no field of the body here, but a parameter of the address: ?${parameter}`);
 }

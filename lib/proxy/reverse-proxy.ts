@@ -61,7 +61,7 @@ export class ReverseProxy {
     access.assertRoute(PROXY_ACCESS);
     const target = parseProxyTarget(request.url);
     if (!target) {
-      const [, port] = /^[^?#]*\/proxy\/[^/?#]*(?::|%3a)(\d+)\//i.exec(request.url) ?? [];
+      const [, port] = /^[^?#]*\/proxy\/[^/?#]*(?::|%3a)(\d+)(?=[/?#]|$)/i.exec(request.url) ?? [];
       const hint = port === undefined ? "" : `: a port is named by ?port=${port}`;
       throw new AppError("CONTAINER_NOT_FOUND", { message: `No container can have this name${hint}` });
     }

@@ -100,7 +100,7 @@ export const CONTAINER_TOOLS: readonly ToolDeclaration[] = [
     routes: { "": "POST /containers/:id/exec" },
     arguments: { id, command: COMMAND, workdir: TEXT, env: MAP },
     required: ["id", "command"],
-    answer: { ...REFERENCE, ...OUTPUT },
+    answer: { ...REFERENCE, ...OUTPUT, warnings: TEXTS },
     effect: "changes",
   },
   {
@@ -137,7 +137,7 @@ export const CONTAINER_TOOLS: readonly ToolDeclaration[] = [
     routes: { "": "POST /containers" },
     arguments: { image: TEXT, command: COMMAND, env: MAP, ports: APP_PORTS, tags: TEXTS, resources: RESOURCES },
     required: ["image"],
-    answer: APP,
+    answer: { ...APP, warnings: TEXTS },
     effect: "adds",
   },
   {

@@ -4,16 +4,7 @@ import type { InProcessResponse } from "../../http/in-process";
 import { readInput } from "../../http/input";
 import { isReserved } from "../../http/route";
 import { CONTAINER_TOOLS } from "./container-tools";
-import {
-  type Arguments,
-  COMMAND,
-  type JsonSchema,
-  oneOf,
-  TEXT,
-  type ToolDeclaration,
-  type ToolRequest,
-  type ToolRoute,
-} from "./declaration";
+import { type Arguments, type JsonSchema, oneOf, TEXT, type ToolDeclaration, type ToolRequest, type ToolRoute } from "./declaration";
 import { FILE_TOOLS } from "./file-tools";
 import { RUN_TOOLS } from "./run-tools";
 
@@ -127,10 +118,10 @@ function readArguments({ arguments: known, required = [] }: ToolDeclaration, giv
   if (unknown !== undefined) throw invalidField(unknown, `is not known here; known are ${[...names, "node"].join(", ")}`);
   const missing = required.find((name) => given[name] === undefined || given[name] === null);
   if (missing !== undefined) throw invalidField(missing, "is required");
-  return Object.fromEntries(Object.entries(given).map(([name, value]) => [name, readJsonText(name, known[name], value)]));
+  return Object.fromEntries(Object.entries(given).map(([name, value]) => [name, readJsonText(known[name], value)]));
 }
 
-function readJsonText(name: string, schema: JsonSchema | undefined, value: unknown): unknown {
+function readJsonText(schema: JsonSchema | undefined, value: unknown): unknown {
   if (typeof value !== "string" || !/^\s*[[{]/.test(value)) return value;
   const wanted = schema?.type;
   if (wanted !== "array" && wanted !== "object") return value;
@@ -138,9 +129,6 @@ function readJsonText(name: string, schema: JsonSchema | undefined, value: unkno
     const parsed: unknown = JSON.parse(value);
     return Array.isArray(parsed) === (wanted === "array") ? parsed : value;
   } catch {
-    // `[ -f file ]` is a command, too.
-    if (schema === COMMAND && /^\s*\[\s*["']/.test(value))
-      throw invalidField(name, 'must be a list such as ["sh","-c","echo hello"]; this text begins like one, and is no JSON');
     return value;
   }
 }

@@ -16,7 +16,7 @@ export const pointInTime = text.transform((value, context) => {
   if (age) return String(Math.floor(Date.now() / 1000) - Number(age[1]) * SECONDS_PER_UNIT[age[2] as keyof typeof SECONDS_PER_UNIT]);
   const [, seconds, decimals = ""] = /^(\d+)(?:\.(\d+))?$/.exec(value) ?? [];
   if (Number(seconds) > 1 && Number(seconds) < SECONDS_OF_1970) {
-    context.addIssue({ code: "custom", message: `would be in 1970: the last ${seconds} seconds are ${seconds}s` });
+    context.addIssue({ code: "custom", message: `would be in 1970; ${seconds} seconds ago is ${seconds}s` });
     return z.NEVER;
   }
   if (seconds !== undefined) return joinSeconds(seconds, decimals);

@@ -228,7 +228,12 @@ export const execCommand = commandWords
   .describe("The command: a list, or a text that is split into words as a shell would");
 export const environment = variables(scalar).describe("Environment variables");
 /** Labels by name, or a list of texts such as `name=value`. */
-export const labels = alsoAs(toVariables, map(labelKey, scalar));
+export const labels = alsoAs(
+  // Labels, unlike variables, can be called by digits: those of a form's list count up.
+  (value) =>
+    isMap(value) && !Object.keys(value).every((name, index) => name === "" || name === String(index)) ? value : toVariables(value),
+  map(labelKey, scalar, `must be ${VARIABLE_FORMS}`),
+);
 export const network = matching(/^(?:container:)?[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/, "must be the name of a network");
 export const pullPolicy = z.enum(["missing", "always", "never"], { error: "must be missing, always or never" });
 export const restartPolicy = matching(

@@ -1,34 +1,51 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import http from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { Server, utils } from "ssh2";
 import { until } from "../../../scripts/process";
 import { uniqueName } from "../../support/cluster-containers";
 import { type Engine, leaseEngine } from "../../support/engine";
 import { importBusybox } from "../../support/images";
-import { startServer, type TestServer } from "../../support/server";
+import { startServer, type TestServer, TOKEN } from "../../support/server";
 import { dockerOf } from "../../support/single-node";
 
 let engine: Engine;
 let server: TestServer;
-/** whether the SSH server runs commands */
-let runsCommands = true;
+/** Has the program `ssh` that the server and its docker CLI find first. */
+const folder = mkdtempSync(path.join(tmpdir(), "docker-server-ssh-"));
+/** How the SSH server treats its clients. */
+let treatment: "serve" | "refuse commands" | "hang up" = "serve";
 const commands: string[] = [];
+let clients = 0;
+
+const { private: hostKey, public: knownKey } = utils.generateKeyPairSync("ed25519");
 
 /** An SSH server on this machine that runs the commands it is asked for beside the engine. */
-const sshServer = new Server({ hostKeys: [utils.generateKeyPairSync("ed25519").private] }, (client) => {
-  client.on("authentication", (attempt) => attempt.accept());
+const sshServer = new Server({ hostKeys: [hostKey] }, (client) => {
+  clients += 1;
+  client.on("close", () => {
+    clients -= 1;
+  });
   // Of clients that end while they connect.
   client.on("error", () => undefined);
+  client.on("authentication", (attempt) => (treatment === "hang up" ? client.end() : attempt.accept()));
   client.on("session", (accept) =>
     accept().on("exec", (run, refuse, { command }) => {
-      if (!runsCommands) return void refuse();
+      if (treatment === "refuse commands") return void refuse();
       commands.push(command);
       const channel = run();
       const child = spawn("sh", ["-c", command], { env: { PATH: process.env.PATH, DOCKER_HOST: engine.dockerHost } });
       child.stdin.on("error", () => undefined);
-      channel.pipe(child.stdin);
-      child.stdout.pipe(channel);
+      channel.on("error", () => undefined).pipe(child.stdin);
+      child.stdout.on("data", (bytes) => channel.write(bytes));
+      child.on("close", (code) => {
+        channel.exit(code ?? 1);
+        channel.end();
+      });
       channel.on("close", () => child.kill());
     }),
   );
@@ -39,17 +56,27 @@ beforeAll(async () => {
   await importBusybox(engine);
   await once(sshServer.listen(0, "127.0.0.1"), "listening");
   const { port } = sshServer.address() as AddressInfo;
-  server = await startServer({ engine, args: [`--docker_host=ssh://root@127.0.0.1:${port}`] });
+  writeFileSync(path.join(folder, "known"), `[127.0.0.1]:${port} ${knownKey}\n`);
+  const options = `-F /dev/null -o UserKnownHostsFile=${folder}/known -o StrictHostKeyChecking=yes`;
+  writeFileSync(path.join(folder, "ssh"), `#!/bin/sh\nexec /usr/bin/ssh ${options} "$@"\n`, { mode: 0o755 });
+  const env = { PATH: `${folder}:${process.env.PATH}` };
+  server = await startServer({ engine, args: [`--docker_host=ssh://root@127.0.0.1:${port}`], env });
 });
 afterAll(async () => {
   await server?.stop();
   sshServer.close();
   await engine?.stop();
+  rmSync(folder, { recursive: true, force: true });
 });
 
-test("an engine is used over SSH: a container is listed, runs a command that reads its standard input, and is removed", async () => {
+const isListed = async () => (await server.request("GET", "/")).status === 200;
+
+test("an engine is used over SSH: a container is made, listed, and removed, and a job reads its standard input", async () => {
   const name = uniqueName("remote");
-  await dockerOf(engine, ["run", "-d", "--name", name, "busybox", "sh", "-c", "echo ready; exec sleep 1000"]);
+  const made = await server.request("PUT", "/", {
+    json: { image: "busybox", name, detach: true, command: ["sh", "-c", "echo ready; sleep 1000"] },
+  });
+  expect([made.status, made.json.name]).toEqual([200, name]);
   expect((await server.request("GET", "/")).json.map((container: { name: string }) => container.name)).toContain(name);
   const run = { image: "busybox", command: ["tr", "a-z", "A-Z"], stdin: "over ssh", pull_policy: "never" };
   expect((await server.request("POST", "/run", { json: run })).json).toMatchObject({ exit_code: 0, stdout: "OVER SSH" });
@@ -58,13 +85,28 @@ test("an engine is used over SSH: a container is listed, runs a command that rea
   expect(new Set(commands)).toEqual(new Set(["docker system dial-stdio"]));
 });
 
-test("an SSH server that refuses the command is an engine that can't be reached, until it runs it again", async () => {
-  runsCommands = false;
-  await until(async () => (await server.request("GET", "/")).status !== 200, 20_000);
-  expect((await server.request("GET", "/")).json).toMatchObject({
-    code: "ENGINE_UNREACHABLE",
-    message: "The Docker engine can't be reached over SSH: Unable to exec",
-  });
-  runsCommands = true;
-  expect(await until(async () => (await server.request("GET", "/")).status === 200, 20_000)).toBe(true);
+test("a client that leaves a stream unread leaves no SSH connection behind", async () => {
+  const name = uniqueName("noisy");
+  await dockerOf(engine, ["run", "-d", "--name", name, "busybox", "sh", "-c", "while true; do echo line; done"]);
+  const connectionsBefore = clients;
+  const following = http.get(`${server.url}/containers/${name}/logs?follow=true`, { headers: { Authorization: `Bearer ${TOKEN}` } });
+  following.on("error", () => undefined);
+  const [stream] = (await once(following, "response")) as [http.IncomingMessage];
+  await once(stream, "readable");
+  expect(clients).toBeGreaterThan(0);
+  stream.destroy();
+  await dockerOf(engine, ["rm", "--force", name]);
+  // One is that of the events, which the server follows.
+  expect(await until(() => clients <= connectionsBefore, 20_000)).toBe(true);
 });
+
+test.each(["refuse commands", "hang up"] as const)(
+  "an SSH server that is to %s is an engine that doesn't answer, until it serves again",
+  async (kind) => {
+    treatment = kind;
+    expect(await until(async () => !(await isListed()), 20_000)).toBe(true);
+    expect((await server.request("GET", "/")).json).toMatchObject({ status: 503, code: "ENGINE_UNREACHABLE" });
+    treatment = "serve";
+    expect(await until(isListed, 20_000)).toBe(true);
+  },
+);

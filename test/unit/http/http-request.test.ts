@@ -74,12 +74,17 @@ describe("HttpRequest", () => {
     });
   });
 
-  test("a parameter of the address in the body is refused with its place", async () => {
+  test.each([
+    ["true", "force=true"],
+    [Object.assign(Object.create(null), { a: "1" }), "force=VALUE"],
+    ["x".repeat(1000), "force=VALUE"],
+    ["\ud800", "force=%EF%BF%BD"],
+  ])("the parameter %j of the address in the body is refused with its place", async (force, parameter) => {
     const declared = { query: z.object({ force: z.string().optional() }) };
-    const reading = requestOf(async () => ({}), { body: { force: "true" } }, declared).readBody();
+    const reading = requestOf(async () => ({}), { body: { force } }, declared).readBody();
     await expect(reading).rejects.toMatchObject({
       status: 400,
-      message: "force is no field of the body here, but a parameter of the address: ?force=true",
+      message: `force is no field of the body here, but a parameter of the address: ?${parameter}`,
     });
   });
 

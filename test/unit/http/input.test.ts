@@ -83,13 +83,17 @@ describe("names of fields", () => {
 
   test("a command as the text of a JSON list is that list; a text that only begins like one is refused", () => {
     expect(read({ image: "a", command: '["echo", "a b"]' }).command).toEqual(["echo", "a b"]);
-    expect(read({ image: "a", command: "[ -f /etc/passwd ]" }).command).toEqual(["[", "-f", "/etc/passwd", "]"]);
-    expect(refusalOf(() => read({ image: "a", command: '["echo", a b]' }))[1]).toMatch(/begins like a list such as .*, and is no JSON$/);
+    expect(read({ image: "a", command: '[ "a b" = "c" ]' }).command).toEqual(["[", "a b", "=", "c", "]"]);
+    for (const command of ['["echo", a b]', "['echo', 'a']", '["sh", {"a": 1}]'])
+      expect(refusalOf(() => read({ image: "a", command }))[1]).toMatch(
+        /command must be a list such as .*: this text begins like one, and is no JSON list of texts$/,
+      );
   });
 
   test("labels are a map, or a list of name=value as forms and Docker's users write them", () => {
     const labels = (given: unknown) => (readInput(rootRunBody, { image: "a", labels: given }) as { labels?: unknown }).labels;
     for (const given of [{ a: "b" }, ["a=b"], { 0: "a=b" }, "a=b"]) expect(labels(given)).toEqual({ a: "b" });
+    expect(labels({ 2024: "a=b" })).toEqual({ 2024: "a=b" });
   });
 
   test("an unknown field that a field holds is told with its place", () => {

@@ -14,7 +14,7 @@ describe("logQuery", () => {
   });
 
   test("a number of seconds that would be in 1970 is refused, and the age with its unit named; 0 and 1 are all there is", () => {
-    expect(logQuery.safeParse({ since: "300" }).error?.issues[0]?.message).toBe("would be in 1970: the last 300 seconds are 300s");
+    expect(logQuery.safeParse({ since: "300" }).error?.issues[0]?.message).toBe("would be in 1970; 300 seconds ago is 300s");
     expect(logQuery.parse({ since: "0", until: "1" })).toMatchObject({ since: "0", until: "1" });
   });
 });
