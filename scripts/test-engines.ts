@@ -96,7 +96,9 @@ async function main(): Promise<void> {
     await Promise.all(DOCKER_KINDS.filter((kind) => kind !== "28").map((kind) => chosen(`engine ${kind}`, { engines: kind })));
   } else if (mode === "all") {
     for (const kind of DOCKER_KINDS) await jest(`test/docker, engine ${kind}`, docker(), { engines: kind });
-    await jest("test/cluster, a pool of all engines", ["--selectProjects", "cluster"], { engines: DOCKER_KINDS.join(",") });
+    await jest("test/cluster, a pool of all engines", ["--selectProjects", "cluster", "--maxWorkers=3"], {
+      engines: DOCKER_KINDS.join(","),
+    });
     const nodes = NODE_VERSIONS.map((version) => ({ name: `Node.js ${version}`, node: nodeBinary(version) }));
     for (const { name, node } of nodes) await jest(`unit tests, ${name}`, ["--selectProjects", "unit"], { node });
     const rest = [
