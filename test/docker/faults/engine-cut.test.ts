@@ -64,7 +64,9 @@ test.each<[string, string, string, object]>([
         throw new Error(`cut at request ${requests}: ${answer.status} ${answer.text}, and there is ${await names()}`);
       outcomes.add(made ? "made" : "not made");
       await empty();
-      if (!wasCut) break;
+      if (!wasCut && made) break;
+      // A busy machine answered a ping too late, before the request that was to break off.
+      if (!wasCut) requests -= 1;
     } while (requests < MOST_REQUESTS);
     expect([...outcomes].sort()).toEqual(["made", "not made"]);
   },
