@@ -24,7 +24,8 @@ export function errorHandler(log: Logger, options = { traces: false }): ErrorReq
     const isOfParser = !(thrown instanceof AppError);
     response.locals.error = { error: error.kind, code: error.clientCode, ...loggedMessage(error.message, isOfParser) };
     if (error.code === "REFUSED_BY_TOKEN") response.locals.refusedBy = `refused by ${error.details.caveat}`;
-    if (error.status >= 500)
+    if (error.code === "STOPPING") log.info("Request refused: the server stops", { request_id });
+    else if (error.status >= 500)
       log.error("Request failed", { request_id, code: error.clientCode, reason: error.message, cause: causeOf(thrown) });
     if (response.headersSent || response.destroyed) {
       // Part of the response is sent: only a broken connection can tell the client that it is incomplete.

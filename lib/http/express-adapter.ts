@@ -78,7 +78,7 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
   router.use(deps.authenticate({}), ({ method, path }) => {
     const nearest = nearestRoute({ method, path }, routes);
     const isOfCluster = /^\/nodes(?:\/|$)/.test(path) && !routes.some((route) => route.path === "/nodes");
-    const where = isOfCluster ? "only with --cluster" : "/openapi.json lists all";
+    const where = isOfCluster ? "only with --cluster" : path.startsWith("/tokens/") ? REVOKING : "/openapi.json lists all";
     const hint = nearest === undefined ? where : `did you mean ${nearest}?`;
     throw new AppError("ROUTE_NOT_FOUND", {
       message: `No such route: ${method} ${path}; ${hint}`,
@@ -88,6 +88,8 @@ export function registerRoutes(app: Express, routes: Route[], deps: ExpressAdapt
   app.use(router);
   return stepsByPath;
 }
+
+const REVOKING = "tokens are not stored: the file of --revoked ends one by its id";
 
 /** How much a path matches, by its first segment: a fixed segment 0, any single segment 1, any number of segments 2. */
 function breadth(path: string): number {

@@ -40,6 +40,11 @@ const ELSEWHERE: { names: Set<string>; only?: (known: readonly string[]) => bool
     where: "a node is named in the address, as ?node=NAME",
   },
   {
+    names: new Set(["command", "data", "entrypoint"]),
+    only: (known) => known.includes("tags") && !known.includes("command"),
+    where: "a managed container keeps the command that it was created with",
+  },
+  {
     names: new Set(["timeout"]),
     only: (known) => known.includes("payload"),
     where: "the server's option --run_max_time limits all runs",
@@ -66,7 +71,8 @@ export function readInput<S extends z.ZodType>(schema: S, value: unknown): z.out
   const { fields, givenNames } = toCanonicalNames(schema, value);
   const result = schema.safeParse(fields, { error: fieldsMessage, reportInput: true });
   if (result.success) return result.data;
-  const issue = result.error.issues[0] as z.core.$ZodIssue;
+  const { issues } = result.error;
+  const issue = (misspelt(issues) ?? issues[0]) as z.core.$ZodIssue;
   const path = [...issue.path];
   // The issue of a union has the object that lacks the field that decides.
   const isMissing = valueAt(fields, path) === undefined && (issue.input === undefined || issue.code === "invalid_union");
@@ -77,6 +83,12 @@ export function readInput<S extends z.ZodType>(schema: S, value: unknown): z.out
   if (isMissing) throw invalidField(field, "is required");
   if (issue.code === "invalid_key") throw invalidField(field, issue.issues[0]?.message ?? "is not a valid name");
   throw invalidField(field, issue.message);
+}
+
+/** The issue of an unknown field that differs from a missing one only in capitals, such as `Image`. */
+function misspelt(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue | undefined {
+  const missing = new Set(issues.map(({ path }) => path.join(".")));
+  return issues.find((each) => each.code === "unrecognized_keys" && missing.has([...each.path, each.keys[0]?.toLowerCase()].join(".")));
 }
 
 /**

@@ -9,7 +9,7 @@ import { Reply, type Route, route, streamReply } from "../http/route";
 import type { ManagedContainers } from "../managed/managed-containers";
 import { settlesBefore } from "../support/settles-before";
 import { outputFields } from "../support/tail-buffer";
-import { commandWarnings, warningFields } from "../support/warnings";
+import { commandWarnings, warningFields, withWarnings } from "../support/warnings";
 import { containerParams, imageReference } from "./schemas/common";
 import { logQuery } from "./schemas/log-query";
 import * as responses from "./schemas/root-responses";
@@ -114,7 +114,7 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
     async handler(call) {
       const { spec, warnings } = toRunSpec(call.body, call.idempotencyKey);
       const waitSeconds = call.body.detach ? settings.pull_wait : settings.run_wait;
-      const outcome = await docker.runner.run(spec, {
+      const running = docker.runner.run(spec, {
         detach: call.body.detach,
         outputLimit,
         waitSignal: call.within(waitSeconds * 1000),
@@ -122,6 +122,9 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
         cancelSignal: call.callerSignal,
         onStarted: call.markStarted,
         claims,
+      });
+      const outcome = await running.catch((error: unknown) => {
+        throw withWarnings(error, warnings);
       });
       const body = {
         ...("id" in outcome ? { id: outcome.id } : {}),

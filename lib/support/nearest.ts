@@ -52,6 +52,9 @@ const FOREIGN_WORDS = new Map([
 /** Last words that other programs have behind the path of what they create, or of a stream. */
 const SUPERFLUOUS_WORDS = new Set(["create", "new", "add", "sse"]);
 
+/** Last words of paths for what a PATCH of the rest changes. */
+const PATCHED_WORDS = new Set(["drain", "cordon", "uncordon", "accept", "env", "resources", "volumes", "rename"]);
+
 /** What only the Docker API removes when unused. */
 const PRUNED_BY_DOCKER = new Set(["containers", "networks", "volumes"]);
 /** Paths that only the Docker API has, and that clients of it ask for without a version. */
@@ -91,6 +94,14 @@ export function nearestRoute({ method, path }: Place, routes: readonly Place[]):
   const foreign = FOREIGN_WORDS.get(last);
   const unlikely = [
     ...(foreign === undefined ? [] : scoresOf([...words.slice(0, -1), foreign], routes)),
+    ...(PATCHED_WORDS.has(last)
+      ? scoresOf(
+          words.slice(0, -1),
+          routes.filter((route) => route.method === "patch"),
+        )
+      : []),
+    // `/containers/web/files/index.html` is a file, which `?path=` names.
+    ...(first === "containers" && words[2] === "files" ? scoresOf([first, second, "download"], routes) : []),
     ...(SUPERFLUOUS_WORDS.has(last) ? scoresOf(words.slice(0, -1), routes) : []),
     // `/system/prune` is tried by those who look for `/images/prune`.
     ...(isResource ? [] : withoutTypos(fixed.filter((route) => last !== "" && route.path.endsWith(`/${last}`)))),

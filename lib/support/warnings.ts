@@ -1,3 +1,5 @@
+import { AppError } from "../errors";
+
 /** Words by which a shell joins and redirects commands. */
 const OPERATORS = new Set(["&&", "||", "|", ";", "&", "<", ">", ">>", "2>", "2>&1"]);
 /** In place of these a shell puts the value of a variable, or the output of a command. */
@@ -41,4 +43,11 @@ function globIn([command = "", ...words]: readonly string[]): string | undefined
 /** The field `warnings` of an answer, which it has only if there are any. */
 export function warningFields(warnings: string[]): { warnings?: string[] } {
   return warnings.length > 0 ? { warnings } : {};
+}
+
+/** An error of a container that could not be started, with the warnings that may tell why. */
+export function withWarnings(error: unknown, warnings: string[]): unknown {
+  if (warnings.length === 0 || !(error instanceof AppError) || error.code !== "INVALID_SPEC") return error;
+  const { code, message, details, cause } = error;
+  return new AppError(code, { message: [message, ...warnings].join("; "), details, cause });
 }

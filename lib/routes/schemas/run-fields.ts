@@ -111,7 +111,7 @@ function toPortMap(value: unknown): unknown {
   const items = listItems(value, containsText(":"));
   if (!items) return value;
   const result: Record<string, string[]> = {};
-  for (const [host, container] of items.map(toPublishedPort)) {
+  for (const [host, container] of items.map((item, index) => toPublishedPort(item, index))) {
     const containers = result[host] ?? [];
     containers.push(container);
     result[host] = containers;
@@ -119,16 +119,17 @@ function toPortMap(value: unknown): unknown {
   return result;
 }
 
+const PORT_FORM = 'must be [[address:]host port:]container port[/protocol], such as "8080:80"';
+
 /** @throws ShortFormError */
-function toPublishedPort(item: unknown, index: number): PublishedPort {
+function toPublishedPort(item: unknown, index: number, form = PORT_FORM): PublishedPort {
   if (typeof item === "object" && item !== null) {
     const { host, container, protocol = "tcp", ...others } = item as Record<string, unknown>;
     const fits = [container, protocol, host ?? 0].every(isText) && Object.keys(others).length === 0;
     if (fits) return [host ? String(host) : "", `${container}/${protocol}`];
   }
   const [, address, host = "", container] = (isText(item) && PORT_PATTERN.exec(String(item))) || [];
-  if (container === undefined)
-    throw new ShortFormError('must be [[address:]host port:]container port[/protocol], such as "8080:80"', [index]);
+  if (container === undefined) throw new ShortFormError(form, [index]);
   return [address === undefined ? host : `${address}:${host}`, container];
 }
 
@@ -156,7 +157,7 @@ function toPortObjects(value: unknown): unknown {
   return (
     items?.map((item, index) => {
       if (!isText(item)) return item;
-      const [host, container] = toPublishedPort(item, index);
+      const [host, container] = toPublishedPort(item, index, 'must be [host port:]container port[/protocol], such as "8080:80"');
       const [number, protocol] = container.split("/");
       if (host.includes(":") || `${host}${number}`.includes("-"))
         throw new ShortFormError("must be one port, without an address: a managed container publishes on all of them", [index]);

@@ -6,7 +6,7 @@ import type { PolicyGuard } from "../../docker/create/policy-guard";
 import type { ContainerCreateOptions, Engine, RegistryAuth } from "../../docker/engine";
 import type { Images } from "../../docker/images/images";
 import { type Output as OutputFields, outputFields } from "../../support/tail-buffer";
-import { commandWarnings, warningFields } from "../../support/warnings";
+import { commandWarnings, warningFields, withWarnings } from "../../support/warnings";
 import { ensureImage } from "../ensure-image";
 import type { Reaper } from "../reaper";
 import type { RunSignals } from "../run-limits";
@@ -119,7 +119,7 @@ export class OneOffRuns {
         await cleanUp();
         // The engine creates missing volumes with the container.
         hold.discard(missingNames);
-        throw error;
+        throw withWarnings(error, commandWarnings(request.command ?? []));
       }
     } finally {
       await hold.release();

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { command, flag, text } from "../../../lib/http/fields";
 import { readInput } from "../../../lib/http/input";
-import { createBody } from "../../../lib/routes/schemas/managed-bodies";
+import { changeBody, createBody } from "../../../lib/routes/schemas/managed-bodies";
 import { oneOffRunBody } from "../../../lib/routes/schemas/one-off-run";
 import { rootRunBody } from "../../../lib/routes/schemas/root-run";
 
@@ -64,6 +64,22 @@ describe("names of fields", () => {
   test("a time limit of a run is refused with the option that sets it", () => {
     const message = refusalOf(() => readInput(oneOffRunBody.strict(), { image: "a", timeout: 5 }))[1];
     expect(message).toMatch(/^timeout is not known here: the server's option --run_max_time limits all runs; known are image, /);
+  });
+
+  test("a required field in capitals is named rather than missed", () => {
+    expect(refusalOf(() => readInput(createBody.strict(), { Image: "a" }))[1]).toMatch(/^Image is not known here \(did you mean image\?\)/);
+  });
+
+  test("a change of a managed container's command is refused with the reason", () => {
+    expect(refusalOf(() => readInput(changeBody.strict(), { command: "x" }))[1]).toMatch(
+      /^command is not known here: a managed container keeps the command that it was created with; /,
+    );
+  });
+
+  test("a port that a managed container can't have is refused with the form that it can", () => {
+    expect(refusalOf(() => readInput(createBody, { image: "a", ports: ["80:8090:80"] }))[1]).toBe(
+      'ports.0 must be [host port:]container port[/protocol], such as "8080:80"',
+    );
   });
 
   test("a text where fields are wanted is refused with their names", () => {

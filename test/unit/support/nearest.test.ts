@@ -65,6 +65,20 @@ describe("nearest", () => {
   });
 
   test.each([
+    ["POST", "/nodes/n2/drain", "PATCH /nodes/n2"],
+    ["PATCH", "/containers/web/env", "PATCH /containers/web"],
+    ["GET", "/containers/web/files/index.html", "GET /containers/web/download"],
+  ])("to the request %s %s, for a part of what a route changes or sends, is %j", (method, pathname, expected) => {
+    const parts = [
+      { method: "get", path: "/nodes/:name" },
+      { method: "patch", path: "/nodes/:name" },
+      { method: "patch", path: "/containers/:id" },
+      { method: "get", path: "/containers/:id/download" },
+    ];
+    expect(nearestRoute({ method, path: pathname }, [...routes, ...parts])).toBe(expected);
+  });
+
+  test.each([
     ["/containers/create", "POST /containers"],
     ["/volumes", "POST /volume"],
     ["/volumes/create", "POST /volume"],
