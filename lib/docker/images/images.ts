@@ -36,6 +36,11 @@ type ProgressListener = (progress: PullProgress) => void;
 export class Images {
   /** By image id: ms of `performance.now()` when a run or a bid last asked for it. */
   private readonly lastUses = new LRUCache<string, number>({ max: 10_000 });
+  /**
+   * References whose last pull was refused because they are no images, such as a Helm chart: the containerd image store keeps them, and
+   * they look like an image whose layers it had from elsewhere, which runs.
+   */
+  private readonly artifacts = new LRUCache<string, true>({ max: 1000 });
   /** Pulls in progress, which repeated requests join. */
   private readonly pulls = new Map<string, { result: Promise<PulledImage>; listeners: Set<ProgressListener> }>();
 
@@ -109,9 +114,15 @@ export class Images {
     const listeners = new Set<ProgressListener>();
     const begin = async () => {
       await this.engine.assertAlive(0);
-      await work((progress) => {
-        for (const onProgress of listeners) onProgress(progress);
-      });
+      try {
+        await work((progress) => {
+          for (const onProgress of listeners) onProgress(progress);
+        });
+        this.artifacts.delete(image);
+      } catch (error) {
+        if (error instanceof AppError && error.code === "NOT_AN_IMAGE") this.artifacts.set(image, true);
+        throw error;
+      }
       const found = await this.inspect(image);
       if (!found) throw new AppError("IMAGE_NOT_FOUND", { message: `${image} was pulled and is gone again` });
       return found;
@@ -137,8 +148,7 @@ export class Images {
       const info = await this.engine.call((docker) => docker.getImage(reference).inspect());
       this.lastUses.set(info.Id, performance.now());
       if (platform !== undefined && !isOfPlatform(info, platform)) return undefined;
-      // The containerd image store keeps what it refused to unpack, such as a Helm chart.
-      if (info.Config && info.Os === "" && info.RootFS?.Layers === undefined) return undefined;
+      if (info.Os === "" && this.artifacts.has(image)) return undefined;
       const digest = info.RepoDigests?.map((each) => each.split("@")[1]).find(Boolean);
       return { image, id: info.Id, volumes: Object.keys(info.Config?.Volumes ?? {}), ...(digest ? { digest } : {}) };
     } catch (error) {
