@@ -1,6 +1,7 @@
 import http from "node:http";
 import { until } from "../../../scripts/process";
-import { engineKind, isPodman } from "../../support/engine";
+import { engineKind, isPodman, leaseEngine, unlessPodman } from "../../support/engine";
+import { pushImage, startRegistry } from "../../support/registry";
 import { type OneNode, startNode } from "../../support/single-node";
 
 /** What differs between engines, and what this server makes of it (docs/engines.md, "What engines do differently"). */
@@ -78,3 +79,26 @@ test("one kill for lack of memory gives one or more oom events, none on Podman, 
   if (isPodman) expect(told).toEqual([]);
   else expect(told.length).toBeGreaterThan(0);
 });
+
+unlessPodman("it asks the bed's registries over HTTPS")(
+  "an image of an older engine whose layers are there already is pulled by every route, and runs",
+  async () => {
+    const older = await leaseEngine({ name: "older", kind: "20.10" });
+    const registry = await startRegistry();
+    try {
+      // The containerd image store leaves out its configuration then.
+      const image = await pushImage(older, registry, "busybox");
+      expect((await node.request("POST", "/images/pull", { json: { image } })).json).toMatchObject({
+        status: "pulled",
+        image,
+      });
+      for (const pull of ["always", "missing", "never"]) {
+        const { json } = await node.request("PUT", "/", { json: { image, pull, remove: true, command: ["echo", "it runs"] } });
+        expect([pull, json]).toMatchObject([pull, { exit_code: 0, stdout: "it runs\n" }]);
+      }
+    } finally {
+      await registry.stop();
+      await older.stop();
+    }
+  },
+);
