@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerStats } from "dockerode";
 import { AppError } from "../../errors";
 import type { Engine } from "../engine";
@@ -19,6 +20,7 @@ export interface Usage {
   pids: number;
 }
 
+const SECOND_MEASUREMENT_MS = 1000;
 /** The engine's time for "never": the container doesn't run. */
 const ZERO_TIME = "0001-01-01";
 
@@ -28,8 +30,14 @@ const ZERO_TIME = "0001-01-01";
  * @throws AppError NOT_RUNNING
  */
 export async function readUsage(engine: Engine, id: string): Promise<Usage> {
-  const stats = (await engine.call((docker) => docker.getContainer(id).stats({ stream: false }))) as ContainerStats;
-  const usage = parseUsage(stats);
+  const measure = async () => (await engine.call((docker) => docker.getContainer(id).stats({ stream: false }))) as ContainerStats;
+  const first = await measure();
+  let usage = parseUsage(first);
+  // Docker measures twice, and Podman once, which tells no share of the CPU.
+  if (usage && first.precpu_stats.system_cpu_usage === undefined) {
+    await sleep(SECOND_MEASUREMENT_MS);
+    usage = parseUsage({ ...(await measure()), precpu_stats: first.cpu_stats });
+  }
   if (!usage) throw new AppError("NOT_RUNNING", { details: { id } });
   return usage;
 }
