@@ -79,7 +79,7 @@ const CATALOGUE = {
   IMAGE_IN_USE: ["conflict", "This image is in use"],
   STILL_RUNNING: ["conflict", "The container is running; stop it first, or remove it by force"],
   NO_PORT: ["validation_error", "The container publishes no TCP port: PATCH /containers/ID/ports gives a managed one a port"],
-  UPSTREAM_UNREACHABLE: ["upstream_error", "The container's port can't be reached from this server"],
+  UPSTREAM_UNREACHABLE: ["upstream_error", "The container's port can't be reached from this server, as when nothing listens at the port"],
   UPSTREAM_FAILED: ["upstream_error", "The container gave no answer that can be passed on"],
   UPSTREAM_TIMEOUT: ["upstream_timeout", "The container did not begin its answer in time"],
   NOT_READY: ["readiness", "The container was not ready in time"],
