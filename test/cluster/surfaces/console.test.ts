@@ -129,6 +129,19 @@ describe("through one node", () => {
     await page.getByRole("button", { name: "Run" }).click();
   };
 
+  /** The counter writes on: the one line of the other container is among the first ones, which are drawn when the log is scrolled up. */
+  const scrollToSpeaker = async () => {
+    await logRows(page).first().waitFor();
+    const isDrawn = async () => {
+      for (const key of ["Home", "PageDown", "PageDown", "PageDown"]) {
+        await page.getByRole("log").press(key);
+        if ((await logRows(page).filter({ hasText: "speaker-c" }).count()) > 0) return true;
+      }
+      return false;
+    };
+    expect(await until(isDrawn, SHOWN_MS)).toBe(true);
+  };
+
   /** The rows and texts by which each page tells of the second and the third node, some after an action. */
   const PAGES: [string, RegExp[], (() => Promise<void>)?][] = [
     ["nodes", [/n2.*ok/, /n3.*ok/, /^3 in all$/]],
@@ -137,7 +150,7 @@ describe("through one node", () => {
     ["volumes", [/data-n2.*n2/, /data-n3.*n3/]],
     ["activity", [/PUT \/.*busybox.*n2/, /PUT \/.*busybox.*n3/]],
     ["search", [/counter-b.*n2.*spoken/, /speaker-c.*n3.*spoken/], search],
-    ["logs?containers=counter-b,speaker-c", [/counter-bline \d+$/, /speaker-cspoken$/]],
+    ["logs?containers=counter-b,speaker-c", [/counter-bline \d+$/, /speaker-cspoken$/], scrollToSpeaker],
     ["run", [/made-b: running \(n2\)/, /n2.*chosen/, /n3.*declined/], run],
     ["code", [/"stdout": "42"/], () => runCode(page, "echo $((6*7))")],
     ["containers/counter-b/logs", [/line \d+$/]],
