@@ -4,11 +4,12 @@ import { Access } from "../access/access";
 import { claimKey, deriveTokenKey, type TokenClaim, verifyToken } from "../access/token";
 import { AppError } from "../errors";
 import type { Logger } from "../support/logger";
+import { TOKEN_PREFIX } from "../support/narrow-token";
 import { readSettingsFile } from "../support/settings-error";
 import { followFile } from "./follow-file";
 
 /** An id, or a token, or its beginning. */
-const REVOKED = /^(?:ds1_|(?!ds1_))([\w-]{16})(?:\.[\w.-]+)?$/;
+const REVOKED = new RegExp(`^(?:${TOKEN_PREFIX}|(?!${TOKEN_PREFIX}))([\\w-]{16})(?:\\.[\\w.-]+)?$`);
 /** Longest delay of a timer; a later expiry is looked at again then. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** Verified tokens that are kept, and claims whose caveats are kept parsed. */

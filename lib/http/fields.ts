@@ -73,23 +73,20 @@ const MAX_PATH_BYTES = 4096;
 
 const jsonWords = z.array(scalar);
 
-/** @throws WordsFault */
+/** @throws Error whose message says what a command must be */
 function wordsOf(text: string): string[] {
   // The command `[` has a space behind it, as in `[ "a" = "b" ]`.
   const isList = /^\s*\[["']/.test(text);
   try {
     return isList ? jsonWords.parse(JSON.parse(text)) : splitShellWords(text);
   } catch (error) {
-    throw new WordsFault(
+    throw new Error(
       isList
         ? 'must be a list such as ["sh","-c","echo hello"]: this text begins like one, and is no JSON list of texts'
         : `can't be split into words: ${(error as Error).message}`,
     );
   }
 }
-
-/** Its message says what a command must be. */
-class WordsFault extends Error {}
 
 /** A command: a list of words, or a string that is split into words as a shell would do it; no shell runs it. */
 export const command = z
@@ -102,8 +99,7 @@ export const command = z
       if (Buffer.byteLength(words[0] ?? "") <= MAX_PATH_BYTES) return words;
       context.addIssue({ code: "custom", message: "must begin with a command, and this is longer than any path" });
     } catch (error) {
-      if (!(error instanceof WordsFault)) throw error;
-      context.addIssue({ code: "custom", message: error.message });
+      context.addIssue({ code: "custom", message: (error as Error).message });
     }
     return z.NEVER;
   });

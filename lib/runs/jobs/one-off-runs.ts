@@ -102,6 +102,7 @@ export class OneOffRuns {
       const { isPresent, warnings } = await ensureImage(this.deps.images, request, signals.image);
       if (!isPresent) return undefined;
       const releaseSlot = await this.deps.slots.acquire(signals.slot);
+      const shellWarnings = commandWarnings(request.command ?? []);
       let scratch: ScratchVolumes | undefined;
       const cleanUp = async () => {
         await scratch?.remove();
@@ -113,13 +114,13 @@ export class OneOffRuns {
         scratch = await createScratchVolumes(this.deps, request.image, volumes, labels, this.settings);
         const job = await this.deps.jobs.start(await this.jobSpec(request, access, volumes, scratch), signals.cancel);
         hold.keep();
-        const told = [...warnings, ...commandWarnings(request.command ?? [])];
+        const told = [...warnings, ...shellWarnings];
         return { finish: (onFrame) => this.finish(job, volumes, told, onFrame).finally(cleanUp) };
       } catch (error) {
         await cleanUp();
         // The engine creates missing volumes with the container.
         hold.discard(missingNames);
-        throw withWarnings(error, commandWarnings(request.command ?? []));
+        throw withWarnings(error, shellWarnings);
       }
     } finally {
       await hold.release();
