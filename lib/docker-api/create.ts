@@ -68,7 +68,11 @@ export class Creator {
     };
     const nodes = call.fromPeer ? undefined : await this.place(call, affinitiesOf(body));
     if (!call.fromPeer && name !== "") await this.assertFree(call, "container", name);
-    return this.dispatch(call, body, plan(nodes), (planned) => this.createContainerHere(call, planned as CreateBody, name));
+    const reply = await this.dispatch(call, body, plan(nodes), (planned) => this.createContainerHere(call, planned as CreateBody, name));
+    const node = reply.headers["x-cluster-nodes"];
+    // A node of an earlier version doesn't tell.
+    if (reply.status === 201 && node !== undefined) this.nodes.remember((JSON.parse(String(reply.body)) as { Id: string }).Id, node);
+    return reply;
   }
 
   private async createContainerHere(call: DockerCall, body: CreateBody, name: string): Promise<Reply> {
@@ -84,7 +88,7 @@ export class Creator {
     try {
       // The client does not see others' volumes on other nodes, which a name that it makes here would hide from their owners.
       for (const volume of volumes) await this.assertFreeElsewhere(call, "volume", volume);
-      return await this.claimed(call, "container", name, async (confirm) => {
+      const reply = await this.claimed(call, "container", name, async (confirm) => {
         const answer = await this.ask(call, confined.body);
         docker.containers.invalidate();
         // The engine's text has the id of the container, which may be another's.
@@ -102,6 +106,8 @@ export class Creator {
         isMade = true;
         return answer;
       });
+      const nodeHeader = this.nodes.poolFor(access) ? { "x-cluster-nodes": this.nodes.nodeName } : {};
+      return new Reply(reply.status, reply.body, { ...reply.headers, ...nodeHeader });
     } finally {
       room.close();
       if (!isMade) await Promise.all(volumes.map((volume) => this.local.ask("DELETE", ["volumes", volume]).catch(() => undefined)));

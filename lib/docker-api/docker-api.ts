@@ -129,19 +129,28 @@ export class DockerApi {
     if (where.at === "merge") return this.merged.answer(call, where.merge);
     if (where.at === "holders") return this.merged.onHolders(call);
     if (call.fromPeer) return this.runHere(call, call.id, raw);
-    if (row.judge === "exec") {
+    if (row.path === "/images/create") this.images.remember(call);
+    try {
+      return await this.runOnTargets(call, raw);
+    } catch (error) {
+      // The node that was known to have it can't be reached: the others are asked, of which one may use the same engine.
+      if (where.at !== "owner" || !isUnsent(error) || call.response.headersSent) throw error;
+      return this.runOnTargets(call, raw);
+    }
+  }
+
+  private async runOnTargets(call: DockerCall, raw: Buffer | undefined): Promise<void> {
+    if (call.row.judge === "exec") {
       const container = await this.nodes.locate("container", call.id ?? "", call);
       return sendAnswer(call, await this.nodes.createExec(container, raw, call));
     }
-    if (row.path === "/images/create") this.images.remember(call);
     let failure: unknown;
     for (const { node, id } of await this.targets.of(call, raw)) {
       try {
         return await this.runOn(node, call, id, raw);
       } catch (error) {
         failure = error;
-        const isUnsent = error instanceof AppError && error.code === "NODE_FAILED" && error.details.sent === false;
-        if (where.at !== "best" || !isUnsent || call.response.headersSent) throw error;
+        if (call.row.where.at !== "best" || !isUnsent(error) || call.response.headersSent) throw error;
       }
     }
     throw failure ?? new AppError("NO_NODE");
@@ -176,6 +185,11 @@ export class DockerApi {
   close(): void {
     this.passOn.close();
   }
+}
+
+/** Whether a request failed because its node could not be reached: it can be sent again. */
+function isUnsent(error: unknown): boolean {
+  return error instanceof AppError && error.code === "NODE_FAILED" && error.details.sent === false;
 }
 
 /** Whether a body that engines ignore, as dockerode sends one with attach, comes before a stream's input, which must not begin with it. */

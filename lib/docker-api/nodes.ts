@@ -54,10 +54,13 @@ const NO_SUCH: Record<ObjectKind, (id: string) => string> = {
   image: (id) => `No such image: ${id.includes(":") || id.includes("@") ? id : `${id}:latest`}`,
 };
 
+/** Names that could also be the first digits of another container's id. */
+const FIRST_DIGITS = /^[0-9a-f]{1,63}$/;
+
 /** Asks the engines of the pool, and finds the one that has an object. */
 export class Nodes {
-  /** Nodes of execs: ids are never used twice. */
-  private readonly execs = new LRUCache<string, string>({ max: 10_000 });
+  /** Nodes of execs and of containers by their full ids, which are never used twice. */
+  private readonly nodesOfIds = new LRUCache<string, string>({ max: 10_000 });
 
   /**
    * @param answerHere answers a question on this node as for another node's request
@@ -139,8 +142,11 @@ export class Nodes {
     const answer =
       !pool || node === this.nodeName
         ? await this.answerHere(question, call)
-        : await this.request(pool, this.peer(node), question, call, clientOf(call), NO_TIMEOUT_MS).catch(throwAppError);
-    if (answer.status === 201) this.execs.set((JSON.parse(answer.body.toString()) as { Id: string }).Id, node);
+        : await this.request(pool, this.peer(node), question, call, clientOf(call), NO_TIMEOUT_MS).catch((error: unknown) => {
+            if (error instanceof PeerFailure && !error.sent && !error.healthNeutral) this.peer(node).markMissing(error.reason);
+            return throwAppError(error);
+          });
+    if (answer.status === 201) this.remember((JSON.parse(answer.body.toString()) as { Id: string }).Id, node);
     return answer;
   }
 
@@ -192,7 +198,7 @@ export class Nodes {
   async locate(kind: ObjectKind, id: string, call: DockerCall): Promise<Located> {
     const pool = this.poolFor(call.access);
     if (!pool || call.fromPeer) return { node: this.nodeName, id };
-    const known = kind === "exec" ? this.execs.get(id) : undefined;
+    const known = kind === "exec" ? this.nodesOfIds.get(id) : kind === "container" ? this.knownOwner(pool, id) : undefined;
     if (known !== undefined) return { node: known, id };
     if (kind === "container") {
       const found = await this.locateByList(pool, id);
@@ -201,16 +207,30 @@ export class Nodes {
     return this.locateByInspect(kind, id, call);
   }
 
+  /** Remembers which node has made an exec or a container. @param id its full id */
+  remember(id: string, node: string): void {
+    this.nodesOfIds.set(id, node);
+  }
+
+  /** The node that has a container if any has it, known without asking; undefined if the client may not use it, or it doesn't answer. */
+  private knownOwner(pool: Pool, id: string): string | undefined {
+    const hinted = FIRST_DIGITS.test(id) ? undefined : pool.hints.get(id, pool.access?.key ?? "")?.node;
+    const node = this.nodesOfIds.get(id) ?? hinted;
+    if (node === this.nodeName) return includesSelf(pool) ? node : undefined;
+    return pool.members.allPeers.some(({ name, missingReason }) => name === node && missingReason === undefined) ? node : undefined;
+  }
+
   private async locateByList(pool: Pool, id: string): Promise<Located | undefined> {
     try {
       const { owners } = await locateContainer(pool, id, { prefix: true });
       const nodes = [...new Set(owners.map(({ node }) => node))];
       if (nodes.length > 1) throw ambiguous(id, nodes);
       const [owner] = owners as [(typeof owners)[0]];
+      this.remember(owner.found.id, owner.node);
       return { node: owner.node, id: owner.found.name === id ? id : owner.found.id };
     } catch (error) {
       // The engine takes any first digits of an id that only one container has.
-      if (isNotFound(error) && /^[0-9a-f]{1,63}$/.test(id) && !pool.access?.labels) return undefined;
+      if (isNotFound(error) && FIRST_DIGITS.test(id) && !pool.access?.labels) return undefined;
       if (isNotFound(error)) throw engineError(404, NO_SUCH.container(id));
       throw error;
     }
@@ -234,7 +254,7 @@ export class Nodes {
       const nodes = holders.map(({ node }) => node);
       throw kind === "volume" ? engineError(409, `volume ${id} is on the nodes ${nodes.join(", ")}`) : ambiguous(id, nodes);
     }
-    if (kind === "exec") this.execs.set(id, first.node);
+    if (kind === "exec") this.remember(id, first.node);
     return { node: first.node, id };
   }
 

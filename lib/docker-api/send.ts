@@ -32,7 +32,7 @@ export function sendJsonBody({ response }: DockerCall, status: number, body: Buf
 export function sendReply({ response }: DockerCall, { status, body, headers }: Reply): void {
   const bytes = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body ?? ""));
   response.statusCode = status;
-  for (const name of ["content-type", "x-error-code", "x-error-message"])
+  for (const name of ["content-type", "x-cluster-nodes", "x-error-code", "x-error-message"])
     if (headers[name] !== undefined) response.setHeader(name, headers[name]);
   response.setHeader("Content-Length", bytes.length);
   response.end(bytes);

@@ -11,6 +11,8 @@ import { type EngineOperation, toAppErrorFromEngine } from "./engine-errors";
 
 /** An engine that does not answer a ping in this time counts as unreachable, so that clients get their 503 within a second. */
 const PING_TIMEOUT_MS = 700;
+/** The same for one that is reached over SSH, where a ping may have to wait for a new connection. */
+const SSH_PING_TIMEOUT_MS = 5000;
 /** A response of the engine proves for this time that it is alive. */
 const PING_VALID_MS = 1000;
 /** A call that takes longer than this goes on only while the engine answers pings. */
@@ -51,6 +53,7 @@ export class Engine {
   readonly machine: string | undefined;
   /** Called when the engine answers that a container doesn't exist: what is remembered of containers is out of date. */
   onContainerNotFound: (() => void) | undefined;
+  private readonly pingTimeoutMs: number;
   private lastPongAt = Number.NEGATIVE_INFINITY;
   private ping: Promise<void> | undefined;
 
@@ -65,12 +68,13 @@ export class Engine {
   ) {
     this.docker = new Docker(endpoint.options);
     this.machine = endpoint.options.host;
+    this.pingTimeoutMs = endpoint.options.agent ? SSH_PING_TIMEOUT_MS : PING_TIMEOUT_MS;
   }
 
   /**
    * Pings the engine unless it has just responded: a frozen engine accepts connections and never answers.
    * @param maxAgeMs how old its last response may be
-   * @throws AppError ENGINE_UNREACHABLE within 700 ms
+   * @throws AppError ENGINE_UNREACHABLE within 700 ms, over SSH within 5 s
    */
   async assertAlive(maxAgeMs = PING_VALID_MS): Promise<void> {
     if (performance.now() - this.lastPongAt < maxAgeMs) return;
@@ -252,7 +256,7 @@ export class Engine {
 
   private async sendPing(): Promise<void> {
     try {
-      const answer = await this.dial({ method: "GET", path: "/_ping", abortSignal: AbortSignal.timeout(PING_TIMEOUT_MS) });
+      const answer = await this.dial({ method: "GET", path: "/_ping", abortSignal: AbortSignal.timeout(this.pingTimeoutMs) });
       answer.resume();
     } catch (error) {
       throw this.toTypedError(error);

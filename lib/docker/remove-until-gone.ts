@@ -1,26 +1,33 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isNotFound, isUnavailable } from "../errors";
 
-/** Pause between attempts while the engine is unreachable. */
+/** Pause between attempts. */
 const RETRY_PAUSE_MS = 500;
 
+/** Attempts that the engine may refuse: a file system that was busy for a moment leaves a container dead. */
+const MAX_REFUSED = 5;
+
 /**
- * Removes something from the engine. While the engine is unreachable the removal is tried again, however long that takes, without keeping
- * this process alive.
- * @param remove one attempt; an object that doesn't exist, or is being removed already, counts as removed
- * @param onFailure called with any other error, which ends the attempts
+ * Removes something from the engine. While the engine is unreachable, or says that a removal is under way, which may fail, the removal is
+ * tried again, however long that takes, without keeping this process alive. After any other error it is tried a few times more.
+ * @param remove one attempt; an object that doesn't exist counts as removed
+ * @param onFailure called with the last such error, when no attempt follows
  * @returns after the first attempt; `retries`, if there are any, resolves when they have ended. Neither rejects.
  */
 export async function removeUntilGone(
   remove: () => Promise<unknown>,
   onFailure: (error: Error) => void,
 ): Promise<{ retries?: Promise<void> }> {
+  let refused = 0;
   const attempt = async (): Promise<boolean> => {
     try {
       await remove();
     } catch (error) {
-      if (isUnavailable(error)) return false;
-      if (!isNotFound(error) && !isBeingRemoved(error)) onFailure(error as Error);
+      if (isUnavailable(error) || isBeingRemoved(error)) return false;
+      if (isNotFound(error)) return true;
+      refused += 1;
+      if (refused < MAX_REFUSED) return false;
+      onFailure(error as Error);
     }
     return true;
   };

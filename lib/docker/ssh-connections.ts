@@ -4,6 +4,8 @@ import { Duplex } from "node:stream";
 import { AppError } from "../errors";
 
 const MAX_REASON_LENGTH = 2000;
+const MAX_IDLE_CONNECTIONS = 4;
+const IDLE_TIMEOUT_MS = 10_000;
 
 /** The other machine, as in `ssh://user@host:port`. */
 export interface SshServer {
@@ -16,12 +18,22 @@ export interface SshServer {
 }
 
 /**
- * Connects the requests to an engine on another machine as the docker CLI does: each by an `ssh` that runs `docker system dial-stdio`
- * there. The agent of docker-modem can't be used: Node.js 26 refuses the address that it makes, and it checks no host key.
+ * Connects requests to an engine on another machine as the docker CLI does: by an `ssh` that runs `docker system dial-stdio` there. Making
+ * such a connection takes many times as long as most requests, so one is kept for the next request. The agent of docker-modem can't be used: Node.js 26 refuses the address that it makes, and it checks no host key.
  */
 export class SshConnections extends http.Agent {
   constructor(private readonly server: SshServer) {
-    super();
+    super({ keepAlive: true, maxFreeSockets: MAX_IDLE_CONNECTIONS });
+  }
+
+  override keepSocketAlive(connection: Duplex): boolean {
+    (connection as ProgramStream).endWhenIdle();
+    return true;
+  }
+
+  override reuseSocket(connection: Duplex, request: http.ClientRequest): void {
+    (connection as ProgramStream).keep();
+    request.reusedSocket = true;
   }
 
   override createConnection(): Duplex {
@@ -33,6 +45,8 @@ export class SshConnections extends http.Agent {
 
 /** Standard input and output of a program as one stream, which breaks if the program fails, and ends the program when it is destroyed. */
 class ProgramStream extends Duplex {
+  private idleTimer: NodeJS.Timeout | undefined;
+
   constructor(private readonly program: ChildProcessWithoutNullStreams) {
     super();
     let reason = "";
@@ -49,6 +63,14 @@ class ProgramStream extends Duplex {
       if (code === 0) this.push(null);
       else this.break(new Error(reason.trim() || `ssh ended with ${code}`));
     });
+  }
+
+  endWhenIdle(): void {
+    this.idleTimer = setTimeout(() => this.destroy(), IDLE_TIMEOUT_MS).unref();
+  }
+
+  keep(): void {
+    clearTimeout(this.idleTimer);
   }
 
   private break(cause: Error): void {
@@ -69,6 +91,7 @@ class ProgramStream extends Duplex {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     const { stdin, stdout, stderr } = this.program;
+    this.keep();
     this.program.kill();
     for (const stream of [stdin, stdout, stderr]) stream.destroy();
     done(error);

@@ -8,7 +8,7 @@ export interface CutEngine {
   dockerHost: string;
   /**
    * Breaks off every connection, and refuses new ones, when a container has been created and then as many requests have come.
-   * @param requests from 1 on, without pings: that one is not passed on
+   * @param requests from 1 on, without pings: that one is not passed on; 0: the answer to the create is not
    */
   cutAfterCreate(requests: number): void;
   /** Passes everything on again; the cut that was to come doesn't any more. Tells whether it had come. */
@@ -32,7 +32,11 @@ export async function startCutEngine(engine: Engine): Promise<CutEngine> {
     if (cut) return server.closeAllConnections();
     const { method, url, headers } = request;
     const upstream = http.request({ socketPath: engine.socket, method, path: url, headers, agent: false }, (answer) => {
-      if (method === "POST" && /\/containers\/create/.test(url ?? "") && answer.statusCode === 201) created = true;
+      if (method === "POST" && /\/containers\/create/.test(url ?? "") && answer.statusCode === 201) {
+        created = true;
+        if (remaining === 0) cut = true;
+      }
+      if (cut) return server.closeAllConnections();
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       response.flushHeaders();
       answer.on("error", () => response.destroy()).pipe(response);

@@ -1,6 +1,6 @@
 import { until } from "../../scripts/process";
 import { containersOf } from "./engine-api";
-import { comesBackTo } from "./runs";
+import { comesBackTo, everythingOn } from "./runs";
 import { startServer, type TestServer } from "./server";
 import type { OneNode } from "./single-node";
 
@@ -19,7 +19,9 @@ export async function withServerOn(
   } finally {
     await server.stop();
   }
-  expect(await comesBackTo(node, before)).toBe(true);
+  if (await comesBackTo(node, before)) return;
+  const states = (await containersOf(node.engine)).map(({ name, state }) => `${name} is ${state}`);
+  throw new Error(`Left on the engine: ${states.join(", ") || (await everythingOn(node)).join(", ")}`);
 }
 
 /** The number of sandboxes that wait for a payload. */

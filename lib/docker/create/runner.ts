@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ContainerInspectInfo } from "dockerode";
 import type { Access } from "../../access/access";
 import { AppError, isUnavailable } from "../../errors";
@@ -16,6 +17,7 @@ import { confineSpec } from "./confine-spec";
 import { awaitForeground, type ForegroundEnd, openForeground } from "./foreground";
 import type { PolicyGuard } from "./policy-guard";
 import type { Quotas } from "./quotas";
+import { recreateOptions } from "./recreate-options";
 import type { RunSpec } from "./run-spec";
 
 /**
@@ -56,6 +58,9 @@ export interface RemoveOptions {
   volumes?: boolean;
   info?: Pick<ContainerInspectInfo, "Id" | "HostConfig" | "State">;
 }
+
+/** Pause until a start that is under way is looked at again. */
+const STARTING_PAUSE_MS = 500;
 
 type StartOptions = Pick<RunOptions, "cancelSignal" | "claims" | "access">;
 
@@ -200,11 +205,12 @@ export class Runner {
     const labelled = { ...spec, labels: { ...spec.labels, [RUN_LABEL]: spec.name } };
     const creating = this.cli("create", createArgs(labelled), lines || undefined).then((stdout) => stdout.trim());
     const id = await this.engine.withinDeadline(creating, AbortSignal.timeout(this.engine.readTimeoutMs), "create").catch((error) => {
-      // If the engine creates the container later, nobody waits for it any more.
+      // The engine may have created the container, or do it later: nobody waits for it any more.
       if (isUnavailable(error))
-        creating
-          .then((late) => this.removeEventually(late))
-          .catch((reason) => this.log.warn("Create not completed", { name: spec.name, reason: String(reason) }));
+        void creating.then(
+          (late) => this.removeEventually(late),
+          () => this.removeLost(spec.name),
+        );
       throw error;
     });
     this.list.invalidate();
@@ -216,7 +222,7 @@ export class Runner {
   private async recreateWithEnvironment(id: string, { name, volumes }: RunSpec, env: Record<string, string>): Promise<string> {
     const created = await this.engine.call((docker) => docker.getContainer(id).inspect());
     await this.remove(id, { volumes: true, info: created });
-    const removeLate = () => void this.removeEventually(name);
+    const removeLate = () => void this.removeLost(name);
     const recreated = await this.engine.createContainer(recreateOptions(created, { name, volumes, env }), "start", removeLate);
     this.list.invalidate();
     return recreated;
@@ -234,11 +240,26 @@ export class Runner {
   }
 
   // An unreachable engine may still carry out the start when it is back.
-  private async removeEventually(id: string): Promise<void> {
-    const { retries } = await removeUntilGone(
-      () => this.remove(id, { volumes: true }),
-      (error) => this.log.error("Container left behind after a failed start", { id, reason: String(error) }),
-    );
+  private removeEventually(id: string): Promise<void> {
+    return this.retryRemoval(id, () => this.remove(id, { volumes: true }));
+  }
+
+  /** Removes what a create has made whose answer was lost. Another container may have the name: only one that was never started is removed. */
+  private removeLost(name: string): Promise<void> {
+    return this.retryRemoval(name, async () => {
+      let info = await this.list.findAndInspect(name, { prefix: false });
+      // A start that is under way may have made it.
+      while (this.isStarting(name)) {
+        await sleep(STARTING_PAUSE_MS);
+        info = await this.list.findAndInspect(name, { prefix: false });
+      }
+      if (info.State.Status === "created" && info.Config.Labels[RUN_LABEL] === name) await this.remove(info.Id, { volumes: true, info });
+    });
+  }
+
+  private async retryRemoval(id: string, remove: () => Promise<void>): Promise<void> {
+    const logFailure = (error: Error) => this.log.error("Container left behind after a failed start", { id, reason: String(error) });
+    const { retries } = await removeUntilGone(remove, logFailure);
     await retries;
   }
 
@@ -272,26 +293,4 @@ export class Runner {
 /** Links in the paths of mounts, and the container behind a name, can change after the first check. */
 function mustBeCheckedAgain({ volumes, network, pid, ipc }: RunSpec): boolean {
   return Object.keys(volumes).length > 0 || [network, pid, ipc].some((mode) => mode?.startsWith("container:"));
-}
-
-/** Podman lists the anonymous volumes of an image among the binds, where they would be volumes with a name. */
-const ANONYMOUS_VOLUME = /^[0-9a-f]{64}$/;
-
-type RecreateChanges = Pick<RunSpec, "name" | "volumes" | "env">;
-
-function recreateOptions(created: ContainerInspectInfo, { name, volumes, env }: RecreateChanges) {
-  const { Config, HostConfig, Platform } = created;
-  const { Hostname, ...config } = Config;
-  const addedEnv = Object.entries(env).map(([key, value]) => `${key}=${value}`);
-  const isAskedFor = (source: string) => !ANONYMOUS_VOLUME.test(source) || source in volumes;
-  const binds = HostConfig.Binds?.filter((bind) => isAskedFor(bind.split(":")[0] ?? ""));
-  return {
-    ...config,
-    // The engine's default host name is the start of the id, and would be that of the removed container.
-    ...(created.Id.startsWith(Hostname) ? {} : { Hostname }),
-    name,
-    Env: [...(Config.Env ?? []), ...addedEnv],
-    HostConfig: binds ? { ...HostConfig, Binds: binds } : HostConfig,
-    ...(Platform && Platform !== "linux" ? { platform: Platform } : {}),
-  };
 }

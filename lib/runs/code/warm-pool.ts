@@ -93,7 +93,8 @@ export class WarmPool {
     this.closing.abort();
     clearInterval(this.timer);
     for (const pool of this.pools.values()) for (const sandbox of pool.waiting.splice(0)) this.remove(sandbox);
-    await Promise.all(this.pendingWork);
+    // A start that ends now leaves a sandbox to remove.
+    while (this.pendingWork.size > 0) await Promise.all(this.pendingWork);
   }
 
   /** Removes old and surplus sandboxes, and starts missing ones. */

@@ -20,16 +20,14 @@ const folder = mkdtempSync(path.join(tmpdir(), "docker-server-ssh-"));
 /** How the SSH server treats its clients. */
 let treatment: "serve" | "refuse commands" | "hang up" = "serve";
 const commands: string[] = [];
-let clients = 0;
+const clients = new Set<{ end(): void }>();
 
 const { private: hostKey, public: knownKey } = utils.generateKeyPairSync("ed25519");
 
 /** An SSH server on this machine that runs the commands it is asked for beside the engine. */
 const sshServer = new Server({ hostKeys: [hostKey] }, (client) => {
-  clients += 1;
-  client.on("close", () => {
-    clients -= 1;
-  });
+  clients.add(client);
+  client.on("close", () => clients.delete(client));
   // Of clients that end while they connect.
   client.on("error", () => undefined);
   client.on("authentication", (attempt) => (treatment === "hang up" ? client.end() : attempt.accept()));
@@ -85,25 +83,34 @@ test("an engine is used over SSH: a container is made, listed, and removed, and 
   expect(new Set(commands)).toEqual(new Set(["docker system dial-stdio"]));
 });
 
+test("requests one after the other share a connection", async () => {
+  const name = uniqueName("asked");
+  await dockerOf(engine, ["run", "-d", "--name", name, "busybox", "sleep", "1000"]);
+  const connectionsBefore = commands.length;
+  for (let asked = 0; asked < 20; asked++) expect((await server.request("GET", `/containers/${name}`)).status).toBe(200);
+  expect(commands.length - connectionsBefore).toBeLessThan(5);
+});
+
 test("a client that leaves a stream unread leaves no SSH connection behind", async () => {
   const name = uniqueName("noisy");
   await dockerOf(engine, ["run", "-d", "--name", name, "busybox", "sh", "-c", "while true; do echo line; done"]);
-  const connectionsBefore = clients;
+  const connectionsBefore = clients.size;
   const following = http.get(`${server.url}/containers/${name}/logs?follow=true`, { headers: { Authorization: `Bearer ${TOKEN}` } });
   following.on("error", () => undefined);
   const [stream] = (await once(following, "response")) as [http.IncomingMessage];
   await once(stream, "readable");
-  expect(clients).toBeGreaterThan(0);
+  expect(clients.size).toBeGreaterThan(0);
   stream.destroy();
   await dockerOf(engine, ["rm", "--force", name]);
   // One is that of the events, which the server follows.
-  expect(await until(() => clients <= connectionsBefore, 20_000)).toBe(true);
+  expect(await until(() => clients.size <= connectionsBefore, 20_000)).toBe(true);
 });
 
 test.each(["refuse commands", "hang up"] as const)(
   "an SSH server that is to %s is an engine that doesn't answer, until it serves again",
   async (kind) => {
     treatment = kind;
+    for (const client of clients) client.end();
     expect(await until(async () => !(await isListed()), 20_000)).toBe(true);
     expect((await server.request("GET", "/")).json).toMatchObject({ status: 503, code: "ENGINE_UNREACHABLE" });
     treatment = "serve";

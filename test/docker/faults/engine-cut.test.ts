@@ -47,7 +47,7 @@ test.each<[string, string, string, object]>([
   "%s whose engine breaks off at any of its requests has made a container if it says so, and otherwise leaves none",
   async (_name, method, path, json) => {
     const outcomes = new Set<string>();
-    let requests = 0;
+    let requests = -1;
     do {
       requests += 1;
       cutEngine.cutAfterCreate(requests);

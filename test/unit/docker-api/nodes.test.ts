@@ -22,12 +22,13 @@ function nodesWith(holdings: Record<string, Holding>, answerHere: (question: Que
     asked.push(name);
     return holdings[name] ?? Promise.reject(noAnswer(name));
   };
+  const peers = ["n1", "n2"].map((name) => new Peer(recordOf(name, { enforces: ["nodes", "expires"] })));
   const pool = poolOf({
-    peers: ["n1", "n2"].map((name) => new Peer(recordOf(name, { enforces: ["nodes", "expires"] }))),
+    peers,
     own: () => answer("n0"),
     ask: ({ name }) => answer(name),
   }) as Pool;
-  return { asked, nodes: new Nodes({} as RawEngine, pool, "n0", async (question) => answerHere(question)) };
+  return { asked, peers, hints: pool.hints, nodes: new Nodes({} as RawEngine, pool, "n0", async (question) => answerHere(question)) };
 }
 
 const jsonAnswer = (status: number, json: object): RawAnswer => ({ status, headers: {}, body: Buffer.from(JSON.stringify(json)) });
@@ -49,4 +50,23 @@ test("an exec is found without a search on the node that has created it", async 
   await nodes.createExec({ node: "n0", id: "web" }, Buffer.from("{}"), call);
   expect(await nodes.locate("exec", "e1", call)).toEqual({ node: "n0", id: "e1" });
   expect(asked).toEqual([]);
+});
+
+test("a container that this node has seen created is found without a search, until its node doesn't answer", async () => {
+  const id = "c".repeat(64);
+  const { nodes, asked, peers } = nodesWith({ n0: NOTHING, n1: NOTHING, n2: { exact: [foundOf({ id })], prefix: [] } });
+  nodes.remember(id, "n1");
+  expect(await nodes.locate("container", id, call)).toEqual({ node: "n1", id });
+  expect(asked).toEqual([]);
+  peers[0]?.markMissing("refused");
+  expect(await nodes.locate("container", id, call)).toEqual({ node: "n2", id });
+});
+
+test("a container whose name another node alone has is found without a search, unless the name could be first digits of an id", async () => {
+  const { nodes, asked, hints } = nodesWith({ n0: NOTHING, n1: { exact: [web], prefix: [] }, n2: NOTHING });
+  for (const name of [web.name, "cafe"]) hints.prepare(name, "")({ node: "n1", missing: [] }, 60_000);
+  expect(await nodes.locate("container", web.name, call)).toEqual({ node: "n1", id: web.name });
+  expect(asked).toEqual([]);
+  await nodes.locate("container", "cafe", call);
+  expect(asked).not.toEqual([]);
 });

@@ -158,3 +158,27 @@ describe("WarmPool", () => {
     expect([openSandboxes(), late.closeCount]).toEqual([[], 1]);
   });
 });
+
+test("closing waits until a sandbox whose start ends meanwhile is removed", async () => {
+  const sandbox = new FakeSandbox("a");
+  let endStart: (started: Sandbox) => void = () => undefined;
+  let endRemoval: () => void = () => undefined;
+  sandbox.close = () => new Promise((resolve) => (endRemoval = resolve));
+  pool = new WarmPool(
+    () => new Promise((resolve) => (endStart = resolve)),
+    { run_memory: 1, run_pool_memory: 4, run_concurrency: 4 },
+    quietLog().log,
+  );
+  pool.beginRun(a)();
+  await advance(1000);
+  let isClosed = false;
+  const closing = pool.close().then(() => {
+    isClosed = true;
+  });
+  endStart(sandbox as unknown as Sandbox);
+  await advance(1000);
+  const wasClosedEarly = isClosed;
+  endRemoval();
+  await closing;
+  expect(wasClosedEarly).toBe(false);
+});
