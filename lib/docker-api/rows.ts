@@ -21,9 +21,9 @@ const ATTACH = "detachKeys logs stream stdin stdout stderr";
 const BUILD =
   "dockerfile t extrahosts q nocache cachefrom pull rm forcerm memory memswap cpushares cpusetcpus cpusetmems cpuperiod cpuquota buildargs shmsize squash labels networkmode platform target ulimits version isolation cgroupparent securityopt remote buildid";
 
-const NOT_A_MANAGER =
-  'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
-const NO_SWARM = "Swarm mode is not managed through this server: the nodes of its own pool take containers without it";
+/** Clients look for the engine's own beginning of it. */
+const NO_SWARM =
+  "This node is not a swarm manager. Swarm mode is not managed through this server: the nodes of its own pool take containers without it";
 const NO_PLUGINS = "Plugins are not managed through this server";
 export const NO_BUILDKIT = "BuildKit is not reached through this server: build with DOCKER_BUILDKIT=0";
 
@@ -171,9 +171,8 @@ const systemRows: Row[] = [
   row("GET /plugins", special("plugins"), "read", { ...untouched, query: "filters" }),
   row("GET /plugins/*name/json", refused(404, "plugin not found"), null),
   ...["plugins", "plugins/*rest"].map((path) => row(`* /${path}`, refused(501, NO_PLUGINS), null)),
-  ...["init", "join"].map((verb) => row(`POST /swarm/${verb}`, refused(503, NO_SWARM), null)),
   ...["swarm", "nodes", "services", "tasks", "secrets", "configs"].flatMap((name) =>
-    [name, `${name}/*rest`].map((path) => row(`* /${path}`, refused(503, NOT_A_MANAGER), null)),
+    [name, `${name}/*rest`].map((path) => row(`* /${path}`, refused(503, NO_SWARM), null)),
   ),
 ];
 

@@ -4,8 +4,7 @@ import type { ContainerSummary } from "../docker/containers/container-summary";
 import { confineNetwork } from "../docker/create/confine-spec";
 import type { HostAccess } from "../docker/create/policy";
 import type { DockerHost } from "../docker/docker-host";
-import type { Engine } from "../docker/engine";
-import { ENGINE_NETWORKS } from "../docker/engine-networks";
+import { ENGINE_NETWORKS, joinedContainer } from "../docker/engine-networks";
 import { AppError } from "../errors";
 import { bootEntrypoint, findBootInterpreter } from "./app-folder";
 import type { Compose } from "./compose";
@@ -57,7 +56,9 @@ export async function applySpec(deps: ApplyDeps, cuid: string, requested: Manage
   await guard.checkSpec(hostAccessOf(requested), access);
   const { labels } = access;
   const network = labels ? await confineNetwork(confinement, requested.network, labels) : requested.network;
-  if (!labels && network !== undefined) await assertNetwork(engine, network);
+  // The engine itself would refuse it only at the start.
+  if (!labels && network !== undefined && !ENGINE_NETWORKS.has(network) && joinedContainer(network) === undefined)
+    await confinement.networkId(network, {});
   const spec = network === undefined ? requested : { ...requested, network };
   // Compose would own a volume that it creates, and remove it with the container.
   const made = await confinement.ensureVolumes(namedVolumes(spec), labels ?? {});
@@ -68,14 +69,6 @@ export async function applySpec(deps: ApplyDeps, cuid: string, requested: Manage
     await Promise.all(made.map((name) => remove(name).catch(() => undefined)));
     throw error;
   }
-}
-
-/** The engine itself would refuse the network only at the start. @throws AppError INVALID_SPEC */
-async function assertNetwork(engine: Engine, network: string): Promise<void> {
-  if (ENGINE_NETWORKS.has(network) || network.startsWith("container:")) return;
-  const networks = await engine.call((docker) => docker.listNetworks());
-  if (networks.some(({ Name, Id }) => Name === network || Id.startsWith(network))) return;
-  throw new AppError("INVALID_SPEC", { message: `network ${network} not found`, details: { field: "network" } });
 }
 
 async function composeUp(

@@ -101,13 +101,16 @@ export class Confinement {
   }
 
   /**
-   * The id of a network with these labels.
+   * The id of a network with these labels, by its id, its name, or the first digits of its id if no other such network has them.
    * @throws AppError INVALID_SPEC, as Docker answers for one that doesn't exist
    */
   async networkId(name: string, labels: ConfiningLabels): Promise<string> {
-    const networks = await this.engine.call((docker) => docker.listNetworks());
-    const found = networks.filter(({ Name, Id }) => Name === name || Id === name).find((each) => hasLabels(each.Labels ?? {}, labels));
+    const all = await this.engine.call((docker) => docker.listNetworks());
+    const networks = all.filter(({ Labels }) => hasLabels(Labels ?? {}, labels));
+    const byDigits = networks.filter(({ Id }) => name !== "" && Id.startsWith(name));
+    const found = networks.find(({ Id }) => Id === name) ?? networks.find(({ Name }) => Name === name);
     if (found) return found.Id;
+    if (byDigits.length === 1 && byDigits[0]) return byDigits[0].Id;
     throw new AppError("INVALID_SPEC", { message: `network ${name} not found`, details: { field: "network" } });
   }
 
