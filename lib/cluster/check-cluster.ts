@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { Access } from "../access/access";
 import { describeClockDifference } from "../support/clock-difference";
 import { drainBody } from "../support/drain-body";
@@ -34,9 +35,11 @@ export async function checkCluster(settings: CheckedCluster, nodeName: string, l
   const inStore = await findingOf(
     "store",
     async () => {
+      const isNew = settings.redis === null && settings.s3 === null && !existsSync(settings.folder);
       store = openStore(settings, log);
       texts = await checkStore(store);
-      return { found: `reached, written and read; it lists ${texts.size} node${texts.size === 1 ? "" : "s"}` };
+      const made = isNew ? `; the folder ${settings.folder} was not there and was made: all nodes must share it` : "";
+      return { found: `reached, written and read; it lists ${texts.size} node${texts.size === 1 ? "" : "s"}${made}` };
     },
     STORE_REMEDY,
   );

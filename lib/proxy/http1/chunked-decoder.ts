@@ -45,6 +45,11 @@ export class ChunkedDecoder {
         offset = end;
         continue;
       }
+      const next = this.line === "" ? this.skipPlainLine(bytes, offset) : offset;
+      if (next > offset) {
+        offset = next;
+        continue;
+      }
       const lineFeed = bytes.indexOf(LF, offset);
       const end = lineFeed < 0 ? bytes.length : lineFeed;
       this.line += bytes.toString("latin1", offset, end);
@@ -56,6 +61,26 @@ export class ChunkedDecoder {
       this.pushLine(line);
     }
     return Math.min(offset, bytes.length);
+  }
+
+  /**
+   * Takes the lines of most chunks without making strings of them: a log has two for each of its lines.
+   * @returns the offset after a chunk's size of up to 6 digits, or after the end of a chunk; `offset` for anything else
+   */
+  private skipPlainLine(bytes: Buffer, offset: number): number {
+    let position = offset;
+    let size = 0;
+    if (this.state === "size") {
+      for (let digit = hexDigit(bytes[position]); digit >= 0 && position - offset < 6; digit = hexDigit(bytes[position])) {
+        size = size * 16 + digit;
+        position += 1;
+      }
+      if (size === 0) return offset;
+    } else if (this.state !== "end") return offset;
+    if (bytes[position] !== CR || bytes[position + 1] !== LF) return offset;
+    this.remainingChunkBytes = size;
+    this.state = this.state === "size" ? "data" : "size";
+    return position + 2;
   }
 
   private pushLine(line: string): void {
@@ -76,4 +101,12 @@ export class ChunkedDecoder {
       this.trailerLines.push(line);
     }
   }
+}
+
+/** @returns -1 for what is no digit */
+function hexDigit(code: number | undefined): number {
+  if (code === undefined) return -1;
+  if (code >= 48 && code <= 57) return code - 48;
+  const letter = code | 32;
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
 }

@@ -79,7 +79,11 @@ describe("docker-server check", () => {
 
   test("the store is written and read; records of another key, and peers that don't answer, are wrong", async () => {
     const store = path.join(folder, "store");
-    expect((await check("--cluster", `--folder=${store}`)).text).toMatch(/ok {5}store: reached, written and read; it lists 0 nodes/);
+    const lists0 = /ok {5}store: reached, written and read; it lists 0 nodes/;
+    const first = (await check("--cluster", `--folder=${store}`)).text;
+    expect(first).toMatch(lists0);
+    expect(first).toContain(`; the folder ${store} was not there and was made`);
+    expect((await check("--cluster", `--folder=${store}`)).text).toMatch(new RegExp(`${lists0.source}$`, "m"));
     const closed = createServer().listen(0, "127.0.0.1");
     await new Promise((resolve) => closed.once("listening", resolve));
     const { port } = closed.address() as AddressInfo;

@@ -106,6 +106,29 @@ describe("Relay", () => {
     expect(received.match(/\r\nx/g)?.length).toBeLessThan(100);
   });
 
+  test("a response that comes in many short pieces arrives whole", async () => {
+    const numbers = Array.from({ length: 3000 }, (_, at) => String(at).padStart(4, "0"));
+    upstreamResponse = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    afterResponse = (socket) => {
+      afterResponse = () => undefined;
+      const left = [...numbers];
+      const writeNext = () => {
+        const number = left.shift();
+        socket.write(number === undefined ? "0\r\n\r\n" : `4\r\n${number}\r\n`);
+        if (number !== undefined) setImmediate(writeNext);
+      };
+      writeNext();
+    };
+    const received = await exchange("GET", "1.1");
+    // The sizes of the chunks that it arrives in stand between them.
+    expect(
+      received
+        .slice(received.indexOf("\r\n\r\n") + 2)
+        .replace(/\r\n[0-9a-f]+\r\n/g, "")
+        .trim(),
+    ).toBe(numbers.join(""));
+  });
+
   const PROGRESS = "HTTP/1.1 102 Processing\r\n\r\n";
   const FINAL = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
