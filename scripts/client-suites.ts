@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { readJunitReport, readMochaReport } from "./client-reports";
 import { runOrThrow } from "./process";
@@ -66,7 +66,9 @@ async function runLogged(command: string, args: string[], folder: string, env: R
   writeFileSync(log, "");
   const output = openSync(log, "a");
   // A configuration of this machine's docker command would change what the clients ask.
-  const environment = { PATH: process.env.PATH, HOME: folder, LANG: "C.UTF-8", ...env };
+  const home = `${log}.home`;
+  mkdirSync(home);
+  const environment = { PATH: process.env.PATH, HOME: home, LANG: "C.UTF-8", ...env };
   await new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: folder, env: environment, stdio: ["ignore", output, output] });
     child.on("error", reject);

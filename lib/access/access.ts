@@ -151,7 +151,9 @@ export class Access {
 
   /** @throws AppError REFUSED_BY_TOKEN nodes */
   assertNode(nodeName: string): void {
-    if (!this.allowsNode(nodeName)) throw refusedBy("nodes", "It would run on another node");
+    if (this.allowsNode(nodeName)) return;
+    const named = this.links.flatMap(({ nodes = [] }) => nodes).filter((name) => this.allowsNode(name));
+    throw refusedBy("nodes", `It would run on the node ${nodeName}, and may on ${[...new Set(named)].join(", ") || "none"}`);
   }
 
   /** @param address as the node sees it that the client is connected to */

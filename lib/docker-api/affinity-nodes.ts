@@ -5,6 +5,9 @@ import { engineError } from "./errors";
 import type { Json } from "./merges";
 import type { Nodes } from "./nodes";
 
+const PLACE_TOGETHER =
+  "make networks and volumes on one node: docker network create and docker volume create take --label constraint:node==NAME";
+
 /** Where a container can be made. */
 export interface Places {
   nodes: string[];
@@ -54,7 +57,8 @@ export async function nodesFor(affinities: Affinities, nodes: Nodes, call: Docke
   if (common.length > 0) return { nodes: common, lacksImage: false };
   const withoutImage = commonNodes(bound.filter(({ what }) => what !== `image ${affinities.image}`));
   if (withoutImage.length > 0 && !affinities.isImageId) return { nodes: withoutImage, lacksImage: true };
-  throw engineError(409, `no node has all that it uses: ${bound.map(({ what, nodes }) => `${what} is on ${nodes.join(", ")}`).join("; ")}`);
+  const where = bound.map(({ what, nodes }) => `${what} is on ${nodes.join(", ")}`).join("; ");
+  throw engineError(409, `no node has all that it uses: ${where}; ${PLACE_TOGETHER}`);
 }
 
 const commonNodes = (bound: { nodes: string[] }[]): string[] =>

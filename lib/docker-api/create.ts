@@ -8,7 +8,7 @@ import type { RawAnswer } from "../docker/raw-engine";
 import { AppError } from "../errors";
 import { Reply } from "../support/reply";
 import { nodesFor } from "./affinity-nodes";
-import { type Affinities, affinitiesOf } from "./bodies/affinities";
+import { type Affinities, affinitiesOf, constrainedNode } from "./bodies/affinities";
 import { confineCreate } from "./bodies/confine-create";
 import { type CreateBody, parseCreateBody } from "./bodies/create-body";
 import { judgeCreate } from "./bodies/judge-create";
@@ -175,18 +175,15 @@ export class Creator {
     }
   }
 
-  private dispatch(call: DockerCall, body: object, plan: MakePlan, createHere: (body: object) => Promise<Reply>): Promise<Reply> {
-    const query = new URLSearchParams(call.query);
-    const pinnedNode = query.get("node") || undefined;
-    query.delete("node");
-    const url = call.fromPeer ? call.request.url : formatTarget(call.version, segmentsOf(call.row, undefined), query);
-    return this.deps.dispatch(placedRequest(call, { url, body, plan, pinnedNode, createHere }));
+  private async dispatch(call: DockerCall, body: object, plan: MakePlan, createHere: (body: object) => Promise<Reply>): Promise<Reply> {
+    // On the port of the other nodes only paths with a version are the Docker API's.
+    const version = call.version ?? (await this.deps.docker.rawEngine.versionFor(undefined));
+    const url = call.fromPeer ? call.request.url : formatTarget(version, segmentsOf(call.row, undefined), withoutNode(call.query));
+    return this.deps.dispatch(placedRequest(call, { url, body, plan, pinnedNode: call.query.get("node") || undefined, createHere }));
   }
 
   private ask({ row, query, version }: DockerCall, body: object): Promise<RawAnswer> {
-    const passed = new URLSearchParams(query);
-    passed.delete("node");
-    return this.local.ask("POST", segmentsOf(row, undefined), passed, version, Buffer.from(JSON.stringify(body)));
+    return this.local.ask("POST", segmentsOf(row, undefined), withoutNode(query), version, Buffer.from(JSON.stringify(body)));
   }
 
   /** A Compose project stays together, its networks and volumes too. */
@@ -199,7 +196,7 @@ export class Creator {
       isImageId: false,
       project: Labels?.["com.docker.compose.project"],
       session: Labels?.["org.testcontainers.sessionId"],
-      node: undefined,
+      node: constrainedNode([], Labels ?? {}),
     };
     return planOf(call.fromPeer ? undefined : await this.place(call, none));
   }
@@ -296,4 +293,8 @@ function rethrowVolume(error: unknown): never {
 function toReply({ status, headers, body }: RawAnswer): Reply {
   const type = headers["content-type"];
   return new Reply(status, body, type === undefined ? {} : { "content-type": type });
+}
+
+function withoutNode(query: URLSearchParams): URLSearchParams {
+  return new URLSearchParams([...query].filter(([name]) => name !== "node"));
 }

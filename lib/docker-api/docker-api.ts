@@ -16,7 +16,6 @@ import type { Reply } from "../support/reply";
 import { parseQuery } from "./bodies/query";
 import { type DockerCall, type Outgoing, outgoing } from "./call";
 import { Creator } from "./create";
-import { engineError } from "./errors";
 import { ImageSupply } from "./image-supply";
 import { LocalEngine } from "./local";
 import { MergedAnswers } from "./merged";
@@ -87,9 +86,11 @@ export class DockerApi {
     const { access, peer } = response.locals;
     if (!access) throw new AppError("MISSING_CREDENTIALS");
     access.assertRoute(row);
-    if (row.where.at === "refused") throw engineError(row.where.status, row.where.message);
+    if (row.where.at === "refused")
+      throw new AppError("ROUTE_NOT_FOUND", { message: row.where.message, details: { docker_status: row.where.status } });
     const query = parseQuery(target.search, row.query, {
       repeated: row.repeatable ?? [],
+      firstCounts: row.firstCounts ?? [],
       ignored: [...CLIENT_OPTIONS, ...(row.ignored ?? [])],
     });
     if (options.limited)

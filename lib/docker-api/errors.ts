@@ -53,6 +53,13 @@ function statusOf(error: AppError): number {
 
 /** An error with a status and a text that clients of the Engine API know. */
 export function engineError(docker_status: number, message: string): AppError {
-  const codes = { 400: "INVALID_INPUT", 403: "NOT_ALLOWED", 404: "CONTAINER_NOT_FOUND", 409: "NAME_TAKEN", 503: "NODES_MISSING" } as const;
+  const codes = {
+    400: "INVALID_INPUT",
+    403: "NOT_ALLOWED",
+    404: "CONTAINER_NOT_FOUND",
+    409: "NAME_TAKEN",
+    501: "ROUTE_NOT_FOUND",
+    503: "NODES_MISSING",
+  } as const;
   return new AppError(codes[docker_status as keyof typeof codes] ?? "ENGINE_ERROR", { message, details: { docker_status } });
 }

@@ -4,6 +4,7 @@ import { hasLabels } from "../docker/containers/confinement";
 import { RUN_CONTAINER_PREFIX, requireAllowed } from "../docker/create/policy";
 import { isRunContainer, runContainerError } from "../docker/create/policy-guard";
 import type { DockerHost } from "../docker/docker-host";
+import type { ContainerInspectInfo } from "../docker/engine";
 import type { RawAnswer } from "../docker/raw-engine";
 import { AppError, invalidField } from "../errors";
 import type { BodyContext } from "./bodies/body-table";
@@ -114,28 +115,29 @@ export class LocalEngine {
 
   private async admitContainer(row: Row, id: string | undefined, access: Access): Promise<string | undefined> {
     if (id === undefined || !row.path.startsWith("/containers/:id")) return id;
-    const own = access.labels
-      ? await this.docker.confinement.containerId(id, access.labels, { prefix: true })
-      : await this.checkedId(row, id);
-    const { guard } = this.docker;
-    if (row.check === "start") {
-      await guard.checkStart(own, access);
+    const { check, judge } = row;
+    const own = access.labels ? await this.docker.confinement.containerId(id, access.labels, { prefix: true }) : id;
+    if (judge === "update" && access.quotas.length > 0) throw refusedBy("max", "The limits of a container can't be changed", {});
+    if (check === undefined) return own;
+    const info = await this.inspectNamed(own);
+    if (check === "start") {
+      await this.docker.guard.checkStart(info, access);
       await this.docker.quotas.assertWithin(access);
     }
-    if (row.judge === "update" && access.quotas.length > 0) throw refusedBy("max", "The limits of a container can't be changed", {});
-    if (row.check === "entry") await guard.checkEntry(own, access);
-    return own;
+    if (check === "entry") await this.docker.guard.checkEntry(info, access);
+    // What is checked is what is carried out: another container may get the name meanwhile.
+    return info.Id;
   }
 
-  /** What is checked is what is carried out: another container may get the name meanwhile, so a checked one goes by its full id. */
-  private async checkedId({ check }: Row, id: string): Promise<string> {
-    if (check === undefined) return id;
+  /** Inspects a container by its name or id, else by the alias of a managed one, else by first digits of its id. */
+  private async inspectNamed(id: string): Promise<ContainerInspectInfo> {
+    const named = await this.ask("GET", ["containers", id, "json"]);
+    const json = JSON.parse(named.body.toString()) as ContainerInspectInfo & { message: string };
+    if (named.status === 200 && (json.Id === id || json.Name === `/${id}`)) return json;
     const { exact } = await this.docker.containers.findMatches(id);
-    if (exact[0]) return exact[0].id;
-    const answer = await this.ask("GET", ["containers", id, "json"]);
-    const json = JSON.parse(answer.body.toString()) as { Id: string; message: string };
-    if (answer.status === 200) return json.Id;
-    throw engineError(answer.status, json.message);
+    if (exact[0] && exact[0].id !== json.Id) return this.inspectNamed(exact[0].id);
+    if (named.status === 200) return json;
+    throw engineError(named.status, json.message);
   }
 
   /** An exec is in a container, and entering that gives what it has of the host. */

@@ -45,8 +45,9 @@ export class MergedAnswers {
   private async ask(call: DockerCall, merge: MergeName): Promise<Send> {
     const { row, query } = call;
     const asked = new URLSearchParams(query);
+    const named = this.takeNodeFilter(call, asked);
     const isKept = merge === "containers" ? await this.relativeFilter(call, asked) : undefined;
-    const answers = await this.nodes.askAll({ method: row.method, segments: segmentsOf(row, undefined), query: asked }, call);
+    const answers = await this.nodes.askAll({ method: row.method, segments: segmentsOf(row, undefined), query: asked }, call, named);
     const { good, missing, failed } = split(answers);
     const isAlone = !this.nodes.poolFor(call.access);
     const only = good.length === 0 ? firstRefusal(answers) : isAlone && merge === "containers" ? good[0]?.value : undefined;
@@ -67,6 +68,22 @@ export class MergedAnswers {
     const nodes = good.map(({ node }) => node);
     const headers = isAlone ? {} : clusterHeaders(nodes, withoutAnswer);
     return (each) => sendJsonBody(each, status, body, headers);
+  }
+
+  /**
+   * The filter `node` is the pool's own.
+   * @param asked loses it
+   * @returns the names of the nodes that it names; undefined without it
+   * @throws AppError INVALID_INPUT
+   */
+  private takeNodeFilter(call: DockerCall, asked: URLSearchParams): string[] | undefined {
+    const { node, ...filters } = parseFilters(asked.get("filters"));
+    if (node === undefined || call.fromPeer) return undefined;
+    const names = this.nodes.namesFor(call.access);
+    const unknown = node.find((name) => !names.includes(name));
+    if (unknown !== undefined) throw engineError(400, `invalid filter 'node=${unknown}': the nodes are ${names.join(", ")}`);
+    asked.set("filters", JSON.stringify(filters));
+    return node;
   }
 
   /**

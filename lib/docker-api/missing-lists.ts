@@ -5,20 +5,28 @@ import type { Json } from "./merges";
 
 type Filters = Record<string, string[]>;
 
+/** What a node has listed last. */
+interface Known {
+  /** its list of those that run, if that is younger than the other one */
+  running?: Json[] | undefined;
+  all?: Json[] | undefined;
+}
+
 /**
- * The containers that each node had when it was last asked for all of them: those of a node that doesn't answer now are not absent. Compose,
- * for one, would make them again.
+ * The containers that each node had when it was last asked for them: those of a node that doesn't answer now are not absent. Compose, for
+ * one, would make them again.
  */
 export class MissingLists {
-  private readonly lists = new LRUCache<string, Json[]>({ max: 500 });
+  private readonly lists = new LRUCache<string, Known>({ max: 500 });
 
   /**
    * @param accessKey of the client: another may see other containers
    * @param query of the list that was asked for
    */
   remember(node: string, accessKey: string, list: Json[], query: URLSearchParams): void {
-    const isWhole = ["1", "true"].includes(query.get("all")?.toLowerCase() ?? "") && !query.has("filters") && !query.has("limit");
-    if (isWhole) this.lists.set(keyOf(node, accessKey), list);
+    if (Object.values(parseFilters(query.get("filters"))).some(({ length }) => length > 0) || query.has("limit")) return;
+    const key = keyOf(node, accessKey);
+    this.lists.set(key, asksForAll(query) ? { all: list } : { all: this.lists.get(key)?.all, running: list });
   }
 
   /**
@@ -28,9 +36,10 @@ export class MissingLists {
   entries(missing: readonly MissingNode[], accessKey: string, query: URLSearchParams): Json[] {
     const filters = parseFilters(query.get("filters"));
     const names = Object.keys(filters).filter((name) => filters[name]?.length);
-    const all = ["1", "true"].includes(query.get("all")?.toLowerCase() ?? "");
+    const all = asksForAll(query);
     return missing.flatMap(({ node }) => {
-      const list = this.lists.get(keyOf(node, accessKey));
+      const known = this.lists.get(keyOf(node, accessKey));
+      const list = known && joined(known);
       const isSimple = names.every((name) => name === "label" || name === "name");
       if (names.length > 0 && (!list || !isSimple)) throw engineError(503, `node ${node} is unreachable`);
       return (list ?? [])
@@ -38,6 +47,15 @@ export class MissingLists {
         .map((each) => ({ ...each, Status: `Unknown (node ${node} unreachable)` }));
     });
   }
+}
+
+const asksForAll = (query: URLSearchParams) => ["1", "true"].includes(query.get("all")?.toLowerCase() ?? "");
+
+/** Those that run, and the others as the older list of all has them. */
+function joined({ running, all = [] }: Known): Json[] {
+  if (!running) return all;
+  const ids = new Set(running.map(({ Id }) => Id));
+  return [...running, ...all.filter(({ Id, State }) => State !== "running" && !ids.has(Id))];
 }
 
 const keyOf = (node: string, accessKey: string) => `${node} ${accessKey}`;

@@ -91,19 +91,26 @@ export class Nodes {
     return peer;
   }
 
-  /** Asks all nodes, this one included. */
-  async askAll(question: Question, call: DockerCall): Promise<Answers> {
+  /**
+   * Asks all nodes, this one included.
+   * @param only the names of those to ask; all of them if absent
+   */
+  async askAll(question: Question, call: DockerCall, only?: readonly string[]): Promise<Answers> {
     const pool = this.poolFor(call.access);
     if (!pool || call.fromPeer) return { answers: [{ node: this.nodeName, value: await this.answerHere(question, call) }], missing: [] };
+    // Of the nodes that use one engine only one is asked, unless another one is named.
+    const peers = only ? pool.members.allPeers.filter(({ name }) => only.includes(name)) : pool.members.peers;
+    const isAsked = includesSelf(pool) && (only?.includes(this.nodeName) ?? true);
     // The question may take long: pings first find out which peers don't answer at all.
     await callPeers(pool, "ping", {});
-    const own = this.answerHere(question, call).then(
-      (value) => ({ value }),
-      (error: Error) => (error instanceof AppError && error.status < 500 ? { value: toRawAnswer(error) } : { reason: error.message }),
-    );
+    const ownAnswer = () =>
+      this.answerHere(question, call).then(
+        (value) => ({ value }),
+        (error: Error) => (error instanceof AppError && error.status < 500 ? { value: toRawAnswer(error) } : { reason: error.message }),
+      );
     const [here, others] = await Promise.all([
-      includesSelf(pool) ? own : undefined,
-      fanOut(pool.members.peers, (peer) => this.askPeer(pool, peer, question, call)),
+      isAsked ? ownAnswer() : undefined,
+      fanOut(peers, (peer) => this.askPeer(pool, peer, question, call)),
     ]);
     if (here && "value" in here) others.answers.unshift({ node: this.nodeName, value: here.value });
     else if (here) others.missing.unshift({ node: this.nodeName, reason: here.reason });

@@ -45,6 +45,8 @@ export interface Row {
   query: readonly string[];
   /** of these, those that may come more than once */
   repeatable?: readonly string[];
+  /** parameters of which only the first value counts */
+  firstCounts?: readonly string[];
   /** the parameters that some clients send, and engines ignore */
   ignored?: readonly string[];
   body: RowBody;

@@ -21,9 +21,9 @@ const ATTACH = "detachKeys logs stream stdin stdout stderr";
 const BUILD =
   "dockerfile t extrahosts q nocache cachefrom pull rm forcerm memory memswap cpushares cpusetcpus cpusetmems cpuperiod cpuquota buildargs shmsize squash labels networkmode platform target ulimits version isolation cgroupparent securityopt remote buildid";
 
-/** Clients look for the engine's own beginning of it. */
-const NO_SWARM =
-  "This node is not a swarm manager. Swarm mode is not managed through this server: the nodes of its own pool take containers without it";
+const NOT_A_MANAGER =
+  'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
+const NO_SWARM = "Swarm mode is not managed through this server: the nodes of its own pool take containers without it";
 const NO_PLUGINS = "Plugins are not managed through this server";
 export const NO_BUILDKIT = "BuildKit is not reached through this server: build with DOCKER_BUILDKIT=0";
 
@@ -122,7 +122,13 @@ const imageRows: Row[] = [
   row("GET /distribution/*name/json", best, "images", untouched),
   row("POST /auth", best, "images", { ...untouched, burst: "low", body: "stream" }),
   // Its commands run in containers.
-  row("POST /build", best, "run", { burst: "low", body: "stream", query: BUILD, repeatable: ["t", "extrahosts"] }),
+  row("POST /build", best, "run", {
+    burst: "low",
+    body: "stream",
+    query: BUILD,
+    repeatable: ["t", "extrahosts"],
+    firstCounts: ["dockerfile"],
+  }),
   row("POST /build/prune", merge("prune"), "images", {
     burst: "mid",
     query: "all filters keep-storage reserved-space max-used-space min-free-space",
@@ -171,8 +177,9 @@ const systemRows: Row[] = [
   row("GET /plugins", special("plugins"), "read", { ...untouched, query: "filters" }),
   row("GET /plugins/*name/json", refused(404, "plugin not found"), null),
   ...["plugins", "plugins/*rest"].map((path) => row(`* /${path}`, refused(501, NO_PLUGINS), null)),
+  ...["init", "join"].map((verb) => row(`POST /swarm/${verb}`, refused(503, NO_SWARM), null)),
   ...["swarm", "nodes", "services", "tasks", "secrets", "configs"].flatMap((name) =>
-    [name, `${name}/*rest`].map((path) => row(`* /${path}`, refused(503, NO_SWARM), null)),
+    [name, `${name}/*rest`].map((path) => row(`* /${path}`, refused(503, NOT_A_MANAGER), null)),
   ),
 ];
 

@@ -182,7 +182,8 @@ export class HttpRequest implements RoutedRequest, RouteCall {
     const { access, route, params } = this;
     if (access.isFull) return;
     access.assertRoute(route);
-    access.assertNode(this.deps.nodeName);
+    // Whatever node the client is connected to tells it of itself, and versions.
+    if (route.where.at !== "here" || route.permission === "nodes") access.assertNode(this.deps.nodeName);
     const { labels } = access;
     if (!labels) return;
     const { where, confined } = route;

@@ -25,6 +25,7 @@ export function auditRoutes(readAudit: Logs["readAudit"], host: string): Route[]
     query: z.object({
       since: pointInTime.optional().describe("Seconds since 1970, a date, or an age such as 10m"),
       until: pointInTime.optional().describe("The first moment that is left out"),
+      request_id: z.string().max(100).optional().describe("Only of this request"),
       limit: integer(1, MAX_LIMIT).optional().describe("The oldest ones, up to this number"),
     }),
     responses: {
@@ -33,9 +34,9 @@ export function auditRoutes(readAudit: Logs["readAudit"], host: string): Route[]
         contentType: FORMAT,
       },
     },
-    handler({ query: { since, until, limit = MAX_LIMIT } }) {
+    handler({ query: { since, until, request_id, limit = MAX_LIMIT } }) {
       assertSpan({ since, until });
-      const entries = readAudit({ sinceMs: toMilliseconds(since), untilMs: toMilliseconds(until) });
+      const entries = readAudit({ sinceMs: toMilliseconds(since), untilMs: toMilliseconds(until), request_id });
       return streamReply(FORMAT, inPieces(linesOf(entries, limit, host)));
     },
   });

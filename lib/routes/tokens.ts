@@ -115,6 +115,10 @@ export function tokenRoutes(
           permission: z.enum(PERMISSIONS).nullable(),
           caveat: z.string().optional().describe("that refuses it"),
           message: z.string().optional(),
+          labels: z
+            .record(z.string(), z.string())
+            .optional()
+            .describe("permitted only if what the path names has these labels, which is not looked at here"),
         }),
       },
     },
@@ -128,7 +132,8 @@ export function tokenRoutes(
         if (!(error instanceof AppError && error.code === "REFUSED_BY_TOKEN")) throw error;
         return { allowed: false, permission: wanted.permission, caveat: error.details.caveat, message: error.message };
       }
-      return { allowed: true, permission: wanted.permission };
+      const isConfined = access.labels && (wanted.confined === "container" || wanted.confined === "volume");
+      return { allowed: true, permission: wanted.permission, ...(isConfined ? { labels: access.labels } : {}) };
     },
   });
 

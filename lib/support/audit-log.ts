@@ -9,10 +9,12 @@ export interface AuditEntry extends Record<string, unknown> {
   timestamp: string;
 }
 
-/** The beginning is included, the end is not; ms since 1970. */
+/** Which entries are wanted. The beginning is included, the end is not; ms since 1970. */
 export interface AuditRange {
   sinceMs?: number | undefined;
   untilMs?: number | undefined;
+  /** of this request only */
+  request_id?: string | undefined;
 }
 
 /** A longer line is damaged: no request has so much to tell. */
@@ -21,11 +23,11 @@ const LINE_END = 10;
 
 /**
  * Reads the audit log of a folder, the rotated files too, in the order in which it was written.
- * @returns the entries of the range, and undefined for each damaged line
+ * @returns the wanted entries, and undefined for each damaged line
  */
 export async function* readAuditLog(
   folder: string,
-  { sinceMs = 0, untilMs = Infinity }: AuditRange,
+  { sinceMs = 0, untilMs = Infinity, request_id }: AuditRange,
 ): AsyncGenerator<AuditEntry | undefined> {
   for (const file of await rotatedFiles(folder, "actions", "jsonl")) {
     try {
@@ -34,6 +36,7 @@ export async function* readAuditLog(
       for await (const line of linesOf(takingTurns(createReadStream(file)))) {
         if (line === "") continue;
         const entry = line === undefined ? undefined : parseEntry(line);
+        if (entry && request_id !== undefined && entry.request_id !== request_id) continue;
         const time = entry && Date.parse(entry.timestamp);
         if (time === undefined || (time >= sinceMs && time < untilMs)) yield entry;
       }

@@ -7,15 +7,16 @@ import { buffer } from "node:stream/consumers";
  * @throws Error with the engine's message for any other error status
  */
 // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes
-export function engineApi({ socket }: { socket: string }, method: string, path: string): Promise<any> {
+export function engineApi({ socket }: { socket: string }, method: string, path: string, json?: object): Promise<any> {
   return new Promise((resolve, reject) => {
-    const request = http.request({ socketPath: socket, method, path, agent: false }, async (response) => {
+    const headers = json ? { "Content-Type": "application/json" } : {};
+    const request = http.request({ socketPath: socket, method, path, headers, agent: false }, async (response) => {
       const text = (await buffer(response)).toString();
       const status = response.statusCode ?? 0;
       if (status >= 400 && status !== 404) reject(new Error(`${method} ${path}: ${status} ${text.trim()}`));
       else resolve(status === 404 || text === "" ? undefined : JSON.parse(text));
     });
-    request.on("error", reject).end();
+    request.on("error", reject).end(json && JSON.stringify(json));
   });
 }
 

@@ -45,7 +45,11 @@ export function affinitiesOf({ Image, Env, Labels, HostConfig, NetworkingConfig 
   };
 }
 
-function constrainedNode(env: readonly string[], labels: Record<string, string>): string | undefined {
+/**
+ * The node that a constraint names among environment variables and labels.
+ * @throws AppError INVALID_INPUT for constraints that contradict each other or aren't `node==NAME`
+ */
+export function constrainedNode(env: readonly string[], labels: Record<string, string>): string | undefined {
   const texts = [...env, ...Object.entries(labels).map(([key, value]) => `${key}=${value}`)];
   const constraints = texts.filter((text) => text.startsWith("constraint:"));
   const nodes = constraints.map((text) => {

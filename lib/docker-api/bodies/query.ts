@@ -3,6 +3,8 @@ import { invalidField } from "../../errors";
 interface QueryOptions {
   /** parameters that may come several times */
   repeated?: readonly string[];
+  /** parameters of which the first value counts, as for engines, and no other is sent on: docker-py sends some twice */
+  firstCounts?: readonly string[];
   /** parameters that are left out: dockerode sends the fields of some bodies in the query too */
   ignored?: readonly string[];
 }
@@ -16,7 +18,7 @@ interface QueryOptions {
 export function parseQuery(
   search: string,
   allowed: readonly string[],
-  { repeated = [], ignored = [] }: QueryOptions = {},
+  { repeated = [], firstCounts = [], ignored = [] }: QueryOptions = {},
 ): URLSearchParams {
   const parsed = new URLSearchParams();
   for (const part of search.replace(/^\?/, "").split("&")) {
@@ -24,6 +26,7 @@ export function parseQuery(
     const [name, value] = splitParameter(part);
     if (ignored.includes(name)) continue;
     if (!allowed.includes(name) && !repeated.includes(name)) throw invalidField(name || "query", "is not a parameter that is known here");
+    if (parsed.has(name) && firstCounts.includes(name)) continue;
     if (parsed.has(name) && !repeated.includes(name)) throw invalidField(name, "must not come twice");
     parsed.append(name, value);
   }

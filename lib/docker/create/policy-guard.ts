@@ -83,13 +83,13 @@ export class PolicyGuard {
    * changed since it was created. With `bindRoots`, and for tokens that may mount some folders, also refuses folders that are looked up in
    * one that another container can write, and the reverse: links there could lead the mount to any folder, also when the engine restarts
    * the container.
-   * @param id full id
+   * @param container full id, or what the engine has just told of it
    * @param access of the client
    * @param options.ofRun whether the container's own run starts it: nothing else may
    * @throws AppError NOT_ALLOWED, CONTAINER_NOT_FOUND
    */
-  async checkStart(id: string, access: Access, { ofRun } = { ofRun: false }): Promise<void> {
-    const info = await this.inspect(id);
+  async checkStart(container: string | ContainerInspectInfo, access: Access, { ofRun } = { ofRun: false }): Promise<void> {
+    const info = await this.inspect(container);
     if (!ofRun && isRunContainer(nameOf(info))) throw runContainerError(nameOf(info));
     await this.checkContainer(info, "id", await this.current(), new Set());
     await this.checkNesting(info, access);
@@ -98,12 +98,12 @@ export class PolicyGuard {
   /**
    * To be called before a command is executed in a container or its files are read or written: entering a container gives what it has of
    * the host.
-   * @param id full id
+   * @param container full id, or what the engine has just told of it
    * @param access of the client; only needed for a container that may not run
    * @throws AppError NOT_ALLOWED, CONTAINER_NOT_FOUND
    */
-  async checkEntry(id: string, access = Access.full): Promise<void> {
-    const info = await this.inspect(id);
+  async checkEntry(container: string | ContainerInspectInfo, access = Access.full): Promise<void> {
+    const info = await this.inspect(container);
     // Before and after its run, such a container holds volumes that are mounted elsewhere.
     if (isRunContainer(nameOf(info)) && !info.State.Running) throw runContainerError(nameOf(info));
     await this.checkContainer(info, "id", await this.current(), new Set());
@@ -178,8 +178,8 @@ export class PolicyGuard {
     }
   }
 
-  private inspect(id: string): Promise<ContainerInspectInfo> {
-    return this.engine.call((docker) => docker.getContainer(id).inspect());
+  private async inspect(container: string | ContainerInspectInfo): Promise<ContainerInspectInfo> {
+    return typeof container === "string" ? this.engine.call((docker) => docker.getContainer(container).inspect()) : container;
   }
 }
 

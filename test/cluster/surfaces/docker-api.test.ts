@@ -132,6 +132,20 @@ test("networks and volumes keep their containers on their node", async () => {
   await output(2, "volume rm NAME-vol");
 });
 
+test("networks and volumes are made on the node that a label names, for a container that uses both", async () => {
+  await output(0, "network create --label constraint:node==n1 NAME-on-net");
+  await output(2, "volume create --label constraint:node==n3 NAME-on-vol");
+  expect((await through(1, "run --rm --network NAME-on-net -v NAME-on-vol:/data busybox true")).stderr).toMatch(
+    /volume \S+-on-vol is on n3; network \S+-on-net is on n1.*constraint:node==NAME/,
+  );
+  await output(1, "volume rm NAME-on-vol");
+  await output(2, "volume create --label constraint:node==n1 NAME-on-vol");
+  expect(await output(1, "run --rm --network NAME-on-net -v NAME-on-vol:/data busybox echo both")).toBe("both");
+  expect((await through(1, "volume create --label constraint:node==n9 NAME-nowhere")).stderr).toContain("n9");
+  await output(0, "network rm NAME-on-net");
+  await output(0, "volume rm NAME-on-vol");
+});
+
 /** @param image of the web server */
 const projectOf = (image: string) => `
 services:
@@ -208,7 +222,10 @@ test("info counts the containers and cores of all nodes, under one identity", as
 test("the containers of a node that doesn't answer are listed as unknown, and a list by label is refused if it can't be known", async () => {
   const victim = cluster.nodes[1] as TestNode;
   await output(0, `run -d --name NAME-lost -e constraint:node==${victim.name} busybox sleep 1000`);
-  await output(0, "ps -a");
+  await output(0, "ps");
+  expect(await output(2, `ps --filter node=${victim.name} --format '{{.Names}}'`)).toContain(`${tag}-lost`);
+  expect(await output(2, "ps --filter node=n1 --format '{{.Names}}'")).not.toContain(`${tag}-lost`);
+  expect((await through(2, "ps --filter node=n9")).stderr).toContain("the nodes are n3, n1, n2");
   await victim.server.stop("SIGKILL");
   try {
     const listed = async () => output(0, "ps -a --filter name=NAME-lost --format '{{.Status}}'");

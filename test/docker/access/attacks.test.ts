@@ -406,6 +406,13 @@ test("tokens are made, described and checked over HTTP, and one made with a narr
     ],
   ];
   for (const [json, expected] of checks) expect((await narrowest("POST", "/tokens/check", { json })).json).toMatchObject(expected);
+  const labelled = holderOf(node.server.url, narrowTokenOf({ labels: { team: "a" } }));
+  const removal = { method: "DELETE", path: "/web" };
+  expect((await labelled("POST", "/tokens/check", { json: removal })).json).toEqual({
+    allowed: true,
+    permission: "containers",
+    labels: { team: "a" },
+  });
 });
 
 test("a token that may mount a folder of the host doesn't leave it by links that its container swaps", async () => {

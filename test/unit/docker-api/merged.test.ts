@@ -53,6 +53,31 @@ describe("a prune", () => {
   });
 });
 
+test("the filter `node` names the nodes that are asked, and no engine gets it", async () => {
+  const asked: [string | null, readonly string[] | undefined][] = [];
+  const nodes = {
+    poolFor: () => ({}),
+    namesFor: () => ["n1", "n2"],
+    askAll: async ({ query }: { query: URLSearchParams }, _call: unknown, only?: readonly string[]) => {
+      asked.push([query.get("filters"), only]);
+      return { answers: [{ node: "n2", value: { status: 200, headers: {}, body: Buffer.from("[]") } }], missing: [] };
+    },
+  } as unknown as Nodes;
+  const list = (filters: object) => {
+    const response = { locals: {}, setHeader: () => undefined, end: () => undefined };
+    const query = new URLSearchParams({ filters: JSON.stringify(filters) });
+    const call = { ...matchRow(DOCKER_ROWS, "GET", ["containers", "json"]), response, query, access: { key: "" } } as unknown as DockerCall;
+    return new MergedAnswers({} as never, nodes, "pool").answer(call, "containers");
+  };
+  await list({ node: ["n2"], name: ["web"] });
+  await list({ name: { web: true } });
+  expect(asked).toEqual([
+    ['{"name":["web"]}', ["n2"]],
+    ['{"name":{"web":true}}', undefined],
+  ]);
+  await expect(list({ node: ["n3"] })).rejects.toMatchObject({ status: 400, message: expect.stringContaining("n1, n2") });
+});
+
 test("the list of containers of a node alone is the engine's, byte for byte", async () => {
   const body = Buffer.from('[ {"Id":"a","Created":1},{"Id":"b","Created":2} ]');
   const askAll = async () => ({

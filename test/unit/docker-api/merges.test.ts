@@ -88,6 +88,19 @@ describe("MissingLists", () => {
     expect(entries(`filters=${JSON.stringify({ name: ["we"] })}`)).toEqual([unknown]);
   });
 
+  test("a node that was only asked for what runs is not taken for an empty one, and the younger list counts", () => {
+    const own = new MissingLists();
+    const list = (query: string) => own.entries(missing, "", new URLSearchParams(query)).map(({ Id }) => Id);
+    own.remember("n2", "", [web], new URLSearchParams());
+    expect([list(""), list("all=1")]).toEqual([["a"], ["a"]]);
+    own.remember("n2", "", [web, { ...web, Id: "b", State: "exited" }], new URLSearchParams("all=1"));
+    own.remember("n2", "", [{ ...web, Id: "c" }], new URLSearchParams());
+    expect([list(""), list("all=1")]).toEqual([["c"], ["c", "b"]]);
+    own.remember("n2", "", [], new URLSearchParams("limit=1"));
+    own.remember("n2", "", [], new URLSearchParams({ filters: '{"name":["x"]}' }));
+    expect(list("")).toEqual(["c"]);
+  });
+
   test("a filtered list that can't be known is refused, an unfiltered one is without the node", () => {
     expect(() => entries(`filters=${JSON.stringify({ status: ["exited"] })}`)).toThrow("node n2 is unreachable");
     expect(() => entries(`filters=${JSON.stringify({ label: ["app"] })}`, "other")).toThrow("node n2 is unreachable");

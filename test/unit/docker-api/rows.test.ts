@@ -39,8 +39,8 @@ test("parameters that clients send, and engines ignore, are left out", () => {
 test.each([
   ["POST /swarm/init", /Swarm mode is not managed through this server/],
   ["POST /swarm/join", /Swarm mode is not managed through this server/],
-  ["GET /swarm", /^This node is not a swarm manager/],
-  ["GET /services", /not a swarm manager.*Swarm mode is not managed through this server/],
+  ["GET /swarm", /not a swarm manager/],
+  ["GET /services", /not a swarm manager/],
 ])("%s is a 503 that says %s", (target, message) => {
   expect(match(target)?.row.where).toEqual({ at: "refused", status: 503, message: expect.stringMatching(message) });
 });

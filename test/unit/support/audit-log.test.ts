@@ -36,6 +36,17 @@ test("the beginning of the range is included and its end is not; a file that end
   expect(await read({ sinceMs: 10_000, untilMs: 12_000 })).toEqual([10, 11.5]);
 });
 
+test("the entries of one request are found, and damaged lines are told", async () => {
+  write(
+    "actions-2026-01-01.jsonl",
+    lineAt(1, { request_id: "a" }),
+    "damaged\n",
+    lineAt(2, { request_id: "b" }),
+    lineAt(3, { request_id: "a" }),
+  );
+  expect(await read({ request_id: "a" })).toEqual([1, "damaged", 3]);
+});
+
 test("each damaged line is told, whatever its length, and the lines around it are read; the end of a line may be missing yet", async () => {
   const damaged = [
     "{\n",

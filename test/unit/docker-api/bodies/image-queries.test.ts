@@ -40,6 +40,13 @@ describe("parseQuery", () => {
     expect(() => read(search)).toThrow(expect.objectContaining({ status: 400 }));
   });
 
+  test("of a parameter that docker-py sends twice the first value is read, as engines do it", () => {
+    expect([...parseQuery("?dockerfile=a&t=x&dockerfile=b", ["dockerfile", "t"], { firstCounts: ["dockerfile"] })]).toEqual([
+      ["dockerfile", "a"],
+      ["t", "x"],
+    ]);
+  });
+
   test("dockerode's create, with its body in the query too, is read", () => {
     const search = "?name=x&Image=busybox&Cmd=a&Cmd=b&HostConfig=%7B%7D&NetworkingConfig=&Tty=false";
     expect([...parseQuery(search, ["name", "platform"], { ignored: IGNORED_IN_CREATE_QUERY })]).toEqual([["name", "x"]]);
