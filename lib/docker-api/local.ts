@@ -135,7 +135,7 @@ export class LocalEngine {
     const json = JSON.parse(named.body.toString()) as ContainerInspectInfo & { message: string };
     if (named.status === 200 && (json.Id === id || json.Name === `/${id}`)) return json;
     const { exact } = await this.docker.containers.findMatches(id);
-    if (exact[0] && exact[0].id !== json.Id) return this.inspectNamed(exact[0].id);
+    if (exact[0] && exact[0].id !== json.Id && exact[0].id !== id) return this.inspectNamed(exact[0].id);
     if (named.status === 200) return json;
     throw engineError(named.status, json.message);
   }

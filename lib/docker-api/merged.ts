@@ -79,10 +79,11 @@ export class MergedAnswers {
   private takeNodeFilter(call: DockerCall, asked: URLSearchParams): string[] | undefined {
     const { node, ...filters } = parseFilters(asked.get("filters"));
     if (node === undefined || call.fromPeer) return undefined;
+    asked.set("filters", JSON.stringify(filters));
+    if (node.length === 0) return undefined;
     const names = this.nodes.namesFor(call.access);
     const unknown = node.find((name) => !names.includes(name));
     if (unknown !== undefined) throw engineError(400, `invalid filter 'node=${unknown}': the nodes are ${names.join(", ")}`);
-    asked.set("filters", JSON.stringify(filters));
     return node;
   }
 

@@ -29,7 +29,9 @@ const strings = (value: unknown): string[] => (Array.isArray(value) ? value.map(
 
 /** Newest first, as the engine lists; `limit` counts over all nodes. */
 function mergeContainers(answers: NodeAnswer[], { query }: MergeContext): Json[] {
-  const all = join(answers, (json) => json).sort((a, b) => numberOf(b.Created) - numberOf(a.Created));
+  // Nodes that are asked by name may use one engine.
+  const byId = new Map(join(answers, (json) => json).map((container) => [container.Id, container]));
+  const all = [...byId.values()].sort((a, b) => numberOf(b.Created) - numberOf(a.Created));
   const limit = Number(query.get("limit") ?? 0);
   return limit > 0 ? all.slice(0, limit) : all;
 }

@@ -41,9 +41,11 @@ export class MissingLists {
       const known = this.lists.get(keyOf(node, accessKey));
       const list = known && joined(known);
       const isSimple = names.every((name) => name === "label" || name === "name");
-      if (names.length > 0 && (!list || !isSimple)) throw engineError(503, `node ${node} is unreachable`);
+      // Compose would make again what is left out.
+      const isUnknown = !list || (all && !known?.all);
+      if (names.length > 0 && (isUnknown || !isSimple)) throw engineError(503, `node ${node} is unreachable`);
       return (list ?? [])
-        .filter((each) => (all || each.State === "running") && matches(each, filters))
+        .filter((each) => (all || ACTIVE.has(String(each.State))) && matches(each, filters))
         .map((each) => ({ ...each, Status: `Unknown (node ${node} unreachable)` }));
     });
   }
@@ -51,11 +53,15 @@ export class MissingLists {
 
 const asksForAll = (query: URLSearchParams) => ["1", "true"].includes(query.get("all")?.toLowerCase() ?? "");
 
-/** Those that run, and the others as the older list of all has them. */
+/** The states that engines list without being asked for all. */
+const ACTIVE: ReadonlySet<string> = new Set(["running", "paused", "restarting"]);
+
+/** Those that ran when they were listed last, and the others of the older list of all, which don't run any more. */
 function joined({ running, all = [] }: Known): Json[] {
   if (!running) return all;
   const ids = new Set(running.map(({ Id }) => Id));
-  return [...running, ...all.filter(({ Id, State }) => State !== "running" && !ids.has(Id))];
+  const others = all.filter(({ Id }) => !ids.has(Id));
+  return [...running, ...others.map((each) => (ACTIVE.has(String(each.State)) ? { ...each, State: "exited" } : each))];
 }
 
 const keyOf = (node: string, accessKey: string) => `${node} ${accessKey}`;
@@ -63,9 +69,9 @@ const keyOf = (node: string, accessKey: string) => `${node} ${accessKey}`;
 /** The filters of a query, in either of the forms that clients send; empty if they can't be read: the engines then refuse them. */
 export function parseFilters(text: string | null): Filters {
   try {
-    const parsed = JSON.parse(text || "{}") as Record<string, string[] | Record<string, boolean>>;
+    const parsed = JSON.parse(text || "{}") as Record<string, string[] | Record<string, boolean> | null>;
     return Object.fromEntries(
-      Object.entries(parsed).map(([name, value]) => [name, Array.isArray(value) ? value.map(String) : Object.keys(value)]),
+      Object.entries(parsed).map(([name, value]) => [name, Array.isArray(value) ? value.map(String) : Object.keys(value ?? {})]),
     );
   } catch {
     return {};

@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { Access } from "../access/access";
 import type { Peer } from "../cluster/membership/peer";
-import { callPeers, includesSelf, nodeNames, type Pool, poolOf } from "../cluster/pool";
+import { callPeer, includesSelf, nodeNames, type Pool, poolOf } from "../cluster/pool";
 import { sendWatched } from "../cluster/routing/frozen-peer";
 import { locateContainer } from "../cluster/routing/locate";
 import { fanOut, type MissingNode } from "../cluster/rpc/fan-out";
@@ -59,8 +59,8 @@ const FIRST_DIGITS = /^[0-9a-f]{1,63}$/;
 
 /** Asks the engines of the pool, and finds the one that has an object. */
 export class Nodes {
-  /** Nodes of execs and of containers by their full ids, which are never used twice. */
-  private readonly nodesOfIds = new LRUCache<string, string>({ max: 10_000 });
+  /** Nodes of execs and of containers by their full ids, which are never used twice. A node that starts again may have another engine. */
+  private readonly nodesOfIds = new LRUCache<string, { node: string; process: string }>({ max: 10_000 });
 
   /**
    * @param answerHere answers a question on this node as for another node's request
@@ -102,7 +102,7 @@ export class Nodes {
     const peers = only ? pool.members.allPeers.filter(({ name }) => only.includes(name)) : pool.members.peers;
     const isAsked = includesSelf(pool) && (only?.includes(this.nodeName) ?? true);
     // The question may take long: pings first find out which peers don't answer at all.
-    await callPeers(pool, "ping", {});
+    await fanOut(peers, (peer) => callPeer(pool, peer, "ping", {}));
     const ownAnswer = () =>
       this.answerHere(question, call).then(
         (value) => ({ value }),
@@ -205,7 +205,7 @@ export class Nodes {
   async locate(kind: ObjectKind, id: string, call: DockerCall): Promise<Located> {
     const pool = this.poolFor(call.access);
     if (!pool || call.fromPeer) return { node: this.nodeName, id };
-    const known = kind === "exec" ? this.nodesOfIds.get(id) : kind === "container" ? this.knownOwner(pool, id) : undefined;
+    const known = kind === "exec" || kind === "container" ? this.knownOwner(pool, kind, id) : undefined;
     if (known !== undefined) return { node: known, id };
     if (kind === "container") {
       const found = await this.locateByList(pool, id);
@@ -216,13 +216,19 @@ export class Nodes {
 
   /** Remembers which node has made an exec or a container. @param id its full id */
   remember(id: string, node: string): void {
-    this.nodesOfIds.set(id, node);
+    this.nodesOfIds.set(id, { node, process: this.processOf(node) });
   }
 
-  /** The node that has a container if any has it, known without asking; undefined if the client may not use it, or it doesn't answer. */
-  private knownOwner(pool: Pool, id: string): string | undefined {
-    const hinted = FIRST_DIGITS.test(id) ? undefined : pool.hints.get(id, pool.access?.key ?? "")?.node;
-    const node = this.nodesOfIds.get(id) ?? hinted;
+  private processOf(node: string): string {
+    return this.pool?.members.allPeers.find(({ name }) => name === node)?.record.process ?? "";
+  }
+
+  /** The node that has an object if any has it, known without asking; undefined if the client may not use it, or it doesn't answer. */
+  private knownOwner(pool: Pool, kind: "exec" | "container", id: string): string | undefined {
+    const remembered = this.nodesOfIds.get(id);
+    const hint = kind === "exec" || FIRST_DIGITS.test(id) ? undefined : pool.hints.get(id, pool.access?.key ?? "");
+    const known = remembered && remembered.process === this.processOf(remembered.node) ? remembered.node : undefined;
+    const node = known ?? (hint?.isAlias ? undefined : hint?.node);
     if (node === this.nodeName) return includesSelf(pool) ? node : undefined;
     return pool.members.allPeers.some(({ name, missingReason }) => name === node && missingReason === undefined) ? node : undefined;
   }

@@ -60,7 +60,9 @@ class ProgramStream extends Duplex {
     program.stdin.on("error", () => undefined);
     program.once("error", (error) => this.break(error));
     program.once("close", (code) => {
-      if (code === 0) this.push(null);
+      // Of an idle connection nobody would read the end.
+      if (this.idleTimer) this.destroy();
+      else if (code === 0) this.push(null);
       else this.break(new Error(reason.trim() || `ssh ended with ${code}`));
     });
   }
@@ -71,6 +73,7 @@ class ProgramStream extends Duplex {
 
   keep(): void {
     clearTimeout(this.idleTimer);
+    this.idleTimer = undefined;
   }
 
   private break(cause: Error): void {

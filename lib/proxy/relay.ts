@@ -13,11 +13,6 @@ const CLIENT_STALL_TIMEOUT_MS = 60_000;
 /** After bytes that took longer to handle, other requests get their turn: a socket that always has more would be read up to 32 times in a row. */
 const MAX_TURN_MS = 2;
 
-/** After so many short reads, each within a millisecond of the one before, what comes in the next millisecond is read at once. */
-const SHORT_READS = 10;
-const SHORT_READ_BYTES = 16_384;
-const GATHER_MS = 1;
-
 /**
  * Watches whether the upstream node is alive while nothing arrives from it.
  * @param responseStarted whether the response head has arrived
@@ -71,8 +66,6 @@ export class Relay implements ConnectionListener, ResponseSink {
   /** Runs while the client takes nothing of the body. */
   private stallTimer: NodeJS.Timeout | undefined;
   private yieldsTurn = false;
-  private shortReads = 0;
-  private readableSince = 0;
   private stopWatching: (() => void) | undefined;
   private framing: BodyFraming | undefined;
   private headUnflushed = false;
@@ -119,24 +112,14 @@ export class Relay implements ConnectionListener, ResponseSink {
       this.headUnflushed = false;
       this.proxyRequest.response.flushHeaders();
     }
-    if (performance.now() - startedAt > MAX_TURN_MS) this.yieldTurn((resume) => setImmediate(resume));
-    else if (this.isTrickle(bytes.length, startedAt)) this.yieldTurn((resume) => setTimeout(resume, GATHER_MS));
+    if (performance.now() - startedAt > MAX_TURN_MS) this.yieldTurn();
   }
 
-  /** Whether bytes come in many small pieces, as a log does: each would wake this process and the client. */
-  private isTrickle(length: number, readAt: number): boolean {
-    const isShort = length < SHORT_READ_BYTES && readAt - this.readableSince < GATHER_MS;
-    this.shortReads = isShort ? this.shortReads + 1 : 0;
-    this.readableSince = readAt;
-    return this.shortReads >= SHORT_READS;
-  }
-
-  private yieldTurn(schedule: (resume: () => void) => void): void {
+  private yieldTurn(): void {
     this.yieldsTurn = true;
     this.connection.socket.pause();
-    schedule(() => {
+    setImmediate(() => {
       this.yieldsTurn = false;
-      this.readableSince = performance.now();
       this.resumeUpstream();
     });
   }

@@ -34,7 +34,11 @@ export async function locateContainer(pool: Pool, id: string, options: { prefix:
   const { answers, missing } = await askAllNodes<RpcResult<"find">>(pool, own, peers);
   const exact = answers.flatMap(({ node, value }) => value.exact.map((found) => ({ node, found })));
   const leaseMs = Math.min(...answers.map(({ value }) => value.lease ?? 0));
-  if (exact.length === 1 && leaseMs > 0 && areMarkedMissing(pool, missing)) keepHint({ node: (exact[0] as Owner).node, missing }, leaseMs);
+  const [only] = exact;
+  if (only && exact.length === 1 && leaseMs > 0 && areMarkedMissing(pool, missing)) {
+    const isAlias = only.found.name !== id && only.found.id !== id;
+    keepHint({ node: only.node, isAlias, missing }, leaseMs);
+  }
   if (exact.length > 0) return { owners: exact, missing };
   const byPrefix = options.prefix ? answers.flatMap(({ node, value }) => value.prefix.map((found) => ({ node, found }))) : [];
   if (byPrefix.length > 1) {

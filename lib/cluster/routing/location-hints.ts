@@ -4,6 +4,8 @@ import type { MissingNode } from "../rpc/fan-out";
 /** The one node that has a container of a name, as an earlier lookup in the whole pool found. */
 export interface LocationHint {
   node: string;
+  /** whether it was found by the alias of a managed container, which engines don't know */
+  isAlias: boolean;
   /** nodes that could not be asked then, and have not answered since */
   missing: MissingNode[];
 }

@@ -59,8 +59,8 @@ export interface RemoveOptions {
   info?: Pick<ContainerInspectInfo, "Id" | "HostConfig" | "State">;
 }
 
-/** Pause until a start that is under way is looked at again. */
-const STARTING_PAUSE_MS = 500;
+/** A container that another process makes under the same name is started sooner. */
+const LOST_AFTER_MS = 10_000;
 
 type StartOptions = Pick<RunOptions, "cancelSignal" | "claims" | "access">;
 
@@ -247,13 +247,12 @@ export class Runner {
   /** Removes what a create has made whose answer was lost. Another container may have the name: only one that was never started is removed. */
   private removeLost(name: string): Promise<void> {
     return this.retryRemoval(name, async () => {
-      let info = await this.list.findAndInspect(name, { prefix: false });
-      // A start that is under way may have made it.
-      while (this.isStarting(name)) {
-        await sleep(STARTING_PAUSE_MS);
-        info = await this.list.findAndInspect(name, { prefix: false });
-      }
-      if (info.State.Status === "created" && info.Config.Labels[RUN_LABEL] === name) await this.remove(info.Id, { volumes: true, info });
+      const isLost = ({ State, Config }: ContainerInspectInfo) => State.Status === "created" && Config.Labels[RUN_LABEL] === name;
+      const found = await this.list.findAndInspect(name, { prefix: false });
+      if (!isLost(found)) return;
+      await sleep(LOST_AFTER_MS, undefined, { ref: false });
+      const info = await this.list.findAndInspect(found.Id, { prefix: false });
+      if (isLost(info) && !this.isStarting(name)) await this.remove(info.Id, { force: false, volumes: true, info });
     });
   }
 

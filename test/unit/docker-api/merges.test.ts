@@ -95,10 +95,20 @@ describe("MissingLists", () => {
     expect([list(""), list("all=1")]).toEqual([["a"], ["a"]]);
     own.remember("n2", "", [web, { ...web, Id: "b", State: "exited" }], new URLSearchParams("all=1"));
     own.remember("n2", "", [{ ...web, Id: "c" }], new URLSearchParams());
-    expect([list(""), list("all=1")]).toEqual([["c"], ["c", "b"]]);
+    expect([list(""), list("all=1")]).toEqual([["c"], ["c", "a", "b"]]);
     own.remember("n2", "", [], new URLSearchParams("limit=1"));
     own.remember("n2", "", [], new URLSearchParams({ filters: '{"name":["x"]}' }));
     expect(list("")).toEqual(["c"]);
+    own.remember("n2", "", [{ ...web, Id: "d", State: "paused" }], new URLSearchParams());
+    expect(list("")).toEqual(["d"]);
+  });
+
+  test("of a node that was only asked for what runs, a filtered list of all is refused: what doesn't run is not absent", () => {
+    const own = new MissingLists();
+    own.remember("n2", "", [web], new URLSearchParams());
+    const byLabel = { filters: '{"label":["app=x"]}' };
+    expect(own.entries(missing, "", new URLSearchParams(byLabel))).toEqual([unknown]);
+    expect(() => own.entries(missing, "", new URLSearchParams({ ...byLabel, all: "1" }))).toThrow("node n2 is unreachable");
   });
 
   test("a filtered list that can't be known is refused, an unfiltered one is without the node", () => {

@@ -64,9 +64,21 @@ test("a container that this node has seen created is found without a search, unt
 
 test("a container whose name another node alone has is found without a search, unless the name could be first digits of an id", async () => {
   const { nodes, asked, hints } = nodesWith({ n0: NOTHING, n1: { exact: [web], prefix: [] }, n2: NOTHING });
-  for (const name of [web.name, "cafe"]) hints.prepare(name, "")({ node: "n1", missing: [] }, 60_000);
+  const hint = { node: "n1", isAlias: false, missing: [] };
+  for (const name of [web.name, "cafe"]) hints.prepare(name, "")(hint, 60_000);
+  hints.prepare("alias", "")({ ...hint, isAlias: true }, 60_000);
   expect(await nodes.locate("container", web.name, call)).toEqual({ node: "n1", id: web.name });
   expect(asked).toEqual([]);
-  await nodes.locate("container", "cafe", call);
+  for (const name of ["cafe", "alias"]) {
+    expect(await nodes.locate("container", name, call)).toEqual({ node: "n1", id: web.id });
+    expect(asked.splice(0)).not.toEqual([]);
+  }
+});
+
+test("where an object was is not known any more when its node has started again", async () => {
+  const { nodes, asked, peers } = nodesWith({ n0: NOTHING, n1: NOTHING, n2: { exact: [web], prefix: [] } });
+  nodes.remember(web.id, "n1");
+  peers[0]?.updateRecord(recordOf("n1", { process: "another", enforces: ["nodes", "expires"] }));
+  expect(await nodes.locate("container", web.id, call)).toEqual({ node: "n2", id: web.id });
   expect(asked).not.toEqual([]);
 });

@@ -199,7 +199,7 @@ test("a process that may share its port with the one before it keeps hints only 
   jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate"] });
   try {
     const hints = new LocationHints(1000);
-    const keep = () => hints.prepare("web", "")({ node: "n1", missing: [] }, 60_000);
+    const keep = () => hints.prepare("web", "")({ node: "n1", isAlias: false, missing: [] }, 60_000);
     keep();
     expect(hints.get("web", "")).toBeUndefined();
     jest.advanceTimersByTime(1000);
