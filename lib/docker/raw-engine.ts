@@ -29,6 +29,9 @@ export interface RawRequest {
 /** Of these the engine adds up the sizes of files: that takes as long as there are files. */
 const READS_OF_SIZES = /^\/v[\d.]+\/system\/df\b|[?&]size=/;
 
+/** Idle connections are closed after this time; those in use don't end by it. */
+const IDLE_TIMEOUT_MS = 10_000;
+
 /** An engine can be replaced by a newer one while this program runs. */
 const VERSION_CACHE_MS = 30_000;
 
@@ -43,7 +46,7 @@ export class RawEngine {
     private readonly engine: Engine,
   ) {
     this.options = endpoint.options;
-    const agentOptions = { keepAlive: true, maxFreeSockets: 16 };
+    const agentOptions = { keepAlive: true, maxFreeSockets: 16, timeout: IDLE_TIMEOUT_MS };
     this.agent = this.options.protocol === "https" ? new https.Agent(agentOptions) : new http.Agent(agentOptions);
   }
 
