@@ -9,8 +9,13 @@ const { values, rest } = readArguments(process.argv.slice(2));
 const [server = "http://localhost:1717", image = "busybox"] = rest;
 const headers = { Authorization: `Bearer ${process.env.TOKEN ?? ""}` };
 
-await overRest();
-await overMcp();
+try {
+  await overRest();
+  await overMcp();
+} catch (error) {
+  console.error(`With the image ${image}: ${error.message}`);
+  process.exitCode = 1;
+}
 
 async function overRest() {
   const response = await fetch(`${server}/`, {

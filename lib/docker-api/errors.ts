@@ -8,6 +8,9 @@ import { toHeaderText } from "../support/reply";
 const CREDENTIALS_HINT =
   "; the docker CLI sends the HttpHeaders of its config.json, but not for builds by BuildKit, which need DOCKER_BUILDKIT=0 here";
 
+/** Clients with BuildKit begin a build by making a container of it, which is privileged. */
+const BUILDKIT_HINT = "; to build without a BuildKit of its own, set DOCKER_BUILDKIT=0";
+
 /** Answers an error in the form of the Engine API. The header with the code tells other nodes that this server itself answers. */
 export function answerDockerError(response: Response, thrown: unknown, log: Logger): void {
   const error = thrown instanceof AppError ? thrown : new AppError("INTERNAL", { cause: thrown });
@@ -24,7 +27,7 @@ export function answerDockerError(response: Response, thrown: unknown, log: Logg
     response.destroy();
     return;
   }
-  const message = `${error.message}${error.code === "MISSING_CREDENTIALS" ? CREDENTIALS_HINT : ""}`;
+  const message = `${error.message}${hintFor(error, response.req.url)}`;
   const body = `${JSON.stringify({ message })}\n`;
   response.statusCode = statusOf(error);
   response.setHeader("Content-Type", "application/json");
@@ -32,6 +35,11 @@ export function answerDockerError(response: Response, thrown: unknown, log: Logg
   response.setHeader("X-Error-Code", error.clientCode);
   response.setHeader("X-Error-Message", toHeaderText(message));
   response.end(response.req.method === "HEAD" ? undefined : body);
+}
+
+function hintFor({ code }: AppError, url: string): string {
+  if (code === "MISSING_CREDENTIALS") return CREDENTIALS_HINT;
+  return code === "NOT_ALLOWED" && /[?&]name=buildx_buildkit_/.test(url) ? BUILDKIT_HINT : "";
 }
 
 /** An error of this node as the answer that another node would get. */

@@ -55,6 +55,12 @@ function parseForm(text: string): unknown {
       message: "The body looks like JSON but was sent as a form: send it with Content-Type: application/json",
     });
   }
+  // Such as `command=sleep 1 && echo done`: no name of a field begins with a space.
+  if (/&\s/.test(text)) {
+    throw new AppError("INVALID_BODY", {
+      message: "In a form & begins the next field: send a value that has one with curl's --data-urlencode, or the body as JSON",
+    });
+  }
   try {
     // Without parseArrays: false, `ports[80]=8080` would become a list without its key. List fields accept maps instead.
     return parse(text, { ...FORM_LIMITS, parseArrays: false, plainObjects: true, strictDepth: true, throwOnLimitExceeded: true });

@@ -17,7 +17,7 @@ const LOCAL_OPTIONS = ["type", "o", "device", "size"];
 
 /** @throws AppError for names of runs, which no request may mount */
 export function checkVolumeName(name: string, field: string): void {
-  if (!VOLUME_NAME.test(name)) throw invalidField(field, "must be an absolute path or the name of a volume");
+  if (!VOLUME_NAME.test(name)) throw invalidField(field, "must be an absolute path or the name of a volume, of two characters or more");
   if (name.startsWith(RUN_CONTAINER_PREFIX)) {
     const message = `${field}: ${name} belongs to a run, which alone may mount it`;
     throw new AppError("NOT_ALLOWED", { message, details: { field } });

@@ -18,7 +18,7 @@ const CONTAINER_PORT_ERROR = "must be a container port, such as 6379 or 53/udp";
 const containerPort = scalar.pipe(matching(new RegExp(`^${PORT}(?:/(?:tcp|udp|sctp))?$`), CONTAINER_PORT_ERROR));
 const mountSource = matching(
   /^(?:\/[^:\0]{0,4095}|[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254})$/,
-  "must be an absolute path on the host or the name of a volume",
+  "must be an absolute path on the host or the name of a volume, of two characters or more",
 ).refine(...notOfRun);
 const mountTarget = matching(
   new RegExp(`^/[^:\\0]{0,4095}(?::${MOUNT_OPTIONS}(?:,${MOUNT_OPTIONS})*)?$`),

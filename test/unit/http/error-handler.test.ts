@@ -150,6 +150,7 @@ describe("bodyParsers", () => {
   test.each<[string, string | undefined, string | Buffer, number, string]>([
     ["broken JSON", "application/json", '{"a": ', 400, "INVALID_BODY"],
     ["JSON sent as a form", "application/x-www-form-urlencoded", '{"a": 1}', 400, "INVALID_BODY"],
+    ["a form whose value has an &", "application/x-www-form-urlencoded", "command=sleep 1 && echo b", 400, "INVALID_BODY"],
     ["a form that is too deep", "application/x-www-form-urlencoded", "a[b][c][d][e][f][g]=1", 400, "INVALID_BODY"],
     ["a type we don't read", "text/yaml", "a: 1", 400, "UNSUPPORTED_MEDIA_TYPE"],
     ["no type", "", "a=1", 400, "UNSUPPORTED_MEDIA_TYPE"],
