@@ -5,10 +5,10 @@ import { quietLog } from "../../support/unit/quiet-log";
 
 /** The message that a client gets for an error of a request to a URL. */
 function messageFor(error: AppError, url: string): string {
-  let body = "";
-  const response = { locals: {}, req: { method: "POST", url }, setHeader: () => undefined, end: (text: string) => void (body = text) };
+  const sent: string[] = [];
+  const response = { locals: {}, req: { method: "POST", url }, setHeader: () => undefined, end: (text: string) => sent.push(text) };
   answerDockerError(response as unknown as Response, error, quietLog().log);
-  return (JSON.parse(body) as { message: string }).message;
+  return (JSON.parse(sent.join("")) as { message: string }).message;
 }
 
 test.each([
