@@ -228,9 +228,13 @@ test("the containers of a node that doesn't answer are listed as unknown, and a 
   expect((await through(2, "ps --filter node=n9")).stderr).toMatch(/the nodes are n3, (?:n1, n2|n2, n1)/);
   await victim.server.stop("SIGKILL");
   try {
-    const listed = async () => output(0, "ps -a --filter name=NAME-lost --format '{{.Status}}'");
-    expect(await until(async () => (await listed()) === `Unknown (node ${victim.name} unreachable)`, 20_000)).toBe(true);
-    expect((await through(0, "ps -a --filter status=exited")).stderr).toContain(`node ${victim.name} is unreachable`);
+    const unknown = `Unknown (node ${victim.name} unreachable)`;
+    const listed = async () => output(0, "ps --filter name=NAME-lost --format '{{.Status}}'");
+    expect(await until(async () => (await listed()) === unknown, 20_000)).toBe(true);
+    expect(await output(0, "ps -a --format '{{.Names}} {{.Status}}'")).toContain(`${tag}-lost ${unknown}`);
+    // This node has not been asked for all of the other's containers before.
+    for (const filter of ["status=exited", "name=NAME-lost"])
+      expect((await through(0, `ps -a --filter ${filter}`)).stderr).toContain(`node ${victim.name} is unreachable`);
   } finally {
     await cluster.restart(victim);
   }
