@@ -1,4 +1,5 @@
 import { until } from "../../../scripts/process";
+import { unlessPodman } from "../../support/engine";
 import { type OneNode, startNode } from "../../support/single-node";
 
 const PATIENCE = 20_000;
@@ -67,12 +68,15 @@ test("the end of stdin never loses output", async () => {
   }
 });
 
-test("a command that does not read its large input still returns a result", async () => {
-  expect((await post({ data: "echo unread", interactive: true, stdin: "x".repeat(2_000_000) })).json).toMatchObject({
-    exit_code: 0,
-    stdout: "unread\n",
-  });
-});
+unlessPodman("it may reset the connection before the output is read")(
+  "a command that does not read its large input still returns a result",
+  async () => {
+    expect((await post({ data: "echo unread", interactive: true, stdin: "x".repeat(2_000_000) })).json).toMatchObject({
+      exit_code: 0,
+      stdout: "unread\n",
+    });
+  },
+);
 
 test("interactive without stdin gives an empty input, and without interactive there is none", async () => {
   expect((await post({ data: "cat", interactive: true })).json).toMatchObject({ exit_code: 0, stdout: "" });
