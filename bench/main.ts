@@ -1,3 +1,4 @@
+import { bed } from "../test/support/bed";
 import { benchAccess } from "./access";
 import { benchAgainst } from "./against";
 import { type Bed, makeBed } from "./bed";
@@ -92,7 +93,10 @@ if (unknown.length > 0) {
 }
 // Exiting runs the handlers that stop the engines and their processes.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
-(isAgainst ? compareWithRevision(revision as string) : main(names.length > 0 ? names : BENCH_NAMES)).catch((error: Error) => {
-  process.stderr.write(`\nbench: ${error.stack}\n`);
-  process.exit(1);
-});
+(isAgainst ? compareWithRevision(revision as string) : main(names.length > 0 ? names : BENCH_NAMES))
+  // Engines that were leased stay up after their leases.
+  .finally(() => bed.removeHostsOf(process.pid))
+  .catch((error: Error) => {
+    process.stderr.write(`\nbench: ${error.stack}\n`);
+    process.exit(1);
+  });
