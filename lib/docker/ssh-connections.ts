@@ -19,7 +19,8 @@ export interface SshServer {
 
 /**
  * Connects requests to an engine on another machine as the docker CLI does: by an `ssh` that runs `docker system dial-stdio` there. Making
- * such a connection takes many times as long as most requests, so one is kept for the next request. The agent of docker-modem can't be used: Node.js 26 refuses the address that it makes, and it checks no host key.
+ * such a connection takes many times as long as most requests, so one is kept for the next request. The agent of docker-modem can't be
+ * used: Node.js 26 refuses the address that it makes, and it checks no host key.
  */
 export class SshConnections extends http.Agent {
   constructor(private readonly server: SshServer) {

@@ -4,7 +4,7 @@ import type { ContainerSummary } from "../docker/containers/container-summary";
 import { confineNetwork } from "../docker/create/confine-spec";
 import type { HostAccess } from "../docker/create/policy";
 import type { DockerHost } from "../docker/docker-host";
-import { ENGINE_NETWORKS, joinedContainer } from "../docker/engine-networks";
+import { isMadeNetwork } from "../docker/engine-networks";
 import { AppError } from "../errors";
 import { bootEntrypoint, findBootInterpreter } from "./app-folder";
 import type { Compose } from "./compose";
@@ -57,8 +57,7 @@ export async function applySpec(deps: ApplyDeps, cuid: string, requested: Manage
   const { labels } = access;
   const network = labels ? await confineNetwork(confinement, requested.network, labels) : requested.network;
   // The engine itself would refuse it only at the start.
-  if (!labels && network !== undefined && !ENGINE_NETWORKS.has(network) && joinedContainer(network) === undefined)
-    await confinement.networkId(network, {});
+  if (!labels && network !== undefined && isMadeNetwork(network)) await confinement.networkId(network, {});
   const spec = network === undefined ? requested : { ...requested, network };
   // Compose would own a volume that it creates, and remove it with the container.
   const made = await confinement.ensureVolumes(namedVolumes(spec), labels ?? {});

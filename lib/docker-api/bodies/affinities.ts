@@ -1,4 +1,4 @@
-import { ENGINE_NETWORKS, joinedContainer } from "../../docker/engine-networks";
+import { isMadeNetwork, joinedContainer } from "../../docker/engine-networks";
 import { invalidField } from "../../errors";
 import type { CreateBody } from "./create-body";
 
@@ -35,7 +35,7 @@ export function affinitiesOf({ Image, Env, Labels, HostConfig, NetworkingConfig 
   const networks = [NetworkMode ?? "", ...Object.keys(NetworkingConfig?.EndpointsConfig ?? {})];
   return {
     volumes: unique([...sources.filter((source) => !source.startsWith("/")), ...mounts]),
-    networks: unique(networks.filter((name) => !ENGINE_NETWORKS.has(name) && !name.startsWith("container:"))),
+    networks: unique(networks.filter(isMadeNetwork)),
     containers: unique([...[...(HostConfig.VolumesFrom ?? []), ...(HostConfig.Links ?? []), ...links].map(beforeColon), ...joined]),
     image: Image,
     isImageId: /^(?:sha256:)?[0-9a-f]{12,64}$/.test(Image),

@@ -1,6 +1,6 @@
 import type { Access } from "../../access/access";
 import type { Confinement } from "../../docker/containers/confinement";
-import { ENGINE_NETWORKS } from "../../docker/engine-networks";
+import { isMadeNetwork } from "../../docker/engine-networks";
 import { affinitiesOf } from "./affinities";
 import type { CreateBody } from "./create-body";
 
@@ -23,8 +23,7 @@ export async function confineCreate(
     const [, name] = /^container:(.*)$/.exec(mode ?? "") ?? [];
     return name === undefined ? (mode ?? null) : `container:${await containerId(name)}`;
   };
-  const network = async (name: string) =>
-    ENGINE_NETWORKS.has(name) || name.startsWith("container:") ? name : confinement.networkId(name, labels);
+  const network = async (name: string) => (isMadeNetwork(name) ? confinement.networkId(name, labels) : name);
   /** Replaces the name before the first colon. */
   const referring = (texts: readonly string[] | null | undefined, isLink: boolean) =>
     Promise.all(

@@ -108,9 +108,9 @@ export class Confinement {
     const all = await this.engine.call((docker) => docker.listNetworks());
     const networks = all.filter(({ Labels }) => hasLabels(Labels ?? {}, labels));
     const byDigits = networks.filter(({ Id }) => name !== "" && Id.startsWith(name));
-    const found = networks.find(({ Id }) => Id === name) ?? networks.find(({ Name }) => Name === name);
+    const [onlyByDigits] = byDigits.length === 1 ? byDigits : [];
+    const found = networks.find(({ Id }) => Id === name) ?? networks.find(({ Name }) => Name === name) ?? onlyByDigits;
     if (found) return found.Id;
-    if (byDigits.length === 1 && byDigits[0]) return byDigits[0].Id;
     throw new AppError("INVALID_SPEC", { message: `network ${name} not found`, details: { field: "network" } });
   }
 
