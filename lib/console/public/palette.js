@@ -1,6 +1,7 @@
 import { call } from "./api.js";
+import { useLayoutEffect } from "./hooks.mjs";
 import { T } from "./strings.js";
-import { addressOf, html, navigate, useEffect, useRef, useState } from "./view.js";
+import { addressOf, html, navigate, useRef, useState } from "./view.js";
 
 const MAX_SHOWN = 12;
 
@@ -16,7 +17,8 @@ export function Palette({ pages, canRead }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const [text, setText] = useState("");
   const [containers, setContainers] = useState(/** @type {import("./format.js").Container[]} */ ([]));
-  useEffect(() => {
+  // A layout effect, for a key may be pressed before the first paint has ended.
+  useLayoutEffect(() => {
     const press = (/** @type {KeyboardEvent} */ event) => {
       if ((event.ctrlKey || event.metaKey) && event.key === "k") {
         event.preventDefault();

@@ -1,6 +1,6 @@
 // What all pages share: templates, addresses, polling, messages.
 
-import { useCallback, useEffect, useMemo, useRef, useState } from "./hooks.mjs";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./hooks.mjs";
 import htm from "./htm.mjs";
 import { h } from "./preact.mjs";
 import { T } from "./strings.js";
@@ -36,7 +36,7 @@ function currentParts() {
 /** The parts of the address, kept up to date. */
 export function useAddress() {
   const [parts, setParts] = useState(currentParts);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const update = () => setParts(currentParts());
     for (const name of ["popstate", NAVIGATED]) addEventListener(name, update);
     return () => {
