@@ -272,14 +272,14 @@ describe("the pages", () => {
 
   test("a key that is pressed as soon as a page is there is not lost", async () => {
     const opened = await open("/console/images");
-    await opened.page.evaluate(() => {
+    await opened.page.evaluate(`
       const observer = new MutationObserver(() => {
         if (document.querySelector("dialog") === null) return;
         observer.disconnect();
         dispatchEvent(new KeyboardEvent("keydown", { key: "k", ctrlKey: true }));
       });
       observer.observe(document, { childList: true, subtree: true });
-    });
+    `);
     await signIn(opened.page, TOKEN);
     await opened.page.getByLabel("A page or a container").fill("idle");
     await expectClean(opened);
