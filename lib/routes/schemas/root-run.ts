@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
 import { hashKey, KEY_LABEL } from "../../cluster/scheduling/idempotency";
 import { type RunSpec, toBytes } from "../../docker/create/run-spec";
-import { ENGINE_NETWORKS, joinedContainer } from "../../docker/engine-networks";
+import { isMadeNetwork, joinedContainer } from "../../docker/engine-networks";
 import { command, flag, matching } from "../../http/fields";
 import { readInput } from "../../http/input";
 import { commandWarnings } from "../../support/warnings";
@@ -67,7 +67,7 @@ export function planRootRun(body: object, key: string | undefined): Plan {
     ports: published.map(({ port }) => port),
     bindings: published.map(({ address, port }) => `${address}:${port}`),
     volumes: Object.keys(volumes).filter((source) => !source.startsWith("/")),
-    networks: ENGINE_NETWORKS.has(network) || joinedContainer(network) !== undefined ? [] : [network],
+    networks: isMadeNetwork(network) ? [network] : [],
     containers: [network, pid, ipc, uts, userns].flatMap((mode) => joinedContainer(mode) ?? []),
     memory: toBytes(memory),
     cpus,
