@@ -1,5 +1,6 @@
 import { BlockList, isIP } from "node:net";
 import { AppError, type ErrorOptions, invalidField } from "../errors";
+import { plainAddress } from "../support/plain-address";
 import { type CaveatName, type Caveats, DRIVER_OPTIONS, ENFORCED_CAVEATS, toAddressList } from "./caveats";
 import { matchesImage } from "./image-patterns";
 import { type Confinement, PERMISSIONS, type Permission } from "./permissions";
@@ -158,7 +159,7 @@ export class Access {
 
   /** @param address as the node sees it that the client is connected to */
   allowsAddress(address: string): boolean {
-    const plain = address.startsWith("::ffff:") && isIP(address.slice(7)) === 4 ? address.slice(7) : address;
+    const plain = plainAddress(address);
     const family = isIP(plain);
     return this.addressLists.every((list) => family !== 0 && list.check(plain, family === 4 ? "ipv4" : "ipv6"));
   }

@@ -21,6 +21,8 @@ export interface CheckedCluster extends StoreSettings, PeerTlsSettings {
   peer_timeout: number;
 }
 
+/** The header Date tells the time to the second. */
+const DATE_PRECISION_MS = 1000;
 const STORE_REMEDY = "Check --folder, --s3 or --redis, its credentials, and that this machine reaches it and this user may write";
 const KEY_REMEDY = "Give all nodes the same --cluster_key, or the same first --token; remove records that are not of this pool";
 const PEER_REMEDY = "Check that it runs and has the same key, that this machine reaches its address (--advertise there), and --peer_ca";
@@ -93,7 +95,8 @@ async function askPeer(client: PeerClient, peer: Peer, timeoutMs: number): Promi
     const health = { method: "GET", url: "/health", caller: "", access: Access.full, remainingMs: timeoutMs, timeoutMs };
     const answer = await client.send(peer, health);
     drainBody(answer);
-    return describePeer(peer.record.url, answer.statusCode === 200, Date.parse(answer.headers.date ?? "") - Date.now());
+    const clock = Date.parse(answer.headers.date ?? "") + DATE_PRECISION_MS / 2;
+    return describePeer(peer.record.url, answer.statusCode === 200, clock - Date.now());
   } catch (error) {
     throw new Error(`${peer.record.url} does not answer: ${error instanceof PeerFailure ? error.reason : (error as Error).message}`);
   }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { Access, refusedBy } from "../access/access";
 import { idempotencyKeyOf, type RoutedRequest } from "../cluster/routing/routed-request";
 import { AppError, type ErrorCode, invalidField } from "../errors";
+import { plainAddress } from "../support/plain-address";
 import { Reply } from "../support/reply";
 import { flag } from "./fields";
 import { readInput } from "./input";
@@ -125,7 +126,8 @@ export class HttpRequest implements RoutedRequest, RouteCall {
   }
 
   get caller(): Caller {
-    return { identity: this.identity, access: this.access, address: this.request.ip ?? "", request_id: this.response.locals.request_id };
+    const { identity, access, request, response } = this;
+    return { identity, access, address: plainAddress(request.ip), request_id: response.locals.request_id };
   }
 
   get idempotencyKey(): string | undefined {

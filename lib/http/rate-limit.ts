@@ -2,16 +2,16 @@ import { isIPv4 } from "node:net";
 import type { Request, RequestHandler, Response } from "express";
 import { ipKeyGenerator, MemoryStore, type Options, rateLimit, type Store } from "express-rate-limit";
 import { AppError } from "../errors";
+import { plainAddress } from "../support/plain-address";
 import type { BurstClass } from "./route";
 
 const WINDOW_MS = 60_000;
 
 /** The key under which a client's address is counted: an IPv4 address, or the network of an IPv6 address. */
 export function clientAddress(request: Request): string {
-  const ip = request.ip ?? "";
+  const address = plainAddress(request.ip);
   // Fast path for IPv4: ipKeyGenerator costs more than the rest of authentication.
-  const withoutMapping = ip.startsWith("::ffff:") ? ip.slice(7) : ip;
-  return isIPv4(withoutMapping) ? withoutMapping : ipKeyGenerator(ip);
+  return isIPv4(address) ? address : ipKeyGenerator(address);
 }
 
 /**

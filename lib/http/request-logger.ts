@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
 import type { Logs } from "../support/logger";
 import { RequestTrace, withTrace } from "../support/measure";
+import { plainAddress } from "../support/plain-address";
 import { inProcessOrigin } from "./in-process";
 
 /** A request id of a client or a load balancer is accepted only in this form, so that it can't forge log lines. */
@@ -38,7 +39,7 @@ export function requestLogger(audit: Logs["audit"], count: CountRequest): Reques
         duration_ms,
         user: identity ?? null,
         ...(access?.claim ? { token: access.claim.id, caveats: access.caveats, decision: refusedBy ?? "allowed" } : {}),
-        address: request.ip,
+        address: plainAddress(request.ip),
         ...(tool === undefined ? {} : { tool }),
         ...outcome,
         ...error,

@@ -1,5 +1,6 @@
 import type { Request } from "express";
 import { PEER_HEADER } from "../cluster/rpc/signatures";
+import { plainAddress } from "../support/plain-address";
 import { headerValues, hopByHopMatcher, type RawHeaders } from "./http1/message-head";
 import { requestBodyFraming } from "./http1/request-body";
 
@@ -74,7 +75,7 @@ export function clientRequestHeaders(request: Request, prefix: string, withheld:
     if (name !== "cookie" || forwardedValue !== "") headers.push(rawName, forwardedValue);
   }
   headers.push("Via", `${via}${httpVersion} ${VIA_PSEUDONYM}`);
-  headers.push("X-Forwarded-For", forwardedFor + (request.socket.remoteAddress ?? "unknown"));
+  headers.push("X-Forwarded-For", forwardedFor + (plainAddress(request.socket.remoteAddress) || "unknown"));
   headers.push("X-Forwarded-Proto", request.protocol, "X-Forwarded-Host", request.host ?? "", "X-Forwarded-Prefix", prefix);
   headers.push("X-Request-Id", requestId);
   const maxForwards = request.headers["max-forwards"];

@@ -7,7 +7,7 @@ const MAX_CLOCK_DIFFERENCE_MS = 5000;
  * @param differenceMs NaN if the other clock told no time
  */
 export function describeClockDifference(found: string, differenceMs: number): { found: string; remedy?: string } {
-  const text = `${found} differs by ${(Math.abs(differenceMs) / 1000).toFixed(0)} s`;
+  const text = `${found} differs by ${Math.trunc(Math.abs(differenceMs) / 1000)} s`;
   return Math.abs(differenceMs) > MAX_CLOCK_DIFFERENCE_MS
     ? { found: text, remedy: "Let NTP set the clocks of both machines" }
     : { found: text };

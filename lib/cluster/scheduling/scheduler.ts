@@ -14,6 +14,7 @@ import { PeerFailure } from "../rpc/peer-failure";
 import { type Bid, declinedBid } from "./bid";
 import type { Bidder } from "./bidder";
 import { runOnce } from "./idempotency";
+import { orderEntry, withPlacement, withVolumeWarning } from "./placement-fields";
 import { type InFlight, loadOf, type RankedBid, rank, shortlist } from "./scoring";
 
 /** Refusals after which another node is tried: the cause may be the refusing node's alone. */
@@ -173,14 +174,17 @@ export class Scheduler {
     const request_id = requestIdOf(request);
     let firstRefusal: Reply | AppError | undefined;
     let registryRefusals = 0;
-    for (const { bid, ahead } of ranked) {
+    for (const each of ranked) {
+      const { bid, ahead } = each;
       log.debug("Node chosen", { request_id, name: plan.name, node: bid.node });
       const outcome = await this.sendTo(bid.node, request, plan);
       const code = errorCodeOf(outcome);
       if (code && REGISTRY_REFUSALS.has(code)) registryRefusals += 1;
       else if (!code || !TRY_NEXT.has(code) || hasBegun(outcome)) {
         if (outcome instanceof AppError) throw outcome;
-        return request.explain && outcome.status < 400 ? withPlacement(outcome, bid.node, bids, ranked) : outcome;
+        if (outcome.status >= 400) return outcome;
+        const reply = withVolumeWarning(outcome, each, plan.needs, this.poolOf(request));
+        return request.explain ? withPlacement(reply, bid.node, bids, ranked) : reply;
       }
       log.debug("Run refused by node", { request_id, name: plan.name, node: bid.node, code });
       firstRefusal ??= outcome;
@@ -284,14 +288,3 @@ function hasBegun(outcome: Reply | AppError): boolean {
   if (!Buffer.isBuffer(outcome.body)) return false;
   return (JSON.parse(outcome.body.toString()) as { details?: { begun?: boolean } }).details?.begun === true;
 }
-
-/** Adds to a reply why its node was chosen. The fields are shown to clients. */
-function withPlacement(reply: Reply, chosen: string, bids: Bid[], ranked: RankedBid[]): Reply {
-  const text = Buffer.isBuffer(reply.body) ? reply.body.toString() : JSON.stringify(reply.body);
-  const order = ranked.map(orderEntry);
-  const placement = { chosen, why: "volumes first, then where nothing waits, then the image, then the least load", order, bids };
-  const { "content-length": _, ...headers } = reply.headers;
-  return new Reply(reply.status, { ...(JSON.parse(text) as object), placement }, headers);
-}
-
-const orderEntry = ({ bid, ahead, load }: RankedBid) => ({ node: bid.node, ahead, load });

@@ -36,9 +36,9 @@ const MAX_AGE_MS = 1000;
 const RECONNECT_PAUSE_MS = 500;
 /** Between two lookups of a container that is being replaced. */
 const REPLACEMENT_POLL_MS = 20;
-/** After an exit, the engine has this time to list the container as ended. */
-const END_LISTED_MS = 1000;
-const END_POLL_MS = 10;
+/** The engine has this time to list a change that it has told of. */
+const CHANGE_LISTED_MS = 1000;
+const CHANGE_POLL_MS = 10;
 /** The events that change the list. Others, such as those of a health check's exec, are frequent and change nothing. */
 const LIST_EVENTS = [
   "create",
@@ -198,14 +198,13 @@ export class ContainerList {
   }
 
   /**
-   * Waits until the engine lists a container as ended: some engines report the exit first. A container that runs again is waited for in
-   * vain, for a second.
+   * Waits until the engine no longer lists a container in any of these states, which it has left: engines list some changes later than
+   * they tell of them. One that is in such a state again is waited for in vain, for a second.
    * @param id full id
    */
-  async waitUntilEnded(id: string): Promise<void> {
-    const isActive = ({ state }: ContainerSummary) => state === "running" || state === "removing";
-    const deadline = AbortSignal.timeout(END_LISTED_MS);
-    while (!deadline.aborted && (await this.fetchMatching(id)).some(isActive)) await sleep(END_POLL_MS);
+  async waitUntilLeft(id: string, states: readonly string[]): Promise<void> {
+    const deadline = AbortSignal.timeout(CHANGE_LISTED_MS);
+    while (!deadline.aborted && (await this.fetchMatching(id)).some(({ state }) => states.includes(state))) await sleep(CHANGE_POLL_MS);
     this.invalidate();
   }
 

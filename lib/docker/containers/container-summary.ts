@@ -27,6 +27,9 @@ export interface ContainerSummary {
   host: string;
 }
 
+/** The states of a container that has not ended, or is being removed. */
+export const ACTIVE_STATES: readonly string[] = ["running", "removing"];
+
 /** A second name by which a managed container is found, whose own name is its cuid. */
 export const ALIAS_LABEL = "docker-server.alias";
 

@@ -6,6 +6,7 @@ import type { Engine } from "../engine";
 import type { EngineOperation } from "../engine-errors";
 import { watchRemoval } from "./await-removal";
 import type { ContainerList } from "./container-list";
+import { ACTIVE_STATES } from "./container-summary";
 
 /** The engine's default for the time between the stop signal and the kill. */
 const DEFAULT_STOP_GRACE_SECONDS = 10;
@@ -43,7 +44,7 @@ export class Lifecycle {
     try {
       await this.change(id, (container) => container.stop(stopQuery(grace)), graceMs);
       await removal?.done();
-      if (!autoRemove) await this.list.waitUntilEnded(id);
+      if (!autoRemove) await this.list.waitUntilLeft(id, ACTIVE_STATES);
     } finally {
       removal?.close();
       this.list.invalidate();
@@ -71,13 +72,16 @@ export class Lifecycle {
   }
 
   /** @throws AppError NOT_RUNNING, also if it is paused already */
-  pause(id: string): Promise<void> {
-    return this.change(id, (container) => container.pause());
+  async pause(id: string): Promise<void> {
+    await this.change(id, (container) => container.pause());
+    await this.list.waitUntilLeft(id, ["running"]);
   }
 
   /** @throws AppError NOT_RUNNING if it isn't paused */
-  unpause(id: string): Promise<void> {
-    return this.change(id, (container) => container.unpause());
+  async unpause(id: string): Promise<void> {
+    await this.change(id, (container) => container.unpause());
+    // An engine that hears of the pause from containerd only now lists it as paused once more, for a moment.
+    await this.list.waitUntilLeft(id, ["paused"]);
   }
 
   /**

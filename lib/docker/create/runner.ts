@@ -9,6 +9,7 @@ import type { DockerCli } from "../cli/docker-cli";
 import { awaitRemoval, watchRemoval } from "../containers/await-removal";
 import type { Confinement } from "../containers/confinement";
 import type { ContainerList } from "../containers/container-list";
+import { ACTIVE_STATES } from "../containers/container-summary";
 import type { Engine } from "../engine";
 import { toAppErrorFromEngine } from "../engine-errors";
 import type { Images } from "../images/images";
@@ -137,7 +138,7 @@ export class Runner {
     options.onStarted();
     const end = await awaitForeground(this.engine, id, streams, options);
     this.list.invalidate();
-    if (end !== null) await this.list.waitUntilEnded(id);
+    if (end !== null) await this.list.waitUntilLeft(id, ACTIVE_STATES);
     return end === null ? { status: "running", id } : { status: "exited", ...end, id };
   }
 

@@ -25,7 +25,7 @@ export function mergePruned(bodies: object[]): object {
  * @throws AppError the error with the highest status, with all outcomes in its details
  */
 export function mergePullOutcomes(outcomes: Outcome[]): Reply {
-  const error = worstError(outcomes);
+  const error = worstError(outcomes, "pulled");
   if (error) throw error;
   const done = outcomes.flatMap((each) => ("body" in each ? [each] : []));
   const status = Math.max(...done.map((each) => each.status));
@@ -41,19 +41,26 @@ export function mergeRemovalOutcomes(outcomes: Outcome[]): Reply {
   const done = outcomes.flatMap((each) => ("body" in each ? [each.body] : []));
   const failed = outcomes.flatMap((each) => ("error" in each ? [each.error] : []));
   const refused = failed.some((error) => error.code !== "IMAGE_NOT_FOUND" && error.code !== "NODES_MISSING");
-  const error = worstError(outcomes);
+  const error = worstError(outcomes, "removed");
   if (error && (refused || done.length === 0)) throw error;
   const { host: _, ...first } = done[0] ?? {};
   const missing = outcomes.flatMap((each) => ("error" in each && each.error.code === "NODES_MISSING" ? [each.node] : []));
   return new Reply(200, { ...first, nodes: outcomes.map(outcomeSummary), complete: missing.length === 0, missing });
 }
 
-/** The error with the highest status, with the outcomes of all nodes in its details; undefined if no node failed. */
-function worstError(outcomes: Outcome[]): AppError | undefined {
-  const errors = outcomes.flatMap((each) => ("error" in each ? [each.error] : []));
-  const [worst] = errors.sort((a, b) => b.status - a.status);
-  if (worst) worst.details.nodes = outcomes.map(outcomeSummary);
-  return worst;
+/**
+ * The error with the highest status, with the outcomes of all nodes in its details; undefined if no node failed.
+ * @param done what the message tells of the nodes that did it, such as "removed"
+ */
+function worstError(outcomes: Outcome[], done: string): AppError | undefined {
+  const failed = outcomes.flatMap((each) => ("error" in each ? [each] : []));
+  const [worst] = failed.sort((a, b) => b.error.status - a.error.status);
+  if (!worst) return undefined;
+  const { node, error } = worst;
+  error.details.nodes = outcomes.map(outcomeSummary);
+  const others = outcomes.flatMap((each) => ("body" in each ? [each.node] : []));
+  if (others.length > 0) error.message += ` (on ${node}); ${done} on ${others.join(", ")}`;
+  return error;
 }
 
 function outcomeSummary(outcome: Outcome): object {

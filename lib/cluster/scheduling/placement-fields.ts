@@ -1,0 +1,40 @@
+import { Reply } from "../../support/reply";
+import type { Pool } from "../pool";
+import type { Bid, Needs } from "./bid";
+import type { RankedBid } from "./scoring";
+
+/** One entry of the order of nodes, as it is logged and shown to clients. */
+export const orderEntry = ({ bid, ahead, load }: RankedBid) => ({ node: bid.node, ahead, load });
+
+/** Adds to a reply why its node was chosen. The fields are shown to clients. */
+export function withPlacement(reply: Reply, chosen: string, bids: Bid[], ranked: RankedBid[]): Reply {
+  const order = ranked.map(orderEntry);
+  const placement = { chosen, why: "volumes first, then where nothing waits, then the image, then the least load", order, bids };
+  return withFields(reply, () => ({ placement }));
+}
+
+/**
+ * Adds a warning to a reply if a volume that the run names may be another one than the client means: the node had it not, and a node
+ * that does not answer may have it. Streams and texts stay as they are.
+ * @param bid of the node that ran it
+ */
+export function withVolumeWarning(reply: Reply, { bid }: RankedBid, { volumes }: Needs, { members }: Pool): Reply {
+  const missing = members.peers.filter(({ missingReason }) => missingReason !== undefined).map(({ name }) => name);
+  if (volumes.length === 0 || bid.hasVolumes || missing.length === 0) return reply;
+  const names = volumes.join(", ");
+  const warning = `no node that answers had all volumes it names (${names}), so that new ones are empty; missing: ${missing.join(", ")}`;
+  return withFields(reply, ({ Warnings, warnings }) =>
+    // The Docker API's own answer to a create has its warnings in a field of another spelling.
+    Warnings === undefined ? { warnings: [...listOf(warnings), warning] } : { Warnings: [...listOf(Warnings), warning] },
+  );
+}
+
+const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+
+function withFields(reply: Reply, fieldsOf: (body: Record<string, unknown>) => object): Reply {
+  const type = reply.headers["content-type"] ?? reply.headers["Content-Type"] ?? "application/json";
+  if (reply.body === null || !type.startsWith("application/json")) return reply;
+  const body = JSON.parse(Buffer.isBuffer(reply.body) ? reply.body.toString() : JSON.stringify(reply.body)) as Record<string, unknown>;
+  const { "content-length": _, ...headers } = reply.headers;
+  return new Reply(reply.status, { ...body, ...fieldsOf(body) }, headers);
+}
