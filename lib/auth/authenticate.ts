@@ -5,7 +5,6 @@ import { AppError } from "../errors";
 import { inProcessOrigin } from "../http/in-process";
 import type { FailureLimit } from "../http/rate-limit";
 import type { Route } from "../http/route";
-import { plainAddress } from "../support/plain-address";
 import { type Credentials, presentsNarrowToken, type Verdict } from "./credentials";
 import { refuseCrossSite, SAFE_METHODS } from "./cross-site";
 import type { NarrowTokens } from "./narrow-tokens";
@@ -77,7 +76,7 @@ export function authenticator(
     response.locals.access = access;
     if (access.isFull) return;
     access.assertLive();
-    if (request) access.assertAddress(plainAddress(request.ip));
+    if (request) access.assertAddress(response.locals.address);
     const stop = narrow.endWith(access, () => response.req.socket.destroy());
     response.once("close", stop);
   }

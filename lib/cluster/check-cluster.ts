@@ -68,9 +68,14 @@ export async function checkStore(store: Store): Promise<Map<string, string>> {
 }
 
 async function checkPeers(settings: CheckedCluster, nodeName: string, texts: Map<string, string>): Promise<Finding[]> {
-  if (texts.size === 0) return [];
   const signatures = new Signatures(settings.cluster_key.length > 0 ? settings.cluster_key : settings.token);
-  const client = new PeerClient(nodeName, signatures, peerTls(settings));
+  let tls: ReturnType<typeof peerTls>;
+  try {
+    tls = peerTls(settings);
+  } catch (error) {
+    return [{ subject: "peers", found: (error as Error).message, remedy: "Name a PEM file with --peer_ca" }];
+  }
+  const client = new PeerClient(nodeName, signatures, tls);
   try {
     const others = [...texts].filter(([key]) => key !== storeKey(nodeName));
     return await Promise.all(

@@ -17,19 +17,23 @@ import { type Finding, findingOf } from "../support/finding";
 import type { Logger } from "../support/logger";
 import { type AddressSettings, nodeAddress } from "../support/node-address";
 import { readSettingsFile } from "../support/settings-error";
+import { checkListeners, type ListenerSettings } from "./check-listeners";
 
-export interface CheckSettings extends EndpointSettings, AddressSettings, CheckedCluster, CertificateSettings {
+export interface CheckSettings extends EndpointSettings, AddressSettings, CheckedCluster, CertificateSettings, ListenerSettings {
   cluster: boolean;
   token: string[];
   token_file: string | null;
   password: string | null;
-  docker_tls_ca: string | null;
+  revoked: string | null;
   log_dir: string;
   /** seconds */
   docker_read_timeout: number;
   /** seconds */
   docker_write_timeout: number;
 }
+
+const REVOKED_REMEDY = "Make the file, which may be empty, or name another with --revoked";
+const AUTHORITY_REMEDY = "Name a PEM file of your own authority with --docker_tls_ca";
 
 /** All that is wrong is in the findings. */
 const ignore = () => undefined;
@@ -45,7 +49,9 @@ export async function checkCommand(settings: CheckSettings): Promise<{ text: str
     ...(settings.docker_config === null ? [] : [await checkDockerConfig(settings.docker_config)]),
     ...(await checkDocker(settings)),
     await findingOf("credentials", async () => describeCredentials(settings), "Let this user read it, or name another with --token_file"),
-    ...(settings.docker_tls_ca === null ? [] : [await checkClientAuthority(settings.docker_tls_ca)]),
+    ...(await checkFile("revoked tokens", settings.revoked, (file) => readSettingsFile("revoked", file), REVOKED_REMEDY)),
+    ...(await checkListeners(settings)),
+    ...(await checkFile("clients' authority", settings.docker_tls_ca, readClientAuthority, AUTHORITY_REMEDY)),
     await findingOf("log folder", () => checkLogFolder(settings.log_dir), "Let this user write there, or name another with --log_dir"),
     ...(settings.https
       ? [await findingOf("certificate", certificates, "Name the files with --https_cert, --https_key, --https_chain")]
@@ -127,12 +133,14 @@ function checkDockerConfig(folder: string): Promise<Finding> {
   return findingOf("docker config", look, "Let this user read the folder and its config.json, or name another with --docker_config");
 }
 
-function checkClientAuthority(file: string): Promise<Finding> {
+/** @param read throws an Error if the file can't be used */
+async function checkFile(subject: string, file: string | null, read: (file: string) => void, remedy: string): Promise<Finding[]> {
+  if (file === null) return [];
   const look = async () => {
-    readClientAuthority(file);
+    read(file);
     return { found: file };
   };
-  return findingOf("clients' authority", look, "Name a PEM file of your own authority with --docker_tls_ca");
+  return [await findingOf(subject, look, remedy)];
 }
 
 /** The server makes the folder at its start: until then the folder that will hold it counts. */

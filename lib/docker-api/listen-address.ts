@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { BlockList, isIP } from "node:net";
 import { rootCertificates } from "node:tls";
-import { readSettingsFile } from "../support/settings-error";
+import { readSettingsFile, SettingsError } from "../support/settings-error";
 import { fromUrlHost } from "../support/url-host";
 
 /** Where the Docker API listens besides the main port. */
@@ -25,7 +25,16 @@ export function parseDockerAddress(text: string): DockerAddress {
   throw new Error("must be unix:///path, or tcp://address:port");
 }
 
-export function isLoopback(host: string): boolean {
+/**
+ * @param hasAuthority whether clients prove themselves by certificates of an authority
+ * @throws SettingsError for an address that others reach, without such an authority
+ */
+export function assertSafe(address: DockerAddress, hasAuthority: boolean): void {
+  if (address.kind === "socket" || hasAuthority || isLoopback(address.host)) return;
+  throw new SettingsError(`--docker_listen tcp://${address.host}:${address.port} needs --docker_tls_ca: it is not on loopback`);
+}
+
+function isLoopback(host: string): boolean {
   return LOOPBACK.check(host, isIP(host) === 6 ? "ipv6" : "ipv4");
 }
 

@@ -1,8 +1,7 @@
 import { listen, type RunningServer, type ServerSettings } from "../server/listen";
 import type { Logger } from "../support/logger";
-import { SettingsError } from "../support/settings-error";
 import { type DockerClients, DockerListener, type DockerListenerDeps } from "./docker-listener";
-import { type DockerAddress, isLoopback, readClientAuthority } from "./listen-address";
+import { assertSafe, type DockerAddress, readClientAuthority } from "./listen-address";
 
 /**
  * Listens for clients of the Docker API only.
@@ -20,8 +19,7 @@ export async function listenForDocker(
   const servers: RunningServer[] = [];
   for (const address of addresses) {
     const clients: DockerClients = address.kind === "socket" ? "socket" : authority ? "certificate" : "credentials";
-    if (clients === "credentials" && address.kind === "tcp" && !isLoopback(address.host))
-      throw new SettingsError(`--docker_listen tcp://${address.host}:${address.port} needs --docker_tls_ca: it is not on loopback`);
+    assertSafe(address, authority !== undefined);
     const listener = new DockerListener(deps, clients, () => true);
     const where =
       address.kind === "socket"

@@ -25,6 +25,7 @@ export function errorHandler(log: Logger, options = { traces: false }): ErrorReq
     response.locals.error = { error: error.kind, code: error.clientCode, ...loggedMessage(error.message, isOfParser) };
     if (error.code === "REFUSED_BY_TOKEN") response.locals.refusedBy = `refused by ${error.details.caveat}`;
     if (error.code === "STOPPING") log.info("Request refused: the server stops", { request_id });
+    else if (error.code === "ABANDONED") log.info("Request abandoned by its client", { request_id });
     else if (error.status >= 500)
       log.error("Request failed", { request_id, code: error.clientCode, reason: error.message, cause: causeOf(thrown) });
     if (response.headersSent || response.destroyed) {

@@ -3,7 +3,6 @@ import { z } from "zod";
 import { Access, refusedBy } from "../access/access";
 import { idempotencyKeyOf, type RoutedRequest } from "../cluster/routing/routed-request";
 import { AppError, type ErrorCode, invalidField } from "../errors";
-import { plainAddress } from "../support/plain-address";
 import { Reply } from "../support/reply";
 import { flag } from "./fields";
 import { readInput } from "./input";
@@ -126,8 +125,8 @@ export class HttpRequest implements RoutedRequest, RouteCall {
   }
 
   get caller(): Caller {
-    const { identity, access, request, response } = this;
-    return { identity, access, address: plainAddress(request.ip), request_id: response.locals.request_id };
+    const { address, request_id } = this.response.locals;
+    return { identity: this.identity, access: this.access, address, request_id };
   }
 
   get idempotencyKey(): string | undefined {

@@ -9,6 +9,8 @@ declare global {
     interface Locals {
       /** set by the request logger, the first middleware */
       request_id: string;
+      /** of the client, as the nearest trusted load balancer or the socket tells it; set by the request logger */
+      address: string;
       /** path of the matched route as declared, for metrics */
       route?: string;
       /** set by authentication; of another node's request, the client that it acts for */

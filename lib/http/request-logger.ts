@@ -21,6 +21,8 @@ export function requestLogger(audit: Logs["audit"], count: CountRequest): Reques
     const receivedId = request.get("x-request-id") ?? "";
     const request_id = ACCEPTED_REQUEST_ID.test(receivedId) ? receivedId : randomUUID();
     response.locals.request_id = request_id;
+    const address = plainAddress(request.ip);
+    response.locals.address = address;
     const trace = new RequestTrace();
     response.locals.trace = trace;
     // Forwarded with the request, so that other nodes use the same id.
@@ -39,7 +41,7 @@ export function requestLogger(audit: Logs["audit"], count: CountRequest): Reques
         duration_ms,
         user: identity ?? null,
         ...(access?.claim ? { token: access.claim.id, caveats: access.caveats, decision: refusedBy ?? "allowed" } : {}),
-        address: plainAddress(request.ip),
+        address,
         ...(tool === undefined ? {} : { tool }),
         ...outcome,
         ...error,

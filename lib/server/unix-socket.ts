@@ -14,7 +14,9 @@ const SOCKET_MODE = 0o660;
  */
 export async function listenAtPath(server: net.Server, path: string, group: string | null): Promise<void> {
   const gid = group === null ? undefined : groupId(group);
-  await removeStaleSocket(path);
+  const state = await socketState(path);
+  if (state === "in use") throw new Error(`${path} is in use by another program`);
+  if (state === "stale") rmSync(path);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     const before = process.umask(SOCKET_UMASK);
@@ -29,18 +31,19 @@ export async function listenAtPath(server: net.Server, path: string, group: stri
   if (gid !== undefined) chownSync(path, process.getuid?.() ?? 0, gid);
 }
 
-/** @throws Error if the path is in use, or its folder is missing */
-async function removeStaleSocket(path: string): Promise<void> {
+/**
+ * What is at a path where a socket is to be.
+ * @returns "stale" for a socket that nobody listens at any more
+ * @throws Error if its folder is missing, or if something else than a socket is there
+ */
+export async function socketState(path: string): Promise<"free" | "stale" | "in use"> {
   const found = lstatSync(path, { throwIfNoEntry: false });
-  if (!found) {
-    // The system calls a folder that is not there one that may not be written.
-    const folder = dirname(path);
-    if (!existsSync(folder)) throw new Error(`${path} can't be made: there is no folder ${folder}`);
-    return;
-  }
-  if (!found.isSocket()) throw new Error(`${path} exists and is no socket`);
-  if (await isAnswered(path)) throw new Error(`${path} is in use by another program`);
-  rmSync(path);
+  if (found && !found.isSocket()) throw new Error(`${path} exists and is no socket`);
+  if (found) return (await isAnswered(path)) ? "in use" : "stale";
+  // The system calls a folder that is not there one that may not be written.
+  const folder = dirname(path);
+  if (!existsSync(folder)) throw new Error(`${path} can't be made: there is no folder ${folder}`);
+  return "free";
 }
 
 function isAnswered(path: string): Promise<boolean> {
@@ -54,7 +57,11 @@ function isAnswered(path: string): Promise<boolean> {
   });
 }
 
-function groupId(group: string): number {
+/**
+ * @param group its name or number
+ * @throws SettingsError if there is no such group
+ */
+export function groupId(group: string): number {
   if (/^\d+$/.test(group)) return Number(group);
   const line = readFileSync("/etc/group", "utf8")
     .split("\n")

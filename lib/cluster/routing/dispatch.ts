@@ -1,10 +1,11 @@
 import { AppError } from "../../errors";
 import type { Reply } from "../../support/reply";
+import type { Peer } from "../membership/peer";
 import { type Pool, poolOf } from "../pool";
 import { PeerFailure } from "../rpc/peer-failure";
 import type { Scheduler } from "../scheduling/scheduler";
 import type { ContainerCache } from "./container-cache";
-import { forward } from "./forward";
+import { forward, streamOf } from "./forward";
 import type { ListLeases } from "./list-leases";
 import { findPeer, locateContainer, locateVolume, reachPeer } from "./locate";
 import { mergeBodies, mergeLists, mergeOutcomes, mergeOwners, worstOutcome } from "./merge";
@@ -53,7 +54,7 @@ async function dispatch(deps: DispatchDeps, request: RoutedRequest): Promise<Rep
   if (request.peer) return request.runHere();
   if (pinnedNode !== undefined) {
     if (pinnedNode === pool.nodeName) return request.runHere();
-    return forward(pool, await reachPeer(pool, pinnedNode), request, forwardTimeoutMs);
+    return forwardTo(await reachPeer(pool, pinnedNode), pool, deps, request);
   }
   switch (where.at) {
     case "here":
@@ -86,6 +87,10 @@ async function dispatch(deps: DispatchDeps, request: RoutedRequest): Promise<Rep
 /** Distinct nodes: on one node the text can be the name of one container and the id of another. */
 const nodesOf = (owners: { node: string }[]) => [...new Set(owners.map(({ node }) => node))];
 
-function runOn(pool: Pool, { forwardTimeoutMs }: DispatchDeps, request: RoutedRequest, node: string): Promise<Reply> {
-  return node === pool.nodeName ? request.runHere() : forward(pool, findPeer(pool, node), request, forwardTimeoutMs);
+function runOn(pool: Pool, deps: DispatchDeps, request: RoutedRequest, node: string): Promise<Reply> {
+  return node === pool.nodeName ? request.runHere() : forwardTo(findPeer(pool, node), pool, deps, request);
+}
+
+async function forwardTo(peer: Peer, pool: Pool, { forwardTimeoutMs }: DispatchDeps, request: RoutedRequest): Promise<Reply> {
+  return streamOf(peer, await forward(pool, peer, request, forwardTimeoutMs));
 }

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import { Readable } from "node:stream";
 import { AppError } from "../../errors";
 import { HOP_BY_HOP_HEADERS } from "../../support/hop-by-hop";
 import { currentTrace } from "../../support/measure";
@@ -42,7 +43,7 @@ export interface ForwardOptions {
  * Forwards a request to a peer. A body that the route reads whole is sent whole and signed; any other body streams, and so does
  * the reply.
  * @param timeoutMs for the peer's reply, unless the client's body streams
- * @throws PeerFailure
+ * @throws PeerFailure; AppError ABANDONED if the client has left
  */
 export async function forward(
   pool: Pool,
@@ -75,22 +76,26 @@ export async function forward(
   if (trace) trace.node = peer.name;
   // Not among the latencies of peers: it takes as long as the work that was asked for.
   const endWait = trace?.begin("peer");
-  const response = await sendWatched(pool, peer, call).finally(endWait);
+  const response = await sendWatched(pool, peer, call)
+    .catch((error: unknown) => {
+      throw call.signal?.aborted ? new AppError("ABANDONED") : error;
+    })
+    .finally(endWait);
   return response.statusCode === 101 ? new UpgradeReply((offer) => relayUpgrade(offer, response)) : toReply(response);
 }
 
 /**
  * Forwards a run to the node that was chosen for it. A live run ends with its client and may stream; any other run goes on, and its
  * reply is read whole.
- * @throws PeerFailure
+ * @throws PeerFailure; AppError ABANDONED
  */
 export async function forwardRun(pool: Pool, peer: Peer, request: RoutedRequest, timeoutMs: number, plan: Plan): Promise<Reply> {
   const live = request.where.at === "bestNode" && request.where.live;
   const reply = await forward(pool, peer, request, timeoutMs, { body: plan.body, outlivesClient: !live });
   const type = reply.headers["content-type"] ?? "";
-  if (live && /^(?:text\/event-stream|application\/x-ndjson)/.test(type)) return reply;
-  return readWhole(reply).catch((error: NodeJS.ErrnoException) => {
-    throw error instanceof AppError ? error : new PeerFailure(peer.name, error.code ?? error.message, true, request.clientSignal.aborted);
+  if (live && /^(?:text\/event-stream|application\/x-ndjson)/.test(type)) return streamOf(peer, reply);
+  return readWhole(reply).catch((error: unknown) => {
+    throw live && request.clientSignal.aborted ? new AppError("ABANDONED") : brokenOff(peer, error);
   });
 }
 
@@ -125,6 +130,27 @@ function framing(request: RoutedRequest): OutgoingHttpHeaders {
   if (!hasBody(request)) return {};
   const { headers } = request;
   return headers["transfer-encoding"] === undefined ? { "content-length": headers["content-length"] } : { "transfer-encoding": "chunked" };
+}
+
+/** A peer's reply to pass on as it comes; if it breaks off, that is told as the failure of the peer. */
+export function streamOf(peer: Peer, reply: Reply): Reply {
+  const { status, body, headers } = reply;
+  return body instanceof Readable ? new Reply(status, namingBreaks(peer, body), headers) : reply;
+}
+
+async function* namingBreaks(peer: Peer, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* body;
+  } catch (error) {
+    const failure = brokenOff(peer, error);
+    throw failure instanceof PeerFailure ? failure.toAppError() : failure;
+  }
+}
+
+/** What an error while a peer's reply was read means. */
+function brokenOff(peer: Peer, error: unknown): AppError | PeerFailure {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return error instanceof AppError ? error : new PeerFailure(peer.name, code ?? message, true);
 }
 
 function toReply(response: IncomingMessage): Reply {

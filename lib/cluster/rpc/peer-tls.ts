@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
+import { readSettingsFile } from "../../support/settings-error";
 import type { PeerTls } from "./peer-client";
 
 export interface PeerTlsSettings {
@@ -27,9 +28,10 @@ export function peerTls(settings: PeerTlsSettings): () => PeerTls {
   };
 }
 
-/** @throws Error if the file contains no certificate */
+/** @throws Error that names the setting, if the file can't be read or contains no certificate */
 function readCertificates(file: string): string {
-  const pem = readFileSync(file, "utf8");
+  const pem = readSettingsFile("peer_ca", file);
+  if (!pem.includes("-----BEGIN CERTIFICATE-----")) throw new Error(`--peer_ca ${file} holds no certificate`);
   new X509Certificate(pem);
   return pem;
 }

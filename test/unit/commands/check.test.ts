@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -59,6 +60,37 @@ describe("docker-server check", () => {
   test("an authority of the Docker API's clients that can't be read is wrong", async () => {
     const { text } = await check(`--docker_tls_ca=${folder}/absent.pem`);
     expect(text).toMatch(wrongLine("clients' authority", "--docker_tls_ca .*absent.pem can't be read", "--docker_tls_ca"));
+  });
+
+  test.each([
+    ["an address of another machine", ["--host=192.0.2.1"], "address", "EADDRNOTAVAIL", "--host"],
+    ["a Docker listener that others reach", ["--docker_listen=tcp://0.0.0.0:0"], "Docker API", "needs --docker_tls_ca", "--docker_listen"],
+    ["a socket in a folder that is not there", ["--docker_listen=unix:///absent/a"], "Docker API", "there is no folder", "--docker_listen"],
+    [
+      "a group that is not there",
+      ["--docker_listen=unix:///a.sock", "--docker_socket_group=absent"],
+      "Docker API",
+      "names no group",
+      "--docker_socket_group",
+    ],
+    ["a file of revoked tokens that is not there", ["--revoked=/absent"], "revoked tokens", "there is no such file", "--revoked"],
+  ])("%s is wrong", async (_what, flags, subject, found, remedy) => {
+    expect((await check(...flags)).text).toMatch(wrongLine(subject, `.*${found}`, remedy));
+  });
+
+  test("a certificate authority of peers that can't be read is wrong", async () => {
+    const { text } = await check("--cluster", `--folder=${folder}/pool`, "--peer_ca=/absent");
+    expect(text).toMatch(wrongLine("peers", "--peer_ca /absent can't be read: there is no such file", "--peer_ca"));
+  });
+
+  test("an address where something listens already is well: the server itself may run", async () => {
+    const socket = path.join(folder, "used.sock");
+    const server = createServer().listen({ path: socket });
+    await once(server, "listening");
+    const { text } = await check(`--docker_listen=unix://${socket}`, "--host=127.0.0.1");
+    server.close();
+    expect(text).toMatch(/^ok {5}address: 127.0.0.1, port \d+$/m);
+    expect(text).toMatch(/^ok {5}Docker API: unix:.*, which a program listens at now$/m);
   });
 
   test("a log folder that can't be made is wrong", async () => {

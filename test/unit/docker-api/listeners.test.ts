@@ -9,7 +9,7 @@ import { rootCertificates } from "node:tls";
 import express from "express";
 import type { DockerApi } from "../../../lib/docker-api/docker-api";
 import type { DockerListenerDeps } from "../../../lib/docker-api/docker-listener";
-import { isLoopback, parseDockerAddress, readClientAuthority } from "../../../lib/docker-api/listen-address";
+import { assertSafe, parseDockerAddress, readClientAuthority } from "../../../lib/docker-api/listen-address";
 import { listenForDocker } from "../../../lib/docker-api/listen-for-docker";
 import { makeMessageClasses } from "../../../lib/http/as-express";
 import type { RunningServer } from "../../../lib/server/listen";
@@ -127,8 +127,15 @@ test("an address is a socket's path, or an IP address and a port", () => {
   expect(parseDockerAddress("tcp://[::1]:2375")).toEqual({ kind: "tcp", host: "::1", port: 2375 });
   for (const text of ["tcp://host:1", "tcp://1.2.3.4", "http://1.2.3.4:1", "unix://a"])
     expect(() => parseDockerAddress(text)).toThrow("must be");
-  expect(["127.0.0.1", "127.9.9.9", "::1"].every(isLoopback)).toBe(true);
-  expect(["10.0.0.1", "0.0.0.0", "::"].some(isLoopback)).toBe(false);
+});
+
+test("an address that others reach needs an authority of its clients", () => {
+  const at = (host: string) => ({ kind: "tcp", host, port: 2375 }) as const;
+  for (const host of ["127.0.0.1", "127.9.9.9", "::1"]) expect(() => assertSafe(at(host), false)).not.toThrow();
+  for (const host of ["10.0.0.1", "0.0.0.0", "::"]) {
+    expect(() => assertSafe(at(host), false)).toThrow("needs --docker_tls_ca");
+    expect(() => assertSafe(at(host), true)).not.toThrow();
+  }
 });
 
 test("a public authority for clients is refused, and so is a file without a certificate", () => {

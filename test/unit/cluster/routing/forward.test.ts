@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { type Duplex, duplexPair, Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import fc from "fast-check";
-import { type ForwardOptions, forward, readWhole } from "../../../../lib/cluster/routing/forward";
+import { type ForwardOptions, forward, readWhole, streamOf } from "../../../../lib/cluster/routing/forward";
 import type { RoutedRequest } from "../../../../lib/cluster/routing/routed-request";
 import type { PeerCall } from "../../../../lib/cluster/rpc/peer-client";
 import { Reply, type UpgradeReply } from "../../../../lib/support/reply";
@@ -116,6 +116,21 @@ test("the reply has the peer's status, streamed body and headers, without hop-by
   expect(reply.status).toBe(404);
   expect(reply.headers).toEqual(headersOf(kept));
   expect(await text(reply.body as Readable)).toBe("answer");
+});
+
+test("a stream that breaks off is the failure of its peer", async () => {
+  const broken = async function* () {
+    yield Buffer.from("first");
+    throw Object.assign(new Error("aborted"), { code: "ECONNRESET" });
+  };
+  const { body } = streamOf(peer, new Reply(200, Readable.from(broken())));
+  await expect(text(body as AsyncIterable<Buffer> as Readable)).rejects.toMatchObject({ code: "NODE_FAILED", details: { node: "n1" } });
+});
+
+test("a client that has left is no failure of the peer", async () => {
+  const send = async () => Promise.reject(noAnswer("n1"));
+  const request = requestOf({ clientSignal: AbortSignal.abort() });
+  await expect(forward(poolOf({ send }), peer, request, 5000)).rejects.toMatchObject({ code: "ABANDONED" });
 });
 
 test("a peer's failure is thrown unchanged", async () => {

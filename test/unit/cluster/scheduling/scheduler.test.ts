@@ -73,6 +73,25 @@ test.each([["volumes"], ["networks"], ["containers"]])("of many nodes all are as
   expect(await asked(NEEDS)).toBeLessThan(10);
 });
 
+test.each([
+  ["a field of the server's answers", { id: "1" }, "warnings"],
+  ["the field of the Docker API", { Id: "1", Warnings: null }, "Warnings"],
+])("a volume that no node has, while a node is missing that may have it, is warned about in %s", async (_what, body, field) => {
+  const missing = peerOf("n1");
+  const ask = () => bidder("n1", { missingRequirement: "compose" }).bid(NEEDS);
+  const place = async (hasVolumes: boolean, volumes: string[]) => {
+    const scheduler = new Scheduler({ pool: poolOf({ peers: [missing], ask }), bidder: bidder("n0", { hasVolumes }), settings: SETTINGS });
+    const request = requestOf({ runHere: async () => new Reply(201, body) });
+    return (await scheduler.place(request, { ...plan, needs: { ...NEEDS, volumes } })).body;
+  };
+  missing.markMissing("refused");
+  expect(await place(false, ["data"])).toEqual({ ...body, [field]: [expect.stringMatching(/\(data\).*missing: n1$/)] });
+  expect(await place(true, ["data"])).toEqual(body);
+  expect(await place(false, [])).toEqual(body);
+  missing.markAlive();
+  expect(await place(false, ["data"])).toEqual(body);
+});
+
 test("an accepted run is reserved until it reports its start, or ends", async () => {
   const node = bidder("n0");
   const scheduler = new Scheduler({ pool: poolOf({}), bidder: node, settings: SETTINGS });
