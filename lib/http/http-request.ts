@@ -6,7 +6,8 @@ import { AppError, type ErrorCode, invalidField } from "../errors";
 import { Reply } from "../support/reply";
 import { flag } from "./fields";
 import { readInput } from "./input";
-import { refuseFieldsInQuery, refuseParametersInBody } from "./misplaced-input";
+import { refuseParametersInBody } from "./misplaced-input";
+import { readQuery } from "./query";
 import type { RequestDeadlines } from "./request-deadlines";
 import type { Caller, Method, Route, RouteCall } from "./route";
 
@@ -64,8 +65,7 @@ export class HttpRequest implements RoutedRequest, RouteCall {
     private readonly deps: HttpRequestDeps,
   ) {
     this.params = route.params ? readInput(route.params, joinSegments(request.params)) : {};
-    refuseFieldsInQuery(request.query, schema, route.body);
-    const { node, explain, ...query } = readInput(schema, request.query) as { node?: string; explain?: boolean };
+    const { node, explain, ...query } = readQuery(schema, request, route.body) as { node?: string; explain?: boolean };
     this.query = query;
     this.pinnedNode = node;
     this.explain = explain ?? false;

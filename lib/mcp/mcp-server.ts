@@ -93,6 +93,8 @@ function errorResult({ detail: _, ...body }: { detail?: string }): CallToolResul
 }
 
 function toResult({ status, headers, body }: InProcessResponse): CallToolResult {
+  const told: object = { status, code: headers["x-error-code"], message: headers["x-error-message"] };
+  if (status >= 400 && body.length === 0) return errorResult(told);
   const value: unknown = JSON.parse(body.toString());
   if (status >= 400) return errorResult(value as object);
   // Of the nodes that may hold a container one does: its answer is the tool's.

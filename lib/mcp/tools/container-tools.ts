@@ -23,6 +23,13 @@ const APP_PORTS = {
   items: { type: "object", properties: { host: INTEGER, container: INTEGER, protocol: oneOf("tcp", "udp") }, required: ["container"] },
   description: "host 0: a free one",
 };
+const APP_OPTIONS = {
+  name: TEXT,
+  restart_policy: described(TEXT, "no if absent; unless-stopped to outlive a reboot"),
+  volumes: described(MAP, "Volume or host path to container path, beside /app"),
+  network: TEXT,
+  healthcheck: described(OBJECT, 'Such as {"cmd": "test -e /tmp/ready", "interval": "30s"}'),
+};
 const APP = { id: TEXT, cuid: TEXT, status: STATUS, host: TEXT, ports: OBJECTS };
 
 /** Tools about containers and managed containers. */
@@ -135,7 +142,7 @@ export const CONTAINER_TOOLS: readonly ToolDeclaration[] = [
     description:
       "Create an app: a container whose files are in /app and outlive changes. Then write_files, and control with start. Runs /app/boot.py unless command says otherwise",
     routes: { "": "POST /containers" },
-    arguments: { image: TEXT, command: COMMAND, env: MAP, ports: APP_PORTS, tags: TEXTS, resources: RESOURCES },
+    arguments: { image: TEXT, command: COMMAND, env: MAP, ports: APP_PORTS, tags: TEXTS, resources: RESOURCES, ...APP_OPTIONS },
     required: ["image"],
     answer: { ...APP, warnings: TEXTS },
     effect: "adds",
@@ -144,7 +151,7 @@ export const CONTAINER_TOOLS: readonly ToolDeclaration[] = [
     name: "update_app",
     description: "Change an app; it is made anew, its /app stays. null removes a variable or limit; ports replaces all",
     routes: { "": "PATCH /containers/:id" },
-    arguments: { id, image: TEXT, env: OBJECT, tags: TEXTS, resources: OBJECT, ports: APP_PORTS },
+    arguments: { id, image: TEXT, env: OBJECT, tags: TEXTS, resources: OBJECT, ports: APP_PORTS, ...APP_OPTIONS },
     required: ["id"],
     answer: APP,
     effect: "changes",

@@ -21,7 +21,9 @@ const path = described(TEXT, "Relative to /app, or absolute");
 const CONTENT = { content: TEXT, encoding: TEXT };
 
 const offsetArgument = z.object({ offset: integer(0, Number.MAX_SAFE_INTEGER).default(0) });
-const filesArgument = z.object({ files: map(text.min(1, "must be a path"), text) });
+const filesArgument = z.object({
+  files: map(text.min(1, "must be a path"), text, 'must be a map from path to text, such as {"boot.py": "…"}'),
+});
 const pageArguments = z.object({
   id: matching(/^[a-zA-Z0-9][\w.-]{0,254}$/, "must be the name or id of a container"),
   port: integer(1, 65_535).optional(),
@@ -36,9 +38,10 @@ function toContent(bytes: Buffer): { content: string; encoding: "utf8" | "base64
   return isUtf8(bytes) ? { content: bytes.toString(), encoding: "utf8" } : { content: bytes.toString("base64"), encoding: "base64" };
 }
 
-/** Whether an answer is an error of this server, and not of the container. */
+/** Whether an answer is an error of this server, and not of the container. To HEAD it has only headers. */
 function isOwnError(headers: InProcessResponse["headers"], body: Buffer): boolean {
-  return headers["x-error-code"] !== undefined && body.toString().startsWith('{"error":');
+  if (headers["x-error-code"] === undefined) return false;
+  return body.length === 0 ? headers["x-error-message"] !== undefined : body.toString().startsWith('{"error":');
 }
 
 /** The part of a file as it was answered; characters that the part's ends have cut are left out. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
+import { toBytes } from "../../docker/create/run-spec";
 import { command, flag, integer, map, matching, number } from "../../http/fields";
 import { readInput } from "../../http/input";
 import { imageReference, optional, outputSchema, platform, type Responses, registryLogin, volumeName } from "./common";
@@ -13,12 +14,27 @@ const content = z.string({ error: "must be base64" });
 const mode = matching(/^[0-7]{3,4}$/, "must be octal digits as text, such as 0755");
 const response = flag.default(false).describe("Give its content back");
 
+const memoryError = "must be a size of at least 6m, such as 512m or a number of bytes";
+const memory = fields.memory
+  .transform((size) => Math.round(toBytes(size)))
+  .pipe(
+    z
+      .number()
+      .min(6_291_456, { error: memoryError })
+      .max(2 ** 50, { error: memoryError }),
+  );
+
 const volumeEntry = z.discriminatedUnion(
   "type",
   [
     z.object({ type: z.literal("file"), content: content.describe("base64"), mode: optional(mode), response }).strict(),
     z
-      .object({ type: z.literal("directory"), content: content.describe("base64 of a gzipped tar"), mode: optional(mode), response })
+      .object({
+        type: z.literal("directory"),
+        content: content.default("").describe("base64 of a gzipped tar; an empty folder if absent"),
+        mode: optional(mode),
+        response,
+      })
       .strict(),
     z.object({ type: z.literal("volume"), name: volumeName, response }).strict(),
     z
@@ -54,7 +70,7 @@ export const oneOffRunBody = z
       "What is to be at a path in the container, which :ro may follow",
     ),
     stdin: optional(z.string({ error: "must be text" })).describe("What it reads"),
-    memory: optional(integer(6_291_456, 2 ** 50)).describe("Bytes; run_memory if absent"),
+    memory: optional(memory).describe("A size such as 512m, or bytes; run_memory if absent"),
     cpus: optional(number(0.01, 10_000)),
     pids: optional(integer(1, 4_194_304)).describe("Processes; run_pids if absent"),
   })

@@ -1,9 +1,12 @@
+import { gzipSync } from "node:zlib";
 import { ArchiveFault, archiveFieldError } from "../../archive/archive-fault";
 import { checkTarGz } from "../../archive/tar-read";
 import type { PathContent } from "../../archive/tar-write";
 import { checkBind, type Policy } from "../../docker/create/policy";
 import { invalidField } from "../../errors";
 import { decodeBase64 } from "../../support/base64";
+
+const EMPTY_ARCHIVE = gzipSync(Buffer.alloc(1024));
 
 /** An item of a run's `volumes`, as the request has it. */
 export type VolumeEntry =
@@ -62,12 +65,13 @@ async function parseContent(entry: ContentEntry, path: string, field: string, li
 
 /**
  * Decodes and checks a gzipped tar.
- * @param content base64
+ * @param content base64; empty for an archive without entries
  * @param field named in errors
  * @param limit bytes that it may unpack to
  * @throws AppError 400 naming the field and the entry
  */
 export async function parseArchive(content: string, field: string, limit: number): Promise<Buffer> {
+  if (content === "") return EMPTY_ARCHIVE;
   const archive = decodeBase64(content, field);
   try {
     await checkTarGz(archive, limit);

@@ -91,6 +91,25 @@ describe.each(TRANSPORTS)("the official client over %s", (transport: TransportNa
     expect(refused).toMatchObject({ isError: true, json: { code: "NOT_ALLOWED", status: 403 } });
   });
 
+  test("gets this server's error of a page, also for a method whose answers have no body", async () => {
+    for (const method of ["GET", "HEAD"]) {
+      const { isError, json } = await callTool(client, "http_request", { id: "nowhere", method });
+      expect({ method, isError, ...json }).toMatchObject({ method, isError: true, status: 404, code: "CONTAINER_NOT_FOUND" });
+    }
+  });
+
+  test("creates an app with its name, restart policy and volumes, and changes them", async () => {
+    const name = uniqueName("app");
+    const options = { name, restart_policy: "unless-stopped", volumes: { [name]: "/data" } };
+    const { json: app } = await callTool(client, "create_app", { image: "busybox", command: ["sleep", "1000"], ...options });
+    const restartPolicy = async () => (await node.inspect(app.cuid)).HostConfig.RestartPolicy.Name;
+    expect(await restartPolicy()).toBe("unless-stopped");
+    expect((await callTool(client, "update_app", { id: name, restart_policy: "no" })).isError).toBe(false);
+    expect(await restartPolicy()).toBe("no");
+    expect((await callTool(client, "remove", { id: name })).json).toMatchObject({ removed: true });
+    await callTool(client, "remove", { what: "volume", id: name });
+  });
+
   test.each<[string, object, string, string]>([
     ["logs", {}, "MISSING_ID", "id is required"],
     ["logs", { id: 7 }, "INVALID_ID", "id must be"],

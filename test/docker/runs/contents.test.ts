@@ -66,6 +66,15 @@ test("a folder has only the archive's content, not the image's", async () => {
   expect(await untarGz64(json.volumes["/srv"].content)).toEqual({ "sub/": "", "sub/f": "in", "sub/n": "new\n", l: "" });
 });
 
+test("a folder without content is empty, and has what the run wrote", async () => {
+  const { json } = await sh("ls -A /srv /out; echo new > /out/n", {
+    "/out": { type: "directory", response: true },
+    "/srv": { type: "directory", content: "" },
+  });
+  expect(json).toMatchObject({ status: "success", stdout: "/out:\n\n/srv:\n" });
+  expect(await untarGz64(json.volumes["/out"].content)).toEqual({ n: "new\n" });
+});
+
 test("a folder can be written by the user of the image", async () => {
   const volumes = { "/out": await folder({ f: "in" }, { response: true }) };
   const { json } = await oneOff(node, { image: "unprivileged", command: ["sh", "-c", "echo new > /out/n"], volumes });

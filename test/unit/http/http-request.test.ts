@@ -27,7 +27,7 @@ function requestOf(
     }),
     ...more,
   };
-  const express = { params: { id: "web" }, query: {}, readableDidRead: false, ...request } as unknown as Request;
+  const express = { params: { id: "web" }, url: "/containers/web", query: {}, readableDidRead: false, ...request } as unknown as Request;
   const response = { locals: { access: Access.full } } as unknown as Response;
   return new HttpRequest(declared, querySchema(declared), express, response, { bodyParsers: [] } as never);
 }

@@ -174,6 +174,19 @@ describe("every route that runs a container", () => {
   });
 });
 
+test.each([
+  [64_000_000, 64_000_000],
+  ["64000000", 64_000_000],
+  ["64m", 2 ** 26],
+  ["1.5g", 1.5 * 2 ** 30],
+])("memory %j of a one-off run is %i bytes", (memory, bytes) => {
+  expect(readInput(oneOffRunBody, { image: "a", memory })).toMatchObject({ memory: bytes });
+});
+
+test.each([["5m"], [1000], ["2000000g"], ["many"]])("memory %j of a one-off run is refused", (memory) => {
+  expect(() => readInput(oneOffRunBody, { image: "a", memory })).toThrow(expect.objectContaining({ clientCode: "INVALID_MEMORY" }));
+});
+
 describe.each([
   ["PUT /", rootRunBody],
   ["POST /run", oneOffRunBody],
