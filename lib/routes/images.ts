@@ -110,7 +110,13 @@ export function imageRoutes(docker: DockerHost, settings: { pull_wait: number },
     responses: imageRemoveResponses,
     async handler({ params, query, access }) {
       access.assertImage(params.image);
-      return { image: params.image, removed: true, ...(await removeImage(docker.engine, params.image, query.force)), host };
+      const remove = () => removeImage(docker.engine, params.image, query.force);
+      const removed = await remove().catch(async (error: unknown) => {
+        const isUsed = error instanceof AppError && error.code === "IMAGE_IN_USE";
+        if (isUsed && (await docker.images.release(params.image))) return remove();
+        throw error;
+      });
+      return { image: params.image, removed: true, ...removed, host };
     },
   });
 

@@ -43,6 +43,8 @@ export class Images {
   private readonly artifacts = new LRUCache<string, true>({ max: 1000 });
   /** Pulls in progress, which repeated requests join. */
   private readonly pulls = new Map<string, { result: Promise<PulledImage>; listeners: Set<ProgressListener> }>();
+  /** Removes the containers of an image that wait for its next code run, and tells whether there were any. */
+  releaseWaiting: ((imageId: string) => Promise<boolean>) | undefined;
 
   constructor(
     private readonly engine: Engine,
@@ -138,6 +140,15 @@ export class Images {
   /** When this process last looked for the image with this id; ms of `performance.now()`. */
   lastUsedAt(id: string): number | undefined {
     return this.lastUses.get(id);
+  }
+
+  /**
+   * Lets go of an image that is to be removed.
+   * @returns whether this server itself had containers of it waiting; they are removed now
+   */
+  async release(reference: string): Promise<boolean> {
+    const id = (await this.inspect(reference))?.id;
+    return id !== undefined && ((await this.releaseWaiting?.(id)) ?? false);
   }
 
   /** The image, or undefined if this host doesn't have it, or has it for another platform. */

@@ -49,6 +49,7 @@ export class CodeRuns {
       settings,
       log,
     );
+    deps.images.releaseWaiting = (id) => this.pool.release(id);
   }
 
   /** Runs that found a warm sandbox, and that did not, since the start. Those of confined tokens have none. */

@@ -13,8 +13,8 @@ const RECONCILE_INTERVAL_MS = 5000;
 const MAX_STARTING = 2;
 /** Between a run's end and the start of a replacement: other runs of the same burst need the processors first. */
 const REFILL_DELAY_MS = 100;
-/** No sandbox of an image is started for this long after one failed to start, or exited while it waited. */
-const FAILURE_PAUSE_MS = 10_000;
+/** No sandbox of an image is started for this long after one failed to start, exited while it waited, or gave way to a removal of the image. */
+const PAUSE_MS = 10_000;
 
 export interface PoolSettings {
   /** bytes for all waiting sandboxes together */
@@ -88,6 +88,19 @@ export class WarmPool {
     return new Promise((resolve) => pool.waiters.push(resolve));
   }
 
+  /**
+   * Removes the waiting sandboxes of an image, for its removal. For a moment no new ones are started.
+   * @returns whether there were any
+   */
+  async release(imageId: string): Promise<boolean> {
+    const pool = this.pools.get(imageId);
+    const waiting = pool?.waiting.splice(0) ?? [];
+    if (!pool || waiting.length === 0) return false;
+    pool.pausedUntil = performance.now() + PAUSE_MS;
+    await Promise.all(waiting.map((sandbox) => this.remove(sandbox)));
+    return true;
+  }
+
   /** Removes all waiting sandboxes and starts no more. */
   async close(): Promise<void> {
     this.closing.abort();
@@ -143,7 +156,7 @@ export class WarmPool {
     try {
       sandbox = await this.startSandbox(pool.image, this.closing.signal);
     } catch (error) {
-      pool.pausedUntil = performance.now() + FAILURE_PAUSE_MS;
+      pool.pausedUntil = performance.now() + PAUSE_MS;
       // An image can be removed at any time.
       if (!isNotFound(error) && !this.closing.signal.aborted)
         this.log.warn("Warm sandbox not started", { image: pool.image.id, reason: (error as Error).message });
@@ -161,7 +174,7 @@ export class WarmPool {
     void sandbox.ended.then(() => {
       if (!pool.waiting.includes(sandbox)) return;
       // It exited before a run took it: its program doesn't wait for input, so warm sandboxes of this image are of no use.
-      pool.pausedUntil = performance.now() + FAILURE_PAUSE_MS;
+      pool.pausedUntil = performance.now() + PAUSE_MS;
       this.retire(pool, sandbox);
     });
   }
@@ -171,13 +184,14 @@ export class WarmPool {
     this.remove(sandbox);
   }
 
-  private remove(sandbox: Sandbox): void {
-    this.track(sandbox.close());
+  private remove(sandbox: Sandbox): Promise<void> {
+    return this.track(sandbox.close());
   }
 
   /** `close` waits for tracked work. */
-  private track(work: Promise<void>): void {
+  private track(work: Promise<void>): Promise<void> {
     const tracked: Promise<void> = work.finally(() => this.pendingWork.delete(tracked));
     this.pendingWork.add(tracked);
+    return tracked;
   }
 }

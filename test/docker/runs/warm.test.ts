@@ -1,7 +1,7 @@
 import { until } from "../../../scripts/process";
 import { importRunner } from "../../support/images";
 import { code, comesBackTo, everythingOn, rawCode, runsUnderWay } from "../../support/runs";
-import type { TestServer } from "../../support/server";
+import { ask, type TestServer } from "../../support/server";
 import { type OneNode, startNode } from "../../support/single-node";
 import { becomesWarm, runningOn, warmCount, withServerOn } from "../../support/warm-pool";
 
@@ -56,6 +56,16 @@ test("only used images are kept warm, within the pool's memory", async () => {
     await code(server, "true");
     expect(await comesBackTo(node, before)).toBe(true);
     expect(await warmCount(server)).toBe(0);
+  });
+});
+
+test.each(["/images/code-runner", "/v1.41/images/code-runner"])("waiting sandboxes do not keep an image from DELETE %s", async (path) => {
+  await withServer([], async (server) => {
+    await code(server, "true");
+    expect(await becomesWarm(server)).toBe(true);
+    expect(await ask(server.url, "DELETE", path)).toMatchObject({ status: 200 });
+    expect(await warmCount(server)).toBe(0);
+    await importRunner(node.engine);
   });
 });
 

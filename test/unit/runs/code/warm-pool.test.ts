@@ -72,6 +72,18 @@ describe("WarmPool", () => {
     expect(waiting()).toBe("a");
   });
 
+  test("the waiting sandboxes of an image give way to its removal, and come back if the image is still used", async () => {
+    await runs(a, 2);
+    await runs(b);
+    expect(await pool.release(a.id)).toBe(true);
+    expect(waiting()).toBe("b");
+    expect(await pool.release(a.id)).toBe(false);
+    await advance(1000);
+    expect(waiting()).toBe("b");
+    await advance(15_000);
+    expect([...waiting()].sort().join("")).toBe("aab");
+  });
+
   test("each sandbox is taken once and replaced", async () => {
     await runs(a);
     const taken = new Set<Sandbox | undefined>();
