@@ -4,7 +4,6 @@ import { Access, refusedBy } from "../access/access";
 import { idempotencyKeyOf, type RoutedRequest } from "../cluster/routing/routed-request";
 import { AppError, type ErrorCode, invalidField } from "../errors";
 import { Reply } from "../support/reply";
-import { flag } from "./fields";
 import { readInput } from "./input";
 import { refuseParametersInBody } from "./misplaced-input";
 import { readQuery } from "./query";
@@ -33,14 +32,6 @@ export interface ConfinedLookup {
 
 const NO_FIELDS = z.object({});
 const BODILESS_METHODS: ReadonlySet<Method> = new Set<Method>(["get", "head"]);
-/** Query parameters of every route: the node to run on, and whether the placement is to be explained. */
-const COMMON_QUERY = { node: z.string().min(1).optional(), explain: flag.optional() };
-
-/** The schema of a route's query with the parameters that every route takes. */
-export function querySchema(route: Route): z.ZodObject {
-  return (route.query ?? NO_FIELDS).extend(COMMON_QUERY).strict();
-}
-
 /** A request that Express received: the dispatcher routes this value, and the handler of the route reads it. */
 export class HttpRequest implements RoutedRequest, RouteCall {
   readonly params: Record<string, unknown>;

@@ -1,7 +1,18 @@
 import type { Request } from "express";
-import type { z } from "zod";
+import { z } from "zod";
+import { flag } from "./fields";
 import { readInput } from "./input";
 import { refuseFieldsInQuery } from "./misplaced-input";
+import type { Route } from "./route";
+
+/** Query parameters: of every route the node to run on, and of those that choose one whether the choice is to be explained. */
+const COMMON_QUERY = { node: z.string().min(1).optional() };
+const PLACED_QUERY = { ...COMMON_QUERY, explain: flag.optional() };
+
+/** The schema of a route's query with the parameters that are common to all. */
+export function querySchema(route: Route): z.ZodObject {
+  return (route.query ?? z.object({})).extend(route.where.at === "bestNode" ? PLACED_QUERY : COMMON_QUERY).strict();
+}
 
 /**
  * Reads the parameters of the address. A flag that is named without a value, as in `?all`, is true.

@@ -95,7 +95,8 @@ export function checkBind(source: string, policy: Policy, field: string): void {
       policy.sockets.some((socket) =>
         [socket, canonicalPath(socket), canonicalPath(resolveLinks(socket))].some((each) => isInside(each, candidate)),
       );
-    if (reachesSocket) requireAllowed(policy, "docker_socket", field, `${source} leads to the engine's socket`);
+    if (reachesSocket)
+      requireAllowed(policy, "docker_socket", field, `${source} leads to a socket of Docker's, which is root on this machine`);
     // Containers write below it, and could put a link in the place of the path that is mounted.
     if (overlaps(candidate, policy.engineFolder))
       requireAllowed(policy, "docker_socket", field, `${source} leads to the engine's own folder`);

@@ -3,7 +3,8 @@ import { z } from "zod";
 import { Access } from "../../../lib/access/access";
 import { owner } from "../../../lib/cluster/routing/where";
 import { AppError } from "../../../lib/errors";
-import { HttpRequest, querySchema } from "../../../lib/http/http-request";
+import { HttpRequest } from "../../../lib/http/http-request";
+import { querySchema } from "../../../lib/http/query";
 import { type Route, route } from "../../../lib/http/route";
 
 /** A request of a container's route with this handler. */
