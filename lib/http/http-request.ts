@@ -32,6 +32,7 @@ export interface ConfinedLookup {
 
 const NO_FIELDS = z.object({});
 const BODILESS_METHODS: ReadonlySet<Method> = new Set<Method>(["get", "head"]);
+
 /** A request that Express received: the dispatcher routes this value, and the handler of the route reads it. */
 export class HttpRequest implements RoutedRequest, RouteCall {
   readonly params: Record<string, unknown>;

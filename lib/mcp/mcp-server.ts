@@ -92,9 +92,13 @@ function errorResult({ detail: _, ...body }: { detail?: string }): CallToolResul
   return { content: [{ type: "text", text: JSON.stringify(body) }], structuredContent: body, isError: true };
 }
 
+/** The error of an answer to HEAD, which has no body. */
+function toldByHeaders(status: number, headers: InProcessResponse["headers"]): object {
+  return { status, code: headers["x-error-code"], message: headers["x-error-message"] };
+}
+
 function toResult({ status, headers, body }: InProcessResponse): CallToolResult {
-  const told: object = { status, code: headers["x-error-code"], message: headers["x-error-message"] };
-  if (status >= 400 && body.length === 0) return errorResult(told);
+  if (status >= 400 && body.length === 0) return errorResult(toldByHeaders(status, headers));
   const value: unknown = JSON.parse(body.toString());
   if (status >= 400) return errorResult(value as object);
   // Of the nodes that may hold a container one does: its answer is the tool's.
