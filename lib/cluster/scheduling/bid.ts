@@ -30,7 +30,7 @@ export type Needs = z.output<typeof needsSchema>;
 /** A node's offer for a run. The field names are sent between nodes, and shown to clients in `placement`. */
 export const bidSchema = z.object({
   node: z.string(),
-  /** why it can't take the run; the other fields then don't count */
+  /** why it can't take the run; of the other fields only `hasVolumes` then counts, for a warning */
   declines: z.string().exactOptional(),
   /** the error to report if every node declines with this same code */
   code: z.string().exactOptional(),

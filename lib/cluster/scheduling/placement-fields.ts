@@ -14,15 +14,18 @@ export function withPlacement(reply: Reply, chosen: string, bids: Bid[], ranked:
 }
 
 /**
- * Adds a warning to a reply if a volume that the run names may be another one than the client means: the node had it not, and a node
- * that does not answer may have it. Streams and texts stay as they are.
- * @param bid of the node that ran it
+ * Adds a warning to a reply if a volume that the run names may be another one than the client means: its node had it not, and one that
+ * declined has it, or one that does not answer may have it. Streams and texts stay as they are.
+ * @param chosen the bid of the node that ran it
  */
-export function withVolumeWarning(reply: Reply, { bid }: RankedBid, { volumes }: Needs, { members }: Pool): Reply {
-  const missing = members.peers.filter(({ missingReason }) => missingReason !== undefined).map(({ name }) => name);
-  if (volumes.length === 0 || bid.hasVolumes || missing.length === 0) return reply;
-  const names = volumes.join(", ");
-  const warning = `no node that answers had all volumes it names (${names}), so that new ones are empty; missing: ${missing.join(", ")}`;
+export function withVolumeWarning(reply: Reply, chosen: Bid, bids: Bid[], { volumes }: Needs, { members }: Pool): Reply {
+  if (volumes.length === 0 || chosen.hasVolumes) return reply;
+  const elsewhere = [
+    ...bids.flatMap(({ node, declines, hasVolumes }) => (declines !== undefined && hasVolumes ? [`${node} has it, but ${declines}`] : [])),
+    ...members.peers.flatMap(({ name, missingReason }) => (missingReason === undefined ? [] : [`${name} does not answer`])),
+  ];
+  if (elsewhere.length === 0) return reply;
+  const warning = `a volume of this name (${volumes.join(", ")}) is new and empty on ${chosen.node}: ${elsewhere.join("; ")}`;
   return withFields(reply, ({ Warnings, warnings }) =>
     // The Docker API's own answer to a create has its warnings in a field of another spelling.
     Warnings === undefined ? { warnings: [...listOf(warnings), warning] } : { Warnings: [...listOf(Warnings), warning] },

@@ -174,8 +174,7 @@ export class Scheduler {
     const request_id = requestIdOf(request);
     let firstRefusal: Reply | AppError | undefined;
     let registryRefusals = 0;
-    for (const each of ranked) {
-      const { bid, ahead } = each;
+    for (const { bid, ahead } of ranked) {
       log.debug("Node chosen", { request_id, name: plan.name, node: bid.node });
       const outcome = await this.sendTo(bid.node, request, plan);
       const code = errorCodeOf(outcome);
@@ -183,7 +182,7 @@ export class Scheduler {
       else if (!code || !TRY_NEXT.has(code) || hasBegun(outcome)) {
         if (outcome instanceof AppError) throw outcome;
         if (outcome.status >= 400) return outcome;
-        const reply = withVolumeWarning(outcome, each, plan.needs, this.poolOf(request));
+        const reply = withVolumeWarning(outcome, bid, bids, plan.needs, this.poolOf(request));
         return request.explain ? withPlacement(reply, bid.node, bids, ranked) : reply;
       }
       log.debug("Run refused by node", { request_id, name: plan.name, node: bid.node, code });

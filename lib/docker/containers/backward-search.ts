@@ -9,6 +9,8 @@ const TAIL_FACTOR = 4;
 /** What is older than this many lines is one window. */
 const MAX_TAIL = 20_000_000;
 
+/** The engine ends at the first line after `until`, and can store lines of the two streams the later first: it is asked for this much more. */
+const OUT_OF_ORDER_SECONDS = 1;
 /** of the year 9999 */
 const LAST_SECOND = 253_402_300_799;
 
@@ -90,7 +92,7 @@ export class BackwardSearch {
   private async readWindow(window: LogWindow, budget: ReadBudget, signal: AbortSignal): Promise<boolean> {
     const { tail, oldestTime: stopAt } = this;
     try {
-      const { stream, tty } = await this.open({ tail, until: this.range.until }, signal);
+      const { stream, tty } = await this.open({ tail, until: this.range.until && later(this.range.until) }, signal);
       const parser = new FrameParser(tty);
       for await (const chunk of takingTurns(stream)) {
         budget.remaining -= chunk.length;
@@ -107,6 +109,11 @@ export class BackwardSearch {
     window.end();
     return signal.aborted;
   }
+}
+
+function later(seconds: string): string {
+  const [whole = "", decimals = "0"] = seconds.split(".");
+  return `${Number(whole) + OUT_OF_ORDER_SECONDS}.${decimals}`;
 }
 
 /** Seconds since 1970 as the engine writes times, so that the texts compare as the times do. */

@@ -80,7 +80,7 @@ export class Lifecycle {
   /** @throws AppError NOT_RUNNING if it isn't paused */
   async unpause(id: string): Promise<void> {
     await this.change(id, (container) => container.unpause());
-    // An engine that hears of the pause from containerd only now lists it as paused once more, for a moment.
+    // A loaded Docker 28 was seen to list it as paused for a moment after its answer.
     await this.list.waitUntilLeft(id, ["paused"]);
   }
 

@@ -76,20 +76,21 @@ test.each([["volumes"], ["networks"], ["containers"]])("of many nodes all are as
 test.each([
   ["a field of the server's answers", { id: "1" }, "warnings"],
   ["the field of the Docker API", { Id: "1", Warnings: null }, "Warnings"],
-])("a volume that no node has, while a node is missing that may have it, is warned about in %s", async (_what, body, field) => {
-  const missing = peerOf("n1");
-  const ask = () => bidder("n1", { missingRequirement: "compose" }).bid(NEEDS);
-  const place = async (hasVolumes: boolean, volumes: string[]) => {
-    const scheduler = new Scheduler({ pool: poolOf({ peers: [missing], ask }), bidder: bidder("n0", { hasVolumes }), settings: SETTINGS });
+])("a volume that only a node that can't take the run has, or may have, is warned about in %s", async (_what, body, field) => {
+  const peer = peerOf("n1");
+  const place = async (volumes: string[], { hasVolumes = false, peerHas = false } = {}) => {
+    const ask = () => bidder("n1", { missingRequirement: "it is full", hasVolumes: peerHas }).bid(NEEDS);
+    const scheduler = new Scheduler({ pool: poolOf({ peers: [peer], ask }), bidder: bidder("n0", { hasVolumes }), settings: SETTINGS });
     const request = requestOf({ runHere: async () => new Reply(201, body) });
     return (await scheduler.place(request, { ...plan, needs: { ...NEEDS, volumes } })).body;
   };
-  missing.markMissing("refused");
-  expect(await place(false, ["data"])).toEqual({ ...body, [field]: [expect.stringMatching(/\(data\).*missing: n1$/)] });
-  expect(await place(true, ["data"])).toEqual(body);
-  expect(await place(false, [])).toEqual(body);
-  missing.markAlive();
-  expect(await place(false, ["data"])).toEqual(body);
+  const warned = (reason: string) => ({ ...body, [field]: [`a volume of this name (data) is new and empty on n0: ${reason}`] });
+  expect(await place(["data"], { peerHas: true })).toEqual(warned("n1 has it, but it is full"));
+  expect(await place(["data"])).toEqual(body);
+  peer.markMissing("refused");
+  expect(await place(["data"])).toEqual(warned("n1 does not answer"));
+  expect(await place(["data"], { hasVolumes: true })).toEqual(body);
+  expect(await place([])).toEqual(body);
 });
 
 test("an accepted run is reserved until it reports its start, or ends", async () => {

@@ -141,6 +141,16 @@ test("the lines found are those that a filter over all lines finds, the newest f
 const lines = (count: number, text: (index: number) => string): Line[] =>
   Array.from({ length: count }, (_, index) => ({ stream: "stdout", text: text(index), time: index * 1_000_000 }));
 
+test("a line before until is found where a later one of the other stream is stored before it", async () => {
+  const lines: Line[] = [
+    { stream: "stdout", text: "x first", time: 1000 },
+    { stream: "stdout", text: "x third", time: 3000 },
+    { stream: "stderr", text: "x second", time: 2000 },
+  ];
+  const search = new BackwardSearch(new FakeEngine(lines).open, "x", { until: secondsOf(2000) });
+  expect((await searchAll(search)).flat().map(({ line }) => line)).toEqual(["x second", "x first"]);
+});
+
 test("since and until are the first and the last moment that is searched, to the nanosecond", async () => {
   const all = lines(30_000, (index) => `needle ${index}`);
   for (const [from, to] of [
