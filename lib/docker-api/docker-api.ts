@@ -161,7 +161,8 @@ export class DockerApi {
     if (node === this.deps.nodeName) return this.runHere(call, id, raw);
     const version = call.version ?? (await this.deps.docker.rawEngine.versionFor(undefined));
     const out = outgoing(call, version, { id, body: raw });
-    return this.passOn.toPeer(call, this.nodes.peer(node), { ...out, upgrade: upgradeOf(call, raw) });
+    await this.passOn.toPeer(call, this.nodes.peer(node), { ...out, upgrade: upgradeOf(call, raw) });
+    if (isRemoval(call)) this.merged.forgetContainer(node, id ?? "");
   }
 
   /** Runs a request on this node's engine, which has the object. */
@@ -191,6 +192,11 @@ export class DockerApi {
 /** Whether a request failed because its node could not be reached: it can be sent again. */
 function isUnsent(error: unknown): boolean {
   return error instanceof AppError && error.code === "NODE_FAILED" && error.details.sent === false;
+}
+
+/** Whether a request has removed its container. */
+function isRemoval({ row, response }: DockerCall): boolean {
+  return row.method === "DELETE" && row.path === "/containers/:id" && response.statusCode === 204;
 }
 
 /** Whether a body that engines ignore, as dockerode sends one with attach, comes before a stream's input, which must not begin with it. */

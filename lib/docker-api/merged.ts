@@ -35,6 +35,11 @@ export class MergedAnswers {
     private readonly poolId: string,
   ) {}
 
+  /** Called when a node has removed a container: it is not among those that the node has if it is missing later. */
+  forgetContainer(node: string, reference: string): void {
+    this.missingLists.forget(node, reference);
+  }
+
   /** @throws AppError if no node answers; the first node's own error is passed on */
   async answer(call: DockerCall, merge: MergeName): Promise<void> {
     const ask = () => this.ask(call, merge);

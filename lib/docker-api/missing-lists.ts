@@ -29,6 +29,14 @@ export class MissingLists {
     this.lists.set(key, asksForAll(query) ? { all: list } : { all: this.lists.get(key)?.all, running: list });
   }
 
+  /** Forgets a container that was removed. @param reference its name, its id or the first digits of that */
+  forget(node: string, reference: string): void {
+    const isOther = ({ Id, Names }: Json) =>
+      !String(Id).startsWith(reference) && !((Names ?? []) as string[]).some((name) => name === `/${reference}`);
+    for (const [key, { running, all }] of [...this.lists.entries()])
+      if (key.startsWith(`${node} `)) this.lists.set(key, { running: running?.filter(isOther), all: all?.filter(isOther) });
+  }
+
   /**
    * The containers of the missing nodes that a list must have.
    * @throws AppError 503 if a filtered list can't be made without a node

@@ -18,7 +18,7 @@ export function singleNodeDispatch(self: string, host: LocalHost, accepting: boo
     const findHolders = async (name: string) =>
       (await host.find(name, request.access.labels)).exact.map((found) => ({ node: self, found }));
     return runOnce(plan, key, findHolders, async () => {
-      if (!accepting) throw new AppError("NOT_ACCEPTING");
+      if (!accepting) throw new AppError("NOT_ACCEPTING", { message: "This server takes no new work: start it without --accept false" });
       return request.runHere(plan.body);
     });
   };

@@ -27,7 +27,14 @@ const memory = fields.memory
 const volumeEntry = z.discriminatedUnion(
   "type",
   [
-    z.object({ type: z.literal("file"), content: content.describe("base64"), mode: optional(mode), response }).strict(),
+    z
+      .object({
+        type: z.literal("file"),
+        content: content.default("").describe("base64; an empty file if absent"),
+        mode: optional(mode),
+        response,
+      })
+      .strict(),
     z
       .object({
         type: z.literal("directory"),

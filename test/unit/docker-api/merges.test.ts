@@ -1,5 +1,4 @@
 import { MERGES, type MergeContext } from "../../../lib/docker-api/merges";
-import { MissingLists } from "../../../lib/docker-api/missing-lists";
 
 const context = (query = "", missing: MergeContext["missing"] = []): MergeContext => ({
   query: new URLSearchParams(query),
@@ -71,49 +70,4 @@ test("prunes and disk usage are concatenated and summed, where a node has nothin
   expect(
     MERGES.prune(answers({ ContainersDeleted: null, SpaceReclaimed: 1 }, { ContainersDeleted: ["a"], SpaceReclaimed: 2 }), context()),
   ).toEqual({ ContainersDeleted: ["a"], SpaceReclaimed: 3 });
-});
-
-describe("MissingLists", () => {
-  const missing = [{ node: "n2", reason: "no answer" }];
-  const web = { Id: "a", Names: ["/web"], Labels: { app: "x" }, State: "running", Status: "Up" };
-  const unknown = { ...web, Status: "Unknown (node n2 unreachable)" };
-  const lists = new MissingLists();
-  lists.remember("n2", "", [web], new URLSearchParams("all=1"));
-  const entries = (query: string, accessKey = "") => lists.entries(missing, accessKey, new URLSearchParams(query));
-
-  test("what a node had is listed as unknown, filtered by label and name", () => {
-    expect(entries("all=1")).toEqual([unknown]);
-    expect(entries(`filters=${JSON.stringify({ label: ["app=x"] })}`)).toEqual([unknown]);
-    expect(entries(`filters=${JSON.stringify({ label: { "app=y": true } })}`)).toEqual([]);
-    expect(entries(`filters=${JSON.stringify({ name: ["we"] })}`)).toEqual([unknown]);
-  });
-
-  test("a node that was only asked for what runs is not taken for an empty one, and the younger list counts", () => {
-    const own = new MissingLists();
-    const list = (query: string) => own.entries(missing, "", new URLSearchParams(query)).map(({ Id }) => Id);
-    own.remember("n2", "", [web], new URLSearchParams());
-    expect([list(""), list("all=1")]).toEqual([["a"], ["a"]]);
-    own.remember("n2", "", [web, { ...web, Id: "b", State: "exited" }], new URLSearchParams("all=1"));
-    own.remember("n2", "", [{ ...web, Id: "c" }], new URLSearchParams());
-    expect([list(""), list("all=1")]).toEqual([["c"], ["c", "a", "b"]]);
-    own.remember("n2", "", [], new URLSearchParams("limit=1"));
-    own.remember("n2", "", [], new URLSearchParams({ filters: '{"name":["x"]}' }));
-    expect(list("")).toEqual(["c"]);
-    own.remember("n2", "", [{ ...web, Id: "d", State: "paused" }], new URLSearchParams());
-    expect(list("")).toEqual(["d"]);
-  });
-
-  test("of a node that was only asked for what runs, a filtered list of all is refused: what doesn't run is not absent", () => {
-    const own = new MissingLists();
-    own.remember("n2", "", [web], new URLSearchParams());
-    const byLabel = { filters: '{"label":["app=x"]}' };
-    expect(own.entries(missing, "", new URLSearchParams(byLabel))).toEqual([unknown]);
-    expect(() => own.entries(missing, "", new URLSearchParams({ ...byLabel, all: "1" }))).toThrow("node n2 is unreachable");
-  });
-
-  test("a filtered list that can't be known is refused, an unfiltered one is without the node", () => {
-    expect(() => entries(`filters=${JSON.stringify({ status: ["exited"] })}`)).toThrow("node n2 is unreachable");
-    expect(() => entries(`filters=${JSON.stringify({ label: ["app"] })}`, "other")).toThrow("node n2 is unreachable");
-    expect(entries("all=1", "other")).toEqual([]);
-  });
 });
