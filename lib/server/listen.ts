@@ -80,6 +80,10 @@ export async function listen(
     // Until its handshake is done, a connection is none of HTTP, and `headersTimeout` doesn't hold for it.
     const handshakes = { handshakeTimeout: options.headersTimeout };
     const secure = https.createServer({ ...options, ...handshakes, ...clients, ...readCertificates(settings) }, handler.handleRequest);
+    // As with http.createServer, the output of a stream goes on after the end of its input. A connection without a handshake just ends.
+    secure.on("secureConnection", (socket) => {
+      socket.allowHalfOpen = true;
+    });
     stopWatching = watchCertificates(settings, (context) => secure.setSecureContext({ ...context, ...authority }), log);
     server = secure;
   } else {

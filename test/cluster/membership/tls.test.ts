@@ -4,10 +4,12 @@ import path from "node:path";
 import { until } from "../../../scripts/process";
 import { type Authority, makeAuthority } from "../../support/authority";
 import { sleeper, uniqueName } from "../../support/cluster-containers";
+import { configWithHeaders, dockerAt } from "../../support/docker-commands";
 import { type Engine, leaseEngine } from "../../support/engine";
 import type { CertificateFiles } from "../../support/https";
 import { importBusybox } from "../../support/images";
 import { type SecureNode, startSecureNode } from "../../support/secure-node";
+import { TOKEN } from "../../support/server";
 import { openTerminal } from "../../support/terminal";
 
 const NAME = "node.example.org";
@@ -89,6 +91,13 @@ test("nodes reached by address verify one certificate's name; list, run, exec, l
     terminal.type("stty size; exit 5\n");
     await terminal.shows(/45 123\r\n/);
     expect((await terminal.gets("exit")).code).toBe(5);
+    const config = configWithHeaders({ "X-Access-Token": TOKEN });
+    const counted = { args: `exec --interactive ${name} wc -c`, input: "x".repeat(100_000) };
+    const executed = await dockerAt(`tcp://${address}:1717`, counted, name, {
+      cli: "docker --tls --tlscacert= --tlscert= --tlskey=",
+      config,
+    });
+    expect(executed).toMatchObject({ stdout: "100000\n", stderr: "", code: 0 });
     expect(await one.request("DELETE", `/${name}`)).toMatchObject({ status: 200, json: [{ removed: true }] });
   }
   const placed = await Promise.all(pair.map((node) => node.request("PUT", "/", sleeper({ network: "none" }))));
