@@ -44,8 +44,10 @@ export async function loadSettings(argv: string[], env = process.env, folder = p
   const withoutEffect = TABLE.flatMap(([name, { needs, env = [] }]) => {
     const label = labels.get(name);
     // Variables of other programs, such as AWS_REGION, are there for these.
-    if (label === undefined || needs === undefined || env.includes(label) || isGiven(settings[needs])) return [];
-    return [`${label} has no effect without --${needs}`];
+    if (label === undefined || needs === undefined || env.includes(label)) return [];
+    const any = [needs].flat();
+    if (any.some((each) => isGiven(settings[each]))) return [];
+    return [`${label} has no effect without ${any.map((each) => `--${each}`).join(" or ")}`];
   });
   const warnings = [
     ...unknownVariables(variables),

@@ -1,3 +1,5 @@
+type Need = "cluster" | "https" | "s3" | "docker_listen" | "docker_tls_ca";
+
 /** One row of the settings table. */
 export interface Setting {
   type: "string" | "number" | "boolean" | "list";
@@ -9,8 +11,8 @@ export interface Setting {
   group: "Server" | "Access" | "Docker" | "Cluster" | "Runs" | "Logs";
   help: string;
   secret?: boolean;
-  /** The setting without which it has no effect. */
-  needs?: "cluster" | "https" | "s3" | "docker_listen";
+  /** The settings without any of which it has no effect. */
+  needs?: Need | readonly Need[];
   min?: number;
   max?: number;
   choices?: readonly string[];

@@ -31,6 +31,8 @@ function isAddressRange(value: string): boolean {
   return range === undefined || isIP(range) === version || (/^\d+$/.test(range) && Number(range) >= 1 && Number(range) <= bits);
 }
 
+const CERTIFICATE_USERS = ["https", "docker_tls_ca"] as const;
+
 /** All settings: the source of flags, environment variables, config file, validation, --help and the documented options table. */
 export const SETTINGS = {
   host: {
@@ -51,10 +53,10 @@ export const SETTINGS = {
     help: "Port at which browsers see what containers serve, signed in by a cookie; none if unset",
   },
   https: { type: "boolean", default: false, group: "Server", help: "Serve HTTPS" },
-  https_cert: { needs: "https", type: "string", default: "/certs/cert.pem", group: "Server", help: "Certificate file, PEM" },
-  https_key: { needs: "https", type: "string", default: "/certs/privkey.pem", group: "Server", help: "Private key file, PEM" },
+  https_cert: { needs: CERTIFICATE_USERS, type: "string", default: "/certs/cert.pem", group: "Server", help: "Certificate file, PEM" },
+  https_key: { needs: CERTIFICATE_USERS, type: "string", default: "/certs/privkey.pem", group: "Server", help: "Private key file, PEM" },
   https_chain: {
-    needs: "https",
+    needs: CERTIFICATE_USERS,
     type: "string",
     default: "/certs/chain.pem",
     group: "Server",

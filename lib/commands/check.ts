@@ -53,7 +53,7 @@ export async function checkCommand(settings: CheckSettings): Promise<{ text: str
     ...(await checkListeners(settings)),
     ...(await checkFile("clients' authority", settings.docker_tls_ca, readClientAuthority, AUTHORITY_REMEDY)),
     await findingOf("log folder", () => checkLogFolder(settings.log_dir), "Let this user write there, or name another with --log_dir"),
-    ...(settings.https
+    ...(settings.https || settings.docker_tls_ca !== null
       ? [await findingOf("certificate", certificates, "Name the files with --https_cert, --https_key, --https_chain")]
       : []),
     ...(settings.cluster ? await checkCluster(settings, nodeAddress(settings).nodeName, NO_LOG) : []),

@@ -77,11 +77,12 @@ test.each([
 test("settings without the switch that they need are told of", async () => {
   const warningsOf = async (argv: string[], env = {}) => (await loadSettings(argv, env, folder))?.warnings;
   expect(await warningsOf(["--folder=/mnt", "--https_key=k"], { DS_REDIS: "redis://h" })).toEqual([
-    "--https_key has no effect without --https",
+    "--https_key has no effect without --https or --docker_tls_ca",
     "--folder has no effect without --cluster",
     "DS_REDIS has no effect without --cluster",
   ]);
   expect(await warningsOf(["--cluster", "--folder=/mnt", "--https", "--https_key=k"])).toEqual([]);
+  expect(await warningsOf(["--docker_listen=tcp://0.0.0.0:1", "--docker_tls_ca=ca", "--https_key=k"])).toEqual([]);
   expect(await warningsOf(["--docker_socket_group=docker", "--s3_region=eu"])).toEqual([
     "--docker_socket_group has no effect without --docker_listen",
     "--s3_region has no effect without --s3",

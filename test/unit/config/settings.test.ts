@@ -71,7 +71,11 @@ test.each(variables.filter(({ name }) => name !== "config"))("$variable sets $na
   expect(settings).toEqual({ ...defaults, [name]: value });
   const { needs, env = [] } = row as Setting;
   const lonely = name === "cluster" ? [expect.stringContaining("No store is named")] : [];
-  expect(warnings).toEqual(needs === undefined || env.includes(variable) ? lonely : [`${variable} has no effect without --${needs}`]);
+  const missing = [needs]
+    .flat()
+    .map((each) => `--${each}`)
+    .join(" or ");
+  expect(warnings).toEqual(needs === undefined || env.includes(variable) ? lonely : [`${variable} has no effect without ${missing}`]);
 });
 
 const flags = table.flatMap(([name, row]) =>
