@@ -102,7 +102,7 @@ export function tokenRoutes(
     summary: "Whether the client's token permits a request, without sending it",
     body: z.object({
       method: z.string().max(10),
-      path: z.string().regex(/^\/[^?#]*$/, "must be a path that begins with a slash, such as /containers"),
+      path: z.string().regex(/^\/[^?#]*$/, "must be a path that begins with a slash, without a query, such as /containers"),
       image: imageReference.optional(),
       node: z.string().optional(),
     }),

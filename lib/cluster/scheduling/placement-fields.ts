@@ -6,11 +6,16 @@ import type { RankedBid } from "./scoring";
 /** One entry of the order of nodes, as it is logged and shown to clients. */
 export const orderEntry = ({ bid, ahead, load }: RankedBid) => ({ node: bid.node, ahead, load });
 
+const BEST = "volumes first, then where nothing waits, then the image, then the least load";
+
 /** Adds to a reply why its node was chosen. The fields are shown to clients. */
 export function withPlacement(reply: Reply, chosen: string, bids: Bid[], ranked: RankedBid[]): Reply {
-  const order = ranked.map(orderEntry);
-  const placement = { chosen, why: "volumes first, then where nothing waits, then the image, then the least load", order, bids };
-  return withFields(reply, () => ({ placement }));
+  return withFields(reply, () => ({ placement: { chosen, why: BEST, order: ranked.map(orderEntry), bids } }));
+}
+
+/** Adds to a reply that its node is the one that the client named: no other was asked. */
+export function withNamedPlacement(reply: Reply, chosen: string): Reply {
+  return withFields(reply, () => ({ placement: { chosen, why: "the request names it", order: [], bids: [] } }));
 }
 
 /**

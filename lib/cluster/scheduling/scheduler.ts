@@ -14,7 +14,7 @@ import { PeerFailure } from "../rpc/peer-failure";
 import { type Bid, declinedBid } from "./bid";
 import type { Bidder } from "./bidder";
 import { runOnce } from "./idempotency";
-import { orderEntry, withPlacement, withVolumeWarning } from "./placement-fields";
+import { orderEntry, withNamedPlacement, withPlacement, withVolumeWarning } from "./placement-fields";
 import { type InFlight, loadOf, type RankedBid, rank, shortlist } from "./scoring";
 
 /** Refusals after which another node is tried: the cause may be the refusing node's alone. */
@@ -78,8 +78,11 @@ export class Scheduler {
 
   private async runOnNamedNode(nodeName: string, request: RoutedRequest, plan: Plan): Promise<Reply> {
     const pool = this.poolOf(request);
-    if (nodeName === pool.nodeName) return this.runLocally(request, plan);
-    return forwardRun(pool, await reachPeer(pool, nodeName), request, this.runWaitMs(plan), plan);
+    const reply =
+      nodeName === pool.nodeName
+        ? await this.runLocally(request, plan)
+        : await forwardRun(pool, await reachPeer(pool, nodeName), request, this.runWaitMs(plan), plan);
+    return request.explain && reply.status < 400 ? withNamedPlacement(reply, nodeName) : reply;
   }
 
   /**

@@ -28,6 +28,8 @@ const APP_OPTIONS = {
   restart_policy: described(TEXT, "no if absent; unless-stopped to outlive a reboot"),
   volumes: described(MAP, "Volume or host path to container path, beside /app"),
   network: TEXT,
+  init: described(FLAG, "Run an init process"),
+  stop_timeout: described(INTEGER, "Seconds until it is killed"),
   healthcheck: described(OBJECT, 'Such as {"cmd": "test -e /tmp/ready", "interval": "30s"}'),
 };
 const APP = { id: TEXT, cuid: TEXT, status: STATUS, host: TEXT, ports: OBJECTS };

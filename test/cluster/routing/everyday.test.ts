@@ -145,6 +145,10 @@ test("?explain=true returns all bids and why the node was chosen", async () => {
   expect(json.placement).toMatchObject({ chosen: json.host, why: expect.any(String) });
   expect(json.placement.order[0].node).toBe(json.host);
   expect(json.placement.bids.map(({ node }: { node: string }) => node).sort()).toEqual(["n1", "n2", "n3"]);
+  for (const node of ["n1", "n2"]) {
+    const named = await run(n1, {}, `?explain=true&node=${node}`);
+    expect(named.json.placement).toEqual({ chosen: node, why: "the request names it", order: [], bids: [] });
+  }
 });
 
 test("a repeated Idempotency-Key replies with the same container through any node, pinned or not", async () => {
