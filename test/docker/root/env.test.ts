@@ -78,21 +78,21 @@ test.each([
   ["a long value", SECRET.repeat(5000)],
 ])("a secret of %s is in no process list while the container is created", async (what, value) => {
   const name = `secret-${what.replaceAll(" ", "-")}`;
-  const { marked, leaks } = await watchProcesses(name, SECRET, put({ name, env: { SECRET: value } }));
-  // Proves that the watch has seen the docker command.
-  expect(marked.some((line) => line.includes("create"))).toBe(true);
+  const command = new RegExp(`create\\0.*${name}`, "s");
+  const leaks = await watchProcesses(command, SECRET, (attempt) => put({ name: `${name}-${attempt}`, env: { SECRET: value } }));
   expect(leaks).toEqual([]);
-  expect((await environmentOf(name)).SECRET).toBe(value);
+  expect((await environmentOf(`${name}-1`)).SECRET).toBe(value);
 });
 
 test("a secret is in no process list while it is passed to an exec", async () => {
   await put({ name: "execs", detach: true, data: "sleep 1000" });
-  const exec = node.request("POST", "/execs", { json: { data: "sh -c 'sleep 0.5; echo $SECRET'", env: { SECRET } } });
-  const { marked, leaks } = await watchProcesses("0.5; echo", SECRET, exec);
-  expect(marked.length).toBeGreaterThan(0);
+  const exec = async () => {
+    const { json } = await node.request("POST", "/execs", { json: { data: "sh -c 'sleep 0.5; echo $SECRET'", env: { SECRET } } });
+    expect(json.stdout).toBe(`${SECRET}\n`);
+  };
+  const leaks = await watchProcesses(/0\.5; echo/, SECRET, exec);
   // The command in the container has it in its environment as requested, and not in its arguments.
   expect(leaks.filter((leak) => !leak.startsWith("PATH=") && !leak.includes("\0SECRET="))).toEqual([]);
-  expect((await exec).json.stdout).toBe(`${SECRET}\n`);
 });
 
 test("no log contains a secret: values, standard input, right and wrong tokens", async () => {
@@ -118,8 +118,7 @@ test("no log contains a secret: values, standard input, right and wrong tokens",
 });
 
 test("the token is in no process list, including the server's own", async () => {
-  const { marked, leaks } = await watchProcesses("docker-server", TOKEN, put({ name: "listed" }));
-  expect(marked.length).toBeGreaterThan(0);
+  const leaks = await watchProcesses(/docker-server/, TOKEN, (attempt) => put({ name: `listed-${attempt}` }));
   // Other suites use the same token: a server has it in its arguments until it has hidden them, a client in its own.
   expect(leaks.filter((leak) => !leak.includes("\0--port\0") && !leak.startsWith("curl\0"))).toEqual([]);
   expect(readFileSync(`/proc/${node.server.process.pid}/cmdline`, "utf8")).not.toContain(TOKEN);
