@@ -10,8 +10,18 @@ export function planOf(nodes: readonly string[] | undefined): MakePlan {
   return (body) => ({ name: "", body, needs: NO_NEEDS, doneWhenCreated: true, ...(nodes && { nodes }) });
 }
 
-/** What a node must have and keep free for a container. */
-export function needsOf({ Image, HostConfig }: CreateBody): Needs {
+/** A plan of a container. @param nodes that can take it; undefined: any */
+export function containerPlan(name: string, nodes: readonly string[] | undefined): MakePlan {
+  return (body) => ({ name, body, needs: needsOf(body as CreateBody, nodes), doneWhenCreated: true, ...(nodes && { nodes }) });
+}
+
+/**
+ * What a node must have and keep free for a container. Of a node that alone can take it nothing is asked, as an engine asks for it at the
+ * start only: Compose creates a container before it removes the one whose ports and memory it gets.
+ * @param nodes that can take it; undefined: any
+ */
+function needsOf({ Image, HostConfig }: CreateBody, nodes: readonly string[] | undefined): Needs {
+  if (nodes?.length === 1) return NO_NEEDS;
   const { PortBindings, Memory, NanoCpus } = HostConfig;
   const bound = Object.entries(PortBindings ?? {}).flatMap(([port, list]) =>
     (list ?? []).flatMap(({ HostIp, HostPort }) =>

@@ -15,7 +15,7 @@ import { judgeCreate } from "./bodies/judge-create";
 import { type NetworkCreateBody, parseNetworkCreateBody } from "./bodies/network-bodies";
 import { judgeVolumeCreate, parseVolumeCreateBody, type VolumeCreateBody } from "./bodies/volume-body";
 import type { DockerCall } from "./call";
-import { needsOf, planOf } from "./create-needs";
+import { containerPlan, planOf } from "./create-needs";
 import { engineError } from "./errors";
 import type { ImageSupply } from "./image-supply";
 import type { LocalEngine } from "./local";
@@ -63,12 +63,11 @@ export class Creator {
     if (quotas.length > 0 && !call.query.get("name")) call.query.set("name", randomUUID());
     const name = call.query.get("name")?.replace(/^\//, "") ?? "";
     if (isRunContainer(name)) throw runContainerError(name);
-    const plan = (nodes: readonly string[] | undefined): MakePlan => {
-      return (planned) => ({ name, body: planned, needs: needsOf(planned as CreateBody), doneWhenCreated: true, ...(nodes && { nodes }) });
-    };
     const nodes = call.fromPeer ? undefined : await this.place(call, affinitiesOf(body));
     if (!call.fromPeer && name !== "") await this.assertFree(call, "container", name);
-    const reply = await this.dispatch(call, body, plan(nodes), (planned) => this.createContainerHere(call, planned as CreateBody, name));
+    const reply = await this.dispatch(call, body, containerPlan(name, nodes), (planned) =>
+      this.createContainerHere(call, planned as CreateBody, name),
+    );
     const node = reply.headers["x-cluster-nodes"];
     // A node of an earlier version doesn't tell.
     if (reply.status === 201 && node !== undefined) this.nodes.remember((JSON.parse(String(reply.body)) as { Id: string }).Id, node);

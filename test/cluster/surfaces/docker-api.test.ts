@@ -146,8 +146,8 @@ test("networks and volumes are made on the node that a label names, for a contai
   await output(0, "volume rm NAME-on-vol");
 });
 
-/** @param image of the web server */
-const projectOf = (image: string) => `
+/** @param image of the web server @param version in its environment */
+const projectOf = (image: string, version: number) => `
 services:
   db:
     image: busybox
@@ -159,6 +159,9 @@ services:
     image: ${image}
     command: sh -c "echo serving; exec httpd -f -h /data"
     volumes: ["data:/data:ro"]
+    environment: { VERSION: "${version}" }
+    ports: ["8077:80"]
+    mem_limit: 64m
     depends_on: { db: { condition: service_healthy } }
     stop_grace_period: 0s
 volumes: { data: {} }
@@ -167,7 +170,7 @@ volumes: { data: {} }
 test("a Compose project is made whole on one node, which pulls an image that another one has, and every command works through the others", async () => {
   const file = path.join(config, "compose.yaml");
   const image = await pushImage((cluster.nodes[0] as TestNode).engine, registry, "busybox");
-  const project = projectOf(image);
+  const project = projectOf(image, 1);
   writeFileSync(file, project);
   const compose = (index: number, args: string) => output(index, `compose -p p-NAME -f ${file} ${args}`);
   await compose(1, "pull web");
@@ -192,6 +195,10 @@ test("a Compose project is made whole on one node, which pulls an image that ano
   expect(await compose(others[0], "run --rm -T web wget -qO- http://web/value")).toBe("stored");
   await compose(others[1], `cp ${file} web:/tmp/copied`);
   expect(await compose(others[0], "exec -T web cat /tmp/copied")).toBe(project.trim());
+  // The new container is created while the old one still has the port.
+  writeFileSync(file, projectOf(image, 2));
+  await compose(others[1], "up -d");
+  expect(await compose(others[0], "exec -T web sh -c 'echo $VERSION; wget -qO- http://localhost/value'")).toBe("2\nstored");
   await compose(others[1], "down -v");
   for (const list of ["ps -aq", "network ls -q", "volume ls -q"])
     expect([list, await output(owner, `${list} --filter label=com.docker.compose.project=p-NAME`)]).toEqual([list, ""]);
