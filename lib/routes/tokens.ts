@@ -2,7 +2,7 @@ import { z } from "zod";
 import { Access, type RouteAccess } from "../access/access";
 import { type Caveats, caveatsSchema, EXPIRES_FORMS } from "../access/caveats";
 import { PERMISSIONS } from "../access/permissions";
-import { decodeLink, extendClaim, newClaim, readRequestedCaveats, signClaim } from "../access/token";
+import { decodeLink, extendClaim, newClaim, readRequestedCaveats, signClaim, type TokenClaim } from "../access/token";
 import type { NarrowTokens } from "../auth/narrow-tokens";
 import { here } from "../cluster/routing/where";
 import type { Quotas } from "../docker/create/quotas";
@@ -44,8 +44,7 @@ export function tokenRoutes(
       const caveats = readRequestedCaveats(body);
       if (access.claim) access.assertLeavesPermission(caveats);
       const claim = access.claim ? extendClaim(access.claim, caveats) : newClaim(caveats);
-      // A token that would be refused is not made.
-      Access.of(claim);
+      assertUsable(claim);
       const token = signClaim(narrow.signingKey, claim);
       return new Reply(201, { token, id: claim.id, caveats: claim.links.map(decodeLink) });
     },
@@ -151,4 +150,14 @@ function findRoute<R extends RouteAccess & { method: string; path: string }>(rou
   const [found] = matches.sort((a, b) => a.path.replace(/[^:*]/g, "").length - b.path.replace(/[^:*]/g, "").length);
   if (!found) throw new AppError("ROUTE_NOT_FOUND", { message: `No such route: ${method} ${path}` });
   return found;
+}
+
+/** A token that would be refused is not made. @throws AppError INVALID_INPUT */
+function assertUsable(claim: TokenClaim): void {
+  try {
+    Access.of(claim);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== "TOKEN_REFUSED") throw error;
+    throw new AppError("INVALID_INPUT", { message: `No such token is made: ${error.message}`, cause: error });
+  }
 }

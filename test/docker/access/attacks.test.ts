@@ -380,6 +380,11 @@ test("tokens are made, described and checked over HTTP, and one made with a narr
     'can must be a list in JSON, not in a form, such as ["read"]',
   );
   expect((await node.request("POST", "/tokens", { json: { expires: 3600 } })).json).toMatchObject({ status: 400, code: "INVALID_EXPIRES" });
+  expect((await holder("POST", "/tokens", { json: { max: { containers: 1 } } })).json).toMatchObject({
+    status: 400,
+    code: "INVALID_INPUT",
+    message: "No such token is made: The token has max without labels",
+  });
   const narrowest = holderOf(node.server.url, narrower.token);
   expect((await narrowest("GET", "/whoami")).json.can).toEqual(["read"]);
   expect((await narrowest("POST", "/tokens", { json: {} })).json.code).toBe("REFUSED_BY_TOKEN");
