@@ -67,7 +67,9 @@ async function runLogged(command: string, args: string[], folder: string, env: R
   const output = openSync(log, "a");
   // A configuration of this machine's docker command would change what the clients ask.
   const home = `${log}.home`;
-  mkdirSync(home);
+  mkdirSync(path.join(home, ".docker"), { recursive: true });
+  // docker-py keeps its contexts beside this file, and without one in the checkout, where the next run would find them.
+  writeFileSync(path.join(home, ".docker", "config.json"), "{}");
   const environment = { PATH: process.env.PATH, HOME: home, LANG: "C.UTF-8", ...env };
   await new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: folder, env: environment, stdio: ["ignore", output, output] });
