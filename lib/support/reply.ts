@@ -14,6 +14,12 @@ export class Reply {
   ) {}
 }
 
+/** Whether a reply is sent as JSON, as objects are without another type. */
+export function isJson({ headers }: Reply): boolean {
+  const type = headers["content-type"] ?? headers["Content-Type"];
+  return type === undefined || type.startsWith("application/json");
+}
+
 /** Reduces a text to what a header can carry: one line of ASCII, at most 500 characters. */
 export function toHeaderText(text: string): string {
   return text.replace(/[^\x20-\x7e]+/g, " ").slice(0, 500);

@@ -1,7 +1,7 @@
 import { PassThrough } from "node:stream";
 import { AppError, answeredError, asAppError, errorFields } from "../../errors";
 import { EVENT_FORMATS, type EventFormat, formatEvent, parseEvents } from "../../support/event-format";
-import { Reply, streamReply, toHeaderText } from "../../support/reply";
+import { isJson, Reply, streamReply, toHeaderText } from "../../support/reply";
 import { callPeers, includesSelf, type Pool } from "../pool";
 import { clusterHeaders, fanOut, type MissingNode } from "../rpc/fan-out";
 import { forward, readWhole } from "./forward";
@@ -241,9 +241,4 @@ async function asList(node: string, reply: Reply, headers: Record<string, string
     ...rest,
     ...headers,
   });
-}
-
-function isJson(reply: Reply): boolean {
-  const type = reply.headers["content-type"] ?? reply.headers["Content-Type"];
-  return type === undefined || type.startsWith("application/json");
 }

@@ -1,4 +1,4 @@
-import { Reply } from "../../support/reply";
+import { isJson, Reply } from "../../support/reply";
 import type { Pool } from "../pool";
 import type { Bid, Needs } from "./bid";
 import type { RankedBid } from "./scoring";
@@ -40,8 +40,7 @@ export function withVolumeWarning(reply: Reply, chosen: Bid, bids: Bid[], { volu
 const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 
 function withFields(reply: Reply, fieldsOf: (body: Record<string, unknown>) => object): Reply {
-  const type = reply.headers["content-type"] ?? reply.headers["Content-Type"] ?? "application/json";
-  if (reply.body === null || !type.startsWith("application/json")) return reply;
+  if (reply.body === null || !isJson(reply)) return reply;
   const body = JSON.parse(Buffer.isBuffer(reply.body) ? reply.body.toString() : JSON.stringify(reply.body)) as Record<string, unknown>;
   const { "content-length": _, ...headers } = reply.headers;
   return new Reply(reply.status, { ...body, ...fieldsOf(body) }, headers);
