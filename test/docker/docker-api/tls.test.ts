@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { runOrThrow } from "../../../scripts/process";
@@ -21,7 +21,7 @@ beforeAll(async () => {
   await engine.docker(["run", "--detach", "--name", "box", "busybox", "sleep", "100000"]);
   await makeClientCertificate();
   [listenerPort = 0] = await freePorts(1);
-  const listener = ["--docker_listen", `tcp://127.0.0.1:${listenerPort}`, "--docker_tls_ca", `${folder}/ca.pem`];
+  const listener = ["--docker_listen", `tcp://127.0.0.1:${listenerPort}`, "--docker_tls_ca", `${client()}/ca.pem`];
   server = await startHttpsServer(await selfSigned(folder, "localhost"), engine, listener);
 });
 afterAll(async () => {
@@ -30,17 +30,15 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** As docs/docker-api.md has it. */
+/** Runs the lines of docs/docker-api.md that make an authority and a client's certificate, in their folder. */
 async function makeClientCertificate(): Promise<void> {
-  const at = (name: string) => path.join(folder, name);
-  const openssl = (...args: string[]) => runOrThrow("openssl", args);
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-  await openssl("req", "-x509", ...key, "-days", "30", "-subj", "/CN=clients", "-keyout", at("ca-key.pem"), "-out", at("ca.pem"));
-  await openssl("req", ...key, "-subj", "/CN=alice", "-keyout", at("key.pem"), "-out", at("client.csr"));
-  writeFileSync(at("client.ext"), "extendedKeyUsage=clientAuth");
-  const signer = ["-CA", at("ca.pem"), "-CAkey", at("ca-key.pem"), "-CAcreateserial", "-days", "30", "-extfile", at("client.ext")];
-  await openssl("x509", "-req", "-in", at("client.csr"), ...signer, "-out", at("client.pem"));
+  const lines = /```\n(openssl [^`]*)```/.exec(readFileSync("docs/docker-api.md", "utf8"))?.[1];
+  if (lines === undefined) throw new Error("docs/docker-api.md has no lines of openssl");
+  mkdirSync(client());
+  await runOrThrow("sh", ["-e", "-c", `cd "$1"; ${lines}`, "sh", client()]);
 }
+
+const client = () => path.join(folder, "client");
 
 // The CLI ends its own half of such a connection at the end of its input.
 describe.each(["the listener with certificates", "the main port with HTTPS"])("through %s", (place) => {
@@ -53,7 +51,7 @@ describe.each(["the listener with certificates", "the main port with HTTPS"])("t
         config: configWithHeaders({ "X-Access-Token": TOKEN }),
       });
     return dockerAt(`tcp://localhost:${listenerPort}`, command, "", {
-      cli: `${verify} --tlscert ${folder}/client.pem --tlskey ${folder}/key.pem`,
+      cli: `${verify} --tlscert ${client()}/cert.pem --tlskey ${client()}/key.pem`,
     });
   }
 

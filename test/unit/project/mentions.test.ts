@@ -41,3 +41,9 @@ test("no file names a package registry or a path of one developer's machine", ()
 test("a forbidden word is found inside a text in any case", () => {
   for (const word of FORBIDDEN) expect(forbiddenIn(`see https://${word.toUpperCase()}/x`)).toEqual([word]);
 });
+
+test("no file holds a private key", () => {
+  const key = /^-----BEGIN [A-Z ]*PRIVATE KEY-----$/m;
+  expect("-----BEGIN EC PRIVATE KEY-----").toMatch(key);
+  expect(trackedFiles().filter((file) => key.test(sourceOf(file)))).toEqual([]);
+});
