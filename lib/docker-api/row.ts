@@ -60,7 +60,7 @@ export interface Row {
   hides?: "environment" | "others";
   /** The answer is files of one container, which the engine locks while it sends them: they are read at full speed for slow clients too. */
   readsAhead?: boolean;
-  /** a successful request changes the list of containers */
+  /** a successful request changes what the list of containers says */
   changes?: boolean;
 }
 

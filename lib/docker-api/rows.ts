@@ -67,7 +67,7 @@ const containerRows: Row[] = [
   row("POST /containers/:id/wait", container, "read", { ...confined, burst: "none", query: "condition" }),
   row("DELETE /containers/:id", container, "containers", { ...changes, query: "v link force" }),
   // NAME/ALIAS; without link=true an engine would remove the container that the link leads to.
-  row("DELETE /containers/*link", container, "containers", { burst: "mid", query: "v link force", check: "link" }),
+  row("DELETE /containers/*link", container, "containers", { burst: "mid", changes: true, query: "v link force", check: "link" }),
   row("HEAD /containers/:id/archive", container, "files", { ...confined, query: "path", check: "entry" }),
   row("GET /containers/:id/archive", container, "files", { ...confined, query: "path", check: "entry", readsAhead: true }),
   row("PUT /containers/:id/archive", container, "files", {
@@ -114,11 +114,12 @@ const imageRows: Row[] = [
   row("POST /images/*name/tag", holders, "images", {
     ...untouched,
     burst: "mid",
+    changes: true,
     query: "repo tag",
     // of docker-py
     ignored: ["force"],
   }),
-  row("DELETE /images/*name", holders, "images", { burst: "mid", query: "force noprune platforms" }),
+  row("DELETE /images/*name", holders, "images", { burst: "mid", changes: true, query: "force noprune platforms" }),
   row("GET /distribution/*name/json", best, "images", untouched),
   row("POST /auth", best, "images", { ...untouched, burst: "low", body: "stream" }),
   // Its commands run in containers.
@@ -146,8 +147,13 @@ const networkRows: Row[] = [
   }),
   row("POST /networks/prune", merge("prune"), "containers", { burst: "mid", query: "filters" }),
   row("GET /networks/:id", owner("network"), "read", { confined: "handler", query: "verbose scope", hides: "others" }),
-  row("POST /networks/:id/connect", special("connect"), "containers", { burst: "mid", body: "json", judge: "connect" }),
-  row("POST /networks/:id/disconnect", special("connect"), "containers", { burst: "mid", body: "json", judge: "disconnect" }),
+  row("POST /networks/:id/connect", special("connect"), "containers", { burst: "mid", changes: true, body: "json", judge: "connect" }),
+  row("POST /networks/:id/disconnect", special("connect"), "containers", {
+    burst: "mid",
+    changes: true,
+    body: "json",
+    judge: "disconnect",
+  }),
   row("DELETE /networks/:id", owner("network"), "containers", { confined: "handler", burst: "mid" }),
 ];
 

@@ -40,21 +40,7 @@ const REPLACEMENT_POLL_MS = 20;
 const CHANGE_LISTED_MS = 1000;
 const CHANGE_POLL_MS = 10;
 /** The events that change the list. Others, such as those of a health check's exec, are frequent and change nothing. */
-const LIST_EVENTS = [
-  "create",
-  "start",
-  "die",
-  "stop",
-  "kill",
-  "destroy",
-  "rename",
-  "pause",
-  "unpause",
-  "restart",
-  "update",
-  "oom",
-  "health_status",
-];
+const LIST_EVENTS = "create start die stop kill destroy rename pause unpause restart update oom health_status".split(" ");
 
 /** All containers of this host, cached until an event of the engine or a change by this process, for a second at most. */
 export class ContainerList {
@@ -133,6 +119,11 @@ export class ContainerList {
   /** Whether `onNameGiven` reports every name. */
   get followsNames(): boolean {
     return this.watching;
+  }
+
+  /** Counts the changes that this process and the engine's events have told of; undefined while the events aren't followed. */
+  get changes(): number | undefined {
+    return this.watching ? this.generation : undefined;
   }
 
   /** To be called after every change by this process, before its request is answered. */

@@ -21,27 +21,30 @@ export class ChunkedDecoder {
 
   /**
    * Decodes the next bytes of the connection.
+   * @param bytes those of the body are moved together within it: an object for each chunk of a log would cost more than its bytes
    * @returns number of bytes that belong to the body
    * @throws HttpParseError
    */
   push(bytes: Buffer): number {
-    const pieces: Buffer[] = [];
+    const data = { start: 0, end: 0 };
     try {
-      return this.decode(bytes, pieces);
+      return this.decode(bytes, data);
     } finally {
       // What came before an invalid chunk is forwarded too.
-      if (pieces.length > 0) this.onData(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces));
+      if (data.end > data.start) this.onData(bytes.subarray(data.start, data.end));
     }
   }
 
-  private decode(bytes: Buffer, pieces: Buffer[]): number {
+  private decode(bytes: Buffer, data: { start: number; end: number }): number {
     let offset = 0;
     while (offset < bytes.length && !this.done) {
       if (this.state === "data") {
         const end = Math.min(bytes.length, offset + this.remainingChunkBytes);
         this.remainingChunkBytes -= end - offset;
         if (this.remainingChunkBytes === 0) this.state = "end";
-        pieces.push(offset === 0 && end === bytes.length ? bytes : bytes.subarray(offset, end));
+        if (data.end === 0) data.start = data.end = offset;
+        else bytes.copyWithin(data.end, offset, end);
+        data.end += end - offset;
         offset = end;
         continue;
       }
