@@ -6,6 +6,7 @@ import type { ConnectionListener, ConnectionPool, UpstreamConnection, UpstreamEn
 import { formatHead, type RawHeaders, type ResponseHead } from "./http1/message-head";
 import { RequestBodySender } from "./http1/request-body";
 import { type BodyFraming, ResponseReader, type ResponseSink } from "./http1/response-reader";
+import { SmallPieces } from "./small-pieces";
 import { forwardableTrailers } from "./trailers";
 
 /** A client that reads nothing for this time, while there is something to read, is disconnected. */
@@ -66,6 +67,7 @@ export class Relay implements ConnectionListener, ResponseSink {
   /** Runs while the client takes nothing of the body. */
   private stallTimer: NodeJS.Timeout | undefined;
   private yieldsTurn = false;
+  private readonly pieces = new SmallPieces((bytes) => this.send(bytes));
   private stopWatching: (() => void) | undefined;
   private framing: BodyFraming | undefined;
   private headUnflushed = false;
@@ -191,8 +193,12 @@ export class Relay implements ConnectionListener, ResponseSink {
 
   onBody(bytes: Buffer): void {
     this.headUnflushed = false;
+    if (!this.finished) this.pieces.push(bytes);
+  }
+
+  private send(bytes: Buffer): void {
     const { response } = this.proxyRequest;
-    if (this.finished || response.write(bytes)) return;
+    if (response.destroyed || response.write(bytes)) return;
     this.connection.socket.pause();
     if (!this.proxyRequest.mayStall) this.stallTimer ??= setTimeout(() => response.destroy(), CLIENT_STALL_TIMEOUT_MS);
   }
@@ -208,6 +214,7 @@ export class Relay implements ConnectionListener, ResponseSink {
     if (this.finished) return;
     const { response } = this.proxyRequest;
     const reuse = reusable && this.requestBody.sent;
+    this.pieces.flush();
     this.finish();
     if (reuse) this.pool.release(this.connection);
     else this.connection.destroy();
@@ -235,6 +242,7 @@ export class Relay implements ConnectionListener, ResponseSink {
     const closedBeforeResponse = this.connection.reused && !this.responseReader.started && reason === "broken";
     const repeatable = closedBeforeResponse && SAFE_METHODS.has(request.method as string);
     const safeToRetry = !this.requestBody.mayHaveSent && (reason === "unreachable" || (repeatable && this.requestBody.sent));
+    this.pieces.flush();
     this.finish();
     this.connection.destroy();
     // The client takes a regular end of the connection for the end of this body: only a reset shows that it is incomplete.
@@ -254,6 +262,7 @@ export class Relay implements ConnectionListener, ResponseSink {
 
   private finish(): void {
     this.finished = true;
+    this.pieces.drop();
     this.clearResponseWait();
     clearTimeout(this.stallTimer);
     this.requestBody.stop();
