@@ -3,11 +3,10 @@ import type { RequestListener } from "node:http";
 import type { Settings } from "../config/settings";
 import { version } from "../package.json";
 import type { Access } from "./access/access";
-import { deriveTokenKeyAside } from "./access/token";
 import { DiskBudget } from "./archive/read-ahead";
 import { authenticator } from "./auth/authenticate";
 import { Credentials } from "./auth/credentials";
-import { NarrowTokens, rootSecrets } from "./auth/narrow-tokens";
+import { NarrowTokens } from "./auth/narrow-tokens";
 import { Tickets } from "./auth/tickets";
 import { openCluster } from "./cluster/cluster";
 import { storeName } from "./cluster/membership/store/open-store";
@@ -88,7 +87,6 @@ export async function start(
   { log, audit, readAudit, lostLines }: Logs,
   cliVariables: Record<string, string>,
 ): Promise<RunningServer> {
-  const tokenKeys = Promise.all(rootSecrets(settings).map(deriveTokenKeyAside));
   const { url, nodeName } = nodeAddress(settings);
   const service = { name: "docker-server", version, host: nodeName };
   const dockerAddresses = settings.docker_listen.map(parseDockerAddress);
@@ -101,7 +99,7 @@ export async function start(
   if (cluster) docker.quotas.askOthers = (labels) => cluster.askUse({ ...labels });
   const terminals = new Terminals(docker, log);
   const signatures = cluster?.signatures ?? new Signatures([randomUUID()]);
-  const narrow = new NarrowTokens(settings, await tokenKeys);
+  const narrow = new NarrowTokens(settings);
   if (settings.revoked !== null) narrow.watchRevoked(settings.revoked, log);
   const tickets = new Tickets(signatures, (claim) => narrow.accept(claim));
   const countRuns = () => ({ running: runs.slots.inUse, waiting: runs.slots.waiting, warm: runs.code.warmCount });

@@ -147,6 +147,9 @@ async function bundleProgram() {
   const entryPoints = ["bin/docker-server.ts", "bin/health-check.ts"];
   const loadedAtStart = new Set();
   const program = await esbuild.build({ ...COMMON, entryPoints, outdir: path.join(DIST, "bin"), plugins: [packagesApart(loadedAtStart)] });
+  // V8 holds a text with any other character in two bytes each.
+  const wide = /^.*[^\0-\xff].*$/m.exec(readFileSync(path.join(DIST, "bin/docker-server.js"), "utf8"));
+  if (wide) throw new Error(`the program has a character outside Latin-1, in: ${wide[0].trim()}`);
   const exported = [...loadedAtStart].sort().map((module) => `"${module}": require("${module}"),`);
   const packages = await bundlePackages("start.js", `module.exports = {${exported.join("")}};`, [onDemand, tablesApart, edits]);
   return [program, packages];

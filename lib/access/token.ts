@@ -1,5 +1,4 @@
-import { createHmac, randomBytes, scrypt, scryptSync, timingSafeEqual } from "node:crypto";
-import { promisify } from "node:util";
+import { createHmac, randomBytes, scryptSync, timingSafeEqual } from "node:crypto";
 import { AppError, invalidField } from "../errors";
 import { TOKEN_PREFIX } from "../support/narrow-token";
 import { type Caveats, caveatsSchema, EXPIRES_FORMS } from "./caveats";
@@ -20,21 +19,12 @@ export interface TokenClaim {
 /** Distinguishes claims: those of tokens with one id too. */
 export const claimKey = ({ id, links }: TokenClaim) => [id, ...links].join(".");
 
-const KEY_SALT = "docker-server tokens";
-const KEY_BYTES = 32;
-const scryptAside = promisify<string, string, number, Buffer>(scrypt);
-
 /**
  * The key of tokens that a secret gives: the cluster key, or the root token.
  * Slow, because the holder of a token could find a weak secret by trial.
  */
 export function deriveTokenKey(secret: string): Buffer {
-  return scryptSync(secret, KEY_SALT, KEY_BYTES);
-}
-
-/** Like `deriveTokenKey`, on another thread: the start goes on meanwhile. */
-export function deriveTokenKeyAside(secret: string): Promise<Buffer> {
-  return scryptAside(secret, KEY_SALT, KEY_BYTES);
+  return scryptSync(secret, "docker-server tokens", 32);
 }
 
 /** `ds1_ID.LINK.LINK.SIGNATURE`: each link is signed with the signature of what is before it, the first with the key. */

@@ -44,21 +44,25 @@ export class NarrowTokens {
   private readonly verified = new LRUCache<string, Access>({ max: MAX_CACHED });
   private readonly parsed = new LRUCache<string, Access>({ max: MAX_CACHED });
 
-  private readonly usesFile: boolean;
+  /** The secrets of the settings: the first signs, tokens signed with any of them are valid. */
+  private readonly secrets: readonly string[];
+  private derivedKeys: readonly Buffer[] | undefined;
 
-  /** @param keys derived from the secrets of the settings: the first signs, tokens signed with any of them are valid */
-  constructor(
-    settings: RootSecretSettings,
-    private keys: readonly Buffer[] = rootSecrets(settings).map(deriveTokenKey),
-  ) {
-    this.usesFile = keys.length === 0;
+  constructor(settings: RootSecretSettings) {
+    this.secrets = rootSecrets(settings);
   }
 
   /** The tokens of the token file are the secrets if there is no other. */
   setFileTokens(tokens: readonly string[]): void {
-    if (!this.usesFile) return;
-    this.keys = tokens.map(deriveTokenKey);
+    if (this.secrets.length > 0) return;
+    this.derivedKeys = tokens.map(deriveTokenKey);
     this.verified.clear();
+  }
+
+  /** Derived at the first narrow token: each takes some 50 ms, which a start without such tokens does not need. */
+  private get keys(): readonly Buffer[] {
+    this.derivedKeys ??= this.secrets.map(deriveTokenKey);
+    return this.derivedKeys;
   }
 
   /** The key that new tokens are signed with. */

@@ -61,7 +61,7 @@ export class Peer {
 
   /**
    * Notes a failed call. Each one in a row doubles the pause before the next probe.
-   * @param reason for people: refused, timed out …
+   * @param reason for people: such as that it refused the connection, or timed out
    */
   markMissing(reason: string): void {
     const wasMissing = this.reason !== undefined;
