@@ -13,8 +13,9 @@ import { parseExecCreateBody, parseExecStartBody } from "./bodies/exec-bodies";
 import { judgeBuildQuery, judgeCommitQuery, judgeImageCreateQuery } from "./bodies/image-queries";
 import { parseNetworkConnectBody } from "./bodies/network-bodies";
 import { parseUpdateBody } from "./bodies/update-body";
+import { ContainerLists, withoutLimit } from "./container-lists";
 import { engineError } from "./errors";
-import type { Json } from "./merges";
+import { type Json, limitOf } from "./merges";
 import { parseFilters } from "./missing-lists";
 import { isHidden, type MatchedRow, type Row, segmentsOf } from "./row";
 import { NO_BUILDKIT } from "./rows";
@@ -24,10 +25,6 @@ import { formatTarget } from "./target";
 const SPARING_VERSION = 42;
 
 const MAX_JUDGED_EXECS = 10_000;
-
-/** A list of containers without their sizes answers equal requests so long if nothing has changed: it holds texts such as "Up 3 seconds". */
-const LIST_AGE_MS = 25;
-const MAX_KEPT_LISTS = 4;
 
 /** What of a request decides how this node's engine is asked. */
 export interface LocalRequest extends MatchedRow {
@@ -49,16 +46,14 @@ export class LocalEngine {
   /** Execs that clients with every right have created here: entering their container was judged then, and ids are never used twice. */
   private readonly judgedExecs = new LRUCache<string, true>({ maxSize: MAX_JUDGED_EXECS, sizeCalculation: () => 1 });
 
-  private readonly recentLists = new LRUCache<string, { list: RawAnswer; changes: number }>({
-    max: MAX_KEPT_LISTS,
-    ttl: LIST_AGE_MS,
-    ttlAutopurge: true,
-  });
+  private readonly lists: ContainerLists;
 
   constructor(
     private readonly docker: DockerHost,
     private readonly nodeName: string,
-  ) {}
+  ) {
+    this.lists = new ContainerLists(docker.containers, (query, version) => this.ask("GET", ["containers", "json"], query, version));
+  }
 
   bodyContext(access: Access): BodyContext {
     return { policy: this.docker.policy, access };
@@ -195,8 +190,8 @@ export class LocalEngine {
     const { row, version, access, headers } = request;
     const { id, query, body } = await this.admit(request, raw);
     const ask = () =>
-      row.path === "/containers/json" && !query.has("size")
-        ? this.listContainers(query, version)
+      row.path === "/containers/json"
+        ? this.lists.read(access.labels ? withoutLimit(query) : query, version)
         : this.ask(row.method, segmentsOf(row, id), query, version, body, headers);
     const first = await ask();
     const isImageInUse = first.status === 409 && row.method === "DELETE" && row.path === "/images/*name";
@@ -206,21 +201,11 @@ export class LocalEngine {
       this.judgedExecs.set((JSON.parse(answer.body.toString()) as { Id: string }).Id, true);
     // What a change answers, such as the progress of a pull, is about what the client may change.
     if (answer.status !== 200 || access.isFull || row.method !== "GET") return answer;
-    const json = await this.visible(row, JSON.parse(answer.body.toString()), access);
+    const json = await this.visible(row, JSON.parse(answer.body.toString()), access, limitOf(query));
     return { ...answer, body: Buffer.from(JSON.stringify(json)) };
   }
 
-  private async listContainers(query: URLSearchParams, version: number | undefined): Promise<RawAnswer> {
-    const key = `${version} ${query}`;
-    const { changes } = this.docker.containers;
-    const recent = this.recentLists.get(key);
-    if (recent && recent.changes === changes) return recent.list;
-    const list = await this.ask("GET", ["containers", "json"], query, version);
-    if (changes !== undefined && list.status === 200) this.recentLists.set(key, { list, changes });
-    return list;
-  }
-
-  private async visible(row: Row, json: unknown, access: Access): Promise<unknown> {
+  private async visible(row: Row, json: unknown, access: Access, limit: number | undefined): Promise<unknown> {
     if (row.hides === "environment" && isHidden(row, access)) {
       const { Config, ...rest } = json as Json;
       return { ...rest, Config: { ...(Config as Json), Env: [] } };
@@ -240,7 +225,7 @@ export class LocalEngine {
     if (row.path !== "/containers/json" && row.hides !== "others") return json;
     const { containers } = await this.docker.containers.read();
     const own = new Set((await this.docker.confinement.filter(containers, labels)).map(({ id }) => id));
-    if (row.path === "/containers/json") return (json as Json[]).filter(({ Id }) => own.has(String(Id)));
+    if (row.path === "/containers/json") return (json as Json[]).filter(({ Id }) => own.has(String(Id))).slice(0, limit);
     const { Containers, ...rest } = json as Json;
     return { ...rest, Containers: Object.fromEntries(Object.entries(Containers ?? {}).filter(([id]) => own.has(id))) };
   }

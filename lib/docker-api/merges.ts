@@ -27,13 +27,18 @@ const join = (answers: NodeAnswer[], pick: (json: Json) => unknown): Json[] => a
 const sum = (answers: NodeAnswer[], name: string): number => answers.reduce((total, { json }) => total + numberOf((json as Json)[name]), 0);
 const strings = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
 
+/** How many containers a list may have; undefined: any number. */
+export function limitOf(query: URLSearchParams): number | undefined {
+  const limit = Number(query.get("limit") ?? 0);
+  return limit > 0 ? limit : undefined;
+}
+
 /** Newest first, as the engine lists; `limit` counts over all nodes. */
 function mergeContainers(answers: NodeAnswer[], { query }: MergeContext): Json[] {
   // Nodes that are asked by name may use one engine.
   const byId = new Map(join(answers, (json) => json).map((container) => [container.Id, container]));
   const all = [...byId.values()].sort((a, b) => numberOf(b.Created) - numberOf(a.Created));
-  const limit = Number(query.get("limit") ?? 0);
-  return limit > 0 ? all.slice(0, limit) : all;
+  return all.slice(0, limitOf(query));
 }
 
 /** One row for each image, with the names and digests that any node knows it by. */

@@ -43,6 +43,19 @@ test("the main port asks for credentials, and answers errors in the engine's for
   expect(await until(isAudited, 10_000)).toBe(true);
 });
 
+test("docker ps -l lists the latest container that a client has made, with a narrow token the latest that it may see", async () => {
+  await node.docker("create", "--name", "docker-server-job-latest", "busybox");
+  const latest = async (headers: Record<string, string>) => {
+    const config = configWithHeaders(headers);
+    return (await dockerAt(node.server.url.replace("http", "tcp"), { args: "ps --latest --format '{{.Names}}'" }, tag, { config })).stdout;
+  };
+  expect(await latest({ "X-Access-Token": TOKEN })).toBe(`d-${tag}\n`);
+  const caveats = { expires: "1h", can: ["read"], labels: { team: "a" } };
+  const { token } = (await node.request("POST", "/tokens", { json: caveats })).json;
+  expect(await latest({ "X-Access-Token": token })).toBe(`c-${tag}\n`);
+  await node.docker("rm", "docker-server-job-latest");
+});
+
 test.each([
   ["privileged", { HostConfig: { Privileged: true } }, 403],
   ["in another spelling", { hostconfig: { privileged: true } }, 400],

@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { Access } from "../../../lib/access/access";
 import type { DockerHost } from "../../../lib/docker/docker-host";
 import { LocalEngine } from "../../../lib/docker-api/local";
 import { type MatchedRow, matchRow } from "../../../lib/docker-api/row";
@@ -66,49 +64,5 @@ describe("a container whose files are asked for", () => {
       message: "layer does not exist",
       details: { docker_status: 500 },
     });
-  });
-});
-
-describe("a list of containers", () => {
-  /** Asks for lists. During the engine's second answer something changes. */
-  function startListing() {
-    const sent: string[] = [];
-    const containers: { changes: number | undefined } = { changes: 1 };
-    const rawEngine = {
-      versionFor: async () => 43,
-      send: async ({ path }: { path: string }) => {
-        if (sent.push(path) === 2) containers.changes = 3;
-        return { status: 200, headers: {}, body: Buffer.from(`["${sent.length}"]`) };
-      },
-    };
-    const local = new LocalEngine({ rawEngine, containers } as unknown as DockerHost, "n1");
-    const row = matchRow(DOCKER_ROWS, "GET", ["containers", "json"]) as MatchedRow;
-    const list = async (query = "all=1") => {
-      const answer = await local.answer({ ...row, query: new URLSearchParams(query), access: Access.full, version: 43 });
-      return answer.body.toString();
-    };
-    return { list, sent, containers };
-  }
-
-  test("answers equal requests for a moment while nothing changes", async () => {
-    const { list, sent } = startListing();
-    expect([await list(), await list(), await list("all=0")]).toEqual(['["1"]', '["1"]', '["2"]']);
-    await sleep(50);
-    expect(await list()).toBe('["3"]');
-    expect(sent[0]).toBe("/v1.43/containers/json?all=1");
-  });
-
-  test("is read again after a change, also one that came while it was read", async () => {
-    const { list, containers } = startListing();
-    await list();
-    containers.changes = 2;
-    expect([await list(), await list(), await list()]).toEqual(['["2"]', '["3"]', '["3"]']);
-  });
-
-  test("is read each time while the engine's events aren't followed, and with sizes, which change without one", async () => {
-    const { list, containers } = startListing();
-    expect([await list("size=1"), await list("size=1")]).toEqual(['["1"]', '["2"]']);
-    containers.changes = undefined;
-    expect([await list(), await list()]).toEqual(['["3"]', '["4"]']);
   });
 });
