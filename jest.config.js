@@ -20,7 +20,7 @@ module.exports = {
   testSequencer: "<rootDir>/test/support/sequencer.js",
   // Ends a test that hangs. It is long, because a test must not fail while another process uses the cores.
   testTimeout: 900_000,
-  // Suites wait for engines more than they compute. Those with three hosts start six servers each: `npm test` runs these one at a time.
+  // Suites wait for engines more than they compute. Those with three hosts start six servers each: `npm test` runs these two at a time.
   maxWorkers: 2 * availableParallelism(),
   // Starting processes out of a large one is slow.
   workerIdleMemoryLimit: "350MB",
