@@ -13,7 +13,7 @@ export interface Pool {
   /** this node's name */
   nodeName: string;
   host: LocalHost;
-  members: Pick<Members, "peers" | "allPeers" | "storeWasRead">;
+  members: Pick<Members, "peers" | "allPeers" | "storeWasRead" | "recentlyLeft">;
   client: PeerClient;
   hints: LocationHints;
   /** how long a peer may take to answer an RPC call */
@@ -29,9 +29,10 @@ export interface Pool {
  */
 export function poolOf(pool: Pool, access: Access): Pool {
   if (access.isFull) return pool;
-  const { peers, allPeers, storeWasRead } = pool.members;
+  const { peers, allPeers, storeWasRead, recentlyLeft } = pool.members;
   const isNamed = ({ name }: Peer) => access.allowsNode(name);
-  return { ...pool, access, members: { peers: peers.filter(isNamed), allPeers: allPeers.filter(isNamed), storeWasRead } };
+  const members = { peers: peers.filter(isNamed), allPeers: allPeers.filter(isNamed), storeWasRead, recentlyLeft };
+  return { ...pool, access, members };
 }
 
 /** Whether this node itself may be used. */
@@ -42,6 +43,11 @@ export function includesSelf({ access = Access.full, nodeName }: Pool): boolean 
 /** Names of the nodes that may be used, this node's first. */
 export function nodeNames(pool: Pool): string[] {
   return [...(includesSelf(pool) ? [pool.nodeName] : []), ...pool.members.allPeers.map(({ name }) => name)];
+}
+
+/** Names of the nodes that left within the hour, and are not back, of those that may be used. */
+export function namesOfLeft({ members, access = Access.full }: Pool): string[] {
+  return [...members.recentlyLeft.keys()].filter((name) => access.allowsNode(name));
 }
 
 /**

@@ -285,7 +285,7 @@ function takenError(kind: "container" | "network" | "volume", name: string, hold
 
 /** A volume's name that is taken is no conflict of the container's. */
 function rethrowVolume(error: unknown): never {
-  if (error instanceof AppError && error.code === "NAME_TAKEN") throw engineError(409, `volume ${error.details.name} is already in use`);
+  if (error instanceof AppError && error.code === "NAME_TAKEN") throw engineError(409, error.message);
   throw error;
 }
 

@@ -3,7 +3,7 @@ import { Access } from "../access/access";
 import type { Peer } from "../cluster/membership/peer";
 import { callPeer, includesSelf, nodeNames, type Pool, poolOf } from "../cluster/pool";
 import { sendWatched } from "../cluster/routing/frozen-peer";
-import { locateContainer } from "../cluster/routing/locate";
+import { locateContainer, toldOfLeft } from "../cluster/routing/locate";
 import { fanOut, type MissingNode } from "../cluster/rpc/fan-out";
 import { PeerFailure } from "../cluster/rpc/peer-failure";
 import type { RawAnswer, RawEngine } from "../docker/raw-engine";
@@ -244,7 +244,7 @@ export class Nodes {
     } catch (error) {
       // The engine takes any first digits of an id that only one container has.
       if (isNotFound(error) && FIRST_DIGITS.test(id) && !pool.access?.labels) return undefined;
-      if (isNotFound(error)) throw engineError(404, NO_SUCH.container(id));
+      if (isNotFound(error)) throw engineError(404, `${NO_SUCH.container(id)}${toldOfLeft(pool)}`);
       throw error;
     }
   }
@@ -255,7 +255,8 @@ export class Nodes {
     const holders = exact.length > 0 ? exact : found;
     const [first] = holders;
     if (!first) {
-      if (missing.length === 0) throw engineError(404, NO_SUCH[kind](id));
+      const pool = this.poolFor(call.access);
+      if (missing.length === 0) throw engineError(404, `${NO_SUCH[kind](id)}${pool && kind !== "image" ? toldOfLeft(pool) : ""}`);
       throw engineError(
         503,
         `${NO_SUCH[kind](id)}; ${missing.map(({ node, reason }) => `node ${node} is unreachable: ${reason}`).join("; ")}`,

@@ -12,7 +12,7 @@ const CREDENTIALS = [{ basic: [] }, { bearer: [] }, { token: [] }, { key: [] }];
 const INTRODUCTION = `Runs containers on one machine or a few, over one API. Any node takes any request.
 
 - **Credentials**: \`Authorization: Bearer TOKEN\`, \`Authorization: Basic\`, \`X-Access-Token\` or \`X-API-Key\`.
-- **Bodies** are JSON or forms. \`env\`, \`ports\` and \`volumes\` also take Docker's short forms, such as \`["8080:80/udp"]\`.
+- **Bodies** are JSON or forms. \`env\`, \`ports\` and \`volumes\` also take Docker's short forms, such as \`["8080:80/udp"]\`; the schemas here have the long forms.
 - **Errors** have one body. \`code\` is the exact cause, \`details.field\` the field at fault.
 - **202** means that the work goes on: the same request again joins a pull.
 - **Placement**: \`?node=NAME\` pins any request to a node.

@@ -44,6 +44,8 @@ export class Members {
   private readonly peersByName = new Map<string, Peer>();
   /** By name of a node that is no longer a member: the process that left, or the id of the last record of a silent node. Both stay ignored. */
   private readonly departed = new Map<string, string>();
+  /** Names of nodes that left within the hour and are not back: what they have is still there. */
+  readonly recentlyLeft = new LRUCache<string, true>({ max: 100, ttl: 3_600_000 });
   /**
    * Processes whose node has published another address since, with the last sequence seen: an old record of theirs, put back, would lead to
    * a wrong node.
@@ -55,6 +57,7 @@ export class Members {
   private readonly storeOperations: StoreOperations;
   /** This process's id in its record; undefined before the first publication. */
   private ownProcess: string | undefined;
+  private readonly ownKey: string;
   private currentRead: Promise<void> = Promise.resolve();
   private currentPublication: Promise<void> = Promise.resolve();
   private stopped = false;
@@ -68,6 +71,7 @@ export class Members {
 
   constructor(private readonly deps: MembersDeps) {
     const { nodeName, refreshIntervalMs } = deps.settings;
+    this.ownKey = storeKey(nodeName);
     this.storeOperations = new StoreOperations(deps.log);
     this.namesake = new Namesake({ nodeName, validMs: 10 * refreshIntervalMs, log: deps.log });
     this.unusableRecords = new UnusableRecords(deps.log);
@@ -154,12 +158,9 @@ export class Members {
     if (peer && peer.record.process !== process && peer.record.process !== predecessor) return;
     this.peersByName.delete(nodeName);
     this.departed.set(nodeName, process);
+    this.recentlyLeft.set(nodeName, true);
     this.deps.onChange();
     this.deps.log.debug("Peer left", { peer: nodeName });
-  }
-
-  private get ownKey(): string {
-    return storeKey(this.deps.settings.nodeName);
   }
 
   private async publish(): Promise<void> {
@@ -234,6 +235,7 @@ export class Members {
     const departed = this.departed.get(record.name);
     if (departed === record.process || departed === recordId(record)) return;
     this.departed.delete(record.name);
+    this.recentlyLeft.delete(record.name);
     const peer = this.peersByName.get(record.name);
     if (peer && peer.record.url !== record.url) this.relocatedProcesses.set(peer.record.process, peer.record.sequence);
     if (peer) {

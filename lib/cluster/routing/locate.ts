@@ -1,7 +1,7 @@
 import { AppError, nodeNotFound } from "../../errors";
 import type { Found } from "../local-host";
 import type { Peer } from "../membership/peer";
-import { callPeer, callPeers, includesSelf, nodeNames, type Pool } from "../pool";
+import { callPeer, callPeers, includesSelf, namesOfLeft, nodeNames, type Pool } from "../pool";
 import { type FanOutResult, fanOut, type MissingNode } from "../rpc/fan-out";
 import type { RpcResult } from "../rpc/methods";
 import { PeerFailure } from "../rpc/peer-failure";
@@ -48,7 +48,7 @@ export async function locateContainer(pool: Pool, id: string, options: { prefix:
   }
   if (byPrefix.length === 1) return { owners: byPrefix, missing };
   if (missing.length > 0) throw nodesMissing(`container ${id}`, { id }, missing);
-  throw new AppError("CONTAINER_NOT_FOUND", { message: `No such container: ${id}`, details: { id } });
+  throw new AppError("CONTAINER_NOT_FOUND", { message: `No such container: ${id}${toldOfLeft(pool)}`, details: { id } });
 }
 
 /** Asks the node of a hint. @returns undefined without a hint, and if the node has no container of that name, or gives no answer */
@@ -90,7 +90,7 @@ export async function locateVolume(pool: Pool, name: string): Promise<string> {
   if (holders.length > 1) throw new AppError("AMBIGUOUS_VOLUME", { details: { candidates: holders } });
   if (holders[0] !== undefined) return holders[0];
   if (missing.length > 0) throw nodesMissing(`volume ${name}`, { name }, missing);
-  throw new AppError("VOLUME_NOT_FOUND", { message: `No such volume: ${name}`, details: { name } });
+  throw new AppError("VOLUME_NOT_FOUND", { message: `No such volume: ${name}${toldOfLeft(pool)}`, details: { name } });
 }
 
 /** Joins this node's own answer with those of its peers; an engine that fails here makes this node one of the missing. */
@@ -106,6 +106,12 @@ async function askAllNodes<T>(pool: Pool, own: () => Promise<T>, peers: Promise<
   return "value" in here
     ? { answers: [{ node: pool.nodeName, ...here }, ...others.answers], missing: others.missing }
     : { answers: others.answers, missing: [{ node: pool.nodeName, ...here }, ...others.missing] };
+}
+
+/** Says which nodes may have what no other has: those that were stopped, and not started again yet. @returns "" if there are none */
+export function toldOfLeft(pool: Pool): string {
+  const left = namesOfLeft(pool);
+  return left.length === 0 ? "" : `. It may be on ${left.join(", ")}, which left the pool within the hour`;
 }
 
 function nodesMissing(subject: string, details: object, missing: MissingNode[]): AppError {

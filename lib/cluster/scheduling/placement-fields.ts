@@ -1,5 +1,5 @@
 import { isJson, Reply } from "../../support/reply";
-import type { Pool } from "../pool";
+import { namesOfLeft, type Pool } from "../pool";
 import type { Bid, Needs } from "./bid";
 import type { RankedBid } from "./scoring";
 
@@ -20,14 +20,15 @@ export function withNamedPlacement(reply: Reply, chosen: string): Reply {
 
 /**
  * Adds a warning to a reply if a volume that the run names may be another one than the client means: its node had it not, and one that
- * declined has it, or one that does not answer may have it. Streams and texts stay as they are.
+ * declined has it, or one that does not answer or was stopped may have it. Streams and texts stay as they are.
  * @param chosen the bid of the node that ran it
  */
-export function withVolumeWarning(reply: Reply, chosen: Bid, bids: Bid[], { volumes }: Needs, { members }: Pool): Reply {
+export function withVolumeWarning(reply: Reply, chosen: Bid, bids: Bid[], { volumes }: Needs, pool: Pool): Reply {
   if (volumes.length === 0 || chosen.hasVolumes) return reply;
   const elsewhere = [
     ...bids.flatMap(({ node, declines, hasVolumes }) => (declines !== undefined && hasVolumes ? [`${node} has it, but ${declines}`] : [])),
-    ...members.peers.flatMap(({ name, missingReason }) => (missingReason === undefined ? [] : [`${name} does not answer`])),
+    ...pool.members.peers.flatMap(({ name, missingReason }) => (missingReason === undefined ? [] : [`${name} does not answer`])),
+    ...namesOfLeft(pool).map((name) => `${name} left the pool within the hour`),
   ];
   if (elsewhere.length === 0) return reply;
   const warning = `a volume of this name (${volumes.join(", ")}) is new and empty on ${chosen.node}: ${elsewhere.join("; ")}`;

@@ -90,7 +90,11 @@ export class Confinement {
         created.push(name);
       }
       // After the creation: another client may have made it meanwhile, and the engine answers the existing one then.
-      if (!(await this.hasVolume(name, labels))) throw new AppError("NAME_TAKEN", { details: { name } });
+      if (!(await this.hasVolume(name, labels)))
+        throw new AppError("NAME_TAKEN", {
+          message: `The volume ${name} has not the token's labels: choose another name`,
+          details: { name },
+        });
     }
     return created;
   }

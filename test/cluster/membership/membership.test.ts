@@ -99,7 +99,11 @@ test("a node that leaves fails no request, finishes its own and is not named mis
   expect(asked).toBeGreaterThan(5);
   for (const node of [n1, n3]) {
     expect(await nodesOf(node)).toMatchObject({ complete: true });
-    expect((await node.request("GET", `/${held[1]}`)).status).toBe(404);
+    const message = `No such container: ${held[1]}. It may be on n2, which left the pool within the hour`;
+    expect((await node.request("GET", `/${held[1]}`)).json).toMatchObject({ status: 404, message });
+    expect((await node.request("GET", `/v1.41/containers/${held[1]}/json`)).json).toEqual({ message });
+    expect((await node.request("GET", `/proxy/${held[1]}/`)).json).toMatchObject({ status: 404, message });
+    expect((await node.request("GET", "/v1.41/volumes/absent")).json).toEqual({ message: expect.stringContaining("on n2, which left") });
   }
 });
 

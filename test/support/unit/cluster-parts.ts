@@ -52,6 +52,8 @@ interface PoolParts {
   /** a peer's response to a forwarded request */
   send?: (peer: Peer, call: PeerCall) => Promise<unknown>;
   peerTimeout?: number;
+  /** names of nodes that were stopped */
+  left?: string[];
   log?: Logger;
 }
 
@@ -61,7 +63,7 @@ const refuse = async (peer: Peer) => Promise.reject(noAnswer(peer.name));
 
 /** Node `n0` and its peers, whose answers the test defines. By default every peer refuses. */
 export function poolOf(parts: PoolParts): Pool {
-  const { peers = [], own, list = nothingListed, ask = refuse, send = refuse, peerTimeout = 1000, log = quietLog().log } = parts;
+  const { peers = [], own, list = nothingListed, ask = refuse, send = refuse, peerTimeout = 1000, left = [], log = quietLog().log } = parts;
   return {
     nodeName: "n0",
     host: {
@@ -73,7 +75,7 @@ export function poolOf(parts: PoolParts): Pool {
       holdsVolume: async () => false,
       countUse: async () => NOTHING_USED,
     },
-    members: { peers, allPeers: peers, storeWasRead: true } as unknown as Members,
+    members: { peers, allPeers: peers, storeWasRead: true, recentlyLeft: new Map(left.map((name) => [name, true])) } as unknown as Members,
     client: { call: ask, send, knowsReceiver: () => true } as unknown as PeerClient,
     hints: new LocationHints(),
     peerTimeoutMs: peerTimeout,

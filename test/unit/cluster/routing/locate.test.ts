@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import type { Found, Holding } from "../../../../lib/cluster/local-host";
-import { locateContainer } from "../../../../lib/cluster/routing/locate";
+import { poolOf as poolOfAccess } from "../../../../lib/cluster/pool";
+import { locateContainer, locateVolume } from "../../../../lib/cluster/routing/locate";
 import type { AppError } from "../../../../lib/errors";
+import { accessOf } from "../../../support/unit/access-parts";
 import { foundOf, noAnswer, peerOf, poolOf } from "../../../support/unit/cluster-parts";
 
 const NOTHING: Holding = { exact: [], prefix: [] };
@@ -94,4 +96,13 @@ test("for any holdings and missing nodes, exact matches come first, and a prefix
       else expect(outcome).toMatchObject({ code: missing.length > 0 ? "NODES_MISSING" : "CONTAINER_NOT_FOUND" });
     }),
   );
+});
+
+test("what no node has may be on a node that has left, which the message names to clients that may know of it", async () => {
+  const stopped = poolOf({ own: async () => NOTHING, left: ["n1", "n2"] });
+  const told = "It may be on n1, n2, which left the pool within the hour";
+  await expect(locateContainer(stopped, "web", PREFIX)).rejects.toMatchObject({ status: 404, message: `No such container: web. ${told}` });
+  await expect(locateVolume(stopped, "data")).rejects.toMatchObject({ status: 404, message: `No such volume: data. ${told}` });
+  const confined = poolOfAccess(stopped, accessOf({ nodes: ["n0", "n3"] }));
+  await expect(locateContainer(confined, "web", PREFIX)).rejects.toMatchObject({ message: "No such container: web" });
 });
