@@ -8,16 +8,17 @@ import type { RawAnswer } from "../docker/raw-engine";
 import { AppError } from "../errors";
 import { Reply } from "../support/reply";
 import { nodesFor } from "./affinity-nodes";
-import { type Affinities, affinitiesOf, constrainedNode } from "./bodies/affinities";
+import { type Affinities, affinitiesOf, affinitiesOfLabels } from "./bodies/affinities";
 import { confineCreate } from "./bodies/confine-create";
 import { type CreateBody, parseCreateBody } from "./bodies/create-body";
 import { judgeCreate } from "./bodies/judge-create";
 import { type NetworkCreateBody, parseNetworkCreateBody } from "./bodies/network-bodies";
 import { judgeVolumeCreate, parseVolumeCreateBody, type VolumeCreateBody } from "./bodies/volume-body";
+import type { BuiltImages } from "./built-images";
 import type { DockerCall } from "./call";
 import { containerPlan, planOf } from "./create-needs";
 import { engineError } from "./errors";
-import type { ImageSupply } from "./image-supply";
+import { type ImageSupply, notBrought } from "./image-supply";
 import type { LocalEngine } from "./local";
 import type { Json } from "./merges";
 import type { Nodes } from "./nodes";
@@ -39,6 +40,7 @@ export class Creator {
     private readonly local: LocalEngine,
     private readonly nodes: Nodes,
     private readonly images: ImageSupply,
+    private readonly built: BuiltImages,
   ) {}
 
   /**
@@ -187,17 +189,9 @@ export class Creator {
 
   /** A Compose project stays together, its networks and volumes too. */
   private async projectPlan(call: DockerCall, { Labels }: { Labels?: Record<string, string> | null | undefined }): Promise<MakePlan> {
-    const none: Affinities = {
-      volumes: [],
-      networks: [],
-      containers: [],
-      image: "",
-      isImageId: false,
-      project: Labels?.["com.docker.compose.project"],
-      session: Labels?.["org.testcontainers.sessionId"],
-      node: constrainedNode([], Labels ?? {}),
-    };
-    return planOf(call.fromPeer ? undefined : await this.place(call, none));
+    const affinities = affinitiesOfLabels(Labels ?? {});
+    if (call.fromPeer) return planOf(undefined);
+    return planOf((await this.place(call, affinities)) ?? (await this.built.nodesOf(affinities.project, call)));
   }
 
   private async place(call: DockerCall, affinities: Affinities): Promise<string[] | undefined> {
@@ -205,7 +199,7 @@ export class Creator {
     if (!places?.lacksImage) return places?.nodes;
     const [node = ""] = places.nodes;
     if (await this.images.bring(affinities.image, node, call)) return [node];
-    throw engineError(409, `image ${affinities.image} can't be pulled to node ${node}, which has all else that the container uses`);
+    throw engineError(409, notBrought(affinities.image, node));
   }
 
   /** @throws AppError 409 if a node has the name; what the engine of the chosen node says counts if that is the only one */

@@ -14,6 +14,7 @@ import { requestBodyFraming } from "../proxy/http1/request-body";
 import { resetConnection } from "../proxy/relay";
 import type { Reply } from "../support/reply";
 import { parseQuery } from "./bodies/query";
+import { BuiltImages } from "./built-images";
 import { type DockerCall, type Outgoing, outgoing } from "./call";
 import { Creator } from "./create";
 import { ImageSupply } from "./image-supply";
@@ -68,8 +69,10 @@ export class DockerApi {
     this.passOn = new PassOn(docker.rawEngine, pool, () => docker.containers.invalidate());
     this.merged = new MergedAnswers(docker.rawEngine, this.nodes, poolId);
     this.images = new ImageSupply(this.nodes);
-    this.creator = new Creator(deps, this.local, this.nodes, this.images);
-    this.targets = new Targets(this.nodes, ({ request, access }) => deps.rankNodes({ headers: request.headers, access }));
+    const rankNodes = ({ request, access }: DockerCall) => deps.rankNodes({ headers: request.headers, access });
+    const built = new BuiltImages(this.nodes, rankNodes);
+    this.creator = new Creator(deps, this.local, this.nodes, this.images, built);
+    this.targets = new Targets(this.nodes, (call) => (call.row.path === "/build" ? built.rankForBuild(call) : rankNodes(call)));
   }
 
   /**

@@ -45,6 +45,12 @@ export class ImageSupply {
   }
 }
 
+/** The message of a container that can't be created, because its image is not where all else that it uses is. */
+export function notBrought(image: string, node: string): string {
+  const remedy = "push it to a registry, or remove the networks and volumes (docker compose down -v) and build it again";
+  return `image ${image} can't be pulled to node ${node}, which has all else that the container uses: ${remedy}`;
+}
+
 const keyOf = ({ access, response }: DockerCall, image: string) =>
   JSON.stringify([access.key, response.locals.identity, registryOf(image)]);
 

@@ -39,17 +39,29 @@ export function affinitiesOf({ Image, Env, Labels, HostConfig, NetworkingConfig 
     containers: unique([...[...(HostConfig.VolumesFrom ?? []), ...(HostConfig.Links ?? []), ...links].map(beforeColon), ...joined]),
     image: Image,
     isImageId: /^(?:sha256:)?[0-9a-f]{12,64}$/.test(Image),
-    project: Labels["com.docker.compose.project"] || undefined,
-    session: Labels["org.testcontainers.sessionId"] || undefined,
-    node: constrainedNode(Env ?? [], Labels),
+    ...ofLabels(Labels, Env ?? []),
   };
 }
+
+/**
+ * The affinities of a network or a volume to create.
+ * @throws AppError INVALID_INPUT as `affinitiesOf`
+ */
+export function affinitiesOfLabels(labels: Record<string, string>): Affinities {
+  return { volumes: [], networks: [], containers: [], image: "", isImageId: false, ...ofLabels(labels, []) };
+}
+
+const ofLabels = (labels: Record<string, string>, env: readonly string[]) => ({
+  project: labels["com.docker.compose.project"] || undefined,
+  session: labels["org.testcontainers.sessionId"] || undefined,
+  node: constrainedNode(env, labels),
+});
 
 /**
  * The node that a constraint names among environment variables and labels.
  * @throws AppError INVALID_INPUT for constraints that contradict each other or aren't `node==NAME`
  */
-export function constrainedNode(env: readonly string[], labels: Record<string, string>): string | undefined {
+function constrainedNode(env: readonly string[], labels: Record<string, string>): string | undefined {
   const texts = [...env, ...Object.entries(labels).map(([key, value]) => `${key}=${value}`)];
   const constraints = texts.filter((text) => text.startsWith("constraint:"));
   const nodes = constraints.map((text) => {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { until } from "../../../scripts/process";
 import { startCluster, type TestCluster, type TestNode } from "../../support/cluster";
@@ -202,6 +202,34 @@ test("a Compose project is made whole on one node, which pulls an image that ano
   await compose(others[1], "down -v");
   for (const list of ["ps -aq", "network ls -q", "volume ls -q"])
     expect([list, await output(owner, `${list} --filter label=com.docker.compose.project=p-NAME`)]).toEqual([list, ""]);
+});
+
+test("a Compose project is made where its images are built, through any node", async () => {
+  const folder = path.join(config, "built");
+  mkdirSync(folder);
+  writeFileSync(path.join(folder, "Dockerfile"), "FROM busybox\nCMD sleep 1000\n");
+  const service = "build: .\n    volumes: [data:/data]";
+  const file = path.join(folder, "compose.yaml");
+  writeFileSync(file, `services:\n  one:\n    ${service}\n  two:\n    ${service}\nvolumes:\n  data:\n`);
+  const compose = (index: number, args: string) => output(index, `compose -p b-NAME -f ${file} ${args}`);
+  await compose(0, "build");
+  const images = await Promise.all(cluster.nodes.map(({ engine }) => engine.docker(["images", "-q", "--filter", `reference=b-${tag}-*`])));
+  const holders = images.flatMap(({ stdout }, index) => (stdout === "" ? [] : [cluster.nodes[index]?.name]));
+  expect(holders).toHaveLength(1);
+  for (const index of [1, 2, 0, 1]) {
+    await compose(index, "up -d");
+    expect([await ownersOf(`b-${tag}-one-1`), await ownersOf(`b-${tag}-two-1`)]).toEqual([holders, holders]);
+    await compose(2, "down -v -t 0");
+  }
+  await compose(0, "down --rmi local");
+});
+
+test("what is built again under one name is built where it was, so that no node keeps the old one", async () => {
+  for (const [index, version] of [0, 1, 2, 1].entries()) {
+    await output(index % 3, "build -q -t again-NAME -", `FROM busybox\nCMD echo ${version}\n`);
+    for (const each of [0, 1, 2]) expect(await output(each, "run --rm again-NAME")).toBe(`${version}`);
+  }
+  await output(1, "rmi again-NAME");
 });
 
 test("the classic builder makes an image, from which every node starts containers", async () => {
