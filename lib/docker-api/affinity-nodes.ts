@@ -34,16 +34,18 @@ export async function nodesFor(affinities: Affinities, nodes: Nodes, call: Docke
     ...affinities.containers.map((id) => ({ kind: "container", id }) as const),
     ...(affinities.image === "" ? [] : [{ kind: "image", id: affinities.image } as const]),
   ];
-  await Promise.all(
+  const held = await Promise.all(
     named.map(async ({ kind, id }) => {
       const { found, missing } = await nodes.holders(kind, id, call);
       const holders = found.map((each) => each.node);
-      if (holders.length > 0) bound.push({ what: `${kind} ${id}`, nodes: holders });
+      if (holders.length > 0) return [{ what: `${kind} ${id}`, nodes: holders }];
       // A volume that no node has is made anew; without the others the engine would refuse the container.
-      else if (missing.length > 0) throw engineError(503, `${kind} ${id}: node ${missing[0]?.node} is unreachable`);
-      else if (kind === "image") throw engineError(404, `No such image: ${id.includes(":") || id.includes("@") ? id : `${id}:latest`}`);
+      if (missing.length > 0) throw engineError(503, `${kind} ${id}: node ${missing[0]?.node} is unreachable`);
+      if (kind === "image") throw engineError(404, `No such image: ${id.includes(":") || id.includes("@") ? id : `${id}:latest`}`);
+      return [];
     }),
   );
+  bound.push(...held.flat());
   for (const [label, value] of [
     ["com.docker.compose.project", project],
     ["org.testcontainers.sessionId", session],
