@@ -3,7 +3,7 @@ import type { Affinities } from "./bodies/affinities";
 import type { DockerCall } from "./call";
 import { engineError } from "./errors";
 import type { Json } from "./merges";
-import type { Nodes } from "./nodes";
+import type { Answers, Nodes } from "./nodes";
 
 const PLACE_TOGETHER =
   "make networks and volumes on one node: docker network create and docker volume create take --label constraint:node==NAME";
@@ -76,9 +76,14 @@ async function nodesWithLabel(label: string, nodes: Nodes, call: DockerCall): Pr
   ]);
   const missing = lists[0].missing[0];
   if (missing) throw engineError(503, `${label}: node ${missing.node} is unreachable`);
-  const isHolder = ({ value }: (typeof lists)[0]["answers"][0]) => {
+  return [...new Set(lists.flatMap(holdersIn))];
+}
+
+/** The nodes whose list of containers, images, networks or volumes is not empty. */
+export function holdersIn({ answers }: Answers): string[] {
+  const isHolder = ({ value }: (typeof answers)[0]) => {
     const json = JSON.parse(value.body.toString()) as Json | Json[];
     return value.status === 200 && (Array.isArray(json) ? json : ((json.Volumes ?? []) as Json[])).length > 0;
   };
-  return [...new Set(lists.flatMap(({ answers }) => answers.filter(isHolder).map(({ node }) => node)))];
+  return answers.filter(isHolder).map(({ node }) => node);
 }

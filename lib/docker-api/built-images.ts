@@ -1,6 +1,6 @@
 import { imageParts } from "../access/image-patterns";
+import { holdersIn } from "./affinity-nodes";
 import type { DockerCall } from "./call";
-import type { Json } from "./merges";
 import type { Nodes } from "./nodes";
 
 /** Finds the nodes of images that were built: what is built again, or used with them, goes there while these nodes take work. */
@@ -37,9 +37,7 @@ export class BuiltImages {
   private async holders(references: string[], call: DockerCall): Promise<string[]> {
     if (references.length === 0) return [];
     const query = new URLSearchParams({ filters: JSON.stringify({ reference: references }) });
-    const { answers } = await this.nodes.askAll({ method: "GET", segments: ["images", "json"], query }, call);
-    const hasSome = ({ value }: (typeof answers)[0]) => value.status === 200 && (JSON.parse(value.body.toString()) as Json[]).length > 0;
-    return answers.filter(hasSome).map(({ node }) => node);
+    return holdersIn(await this.nodes.askAll({ method: "GET", segments: ["images", "json"], query }, call));
   }
 }
 
