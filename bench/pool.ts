@@ -65,8 +65,7 @@ class MeasuredNode {
       placed += 1;
       const [best] = await cluster.rankNodes({ headers: {}, access: Access.full }, { name: "new", needs: NEEDS });
       if (best === undefined) throw new Error("no node takes the run");
-      const claim = cluster.nameClaims.open(`new-${placed}`);
-      await claim.confirm().finally(claim.close);
+      await cluster.askName(`new-${placed}`, "0", false);
     };
     await list();
     return [

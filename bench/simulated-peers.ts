@@ -7,7 +7,6 @@ import { type RpcHandlerDeps, rpcHandlers } from "../lib/cluster/rpc/handlers";
 import { RpcServer } from "../lib/cluster/rpc/rpc-server";
 import { Signatures } from "../lib/cluster/rpc/signatures";
 import { Bidder } from "../lib/cluster/scheduling/bidder";
-import { NameClaims } from "../lib/cluster/scheduling/name-claims";
 import { quietLog } from "../test/support/unit/quiet-log";
 
 /** What the simulated nodes have done since they were last asked. */
@@ -47,6 +46,7 @@ export function simulatedHost(number: number): HostFacts {
     onChange: () => undefined,
     onNameGiven: () => undefined,
     followsNames: () => true,
+    answerName: async (name) => ({ taken: listed.some((each) => each.name === name) }),
     countUse: async () => ({ settled: IDLE, pending: [] }),
     holdsVolume: async () => false,
     inventory: async () => ({
@@ -66,11 +66,9 @@ async function startPeer(number: number): Promise<number> {
   const nodeName = nameOfPeer(number);
   const { log } = quietLog();
   const host = simulatedHost(number);
-  const noPeers = async () => ({ answers: [], missing: [] });
   const handler = rpcHandlers({
     host,
     bidder: new Bidder({ nodeName, inventory: host.inventory, load: () => ({ cpu: 0, memory: 0 }), slotCount: 4 }),
-    nameClaims: new NameClaims(noPeers, async (name) => (await host.find(name)).exact.length > 0),
     leases: { grant: () => 25 } as never,
     lookupLeases: new LookupLeases(() => undefined),
     // Not asked of these nodes.

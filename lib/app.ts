@@ -96,7 +96,10 @@ export async function start(
   const managed = new ManagedContainers(docker, settings.default_user_uid, log);
   const facts = hostFacts(docker, runs, managed);
   const cluster = settings.cluster ? openCluster({ settings, nodeName, url, version, host: facts, log }) : undefined;
-  if (cluster) docker.quotas.askOthers = (labels) => cluster.askUse({ ...labels });
+  if (cluster) {
+    docker.names.askOthers = cluster.askName;
+    docker.quotas.askOthers = (labels) => cluster.askUse({ ...labels });
+  }
   const terminals = new Terminals(docker, log);
   const signatures = cluster?.signatures ?? new Signatures([randomUUID()]);
   const narrow = new NarrowTokens(settings);
@@ -126,13 +129,13 @@ export async function start(
   const openApi = () => openApiDocument([...routes, ...proxyOperations], { title: service.name, version });
   const serviceInfo = () => ({ name: service.name, version, description: "Runs containers over HTTP; see /docs" });
   routes.push(
-    ...rootRoutes({ docker, managed, settings, host: nodeName, serviceInfo, claims: cluster?.nameClaims }),
+    ...rootRoutes({ docker, managed, settings, host: nodeName, serviceInfo }),
     ...runRoutes(runs, settings, nodeName),
     ...volumeRoutes(runs.volumes, nodeName),
     ...imageRoutes(docker, settings, nodeName),
-    ...containerListRoutes(docker, settings, nodeName, cluster?.nameClaims),
-    ...containerLifecycleRoutes(docker, managed, nodeName, cluster?.nameClaims),
-    ...managedRoutes(docker, managed, settings, nodeName, cluster?.nameClaims),
+    ...containerListRoutes(docker, settings, nodeName),
+    ...containerLifecycleRoutes(docker, managed, nodeName),
+    ...managedRoutes(docker, managed, settings, nodeName),
     ...containerExecRoutes(docker, settings, nodeName),
     ...fileRoutes(docker, settings, nodeName, downloadDisk, tickets),
     ...terminalRoutes(docker, terminals, tickets),
@@ -218,7 +221,6 @@ export async function start(
     dispatch,
     rankNodes: async ({ headers, access }) =>
       cluster ? cluster.rankNodes({ headers, access }, { name: "", needs: NO_NEEDS }) : [nodeName],
-    claims: cluster?.nameClaims,
     deadlines,
   });
   const dockerDeps = { api: dockerApi, app, messageClasses, requestLogger: logRequest, authenticate: middleware.authenticate, log };
@@ -249,12 +251,7 @@ export async function start(
   };
   const server = await listen(mainHandler, settings, log, firstAccepting(...upgrades));
   void docker.containers.watch();
-  const sweeps = [
-    docker.cliCheck.watch(),
-    removeUnstartedContainers(docker.containers, docker.runner, log),
-    runs.startSweep(),
-    managed.sweep(),
-  ];
+  const sweeps = [docker.cliCheck.watch(), removeUnstartedContainers(docker, log), runs.startSweep(), managed.sweep()];
   if (settings.image_keep !== null) sweeps.push(docker.imagePruner.watch(settings.image_keep * MS_PER_HOUR));
   await cluster?.start();
 

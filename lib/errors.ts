@@ -219,3 +219,11 @@ export function invalidField(place: string, reason: string): AppError {
 export function asAppError(thrown: unknown): AppError {
   return thrown instanceof AppError ? thrown : new AppError("INTERNAL", { cause: thrown });
 }
+
+/** The error of a name that another container has. @param node that has it, if known */
+export function nameTaken(name: string, node?: string): AppError {
+  return new AppError("NAME_TAKEN", {
+    message: `The name ${name} is taken${node ? ` on ${node}` : ""}`,
+    details: { name, ...(node ? { node } : {}) },
+  });
+}

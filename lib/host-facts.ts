@@ -6,7 +6,7 @@ import type { RunHost } from "./runs/run-host";
 
 /** This host's Docker as the cluster sees it: lib/cluster imports nothing that talks to Docker. */
 export function hostFacts(
-  { engine, containers, confinement, quotas, inventory, cliCheck }: DockerHost,
+  { engine, containers, confinement, names, quotas, inventory, cliCheck }: DockerHost,
   { slots }: RunHost,
   { compose }: ManagedContainers,
 ): HostFacts {
@@ -17,6 +17,7 @@ export function hostFacts(
     onChange: (listener) => containers.onChange(listener),
     onNameGiven: (listener) => containers.onNameGiven(listener),
     followsNames: () => containers.followsNames,
+    answerName: (name, claim, late) => names.answer(name, claim, late),
     countUse: (labels) => quotas.count(labels),
     holdsVolume: (name, labels) => (labels ? confinement.hasVolume(name, labels) : inventory.hasVolumes([name])),
     inventory: async (needs) => {

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { ENFORCED_CAVEATS } from "../access/caveats";
 import type { NodeUse } from "../access/quota";
 import type { Logger } from "../support/logger";
-import { type LocalHost, wasStarted } from "./local-host";
+import type { LocalHost } from "./local-host";
 import { Members } from "./membership/members";
 import type { NodeRecord } from "./membership/record";
 import { SharedEngines, sharedEngineWarnings } from "./membership/shared-engines";
@@ -26,7 +26,6 @@ import { type PeerRequest, Signatures } from "./rpc/signatures";
 import type { Needs } from "./scheduling/bid";
 import { Bidder, type Inventory } from "./scheduling/bidder";
 import { type Load, readLoad } from "./scheduling/load";
-import { NameClaims } from "./scheduling/name-claims";
 import { Scheduler } from "./scheduling/scheduler";
 import { loadOf } from "./scheduling/scoring";
 
@@ -63,7 +62,8 @@ export interface HostFacts extends LocalHost {
 
 export interface Cluster {
   dispatch: Dispatch;
-  nameClaims: NameClaims;
+  /** Asks all other nodes that can be reached whether they have a container of a name. */
+  askName(name: string, claim: string, late: boolean): Promise<FanOutResult<{ taken: boolean }>>;
   /** Asks all other nodes what their containers with these labels use. */
   askUse(labels: Record<string, string>): Promise<FanOutResult<NodeUse>>;
   /** See `Scheduler.rankNodes`. */
@@ -201,10 +201,6 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     hints.forget(name);
     lookupLeases.notifyNamed(name);
   });
-  const nameClaims = new NameClaims(
-    (name, claim, late) => callPeers(pool, "name", { name, claim, late }, { includeMissing: late }),
-    async (name, started) => (await host.find(name)).exact.some((found) => !started || wasStarted(found)),
-  );
   const runWaitMs = (settings.run_wait + settings.pull_wait + settings.run_max_time + FORWARD_MARGIN_SECONDS) * 1000;
   const scheduler = new Scheduler({
     pool,
@@ -216,12 +212,12 @@ export function openCluster({ settings, nodeName, url, version, host, log }: Clu
     acceptsUntimed: (peer) => members.acceptsUntimed(peer),
     sharesPort: nodeCluster.isWorker,
   });
-  const handlers = rpcHandlers({ host, members, bidder, nameClaims, leases, containerCache, lookupLeases, hints, ownRecord });
+  const handlers = rpcHandlers({ host, members, bidder, leases, containerCache, lookupLeases, hints, ownRecord });
   let loadTimer: NodeJS.Timeout | undefined;
 
   return {
     dispatch: clusterDispatch({ pool, containerCache, leases, scheduler, forwardTimeoutMs: runWaitMs }),
-    nameClaims,
+    askName: (name, claim, late) => callPeers(pool, "name", { name, claim, late }, { includeMissing: late }),
     askUse: (labels) => callPeers(pool, "use", { labels }),
     rankNodes: (...asked) => scheduler.rankNodes(...asked),
     pool,

@@ -33,6 +33,8 @@ export interface LocalHost {
   onNameGiven(listener: (name: string | undefined) => void): void;
   /** Whether `onNameGiven` reports every name at present. */
   followsNames(): boolean;
+  /** Whether this host has a container of a name that another node gives to one. @param late whether that one has started already */
+  answerName(name: string, claim: string, late: boolean | undefined): Promise<{ taken: boolean }>;
   /** What the containers with these labels use. */
   countUse(labels: Readonly<Record<string, string>>): Promise<NodeUse>;
   /** @param labels only a volume that has all of them counts */

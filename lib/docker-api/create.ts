@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import type { RoutedRequest } from "../cluster/routing/routed-request";
 import type { MakePlan } from "../cluster/routing/where";
 import { isRunContainer, runContainerError } from "../docker/create/policy-guard";
-import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import type { RawAnswer } from "../docker/raw-engine";
 import { AppError } from "../errors";
@@ -30,7 +29,6 @@ import { formatTarget } from "./target";
 export interface CreatorDeps {
   docker: DockerHost;
   dispatch(request: RoutedRequest): Promise<Reply>;
-  claims: NameClaimer | undefined;
 }
 
 /** Creates containers, networks and volumes: each on one node, and each name once in the pool. */
@@ -89,13 +87,13 @@ export class Creator {
     try {
       // The client does not see others' volumes on other nodes, which a name that it makes here would hide from their owners.
       for (const volume of volumes) await this.assertFreeElsewhere(call, "volume", volume);
-      const reply = await this.claimed(call, "container", name, async (confirm) => {
-        const answer = await this.ask(call, confined.body);
+      const answer = await this.claimed(call, "container", name, async (confirm) => {
+        const made = await this.ask(call, confined.body);
         docker.containers.invalidate();
         // The engine's text has the id of the container, which may be another's.
-        if (answer.status === 409 && access.labels) throw takenError("container", name, "unknown");
-        if (answer.status !== 201) return answer;
-        const { Id } = JSON.parse(answer.body.toString()) as { Id: string };
+        if (made.status === 409 && access.labels) throw takenError("container", name, UNKNOWN);
+        if (made.status !== 201) return made;
+        const { Id } = JSON.parse(made.body.toString()) as { Id: string };
         await this.orRemove(["containers", Id], async () => {
           // What counts is what the engine has made of it.
           if (access.labels)
@@ -105,8 +103,9 @@ export class Creator {
           await room.confirm();
         });
         isMade = true;
-        return answer;
+        return made;
       });
+      const reply = toReply(answer);
       const nodeHeader = this.nodes.poolFor(access) ? { "x-cluster-nodes": this.nodes.nodeName } : {};
       return new Reply(reply.status, reply.body, { ...reply.headers, ...nodeHeader });
     } finally {
@@ -120,11 +119,12 @@ export class Creator {
     if (!call.fromPeer) await this.assertFree(call, "network", body.Name);
     return this.dispatch(call, body, await this.projectPlan(call, body), async (planned) => {
       call.access.assertNode(this.nodes.nodeName);
-      return this.claimed(call, "network", (planned as NetworkCreateBody).Name, async (confirm) => {
+      const create = async (confirm: () => Promise<void>) => {
         const answer = await this.ask(call, planned);
         if (answer.status === 201) await this.orRemove(["networks", String((JSON.parse(answer.body.toString()) as Json).Id)], confirm);
         return answer;
-      });
+      };
+      return toReply(await this.claimed(call, "network", (planned as NetworkCreateBody).Name, create));
     });
   }
 
@@ -148,13 +148,14 @@ export class Creator {
         await this.assertOwnVolume(call, name);
         return toReply(await this.ask(call, planned));
       }
-      return this.claimed(call, "volume", name, async (confirm) => {
+      const create = async (confirm: () => Promise<void>) => {
         const answer = await this.ask(call, planned);
         // The engine answers with the one that another client may have made meanwhile.
         if (answer.status === 201 && name !== "") await this.assertOwnVolume(call, name);
         if (answer.status === 201) await this.orRemove(["volumes", String((JSON.parse(answer.body.toString()) as Json).Name)], confirm);
         return answer;
-      });
+      };
+      return toReply(await this.claimed(call, "volume", name, create));
     });
   }
 
@@ -163,17 +164,19 @@ export class Creator {
     if (labels && !(await this.deps.docker.confinement.hasVolume(name, labels))) throw takenError("volume", name, this.nodes.nodeName);
   }
 
-  /** Renames a container on this node, if no other node has the name. */
-  async rename(call: DockerCall, passOn: () => Promise<void>): Promise<void> {
+  /**
+   * Renames a container on this node, if no other one has the name.
+   * @param id the container's, as the engine finds it
+   */
+  async rename(call: DockerCall, id: string, passOn: () => Promise<void>): Promise<void> {
     const name = (call.query.get("name") ?? "").replace(/^\//, "");
-    if (name === "" || !this.deps.claims) return passOn();
-    const claim = this.open("container", name);
-    try {
-      await claim.confirm().catch((error: unknown) => this.rethrowTaken(call, "container", name, error));
+    const own = await this.local.ask("GET", ["containers", id, "json"]);
+    // The engine has its own words for the name that the container has already.
+    if (name === "" || own.status !== 200 || (JSON.parse(own.body.toString()) as Json).Name === `/${name}`) return passOn();
+    await this.claimed(call, "container", name, async (confirm) => {
+      await confirm();
       await passOn();
-    } finally {
-      claim.close();
-    }
+    });
   }
 
   private async dispatch(call: DockerCall, body: object, plan: MakePlan, createHere: (body: object) => Promise<Reply>): Promise<Reply> {
@@ -211,31 +214,25 @@ export class Creator {
     if (holder) throw takenError(kind, name, String(holder.json.Id));
   }
 
-  private open(kind: string, name: string) {
-    // A colon can't be in a container's name: networks and volumes have names of their own.
-    return (this.deps.claims as NameClaimer).open(kind === "container" ? name : `${kind}:${name}`);
-  }
-
   /**
    * Runs `work` while this node alone in the pool claims a name.
    * @param work calls `confirm` once it has created what has the name
    */
-  private async claimed(
+  private async claimed<T>(
     call: DockerCall,
     kind: "container" | "network" | "volume",
     name: string,
-    work: (confirm: () => Promise<void>) => Promise<RawAnswer>,
-  ): Promise<Reply> {
-    if (name === "" || !this.deps.claims) return toReply(await work(async () => undefined));
+    work: (confirm: () => Promise<void>) => Promise<T>,
+  ): Promise<T> {
+    if (name === "") return work(async () => undefined);
+    const { names } = this.deps.docker;
     try {
-      const claim = this.open(kind, name);
-      try {
+      if (kind === "container") return await names.whileClaimed(name, ({ confirm }) => work(confirm));
+      return await names.whileKindClaimed(kind, name, async ({ confirm }) => {
         // The claim is open: whoever creates the name elsewhere from now on sees it.
-        if (kind !== "container") await this.assertFreeElsewhere(call, kind, name);
-        return toReply(await work(() => claim.confirm()));
-      } finally {
-        claim.close();
-      }
+        await this.assertFreeElsewhere(call, kind, name);
+        return work(confirm);
+      });
     } catch (error) {
       return this.rethrowTaken(call, kind, name, error);
     }
@@ -249,11 +246,11 @@ export class Creator {
 
   private async rethrowTaken(call: DockerCall, kind: "container" | "network" | "volume", name: string, error: unknown): Promise<never> {
     if (!(error instanceof AppError) || error.code !== "NAME_TAKEN" || error.details.docker_status !== undefined) throw error;
-    const { answers } = await this.nodes
-      .askOthers({ method: "GET", segments: ["containers", name, "json"] }, call)
-      .catch(() => ({ answers: [] }));
-    const holder = answers.find(({ value }) => value.status === 200);
-    throw takenError(kind, name, holder ? String((JSON.parse(holder.value.body.toString()) as Json).Id) : String(error.details.node ?? ""));
+    const segments = ["containers", name, "json"];
+    const own = call.access.labels ? undefined : await this.local.ask("GET", segments);
+    const { answers } = await this.nodes.askOthers({ method: "GET", segments }, call).catch(() => ({ answers: [] }));
+    const holder = [...(own ? [own] : []), ...answers.map(({ value }) => value)].find(({ status }) => status === 200);
+    throw takenError(kind, name, holder ? String((JSON.parse(holder.body.toString()) as Json).Id) : String(error.details.node ?? UNKNOWN));
   }
 
   private async orRemove(segments: string[], work: () => Promise<void>): Promise<void> {
@@ -267,6 +264,9 @@ export class Creator {
     }
   }
 }
+
+/** Stands for the id of a container that the client may not see, or that has a name as its alias. */
+const UNKNOWN = "unknown";
 
 function takenError(kind: "container" | "network" | "volume", name: string, holder: string): AppError {
   if (kind === "network") return engineError(409, `network with name ${name} already exists`);

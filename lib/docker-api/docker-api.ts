@@ -4,7 +4,6 @@ import type { Access } from "../access/access";
 import type { DiskBudget } from "../archive/read-ahead";
 import type { Pool } from "../cluster/pool";
 import type { RoutedRequest } from "../cluster/routing/routed-request";
-import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import type { RawAnswer } from "../docker/raw-engine";
 import { AppError } from "../errors";
@@ -45,7 +44,6 @@ export interface DockerApiDeps {
   dispatch(request: RoutedRequest): Promise<Reply>;
   /** names of the nodes that can take new work, the best first */
   rankNodes(client: { headers: IncomingHttpHeaders; access: Access }): Promise<string[]>;
-  claims: NameClaimer | undefined;
   deadlines: Pick<RequestDeadlines, "untilStop">;
 }
 
@@ -176,7 +174,7 @@ export class DockerApi {
     const admitted = await this.local.admit(request, raw);
     const engineVersion = await this.deps.docker.rawEngine.versionFor(version);
     const out: Outgoing = { ...outgoing(call, engineVersion, admitted), upgrade: upgradeOf(call, admitted.body) };
-    if (row.check === "rename") return this.creator.rename(call, () => this.passOn.toEngine(call, out));
+    if (row.check === "rename") return this.creator.rename(call, admitted.id ?? "", () => this.passOn.toEngine(call, out));
     if (row.readsAhead) return answerReadingAhead(call, out, this.deps.docker.rawEngine, this.deps.downloadDisk);
     return this.passOn.toEngine(call, out);
   }

@@ -5,6 +5,7 @@ import { Confinement } from "./containers/confinement";
 import { ContainerList } from "./containers/container-list";
 import { Lifecycle } from "./containers/lifecycle";
 import { ContainerLogs } from "./containers/logs";
+import { NameClaims } from "./create/name-claims";
 import { ENGINE_SOCKETS, type Policy } from "./create/policy";
 import { PolicyGuard } from "./create/policy-guard";
 import { Quotas } from "./create/quotas";
@@ -39,6 +40,8 @@ export interface DockerHost {
   containers: ContainerList;
   /** what the labels of a token confine it to */
   confinement: Confinement;
+  /** what makes each name unique */
+  names: NameClaims;
   /** what the `max` of a token leaves it */
   quotas: Quotas;
   logs: ContainerLogs;
@@ -68,9 +71,10 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
   const guard = new PolicyGuard(engine, policy);
   const confinement = new Confinement(engine, containers);
   const inventory = new HostInventory(engine, containers, images);
+  const names = new NameClaims(containers);
   const quotas = new Quotas(nodeName, containers, confinement, inventory);
-  const runner = new Runner(engine, cli, images, containers, confinement, guard, quotas, log);
-  const lifecycle = new Lifecycle(engine, containers, guard);
+  const runner = new Runner(engine, cli, images, containers, confinement, guard, names, quotas, log);
+  const lifecycle = new Lifecycle(engine, containers, guard, names);
   return {
     engine,
     rawEngine: new RawEngine(endpoint, engine),
@@ -80,6 +84,7 @@ export async function openDocker(settings: DockerSettings, nodeName: string, log
     imagePruner,
     containers,
     confinement,
+    names,
     quotas,
     logs: new ContainerLogs(engine),
     runner,

@@ -2,8 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import { Access } from "../access/access";
 import type { ContainerSummary } from "../docker/containers/container-list";
 import { nameAndLabels } from "../docker/containers/container-summary";
+import type { NameClaim } from "../docker/create/name-claims";
 import { toBytes } from "../docker/create/run-spec";
-import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import type { ContainerInspectInfo } from "../docker/engine";
 import { removeUntilGone } from "../docker/remove-until-gone";
@@ -11,7 +11,6 @@ import { AppError, isUnavailable } from "../errors";
 import { KeyedMutex } from "../support/keyed-mutex";
 import type { Logger } from "../support/logger";
 import { settlesBefore } from "../support/settles-before";
-import { Aliases } from "./aliases";
 import { chownAppFolder, SHELL_PATH } from "./app-folder";
 import { type ApplyOptions, applySpec, hostAccessOf } from "./apply-spec";
 import { Compose } from "./compose";
@@ -30,8 +29,6 @@ export interface CreateOptions {
   waitSignal: AbortSignal;
   /** Aborted when the node that placed the container here no longer waits; undefined for a local request. */
   callerSignal: AbortSignal | undefined;
-  /** Checks the name against the other nodes; undefined without a cluster. */
-  claims: NameClaimer | undefined;
 }
 
 /** The spec as a request states it; `boot` depends on the image and is determined here. */
@@ -41,7 +38,6 @@ export type RequestedSpec = Omit<ManagedSpec, "boot">;
 export class ManagedContainers {
   readonly compose: Compose;
   private readonly hostPorts: HostPorts;
-  private readonly aliases: Aliases;
   private readonly mutex = new KeyedMutex();
   private readonly pending = new Set<Promise<void>>();
 
@@ -53,7 +49,6 @@ export class ManagedContainers {
   ) {
     this.compose = new Compose(docker.engine, docker.cli);
     this.hostPorts = new HostPorts(docker.containers);
-    this.aliases = new Aliases(docker);
   }
 
   /**
@@ -72,8 +67,7 @@ export class ManagedContainers {
     if (options.callerSignal?.aborted) throw new AppError("ABANDONED");
     const release = await this.hostPorts.claim(cuid, requested.ports);
     const ready = this.docker.images.ensure(requested.image, "missing");
-    const create = () =>
-      this.aliases.whileClaimed(requested.name, options.claims, (confirm) => this.createContainer(cuid, requested, options, confirm));
+    const create = () => this.whileAliasClaimed(requested.name, (confirm) => this.createContainer(cuid, requested, options, confirm));
     const created = ready.then(() => this.mutex.runExclusive(cuid, create)).finally(release);
     if (await settlesBefore(ready, options.waitSignal)) return created;
     const background = created
@@ -89,37 +83,37 @@ export class ManagedContainers {
   private async createContainer(
     cuid: string,
     requested: RequestedSpec,
-    { callerSignal, claims, access }: CreateOptions,
+    { callerSignal, access }: CreateOptions,
     confirmAlias: () => Promise<void>,
   ): Promise<ContainerSummary> {
     // The image may have been pulled long after the request was answered.
     access.assertLive();
-    const claim = claims?.open(cuid);
-    const room = this.docker.quotas.open(cuid, access);
-    try {
-      if ((await this.docker.containers.findMatches(cuid)).exact.length > 0) {
-        throw new AppError("NAME_TAKEN", { message: `The name ${cuid} is taken`, details: { name: cuid } });
-      }
+    const { confinement, inventory, names, quotas } = this.docker;
+    const room = quotas.open(cuid, access);
+    const create = async (claim: NameClaim) => {
       const { labels } = access;
-      const { confinement, inventory } = this.docker;
       // Compose would mount an existing volume of this name.
       if (labels && (await inventory.hasVolumes([cuid])) && !(await confinement.hasVolume(cuid, labels)))
         throw new AppError("NAME_TAKEN", { details: { name: cuid } });
-      return await this.rollbackOnError(cuid, async () => {
+      return this.rollbackOnError(cuid, async () => {
         const spec = { ...requested, boot: SHELL_PATH };
         const container = await this.apply(cuid, spec, { resume: false, unknownImage: true, first: true, access });
         if (this.user !== null) await chownAppFolder(this.docker.engine, container.id, this.user);
-        await claim?.confirm();
+        await claim.confirm();
         await confirmAlias();
         // After the name: a repeated request finds its container although nothing more fits.
         await room.confirm();
         if (callerSignal?.aborted) throw new AppError("ABANDONED");
         return container;
       });
-    } finally {
-      room.close();
-      claim?.close();
-    }
+    };
+    return names.whileClaimed(cuid, create).finally(() => room.close());
+  }
+
+  /** @param work gets `confirm`, which must be called before the work is done and throws AppError NAME_TAKEN */
+  private whileAliasClaimed<T>(alias: string | undefined, work: (confirm: () => Promise<void>) => Promise<T>): Promise<T> {
+    if (alias === undefined) return work(async () => undefined);
+    return this.docker.names.whileClaimed(alias, ({ confirm }) => work(confirm));
   }
 
   /** Runs `work`; if it fails, removes the container and its volume before rethrowing. */
@@ -150,7 +144,6 @@ export class ManagedContainers {
    * previous container.
    * @param edit makes the new spec from the current one
    * @param access what the client may do
-   * @param claims checks a new alias against the other nodes; undefined without a cluster
    * @param startWait begins the wait for a new image's pull and gives the signal that ends it; the pull continues, and a repeated call
    * joins it
    * @throws AppError NOT_MANAGED, WRONG_STATE, REFUSED_BY_TOKEN and those of `create`
@@ -159,7 +152,6 @@ export class ManagedContainers {
     container: ContainerSummary,
     edit: (spec: RequestedSpec) => RequestedSpec,
     access: Access,
-    claims: NameClaimer | undefined,
     startWait: () => AbortSignal,
   ): Promise<Progress> {
     if (!readManagedSpec(container)) throw new AppError("NOT_MANAGED");
@@ -186,7 +178,7 @@ export class ManagedContainers {
         const { memory = "0", cpus = 0 } = after.resources;
         const limits = { memory: toBytes(memory), cpus };
         const newAlias = after.name === before.name ? undefined : after.name;
-        await this.aliases.whileClaimed(newAlias, claims, async (confirm) => {
+        await this.whileAliasClaimed(newAlias, async (confirm) => {
           await confirm();
           await this.docker.quotas.whileChanging({ id: info.Id, name: cuid }, limits, access, () =>
             this.replace(cuid, info, before, after, access),

@@ -3,7 +3,6 @@ import { owner } from "../cluster/routing/where";
 import type { ContainerSummary } from "../docker/containers/container-list";
 import { nameAndLabels } from "../docker/containers/container-summary";
 import { inspectContainer } from "../docker/containers/inspect";
-import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import { AppError, invalidField } from "../errors";
 import { flag } from "../http/fields";
@@ -23,9 +22,8 @@ const stopFields = z.object({ timeout: stopTimeout.optional() });
  * Inspects one container and changes its state (docs/containers.md, "Lifecycle"). Managed containers change only from the states that
  * docs/managed.md, "States", lists.
  * @param host this node's name
- * @param claims checks new names against the other nodes; undefined without a cluster
  */
-export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedContainers, host: string, claims?: NameClaimer): Route[] {
+export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedContainers, host: string): Route[] {
   const find = (id: string) => docker.containers.find(id, { prefix: true });
   const { lifecycle } = docker;
 
@@ -166,7 +164,7 @@ export function containerLifecycleRoutes(docker: DockerHost, managed: ManagedCon
     handler: ({ params, body }) =>
       viewAfter(params.id, async (container) => {
         if (readManagedSpec(container)) throw invalidField("name", "of a managed container is changed by PATCH /containers/{id}");
-        await lifecycle.rename(container.id, container.name, body.name, claims);
+        await lifecycle.rename(container.id, container.name, body.name);
       }),
   });
 

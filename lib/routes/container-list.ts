@@ -1,7 +1,6 @@
 import { bestNode, everyNode } from "../cluster/routing/where";
 import { waitUntilReady } from "../docker/containers/readiness";
 import type { RunSpec } from "../docker/create/run-spec";
-import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import type { AppError } from "../errors";
 import { Reply, type Route, type RouteCall, route } from "../http/route";
@@ -25,9 +24,8 @@ export interface ContainerRunSettings {
  * The list of containers, and `POST /containers/run`, which runs a container that serves a port (docs/containers.md).
  * @param docker this host's Docker
  * @param host this node's name
- * @param claims checks names against the other nodes; undefined without a cluster
  */
-export function containerListRoutes(docker: DockerHost, settings: ContainerRunSettings, host: string, claims?: NameClaimer): Route[] {
+export function containerListRoutes(docker: DockerHost, settings: ContainerRunSettings, host: string): Route[] {
   const list = route({
     method: "get",
     path: "/containers",
@@ -67,7 +65,6 @@ export function containerListRoutes(docker: DockerHost, settings: ContainerRunSe
           access: call.access,
           cancelSignal: call.callerSignal,
           onStarted: call.markStarted,
-          claims,
         })
         .catch((error: AppError) => {
           throw toBadRequest(error);

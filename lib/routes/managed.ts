@@ -1,6 +1,5 @@
 import { bestNode, owner } from "../cluster/routing/where";
 import { inspectContainer } from "../docker/containers/inspect";
-import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import type { AppError } from "../errors";
 import { Reply, type Route, type RouteCall, route } from "../http/route";
@@ -24,21 +23,14 @@ import {
  * Managed containers: created first, started later, and changeable (docs/managed.md).
  * @param settings.pull_wait seconds to wait for an image's pull
  * @param host this node's name
- * @param claims checks names against the other nodes; undefined without a cluster
  */
-export function managedRoutes(
-  docker: DockerHost,
-  managed: ManagedContainers,
-  settings: { pull_wait: number },
-  host: string,
-  claims?: NameClaimer,
-): Route[] {
+export function managedRoutes(docker: DockerHost, managed: ManagedContainers, settings: { pull_wait: number }, host: string): Route[] {
   const view = async (cuid: string) => toContainerView(await docker.containers.find(cuid, { prefix: false }));
 
   async function change(call: RouteCall<{ id: string }>, edit: (spec: RequestedSpec) => RequestedSpec): Promise<Reply | object> {
     const container = await docker.containers.find(call.params.id, { prefix: true });
     const startWait = () => call.within(settings.pull_wait * 1000);
-    const progress = await managed.change(container, edit, call.access, claims, startWait);
+    const progress = await managed.change(container, edit, call.access, startWait);
     const { name: cuid } = container;
     if (progress === "pulling") return new Reply(202, { cuid, image: readManagedSpec(container)?.image, status: progress, host });
     return view(cuid);
@@ -74,7 +66,6 @@ export function managedRoutes(
           access: call.access,
           waitSignal,
           callerSignal: call.callerSignal,
-          claims,
         },
       );
       call.markStarted();

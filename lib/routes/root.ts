@@ -2,7 +2,6 @@ import { z } from "zod";
 import { bestNode, everyNode, owners } from "../cluster/routing/where";
 import { nameAndLabels } from "../docker/containers/container-summary";
 import { exec } from "../docker/containers/exec";
-import type { NameClaimer } from "../docker/create/runner";
 import type { DockerHost } from "../docker/docker-host";
 import { flag, text } from "../http/fields";
 import { Reply, type Route, route, streamReply } from "../http/route";
@@ -34,12 +33,10 @@ export interface RootDeps {
   host: string;
   /** the answer of `GET /` to clients without credentials */
   serviceInfo: () => object;
-  /** checks names against the other nodes; undefined without a cluster */
-  claims: NameClaimer | undefined;
 }
 
 /** The six routes at the root (docs/root-verbs.md). */
-export function rootRoutes({ docker, managed, settings, host, serviceInfo, claims }: RootDeps): Route[] {
+export function rootRoutes({ docker, managed, settings, host, serviceInfo }: RootDeps): Route[] {
   const outputLimit = settings.output_limit * 1_000_000;
 
   const pull = route({
@@ -121,7 +118,6 @@ export function rootRoutes({ docker, managed, settings, host, serviceInfo, claim
         access: call.access,
         cancelSignal: call.callerSignal,
         onStarted: call.markStarted,
-        claims,
       });
       const outcome = await running.catch((error: unknown) => {
         throw withWarnings(error, warnings);

@@ -6,14 +6,12 @@ import type { ListLeases } from "../routing/list-leases";
 import type { LocationHints } from "../routing/location-hints";
 import { findWithLease, type LookupLeases } from "../routing/lookup-leases";
 import type { Bidder } from "../scheduling/bidder";
-import type { NameClaims } from "../scheduling/name-claims";
 import { isRpcMethod, parseParams, type RpcHandler, type RpcMethod, type RpcParams, type RpcResult } from "./methods";
 
 export interface RpcHandlerDeps {
   host: LocalHost;
   members: Members;
   bidder: Bidder;
-  nameClaims: NameClaims;
   leases: ListLeases;
   containerCache: ContainerCache;
   lookupLeases: LookupLeases;
@@ -24,7 +22,7 @@ export interface RpcHandlerDeps {
 
 /** Makes the handler of all calls that other nodes make to this one. */
 export function rpcHandlers(deps: RpcHandlerDeps): RpcHandler {
-  const { host, members, bidder, nameClaims, leases, containerCache, lookupLeases, hints, ownRecord } = deps;
+  const { host, members, bidder, leases, containerCache, lookupLeases, hints, ownRecord } = deps;
   const handlers: { [M in RpcMethod]: (params: RpcParams<M>, from: string) => RpcResult<M> | Promise<RpcResult<M>> } = {
     ping: () => ({}),
     status: ownRecord,
@@ -48,7 +46,7 @@ export function rpcHandlers(deps: RpcHandlerDeps): RpcHandler {
     volume: async ({ name, labels }) => ({ held: await host.holdsVolume(name, labels) }),
     use: ({ labels }) => host.countUse(labels),
     bid: (needs) => bidder.bid(needs),
-    name: ({ name, claim, late }) => nameClaims.answer(name, claim, late),
+    name: ({ name, claim, late }) => host.answerName(name, claim, late),
     join({ record, predecessor }, from) {
       if (record.name !== from) throw new Error("it is another node's record");
       members.handleJoin(record, predecessor);

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
-import { AppError, isUnavailable } from "../../errors";
+import { AppError, isUnavailable, nameTaken } from "../../errors";
 import type { Logger } from "../../support/logger";
 import type { ContainerInspectInfo, Engine } from "../engine";
 import { ALIAS_LABEL, type ContainerSummary, hasAlias, toSummary } from "./container-summary";
@@ -210,14 +210,12 @@ export class ContainerList {
   }
 
   /**
-   * Refuses a name that is the alias of a managed container here: the engine doesn't know of it.
+   * Refuses a name that a container here has, or that is the alias of a managed one.
    * @throws AppError NAME_TAKEN
    */
-  async assertNoAlias(name: string): Promise<void> {
-    const filters = { label: [`${ALIAS_LABEL}=${name}`] };
-    const infos = await this.engine.call((docker) => docker.listContainers({ all: true, filters }));
-    const holder = infos.map((info) => toSummary(info, this.nodeName)).find((each) => hasAlias(each, name));
-    if (holder) throw new AppError("NAME_TAKEN", { message: `The name ${name} is taken`, details: { name } });
+  async assertFree(name: string): Promise<void> {
+    const [named, labelled] = await Promise.all([this.readFiltered(nameFilter(name)), this.readFiltered(aliasFilter(name))]);
+    if (this.replacedNames.has(name) || matchById([...named, ...labelled], name).exact.length > 0) throw nameTaken(name);
   }
 
   // With many containers a filtered list is far cheaper for the engine than the whole one.
@@ -272,11 +270,16 @@ export function onlyMatch(id: string, { exact, prefix }: Matches, options: { pre
   throw new AppError("CONTAINER_NOT_FOUND", { message: `No such container: ${id}`, details: { id } });
 }
 
-/** Filters of the engine's list to try in this order. The engine matches ids by prefix and names by regular expression. */
+/** The engine matches names by regular expression. */
+const nameFilter = (name: string) => ({ name: [`^/?${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`] });
+
+const aliasFilter = (alias: string) => ({ label: [`${ALIAS_LABEL}=${alias}`] });
+
+/** Filters of the engine's list to try in this order. The engine matches ids by prefix. */
 function filtersFor(id: string): Record<string, string[]>[] {
-  const byName = { name: [`^/?${id.replaceAll(".", "\\.")}$`] };
+  const byName = nameFilter(id);
   if (/^[0-9a-f]{64}$/.test(id)) return [{ id: [id] }, byName];
-  return /^[0-9a-f]{12,63}$/.test(id) ? [byName, { id: [id] }] : [byName, { label: [`${ALIAS_LABEL}=${id}`] }];
+  return /^[0-9a-f]{12,63}$/.test(id) ? [byName, { id: [id] }] : [byName, aliasFilter(id)];
 }
 
 /** The containers that a name or an id means, among these. */

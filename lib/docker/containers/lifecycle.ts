@@ -1,7 +1,7 @@
 import type { Container } from "dockerode";
 import type { Access } from "../../access/access";
+import type { NameClaims } from "../create/name-claims";
 import { isRunContainer, type PolicyGuard, runContainerError } from "../create/policy-guard";
-import type { NameClaimer } from "../create/runner";
 import type { Engine } from "../engine";
 import type { EngineOperation } from "../engine-errors";
 import { watchRemoval } from "./await-removal";
@@ -19,6 +19,7 @@ export class Lifecycle {
     private readonly engine: Engine,
     private readonly list: ContainerList,
     private readonly guard: PolicyGuard,
+    private readonly names: NameClaims,
   ) {}
 
   /**
@@ -84,26 +85,19 @@ export class Lifecycle {
     await this.list.waitUntilLeft(id, ["paused"]);
   }
 
-  /**
-   * @param claims absent where there are no other hosts
-   * @throws AppError NAME_TAKEN, also by a container of another host; NOT_ALLOWED for the container of a run
-   */
-  async rename(id: string, from: string, to: string, claims: NameClaimer | undefined): Promise<void> {
+  /** @throws AppError NAME_TAKEN, also by a container of another host; NOT_ALLOWED for the container of a run */
+  async rename(id: string, from: string, to: string): Promise<void> {
     if (from === to) return;
     if (isRunContainer(from)) throw runContainerError(from);
     const renameTo = (name: string) => this.change(id, (container) => container.rename({ name }));
-    const claim = claims?.open(to);
-    try {
-      await this.list.assertNoAlias(to);
-      await claim?.confirm();
+    await this.names.whileClaimed(to, async (claim) => {
+      await claim.confirm();
       await renameTo(to);
-      await claim?.recheck().catch(async (error: Error) => {
+      await claim.recheck().catch(async (error: Error) => {
         await renameTo(from);
         throw error;
       });
-    } finally {
-      claim?.close();
-    }
+    });
   }
 
   private async change(

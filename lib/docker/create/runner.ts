@@ -16,6 +16,7 @@ import type { Images } from "../images/images";
 import { isBeingRemoved, removeUntilGone } from "../remove-until-gone";
 import { confineSpec } from "./confine-spec";
 import { awaitForeground, type ForegroundEnd, openForeground } from "./foreground";
+import type { NameClaim, NameClaims } from "./name-claims";
 import type { PolicyGuard } from "./policy-guard";
 import type { Quotas } from "./quotas";
 import { recreateOptions } from "./recreate-options";
@@ -44,14 +45,6 @@ export interface RunOptions {
   cancelSignal?: AbortSignal | undefined;
   /** Called when a container that is waited for has started and is in the list. */
   onStarted: () => void;
-  /** Absent where there are no other hosts. */
-  claims?: NameClaimer | undefined;
-}
-
-/** Makes sure that no other host has a container of the same name. Implemented by `NameClaims` of the cluster, which docker/ may not import. */
-export interface NameClaimer {
-  /** To be called before the create; then `confirm` before the start, `recheck` after it, and `close` at the end. */
-  open(name: string): { confirm: () => Promise<void>; recheck: () => Promise<void>; close: () => void };
 }
 
 export interface RemoveOptions {
@@ -63,7 +56,7 @@ export interface RemoveOptions {
 /** A container that another process makes under the same name is started sooner. */
 const LOST_AFTER_MS = 10_000;
 
-type StartOptions = Pick<RunOptions, "cancelSignal" | "claims" | "access">;
+type StartOptions = Pick<RunOptions, "cancelSignal" | "access">;
 
 function throwIfCancelled({ cancelSignal }: Pick<StartOptions, "cancelSignal">): void {
   if (cancelSignal?.aborted) throw new AppError("ABANDONED");
@@ -73,8 +66,6 @@ function throwIfCancelled({ cancelSignal }: Pick<StartOptions, "cancelSignal">):
 export class Runner {
   /** Runs that were answered while their image was still being pulled. */
   private readonly backgroundRuns = new Set<Promise<void>>();
-  /** Names of containers between create and start. */
-  private readonly startingNames = new Set<string>();
 
   constructor(
     private readonly engine: Engine,
@@ -83,6 +74,7 @@ export class Runner {
     private readonly list: ContainerList,
     private readonly confinement: Confinement,
     private readonly guard: PolicyGuard,
+    private readonly names: NameClaims,
     private readonly quotas: Quotas,
     private readonly log: Logger,
   ) {}
@@ -107,20 +99,15 @@ export class Runner {
     return this.runInForeground(spec, options);
   }
 
-  private runInBackground(spec: RunSpec, pulled: Promise<void>, { claims, access }: RunOptions): void {
+  private runInBackground(spec: RunSpec, pulled: Promise<void>, { access }: RunOptions): void {
     const run = pulled
-      .then(() => this.startDetached(spec, { claims, access }))
+      .then(() => this.startDetached(spec, { access }))
       .then((id) => this.log.info("Container started after its image was pulled", { id, name: spec.name }))
       .catch((error: Error) =>
         this.log.error("Container not started after its request was answered", { name: spec.name, reason: error.message }),
       )
       .finally(() => this.backgroundRuns.delete(run));
     this.backgroundRuns.add(run);
-  }
-
-  /** Whether this process is creating or starting a container of that name. */
-  isStarting(name: string): boolean {
-    return this.startingNames.has(name);
   }
 
   /** Resolves when every run that was answered `pulling` has started or failed. */
@@ -146,37 +133,37 @@ export class Runner {
    * Creates and starts a container; if any step fails, the container is removed.
    * @param prepare runs between create and start
    */
-  private async start<T>(
-    spec: RunSpec,
-    { cancelSignal, claims, access }: StartOptions,
-    prepare: (id: string) => Promise<T>,
-  ): Promise<{ id: string; prepared: T }> {
+  private async start<T>(spec: RunSpec, options: StartOptions, prepare: (id: string) => Promise<T>): Promise<{ id: string; prepared: T }> {
     // The image may have been pulled long after the request was answered.
-    access.assertLive();
-    const claim = claims?.open(spec.name);
+    options.access.assertLive();
+    return this.names.whileClaimed(spec.name, (claim) => this.startClaimed(spec, options, prepare, claim));
+  }
+
+  private async startClaimed<T>(
+    spec: RunSpec,
+    { cancelSignal, access }: StartOptions,
+    prepare: (id: string) => Promise<T>,
+    claim: NameClaim,
+  ): Promise<{ id: string; prepared: T }> {
     const room = this.quotas.open(spec.name, access);
-    this.startingNames.add(spec.name);
     try {
-      await this.list.assertNoAlias(spec.name);
       throwIfCancelled({ cancelSignal });
       const id = await this.createConfined(spec, access);
       const prepared = await this.rollbackOnError(id, async () => {
         const result = await prepare(id);
-        await claim?.confirm();
+        await claim.confirm();
         // After the name: a repeated request finds its container although nothing more fits.
         await room.confirm();
         throwIfCancelled({ cancelSignal });
         if (mustBeCheckedAgain(spec)) await this.guard.checkStart(id, access);
         await this.engine.call((docker) => docker.getContainer(id).start(), "start");
-        await claim?.recheck();
+        await claim.recheck();
         return result;
       });
       this.list.invalidate();
       return { id, prepared };
     } finally {
-      this.startingNames.delete(spec.name);
       room.close();
-      claim?.close();
     }
   }
 
@@ -253,7 +240,7 @@ export class Runner {
       if (!isLost(found)) return;
       await sleep(LOST_AFTER_MS, undefined, { ref: false });
       const info = await this.list.findAndInspect(found.Id, { prefix: false });
-      if (isLost(info) && !this.isStarting(name)) await this.remove(info.Id, { force: false, volumes: true, info });
+      if (isLost(info) && !this.names.isClaimed(name)) await this.remove(info.Id, { force: false, volumes: true, info });
     });
   }
 

@@ -1,22 +1,29 @@
 import type { Logger } from "../../support/logger";
 import type { ContainerList } from "../containers/container-list";
+import type { NameClaims } from "./name-claims";
 import { RUN_LABEL, type Runner } from "./runner";
 
 /** Longer than any request waits for a create and its start. */
 const MIN_AGE_MS = 120_000;
 const SWEEP_INTERVAL_MS = 60_000;
 
+interface Host {
+  containers: ContainerList;
+  names: NameClaims;
+  runner: Runner;
+}
+
 /**
  * Removes containers that a killed server created and never started: now and every minute.
  * @returns stops it
  */
-export function removeUnstartedContainers(containers: ContainerList, runner: Runner, log: Logger): () => void {
+export function removeUnstartedContainers({ containers, names, runner }: Host, log: Logger): () => void {
   const sweep = async () => {
     const { containers: all } = await containers.read();
     const leftBehind = all.filter(
       ({ state, name, labels, created }) =>
         // The engine's clock can differ from ours, so a container that is being started here is excluded by its name.
-        state === "created" && labels[RUN_LABEL] === name && !runner.isStarting(name) && Date.now() - Date.parse(created) > MIN_AGE_MS,
+        state === "created" && labels[RUN_LABEL] === name && !names.isClaimed(name) && Date.now() - Date.parse(created) > MIN_AGE_MS,
     );
     for (const { id, name } of leftBehind) {
       await runner.remove(id, { volumes: true }).then(

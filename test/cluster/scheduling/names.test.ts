@@ -46,13 +46,24 @@ test("after its container was removed, a name can be used again through any node
   }
 });
 
-test("a container created directly at the engine keeps its name", async () => {
-  const name = uniqueName("past");
-  const [first] = cluster.nodes;
-  await first?.engine.docker(["create", "--name", name, "busybox", "true"]);
-  const answers = await burst(9, sleeper({ name }));
-  expect(answers.map(({ status }) => status)).toEqual(Array(9).fill(409));
-  expect(await locate(cluster, name)).toEqual([`${first?.name}:created`]);
+describe("a container that was created and not started keeps its name", () => {
+  test.each([0, 1, 2])("directly at the engine of node %i", async (index) => {
+    const name = uniqueName("past");
+    const { name: node, engine } = through(index);
+    await engine.docker(["create", "--name", name, "busybox", "true"]);
+    const answers = await burst(30, sleeper({ name }));
+    expect(answers.map(({ status }) => status)).toEqual(Array(30).fill(409));
+    expect(await locate(cluster, name)).toEqual([`${node}:created`]);
+  });
+
+  test("by the Docker API", async () => {
+    const name = uniqueName("created");
+    const { status, headers } = await through(0).request("POST", `/v1.41/containers/create?name=${name}`, { json: { Image: "busybox" } });
+    expect(status).toBe(201);
+    const answers = await burst(30, sleeper({ name }));
+    expect(answers.map(({ status }) => status)).toEqual(Array(30).fill(409));
+    expect(await locate(cluster, name)).toEqual([`${headers.get("x-cluster-nodes")}:created`]);
+  });
 });
 
 test.each([1, 2, 3])(

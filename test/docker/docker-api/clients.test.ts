@@ -43,6 +43,19 @@ test("the main port asks for credentials, and answers errors in the engine's for
   expect(await until(isAudited, 10_000)).toBe(true);
 });
 
+test("a container's new name is refused in the engine's words: another's, its own, and one that can't be a name", async () => {
+  const rename = async (to: string) => {
+    const { status, json } = await node.request("POST", `/v1.41/containers/c-${tag}/rename?name=${encodeURIComponent(to)}`);
+    return [status, json?.message];
+  };
+  const [id] = (await node.docker("inspect", "--format", "{{.Id}}", `d-${tag}`)).split("\n");
+  expect(await rename(`d-${tag}`)).toEqual([409, expect.stringContaining(`"/d-${tag}" is already in use by container "${id}"`)]);
+  expect(await rename(`c-${tag}`)).toEqual([expect.any(Number), expect.stringMatching(/same name as its current name/)]);
+  expect(await rename("no(name")).toEqual([expect.any(Number), expect.stringMatching(/Invalid container name \(\/?no\(name\)/)]);
+  const made = await create({ Image: "busybox" }, "?name=no(name");
+  expect([made.status, made.json.message]).toEqual([400, expect.stringMatching(/Invalid container name \(\/?no\(name\)/)]);
+});
+
 test("docker ps -l lists the latest container that a client has made, with a narrow token the latest that it may see", async () => {
   await node.docker("create", "--name", "docker-server-job-latest", "busybox");
   const latest = async (headers: Record<string, string>) => {

@@ -138,6 +138,11 @@ test("a name is an alias of the cuid in every route, changed by PATCH, and no ot
     ["POST", "/containers/run", { image: "busybox", name: "my-app", container_port: 80 }],
   ] as const)
     expect((await example(method, pathname, body)).json).toMatchObject({ status: 409, code: "NAME_TAKEN" });
+  for (const pathname of ["/v1.41/containers/create?name=my-app", `/v1.41/containers/${cuid}/rename?name=my-app`])
+    expect(await example("POST", pathname, { Image: "busybox" })).toMatchObject({
+      status: 409,
+      json: { message: expect.stringMatching(/^Conflict\. The container name "\/my-app" is already in use/) },
+    });
   expect((await example("POST", "/containers/my-app/start")).json).toMatchObject({ cuid, name: "my-app", status: "running" });
   expect((await example("POST", "/my-app", { command: "echo hi" })).json).toMatchObject({ stdout: "hi\n" });
   expect((await example("GET", "/containers?name=my-app")).json.containers).toMatchObject([{ cuid, name: "my-app" }]);

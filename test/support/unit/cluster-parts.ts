@@ -72,6 +72,7 @@ export function poolOf(parts: PoolParts): Pool {
       onChange: () => undefined,
       onNameGiven: () => undefined,
       followsNames: () => true,
+      answerName: async () => ({ taken: false }),
       holdsVolume: async () => false,
       countUse: async () => NOTHING_USED,
     },

@@ -95,7 +95,6 @@ beforeAll(async () => {
     downloadDisk: new DiskBudget(1_000_000),
     dispatch: (request) => request.runHere(),
     rankNodes: async () => ["n"],
-    claims: undefined,
     deadlines: { untilStop: (signal) => signal },
   });
   const app = express();

@@ -26,7 +26,7 @@ const log = { debug: () => undefined } as never;
 /** Removes a container of an engine. */
 function remove(engine: Engine, list: ContainerList, id = "a"): Promise<void> {
   const unused = undefined as never;
-  return new Runner(engine, unused, unused, list, unused, unused, unused, log).remove(id);
+  return new Runner(engine, unused, unused, list, unused, unused, unused, unused, log).remove(id);
 }
 
 /** A client of an engine that answers pings and handles all other requests with `take`. */
@@ -80,7 +80,7 @@ describe("stopping", () => {
       (request, response) => void (request.method === "GET" && response.end(JSON.stringify({ Config: { StopTimeout }, HostConfig: {} }))),
       { read: SHORT, write: LONG },
     );
-    return new Lifecycle(client, new ContainerList(client, "node", { debug: () => undefined } as never), guard);
+    return new Lifecycle(client, new ContainerList(client, "node", { debug: () => undefined } as never), guard, undefined as never);
   };
 
   test.each(["stop", "restart"] as const)(
@@ -134,7 +134,7 @@ describe("a container that the engine removes at its end", () => {
   }
 
   test.each([204, 304])("has its name free when a stop is answered (%i)", async (statusCode) => {
-    await untilRemoved(statusCode, (engine, list) => new Lifecycle(engine, list, guard).stop("a", 0));
+    await untilRemoved(statusCode, (engine, list) => new Lifecycle(engine, list, guard, undefined as never).stop("a", 0));
   });
 
   test("has its name free when a removal beside the engine's own is answered", async () => {

@@ -266,7 +266,9 @@ test("a managed container is found by its alias, one that has the labels from it
   ];
   const list = await listOf(engine);
   await expect(list.find("web", { prefix: false })).resolves.toMatchObject({ name: "c1" });
-  await expect(list.assertNoAlias("web")).rejects.toThrow("The name web is taken");
+  await expect(list.assertFree("web")).rejects.toThrow("The name web is taken");
+  await expect(list.assertFree("copy")).rejects.toThrow("The name copy is taken");
+  await list.assertFree("free");
   engine.containers = [...engine.containers, info({ Id: ID("c"), Names: ["/web"] })];
   list.invalidate();
   await expect(list.find("web", { prefix: false })).resolves.toMatchObject({ id: ID("c") });

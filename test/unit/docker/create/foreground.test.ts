@@ -8,6 +8,7 @@ import { Access } from "../../../../lib/access/access";
 import { Confinement } from "../../../../lib/docker/containers/confinement";
 import { ContainerList } from "../../../../lib/docker/containers/container-list";
 import { awaitForeground, openForeground } from "../../../../lib/docker/create/foreground";
+import { NameClaims } from "../../../../lib/docker/create/name-claims";
 import { PolicyGuard } from "../../../../lib/docker/create/policy-guard";
 import { Quotas } from "../../../../lib/docker/create/quotas";
 import { Runner, type RunOptions } from "../../../../lib/docker/create/runner";
@@ -77,8 +78,10 @@ async function run(fake: FakeEngine, { remove = false, waitMs = RUN_WAIT_MS } = 
   const list = new ContainerList(engine, "n1", log);
   const confinement = new Confinement(engine, list);
   const guard = new PolicyGuard(engine, policy);
+  // The engine lists its one container whatever the filter.
+  const names = new NameClaims({ assertFree: async () => undefined, findMatches: list.findMatches });
   const quotas = new Quotas("n1", list, confinement, undefined as never);
-  const runner = new Runner(engine, cli, new Images(engine, cli), list, confinement, guard, quotas, log);
+  const runner = new Runner(engine, cli, new Images(engine, cli), list, confinement, guard, names, quotas, log);
   const options: RunOptions = {
     access: Access.full,
     detach: false,
