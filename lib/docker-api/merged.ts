@@ -7,7 +7,7 @@ import { AppError } from "../errors";
 import { clientOf, type DockerCall } from "./call";
 import { engineError } from "./errors";
 import { mergeEvents } from "./events";
-import { type Json, MERGES } from "./merges";
+import { type Json, limitOf, MERGES } from "./merges";
 import { MissingLists, parseFilters } from "./missing-lists";
 import type { Answers, Nodes } from "./nodes";
 import { type MergeName, segmentsOf } from "./row";
@@ -111,7 +111,7 @@ export class MergedAnswers {
     }
     asked.set("filters", JSON.stringify(filters));
     // The engine limits after it has compared; without a limit it leaves out what doesn't run.
-    if (asked.has("limit")) asked.set("all", "1");
+    if (limitOf(asked) !== undefined) asked.set("all", "1");
     asked.delete("limit");
     const limits = await Promise.all(
       names.map(async ({ name, value }) => {

@@ -91,3 +91,24 @@ test("the list of containers of a node alone is the engine's, byte for byte", as
   await new MergedAnswers({} as never, { poolFor: () => undefined, askAll } as unknown as Nodes, "pool").answer(call, "containers");
   expect(sent).toEqual([body]);
 });
+
+test.each([
+  ["2", "1", null],
+  ["0", null, null],
+  [undefined, null, null],
+])("since a container, a limit of %s asks the engines for all=%s", async (limit, all, passed) => {
+  const asked: URLSearchParams[] = [];
+  const nodes = {
+    poolFor: () => ({}),
+    holders: async () => ({ found: [{ node: "n1", json: { Id: "a", Created: "2026-01-01T00:00:00Z" } }], missing: [] }),
+    askAll: async ({ query }: { query: URLSearchParams }) => {
+      asked.push(query);
+      return { answers: [{ node: "n1", value: { status: 200, headers: {}, body: Buffer.from("[]") } }], missing: [] };
+    },
+  } as unknown as Nodes;
+  const query = new URLSearchParams({ since: "web", ...(limit === undefined ? {} : { limit }) });
+  const response = { locals: {}, setHeader: () => undefined, end: () => undefined };
+  const call = { ...matchRow(DOCKER_ROWS, "GET", ["containers", "json"]), response, query, access: { key: "" } } as unknown as DockerCall;
+  await new MergedAnswers({} as never, nodes, "pool").answer(call, "containers");
+  expect(asked.map((each) => [each.get("all"), each.get("limit"), each.get("since")])).toEqual([[all, passed, null]]);
+});
