@@ -10,9 +10,14 @@ export function planOf(nodes: readonly string[] | undefined): MakePlan {
   return (body) => ({ name: "", body, needs: NO_NEEDS, doneWhenCreated: true, ...(nodes && { nodes }) });
 }
 
-/** A plan of a container. @param nodes that can take it; undefined: any */
-export function containerPlan(name: string, nodes: readonly string[] | undefined): MakePlan {
-  return (body) => ({ name, body, needs: needsOf(body as CreateBody, nodes), doneWhenCreated: true, ...(nodes && { nodes }) });
+/**
+ * A plan of a container.
+ * @param name that its engine is asked to give it; "" lets the engine choose one
+ * @param givenName the client's, if it gave one
+ * @param nodes that can take it; undefined: any
+ */
+export function containerPlan(name: string, givenName: string | undefined, nodes: readonly string[] | undefined): MakePlan {
+  return (body) => ({ name, givenName, body, needs: needsOf(body as CreateBody, nodes), doneWhenCreated: true, ...(nodes && { nodes }) });
 }
 
 /**

@@ -59,13 +59,14 @@ export class Creator {
   private async createContainer(call: DockerCall, raw: Buffer | undefined): Promise<Reply> {
     const body = parseCreateBody(raw, this.local.bodyContext(call.access));
     const { quotas } = call.access;
+    const givenName = call.query.get("name") || undefined;
     // What is claimed for a quota is known by the container's name.
-    if (quotas.length > 0 && !call.query.get("name")) call.query.set("name", randomUUID());
+    if (quotas.length > 0 && givenName === undefined) call.query.set("name", randomUUID());
     const name = call.query.get("name")?.replace(/^\//, "") ?? "";
     if (isRunContainer(name)) throw runContainerError(name);
     const nodes = call.fromPeer ? undefined : await this.place(call, affinitiesOf(body));
     if (!call.fromPeer && name !== "") await this.assertFree(call, "container", name);
-    const reply = await this.dispatch(call, body, containerPlan(name, nodes), (planned) =>
+    const reply = await this.dispatch(call, body, containerPlan(name, givenName, nodes), (planned) =>
       this.createContainerHere(call, planned as CreateBody, name),
     );
     const node = reply.headers["x-cluster-nodes"];

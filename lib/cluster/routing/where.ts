@@ -44,6 +44,8 @@ export interface Plan {
    * Fixed before the node is chosen, so that a second try can't create a second container; of one-off runs only a label for messages.
    */
   name: string;
+  /** the client's own name for the container, or an alias; absent if it gave none */
+  givenName?: string | undefined;
   body: object;
   needs: Needs;
   /** Names of the nodes that can take it; any node if absent. */

@@ -1,5 +1,6 @@
 import { isJson, Reply } from "../../support/reply";
 import { namesOfLeft, type Pool } from "../pool";
+import type { Plan } from "../routing/where";
 import type { Bid, Needs } from "./bid";
 import type { RankedBid } from "./scoring";
 
@@ -25,13 +26,32 @@ export function withNamedPlacement(reply: Reply, chosen: string): Reply {
  */
 export function withVolumeWarning(reply: Reply, chosen: Bid, bids: Bid[], { volumes }: Needs, pool: Pool): Reply {
   if (volumes.length === 0 || chosen.hasVolumes) return reply;
-  const elsewhere = [
-    ...bids.flatMap(({ node, declines, hasVolumes }) => (declines !== undefined && hasVolumes ? [`${node} has it, but ${declines}`] : [])),
+  const declining = bids.filter(({ declines, hasVolumes }) => declines !== undefined && hasVolumes);
+  const elsewhere = [...declining.map(({ node, declines }) => `${node} has it, but ${declines}`), ...unknownNodes(pool)];
+  if (elsewhere.length === 0) return reply;
+  return withWarning(reply, `a volume of this name (${volumes.join(", ")}) is new and empty on ${chosen.node}: ${elsewhere.join("; ")}`);
+}
+
+/**
+ * Adds a warning to a reply if a node that does not answer, or was stopped, may have another container of the name that the client gave,
+ * or one of an earlier request with its Idempotency-Key. Streams and texts stay as they are.
+ */
+export function withNameWarning(reply: Reply, { givenName }: Pick<Plan, "givenName">, key: string | undefined, pool: Pool): Reply {
+  const unknown = unknownNodes(pool);
+  if (unknown.length === 0 || (givenName === undefined && key === undefined)) return reply;
+  const other = givenName === undefined ? "a container of this Idempotency-Key" : `another container named ${givenName}`;
+  return withWarning(reply, `there may be ${other}: ${unknown.join("; ")}`);
+}
+
+/** Says of each node whose containers and volumes nobody can tell now why that is so. */
+function unknownNodes(pool: Pool): string[] {
+  return [
     ...pool.members.peers.flatMap(({ name, missingReason }) => (missingReason === undefined ? [] : [`${name} does not answer`])),
     ...namesOfLeft(pool).map((name) => `${name} left the pool within the hour`),
   ];
-  if (elsewhere.length === 0) return reply;
-  const warning = `a volume of this name (${volumes.join(", ")}) is new and empty on ${chosen.node}: ${elsewhere.join("; ")}`;
+}
+
+function withWarning(reply: Reply, warning: string): Reply {
   return withFields(reply, ({ Warnings, warnings }) =>
     // The Docker API's own answer to a create has its warnings in a field of another spelling.
     Warnings === undefined ? { warnings: [...listOf(warnings), warning] } : { Warnings: [...listOf(Warnings), warning] },
@@ -44,5 +64,6 @@ function withFields(reply: Reply, fieldsOf: (body: Record<string, unknown>) => o
   if (reply.body === null || !isJson(reply)) return reply;
   const body = JSON.parse(Buffer.isBuffer(reply.body) ? reply.body.toString() : JSON.stringify(reply.body)) as Record<string, unknown>;
   const { "content-length": _, ...headers } = reply.headers;
-  return new Reply(reply.status, { ...body, ...fieldsOf(body) }, headers);
+  const withThem = { ...body, ...fieldsOf(body) };
+  return new Reply(reply.status, Buffer.isBuffer(reply.body) ? Buffer.from(JSON.stringify(withThem)) : withThem, headers);
 }

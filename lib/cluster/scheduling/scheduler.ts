@@ -14,7 +14,7 @@ import { PeerFailure } from "../rpc/peer-failure";
 import { type Bid, declinedBid } from "./bid";
 import type { Bidder } from "./bidder";
 import { runOnce } from "./idempotency";
-import { orderEntry, withNamedPlacement, withPlacement, withVolumeWarning } from "./placement-fields";
+import { orderEntry, withNamedPlacement, withNameWarning, withPlacement, withVolumeWarning } from "./placement-fields";
 import { type InFlight, loadOf, type RankedBid, rank, shortlist } from "./scoring";
 
 /** Refusals after which another node is tried: the cause may be the refusing node's alone. */
@@ -82,7 +82,9 @@ export class Scheduler {
       nodeName === pool.nodeName
         ? await this.runLocally(request, plan)
         : await forwardRun(pool, await reachPeer(pool, nodeName), request, this.runWaitMs(plan), plan);
-    return request.explain && reply.status < 400 ? withNamedPlacement(reply, nodeName) : reply;
+    if (reply.status >= 400) return reply;
+    const named = withNameWarning(reply, plan, idempotencyKeyOf(request), pool);
+    return request.explain ? withNamedPlacement(named, nodeName) : named;
   }
 
   /**
@@ -185,7 +187,9 @@ export class Scheduler {
       else if (!code || !TRY_NEXT.has(code) || hasBegun(outcome)) {
         if (outcome instanceof AppError) throw outcome;
         if (outcome.status >= 400) return outcome;
-        const reply = withVolumeWarning(outcome, bid, bids, plan.needs, this.poolOf(request));
+        const pool = this.poolOf(request);
+        const named = withNameWarning(outcome, plan, idempotencyKeyOf(request), pool);
+        const reply = withVolumeWarning(named, bid, bids, plan.needs, pool);
         return request.explain ? withPlacement(reply, bid.node, bids, ranked) : reply;
       }
       log.debug("Run refused by node", { request_id, name: plan.name, node: bid.node, code });

@@ -57,9 +57,10 @@ function toRootRunBody(body: ContainerRun): z.input<typeof rootRunBody> {
  */
 export function planContainerRun(body: object, key: string | undefined): Plan {
   const run = readInput(containerRunBody, body);
-  const { name, needs } = planRootRun(toRootRunBody(run), key);
+  const { name, givenName, needs } = planRootRun(toRootRunBody(run), key);
   const responseFields = (container: object) => toContainerRunView(container as ContainerSummary);
-  return { name, body: { ...body, name }, needs, extraWaitMs: toReadiness(run)?.timeoutMs ?? 0, responseFields, mapRefusal: toBadRequest };
+  const extraWaitMs = toReadiness(run)?.timeoutMs ?? 0;
+  return { name, givenName, body: { ...body, name }, needs, extraWaitMs, responseFields, mapRefusal: toBadRequest };
 }
 
 /** Turns a missing image and a taken port into the 400 that docs/containers.md documents; leaves other errors as they are. */

@@ -91,7 +91,7 @@ type CreateBody = z.output<typeof createBody>;
  * @param key the request's Idempotency-Key: the same key gives the same cuid
  */
 export function planManagedContainer(body: object, key: string | undefined): Plan {
-  const { image, ports: published = [], resources, cuid: given, volumes: mounts, network } = readInput(createBody, body);
+  const { image, ports: published = [], resources, cuid: given, name: alias, volumes: mounts, network } = readInput(createBody, body);
   const name = given ?? newCuid(key);
   const { needs } = planRootRun(
     { image, memory: resources?.memory, cpus: resources?.cpus, volumes: mounts ?? {}, ...(network && { network }) },
@@ -100,6 +100,7 @@ export function planManagedContainer(body: object, key: string | undefined): Pla
   const hostPorts = published.flatMap(({ host, protocol }) => (host ? [`${host}/${protocol}`] : []));
   return {
     name,
+    givenName: alias ?? given,
     body: { ...body, cuid: name },
     needs: { ...needs, ports: hostPorts, bindings: hostPorts.map((port) => `:${port}`), compose: true },
     doneWhenCreated: true,

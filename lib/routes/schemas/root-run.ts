@@ -73,7 +73,7 @@ export function planRootRun(body: object, key: string | undefined): Plan {
     cpus,
     slot: false,
   };
-  return { name, body: { ...body, name }, needs };
+  return { name, givenName: given, body: { ...body, name }, needs };
 }
 
 /**

@@ -44,6 +44,16 @@ test("a killed server is named missing, runs and commands continue, and after it
       code: "NODES_MISSING",
       details: { missing: [{ node: "n2" }] },
     });
+    const told = (name: string) => `there may be another container named ${name}: n2 does not answer`;
+    for (const pin of ["", "?node=n3"]) {
+      const name = uniqueName("named");
+      const { json } = await n1.request("PUT", `/${pin}`, { json: sleeper({ name }) });
+      expect(json.warnings).toEqual([told(name)]);
+    }
+    expect((await n1.request("PUT", "/", { json: sleeper() })).json.warnings).toBeUndefined();
+    const created = uniqueName("created");
+    const { json } = await n3.request("POST", `/v1.41/containers/create?name=${created}`, { json: { Image: "busybox" } });
+    expect(json).toEqual({ Id: expect.any(String), Warnings: [told(created)] });
     await sleep(1000);
     const { asked, wrong } = await traffic.stop();
     expect(asked).toBeGreaterThan(5);

@@ -1,5 +1,5 @@
 import type { Bid, Needs } from "../../../../lib/cluster/scheduling/bid";
-import { withVolumeWarning } from "../../../../lib/cluster/scheduling/placement-fields";
+import { withNameWarning, withVolumeWarning } from "../../../../lib/cluster/scheduling/placement-fields";
 import { Reply } from "../../../../lib/support/reply";
 import { poolOf } from "../../../support/unit/cluster-parts";
 
@@ -21,4 +21,32 @@ test("a volume that the chosen node has, or that nobody else can have, is not to
   expect(warningsOf(withVolumeWarning(reply(), holder, [holder], needs, poolOf({ left: ["n2"] })))).toBeUndefined();
   const chosen = bid("n0", {});
   expect(warningsOf(withVolumeWarning(reply(), chosen, [chosen], needs, poolOf({})))).toBeUndefined();
+});
+
+test.each([
+  ["a name that the client gave", { givenName: "web" }, undefined, "another container named web"],
+  ["an Idempotency-Key", {}, "key", "a container of this Idempotency-Key"],
+])("%s may be in use on a node that doesn't answer or was stopped", (_, plan, key, other) => {
+  const silent = { name: "n1", missingReason: "timed out" } as never;
+  const warned = withNameWarning(reply(), plan, key, poolOf({ peers: [silent], left: ["n2"] }));
+  expect(warningsOf(warned)).toEqual([`there may be ${other}: n1 does not answer; n2 left the pool within the hour`]);
+  expect(warningsOf(withNameWarning(reply(), plan, key, poolOf({})))).toBeUndefined();
+});
+
+test("a name that was made here is not warned of", () => {
+  expect(warningsOf(withNameWarning(reply(), {}, undefined, poolOf({ left: ["n2"] })))).toBeUndefined();
+});
+
+test("an answer that came as bytes, as the Docker API's do, stays bytes, and its own field has the warning", () => {
+  const created = new Reply(201, Buffer.from('{"Id":"c","Warnings":["first"]}\n'), {
+    "content-type": "application/json",
+    "content-length": "31",
+  });
+  const { body, headers } = withNameWarning(created, { givenName: "web" }, undefined, poolOf({ left: ["n2"] }));
+  expect(Buffer.isBuffer(body)).toBe(true);
+  expect(JSON.parse(String(body))).toEqual({
+    Id: "c",
+    Warnings: ["first", "there may be another container named web: n2 left the pool within the hour"],
+  });
+  expect(headers).not.toHaveProperty("content-length");
 });
