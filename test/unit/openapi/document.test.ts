@@ -47,3 +47,13 @@ test("a second name of a field is deprecated and has the type of the first", () 
   expect(required).toEqual(["image"]);
   expect(schemas.ExecRequest.anyOf).toEqual([{ required: ["data"] }, { required: ["command"] }]);
 });
+
+test("patterns are such as other languages than JavaScript understand, too", () => {
+  const patterns: string[] = [];
+  JSON.stringify(document, (key, value) => {
+    if (key === "pattern" && typeof value === "string") patterns.push(value);
+    return value;
+  });
+  expect(new Set(patterns).size).toBeGreaterThan(30);
+  expect(patterns.filter((pattern) => /\\p\{|\(\?<\w/i.test(pattern))).toEqual([]);
+});
