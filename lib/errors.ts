@@ -86,7 +86,7 @@ const CATALOGUE = {
   CONTENT_TOO_LARGE: ["too_large", "This content is too large"],
   NO_ROOM: ["unavailable", "As many runs as this node takes are under way, and others wait"],
   RUN_LIMITED: ["validation_error", "A limit has ended the run"],
-  RUN_NO_RESULT: ["validation_error", "The run has ended without a JSON object on its standard output"],
+  RUN_NO_RESULT: ["validation_error", "The run has ended without a JSON object on its standard output, as docs/runs.md asks of an image"],
   NO_NODE: ["unavailable", "No node can take this now"],
   NOT_ACCEPTING: ["unavailable", "This node takes no new work: PATCH /nodes/:name with accepting true changes that"],
   NODE_FAILED: ["upstream_error", "A node gave no answer"],

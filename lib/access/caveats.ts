@@ -1,5 +1,6 @@
 import { BlockList, isIP } from "node:net";
 import { z } from "zod";
+import { SIZE_FORMS } from "../support/byte-sizes";
 import { PERMISSIONS } from "./permissions";
 
 /** Keys of labels that Docker, Compose and this server give a meaning: a token can't be confined by them. */
@@ -45,7 +46,7 @@ const max = z
   .object(
     {
       containers: count,
-      memory: z.int({ error: "must be a number of bytes, such as 536870912" }).min(0),
+      memory: z.int({ error: `must be ${SIZE_FORMS}` }).min(0),
       cpus: z.number({ error: "must be a number, such as 1.5" }).min(0),
       runs: count,
     },

@@ -73,7 +73,7 @@ function firstPassed(max: Max, use: Use): keyof Use | undefined {
 
 function quotaError(max: Max, quota: keyof Use, used: Use, requested: Use): AppError {
   const details = { quota, limit: max[quota], used: used[quota], requested: requested[quota] };
-  const hint = quota === "memory" || quota === "cpus" ? "; a container without a limit counts as all of its node" : "";
+  const hint = quota === "memory" || quota === "cpus" ? `; give ${quota}: a container without a limit counts as all of its node` : "";
   const why = `of at most ${details.limit} ${quota}, ${details.used} are used and this needs ${details.requested}${hint}`;
   return refusedBy("max", why, details);
 }

@@ -1,5 +1,6 @@
 import { createHmac, randomBytes, scryptSync, timingSafeEqual } from "node:crypto";
 import { AppError, invalidField } from "../errors";
+import { SIZE_PATTERN, toBytes } from "../support/byte-sizes";
 import { TOKEN_PREFIX } from "../support/narrow-token";
 import { type Caveats, caveatsSchema, EXPIRES_FORMS } from "./caveats";
 
@@ -34,12 +35,18 @@ const TOKEN = /^ds1_([A-Za-z0-9_-]{16})((?:\.[A-Za-z0-9_-]+)+)\.([A-Za-z0-9_-]{4
 const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 /**
- * Validates caveats as people write them, whose `expires` may be a time from now, such as 12h, and not in the past.
+ * Validates caveats as people write them, whose `expires` may be a time from now, such as 12h, and not in the past, and whose `max.memory`
+ * may be a size, such as 512m.
  * @throws AppError INVALID_INPUT that names the caveat
  */
 export function readRequestedCaveats(value: unknown): Caveats {
-  const { expires } = (value ?? {}) as { expires?: unknown };
-  const caveats = readCaveats(typeof expires === "string" ? { ...(value as object), expires: fromNow(expires) } : value);
+  const { expires, max } = (value ?? {}) as { expires?: unknown; max?: { memory?: unknown } | null };
+  const memory = max?.memory;
+  const asNumbers = {
+    ...(typeof expires === "string" && { expires: fromNow(expires) }),
+    ...(typeof memory === "string" && SIZE_PATTERN.test(memory) && { max: { ...max, memory: Math.round(toBytes(memory)) } }),
+  };
+  const caveats = readCaveats(Object.keys(asNumbers).length === 0 ? value : { ...(value as object), ...asNumbers });
   if (caveats.expires !== undefined && caveats.expires * 1000 <= Date.now())
     throw invalidField("expires", `is in the past: it is ${EXPIRES_FORMS}`);
   return caveats;

@@ -8,12 +8,15 @@ import { here } from "../cluster/routing/where";
 import type { Quotas } from "../docker/create/quotas";
 import { AppError } from "../errors";
 import { isReserved, Reply, type Route, route } from "../http/route";
+import { SIZE_FORMS } from "../support/byte-sizes";
 import { imageReference } from "./schemas/common";
 
 const expires = z
   .union([z.int(), z.string()], { error: `must be ${EXPIRES_FORMS}` })
   .describe("Seconds since 1970, or a time from now: 30m, 12h, 7d");
-const requestedCaveats = caveatsSchema.extend({ expires: expires.optional() });
+const memory = z.union([z.int(), z.string()], { error: `must be ${SIZE_FORMS}` }).describe("Bytes, or a size such as 512m");
+const max = caveatsSchema.shape.max.unwrap().extend({ memory: memory.optional() });
+const requestedCaveats = caveatsSchema.extend({ expires: expires.optional(), max: max.optional() });
 const use = z.object({ containers: z.number(), memory: z.number(), cpus: z.number(), runs: z.number() });
 const links = z.array(z.record(z.string(), z.unknown())).describe("The caveats of each link of the chain");
 

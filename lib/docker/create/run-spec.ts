@@ -52,11 +52,3 @@ export interface RunSpec {
   uts?: string | undefined;
   userns?: string | undefined;
 }
-
-const BYTES_PER_UNIT: Record<string, number> = { b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
-
-/** @param size a valid `memory`: such as 512m, or bytes */
-export function toBytes(size: string): number {
-  const [, count = "0", unit = "b"] = /^([\d.]+)([a-z]?)$/.exec(size.toLowerCase()) ?? [];
-  return Number(count) * (BYTES_PER_UNIT[unit] ?? 1);
-}

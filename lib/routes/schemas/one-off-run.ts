@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { Plan } from "../../cluster/routing/where";
-import { toBytes } from "../../docker/create/run-spec";
 import { command, flag, integer, map, matching, number } from "../../http/fields";
 import { readInput } from "../../http/input";
+import { toBytes } from "../../support/byte-sizes";
 import { imageReference, optional, outputSchema, platform, type Responses, registryLogin, volumeName } from "./common";
 import * as fields from "./run-fields";
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { command as commandWords, flag, integer, list, listItems, map, matching, number, scalar } from "../../http/fields";
+import { SIZE_FORMS, SIZE_PATTERN } from "../../support/byte-sizes";
 import { labelKey, notOfRun } from "./common";
 
 // The fields of a container, each declared once for all routes that take it.
@@ -220,7 +221,7 @@ export const volumeEntries = <S extends z.ZodType>(schema: S) =>
     return toUniqueMap(entries, "target");
   }, schema);
 
-export const memory = scalar.pipe(matching(/^\d+(?:\.\d+)?[bkmgBKMG]?$/, "must be a size, such as 512m or a number of bytes"));
+export const memory = scalar.pipe(matching(SIZE_PATTERN, `must be ${SIZE_FORMS}`));
 export const cpus = number(0.01, 10_000);
 export const pids = integer(-1, 4_194_304);
 export const command = commandWords.describe("The command: a list, or a text that is split into words as a shell would");

@@ -122,7 +122,7 @@ describe("tokens", () => {
     [{ labels: { "a b": "c" } }, "labels.a b must be a label's key"],
     [{ labels: { a: 5 } }, "labels.a must be text"],
     [{ max: "512m" }, 'max must be a map in JSON, such as {"containers":10,"memory":536870912}'],
-    [{ max: { memory: "512m" } }, "max.memory must be a number of bytes, such as 536870912"],
+    [{ max: { memory: "much" } }, "max.memory must be a size, such as 512m or a number of bytes"],
     [{ max: { runs: "3" } }, "max.runs must be a whole number, such as 10"],
     [{ max: { cpus: "2" } }, "max.cpus must be a number, such as 1.5"],
     [{ max: { disk: 5 } }, "max.disk is no quota; known are containers, memory, cpus, runs"],
@@ -130,6 +130,14 @@ describe("tokens", () => {
     [{ permissions: ["read"] }, "is no caveat; known are can, labels, images, nodes, host, max, from, expires"],
   ])("the caveats %j are refused with what would be accepted", (caveats, message) => {
     expect(() => readCaveats(caveats)).toThrow(message);
+  });
+
+  test.each(["512m", "524288K", 536_870_912])("the memory of max may be %j", (memory) => {
+    expect(readRequestedCaveats({ labels: { a: "b" }, max: { memory, runs: 1 } }).max).toEqual({ memory: 536_870_912, runs: 1 });
+  });
+
+  test.each([null, [], "text", { max: "512m" }, { max: { memory: "much" } }])("requested caveats %j are refused", (value) => {
+    expect(() => readRequestedCaveats(value)).toThrow(expect.objectContaining({ code: "INVALID_INPUT" }));
   });
 
   test.each([3600, "0s"])("a token that ends at %j is not made", (expires) => {

@@ -11,7 +11,7 @@ const ALLOWED: [prefix: string, imports: string[]][] = [
   ["lib/shutdown.ts", ["lib/cluster/cluster", "lib/http/", "lib/proxy/", "lib/server/", "lib/support/"]],
   ["lib/errors.ts", []],
   ["lib/support/", ["lib/support/", "lib/errors"]],
-  ["lib/access/", ["lib/access/", "lib/errors", "lib/support/narrow-token", "lib/support/plain-address"]],
+  ["lib/access/", ["lib/access/", "lib/errors", "lib/support/byte-sizes", "lib/support/narrow-token", "lib/support/plain-address"]],
   [
     "lib/commands/check",
     [
