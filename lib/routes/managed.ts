@@ -128,8 +128,10 @@ export function managedRoutes(docker: DockerHost, managed: ManagedContainers, se
   async function statusOf(idOrName: string): Promise<object> {
     const container = await docker.containers.find(idOrName, { prefix: true });
     const { labels: _, host_port: __, container_port: ___, ...rest } = toContainerView(container);
-    const { started, finished, exit_code, error, oom_killed, restart_count, health } = await inspectContainer(docker.engine, container.id);
-    return { ...rest, running: rest.status === "running", started, finished, exit_code, error, oom_killed, restart_count, health };
+    const info = await inspectContainer(docker.engine, container.id);
+    const { started, finished, exit_code, error, oom_killed, restart_count, health, health_output } = info;
+    const running = rest.status === "running";
+    return { ...rest, running, started, finished, exit_code, error, oom_killed, restart_count, health, health_output };
   }
 
   return [create, update, updatePorts, status];

@@ -15,6 +15,8 @@ export interface ContainerDetails {
   restart_count: number;
   /** starting, healthy or unhealthy; null without a health check */
   health: string | null;
+  /** the end of what the last health check wrote, or why it could not run; null without one */
+  health_output: string | null;
   env: Record<string, string>;
   mounts: { type: string; source: string; target: string; read_only: boolean }[];
   /** network name to IP address: IPv4, or IPv6 on a network without IPv4 */
@@ -48,6 +50,7 @@ export async function inspectContainer(engine: Engine, id: string): Promise<Cont
     oom_killed: State.OOMKilled ?? false,
     restart_count: info.RestartCount,
     health: State.Health?.Status ?? null,
+    health_output: State.Health?.Log?.at(-1)?.Output ?? null,
     env: Object.fromEntries(pairs) as Record<string, string>,
     mounts: info.Mounts.map(({ Type, Name: volume, Source, Destination, RW }) => {
       return { type: Type ?? "bind", source: volume ?? Source, target: Destination, read_only: !RW };

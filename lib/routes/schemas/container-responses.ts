@@ -55,6 +55,7 @@ export const inspect: Responses = {
       oom_killed: z.boolean().describe("whether it ended out of memory"),
       restart_count: z.number(),
       health: z.string().nullable().describe("starting, healthy or unhealthy, if it has a check"),
+      health_output: z.string().nullable().describe("what the last check wrote, or why it could not run"),
       env: z.record(z.string(), z.string()),
       mounts: z.array(z.object({ type: z.string(), source: z.string(), target: z.string(), read_only: z.boolean() })),
       networks: z.record(z.string(), z.string()).describe("its address in each"),
@@ -108,6 +109,7 @@ export const status: Responses = {
         oom_killed: z.boolean().describe("whether it ended out of memory"),
         restart_count: z.number(),
         health: z.string().nullable(),
+        health_output: z.string().nullable(),
       }),
   },
 };

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { run, until } from "../../../scripts/process";
 import { uniqueName } from "../../support/cluster-containers";
-import { isPodman } from "../../support/engine";
+import { isPodman, unlessPodman } from "../../support/engine";
 import { importWeb } from "../../support/images";
 import { cliSettings, pushImage, type Registry, startRegistry } from "../../support/registry";
 import { startServer, TOKEN } from "../../support/server";
@@ -148,6 +148,7 @@ describe("one container", () => {
       auto_remove: false,
       exit_code: null,
       health: null,
+      health_output: null,
       restart_count: 0,
       networks: isPodman ? { podman: expect.stringMatching(/^10\./) } : { bridge: expect.stringMatching(/^172\./) },
       started: expect.any(String),
@@ -167,6 +168,14 @@ describe("one container", () => {
     const hungry = { image: "busybox", name: "hungry", memory: "8m", data: ["sh", "-c", "sleep 1; tail /dev/zero"] };
     expect((await node.request("PUT", "/", { json: hungry })).json.exit_code).toBe(137);
     expect((await node.request("GET", "/containers/hungry")).json).toMatchObject({ exit_code: 137, error: null, oom_killed: true });
+  });
+
+  unlessPodman("it checks by systemd timers")("tells what its last health check wrote", async () => {
+    const healthcheck = { cmd: "echo no such page; exit 1", interval: "1s", retries: 1 };
+    await node.request("PUT", "/", { json: { image: "busybox", name: "ailing", detach: true, data: ["sleep", "1000"], healthcheck } });
+    const told = async () => (await node.request("GET", "/containers/ailing")).json;
+    expect(await until(async () => (await told()).health_output === "no such page\n", 20_000)).toBe(true);
+    expect((await node.request("GET", "/containers/ailing/status")).json).toMatchObject({ health_output: (await told()).health_output });
   });
 
   test("is found by an id prefix, and by a name that is a reserved word", async () => {
