@@ -103,7 +103,7 @@ export async function listen(
   if (settings.socket) await listenAtPath(server, settings.socket.path, settings.socket.group);
   else
     await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
+      server.once("error", (error: NodeJS.ErrnoException) => reject(error.code === "EADDRINUSE" ? portInUse(error, settings.port) : error));
       server.listen({ port: settings.port, ...(settings.host ? { host: settings.host } : {}) }, resolve);
     });
 
@@ -125,6 +125,10 @@ export async function listen(
   }
 
   return { port: settings.socket ? 0 : (server.address() as AddressInfo).port, stop };
+}
+
+function portInUse(cause: Error, port: number): Error {
+  return new Error(`Port ${port} is in use: another program, or another docker-server, listens at it (${cause.message})`, { cause });
 }
 
 function countConnections(server: net.Server): Promise<number> {

@@ -191,7 +191,9 @@ test("a proxy port that is in use is an error at the start", async () => {
   const env = { DOCKER_HOST: "unix:///nonexistent/docker.sock" };
   const first = await startServer({ env });
   try {
-    await expect(startServer({ env, args: [`--proxy_port=${first.port}`] })).rejects.toThrow("EADDRINUSE");
+    await expect(startServer({ env, args: [`--proxy_port=${first.port}`] })).rejects.toThrow(
+      /Port \d+ is in use: another program, or another docker-server, listens at it \(.*EADDRINUSE/,
+    );
   } finally {
     await first.stop();
   }
