@@ -12,8 +12,7 @@ const ACCEPTED_REQUEST_ID = /^[\w.:-]{1,128}$/;
 export type CountRequest = (method: string, route: string, status: number, seconds: number) => void;
 
 /**
- * Makes the middleware that gives every request an id, and records it in the metrics, and but for health checks that succeed in the
- * audit log, when it is finished.
+ * Makes the middleware that gives every request an id, and records it in the audit log and the metrics when it is finished.
  * @param audit writes a line of the audit log; bodies, headers and queries are never logged, as they may hold secrets
  */
 export function requestLogger(audit: Logs["audit"], count: CountRequest): RequestHandler {
@@ -33,9 +32,6 @@ export function requestLogger(audit: Logs["audit"], count: CountRequest): Reques
       const duration_ms = Math.round((performance.now() - startedAt) * 100) / 100;
       const tool = inProcessOrigin(request)?.tool;
       const { identity, access, error, refusedBy, route, outcome } = response.locals;
-      count(request.method, route ?? "none", response.statusCode, duration_ms / 1000);
-      // Load balancers ask several times a second.
-      if (request.path === "/health" && response.statusCode < 300) return;
       audit({
         timestamp: new Date().toISOString(),
         request_id,
@@ -53,6 +49,7 @@ export function requestLogger(audit: Logs["audit"], count: CountRequest): Reques
         // An upgraded connection has no end other than its close.
         ...(response.writableFinished || response.statusCode === 101 ? {} : { aborted: true }),
       });
+      count(request.method, route ?? "none", response.statusCode, duration_ms / 1000);
     });
     withTrace(trace, next);
   };

@@ -41,7 +41,7 @@ const ROUTES = [
   route({
     ...common,
     method: "get",
-    path: "/status",
+    path: "/health",
     where: here,
     permission: null,
     public: true,
@@ -61,7 +61,7 @@ const ROUTES = [
   }),
   route({ ...common, method: "get", path: "/stream", where: here, handler: () => streamReply("text/plain", lines()) }),
   route({ ...common, method: "get", path: "/:id", where: here, handler: () => ({ id: true }) }),
-  route({ ...common, method: "post", path: "/status", where: here, handler: () => ({ posted: true }) }),
+  route({ ...common, method: "post", path: "/health", where: here, handler: () => ({ posted: true }) }),
 ];
 
 async function* lines() {
@@ -138,7 +138,7 @@ const SHORT: Record<string, string[]> = {
     request("/", `x-api-key: ${TOKEN}`),
     request("/", `authorization: basic ${Buffer.from(`any:${TOKEN}`).toString("base64")}`),
   ],
-  "missing credentials": [request("/"), request("/metrics"), request("/status")],
+  "missing credentials": [request("/"), request("/metrics"), request("/health")],
   "wrong credentials, past their limit": Array.from({ length: 4 }, () => request("/metrics", "Authorization: Bearer wrong")),
   "the end of the burst": Array.from({ length: HIGH_BURST + 2 }, () => request("/", GOOD)),
   "narrow tokens": [
@@ -150,29 +150,29 @@ const SHORT: Record<string, string[]> = {
     request("/metrics", `Authorization: ${narrowToken({ nodes: ["another"] })}`),
     request("/metrics", `Authorization: ${narrowToken({ expires: 1 })}`),
   ],
-  "a request id": [request("/status", "X-Request-Id: mine"), request("/status", "X-Request-Id: not one")],
+  "a request id": [request("/health", "X-Request-Id: mine"), request("/health", "X-Request-Id: not one")],
   "a page of another origin": [
     request("/", GOOD, "Origin: http://elsewhere.example", "Sec-Fetch-Site: cross-site"),
     request("/", GOOD, "Origin: http://ours.example", "Sec-Fetch-Site: cross-site"),
   ],
-  "a browser": [request("/", "Accept: text/html,*/*;q=0.8"), request("/status", "Accept: text/html")],
-  "odd headers": [request("/status", "Accept:", "Cookie: a", "If-None-Match: *", "X-Forwarded-For: 192.0.2.1", "Range: bytes=0-1")],
-  "HTTP/1.0": ["GET /status HTTP/1.0\r\n\r\n", `GET / HTTP/1.0\r\n${GOOD}\r\n\r\n`],
+  "a browser": [request("/", "Accept: text/html,*/*;q=0.8"), request("/health", "Accept: text/html")],
+  "odd headers": [request("/health", "Accept:", "Cookie: a", "If-None-Match: *", "X-Forwarded-For: 192.0.2.1", "Range: bytes=0-1")],
+  "HTTP/1.0": ["GET /health HTTP/1.0\r\n\r\n", `GET / HTTP/1.0\r\n${GOOD}\r\n\r\n`],
   "several on one connection": [
-    `GET /status HTTP/1.1\r\nHost: node\r\n\r\nGET / HTTP/1.1\r\nHost: node\r\n${GOOD}\r\n\r\n${request("/metrics", GOOD)}`,
+    `GET /health HTTP/1.1\r\nHost: node\r\n\r\nGET / HTTP/1.1\r\nHost: node\r\n${GOOD}\r\n\r\n${request("/metrics", GOOD)}`,
   ],
   errors: [request("/broken", GOOD), request("/stopping", GOOD)],
 };
 
 /** Requests that are none of those, and go to Express. */
 const OTHER: Record<string, string[]> = {
-  "a query": [request("/status?"), request("/status?node=other"), request("/?explain=true", GOOD), request("/metrics?a=1", GOOD)],
-  "another spelling": ["/status/", "//status", "/STATUS", "/%73tatus", "http://node/status", "/status#", "*"].map((target) =>
+  "a query": [request("/health?"), request("/health?node=other"), request("/?explain=true", GOOD), request("/metrics?a=1", GOOD)],
+  "another spelling": ["/health/", "//health", "/HEALTH", "/%68ealth", "http://node/health", "/health#", "*"].map((target) =>
     request(target, GOOD),
   ),
   "a path that another route matches": [request("/some", GOOD), request("/constructor", GOOD), request("/__proto__", GOOD)],
-  "a body": [request("/status", "Content-Length: 2").concat("{}"), request("/status", "Transfer-Encoding: chunked").concat("0\r\n\r\n")],
-  "another method": ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "TRACE"].map((method) => request("/status", GOOD).replace("GET", method)),
+  "a body": [request("/health", "Content-Length: 2").concat("{}"), request("/health", "Transfer-Encoding: chunked").concat("0\r\n\r\n")],
+  "another method": ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "TRACE"].map((method) => request("/health", GOOD).replace("GET", method)),
 };
 
 describe.each([
