@@ -11,7 +11,7 @@ import { imageReference, newContainerName, optional } from "./common";
 import { planRootRun } from "./root-run";
 import * as fields from "./run-fields";
 
-const tags = list(matching(/^[^\x00-\x1f\x7f-\x9f,]{1,128}$/, "must be a list of tags of up to 128 characters, without commas"));
+const tags = list(matching(/^[^\x00-\x1f\x7f-\x9f,]{1,128}$/u, "must be a list of tags of up to 128 characters, without commas"));
 const limits = { cpus: fields.cpus, memory: fields.memory, pids: fields.pids };
 const cuid = matching(/^c[0-9a-z]{24}$/, "must be a c and 24 lower-case letters or digits");
 

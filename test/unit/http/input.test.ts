@@ -127,3 +127,9 @@ describe("names of fields", () => {
     );
   });
 });
+
+test("a tag may have 128 characters, however many bytes or code units each takes", () => {
+  const tagged = (count: number) => readInput(createBody, { image: "a", tags: ["\u{1D54F}".repeat(count)] });
+  expect(tagged(128).tags).toHaveLength(1);
+  expect(() => tagged(129)).toThrow(/up to 128 characters/);
+});
